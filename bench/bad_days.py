@@ -25,7 +25,7 @@ from pathlib import Path
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import ensure_topics
+from backwatch.collector.stream.factory import ensure_topics
 from bench import rounds
 from tests.services.authority import Authority
 from tests.services.brokers import kafka_broker
@@ -204,7 +204,7 @@ def _show(apps: list[Variant], exits: dict[str, float], ledger: Ledger, folder: 
             "exit_s": round(exits[app.name], 2),
             "made": app.made,
             "delivered": len(ledger.delivered.get(app.name, ())),
-            "dropped_told": ledger.told.get(app.name, 0),
+            "dropped_told": ledger.dropped.get(app.name, 0),
         }
         median = statistics.median(app.cost_us)
         print(f"{app.name:10} {median:6.1f} us/call  [{min(app.cost_us):.1f} .. {max(app.cost_us):.1f}]  {one}")

@@ -25,7 +25,7 @@ import sqlalchemy as sa
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import ensure_topics
+from backwatch.collector.stream.factory import ensure_topics
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.health import health
@@ -83,7 +83,7 @@ def detectors(stream: str, store: str, folder: Path) -> Generator[list[Running]]
             settings = {"BACKWATCH_STREAM_URL": stream, "BACKWATCH_STORE_URL": store}
             found.append(stack.enter_context(running(own, "detect", "--no-router", **settings)))
         for one in found:
-            one.until_it_says("detecting")
+            one.wait_for_output("detecting")
         yield found
 
 
@@ -107,7 +107,7 @@ def until_fresh(store: sa.Engine, group: list[Running], what: str) -> float:
     while (age_s := oldest_s(store)) > FRESH_S:
         if time.monotonic() - begun_s > BACK_S:
             for one in group:
-                print(one.said()[-6_000:])
+                print(one.output()[-6_000:])
             raise SystemExit(f"bench: {what}: an app was last judged {age_s:.0f} s ago, {BACK_S:.0f} s after")
         time.sleep(0.5)
     return time.monotonic() - begun_s
@@ -144,7 +144,7 @@ def run(restarts: int, seed: int, folder: Path) -> dict[str, Any]:
                 time.sleep(0.5)
             time.sleep(5)  # what would be counted twice comes, too
             for one in group:
-                assert "Traceback" not in one.said(), one.said()[-3_000:]
+                assert "Traceback" not in one.output(), one.output()[-3_000:]
         with reading(store) as connection:
             losses = health(connection).losses
         count = judged(store)

@@ -27,7 +27,7 @@ from pathlib import Path
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import ensure_topics, open_consumer
+from backwatch.collector.stream.factory import ensure_topics, open_consumer
 from bench import rounds
 from bench.otlp_receiver import counted
 from tests.services.authority import Authority

@@ -17,7 +17,8 @@ import numpy as np
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Consumer, Message, Record, ensure_topics, open_consumer, open_publisher
+from backwatch.collector.stream import Consumer, Message, Record
+from backwatch.collector.stream.factory import ensure_topics, open_consumer, open_publisher
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.log_entries import Records
 from backwatch.detector.engine.step import Engine, EngineConfig

@@ -26,7 +26,8 @@ import sqlalchemy as sa
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Message, ensure_topics, open_publisher
+from backwatch.collector.stream import Message
+from backwatch.collector.stream.factory import ensure_topics, open_publisher
 from backwatch.store import health, tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading

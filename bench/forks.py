@@ -21,7 +21,7 @@ from typing import Any
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import ensure_topics
+from backwatch.collector.stream.factory import ensure_topics
 from tests.services.authority import Authority
 from tests.services.brokers import kafka_broker
 from tests.system.commands import environment

@@ -86,7 +86,7 @@ def reconnect_often(publisher: Any, parent: int) -> None:
 
 def slow_down_everything(parent: int) -> None:
     """Put the delays in, before the collector starts."""
-    from backwatch.collector.bootstrap import import_hooks
+    from backwatch.collector.runtime import import_hooks
 
     sys.meta_path.insert(0, SlowFinder())  # pyright: ignore[reportArgumentType]
     socket.getaddrinfo = slowed(socket.getaddrinfo, "resolver")
@@ -133,7 +133,7 @@ def live(seed: str) -> None:
             pass
     logger.warning("a line of the child's")
     ask()
-    pipeline = start.begin_pipeline()
+    pipeline = start.start_pipeline()
     os._exit(0 if pipeline is not None and pipeline.flush(PATIENCE_S / 2) else 1)
 
 

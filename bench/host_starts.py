@@ -16,7 +16,7 @@ from pathlib import Path
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import ensure_topics
+from backwatch.collector.stream.factory import ensure_topics
 from tests.hosts.starting import HOSTS, busy_machine, start_host
 from tests.services.authority import Authority
 from tests.services.brokers import kafka_broker

@@ -22,7 +22,8 @@ import sqlalchemy as sa
 
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
-from backwatch.collector.stream import Message, Record, ensure_topics, open_publisher
+from backwatch.collector.stream import Message, Record
+from backwatch.collector.stream.factory import ensure_topics, open_publisher
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Fired
 from backwatch.detector.engine.log_entries import Records
@@ -59,7 +60,7 @@ def idle(seconds: float, **settings: str) -> watched.Reading:
                 value = spans.request(number, 20, 1, time.time_ns() - (number * 10**9 + 10**8))
                 publisher.publish(names.TOPIC_CALLS, [Message(value=value, key=b"app")], 10)
                 time.sleep(1)
-                assert detector.process.poll() is None, detector.said()
+                assert detector.process.poll() is None, detector.output()
                 found = watched.read_process(detector.process.pid)
                 if passed_s >= printed_s:
                     printed_s = max(passed_s, printed_s) + max(seconds / 10, 1)

@@ -43,7 +43,7 @@ def _deliver() -> object:
     """Backwatch was begun by ``backwatch run``; its pipeline came with the driver."""
     from backwatch.collector.bootstrap import start
 
-    pipeline = start.current_pipeline()
+    pipeline = start.get_pipeline()
     if pipeline is None:
         raise SystemExit("bench: this app is not watched")
     return pipeline.flush(DELIVERY_S)

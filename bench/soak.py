@@ -25,7 +25,8 @@ from sqlalchemy import exc
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Message, ensure_topics, open_publisher
+from backwatch.collector.stream import Message
+from backwatch.collector.stream.factory import ensure_topics, open_publisher
 from backwatch.store import tables
 from backwatch.store.connect import StoreUnavailable, open_store
 from bench import rounds, spans, watched
@@ -134,7 +135,7 @@ def soak(seconds: float, rate: int, *, kafka: bool, max_lag: int = 0, quiet: boo
         store = f"sqlite:///{name}/store.db"
         with running(Path(name), "detect", BACKWATCH_STREAM_URL=url, BACKWATCH_STORE_URL=store) as detector:
             found = _loaded(detector, stream, store, seconds, rate, max_lag, quiet=quiet)
-            assert "Traceback" not in detector.said(), detector.said()[-3_000:]
+            assert "Traceback" not in detector.output(), detector.output()[-3_000:]
     return found.figures(seconds)
 
 
@@ -148,7 +149,7 @@ def _loaded(
     begun_s = time.monotonic()
     looked_s, printed_s, due, lag, backlog = 0.0, 0.0, 0.0, 0, BACKLOG_RECORDS
     while (passed_s := time.monotonic() - begun_s) < seconds:
-        assert detector.process.poll() is None, detector.said()[-3_000:]
+        assert detector.process.poll() is None, detector.output()[-3_000:]
         if passed_s - looked_s >= LOOK_EVERY_S or not found.at_s:
             looked_s = passed_s
             lag = found.sent - _committed(store)

@@ -54,7 +54,7 @@ def measure(dialect: str, count: int) -> dict[str, list[float]]:
         begun = time.thread_time()
         for _ in range(CALLS // len(COMMANDS)):
             for command in COMMANDS:
-                redis.statement(command)
+                redis.to_statement(command)
         found["redis"].append((time.thread_time() - begun) / (CALLS // len(COMMANDS) * len(COMMANDS)) * 1e6)
     return found
 

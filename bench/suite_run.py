@@ -19,7 +19,7 @@ from pathlib import Path
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import open_consumer
+from backwatch.collector.stream.factory import open_consumer
 from bench.otlp_receiver import counted
 from bench.suite_setup import ROOT, SUITES, Suite
 from tests.services.authority import Authority

@@ -9,7 +9,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from backwatch.attack import history
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Message, open_consumer, open_publisher
+from backwatch.collector.stream import Message
+from backwatch.collector.stream.factory import open_consumer, open_publisher
 from tests.detector.streams import SAFE, SECOND, START_NS, Call, encoded, statement
 
 ROUNDS = 10

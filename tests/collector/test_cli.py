@@ -1,4 +1,4 @@
-"""The ``backwatch`` command: what it says of itself and of what goes wrong."""
+"""The ``backwatch`` command: its help and its errors."""
 
 import json
 from importlib.metadata import EntryPoint
@@ -24,10 +24,10 @@ def test_help_goes_on_without_a_sub_command_whose_part_is_not_installed(
     runner: CliRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cli, "entry_points", broken_commands)
-    told = runner.invoke(cli.main, ["--help"])
-    assert told.exit_code == 0
-    assert "gone" in told.output
-    assert "not available here" in told.output
+    result = runner.invoke(cli.main, ["--help"])
+    assert result.exit_code == 0
+    assert "gone" in result.output
+    assert "not available here" in result.output
     failed = runner.invoke(cli.main, ["gone", "--anything", "x"])
     assert failed.exit_code == cli.EXIT_FAILED
     assert "backwatch.no_such_module" in failed.output
@@ -53,7 +53,7 @@ def test_what_a_command_cannot_reach_is_one_line_and_an_exit_code(
     assert len(failed.output.splitlines()) == 1
 
 
-def test_a_setting_that_nobody_knows_is_refused_by_name(runner: CliRunner) -> None:
+def test_an_unknown_setting_is_refused_by_name(runner: CliRunner) -> None:
     failed = runner.invoke(cli.main, ["probes"], env={"BACKWATCH_STRAEM_URL": "kafka://x"})
     assert failed.exit_code == cli.EXIT_SETTING
     assert "BACKWATCH_STRAEM_URL='kafka://x'" in failed.output
@@ -68,8 +68,8 @@ def test_probes_are_listed_with_what_is_installed_and_the_facts_they_give(runner
         assert line.split()[0] == one["name"]
         assert line.split()[-1] == str(len(one["facts"]))
         assert one["installed"] in line
-        told = runner.invoke(cli.main, ["probes", one["name"]]).output.partition("\n\n")[0].split()
-        assert told == one["facts"] == sorted(one["facts"])
+        result = runner.invoke(cli.main, ["probes", one["name"]]).output.partition("\n\n")[0].split()
+        assert result == one["facts"] == sorted(one["facts"])
 
 
 def test_a_probe_that_does_not_exist_is_refused_by_name(runner: CliRunner) -> None:

@@ -1,4 +1,4 @@
-"""Spans of an app's own OpenTelemetry SDK: which of them become calls, and what of them is told."""
+"""Spans of an app's own OpenTelemetry SDK: which of them become calls, and which facts are reported."""
 
 import os
 import socket
@@ -16,11 +16,12 @@ from opentelemetry.util.types import Attributes
 
 from backwatch.collector import names
 from backwatch.collector.exporter import BackwatchSpanExporter, call_of
-from backwatch.collector.runtime.pipeline import Pipeline
+from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.runtime.record import Call
 from backwatch.collector.settings import CollectorSettings, StreamSettings
-from backwatch.collector.stream import StreamUnavailable, open_consumer
-from tests.collector.test_pipeline import QUICK, Log
+from backwatch.collector.stream import StreamUnavailable
+from backwatch.collector.stream.factory import open_consumer
+from tests.collector.pipeline.test_pipeline import QUICK, Log
 
 CONTRIB = "opentelemetry.instrumentation.psycopg"
 
@@ -59,7 +60,7 @@ def test_old_and_new_names_tell_the_same_redacted_call(attributes: dict[str, str
     assert session.encrypted is None
 
 
-def test_an_exchange_over_http_is_told_by_its_template_and_never_by_its_query() -> None:
+def test_an_http_request_is_reported_by_template_without_its_query() -> None:
     made = call({
         "http.request.method": "GET", "url.full": "https://u:secret@api.example/orders/1?token=secret",
         "http.response.status_code": 200,
@@ -71,7 +72,7 @@ def test_an_exchange_over_http_is_told_by_its_template_and_never_by_its_query() 
     assert ("http.response.status_code", 200) in made.facts
 
 
-def test_a_key_in_an_exchange_s_url_is_told_however_far_behind_and_not_the_key() -> None:
+def test_a_key_far_behind_in_a_url_is_flagged_without_its_value() -> None:
     url = f"https://api.example/rates?base={'a' * 300}&api_key="
     made = call({"http.request.method": "GET", "url.full": f"{url}hunter2"})
     assert ("backwatch.url.secret", True) in made.facts
@@ -80,13 +81,13 @@ def test_a_key_in_an_exchange_s_url_is_told_however_far_behind_and_not_the_key()
     assert "backwatch.url.secret" not in dict(made.facts)
 
 
-def test_a_command_of_redis_is_told_without_its_values() -> None:
+def test_a_redis_command_is_reported_without_its_values() -> None:
     made = call({"db.system": "redis", "db.statement": "AUTH app secret-secret", "net.peer.name": "cache"})
     assert "secret" not in repr(made)
     assert (made.operation, made.sql, made.session.system) == ("AUTH", False, "redis")
 
 
-def test_a_language_that_is_not_known_here_is_told_by_its_operation_alone() -> None:
+def test_an_unknown_language_is_reported_by_operation_only() -> None:
     made = call({"db.system": "mongodb", "db.statement": "find {'password': 'secret'}", "db.operation": "find"})
     assert (made.operation, made.text, made.sql) == ("find", "find", False)
 
@@ -120,7 +121,7 @@ def test_a_span_that_names_no_service_is_no_call(kind: SpanKind, attributes: dic
         ("my.own.tracer", {"db.system": "postgresql"}, {"psycopg"}, True),
     ],
 )
-def test_what_a_probe_of_ours_has_seen_does_not_come_twice(
+def test_a_call_seen_by_a_probe_is_not_recorded_twice(
     scope: str, attributes: dict[str, str], probes: set[str], kept: bool
 ) -> None:
     assert kept is (call_of(span(attributes, scope=scope), frozenset(probes)) is not None)
@@ -196,7 +197,7 @@ with tracer.start_as_current_span("q", kind=trace.SpanKind.CLIENT, attributes={"
 """What ``opentelemetry-instrument`` does before an app's first line; the span waits for the SDK's next batch."""
 
 
-def test_a_span_that_the_sdk_still_holds_when_the_app_ends_is_delivered(tmp_path: Path) -> None:
+def test_a_span_held_by_the_sdk_at_exit_is_delivered(tmp_path: Path) -> None:
     settings = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
     environment = os.environ | {
         "BACKWATCH_STREAM_URL": settings.url,
@@ -232,7 +233,7 @@ last = time.monotonic()
 
 
 @pytest.mark.parametrize("slept_s", [0.5, 4], ids=["in the midst of the first try", "between two tries"])
-def test_with_the_stream_away_an_app_with_an_sdk_ends_within_two_seconds_all_the_same(slept_s: float) -> None:
+def test_without_a_stream_an_app_with_an_sdk_ends_within_two_seconds(slept_s: float) -> None:
     exits_s: list[float] = []
     with socket.create_server(("127.0.0.1", 0), backlog=50) as silent:
         url = f"kafka://127.0.0.1:{silent.getsockname()[1]}"
@@ -245,22 +246,22 @@ def test_with_the_stream_away_an_app_with_an_sdk_ends_within_two_seconds_all_the
     assert min(exits_s) <= 2.0
 
 
-def test_an_exit_waits_only_for_what_a_providers_end_has_left_and_one_much_later_as_long_as_any(
+def test_an_exit_after_a_provider_shutdown_waits_only_the_remaining_time(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backwatch.collector.runtime.worker.FIRST_PAUSE_S", 1000.0)  # the first try in vain is the last
-    monkeypatch.setattr("backwatch.collector.runtime.worker.LONGEST_PAUSE_S", 1000.0)
-    monkeypatch.setattr("backwatch.collector.runtime.worker.LAST_TRY_S", 20.0)
+    monkeypatch.setattr("backwatch.collector.pipeline.worker.FIRST_PAUSE_S", 1000.0)  # one try only
+    monkeypatch.setattr("backwatch.collector.pipeline.worker.MAX_PAUSE_S", 1000.0)
+    monkeypatch.setattr("backwatch.collector.pipeline.worker.LAST_TRY_S", 20.0)
     pipeline = Pipeline(CollectorSettings(app_name="shop", flush_interval_s=0.01, exit_timeout_s=100), lambda: log)
     exporter = BackwatchSpanExporter(pipeline, frozenset)
     log.failing = StreamUnavailable("away")
     exporter.export([span({"db.system": "mysql"})])
     exporter.shutdown()
-    left_s = pipeline._patience_s()
+    left_s = pipeline._remaining_exit_s()
     exporter.shutdown()
-    assert 0 < pipeline._patience_s() < left_s < 100
+    assert 0 < pipeline._remaining_exit_s() < left_s < 100
     pipeline._waited_till -= 100
-    assert pipeline._patience_s() == 100
+    assert pipeline._remaining_exit_s() == 100
     log.failing = None
     pipeline.close()
     assert len(log.spans()) == 1

@@ -1,4 +1,4 @@
-"""docker-compose.yml and docker/Dockerfile say what the code says (services, ports, variables, commands), hardened.
+"""docker-compose.yml and docker/Dockerfile match the code (services, ports, variables, commands), and are hardened.
 
 No Docker engine is needed: the files are parsed, the commands are parsed by the commands themselves, Kafka's settings
 by Kafka's own container set-up.
@@ -110,9 +110,9 @@ def test_only_what_publishes_a_port_or_delivers_alerts_leaves_the_inner_network(
 
 @each_of_ours
 def test_every_variable_is_a_setting(name: str) -> None:
-    said = {variable for variable in SERVICES[name]["environment"] if variable.startswith("BACKWATCH_")}
-    assert said
-    assert said <= settings.names_of(*settings.ALL)
+    found = {variable for variable in SERVICES[name]["environment"] if variable.startswith("BACKWATCH_")}
+    assert found
+    assert found <= settings.names_of(*settings.ALL)
 
 
 @each_of_ours
@@ -180,7 +180,7 @@ def test_the_health_script_knows_the_part_that_it_is_asked_about(name: str) -> N
 
 
 def test_kafkas_own_set_up_takes_our_settings(kafka: Server, tmp_path: Path) -> None:
-    said = {key: _filled_in(value) for key, value in SERVICES["kafka"]["environment"].items()}
+    found = {key: _filled_in(value) for key, value in SERVICES["kafka"]["environment"].items()}
     for folder in ("defaults", "mounted", "final"):
         (tmp_path / folder).mkdir()
     for file in ("server.properties", "log4j2.yaml", "tools-log4j2.yaml"):
@@ -191,7 +191,7 @@ def test_kafkas_own_set_up_takes_our_settings(kafka: Server, tmp_path: Path) -> 
         [shutil.which("java") or "java", "-cp", f"{JARS}/*", "kafka.docker.KafkaDockerWrapper", "setup",
          "-D", "defaults", "-M", "mounted", "-F", "final"],
         cwd=tmp_path, check=True, capture_output=True, timeout=60,
-        env={**os.environ, **said, "KAFKA_LOG_DIRS": str(tmp_path / "data")},
+        env={**os.environ, **found, "KAFKA_LOG_DIRS": str(tmp_path / "data")},
     )  # fmt: skip
     assert (tmp_path / "data" / "meta.properties").is_file()
     assert "auto.create.topics.enable=false" in (tmp_path / "final" / "server.properties").read_text()
@@ -220,10 +220,10 @@ def test_a_detector_is_healthy_before_any_app_has_called(tmp_path: Path) -> None
     assert "there is no such file" in _health(urls["BACKWATCH_STORE_URL"]).stderr
     with subprocess.Popen([sys.executable, "-m", "backwatch.collector", "detect"], env=_with(**urls)) as detector:
         deadline = time.monotonic() + 60
-        while (said := _health(urls["BACKWATCH_STORE_URL"])).returncode and time.monotonic() < deadline:
+        while (found := _health(urls["BACKWATCH_STORE_URL"])).returncode and time.monotonic() < deadline:
             time.sleep(0.5)
         detector.terminate()
-    assert (said.returncode, said.stderr) == (0, "")
+    assert (found.returncode, found.stderr) == (0, "")
 
 
 def test_the_oldest_shard_decides_whether_a_detector_is_healthy(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ import requests
 
 from backwatch.attack.authority import Authority
 from backwatch.collector import cli, names, settings
+from backwatch.collector.pipeline import encoder
 from backwatch.collector.probes import discover
-from backwatch.collector.runtime import encoder
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.rules import rulebook
@@ -136,8 +136,8 @@ def _is_command(words: list[str], flags: list[str]) -> bool:
 @every_document
 def test_every_setting_in_a_document_exists(path: Path) -> None:
     known = settings.names_of(*settings.ALL) | {*settings.HOUSEKEEPING}
-    told = set(re.findall(r"\bBACKWATCH_[A-Z_]*[A-Z]\b", path.read_text()))
-    assert {one for one in told - known if not one.startswith(("BACKWATCH_TEST", "BACKWATCH_AUDIT"))} == set()
+    found = set(re.findall(r"\bBACKWATCH_[A-Z_]*[A-Z]\b", path.read_text()))
+    assert {one for one in found - known if not one.startswith(("BACKWATCH_TEST", "BACKWATCH_AUDIT"))} == set()
 
 
 @every_document
@@ -158,14 +158,14 @@ def test_every_setting_says_what_it_means() -> None:
     silent = [
         f"{kind.__name__}.{name}"
         for kind in settings.ALL
-        for name, told in tools["setting_docs"](kind).items()
-        if not told and not (kind is settings.StreamSettings and name == "url")
+        for name, found in tools["setting_docs"](kind).items()
+        if not found and not (kind is settings.StreamSettings and name == "url")
     ]
     assert silent == []
 
 
 def test_every_probe_has_a_place_in_the_readme() -> None:
-    placed = [name for told in tools["KINDS"].values() for name in told]
+    placed = [name for found in tools["KINDS"].values() for name in found]
     assert len(placed) == len(set(placed))
     assert {one.name for one in discover()} <= set(placed)
 
@@ -176,10 +176,10 @@ def test_every_fact_of_a_probe_stands_in_a_column_of_the_drivers_table() -> None
 
 
 def test_the_documents_tell_every_exit_code() -> None:
-    told = re.search(r"## Exit codes and messages\n(.*?)\n```", (ROOT / "docs/operations.md").read_text(), re.DOTALL)
-    assert told
+    found = re.search(r"## Exit codes and messages\n(.*?)\n```", (ROOT / "docs/operations.md").read_text(), re.DOTALL)
+    assert found
     codes = {value for name, value in vars(cli).items() if name.startswith("EXIT_")}
-    assert codes <= {int(one) for one in re.findall(r"\b\d+\b", told[1])}
+    assert codes <= {int(one) for one in re.findall(r"\b\d+\b", found[1])}
 
 
 def test_decisions_are_short_and_say_why() -> None:
@@ -246,7 +246,7 @@ def test_the_example_of_a_detector_detects(tmp_path: Path) -> None:
 
 @contextlib.contextmanager
 def _mailbox() -> Generator[int]:
-    """A POP3 server that says +OK to everything but RETR."""
+    """A POP3 server that replies +OK to everything but RETR."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:

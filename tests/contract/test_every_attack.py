@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from backwatch.attack.authority import Authority
 from backwatch.attack.demo.services import discover
 from backwatch.attack.protocols.server import LARGEST, LOOPBACK, HostileServer
+from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.probes import load_probes
-from backwatch.collector.runtime.pipeline import Pipeline
 from backwatch.collector.settings import CollectorSettings
 from backwatch.collector.stream import Message, Publisher
 from backwatch.detector.engine.factory import make_engine
@@ -69,7 +69,7 @@ def _nothing_leaves_loopback(monkeypatch: pytest.MonkeyPatch) -> None:  # pyrigh
     monkeypatch.setattr(socket.socket, "connect", on_loopback_only)
 
 
-# --- what it says of itself ---
+# --- description ---
 
 
 @every_server
@@ -120,11 +120,11 @@ class _Log(Publisher):
 
 @contextlib.contextmanager
 def watched(probe: str) -> Generator[Callable[[], list[Message]]]:
-    """The driver under watch inside the block; what was told until now."""
+    """Watch the driver inside the block; yields a function that returns the messages so far."""
     log = _Log()
     pipeline = Pipeline(CollectorSettings(flush_interval_s=0.01, heartbeat_s=3600.0, app_name="shop"), lambda: log)
 
-    def told() -> list[Message]:
+    def reported() -> list[Message]:
         assert pipeline.flush(10)
         return log.messages
 
@@ -132,13 +132,13 @@ def watched(probe: str) -> Generator[Callable[[], list[Message]]]:
         with contextlib.ExitStack() as stack:
             for one in load_probes(probe):
                 stack.enter_context(watching(one, pipeline))  # type: ignore[arg-type]
-            yield told
+            yield reported
     finally:
         pipeline.close()
 
 
 def said_of(messages: Sequence[Message]) -> set[str]:
-    """The rules that fire on these, told from the first call on."""
+    """The rules that fire on these messages, from the first call on."""
     judging = Replay(make_engine(EngineConfig()))
     found = {one.rule.name for one in judging.judge([one.value for one in messages])}
     assert judging.counts.calls
@@ -148,14 +148,14 @@ def said_of(messages: Sequence[Message]) -> set[str]:
 
 @every_server
 def test_backwatch_names_it_and_says_nothing_before(server: HostileServer, harm: Any) -> None:
-    with watched(harm.PROBE) as told:
+    with watched(harm.PROBE) as reported:
         for _ in range(USUAL):
             harm.works(server)
-        before = len(told())
+        before = len(reported())
         server.turn()
         with contextlib.suppress(Exception):
             harm.meets_it(server)
-        messages = told()
+        messages = reported()
     assert said_of(messages[:before]) == set()
     assert server.rule in said_of(messages)
 
@@ -184,7 +184,7 @@ GARBAGE = {
 }
 
 
-def conversation(server: HostileServer, said: bytes, *, secured: bool = False) -> bytes:
+def conversation(server: HostileServer, sent: bytes, *, secured: bool = False) -> bytes:
     """What a server answers to these bytes, up to its hanging up."""
     with socket.create_connection((LOOPBACK, server.port), timeout=5) as raw:
         client = raw
@@ -193,7 +193,7 @@ def conversation(server: HostileServer, said: bytes, *, secured: bool = False) -
             client = context.wrap_socket(raw, server_hostname="localhost")
         heard = b""
         try:
-            client.sendall(said)
+            client.sendall(sent)
             socket.socket.shutdown(client, socket.SHUT_WR)
             while part := client.recv(1 << 16):
                 heard += part
@@ -214,13 +214,13 @@ def secure_from_the_first_byte(server: HostileServer) -> bool:
 
 
 @every_server
-@pytest.mark.parametrize("said", GARBAGE.values(), ids=GARBAGE)
+@pytest.mark.parametrize("sent", GARBAGE.values(), ids=GARBAGE)
 @pytest.mark.parametrize("hostile", [False, True], ids=["honest", "hostile"])
-def test_no_garbage_hangs_it(server: HostileServer, harm: Any, said: bytes, hostile: bool) -> None:
+def test_no_garbage_hangs_it(server: HostileServer, harm: Any, sent: bytes, hostile: bool) -> None:
     server.hostile = hostile
-    conversation(server, said)
+    conversation(server, sent)
     if secure_from_the_first_byte(server):
-        conversation(server, said, secured=True)
+        conversation(server, sent, secured=True)
     server.repent()
     harm.works(server)
 
@@ -231,9 +231,9 @@ def test_no_bytes_hang_it(server: HostileServer, harm: Any) -> None:
 
     @settings(max_examples=25, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.binary(max_size=400), st.booleans())
-    def withstands(said: bytes, hostile: bool) -> None:
+    def withstands(sent: bytes, hostile: bool) -> None:
         server.hostile = hostile
-        conversation(server, said, secured=secured)
+        conversation(server, sent, secured=secured)
 
     withstands()
     server.repent()

@@ -1,4 +1,4 @@
-"""What every detector must keep, held against whatever stands in the folder."""
+"""Requirements of every detector, checked against each file of the folder."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from backwatch.detector.rules import rulebook
 from backwatch.detector.state.keys import RESOURCE, SITE_STATEMENT, STATEMENT
 from tests.detector import streams
 
-Told = tuple[str, ...]
+FindingText = tuple[str, ...]
 CONFIG = EngineConfig(key=b"a key of 16 byte", clear_after_ns=3_600 * 10**9)
 
 every_detector = pytest.mark.parametrize("kind", list(detectors.discover()), ids=lambda kind: kind.id)
@@ -30,9 +30,9 @@ def engine() -> Engine:
     return make_engine(CONFIG)
 
 
-def told(findings: Findings) -> list[Told]:
+def texts_of(findings: Findings) -> list[FindingText]:
     """What was found, in order, as comparable text."""
-    found: list[Told] = []
+    found: list[FindingText] = []
     for event in findings.events:
         if isinstance(event, Clear):
             found.append(("clear", event.alert_id, str(event.time_ns)))
@@ -46,16 +46,16 @@ def told(findings: Findings) -> list[Told]:
 
 def run(
     engine: Engine, found: Sequence[tuple[bytes, int, bool]], size: int, again: Callable[[Shard], Shard]
-) -> list[Told]:
+) -> list[FindingText]:
     """All findings of a stream in entries of ``size`` records, the shard handed through ``again`` after each."""
-    shard, said = engine.new_shard(), list[Told]()
+    shard, texts = engine.new_shard(), list[FindingText]()
     for at in range(0, len(found), size):
-        said += told(engine.step(shard, streams.entry(found[at : at + size], at)))
+        texts += texts_of(engine.step(shard, streams.entry(found[at : at + size], at)))
         shard = again(shard)
     last = max(appended for _, appended, _ in found)
-    said += told(engine.step(shard, Tick(last + 86_400 * 10**9)))
+    texts += texts_of(engine.step(shard, Tick(last + 86_400 * 10**9)))
     # Within one instant the order of alerts is a batch's own affair; what was found when is not.
-    return sorted(said, key=lambda one: (one[2], one))
+    return sorted(texts, key=lambda one: (one[2], one))
 
 
 @pytest.fixture(scope="module", params=["backfill", "live"])
@@ -64,19 +64,19 @@ def stream(request: pytest.FixtureRequest) -> list[tuple[bytes, int, bool]]:
 
 
 @pytest.fixture(scope="module")
-def reference(engine: Engine, stream: list[tuple[bytes, int, bool]]) -> list[Told]:
+def reference(engine: Engine, stream: list[tuple[bytes, int, bool]]) -> list[FindingText]:
     return run(engine, stream, 512, lambda shard: shard)
 
 
 @pytest.mark.parametrize("size", [1, 7, 100_000])
 def test_the_same_stream_gives_the_same_findings_whatever_the_batch(
-    engine: Engine, stream: list[tuple[bytes, int, bool]], reference: list[Told], size: int
+    engine: Engine, stream: list[tuple[bytes, int, bool]], reference: list[FindingText], size: int
 ) -> None:
     assert reference == run(engine, stream, size, lambda shard: shard)
 
 
 def test_a_detector_goes_on_from_a_snapshot_where_it_stopped(
-    engine: Engine, stream: list[tuple[bytes, int, bool]], reference: list[Told]
+    engine: Engine, stream: list[tuple[bytes, int, bool]], reference: list[FindingText]
 ) -> None:
     def restarted(shard: Shard) -> Shard:
         fresh = engine.new_shard()
@@ -87,7 +87,7 @@ def test_a_detector_goes_on_from_a_snapshot_where_it_stopped(
 
 
 def test_a_detector_goes_on_from_deltas_where_it_stopped(
-    engine: Engine, stream: list[tuple[bytes, int, bool]], reference: list[Told]
+    engine: Engine, stream: list[tuple[bytes, int, bool]], reference: list[FindingText]
 ) -> None:
     deltas: list[bytes] = []
 
@@ -100,7 +100,7 @@ def test_a_detector_goes_on_from_deltas_where_it_stopped(
     assert reference == run(engine, stream, 64, restarted)
 
 
-def test_the_eventful_stream_wakes_most_rules(engine: Engine, reference: list[Told]) -> None:
+def test_the_eventful_stream_wakes_most_rules(engine: Engine, reference: list[FindingText]) -> None:
     fired = {one[0] for one in reference}
     assert {
         "tls-stripped", "certificate-changed", "bulk-read", "query-attack", "statement-runs-program", "hostile-payload",

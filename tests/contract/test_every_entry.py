@@ -1,4 +1,4 @@
-"""What every entry of the attack pack promises: it says what it is, it really runs, and it is caught under its name."""
+"""Requirements of every attack scenario: it describes itself, it runs, and its declared rule catches it."""
 
 import json
 import re
@@ -18,6 +18,12 @@ from tests.contract.golden.renames import Renames
 ENTRIES = list(discover())
 RULES = {rule.name for rule in rulebook.load().rules}
 every_entry = pytest.mark.parametrize("kind", ENTRIES, ids=[kind.name() for kind in ENTRIES])
+
+
+def test_the_pack_lists_the_recorded_pairs_with_their_rules() -> None:
+    recorded = [live.renamed(outcome, Renames.load()) for outcome in live.read()]
+    expected = {one["scenario"]: one["expected"] for one in recorded if "expected" in one}
+    assert {kind.name(): kind.rule for kind in ENTRIES} == expected
 
 
 @every_entry

@@ -1,4 +1,4 @@
-"""The promises that every output makes, whatever it speaks to."""
+"""Requirements of every output."""
 
 import base64
 import json

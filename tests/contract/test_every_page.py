@@ -1,4 +1,4 @@
-"""Every shipped verdict has a page made from its rule, with all that a person needs, whoever wrote the rule."""
+"""Every shipped rule has a page generated from it, with everything that an operator needs."""
 
 import re
 
@@ -47,17 +47,17 @@ def test_how_it_is_done_is_told_in_sentences(rule: Rule) -> None:
 
 @every_rule
 def test_whatever_is_to_be_looked_at_has_a_meaning(rule: Rule) -> None:
-    told = explanation.explain_rule(rule)["evidence"]
-    assert len(told) >= 2
-    assert [one["field"] for one in told if not one["meaning"]] == []
-    assert len(told) == len({one["field"] for one in told})
+    parts = explanation.explain_rule(rule)["evidence"]
+    assert len(parts) >= 2
+    assert [one["field"] for one in parts if not one["meaning"]] == []
+    assert len(parts) == len({one["field"] for one in parts})
 
 
 @every_rule
 def test_a_technique_is_one_of_the_version_that_the_page_names(rule: Rule) -> None:
-    told = techniques.techniques(rule.tags)
-    assert told
-    assert [one["id"] for one in told if not one["name"]] == []
+    parts = techniques.techniques(rule.tags)
+    assert parts
+    assert [one["id"] for one in parts if not one["name"]] == []
 
 
 @every_rule
@@ -83,7 +83,7 @@ def test_the_rules_of_the_list_are_rules() -> None:
 
 
 def test_what_a_later_version_calls_a_technique_is_shown_beside_it_and_not_again() -> None:
-    [told] = techniques.techniques(["attack.t1562.010", "attack.t1689"])
-    assert (told["id"], told["later"]) == ("T1562.010", "T1689")
+    [technique] = techniques.techniques(["attack.t1562.010", "attack.t1689"])
+    assert (technique["id"], technique["later"]) == ("T1562.010", "T1689")
     [rule] = [one for one in RULES if one.name == "tls-stripped"]
     assert "(v19 calls it T1689)" in explanation.render_page(explanation.explain_rule(rule)).replace("\n    ", " ")

@@ -1,4 +1,4 @@
-"""What every probe promises: it changes nothing of its driver, and tells what it says it tells.
+"""Requirements of every probe: it changes no behaviour of its driver, and reports the facts that it declares.
 
 For each probe there is ``exercises/<name>.py``, found here by the probe's name: ``SERVICES`` (fixtures it needs),
 ``calls(services)`` (what a typical app does, enough for every fact; returns what the app saw) and
@@ -80,7 +80,7 @@ import importlib, sys
 from backwatch.collector.bootstrap import start
 start.start()
 importlib.import_module(sys.argv[1])
-print(sys.argv[2] in start.active_probes())
+print(sys.argv[2] in start.get_active_probes())
 """
 
 
@@ -109,7 +109,7 @@ class Scene:
     watched: list[object]
     changed: bool
     left: list[tuple[str, str]]
-    told: frozenset[str]
+    reported: frozenset[str]
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def scene(kind: type[Probe], exercise: Any, services: dict[str, Any], played: di
             bare=bare, watched=watched,
             changed=any(during.get(key, value) is not value for key, value in before.items()),
             left=[key for key in before.keys() | after.keys() if after.get(key) is not before.get(key)],
-            told=frozenset(name for call in recording.calls for name in call.attributes()),
+            reported=frozenset(name for call in recording.calls for name in call.attributes()),
         )  # fmt: skip
     return played[kind.name]
 
@@ -152,12 +152,12 @@ def test_the_app_sees_the_same_with_and_without(kind: type[Probe], scene: Scene)
 
 @every_probe
 def test_every_declared_fact_is_delivered(kind: type[Probe], exercise: Any, scene: Scene) -> None:
-    assert sorted(kind.facts - scene.told - getattr(exercise, "UNKNOWN", frozenset())) == []
+    assert sorted(kind.facts - scene.reported - getattr(exercise, "UNKNOWN", frozenset())) == []
 
 
 @every_probe
 def test_nothing_is_told_that_was_not_declared(kind: type[Probe], scene: Scene) -> None:
-    assert sorted(scene.told - kind.facts - {names.BACKWATCH_CONTRACT}) == []
+    assert sorted(scene.reported - kind.facts - {names.BACKWATCH_CONTRACT}) == []
 
 
 @every_probe
@@ -193,7 +193,7 @@ def test_errors_of_the_driver_pass_unchanged_even_if_the_recorder_fails(
 
 @contextmanager
 def threads_end() -> Generator[None]:
-    """What a client left running is given a second to end: its last answer is told to who watched when it was asked."""
+    """Give threads of a client a second to end: the last reply is recorded by the probe of its request."""
     before = set(threading.enumerate())
     yield
     until = time.monotonic() + 1
@@ -210,8 +210,8 @@ def raised() -> dict[str, list[Raised]]:
 def _raised(failing: Callable[[], object]) -> Raised:
     try:
         failing()
-    except Exception as error:  # noqa: BLE001  whatever the driver raises is compared
-        # Older drivers name objects by their address, and Dovecot says how long a command took.
+    except Exception as error:  # noqa: BLE001  any error of the driver is compared
+        # Older drivers name objects by their address, and Dovecot includes the duration of a command.
         return type(error), re.sub(r" at 0x[0-9a-f]+| \((?:\d+\.\d+[ +]*)+secs\)", "", str(error))
     raise AssertionError(f"{failing} was expected to fail")
 

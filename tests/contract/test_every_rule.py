@@ -1,4 +1,4 @@
-"""What every shipped rule must say, held against whatever there is."""
+"""Requirements of every shipped rule."""
 
 import uuid
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whatever bytes a service replies with, the app sees the same with Backwatch and without, and the detector lives.
+"""For any bytes that a service replies with, the app sees the same with Backwatch and without, and the detector lives.
 
 These tests run every hostile server of the attack pack, on every client library that the pack has for it: of the
 scenarios with the same class of service and the same driver, the first one. The server is honest at even seeds and
@@ -167,9 +167,9 @@ def never_seen_bare(play: Play, watched: dict[int, str], bare: dict[int, str]) -
                 found = play.seen(list(bare), watched=is_watched)
             else:
                 found = play.seen_by_all(open_, watched=is_watched, dawdles=number % 2 == 1)
-            told = [outcomes([one], play.kind) for one in found]
+            reported = [outcomes([one], play.kind) for one in found]
             for seed in differ:
-                round_ = {one[seed] for one in told if seed in one}
+                round_ = {one[seed] for one in reported if seed in one}
                 if is_watched and round_:
                     again[seed].append(round_)
                 elif not is_watched:
@@ -214,10 +214,10 @@ def test_mutated_answers_look_the_same_with_and_without(
         assert unlike == {}, again(next(iter(unlike)), kind)
         assert kind.driver in WAITING or len(differ) <= max(MAX_UNSTEADY, len(seeds) / 100 + 1)
 
-        told = [value for one in watched for value in one.told]
-        assert [value for value in told if SECRET.encode() in value] == []
+        reported = [value for one in watched for value in one.reported]
+        assert [value for value in reported if SECRET.encode() in value] == []
         judging = Replay(engine)
-        list(judging.judge(told))
+        list(judging.judge(reported))
         assert judging.counts.calls
         assert not judging.counts.unreadable
         assert not judging.counts.faults

@@ -1,4 +1,4 @@
-"""What the rule calls hostile, the collector looks for, and tells first."""
+"""The collector searches for everything that the rule calls hostile, and reports it first."""
 
 from importlib.resources import files
 

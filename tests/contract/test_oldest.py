@@ -46,7 +46,7 @@ def _lines() -> list[Line]:
 
 
 def _lower_bounds(kind: type[Probe]) -> dict[str, str]:
-    """The oldest version by distribution, as the probe says it."""
+    """The oldest supported version by distribution, as the probe declares it."""
     wanted = [Requirement(text) for text in kind.distributions]
     return {one.name: next(part.version for part in one.specifier if part.operator == ">=") for one in wanted}
 
@@ -77,8 +77,8 @@ def _release(text: str) -> tuple[int, ...]:
 @pytest.mark.parametrize("kind", PROBES, ids=[kind.name for kind in PROBES])
 def test_the_oldest_supported_version_is_written_down(kind: type[Probe]) -> None:
     written = {line.name.lower(): _release(line.version) for line in LINES}
-    said = {SAME_CODE.get(name, name).lower(): _release(oldest) for name, oldest in _lower_bounds(kind).items()}
-    assert said == {name: written.get(name) for name in said}
+    declared = {SAME_CODE.get(name, name).lower(): _release(oldest) for name, oldest in _lower_bounds(kind).items()}
+    assert declared == {name: written.get(name) for name in declared}
 
 
 def test_every_line_belongs_to_a_probe() -> None:

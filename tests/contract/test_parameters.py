@@ -1,4 +1,4 @@
-"""Each line that a verdict tells its reader to write, held against the driver that is installed.
+"""Each line of code that a verdict recommends, held against the driver that is installed.
 
 A parameter that the driver does not know is worse than none: the reader believes to be safe.
 """
@@ -60,7 +60,7 @@ def found(node: ast.expr) -> Any:
 
 
 def check_call(node: ast.Call) -> None:
-    called, told = found(node.func), ast.unparse(node.func)
+    called, code = found(node.func), ast.unparse(node.func)
     if called is None or not node.keywords:
         return
     known = inspect.signature(called).parameters
@@ -69,9 +69,9 @@ def check_call(node: ast.Call) -> None:
         assert keyword.arg is not None
         if keyword.arg in known and known[keyword.arg].kind is not inspect.Parameter.POSITIONAL_ONLY:
             continue
-        shape = told if told in OPEN else "".join(ast.unparse(_bare(node.func)))
-        assert open_to_all, f"{told} takes no {keyword.arg}"
-        assert keyword.arg in OPEN[shape](), f"{told} knows no {keyword.arg}"
+        shape = code if code in OPEN else "".join(ast.unparse(_bare(node.func)))
+        assert open_to_all, f"{code} takes no {keyword.arg}"
+        assert keyword.arg in OPEN[shape](), f"{code} knows no {keyword.arg}"
 
 
 def _bare(node: ast.expr) -> ast.expr:
@@ -132,20 +132,20 @@ def test_librdkafka_knows_every_property() -> None:
     assert not _is_property("ssl.ca.file", "x")
     for _, line in LINES:
         if line.driver == "confluent-kafka":
-            [told] = [ast.literal_eval(one) for one in ast.walk(ast.parse(line.code)) if isinstance(one, ast.Dict)]
-            assert [name for name, value in told.items() if not _is_property(name, value)] == []
+            [options] = [ast.literal_eval(one) for one in ast.walk(ast.parse(line.code)) if isinstance(one, ast.Dict)]
+            assert [name for name, value in options.items() if not _is_property(name, value)] == []
 
 
 def unsafe(code: str) -> bool:
     """Whether a call in a line takes any certificate, or a session in clear."""
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Call):
-            told, named = ast.unparse(node.func), {one.arg: ast.unparse(one.value) for one in node.keywords}
+            code, named = ast.unparse(node.func), {one.arg: ast.unparse(one.value) for one in node.keywords}
             if (
-                told in {"imaplib.IMAP4", "poplib.POP3", "ftplib.FTP"}
-                or (told in CONTEXT and CONTEXT[told] not in named)
-                or (told == "ldap3.Tls" and named.get("validate") != "ssl.CERT_REQUIRED")
-                or (told == "nats.connect" and "tls" in named and named.get("tls_handshake_first") != "True")
+                code in {"imaplib.IMAP4", "poplib.POP3", "ftplib.FTP"}
+                or (code in CONTEXT and CONTEXT[code] not in named)
+                or (code == "ldap3.Tls" and named.get("validate") != "ssl.CERT_REQUIRED")
+                or (code == "nats.connect" and "tls" in named and named.get("tls_handshake_first") != "True")
             ):
                 return True
     return False
@@ -170,8 +170,8 @@ def test_opensearch_checks_the_name_by_the_line_for_it() -> None:
     [line] = [line for one, line in LINES if one.name == "verified-tls" and line.driver == "opensearch-py"]
     call = ast.parse(line.code, mode="eval").body
     assert isinstance(call, ast.Call)
-    told = {str(one.arg): ast.literal_eval(one.value) for one in call.keywords if one.arg != "ca_certs"}
-    client: Any = opensearchpy.OpenSearch(["search"], **told)
+    options = {str(one.arg): ast.literal_eval(one.value) for one in call.keywords if one.arg != "ca_certs"}
+    client: Any = opensearchpy.OpenSearch(["search"], **options)
     [connection] = client.transport.connection_pool.connections
     # What is not None is the name to find in the certificate.
     assert connection.pool.assert_hostname is None
@@ -185,8 +185,8 @@ def test_kombus_tls_is_what_the_transport_under_it_takes() -> None:
     lines = [line for one, line in LINES if one.name.endswith("-tls") and line.driver.startswith("kombu")]
     assert len(lines) == 2
     for line in lines:
-        [told] = [one for one in ast.walk(ast.parse(line.code)) if isinstance(one, ast.Dict)]
-        assert {ast.literal_eval(one) for one in told.keys if one is not None} <= known
+        [options] = [one for one in ast.walk(ast.parse(line.code)) if isinstance(one, ast.Dict)]
+        assert {ast.literal_eval(one) for one in options.keys if one is not None} <= known
 
 
 def test_pymysql_refuses_what_the_line_for_it_takes_away() -> None:
@@ -206,7 +206,7 @@ def test_pymysql_refuses_what_the_line_for_it_takes_away() -> None:
 
 
 def test_every_driver_that_speaks_over_a_network_has_its_line_for_verified_tls() -> None:
-    told = " ".join(line.driver for one, line in LINES if one.name == "verified-tls").lower().replace("-", "_")
+    drivers = " ".join(line.driver for one, line in LINES if one.name == "verified-tls").lower().replace("-", "_")
     called = {
         "http": "http.client", "mysql": "mysql_connector", "MySQLdb": "mysqlclient", "pytds": "python_tds",
         "clickhouse_connect": "clickhouse_connect", "aiormq": "aio_pika", "nats": "nats_py", "botocore": "boto3",
@@ -215,7 +215,7 @@ def test_every_driver_that_speaks_over_a_network_has_its_line_for_verified_tls()
     layers = {"sqlite3", "sqlalchemy", "django", "httpx2"}
     """Those without a connection of their own; the note names them. httpx2 is written as httpx."""
     assert [
-        one.name for one in probes() if one.name not in layers and called.get(one.name, one.name).lower() not in told
+        one.name for one in probes() if one.name not in layers and called.get(one.name, one.name).lower() not in drivers
     ] == []
 
 

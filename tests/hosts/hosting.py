@@ -71,9 +71,9 @@ class Host:
         found: Asked = Counter()
         for record in whole_topic(StreamSettings(url=self.stream_url), "hosts"):
             for one in ExportTraceServiceRequest.FromString(record.value).resource_spans:
-                told = {pair.key: pair.value for pair in one.resource.attributes}
-                if told["service.name"].string_value == self.app:
-                    pid = told["process.pid"].int_value
+                attributes = {pair.key: pair.value for pair in one.resource.attributes}
+                if attributes["service.name"].string_value == self.app:
+                    pid = attributes["process.pid"].int_value
                     found.update((name, pid) for scope in one.scope_spans for name in _names(scope.spans))
         return found
 
@@ -88,8 +88,8 @@ class Host:
 
 def _names(spans: Sequence[object]) -> Generator[str]:
     for span in spans:
-        told = {pair.key: pair.value.string_value for pair in span.attributes}  # pyright: ignore[reportAttributeAccessIssue]
-        sql, command = told.get(names.QUERY_TEXT, ""), told.get(names.STATEMENT, "")
+        attributes = {pair.key: pair.value.string_value for pair in span.attributes}  # pyright: ignore[reportAttributeAccessIssue]
+        sql, command = attributes.get(names.QUERY_TEXT, ""), attributes.get(names.STATEMENT, "")
         if sql.startswith("SELECT ? AS "):
             yield sql.split()[3].rstrip(",")
         elif command.startswith("GET "):

@@ -67,12 +67,12 @@ def command_of(host: str, workers: int, port: int) -> list[str]:
 def start_host(host: str, workers: int, folder: Path, settings: Mapping[str, str]) -> HostStart:
     """Start the host, watched, until all its workers have answered; then end it and read the stream."""
     port = free_port()
-    told = environment({"PATH": os.pathsep.join([str(BIN), os.environ["PATH"]]), **settings})
+    app_environment = environment({"PATH": os.pathsep.join([str(BIN), os.environ["PATH"]]), **settings})
     log = folder / "host.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [BACKWATCH, "run", "--", *command_of(host, workers, port)], cwd=APPS, env=told, stdin=subprocess.DEVNULL,
-            stdout=output, stderr=output,
+            [BACKWATCH, "run", "--", *command_of(host, workers, port)], cwd=APPS, env=app_environment,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
         )  # fmt: skip
     try:
         eventually(accepts(port), f"{host} does not listen:\n{log.read_text(errors='replace')[-2000:]}", PATIENCE_S)
@@ -121,8 +121,8 @@ def _delivering(stream: StreamSettings, group: str) -> set[int]:
     found: set[int] = set()
     for record in whole_topic(stream, group):
         for resource in ExportTraceServiceRequest.FromString(record.value).resource_spans:
-            told = {pair.key: pair.value for pair in resource.resource.attributes}
+            attributes = {pair.key: pair.value for pair in resource.resource.attributes}
             if any(attribute.key == names.QUERY_TEXT for scope in resource.scope_spans for span in scope.spans
                    for attribute in span.attributes):  # fmt: skip
-                found.add(told["process.pid"].int_value)
+                found.add(attributes["process.pid"].int_value)
     return found

@@ -13,7 +13,7 @@ import pytest
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import ensure_topics
+from backwatch.collector.stream.factory import ensure_topics
 from tests.hosts.hosting import Host, host, labels, twice, visited
 from tests.services.process import free_port
 from tests.services.server import Server, accepts
@@ -21,7 +21,7 @@ from tests.system.commands import eventually
 
 pytestmark = pytest.mark.slow
 FORKS = int(os.environ.get("BACKWATCH_TEST_FORKS", "40"))
-"""Each has a client of Kafka of its own; five hundred without one are in tests/collector/test_pipeline.py."""
+"""Each has a client of Kafka of its own; five hundred without one are in tests/collector/pipeline/test_pipeline.py."""
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def served(one: Host, port: int, *command: str, is_idle: Callable[[], bool] = la
 
 
 def at_import(one: Host, answers: dict[str, str], *, preload: bool) -> None:
-    """All that was asked has come once; what the app asked when it was imported came from whoever imported it."""
+    """Each call arrived once; calls during the app's import came from the process that imported it."""
     expected = twice(answers)
     found = one.until_asked(expected)
     first = Counter({key: count for key, count in found.items() if key[0].endswith("import")})
@@ -104,17 +104,17 @@ def test_every_call_under_uvicorn_comes_once_from_its_worker(shop: Host) -> None
 @pytest.mark.parametrize("lazy", [False, True], ids=["preload", "lazy"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_every_call_under_uwsgi_comes_once_from_its_worker(shop: Host, uwsgi: str, threads: int, lazy: bool) -> None:
-    port, told = free_port(), free_port()
+    port, stats_port = free_port(), free_port()
 
     def is_idle() -> bool:
-        with socket.create_connection(("127.0.0.1", told)) as one, one.makefile("rb") as stats:
+        with socket.create_connection(("127.0.0.1", stats_port)) as one, one.makefile("rb") as stats:
             return not any(core["in_request"] for worker in json.load(stats)["workers"] for core in worker["cores"])
 
     one = with_setting(shop, SHOP_AT_IMPORT="import")
     answers = served(
         one, port, uwsgi, "--http-socket", f"127.0.0.1:{port}", "--master", "--processes", "2", "--enable-threads",
         # Where the signal that ends it finds a worker in a request, even at its last line, uWSGI runs no exit hooks.
-        "--stats", f"127.0.0.1:{told}",
+        "--stats", f"127.0.0.1:{stats_port}",
         "--threads", str(threads), "--module", "shop", "--need-app", "--die-on-term", "--pythonpath", ".",
         "--home", sys.prefix,
         *(["--lazy-apps"] if lazy else []), is_idle=is_idle,

@@ -10,7 +10,7 @@ from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-Told = tuple[tuple[tuple[str, str], ...], tuple[Any, ...], str]
+SpanKey = tuple[tuple[tuple[str, str], ...], tuple[Any, ...], str]
 """A span as something that can be compared: resource's attributes, its scope, and the span itself."""
 
 
@@ -19,7 +19,7 @@ class Kept:
     """What has come in so far."""
 
     url: str = ""
-    spans: list[Told] = field(default_factory=list[Told])
+    spans: list[SpanKey] = field(default_factory=list[SpanKey])
 
 
 def pairs(attributes: Iterable[Any]) -> tuple[tuple[str, str], ...]:
@@ -27,9 +27,9 @@ def pairs(attributes: Iterable[Any]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((one.key, str(one.value)) for one in attributes))
 
 
-def told(request: ExportTraceServiceRequest) -> list[Told]:
+def span_keys(request: ExportTraceServiceRequest) -> list[SpanKey]:
     """Every span of a request; unlike a protobuf's, the order of its attributes does not matter."""
-    found: list[Told] = []
+    found: list[SpanKey] = []
     for one in request.resource_spans:
         for scope_spans in one.scope_spans:
             scope = scope_spans.scope
@@ -37,7 +37,7 @@ def told(request: ExportTraceServiceRequest) -> list[Told]:
                 attributes = pairs(span.attributes)
                 del span.attributes[:]
                 if not span.status.ByteSize():
-                    span.ClearField("status")  # an empty one says no more than none
+                    span.ClearField("status")  # an empty status means the same as none
                 place = (scope.name, scope.version, pairs(scope.attributes), attributes)
                 found.append((pairs(one.resource.attributes), place, str(span)))
     return sorted(found)
@@ -53,14 +53,14 @@ def receiving() -> Generator[Kept]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = zlib.decompress(body, 47)
-            kept.spans += told(ExportTraceServiceRequest.FromString(body))
+            kept.spans += span_keys(ExportTraceServiceRequest.FromString(body))
             self.send_response(200)
             self.send_header("Content-Type", "application/x-protobuf")
             self.send_header("Content-Length", "0")
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  its name there
-            """Says nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         kept.url = f"http://127.0.0.1:{server.server_port}"

@@ -9,8 +9,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import ensure_topics
-from tests.interop.receiving import Told, receiving, told
+from backwatch.collector.stream.factory import ensure_topics
+from tests.interop.receiving import SpanKey, receiving, span_keys
 from tests.services.brokers.whole_topic import whole_topic
 from tests.services.http.otelcol import collecting
 from tests.services.process import free_port
@@ -40,10 +40,10 @@ except requests.ConnectionError:
 """
 
 
-def in_the_topic(kafka: Server) -> list[Told]:
+def span_keys_in_topic(kafka: Server) -> list[SpanKey]:
     """Every span in the topic, our own heartbeats with them."""
     records = whole_topic(StreamSettings(url=kafka.url), "interop")
-    return sorted(one for record in records for one in told(ExportTraceServiceRequest.FromString(record.value)))
+    return sorted(one for record in records for one in span_keys(ExportTraceServiceRequest.FromString(record.value)))
 
 
 @pytest.mark.heavy
@@ -62,7 +62,7 @@ def test_a_collector_passes_on_every_span_of_our_topic_with_every_attribute(
         }),
     )  # fmt: skip
     assert (ran.returncode, ran.stderr) == (0, "")
-    expected = in_the_topic(kafka)
+    expected = span_keys_in_topic(kafka)
     systems = {value for _, place, _ in expected for key, value in place[2] if key == names.DB_SYSTEM}
     assert {f'string_value: "{name}"\n' for name in ("postgresql", "redis", "sqlite")} == systems
 

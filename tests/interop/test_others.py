@@ -1,4 +1,4 @@
-"""Apps of other people, watched without a line of ours: plain OpenTelemetry in Python and in Java, through a Collector.
+"""Apps without Backwatch's collector: plain OpenTelemetry in Python and in Java, through a Collector.
 
 Their spans tell no session, no rows and no bytes. An injection is seen by its text, a bulk read as a statement that is
 new where all others are known; what they cannot tell is unknown, and no alert takes it for the worst.
@@ -91,7 +91,7 @@ def detector(tmp_path: Path, store: str, kafka_without_topics: Server) -> Iterat
         "BACKWATCH_DETECTOR_GROUP": f"t-{secrets.token_hex(6)}",
     }  # fmt: skip
     with running(tmp_path, "detect", **settings) as one:
-        one.until_it_says("detecting")
+        one.wait_for_output("detecting")
         yield one
 
 
@@ -104,7 +104,7 @@ def alerts(store: str) -> list[dict[str, Any]]:
 
 
 def judged(store: str, app: str, detector: Running, printed: str) -> None:
-    """What must be said of either app, and what must not. What it printed is told where something is missing."""
+    """Check the alerts on either app; a failure shows what the app printed."""
 
     def all_said() -> "dict[str, list[dict[str, Any]]] | None":
         found: dict[str, list[dict[str, Any]]] = {}
@@ -116,16 +116,16 @@ def judged(store: str, app: str, detector: Running, printed: str) -> None:
         found = eventually(all_said, f"not every alert of {app} is there", PATIENCE_S) or {}
     except AssertionError as error:
         error.add_note(str([(one["rule"], statement_of(one)) for one in alerts(store)]))
-        error.add_note(f"the detector: {detector.said()[-2_000:]}\nthe app: {printed[-2_000:]}")
+        error.add_note(f"the detector: {detector.output()[-2_000:]}\nthe app: {printed[-2_000:]}")
         raise
     # The bulk read is the new statement without a sign.
-    texts = {rule: [statement_of(alert) for alert in told] for rule, told in found.items()}
+    texts = {rule: [statement_of(alert) for alert in raised] for rule, raised in found.items()}
     assert any("UNION" in text.upper() for text in texts["query-attack"])
     assert any(text.upper().startswith("SELECT * FROM CUSTOMERS") for text in texts["unusual-query"])
     assert any("CONFIG SET" in text for text in texts["redis-reconfigured"])
     assert {"query-attack", "unusual-query", "redis-reconfigured"} == set(found)
-    for told in found.values():
-        for alert in told:
+    for raised in found.values():
+        for alert in raised:
             assert alert["app"] == app
             assert not [name for name in evidence_of(alert) if name.startswith("tls.") or name == names.TLS_VERIFIED]
 

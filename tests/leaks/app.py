@@ -1,4 +1,4 @@
-"""An app that says what it is told to say, through real drivers: what a server answers to it is of no interest."""
+"""An app that sends planned calls through real drivers, whatever the servers reply."""
 
 import asyncio
 import contextlib

@@ -2,7 +2,7 @@
 
 One file per family in ``corpus/``, one entry a line. ``⟦⟧`` is where a secret stands: every shape of canary that could
 stand there is put there in turn. ``⟦''⟧`` may be quoted, and so it also holds a quote as that place escapes it;
-``⟦digits⟧``, ``⟦hex⟧`` and the like have that shape alone. Whoever wrote the texts had not read the redactor.
+``⟦digits⟧``, ``⟦hex⟧`` and the like have that shape alone. The authors of the texts had not read the redactor.
 """
 
 import base64
@@ -49,7 +49,7 @@ class Canary:
 
     Attributes:
         text: As it stands in a statement.
-        parts: What of it is random: an address has a dot in it that says nothing, a quoted one has a quote.
+        parts: What of it is random: an address has a dot that carries no information, a quoted one has a quote.
     """
 
     text: str
@@ -88,7 +88,7 @@ def _base64(pick: random.Random) -> tuple[str, ...]:
 
 
 def _local(pick: random.Random) -> tuple[str, ...]:
-    """Who at a mail server: the domain may be told where mail is sent."""
+    """A mailbox at a mail server: the domain may be reported where mail is sent."""
     return tuple("".join(pick.choices(string.ascii_lowercase, k=9)) for _ in range(2))
 
 

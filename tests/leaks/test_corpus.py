@@ -1,4 +1,4 @@
-"""The corpus is what it says it is, and the finder finds: whatever it says is not there could have been seen."""
+"""The corpus matches its description, and the finder finds every planted canary."""
 
 import base64
 import logging

@@ -10,8 +10,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind
 
 from backwatch.collector.exporter import call_of
-from backwatch.collector.runtime.app_identity import App
-from backwatch.collector.runtime.encoder import encode_calls
+from backwatch.collector.pipeline.app_identity import App
+from backwatch.collector.pipeline.encoder import encode_calls
 from backwatch.detector.ingest.routing import UNREADABLE, route
 from tests.leaks.corpus import Planted, entries, planted
 from tests.leaks.finder import Finder, everything_logged, shown
@@ -20,7 +20,7 @@ APP = App("shop", "", "", (("service.name", "shop"),))
 Facts = Mapping[str, str | int]
 _NAMES = {"mssql": "microsoft.sql_server", "other": "snowflake"}
 _ELSEWHERE = frozenset(("smtp command", "imap command", "pop3 command", "ftp command", "ldap filter", "ldap dn"))
-"""Of these no instrumentation tells anything."""
+"""No instrumentation reports these."""
 KINDS = sorted({f"{entry.system} {entry.way}" for entry in entries()} - _ELSEWHERE)
 
 
@@ -89,7 +89,7 @@ def _messaging(exchange: str, key: str, rest: str) -> Iterator[tuple[str, Facts]
 
 
 def exported(one: Planted) -> list[ReadableSpan]:
-    """The entry as spans of an SDK, each with an error that tells it too."""
+    """The entry as spans of an SDK, each with an error that repeats it."""
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracer = provider.get_tracer("opentelemetry.instrumentation.other")
@@ -145,5 +145,5 @@ def test_a_canary_in_a_span_is_found_behind_the_door() -> None:
     assert finder.found(on_the_wire(spans, ""))
     ((message,), calls) = route(on_the_wire(spans, "")), [call for span in spans if (call := call_of(span))]
     assert not finder.found(message.value)
-    told = [call._replace(text=one.text) for call in calls]
-    assert finder.found(encode_calls(APP, told))
+    planted_calls = [call._replace(text=one.text) for call in calls]
+    assert finder.found(encode_calls(APP, planted_calls))

@@ -164,8 +164,8 @@ def assert_was_recorded(stream: Path) -> None:
         for (value,) in connection.execute("SELECT value FROM record WHERE topic = 'backwatch_calls'"):
             for resource in ExportTraceServiceRequest.FromString(value).resource_spans:
                 for scope in resource.scope_spans:
-                    told = {pair.key: pair.value.string_value for pair in scope.scope.attributes}
-                    calls[next((told[name] for name in _SYSTEM_NAMES if name in told), "")] += len(scope.spans)
+                    facts = {pair.key: pair.value.string_value for pair in scope.scope.attributes}
+                    calls[next((facts[name] for name in _SYSTEM_NAMES if name in facts), "")] += len(scope.spans)
     least = {"postgresql": 300, "mysql": 50, "sqlite": 40, "redis": 150, "http": 100, "smtp": 10, "rabbitmq": 20}
     assert {system: calls[system] for system in least if calls[system] < least[system]} == {}
 
@@ -174,13 +174,13 @@ def assert_was_recorded(stream: Path) -> None:
 def test_no_canary_is_anywhere_after_a_day_of_real_calls(plan: Plan, tmp_path: Path) -> None:
     assert plan.entries >= 80
     finder = Finder(plan.canaries, among_numbers=True)
-    told, stream, store = tmp_path / "plan.json", tmp_path / "stream.db", tmp_path / "store.db"
-    told.write_text(json.dumps(plan.steps))
+    plan_file, stream, store = tmp_path / "plan.json", tmp_path / "stream.db", tmp_path / "store.db"
+    plan_file.write_text(json.dumps(plan.steps))
     settings = {"BACKWATCH_STREAM_URL": f"sqlite:///{stream}", "BACKWATCH_STORE_URL": f"sqlite:///{store}"}
     app = Path(__file__).with_name("app.py").read_text()
     (tmp_path / "app.py").write_text(app)
     ran = subprocess.run(
-        [BACKWATCH, "run", "--", sys.executable, "-W", "ignore", "app.py", str(told)], cwd=tmp_path,
+        [BACKWATCH, "run", "--", sys.executable, "-W", "ignore", "app.py", str(plan_file)], cwd=tmp_path,
         env=environment({**settings, "BACKWATCH_APP": "shop"}), capture_output=True, text=True, timeout=200,
     )  # fmt: skip
     assert (ran.returncode, ran.stderr) == (0, "")
@@ -197,7 +197,7 @@ def test_no_canary_is_anywhere_after_a_day_of_real_calls(plan: Plan, tmp_path: P
             time.sleep(2)
             detect.stop()
             notify.stop()
-            places += [("log", (detect.said() + notify.said()).encode())]
+            places += [("log", (detect.output() + notify.output()).encode())]
         places += [("webhook", one.body + json.dumps(one.headers).encode()) for one in hook.requests]
     places += everything_in(store)
     assert seen(finder, iter(places)) == []

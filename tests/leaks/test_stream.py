@@ -1,4 +1,4 @@
-"""Every entry of the corpus as its probe tells it, down to the bytes on the disk: no canary there, none in the log."""
+"""Every entry of the corpus as its probe reports it: no canary in the bytes on disk, none in the log."""
 
 import sqlite3
 import time
@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from backwatch.collector.runtime.pipeline import Pipeline
+from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings, StreamSettings
-from backwatch.collector.stream import open_publisher
+from backwatch.collector.stream.factory import open_publisher
 from tests.leaks.corpus import Planted, entries, planted
 from tests.leaks.finder import Finder, everything_logged, shown
 from tests.leaks.ways import ELSEWHERE, Teller
@@ -67,8 +67,8 @@ def test_a_canary_that_is_told_is_found_in_the_stream(stream: Stream) -> None:
     one = next(planted(entries()[0]))
     secret = one.canaries[0].text
     each: list[dict[str, Any]] = [{"statement": secret}, {"facts": (("x", secret),)}, {"error": secret}]
-    for told in each:
-        stream.pipeline.record_call(Session(system="redis"), "GET", start_ns=time.time_ns(), **told)
+    for arguments in each:
+        stream.pipeline.record_call(Session(system="redis"), "GET", start_ns=time.time_ns(), **arguments)
     stream.pipeline.record_call(Session(system="redis", account=secret), "GET", start_ns=time.time_ns())
     finder = Finder(one.canaries)
     values = stream.written()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from backwatch.collector import names
+from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.probes.botocore.services import destination, namespace_of, span_kind
 from backwatch.collector.probes.families.amqp.requests import to_publication, to_request
 from backwatch.collector.probes.families.http.session import redirect_target
@@ -15,7 +16,6 @@ from backwatch.collector.probes.families.search.observer import Operation
 from backwatch.collector.probes.kombu.messages import with_task
 from backwatch.collector.probes.toolkit.sockets import root_error
 from backwatch.collector.redaction import aws, clickhouse, cql, dsn, errors, http, ldap, lines, memcached, mongo, smtp
-from backwatch.collector.runtime.pipeline import Pipeline
 from backwatch.collector.runtime.record import AttributeValue, Session
 from tests.leaks.corpus import MARK, Planted, document
 
@@ -23,7 +23,7 @@ Facts = tuple[tuple[str, AttributeValue], ...]
 
 
 class Teller:
-    """Tells one entry after the other into a pipeline."""
+    """Records one entry after the other into a pipeline."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -56,11 +56,11 @@ class Teller:
 def _sql(teller: Teller, planted: Planted) -> None:
     text, system = planted.text, planted.entry.system
     if system == "cassandra":
-        teller.record_call(system, sql=cql.plain(text))
-        teller.record_call(system, sql=cql.plain(cql.batch([text, text])))
+        teller.record_call(system, sql=cql.hide_literals(text))
+        teller.record_call(system, sql=cql.hide_literals(cql.to_batch_statement([text, text])))
     elif system == "clickhouse":
-        teller.record_call(system, sql=clickhouse.without_data(text))
-        teller.record_call(system, sql=clickhouse.without_data(text.encode()))
+        teller.record_call(system, sql=clickhouse.strip_data(text))
+        teller.record_call(system, sql=clickhouse.strip_data(text.encode()))
     else:
         teller.record_call("microsoft.sql_server" if system == "mssql" else system, sql=text)
         teller.record_call("other_sql" if system == "other" else system, sql=text.encode())
@@ -90,15 +90,15 @@ def _redis(teller: Teller, planted: Planted) -> None:
 
 
 def _memcached(teller: Teller, planted: Planted) -> None:
-    operation, statement = memcached.line(planted.text.encode())
+    operation, statement = memcached.redact_line(planted.text.encode())
     teller.record_call("memcached", operation, statement=statement)
     name, *rest = planted.text.split(" ")
-    teller.record_call("memcached", name, statement=memcached.statement(name, rest[:1]))
+    teller.record_call("memcached", name, statement=memcached.to_statement(name, rest[:1]))
 
 
 def _mongo(teller: Teller, planted: Planted) -> None:
     command = document(planted.text)
-    teller.record_call("mongodb", mongo.name_of(command), statement=mongo.statement(command))
+    teller.record_call("mongodb", mongo.get_command_name(command), statement=mongo.to_statement(command))
 
 
 def _search(teller: Teller, planted: Planted) -> None:
@@ -114,8 +114,11 @@ def _search(teller: Teller, planted: Planted) -> None:
 
 
 def _url(teller: Teller, planted: Planted) -> None:
-    teller.record_call("http", "GET", statement=http.statement("GET", planted.text))
-    facts: Facts = ((names.URL_FULL, http.redact_url(planted.text)), (names.HTTP_ROUTE, http.template(planted.text)))
+    teller.record_call("http", "GET", statement=http.to_statement("GET", planted.text))
+    facts: Facts = (
+        (names.URL_FULL, http.redact_url(planted.text)),
+        (names.HTTP_ROUTE, http.to_path_template(planted.text)),
+    )
     teller.record_call("http", "GET", facts=facts)
     target = redirect_target("http://a/b", planted.text)
     teller.record_call("http", "GET", facts=((names.REDIRECT_TARGET, target),))
@@ -130,13 +133,15 @@ def _aws(teller: Teller, planted: Planted) -> None:
     assert span_kind(service, operation)
     if sql is not None:
         teller.record_call("aws-api", sql=parameters.get(sql), facts=facts, namespace=where)
-    teller.record_call("aws-api", operation, statement=aws.statement(service, operation, parameters), namespace=where)
+    teller.record_call(
+        "aws-api", operation, statement=aws.to_statement(service, operation, parameters), namespace=where
+    )
 
 
 def _smtp(teller: Teller, planted: Planted) -> None:
-    """Only whom mail goes to and comes from is told; what else a client says is not looked at."""
+    """Reports only senders and recipients of mail; other commands are ignored."""
     address = planted.text.partition(":<")[2].partition(">")[0]
-    teller.record_call("smtp", "SEND", statement=smtp.statement([address, f"Ann <{address}>"]))
+    teller.record_call("smtp", "SEND", statement=smtp.to_statement([address, f"Ann <{address}>"]))
 
 
 def _lines(read: Callable[[str], tuple[str, str]]) -> Callable[[Teller, Planted], None]:
@@ -149,16 +154,16 @@ def _lines(read: Callable[[str], tuple[str, str]]) -> Callable[[Teller, Planted]
 
 def _imap(teller: Teller, planted: Planted) -> None:
     name, *rest = planted.text.split(" ", 2)
-    operation, statement = lines.imap(name, rest)
+    operation, statement = lines.redact_imap(name, rest)
     teller.record_call("imap", operation, statement=statement)
 
 
 def _ldap_filter(teller: Teller, planted: Planted) -> None:
-    teller.record_call("ldap", "search", statement=ldap.filter_shape(planted.text))
+    teller.record_call("ldap", "search", statement=ldap.to_filter_shape(planted.text))
 
 
 def _ldap_dn(teller: Teller, planted: Planted) -> None:
-    teller.record_call("ldap", "bind", statement=ldap.dn(planted.text))
+    teller.record_call("ldap", "bind", statement=ldap.redact_dn(planted.text))
 
 
 class _Fields:
@@ -186,7 +191,7 @@ def _error(teller: Teller, planted: Planted) -> None:
     caused.__cause__ = plain
     argument: Any = document(text)
     for error in (plain, caused, made(argument), made(1062, text), type(kind, (OSError,), {})(text, 5)):
-        facts = (("x.type", errors.error_type(error)), ("x.code", errors.error_code(error)),
+        facts = (("x.type", errors.get_error_type(error)), ("x.code", errors.get_error_code(error)),
                  ("x.text", errors.redact_error(str(error))))  # fmt: skip
         teller.record_call(planted.entry.system, "SELECT", error=root_error(error), facts=facts)
 
@@ -198,8 +203,8 @@ def _dsn(teller: Teller, planted: Planted) -> None:
 _WAYS: Final[Mapping[str, Callable[[Teller, Planted], None]]] = {
     "sql": _sql, "error": _error, "dsn": _dsn, "filter": _ldap_filter, "dn": _ldap_dn, "redis command": _redis,
     "memcached command": _memcached, "mongodb command": _mongo, "elasticsearch request": _search, "http url": _url,
-    "aws request": _aws, "smtp command": _smtp, "imap command": _imap, "pop3 command": _lines(lines.pop3),
-    "ftp command": _lines(lines.ftp), "amqp message": _amqp,
+    "aws request": _aws, "smtp command": _smtp, "imap command": _imap, "pop3 command": _lines(lines.redact_pop3),
+    "ftp command": _lines(lines.redact_ftp), "amqp message": _amqp,
 }  # fmt: skip
 ELSEWHERE: Final = frozenset({"http header", "http response", "grpc metadata"})
-"""Told by no function of its own: a probe must be in the way (see ``test_carried.py``)."""
+"""No function of its own reports this: a probe must wrap the driver (see ``test_carried.py``)."""

@@ -1,4 +1,4 @@
-"""From the store to the receiver: at least once, under one id, and nobody waits for another's dead receiver."""
+"""From the store to the receiver: at least once, under one id; a dead receiver delays no other."""
 
 import json
 import threading

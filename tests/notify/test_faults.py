@@ -1,4 +1,4 @@
-"""Our own faults: no delivery worker ends by one unseen, and whoever asks for the notifier's health hears of it."""
+"""Errors inside the notifier: no delivery worker ends unnoticed, and the health check reports it."""
 
 import json
 import runpy
@@ -31,14 +31,14 @@ HEALTH = Path(__file__).parents[2] / "docker" / "health.py"
 
 
 class Faulty(StandardWebhook):
-    """Raises once; its error holds what the receiver said."""
+    """Raises once; its error holds the receiver's response."""
 
     left = 1
 
     def send(self, delivery: Delivery, timeout_s: float) -> Outcome:
         if self.left:
             self.left -= 1
-            raise MemoryError("what the receiver said")
+            raise MemoryError("the receiver's response")
         return super().send(delivery, timeout_s)
 
 
@@ -61,9 +61,7 @@ def _taken(one: Receiver, count: int) -> int:
     return len(one.requests)
 
 
-def test_delivery_worker_survives_any_exception_of_its_output(
-    store: sa.Engine, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_courier_goes_on_whatever_its_output_raises(store: sa.Engine, caplog: pytest.LogCaptureFixture) -> None:
     Owner(store).commit(raised("a"), raised("b"), now_ns=time.time_ns())
     with receiver() as one:
         output = Faulty(one.url, [SECRET], private_hosts=["127.0.0.1"])
@@ -72,10 +70,10 @@ def test_delivery_worker_survives_any_exception_of_its_output(
     with reading(store) as connection:
         assert sorted(connection.scalars(sa.select(tables.delivery.c.attempts))) == [1, 2]
     assert "at attempt 1: MemoryError" in caplog.text
-    assert "what the receiver said" not in caplog.text
+    assert "the receiver's response" not in caplog.text
 
 
-def test_delivery_worker_survives_faults_of_its_own(
+def test_no_courier_ends_by_a_fault_of_its_own(
     store: sa.Engine, serving: Serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     Owner(store).commit(raised(), now_ns=time.time_ns())
@@ -174,7 +172,7 @@ def _later(store: sa.Engine, seconds: int) -> None:
         connection.execute(sa.update(table).values(served_ns=table.c.served_ns - seconds * 1_000_000_000))
 
 
-def test_notifier_is_healthy_while_its_delivery_workers_finish_rounds(
+def test_a_notifier_is_healthy_as_long_as_its_couriers_make_their_rounds(
     store_url: str, store: sa.Engine, serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with receiver(temper.status("500 Oops")) as one:
@@ -187,11 +185,11 @@ def test_notifier_is_healthy_while_its_delivery_workers_finish_rounds(
         assert _asked(monkeypatch, store_url, one).startswith(UNSERVED)
         with monkeypatch.context() as patched:
             patched.setattr(deliveries, "lease", lambda *_, **__: 1 / 0)
-            service.workers[0]._kept_up_ns = None
+            service.couriers[0]._kept_up_ns = None
             with pytest.raises(ZeroDivisionError):
-                service.workers[0].deliver_due()
+                service.couriers[0].deliver_due()
         assert _asked(monkeypatch, store_url, one) != ""
-        service.workers[0].deliver_due()
+        service.couriers[0].deliver_due()
         assert _asked(monkeypatch, store_url, one) == ""
 
 

@@ -1,4 +1,4 @@
-"""Receivers that an attacker controls: they harm nobody but themselves, and are reported."""
+"""Receivers that an attacker controls: they harm no other endpoint, and are reported."""
 
 import contextlib
 import socket

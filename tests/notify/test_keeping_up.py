@@ -1,4 +1,4 @@
-"""Who is told of what: endpoints that are new, corrected, known to one notifier alone, or served by nobody any more."""
+"""Which endpoints receive which alerts: new ones, corrected ones, those of one notifier, and those without one."""
 
 import threading
 from collections.abc import Callable

@@ -97,8 +97,8 @@ def test_the_highest_level_is_sent_first(owner: Owner, serving: Serving) -> None
     owner.commit(*(raised(str(i), level=level) for i, level in enumerate(levels)), now_ns=START_NS)
     with receiver() as one:
         serving(one, minimum_level="informational").run_once()
-    told = [json.loads(request.body)["data"]["level"] for request in one.requests]
-    assert told == ["high", "high", "medium", "low", "low", "informational"]
+    levels = [json.loads(request.body)["data"]["level"] for request in one.requests]
+    assert levels == ["high", "high", "medium", "low", "low", "informational"]
 
 
 def test_critical_failures_pause_the_critical_lane_alone(

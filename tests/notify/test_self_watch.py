@@ -335,7 +335,7 @@ def test_a_heartbeat_that_was_not_taken_is_tried_again_soon(store: sa.Engine, cl
     assert len(one.requests) == 2
 
 
-@pytest.mark.parametrize("fault", ["nobody serves it", "it is disabled", "events wait", "it takes nothing"])
+@pytest.mark.parametrize("fault", ["no notifier serves it", "it is disabled", "events wait", "it takes nothing"])
 def test_no_heartbeat_while_alerts_are_not_delivered(
     store: sa.Engine, serving: Serving, clock: Clock, fault: str
 ) -> None:
@@ -355,7 +355,7 @@ def test_no_heartbeat_while_alerts_are_not_delivered(
 
 
 def _break(store: sa.Engine, service: Service, one: Receiver, clock: Clock, fault: str) -> None:
-    if fault == "nobody serves it":
+    if fault == "no notifier serves it":
         clock.pass_s(300)
         return
     Owner(store).commit(raised(), now_ns=clock())

@@ -36,7 +36,7 @@ def cleared(key: str = "k", *, rule: str = "unusual-query", at_ns: int = 2_000) 
 
 
 def commit(seq: int = 0, *, shard: int = 0, **more: Any) -> Commit:
-    """A commit that moves the offset by one and changes nothing else unless told."""
+    """A commit that moves the offset by one and changes only what the arguments name."""
     values: dict[str, Any] = {
         "shard": shard, "seq": seq, "next_offset": seq + 1, "watermark_ns": seq, "entry_id": 0, "delta": b"",
     }  # fmt: skip

@@ -1,6 +1,6 @@
 """Keeps one server for as long as standard input stays open, then ends it and everything that it started.
 
-Whoever starts a server through here holds the other end of that pipe. However that process ends, ``kill -9`` included,
+The process that starts a server holds the other end of that pipe. However that process ends, ``kill -9`` included,
 the kernel closes the pipe, and no server, no forked daemon and no data directory is left behind. Standard library only,
 run as a script: ``python -IS keeper.py [--user NAME] [--signal TERM] [--grace S] [--remove DIR] -- COMMAND…``
 """

@@ -1,4 +1,4 @@
-"""What of each app came out of its stream: calls that were delivered, and drops that were told."""
+"""Counts per app of what its stream delivered: calls, and reported drops."""
 
 import contextlib
 import time
@@ -10,7 +10,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Consumer, StreamUnavailable, open_consumer
+from backwatch.collector.stream import Consumer, StreamUnavailable
+from backwatch.collector.stream.factory import open_consumer
 
 
 @dataclass(slots=True)
@@ -21,12 +22,12 @@ class Ledger:
     """Calls of this operation are counted."""
     delivered: dict[str, set[bytes]] = field(default_factory=dict[str, set[bytes]])
     """Their spans: none counts twice, however often it came."""
-    told: dict[str, int] = field(default_factory=dict[str, int])
-    """Drops that heartbeats told."""
+    dropped: dict[str, int] = field(default_factory=dict[str, int])
+    """Drops that heartbeats reported."""
 
     def accounted(self, app: str) -> int:
-        """Calls that were delivered or told as dropped."""
-        return len(self.delivered.get(app, ())) + self.told.get(app, 0)
+        """Calls that were delivered or reported as dropped."""
+        return len(self.delivered.get(app, ())) + self.dropped.get(app, 0)
 
     def read(self, streams: Iterable[StreamSettings], done: Callable[[], bool], timeout_s: float) -> bool:
         """Reads these streams, of one partition each, from their begin until done; false after ``timeout_s``."""
@@ -39,7 +40,7 @@ class Ledger:
                 if time.monotonic() > until:
                     return False
                 for url, one in settings.items():
-                    with contextlib.suppress(StreamUnavailable):  # one that nobody has made yet, on a full disk
+                    with contextlib.suppress(StreamUnavailable):  # a topic that does not exist yet, on a full disk
                         if url not in opened:
                             opened[url] = open_consumer(one, names.TOPIC_CALLS, "ledger")
                             stack.callback(opened[url].close)
@@ -52,16 +53,16 @@ class Ledger:
     def _read(self, consumer: Consumer) -> None:
         for record in consumer.poll(0.3):
             for one in ExportTraceServiceRequest.FromString(record.value).resource_spans:
-                told = {pair.key: pair.value.string_value for pair in one.resource.attributes}
+                dropped = {pair.key: pair.value.string_value for pair in one.resource.attributes}
                 for scope in one.scope_spans:
-                    self._enter(told[names.SERVICE_NAME], scope)
+                    self._enter(dropped[names.SERVICE_NAME], scope)
 
     def _enter(self, app: str, scope: Any) -> None:
         spans = self.delivered.setdefault(app, set())
         spans.update(span.span_id for span in scope.spans if span.name == self.operation)
         for pair in scope.scope.attributes:
             if pair.key.startswith(names.DROPPED_PREFIX):
-                self.told[app] = self.told.get(app, 0) + pair.value.int_value
+                self.dropped[app] = self.dropped.get(app, 0) + pair.value.int_value
 
 
 def _sought(consumer: Consumer) -> bool:

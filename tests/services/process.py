@@ -132,9 +132,9 @@ def running(
     command: Sequence[str], *, folder: Path, ready: Callable[[], bool], user: str | None = None,
     environment: Mapping[str, str] | None = None, stop: str = "KILL", grace_s: float = 3, timeout_s: float = 180,
 ) -> Generator[Path]:  # fmt: skip
-    """Keeps ``command`` running inside the block, from the moment that ``ready`` says so; gives the path of its log.
+    """Keeps ``command`` running inside the block, once ``ready`` succeeds; yields the path of its log.
 
-    ``folder`` is the server's private one, removed at the end whatever ends us. ``stop`` is the signal that ends the
+    ``folder`` is the server's private one, removed however this process ends. ``stop`` is the signal that ends the
     server (nothing here is worth a slow farewell); after ``grace_s`` it is killed.
 
     """

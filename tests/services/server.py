@@ -1,4 +1,4 @@
-"""What every server of the tests tells about itself, and how a missing one is told."""
+"""Addresses and accounts of a test server, and the error for a server that is not installed."""
 
 import contextlib
 import os
@@ -10,15 +10,15 @@ from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 HOST = "127.0.0.1"
 PREFIX = "needs a real server: "
-"""Begins the reason of every skip for want of a server, so that the run's last line can count them."""
+"""Prefix of the reason of every skip because a server is missing: the run's last line counts them."""
 
 
 class MissingServerError(Exception):
-    """A server that cannot be had here; the message says why and what to do."""
+    """A server that is not installed here; the message gives the reason and the remedy."""
 
 
 class Fixture(NamedTuple):
-    """How a file of this folder offers its server to every test: assigned to ``FIXTURE``, beside ``serve``.
+    """The description of a server's fixture: a file of this folder assigns it to ``FIXTURE``, beside ``serve``.
 
     Attributes:
         name: The fixture's name.
@@ -40,7 +40,7 @@ class Server:
         tls_port: TLS; the same as ``port`` where the protocol upgrades in place, 0 where there is none.
         user: An account with every right; its secret is ``password``.
         ca_file: PEM of the authority that signed the server's certificate for localhost, 127.0.0.1 and ::1.
-        url: Plain, with user and password, as an app's settings would say it.
+        url: Plain, with user and password, as in an app's settings.
         tls_url: The same over TLS; empty where there is none.
         socket: Path of the unix socket (PostgreSQL: its folder), empty where there is none.
         sasl_port: Kafka only: SASL (SCRAM-SHA-256, PLAIN) over TLS.
@@ -66,7 +66,7 @@ class Server:
 
 
 def from_environment(kind: str, default_port: int) -> Server | None:
-    """The server that ``BACKWATCH_TEST_<KIND>_URL`` names: what our fixtures tell stands in its query.
+    """The server that ``BACKWATCH_TEST_<KIND>_URL`` names: its query holds what a fixture would report.
 
     ``postgresql://user:password@host:5432/?tls_port=5432&ca_file=…&tls_url=…&socket=…``
     """
@@ -74,31 +74,31 @@ def from_environment(kind: str, default_port: int) -> Server | None:
     if not url:
         return None
     parts = urlsplit(url)
-    told = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    facts = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     return Server(
         kind=kind,
         host=parts.hostname or HOST,
-        port=int(told.get("port", parts.port or default_port)),
-        tls_port=int(told.get("tls_port", 0)),
-        sasl_port=int(told.get("sasl_port", 0)),
-        user=told.get("user", unquote(parts.username or "")),
-        password=told.get("password", unquote(parts.password or "")),
-        ca_file=told.get("ca_file", ""),
-        url=told.get("url", parts._replace(query="").geturl()),
-        tls_url=told.get("tls_url", ""),
-        socket=told.get("socket", ""),
+        port=int(facts.get("port", parts.port or default_port)),
+        tls_port=int(facts.get("tls_port", 0)),
+        sasl_port=int(facts.get("sasl_port", 0)),
+        user=facts.get("user", unquote(parts.username or "")),
+        password=facts.get("password", unquote(parts.password or "")),
+        ca_file=facts.get("ca_file", ""),
+        url=facts.get("url", parts._replace(query="").geturl()),
+        tls_url=facts.get("tls_url", ""),
+        socket=facts.get("socket", ""),
     )
 
 
 def to_environment(server: Server) -> dict[str, str]:
-    """The variable by which another process of tests uses this very server; all facts stand in the query."""
+    """Return the variable that makes another process of tests use this server; the query holds all facts."""
     facts = ("port", "tls_port", "sasl_port", "user", "password", "ca_file", "url", "tls_url", "socket")
-    told = {name: getattr(server, name) for name in facts if getattr(server, name)}
-    return {f"BACKWATCH_TEST_{server.kind.upper()}_URL": f"server://{server.host}?{urlencode(told)}"}
+    found = {name: getattr(server, name) for name in facts if getattr(server, name)}
+    return {f"BACKWATCH_TEST_{server.kind.upper()}_URL": f"server://{server.host}?{urlencode(found)}"}
 
 
 def accepts(port: int, host: str = HOST) -> Callable[[], bool]:
-    """A check whether something listens on ``port``."""
+    """Return a check that succeeds once something listens on ``port``."""
 
     def listening() -> bool:
         with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):

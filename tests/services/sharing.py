@@ -1,4 +1,4 @@
-"""One server of each kind per run, whatever the number of xdist workers.
+"""One server of each kind per run, shared by all xdist workers.
 
 The controlling process of a run starts a server when the first worker requests it, and stops all of them when the run
 ends. Workers connect to a unix socket, send the name of a fixture and receive its :class:`Server`.

@@ -139,7 +139,7 @@ def test_mail_is_taken_after_starttls_over_tls_and_without_any(smtp_server: Mail
 
 
 def test_a_certificate_of_another_authority_is_refused(redis_server: Server, tmp_path: Path) -> None:
-    stranger = Authority(tmp_path, name="Somebody else")
+    stranger = Authority(tmp_path, name="Another authority")
     with pytest.raises(ssl.SSLCertVerificationError):
         tls_handshake(redis_server, redis_server.tls_port, str(stranger.ca_file))
 

@@ -71,7 +71,7 @@ def _cost(store: sa.Engine, work: Callable[[], object]) -> int:
             raw: Any = connection.connection.dbapi_connection
             raw.set_progress_handler(step, 10)
         else:
-            cost -= looked_at(connection)  # by transactions before, and not told to its statistics yet
+            cost -= looked_at(connection)  # by transactions before, and not in its statistics yet
 
     def ended(connection: sa.Connection) -> None:
         nonlocal cost

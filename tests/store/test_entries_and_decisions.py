@@ -79,10 +79,10 @@ def test_a_decision_is_an_entry_an_audit_row_and_a_state(store: sa.Engine, kind:
     assert (number, kind, "ann", "known", 1) == (
         decision.entry_id, decision.kind, decision.by, decision.why, decision.episode
     )  # fmt: skip
-    said = {"kind": kind, "alert_id": ID, "until_ns": 0}
+    expected = {"kind": kind, "alert_id": ID, "until_ns": 0}
     if kind == "accept":
-        said |= {"rule": "unusual-query", "resource_id": raised().resource_id, "values": {}, "closes": True}
-    assert ("decision", said) == (entry.kind, entry.body)
+        expected |= {"rule": "unusual-query", "resource_id": raised().resource_id, "values": {}, "closes": True}
+    assert ("decision", expected) == (entry.kind, entry.body)
 
 
 def test_an_acceptance_carries_what_the_evidence_shows_of_who_answered(store: sa.Engine) -> None:
@@ -172,9 +172,9 @@ def test_a_person_who_closes_while_the_engine_raises_is_never_lost(store: sa.Eng
     closing.join()
     with store.connect() as connection:
         row = connection.execute(sa.select(tables.alert)).mappings().one()
-        said = connection.scalar(sa.select(sa.func.max(tables.decision.c.episode)))
+        expected = connection.scalar(sa.select(sa.func.max(tables.decision.c.episode)))
     assert row["count"] == 11
-    assert said == row["closed_episode"]
+    assert expected == row["closed_episode"]
 
 
 def test_the_installation_key_is_made_once(store: sa.Engine) -> None:

@@ -1,4 +1,4 @@
-"""What an event's body is where the alert says more than a body may hold."""
+"""Bodies of events whose alert holds more than a body may."""
 
 import json
 from typing import Any
@@ -21,12 +21,12 @@ BODIES = st.fixed_dictionaries(
 
 @given(BODIES)
 def test_a_body_is_within_its_limit_each_part_keeps_its_type_and_what_may_stay_stays(data: dict[str, Any]) -> None:
-    told = dict(data)
+    given = dict(data)
     text = bounded({"type": "alert.opened", "timestamp": "2026-01-01T00:00:00Z", "data": data})
     found = json.loads(text)["data"]
     assert len(text) <= BODY_LIMIT
-    assert {name: type(value) for name, value in found.items()} == {name: type(value) for name, value in told.items()}
+    assert {name: type(value) for name, value in found.items()} == {name: type(value) for name, value in given.items()}
     order = ("evidence", "remediation", "tags", "key", "resource", "app", "title")
-    whole = [found[name] == told[name] for name in order]
+    whole = [found[name] == given[name] for name in order]
     assert all(whole[whole.index(True) :]) if True in whole else True
-    assert (found["id"], found["count"]) == (told["id"], told["count"])
+    assert (found["id"], found["count"]) == (given["id"], given["count"])

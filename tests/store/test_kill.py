@@ -73,7 +73,7 @@ def _everything(engine: sa.Engine) -> dict[str, list[tuple[Any, ...]]]:
 
 @pytest.fixture
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[tuple[Any, ...]]]]:
-    """What the store holds when nobody is killed."""
+    """Contents of the store if no process is killed."""
     engine = open_store(f"sqlite:///{tmp_path_factory.mktemp('undisturbed') / 'store.db'}")
     owner = Owner(engine)
     for turn in range(COMMITS):

@@ -93,7 +93,7 @@ def test_the_store_follows_the_model_whatever_the_commits(store: sa.Engine, word
             owner.commit(*batch)
             batch = []
         if word not in ("raise", "clear"):
-            decide(store, ID, word, by="somebody", now_ns=100 + at_ns)
+            decide(store, ID, word, by="operator", now_ns=100 + at_ns)
     owner.commit(*batch)
     with store.connect() as connection:
         found = queries.get_alert(connection, ID, now_ns=1_000)

@@ -127,8 +127,8 @@ def plans(engine: sa.Engine, connection: sa.Connection, read: Callable[[sa.Conne
     """How SQLite answers what a read asks."""
     asked: list[tuple[str, tuple[object, ...]]] = []
 
-    def note(*told: Any) -> None:
-        asked.append((told[2], told[3]))
+    def note(*arguments: Any) -> None:
+        asked.append((arguments[2], arguments[3]))
 
     event.listen(engine, "before_cursor_execute", note)
     read(connection)
@@ -180,12 +180,12 @@ def test_deliveries_are_counted_without_reading_those_that_are_done(filled: sa.E
         connection.execute(sa.insert(tables.delivery), rows)
     with reading(filled) as connection:
         found = queries.health(connection).endpoints
-        told = plans(filled, connection, queries.health) if filled.dialect.name == "sqlite" else []
+        plans_used = plans(filled, connection, queries.health) if filled.dialect.name == "sqlite" else []
     zero = EndpointRow(name="b", pending=0, failing=0, delivered=0, lost=0, disabled_ns=None, reason="")
     assert found == [replace(zero, name="a", pending=2, failing=1, delivered=4, lost=2), zero]
     index = "ix_backwatch_delivery_endpoint_state_level_rank_next_ns"
-    assert not [one for one in told if " backwatch_delivery " in one and index not in one]
-    assert not [one for one in told if index in one and "COVERING" not in one and "state=?" not in one]
+    assert not [one for one in plans_used if " backwatch_delivery " in one and index not in one]
+    assert not [one for one in plans_used if index in one and "COVERING" not in one and "state=?" not in one]
 
 
 def test_what_is_old_goes_and_what_is_raised_or_said_stays(filled: sa.Engine) -> None:

@@ -43,7 +43,7 @@ def detail(owner: Owner) -> tuple[str, list[Any]]:
 
 
 def accept(owner: Owner, certificate: str, now_ns: int = 10, until_ns: int = 0) -> bool:
-    """Whether the engine is told that the episode ends."""
+    """The engine learns that the episode ends."""
     evidence = {names.CERT_SHA256: certificate}
     number = decide(owner.engine, ID, "accept", by="ann", now_ns=now_ns, until_ns=until_ns, evidence=evidence)
     with reading(owner.engine) as connection:

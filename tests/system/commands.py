@@ -18,7 +18,7 @@ PATIENCE_S = 60.0
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment with these settings and no other ones of ours."""
+    """This process's environment with these settings of Backwatch and no others."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("BACKWATCH_", "OTEL_"))}
     return inherited | dict(settings)
 
@@ -52,20 +52,20 @@ class Running:
     process: "subprocess.Popen[bytes]"
     log: Path
 
-    def said(self) -> str:
+    def output(self) -> str:
         """All that it has written."""
         return self.log.read_text(errors="replace")
 
-    def until_it_says(self, words: str) -> None:
+    def wait_for_output(self, words: str) -> None:
         """Waits for these words; an end comes first only in error."""
-        self.until(lambda: words in self.said(), f"{words!r} is not said")
+        self.until(lambda: words in self.output(), f"{words!r} is not in the output")
 
     def until(self, true: Callable[[], T], what: str, patience_s: float = PATIENCE_S) -> T:
         """Waits while the command lives; gives what is true in the end."""
         deadline = time.monotonic() + patience_s
         while not (found := true()):
-            assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.said()[-3_000:]}"
-            assert time.monotonic() < deadline, f"{what} after {patience_s:.0f} s:\n{self.said()[-3_000:]}"
+            assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.output()[-3_000:]}"
+            assert time.monotonic() < deadline, f"{what} after {patience_s:.0f} s:\n{self.output()[-3_000:]}"
             time.sleep(0.1)
         return found
 

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Message, open_publisher
+from backwatch.collector.stream import Message
+from backwatch.collector.stream.factory import open_publisher
 from backwatch.store import decisions, queries, tables
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.health import health
@@ -106,7 +107,7 @@ def test_chapter_brings_back_every_alert_once(
     with receiver() as hook:
         deliver = settings_of(url, hook)
         with running(tmp_path, "detect", "--no-router", **settings) as detector:
-            detector.until_it_says("detecting")
+            detector.wait_for_output("detecting")
             publish(kafka_without_topics.url, 0, 5)
             detector.until(lambda: len(content(url)["calls"]) == 5, "the first calls were not judged")
             follow(backup, tmp_path, settings)

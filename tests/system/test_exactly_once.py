@@ -1,4 +1,4 @@
-"""Nothing lost, nothing doubled: whenever the detector dies, and whoever else owns its shard."""
+"""No call is lost or counted twice, whenever the detector dies and whichever member owns its shard."""
 
 import random
 import time

@@ -21,7 +21,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from backwatch.collector import names
 from backwatch.collector.cli import EXIT_IO, EXIT_SETTING, EXIT_UNAVAILABLE, EXIT_USAGE
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Message, open_consumer, open_publisher
+from backwatch.collector.stream import Message
+from backwatch.collector.stream.factory import open_consumer, open_publisher
 from backwatch.detector.runtime.service import RETRY_S
 from backwatch.store import tables
 from backwatch.store.connect import open_store
@@ -39,10 +40,10 @@ STORE_COMMANDS = (("notify",), ("dashboard",), ("db", "status"), ("db", "upgrade
 
 def refused(one: Ran, code: int, *words: str) -> None:
     """Ended with this code after one line with these words, no secret among them."""
-    told = one.err.splitlines()
-    assert (one.code, one.out, len(told)) == (code, "", 1), one
-    assert told[0].startswith("Error: ")
-    assert [word for word in words if word not in told[0]] == [], told[0]
+    ended = one.err.splitlines()
+    assert (one.code, one.out, len(ended)) == (code, "", 1), one
+    assert ended[0].startswith("Error: ")
+    assert [word for word in words if word not in ended[0]] == [], ended[0]
     assert PASSWORD not in one.err
 
 
@@ -106,11 +107,11 @@ def test_a_wrong_setting_leaves_the_app_as_it_is_but_for_one_line(tmp_path: Path
         ("BACKWATCH_COLLECTOR_QUEUE_RECORDS", "many"),
         ("BACKWATCH_STREAM_URL", "amqp://me:hunter2@mq/"),
     ):
-        told = ran("run", "--", *app, **{"HOME": str(tmp_path), name: value})
-        assert (told.code, told.out) == (0, "(7,)\n")
-        assert len(told.err.splitlines()) == 1
-        assert name in told.err
-        assert PASSWORD not in told.err
+        ended = ran("run", "--", *app, **{"HOME": str(tmp_path), name: value})
+        assert (ended.code, ended.out) == (0, "(7,)\n")
+        assert len(ended.err.splitlines()) == 1
+        assert name in ended.err
+        assert PASSWORD not in ended.err
 
 
 @pytest.mark.parametrize("command", STORE_COMMANDS, ids=" ".join)
@@ -118,30 +119,30 @@ def test_a_store_that_does_not_answer_is_told_with_its_address(tmp_path: Path, c
     port = free_port()
     stream = f"sqlite:///{tmp_path}/stream.db"
     store = f"postgresql://me:{PASSWORD}@127.0.0.1:{port}/alerts"
-    told = ran(*command, BACKWATCH_STREAM_URL=stream, BACKWATCH_STORE_URL=store)
-    refused(told, EXIT_UNAVAILABLE, f"BACKWATCH_STORE_URL='postgresql://127.0.0.1:{port}/alerts'", "refused")
+    ended = ran(*command, BACKWATCH_STREAM_URL=stream, BACKWATCH_STORE_URL=store)
+    refused(ended, EXIT_UNAVAILABLE, f"BACKWATCH_STORE_URL='postgresql://127.0.0.1:{port}/alerts'", "refused")
 
 
 def test_what_backwatch_up_cannot_reach_ends_it_alike(tmp_path: Path) -> None:
     port = free_port()
     store = f"postgresql://me:{PASSWORD}@127.0.0.1:{port}/alerts"
     dashboard = str(free_port())
-    told = ran(
+    ended = ran(
         "up",
         BACKWATCH_STORE_URL=store,
         BACKWATCH_DASHBOARD_PORT=dashboard,
         XDG_STATE_HOME=str(tmp_path),
         TMPDIR=str(tmp_path),
     )
-    assert told.code == EXIT_UNAVAILABLE
-    assert f"BACKWATCH_STORE_URL='postgresql://127.0.0.1:{port}/alerts'" in told.last_line
-    assert PASSWORD not in told.out + told.err
+    assert ended.code == EXIT_UNAVAILABLE
+    assert f"BACKWATCH_STORE_URL='postgresql://127.0.0.1:{port}/alerts'" in ended.last_line
+    assert PASSWORD not in ended.out + ended.err
 
 
 def test_an_embedded_stream_that_cannot_be_made_is_told_with_its_address(tmp_path: Path) -> None:
     url = "sqlite:////proc/nowhere/stream.db"
-    told = ran("detect", BACKWATCH_STREAM_URL=url, BACKWATCH_STORE_URL=f"sqlite:///{tmp_path}/store.db")
-    refused(told, EXIT_UNAVAILABLE, f"BACKWATCH_STREAM_URL={url!r}")
+    ended = ran("detect", BACKWATCH_STREAM_URL=url, BACKWATCH_STORE_URL=f"sqlite:///{tmp_path}/store.db")
+    refused(ended, EXIT_UNAVAILABLE, f"BACKWATCH_STREAM_URL={url!r}")
 
 
 def test_detect_waits_for_a_broker_that_is_away_at_its_start(tmp_path: Path, kafka_without_topics: Server) -> None:
@@ -151,13 +152,13 @@ def test_detect_waits_for_a_broker_that_is_away_at_its_start(tmp_path: Path, kaf
         "BACKWATCH_STORE_URL": f"sqlite:///{tmp_path}/store.db",
     }  # fmt: skip
     with running(tmp_path, "detect", **settings) as detector:
-        detector.until_it_says("waiting for it")
-        detector.until_it_says("detector: BACKWATCH_STREAM_URL=")
+        detector.wait_for_output("waiting for it")
+        detector.wait_for_output("detector: BACKWATCH_STREAM_URL=")
         time.sleep(3 * RETRY_S)
-        assert detector.said().count("detector: BACKWATCH_STREAM_URL=") == 1  # several tries, one line
-        assert "ready" not in detector.said()
+        assert detector.output().count("detector: BACKWATCH_STREAM_URL=") == 1  # several tries, one line
+        assert "ready" not in detector.output()
         gate.open(kafka_without_topics.port)
-        detector.until_it_says("ready")
+        detector.wait_for_output("ready")
         published(kafka_without_topics.url, some_calls(1))
         detector.until(lambda: judged(settings["BACKWATCH_STORE_URL"]) == 20, "the calls were not judged")
         assert detector.stop() == 143
@@ -176,15 +177,15 @@ def test_detect_waits_for_a_store_that_is_away_at_its_start(tmp_path: Path, post
         "BACKWATCH_MONITORING_PORT": str(monitoring),
     }  # fmt: skip
     with running(tmp_path, "detect", **settings) as detector:
-        detector.until_it_says("; waiting for it")
+        detector.wait_for_output("; waiting for it")
         time.sleep(3)
-        assert detector.said().count("BACKWATCH_STORE_URL=") == 1  # several tries, one line
-        assert "ready" not in detector.said()
+        assert detector.output().count("BACKWATCH_STORE_URL=") == 1  # several tries, one line
+        assert "ready" not in detector.output()
         assert requests.get(f"http://127.0.0.1:{monitoring}/healthz", timeout=20).status_code == 200
         assert "the store does not answer" in requests.get(f"http://127.0.0.1:{monitoring}/readyz", timeout=20).text
         gate.open(urlsplit(postgresql_database).port or 5432)
-        detector.until_it_says("the store replies")
-        detector.until_it_says("ready")
+        detector.wait_for_output("the store replies")
+        detector.wait_for_output("ready")
         published(stream, some_calls(1))
         detector.until(lambda: judged(postgresql_database) == 20, "the calls were not judged")
         assert detector.stop() == 143
@@ -198,7 +199,7 @@ def test_detect_waits_for_a_locked_store_file_and_leaves_when_asked(tmp_path: Pa
     holder.execute("begin immediate")
     settings = {"BACKWATCH_STREAM_URL": f"sqlite:///{tmp_path}/stream.db", "BACKWATCH_STORE_URL": store}
     with running(tmp_path, "detect", **settings) as detector:
-        detector.until_it_says(f"BACKWATCH_STORE_URL={store!r}: database is locked; waiting for it")
+        detector.wait_for_output(f"BACKWATCH_STORE_URL={store!r}: database is locked; waiting for it")
         assert detector.stop() == 143
     holder.close()
 
@@ -208,12 +209,12 @@ def test_a_wrong_password_or_file_of_the_store_ends_detect_at_once(tmp_path: Pat
     parts = urlsplit(postgresql_database)
     place = parts.netloc.rpartition("@")[2]
     wrong = parts._replace(netloc=f"{parts.username}:{PASSWORD}@{place}").geturl()
-    told = ran("detect", BACKWATCH_STREAM_URL=stream, BACKWATCH_STORE_URL=wrong)
-    refused(told, EXIT_UNAVAILABLE, "BACKWATCH_STORE_URL=", "password authentication failed")
+    ended = ran("detect", BACKWATCH_STREAM_URL=stream, BACKWATCH_STORE_URL=wrong)
+    refused(ended, EXIT_UNAVAILABLE, "BACKWATCH_STORE_URL=", "password authentication failed")
     no_store = tmp_path / "text.db"
     no_store.write_text("no database at all" * 1_000)
-    told = ran("detect", BACKWATCH_STREAM_URL=stream, BACKWATCH_STORE_URL=f"sqlite:///{no_store}")
-    refused(told, EXIT_UNAVAILABLE, f"BACKWATCH_STORE_URL='sqlite:///{no_store}'", "not a database")
+    ended = ran("detect", BACKWATCH_STREAM_URL=stream, BACKWATCH_STORE_URL=f"sqlite:///{no_store}")
+    refused(ended, EXIT_UNAVAILABLE, f"BACKWATCH_STORE_URL='sqlite:///{no_store}'", "not a database")
 
 
 def test_a_file_that_is_not_there_or_is_a_folder_is_an_input_failure(tmp_path: Path) -> None:
@@ -261,13 +262,13 @@ def test_a_message_that_cannot_be_read_is_kept_told_and_passed_by(tmp_path: Path
     garbage, foreign = b"\x0a\xff\xff not OTLP \x00\xfe", b"GET / HTTP/1.1\r\n\r\n"
     good = [some_calls(1), some_calls(2)]
     with running(tmp_path, "detect", **urls) as detector:
-        detector.until_it_says("detecting")
+        detector.wait_for_output("detecting")
         published(stream, good[0], garbage, good[1])
         published(stream, foreign, topic=names.TOPIC_SPANS)
         detector.until(lambda: len(rows(store, tables.quarantine)) == 2, "nothing is in quarantine")
         published(stream, some_calls(3))
         detector.until(lambda: judged(store) == 60, "not all calls were judged")
-        detector.until(lambda: lost(store), "no alert tells of the loss")
+        detector.until(lambda: lost(store), "no alert reports the loss")
         assert detector.stop() == 143
     assert {garbage, b"\x00" + foreign} == {row["value"] for row in rows(store, tables.quarantine)}
     status = json.loads(ran("db", "status", "--json", **urls).out)
@@ -305,23 +306,23 @@ def test_a_store_on_a_full_disk_is_waited_for_and_nothing_is_lost(
     stream, store = urls["BACKWATCH_STREAM_URL"], f"sqlite:///{disk.folder}/store.db"
     urls["BACKWATCH_STORE_URL"] = store
     with running(tmp_path, "detect", **urls) as detector:
-        detector.until_it_says("detecting")
+        detector.wait_for_output("detecting")
         published(stream, some_calls(1))
         detector.until(lambda: judged(store) == 20, "the first calls were not judged")
         disk.fill()
         published(stream, some_calls(2))
-        detector.until_it_says(f"BACKWATCH_STORE_URL={store!r}: the disk is full")
+        detector.wait_for_output(f"BACKWATCH_STORE_URL={store!r}: the disk is full")
         time.sleep(1)
-        assert detector.said().count("the disk is full") == 1
+        assert detector.output().count("the disk is full") == 1
         published(stream, some_calls(3))
         disk.free()
         detector.until(lambda: judged(store) == 60, "not all calls were judged")
 
         disk.fill()
         published(stream, some_calls(4))
-        detector.until(lambda: detector.said().count("the disk is full") == 2, "the second time is not told")
+        detector.until(lambda: detector.output().count("the disk is full") == 2, "the second time is not reported")
         assert detector.stop() == EXIT_IO
-    assert detector.said().splitlines()[-1].startswith(f"Error: BACKWATCH_STORE_URL={store!r}: the disk is full")
+    assert detector.output().splitlines()[-1].startswith(f"Error: BACKWATCH_STORE_URL={store!r}: the disk is full")
     disk.free()
     with running(tmp_path, "detect", **urls) as detector:
         detector.until(lambda: judged(store) == 80, "what the last one could not commit was lost")
@@ -359,7 +360,7 @@ def test_an_app_whose_stream_is_on_a_full_disk_goes_on_and_delivers_later(tmp_pa
         eventually(lambda: delivered(url) >= 100, "the first calls were not delivered")
         disk.fill()
         does(2_000)
-        eventually(lambda: "is the disk full?" in (tmp_path / "err").read_text(), "the full disk is not told")
+        eventually(lambda: "is the disk full?" in (tmp_path / "err").read_text(), "the full disk is not reported")
         does(500)
         disk.free()
         eventually(lambda: delivered(url) >= 2_600, "what was kept did not arrive")
@@ -367,10 +368,10 @@ def test_an_app_whose_stream_is_on_a_full_disk_goes_on_and_delivers_later(tmp_pa
     finally:
         app.communicate(timeout=30)
     assert app.returncode == 0
-    told = (tmp_path / "err").read_text().splitlines()
-    assert len(told) == 2
-    assert f"BACKWATCH_STREAM_URL={url!r}" in told[0]
-    assert "the stream is back" in told[1]
+    ended = (tmp_path / "err").read_text().splitlines()
+    assert len(ended) == 2
+    assert f"BACKWATCH_STREAM_URL={url!r}" in ended[0]
+    assert "the stream is back" in ended[1]
     assert delivered(url) == 2_610
 
 

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
-from backwatch.collector.stream import Message, ensure_topics, open_publisher, open_relay
+from backwatch.collector.stream import Message
+from backwatch.collector.stream.factory import ensure_topics, open_publisher, open_relay
 from backwatch.detector.runtime.service import Service, engine_for
 from backwatch.store import tables
 from backwatch.store.connect import open_store
@@ -91,7 +92,7 @@ def test_a_broker_that_lost_the_tail_of_its_log_makes_nothing_count_twice(ca: Au
 
 
 def moved(stream: StreamSettings, count: int) -> int:
-    """Let a new relay move so many records, and whatever follows; the losses among them."""
+    """Let a new relay move so many records, and what follows; return the losses among them."""
     losses = records = 0
     with closing(open_relay(stream, names.TOPIC_SPANS, names.TOPIC_CALLS, "router")) as relay:
         until_s = time.monotonic() + 60

@@ -113,7 +113,7 @@ def test_notify_sends_heartbeats_while_the_detector_works(tmp_path: Path) -> Non
 def test_notify_that_starts_with_a_dead_detector_withholds_the_heartbeat_at_once(tmp_path: Path) -> None:
     report(tmp_path, silent_s=90)
     with receiver() as one, monitored(tmp_path, "notify", **notifying(one)) as (notify, port):
-        notify.until_it_says("no heartbeat is sent: The detector has not reported since")
+        notify.wait_for_output("no heartbeat is sent: The detector has not reported since")
         assert figure(port, "backwatch_incidents")["detector-silent",] == 1
         time.sleep(1)
         assert types(one) == []  # the event comes after a minute, for the detector may be about to start

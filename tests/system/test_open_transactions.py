@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
-from backwatch.collector.stream import Message, ensure_topics, kafka_bounds, open_publisher
+from backwatch.collector.stream import Message, kafka_bounds
+from backwatch.collector.stream.factory import ensure_topics, open_publisher
 from backwatch.detector.runtime.progress import ProgressBoard
 from backwatch.detector.runtime.router import Router
 from backwatch.detector.runtime.service import Service
@@ -57,7 +58,7 @@ def transaction(stream: StreamSettings) -> Iterator[confluent_kafka.Producer]:
 @pytest.fixture
 def running(stream: StreamSettings, store: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     """Return a detector that runs, beside a router whose progress it writes."""
-    monkeypatch.setattr(kafka_bounds, "HELD_S", 1.0)
+    monkeypatch.setattr(kafka_bounds, "MIN_OPEN_S", 1.0)
     router = Router(stream)
     service = Service(stream, store, DetectorSettings(commit_interval_s=0))
     board = ProgressBoard(store, [service.progress, router.progress], None)

@@ -11,8 +11,9 @@ import sqlalchemy as sa
 
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
-from backwatch.collector.stream import Message, ensure_topics, open_publisher
-from backwatch.collector.stream.kafka_partitions import count_partitions, partition_of
+from backwatch.collector.stream import Message
+from backwatch.collector.stream.factory import ensure_topics, open_publisher
+from backwatch.collector.stream.kafka_partitions import choose_partition, count_partitions
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime.progress import ProgressBoard
 from backwatch.detector.runtime.service import Service, engine_for
@@ -92,7 +93,7 @@ def test_apps_that_move_to_a_new_partition_keep_what_was_learnt(kafka_without_to
     publish(url, unread)
     done = ran("partitions", "add", str(AFTER), **settings)
     assert done.code == 0, done.err
-    moved = {app for app in APPS if partition_of(app, AFTER) >= BEFORE}
+    moved = {app for app in APPS if choose_partition(app, AFTER) >= BEFORE}
     assert 0 < len(moved) < len(APPS)
     assert done.out == f"{BEFORE} -> {AFTER} partitions; {len(moved)} apps moved to new ones\n"
     assert judged(store) == (len(history) + len(unread)) * len(APPS)

@@ -46,7 +46,7 @@ with psycopg.connect(sys.argv[2], autocommit=True) as connection:
     assert connection.execute("SELECT 7").fetchone() == (7,)
 cache.set(key, b"an honest basket")
 assert cache.get(key) == b"an honest basket"
-cache.set(key, pickle.dumps(Bomb()))    # whoever else can write to the cache
+cache.set(key, pickle.dumps(Bomb()))    # for another client that can write to the cache
 cache.get(key)
 cache.delete(key)
 """
@@ -90,7 +90,7 @@ class System:
 
     @property
     def settings(self) -> dict[str, str]:
-        """Stream and store, as every part is told of them."""
+        """Settings of stream and store for every service."""
         return {
             "BACKWATCH_STREAM_URL": self.kafka.url, "BACKWATCH_STORE_URL": self.store_url,
             "BACKWATCH_STREAM_PARTITIONS": "2", "BACKWATCH_DETECTOR_GROUP": f"t-{secrets.token_hex(6)}",
@@ -128,7 +128,7 @@ def system(tmp_path: Path, kafka_without_topics: Server, postgresql_database: st
 @pytest.fixture
 def detector(system: System) -> "Generator[Running]":
     with running(system.folder, "detect", **system.settings) as one:
-        one.until_it_says("detecting")
+        one.wait_for_output("detecting")
         yield one
 
 
@@ -139,7 +139,7 @@ def notifying(system: System, to: Receiver) -> Generator[Running]:
         "BACKWATCH_WEBHOOK_ALLOW_PRIVATE_HOSTS": "127.0.0.1",
     }  # fmt: skip
     with running(system.folder, "notify", **system.settings, **told) as one:
-        one.until_it_says("notifying")
+        one.wait_for_output("notifying")
         yield one
 
 

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Message, Publisher, open_publisher
+from backwatch.collector.stream import Message, Publisher
+from backwatch.collector.stream.factory import open_publisher
 from backwatch.store import tables
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.health import health
@@ -57,7 +58,7 @@ def test_crashes_and_a_failover_lose_and_double_no_call(tmp_path: Path) -> None:
     with serve_pair(synchronous=True) as pair:
         settings = {"BACKWATCH_STREAM_URL": stream, "BACKWATCH_STORE_URL": pair.url}
         with running(tmp_path, "detect", "--no-router", **settings) as detector:
-            detector.until_it_says("detecting")
+            detector.wait_for_output("detecting")
             publisher = open_publisher(StreamSettings(url=stream))
             publish(publisher, range(20))
             _until(detector, pair.url, 1)
@@ -78,7 +79,7 @@ def test_crashes_and_a_failover_lose_and_double_no_call(tmp_path: Path) -> None:
         assert set(calls(pair.url).values()) == {1}
         assert 100 in rules.values(), rules
         assert doubled == []
-    assert "Traceback" not in detector.said()
+    assert "Traceback" not in detector.output()
 
 
 def _until(detector: Running, url: str, count: int) -> None:

@@ -25,8 +25,8 @@ from tests.system.quiet_scenes.real import SERVERS, RealScene
 ROOT = Path(__file__).parents[2]
 DAY_NS = 24 * HOUR_NS
 BEGINS_NS = 11 * HOUR_NS
-"""Of the day (UTC): the nightly export is told on its seventh day a day before the hour, and is usual from then on.
-Where it was not known from then on, this hour had a false volume-spike."""
+"""Of the day (UTC): the nightly export raises an alert on its seventh day, a day before this hour.
+Without that day in its history, this hour had a false volume-spike."""
 RIGHTLY = ("end-of-life-server", "known-exploited-server")
 """True of the servers that a machine happens to have: Debian's RabbitMQ is older than its makers support."""
 
@@ -54,14 +54,14 @@ def ordinary(server: Server) -> Generator[dict[str, object]]:
     fresh_database.postgresql_sql(server.url, f"create role {name} login password '{server.password}'")
     fresh_database.postgresql_sql(server.url, f"create database {name} owner {name}")
     try:
-        yield told(server, server.tls_port, name, user=name)
+        yield describe_server(server, server.tls_port, name, user=name)
     finally:
         fresh_database.postgresql_sql(server.url, f"drop database {name} with (force)")
         fresh_database.postgresql_sql(server.url, f"drop role {name}")
 
 
-def told(server: Server, port: int, database: str, user: str = "") -> dict[str, object]:
-    """A server as the apps are told of it."""
+def describe_server(server: Server, port: int, database: str, user: str = "") -> dict[str, object]:
+    """A server's facts for the apps."""
     return {
         "host": server.host, "port": port, "user": user or server.user, "password": server.password,
         "database": database, "ca_file": server.ca_file,
@@ -80,9 +80,10 @@ def test_nothing_is_said_of_ordinary_work_on_real_servers(
             one: stack.enter_context(ordinary(postgresql)) for one in ("psycopg", "psycopg2", "django", "listeners")
         }
         servers |= {
-            "mariadb": told(mariadb, mariadb.tls_port, urlsplit(mariadb_database).path[1:]),
-            "redis": told(redis_server, redis_server.tls_port, redis_prefix),
-            "rabbitmq": told(rabbitmq, rabbitmq.tls_port, topic), "kafka": told(kafka, kafka.sasl_port, topic),
+            "mariadb": describe_server(mariadb, mariadb.tls_port, urlsplit(mariadb_database).path[1:]),
+            "redis": describe_server(redis_server, redis_server.tls_port, redis_prefix),
+            "rabbitmq": describe_server(rabbitmq, rabbitmq.tls_port, topic),
+            "kafka": describe_server(kafka, kafka.sasl_port, topic),
         }  # fmt: skip
         monkeypatch.setenv(SERVERS, json.dumps(servers))
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
@@ -92,7 +93,9 @@ def test_nothing_is_said_of_ordinary_work_on_real_servers(
         parts = parts_of(scenes())
         played(parts, lambda _: None)
     assert len({part.scene for part in parts}) >= 5
-    said = [(part.name, one) for part in parts for one in part.said if one.rule not in RIGHTLY]
+    findings = [(part.name, one) for part in parts for one in part.said if one.rule not in RIGHTLY]
     assert [(part.name, part.outcome) for part in parts if part.outcome] == []
-    assert not said, "\n".join(f"{name}: {one.rule} {one.count} {one.key}: {dict(one.evidence)}" for name, one in said)
+    assert not findings, "\n".join(
+        f"{name}: {one.rule} {one.count} {one.key}: {dict(one.evidence)}" for name, one in findings
+    )
     assert all(part.calls > 200 for part in parts)

@@ -54,7 +54,7 @@ import threading
 
 def post_fork(server, worker):
     if worker.age == 1:
-        from backwatch.collector.runtime.worker import Worker
+        from backwatch.collector.pipeline.worker import Worker
         Worker._turn = lambda self: threading.Event().wait()
 """
 
@@ -77,7 +77,7 @@ def settings(folder: Path) -> dict[str, str]:
 def store(folder: Path, settings: dict[str, str]) -> Iterator[sa.Engine]:
     """The store of a detector that runs."""
     with running(folder, "detect", **settings) as detector:
-        detector.until(lambda: "detecting" in detector.said(), "it does not detect", 180)
+        detector.until(lambda: "detecting" in detector.output(), "it does not detect", 180)
         engine = open_store(settings["BACKWATCH_STORE_URL"])
         yield engine
         engine.dispose()
@@ -108,7 +108,7 @@ def looping(folder: Path, settings: dict[str, str], app: str) -> Generator["subp
 def established(store: sa.Engine, app: str) -> None:
     """Wait until a process of the app has been heard for long enough to be missed."""
     eventually(lambda: listed(store, tables.process, app=app), f"{app} is not heard")
-    time.sleep(4)  # four heartbeats; the store is told each minute
+    time.sleep(4)  # four heartbeats; the store is updated each minute
 
 
 def test_killed_and_stopped_processes_are_named_and_orderly_ends_are_not(

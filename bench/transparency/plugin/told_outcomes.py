@@ -28,7 +28,7 @@ def tell_faults() -> None:
     start = sys.modules.get("backwatch.collector.bootstrap.start")
     if guard is not None and start is not None:
         swallowed = [f"{name}: {error!r}" for name, error in guard.swallowed]
-        tell(faults=guard.faults, swallowed=swallowed, probes=sorted(start.active_probes()))
+        tell(faults=guard.faults, swallowed=swallowed, probes=sorted(start.get_active_probes()))
 
 
 def pytest_runtest_logreport(report: Any) -> None:

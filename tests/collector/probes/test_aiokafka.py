@@ -1,4 +1,4 @@
-"""aiokafka: messages sent, taken many at once and one by one, connections and logins, the stream's own topics."""
+"""aiokafka: messages sent, received together and one by one, connections and logins, the stream's own topics."""
 
 import asyncio
 import gc
@@ -37,8 +37,8 @@ OLDEST = aiokafka.__version__ == "0.10.0"
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(AiokafkaProbe) as told:
-        yield told
+    with watching(AiokafkaProbe) as recording:
+        yield recording
 
 
 async def send(server: Server, topic: str, *values: bytes, **more: Any) -> None:
@@ -47,39 +47,37 @@ async def send(server: Server, topic: str, *values: bytes, **more: Any) -> None:
             await producer.send_and_wait(topic, value, b"key", headers=[("h", b"1")])
 
 
-def reading(server: Server, *topics: str, **more: Any) -> Any:
+def new_consumer(server: Server, *topics: str, **more: Any) -> Any:
     consumer = AIOKafkaConsumer(bootstrap_servers=server.bootstrap, auto_offset_reset="earliest", **more)
     consumer.assign([TopicPartition(topic, 0) for topic in topics])
     return consumer
 
 
-async def many(consumer: Any, count: int) -> list[Any]:
+async def receive_many(consumer: Any, count: int) -> list[Any]:
     got: list[Any] = []
     for _ in range(40):
-        got += [one for records in (await consumer.getmany(timeout_ms=500)).values() for one in records]
+        got += [call for records in (await consumer.getmany(timeout_ms=500)).values() for call in records]
         if len(got) >= count:
             break
     return got
 
 
-def test_a_message_is_one_record_told_when_it_is_acknowledged(
+def test_a_message_is_recorded_once_when_it_is_acknowledged(
     recording: Recording, kafka: Server, kafka_topic: MakeTopic
 ) -> None:
     asyncio.run(send(kafka, kafka_topic(), *[b"12345"] * 20))
     sent = recording.of("send")
     assert len(sent) == 20
-    assert {(one.sent, one.received, one.estimated, one.kind) for one in sent} == {(10, -1, True, PRODUCER)}
-    assert all(one.caller is not None and one.caller.site is not None for one in sent)
+    assert {(call.sent, call.received, call.estimated, call.kind) for call in sent} == {(10, -1, True, PRODUCER)}
+    assert all(call.caller is not None and call.caller.site is not None for call in sent)
 
 
-def test_what_the_app_serialises_is_counted_as_it_goes_out(
-    recording: Recording, kafka: Server, kafka_topic: MakeTopic
-) -> None:
+def test_serialised_bytes_are_counted_as_sent(recording: Recording, kafka: Server, kafka_topic: MakeTopic) -> None:
     asyncio.run(send(kafka, kafka_topic(), b"x", value_serializer=lambda _: b"y" * 100))  # pyright: ignore[reportArgumentType]
-    assert [one.sent for one in recording.of("send")] == [105]
+    assert [call.sent for call in recording.of("send")] == [105]
 
 
-def test_a_batch_that_the_app_made_is_one_record(recording: Recording, kafka: Server, kafka_topic: MakeTopic) -> None:
+def test_a_batch_of_the_app_is_one_record(recording: Recording, kafka: Server, kafka_topic: MakeTopic) -> None:
     async def run(topic: str) -> None:
         async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap) as producer:
             batch = producer.create_batch()
@@ -88,59 +86,61 @@ def test_a_batch_that_the_app_made_is_one_record(recording: Recording, kafka: Se
             await (await producer.send_batch(batch, topic, partition=0))
 
     asyncio.run(run(kafka_topic()))
-    (told,) = recording.of("send")
-    assert told.rows_affected == 7
-    assert told.sent > 70
+    (call,) = recording.of("send")
+    assert call.rows_affected == 7
+    assert call.sent > 70
 
 
-def test_a_message_that_is_refused_is_told_with_its_error(
+def test_a_refused_message_is_recorded_with_its_error(
     recording: Recording, kafka: Server, kafka_topic: MakeTopic
 ) -> None:
     with pytest.raises(kafka_errors.MessageSizeTooLargeError):
         asyncio.run(send(kafka, kafka_topic(), b"x" * 2_000_000))
-    (told,) = recording.of("send")
-    assert isinstance(told.error, kafka_errors.MessageSizeTooLargeError)
-    assert told.facts[names.STATUS_CODE] == "10"
+    (call,) = recording.of("send")
+    assert isinstance(call.error, kafka_errors.MessageSizeTooLargeError)
+    assert call.facts[names.STATUS_CODE] == "10"
 
 
-def test_asyncio_still_tells_of_a_failure_that_nobody_looked_at(
+def test_asyncio_still_warns_of_an_unretrieved_failure(
     recording: Recording, kafka: Server, kafka_topic: MakeTopic
 ) -> None:
-    told: list[str] = []
+    warnings: list[str] = []
 
     async def run(topic: str) -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: warnings.append(context["message"]))
         async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, max_request_size=5_000_000) as producer:
             await producer.send(topic, b"x" * 1_500_000)  # more than the broker takes
         await asyncio.sleep(0)
         gc.collect()
 
     asyncio.run(run(kafka_topic()))
-    assert told == ["Future exception was never retrieved"]
-    assert [type(one.error) for one in recording.of("send")] == [kafka_errors.MessageSizeTooLargeError]
+    assert warnings == ["Future exception was never retrieved"]
+    assert [type(call.error) for call in recording.of("send")] == [kafka_errors.MessageSizeTooLargeError]
 
 
-def test_many_at_once_are_one_record_per_topic(recording: Recording, kafka: Server, kafka_topic: MakeTopic) -> None:
+def test_messages_received_together_are_one_record_per_topic(
+    recording: Recording, kafka: Server, kafka_topic: MakeTopic
+) -> None:
     async def run(first: str, second: str) -> None:
         await send(kafka, first, *[b"12345"] * 30)
         await send(kafka, second, b"1")
-        async with reading(kafka, first, second) as consumer:
-            assert len(await many(consumer, 31)) == 31
+        async with new_consumer(kafka, first, second) as consumer:
+            assert len(await receive_many(consumer, 31)) == 31
 
     asyncio.run(run(kafka_topic("a"), kafka_topic("b")))
-    told = recording.of("poll")
-    assert {one.facts[names.MESSAGING_DESTINATION] for one in told} == {"?-a", "?-b"}
-    assert sum(one.rows_returned for one in told) == 31
-    assert sum(one.received for one in told) == 30 * 10 + 6
-    assert {one.kind for one in told} == {CONSUMER}
+    calls = recording.of("poll")
+    assert {call.facts[names.MESSAGING_DESTINATION] for call in calls} == {"?-a", "?-b"}
+    assert sum(call.rows_returned for call in calls) == 31
+    assert sum(call.received for call in calls) == 30 * 10 + 6
+    assert {call.kind for call in calls} == {CONSUMER}
 
 
-def test_messages_taken_one_by_one_are_told_together_and_none_is_left_out(
+def test_messages_received_one_by_one_are_recorded_together(
     recording: Recording, kafka: Server, kafka_topic: MakeTopic
 ) -> None:
     async def run(topic: str) -> None:
         await send(kafka, topic, *[b"12345"] * 50)
-        async with reading(kafka, topic) as consumer:
+        async with new_consumer(kafka, topic) as consumer:
             for _ in range(25):
                 await consumer.getone()
             async for message in consumer:
@@ -148,47 +148,47 @@ def test_messages_taken_one_by_one_are_told_together_and_none_is_left_out(
                     break
 
     asyncio.run(run(kafka_topic()))
-    told = recording.of("poll")
-    assert len(told) < 6
-    assert (sum(one.rows_returned for one in told), sum(one.received for one in told)) == (50, 500)
+    calls = recording.of("poll")
+    assert len(calls) < 6
+    assert (sum(call.rows_returned for call in calls), sum(call.received for call in calls)) == (50, 500)
 
 
-def test_what_a_burst_left_is_told_while_the_app_waits_for_more(
+def test_the_rest_of_a_burst_is_recorded_while_the_app_waits(
     recording: Recording, kafka: Server, kafka_topic: MakeTopic, now: list[float]
 ) -> None:
 
     async def run(topic: str) -> None:
         await send(kafka, topic, *[b"12345"] * 3)
-        async with reading(kafka, topic) as consumer, asyncio.timeout(60):
+        async with new_consumer(kafka, topic) as consumer, asyncio.timeout(60):
             for _ in range(3):
                 await consumer.getone()
             now[0] += 1.0
-            for _ in range(10):  # the loop tells within a second, where it is not kept from it
+            for _ in range(10):  # the loop's timer fires within a second if the loop is free
                 with pytest.raises(asyncio.TimeoutError):
                     await asyncio.wait_for(consumer.getone(), 1.0)
                 if len(recording.of("poll")) == 2:
                     break
-            assert [one.rows_returned for one in recording.of("poll")] == [1, 2]
+            assert [call.rows_returned for call in recording.of("poll")] == [1, 2]
 
     asyncio.run(run(kafka_topic()))
-    assert {one.kind for one in recording.of("poll")} == {CONSUMER}
+    assert {call.kind for call in recording.of("poll")} == {CONSUMER}
     assert recording.of("poll")[-1].caller.site.function.endswith("run")  # pyright: ignore[reportOptionalMemberAccess]
 
 
 @pytest.mark.parametrize("many_at_once", [True, False])
-def test_the_forms_of_what_is_taken_are_told_each_once_with_the_record_they_came_in(
+def test_message_forms_are_reported_once_per_record(
     recording: Recording, kafka: Server, kafka_topic: MakeTopic, many_at_once: bool
 ) -> None:
     async def take(consumer: Any, count: int) -> None:
         if many_at_once:
-            assert len(await many(consumer, count)) == count
+            assert len(await receive_many(consumer, count)) == count
         else:
             for _ in range(count):
                 await consumer.getone()
 
     async def run(topic: str) -> None:
         producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap)
-        async with producer, reading(kafka, topic) as consumer:
+        async with producer, new_consumer(kafka, topic) as consumer:
             await producer.send_and_wait(topic, b"<order/>")
             await take(consumer, 1)
             for at in range(5):
@@ -197,14 +197,14 @@ def test_the_forms_of_what_is_taken_are_told_each_once_with_the_record_they_came
             await take(consumer, 5)
 
     asyncio.run(run(kafka_topic()))
-    told = [one.facts[names.MESSAGE_FORMS] for one in recording.of("poll")]
-    assert told[0] == "xml"
-    assert set(told[1:]) == {"json+key+trace"}
+    calls = [call.facts[names.MESSAGE_FORMS] for call in recording.of("poll")]
+    assert calls[0] == "xml"
+    assert set(calls[1:]) == {"json+key+trace"}
 
 
-def test_waiting_in_vain_is_no_record(recording: Recording, kafka: Server, kafka_topic: MakeTopic) -> None:
+def test_a_wait_without_messages_is_not_recorded(recording: Recording, kafka: Server, kafka_topic: MakeTopic) -> None:
     async def run(topic: str) -> None:
-        async with reading(kafka, topic) as consumer:
+        async with new_consumer(kafka, topic) as consumer:
             assert await consumer.getmany(timeout_ms=100) == {}
             for waiting in (consumer.getone, lambda: consumer.getmany(timeout_ms=5000)):
                 with pytest.raises(asyncio.TimeoutError):
@@ -215,46 +215,46 @@ def test_waiting_in_vain_is_no_record(recording: Recording, kafka: Server, kafka
 
 
 @pytest.mark.parametrize("one_by_one", [True, False])
-def test_what_the_app_deserialises_is_recognised_as_it_came(
+def test_values_are_recognised_before_the_app_deserialises_them(
     recording: Recording, kafka: Server, kafka_topic: MakeTopic, one_by_one: bool
 ) -> None:
     async def run(topic: str, reader: Callable[[bytes], Any]) -> None:
-        async with reading(kafka, topic, value_deserializer=reader) as consumer:
-            await (consumer.getone() if one_by_one else many(consumer, 1))
+        async with new_consumer(kafka, topic, value_deserializer=reader) as consumer:
+            await (consumer.getone() if one_by_one else receive_many(consumer, 1))
 
     topic = kafka_topic()
     asyncio.run(send(kafka, topic, pickle.dumps(Bomb())))
     asyncio.run(run(topic, len))
     with pytest.raises(gzip.BadGzipFile):
         asyncio.run(run(topic, gzip.decompress))
-    told = recording.of("poll")
-    assert [type(one.error) for one in told] == [type(None), gzip.BadGzipFile]
-    assert all(str(one.facts[names.PAYLOAD_GLOBALS]).endswith(".system") for one in told)
+    calls = recording.of("poll")
+    assert [type(call.error) for call in calls] == [type(None), gzip.BadGzipFile]
+    assert all(str(call.facts[names.PAYLOAD_GLOBALS]).endswith(".system") for call in calls)
 
 
 @pytest.mark.parametrize("one_by_one", [True, False])
-def test_a_batch_that_swells_tells_both_its_sizes(
+def test_a_compressed_batch_reports_both_its_sizes(
     recording: Recording, kafka: Server, kafka_topic: MakeTopic, one_by_one: bool
 ) -> None:
     async def run(topic: str) -> None:
         await send(kafka, topic, b"\0" * 500_000, compression_type="gzip")
-        async with reading(kafka, topic) as consumer:
-            await (consumer.getone() if one_by_one else many(consumer, 1))
+        async with new_consumer(kafka, topic) as consumer:
+            await (consumer.getone() if one_by_one else receive_many(consumer, 1))
 
     asyncio.run(run(kafka_topic()))
-    (told,) = recording.of("poll")
-    assert 0 < int(told.facts[names.PAYLOAD_WIRE]) < 5_000
-    assert int(told.facts[names.PAYLOAD_SIZE]) > 500_000
+    (call,) = recording.of("poll")
+    assert 0 < int(call.facts[names.PAYLOAD_WIRE]) < 5_000
+    assert int(call.facts[names.PAYLOAD_SIZE]) > 500_000
 
 
-def test_a_session_is_told_as_it_is(recording: Recording, kafka: Server, kafka_topic: MakeTopic) -> None:
+def test_session_facts_match_the_connection(recording: Recording, kafka: Server, kafka_topic: MakeTopic) -> None:
     async def run(topic: str) -> None:
         async with AIOKafkaProducer(**login(kafka, sasl_mechanism="SCRAM-SHA-256")) as producer:
             await producer.send_and_wait(topic, b"x")
 
     asyncio.run(run(kafka_topic()))
-    (told,) = recording.of("send")
-    session = told.session
+    (call,) = recording.of("send")
+    session = call.session
     assert (session.encrypted, session.tls_version, session.verified) == (True, "1.3", "full")
     assert (session.account, session.auth_method) == ("app", "scram-sha-256")
     assert (session.address, session.peer_address, session.peer_port) == ("localhost", "127.0.0.1", kafka.sasl_port)
@@ -264,10 +264,10 @@ def test_a_session_is_told_as_it_is(recording: Recording, kafka: Server, kafka_t
     assert first.sent > 500
     assert first.received > 1000
     assert recording.of("metadata")[0].facts[names.TOPOLOGY] == f"127.0.0.1:{kafka.sasl_port}"
-    assert kafka.password not in repr([one.attributes() for one in recording.calls])
+    assert kafka.password not in repr([each.attributes() for each in recording.calls])
 
 
-def test_a_login_that_fails_is_told_with_what_was_true_of_it(recording: Recording, kafka: Server) -> None:
+def test_a_failed_login_is_recorded_with_its_session_facts(recording: Recording, kafka: Server) -> None:
     async def run() -> None:
         producer = AIOKafkaProducer(**login(kafka, sasl_plain_password="canary-wrong"))
         try:
@@ -277,13 +277,13 @@ def test_a_login_that_fails_is_told_with_what_was_true_of_it(recording: Recordin
 
     with pytest.raises(kafka_errors.KafkaError):
         asyncio.run(run())
-    told = recording.of("connect")[0]
-    assert isinstance(told.error, kafka_errors.KafkaError)
-    assert (told.session.account, told.session.encrypted, told.session.verified) == ("app", True, "full")
-    assert "canary" not in repr([one.attributes() for one in recording.calls])
+    call = recording.of("connect")[0]
+    assert isinstance(call.error, kafka_errors.KafkaError)
+    assert (call.session.account, call.session.encrypted, call.session.verified) == ("app", True, "full")
+    assert "canary" not in repr([each.attributes() for each in recording.calls])
 
 
-def test_a_certificate_that_nobody_vouches_for_is_told(recording: Recording, kafka: Server) -> None:
+def test_an_untrusted_certificate_is_recorded(recording: Recording, kafka: Server) -> None:
     async def run() -> None:
         context = ssl.create_default_context()
         admin = AIOKafkaAdminClient(
@@ -293,12 +293,12 @@ def test_a_certificate_that_nobody_vouches_for_is_told(recording: Recording, kaf
 
     with pytest.raises(kafka_errors.KafkaConnectionError):
         asyncio.run(run())
-    told = recording.of("connect")[0]
-    assert isinstance(told.error, ssl.SSLCertVerificationError)
-    assert (told.session.requested, told.session.encrypted) == ("verify-full", None)
+    call = recording.of("connect")[0]
+    assert isinstance(call.error, ssl.SSLCertVerificationError)
+    assert (call.session.requested, call.session.encrypted) == ("verify-full", None)
 
 
-def test_a_broker_that_is_not_there_is_told_and_nothing_is_guessed(recording: Recording) -> None:
+def test_an_unreachable_broker_is_recorded_without_guessed_facts(recording: Recording) -> None:
     async def run() -> None:
         producer = AIOKafkaProducer(bootstrap_servers="localhost:1")
         try:
@@ -308,9 +308,9 @@ def test_a_broker_that_is_not_there_is_told_and_nothing_is_guessed(recording: Re
 
     with pytest.raises(kafka_errors.KafkaConnectionError):
         asyncio.run(run())
-    told = recording.of("connect")[0]
-    assert isinstance(told.error, OSError)
-    assert told.session.encrypted is None
+    call = recording.of("connect")[0]
+    assert isinstance(call.error, OSError)
+    assert call.session.encrypted is None
 
 
 def test_transactions_and_commits_are_calls(
@@ -328,37 +328,37 @@ def test_transactions_and_commits_are_calls(
             await consumer.commit()
 
     asyncio.run(run(kafka_topic()))
-    told = [one.operation for one in recording.calls if one.operation not in ("connect", "metadata", "send")]
-    assert told == ["commit_transaction", "abort_transaction", "commit"]
+    calls = [call.operation for call in recording.calls if call.operation not in ("connect", "metadata", "send")]
+    assert calls == ["commit_transaction", "abort_transaction", "commit"]
 
 
-def test_no_value_is_told(recording: Recording, kafka: Server, kafka_topic: MakeTopic) -> None:
+def test_no_value_is_recorded(recording: Recording, kafka: Server, kafka_topic: MakeTopic) -> None:
     async def run(topic: str) -> None:
         async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap) as producer:
             await producer.send_and_wait(topic, b"canary-v", b"canary-k", headers=[("canary-h", b"canary")])
-        async with reading(kafka, topic) as consumer:
+        async with new_consumer(kafka, topic) as consumer:
             await consumer.getone()
 
     asyncio.run(run(kafka_topic()))
-    assert "canary" not in repr([one.attributes() for one in recording.calls])
+    assert "canary" not in repr([call.attributes() for call in recording.calls])
 
 
-def test_the_streams_topics_are_never_told(recording: Recording, kafka_without_topics: Server) -> None:
+def test_the_streams_own_topics_are_never_recorded(recording: Recording, kafka_without_topics: Server) -> None:
     server = kafka_without_topics
     create(server, names.TOPIC_CALLS, 1)
 
     async def run() -> None:
         await send(server, names.TOPIC_CALLS, b"x", b"y")
-        async with reading(server, names.TOPIC_CALLS) as consumer:
+        async with new_consumer(server, names.TOPIC_CALLS) as consumer:
             await consumer.getone()
-            await many(consumer, 1)
+            await receive_many(consumer, 1)
 
     asyncio.run(run())
-    assert {one.operation for one in recording.calls} == {"connect", "metadata"}
+    assert {call.operation for call in recording.calls} == {"connect", "metadata"}
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_a_client_that_nobody_holds_any_more_is_let_go(recording: Recording, kafka: Server) -> None:
+def test_an_unreferenced_client_is_garbage_collected(recording: Recording, kafka: Server) -> None:
     async def run() -> bool:
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)
         producer: Any = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap)
@@ -379,8 +379,8 @@ def test_a_client_that_nobody_holds_any_more_is_let_go(recording: Recording, kaf
 
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(OLDEST, reason="this is the oldest")
-def test_the_oldest_aiokafka_is_told_likewise(kafka: Server) -> None:
-    told = (
+def test_the_oldest_aiokafka_passes_the_same_tests(kafka: Server) -> None:
+    settings = (
         f"kafka://{kafka.user}:{kafka.password}@{kafka.host}:{kafka.port}/"
         f"?tls_port={kafka.tls_port}&sasl_port={kafka.sasl_port}&ca_file={kafka.ca_file}"
     )
@@ -388,6 +388,6 @@ def test_the_oldest_aiokafka_is_told_likewise(kafka: Server) -> None:
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore",
          "tests/collector/probes/test_aiokafka.py", "tests/contract/test_every_probe.py", "-k", "aiokafka"],
         cwd=ROOT, capture_output=True, text=True, timeout=250, check=False,
-        env={**os.environ, "PYTHONPATH": str(overlay("aiokafka==0.10.0")), "BACKWATCH_TEST_KAFKA_URL": told},
+        env={**os.environ, "PYTHONPATH": str(overlay("aiokafka==0.10.0")), "BACKWATCH_TEST_KAFKA_URL": settings},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]

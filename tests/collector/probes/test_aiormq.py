@@ -1,4 +1,4 @@
-"""aio-pika and aiormq: one call per message and request, whichever of the two made it."""
+"""aio-pika and aiormq: one call per message and request, with either library."""
 
 import asyncio
 import pickle
@@ -22,12 +22,12 @@ from tests.services.server import Server
 
 @pytest.fixture
 def recording(rabbitmq: Server) -> Iterator[Recording]:
-    with watching(AiormqProbe) as told:
-        yield told
+    with watching(AiormqProbe) as recording:
+        yield recording
 
 
 def run(server: Server, work: Callable[[Any, Any], Awaitable[Any]], *, tls: bool = True) -> Any:
-    """Runs ``work(connection, channel)`` of aio-pika."""
+    """Run ``work(connection, channel)`` of aio-pika."""
 
     async def inner() -> Any:
         connection = await aio_pika.connect(url(server, tls=tls))
@@ -37,7 +37,7 @@ def run(server: Server, work: Callable[[Any, Any], Awaitable[Any]], *, tls: bool
     return asyncio.run(inner())
 
 
-def test_a_connect_tells_everything_of_its_session(recording: Recording, rabbitmq: Server) -> None:
+def test_a_connect_reports_all_session_facts(recording: Recording, rabbitmq: Server) -> None:
     async def nothing(connection: Any, channel: Any) -> None:
         return None
 
@@ -54,7 +54,7 @@ def test_a_connect_tells_everything_of_its_session(recording: Recording, rabbitm
     assert rabbitmq.password not in repr(recording.calls)
 
 
-def test_messages_and_requests_of_aio_pika_are_told_once_each(recording: Recording, rabbitmq: Server) -> None:
+def test_each_message_and_request_of_aio_pika_is_recorded_once(recording: Recording, rabbitmq: Server) -> None:
     async def work(connection: Any, channel: Any) -> None:
         queue = await channel.declare_queue(f"test.{secrets.token_hex(8)}", exclusive=True)
         await channel.default_exchange.publish(aio_pika.Message(pickle.dumps(Bomb())), queue.name)
@@ -66,15 +66,15 @@ def test_messages_and_requests_of_aio_pika_are_told_once_each(recording: Recordi
                 break
 
     run(rabbitmq, work)
-    assert [one.operation for one in recording.calls][:5] == ["connect", "QUEUE.DECLARE", "PUBLISH", "PUBLISH", "GET"]
-    assert sorted(one.operation for one in recording.calls[5:]) == ["CONSUME", "DELIVER"]
+    assert [call.operation for call in recording.calls][:5] == ["connect", "QUEUE.DECLARE", "PUBLISH", "PUBLISH", "GET"]
+    assert sorted(call.operation for call in recording.calls[5:]) == ["CONSUME", "DELIVER"]
     publish, get, deliver = recording.of("PUBLISH")[1], recording.of("GET")[0], recording.of("DELIVER")[0]
     assert publish.statement == "PUBLISH /test.?"
     assert 500 < publish.sent < 700
     assert get.facts[names.PAYLOAD_GLOBALS] == "posix.system"
     assert (deliver.statement, deliver.rows_returned) == ("DELIVER test.?", 1)
     assert 500 < deliver.received < 700
-    assert all(one.estimated for one in (publish, get, deliver))
+    assert all(call.estimated for call in (publish, get, deliver))
 
 
 def test_an_empty_queue_returns_no_row(recording: Recording, rabbitmq: Server) -> None:
@@ -87,18 +87,18 @@ def test_an_empty_queue_returns_no_row(recording: Recording, rabbitmq: Server) -
     assert (get.rows_returned, get.statement) == (0, "GET amq.gen-?")
 
 
-def test_what_the_broker_refuses_is_an_error_of_that_request_alone(recording: Recording, rabbitmq: Server) -> None:
+def test_a_refusal_is_an_error_of_that_request_alone(recording: Recording, rabbitmq: Server) -> None:
     async def work(connection: Any, channel: Any) -> None:
         with pytest.raises(AMQPError):
             await channel.declare_queue("never.declared", passive=True)
 
     run(rabbitmq, work)
-    assert [one.operation for one in recording.calls] == ["connect", "QUEUE.DECLARE"]
+    assert [call.operation for call in recording.calls] == ["connect", "QUEUE.DECLARE"]
     declare = recording.calls[-1]
     assert (type(declare.error).__name__, declare.facts[names.STATUS_CODE]) == ("ChannelNotFoundEntity", "404")
 
 
-def test_a_channel_that_is_closed_while_nothing_waits_is_told(recording: Recording, rabbitmq: Server) -> None:
+def test_a_channel_closed_without_pending_requests_is_recorded(recording: Recording, rabbitmq: Server) -> None:
     async def inner() -> None:
         connection = await aiormq.connect(url(rabbitmq, tls=False))
         channel = await connection.channel(publisher_confirms=False)
@@ -110,38 +110,36 @@ def test_a_channel_that_is_closed_while_nothing_waits_is_told(recording: Recordi
         await connection.close()
 
     asyncio.run(inner())
-    assert [one.operation for one in recording.calls] == ["connect", "PUBLISH", "CHANNEL.CLOSE"]
+    assert [call.operation for call in recording.calls] == ["connect", "PUBLISH", "CHANNEL.CLOSE"]
     assert recording.calls[-1].error == "NOT_FOUND"
 
 
-def test_a_message_that_comes_back_is_told(recording: Recording, rabbitmq: Server) -> None:
+def test_a_returned_message_is_recorded(recording: Recording, rabbitmq: Server) -> None:
     async def work(connection: Any, channel: Any) -> None:
         with pytest.raises(AMQPError):
             await (await connection.channel(on_return_raises=True)).default_exchange.publish(
-                aio_pika.Message(b"x"), "nobody.listens"
+                aio_pika.Message(b"x"), "unrouted.key"
             )
 
     run(rabbitmq, work)
     (back,) = recording.of("RETURN")
-    assert (back.statement, back.error, back.facts[names.STATUS_CODE]) == ("RETURN /nobody.listens", "NO_ROUTE", "312")
+    assert (back.statement, back.error, back.facts[names.STATUS_CODE]) == ("RETURN /unrouted.key", "NO_ROUTE", "312")
 
 
-def test_a_refused_login_is_told_with_its_account_and_session(recording: Recording, rabbitmq: Server) -> None:
+def test_a_refused_login_is_recorded_with_account_and_session(recording: Recording, rabbitmq: Server) -> None:
     async def inner() -> None:
         await aio_pika.connect(url(rabbitmq, password="guess-17"))
 
     with pytest.raises(AMQPError):
         asyncio.run(inner())
-    (one,) = recording.calls
-    assert (one.operation, type(one.error).__name__) == ("connect", "ProbableAuthenticationError")
-    assert (one.session.account, one.session.auth_method) == (rabbitmq.user, "clear-password")
-    assert (one.session.encrypted, one.session.verified) == (True, "full")
+    (call,) = recording.calls
+    assert (call.operation, type(call.error).__name__) == ("connect", "ProbableAuthenticationError")
+    assert (call.session.account, call.session.auth_method) == (rabbitmq.user, "clear-password")
+    assert (call.session.encrypted, call.session.verified) == (True, "full")
     assert "guess-17" not in repr(recording.calls)
 
 
-def test_a_broker_that_blocks_its_publishers_is_a_notice_on_the_next_call(
-    recording: Recording, rabbitmq: Server
-) -> None:
+def test_a_blocking_broker_is_a_notice_on_the_next_call(recording: Recording, rabbitmq: Server) -> None:
     async def inner() -> None:
         connection: Any = await aiormq.connect(url(rabbitmq, tls=False))
         channel = await connection.channel()
@@ -157,25 +155,25 @@ def test_a_broker_that_blocks_its_publishers_is_a_notice_on_the_next_call(
     assert recording.of("QUEUE.DECLARE")[0].facts[names.NOTICES] == 2
 
 
-def test_a_connection_older_than_the_probe_is_learnt_as_far_as_it_tells(rabbitmq: Server) -> None:
+def test_a_connection_older_than_the_probe_has_its_known_facts(rabbitmq: Server) -> None:
     async def work(connection: Any, channel: Any) -> Recording:
         with watching(AiormqProbe) as recording:
-            await channel.default_exchange.publish(aio_pika.Message(b"x"), "nobody.listens", mandatory=False)
+            await channel.default_exchange.publish(aio_pika.Message(b"x"), "unrouted.key", mandatory=False)
         return recording
 
-    (one,) = run(rabbitmq, work).of("PUBLISH")
-    assert (one.session.account, one.session.encrypted) == (rabbitmq.user, None)
-    assert one.session.server_id.startswith("backwatch@")
+    (call,) = run(rabbitmq, work).of("PUBLISH")
+    assert (call.session.account, call.session.encrypted) == (rabbitmq.user, None)
+    assert call.session.server_id.startswith("backwatch@")
 
 
-def test_concurrent_publishers_on_one_channel_are_told_apart(recording: Recording, rabbitmq: Server) -> None:
+def test_concurrent_publishers_on_one_channel_have_separate_records(recording: Recording, rabbitmq: Server) -> None:
     async def work(connection: Any, channel: Any) -> None:
         await asyncio.gather(
-            *(channel.default_exchange.publish(aio_pika.Message(b"z" * 100), f"nobody.{word}", mandatory=False)
+            *(channel.default_exchange.publish(aio_pika.Message(b"z" * 100), f"unrouted.{word}", mandatory=False)
               for word in ("one", "two", "three"))
         )  # fmt: skip
 
     run(rabbitmq, work)
-    assert sorted(one.statement for one in recording.of("PUBLISH")) == [
-        "PUBLISH /nobody.one", "PUBLISH /nobody.three", "PUBLISH /nobody.two",
+    assert sorted(call.statement for call in recording.of("PUBLISH")) == [
+        "PUBLISH /unrouted.one", "PUBLISH /unrouted.three", "PUBLISH /unrouted.two",
     ]  # fmt: skip

@@ -26,8 +26,8 @@ QUICKLY: dict[str, Any] = {"bootstrap_timeout_ms": 1500}
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(KafkaProbe) as told:
-        yield told
+    with watching(KafkaProbe) as recording:
+        yield recording
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def producer(recording: Recording, kafka: Server) -> Iterator[Any]:
     made.close(timeout=5)
 
 
-def reading(kafka: Server, *topics: str, **more: Any) -> Any:
-    """A consumer of all there is in these topics, each of one partition."""
+def new_consumer(kafka: Server, *topics: str, **more: Any) -> Any:
+    """Return a consumer of everything in these topics, each of one partition."""
     made = KafkaConsumer(
         bootstrap_servers=kafka.bootstrap, group_id=None, auto_offset_reset="earliest", consumer_timeout_ms=15_000,
         **more,
@@ -47,16 +47,16 @@ def reading(kafka: Server, *topics: str, **more: Any) -> Any:
     return made
 
 
-def polled(consumer: Any, count: int) -> list[Any]:
+def poll_messages(consumer: Any, count: int) -> list[Any]:
     got: list[Any] = []
     deadline = time.monotonic() + 30
     while len(got) < count and time.monotonic() < deadline:
-        got += [one for records in consumer.poll(timeout_ms=500).values() for one in records]
+        got += [call for records in consumer.poll(timeout_ms=500).values() for call in records]
     return got
 
 
-def filled(kafka: Server, topic: str, *values: bytes, **more: Any) -> str:
-    """The topic, with these messages in it that nobody watched."""
+def fill_topic(kafka: Server, topic: str, *values: bytes, **more: Any) -> str:
+    """Return a topic with these messages, sent without the probe."""
     sending = KafkaProducer(bootstrap_servers=kafka.bootstrap, linger_ms=50, **more)
     for value in values:
         sending.send(topic, value)
@@ -64,7 +64,7 @@ def filled(kafka: Server, topic: str, *values: bytes, **more: Any) -> str:
     return topic
 
 
-def test_a_message_is_one_record_told_when_it_is_acknowledged(
+def test_a_message_is_recorded_once_when_it_is_acknowledged(
     recording: Recording, producer: Any, kafka_topic: MakeTopic
 ) -> None:
     topic = kafka_topic()
@@ -73,14 +73,12 @@ def test_a_message_is_one_record_told_when_it_is_acknowledged(
     producer.flush()
     sent = recording.of("send")
     assert len(sent) == 50
-    assert {(one.sent, one.received, one.estimated) for one in sent} == {(10, -1, True)}
-    assert all(one.caller is not None and one.error is None for one in sent)
+    assert {(call.sent, call.received, call.estimated) for call in sent} == {(10, -1, True)}
+    assert all(call.caller is not None and call.error is None for call in sent)
     assert sent[0].attributes()[names.MESSAGING_SYSTEM] == "kafka"
 
 
-def test_every_way_to_pass_a_message_is_the_drivers(
-    recording: Recording, producer: Any, kafka_topic: MakeTopic
-) -> None:
+def test_every_way_to_pass_a_message_still_works(recording: Recording, producer: Any, kafka_topic: MakeTopic) -> None:
     topic = kafka_topic()
     futures = [
         producer.send(topic, b"v", b"k", [("h", b"x")], 0, 1_700_000_000_000),
@@ -91,7 +89,7 @@ def test_every_way_to_pass_a_message_is_the_drivers(
     assert len(recording.of("send")) == 3
 
 
-def test_the_apps_callbacks_are_called_as_without_us(
+def test_app_callbacks_are_called_as_without_the_probe(
     recording: Recording, producer: Any, kafka_topic: MakeTopic
 ) -> None:
     topic, seen = kafka_topic(), list[Any]()
@@ -101,17 +99,17 @@ def test_the_apps_callbacks_are_called_as_without_us(
     assert seen == [("ok", topic)]
 
 
-def test_a_message_that_is_refused_is_told_with_its_error(
+def test_a_refused_message_is_recorded_with_its_error(
     recording: Recording, producer: Any, kafka_topic: MakeTopic
 ) -> None:
     with pytest.raises(kafka_errors.MessageSizeTooLargeError):
         producer.send(kafka_topic(), b"x" * 2_000_000)
-    (told,) = recording.of("send")
-    assert isinstance(told.error, kafka_errors.MessageSizeTooLargeError)
-    assert told.facts[names.STATUS_CODE] == "10"
+    (call,) = recording.of("send")
+    assert isinstance(call.error, kafka_errors.MessageSizeTooLargeError)
+    assert call.facts[names.STATUS_CODE] == "10"
 
 
-def test_a_message_that_is_given_up_later_is_told_with_its_error(
+def test_a_message_given_up_later_is_recorded_with_its_error(
     recording: Recording, kafka: Server, kafka_topic: MakeTopic
 ) -> None:
     topic = kafka_topic()
@@ -122,27 +120,27 @@ def test_a_message_that_is_given_up_later_is_told_with_its_error(
     with pytest.raises(kafka_errors.KafkaError):
         future.get(timeout=30)
     sending.close()
-    (told,) = recording.of("send")
-    assert isinstance(told.error, kafka_errors.KafkaError)
+    (call,) = recording.of("send")
+    assert isinstance(call.error, kafka_errors.KafkaError)
 
 
-def test_a_poll_is_one_record_per_topic_and_never_one_per_message(
+def test_a_poll_is_one_record_per_topic_not_per_message(
     recording: Recording, kafka: Server, kafka_topic: MakeTopic
 ) -> None:
-    first = filled(kafka, kafka_topic("a"), *[b"12345"] * 300)
-    second = filled(kafka, kafka_topic("b"), *[b"1"] * 7)
+    first = fill_topic(kafka, kafka_topic("a"), *[b"12345"] * 300)
+    second = fill_topic(kafka, kafka_topic("b"), *[b"1"] * 7)
     recording.calls.clear()
-    with contextlib.closing(reading(kafka, first, second)) as consumer:
-        assert len(polled(consumer, 307)) == 307
-    told = recording.of("poll")
-    assert len(told) <= 10
-    assert {one.facts[names.MESSAGING_DESTINATION] for one in told} == {"?-a", "?-b"}
-    assert sum(one.rows_returned for one in told) == 307
-    assert sum(one.received for one in told) == 300 * 5 + 7
-    assert all(one.estimated and one.sent == -1 for one in told)
+    with contextlib.closing(new_consumer(kafka, first, second)) as consumer:
+        assert len(poll_messages(consumer, 307)) == 307
+    calls = recording.of("poll")
+    assert len(calls) <= 10
+    assert {call.facts[names.MESSAGING_DESTINATION] for call in calls} == {"?-a", "?-b"}
+    assert sum(call.rows_returned for call in calls) == 307
+    assert sum(call.received for call in calls) == 300 * 5 + 7
+    assert all(call.estimated and call.sent == -1 for call in calls)
 
 
-def test_the_forms_of_what_a_poll_brings_are_told_each_once_and_by_topic(
+def test_message_forms_are_reported_once_per_topic_of_a_poll(
     recording: Recording, kafka: Server, kafka_topic: MakeTopic
 ) -> None:
     orders, audit = kafka_topic("orders"), kafka_topic("audit")
@@ -153,102 +151,100 @@ def test_the_forms_of_what_a_poll_brings_are_told_each_once_and_by_topic(
         sending.send(audit, b"<order/>", headers=[("source", b"web")])
         sending.flush()
     recording.calls.clear()
-    with contextlib.closing(reading(kafka, orders, audit, key_deserializer=str)) as consumer:
-        assert len(polled(consumer, 7)) == 7
-    told = {
-        (one.facts[names.MESSAGING_DESTINATION], one.facts.get(names.MESSAGE_FORMS)) for one in recording.of("poll")
+    with contextlib.closing(new_consumer(kafka, orders, audit, key_deserializer=str)) as consumer:
+        assert len(poll_messages(consumer, 7)) == 7
+    found = {
+        (call.facts[names.MESSAGING_DESTINATION], call.facts.get(names.MESSAGE_FORMS)) for call in recording.of("poll")
     }
-    assert told <= {("?-orders", "json+key+trace"), ("?-orders", None), ("?-audit", "xml+headers")}
-    assert told >= {("?-orders", "json+key+trace"), ("?-audit", "xml+headers")}
+    assert found <= {("?-orders", "json+key+trace"), ("?-orders", None), ("?-audit", "xml+headers")}
+    assert found >= {("?-orders", "json+key+trace"), ("?-audit", "xml+headers")}
 
 
-def test_iterating_is_told_by_the_polls_beneath(recording: Recording, kafka: Server, kafka_topic: MakeTopic) -> None:
-    topic = filled(kafka, kafka_topic(), *[b"x"] * 200)
+def test_iteration_is_recorded_by_the_polls_below_it(
+    recording: Recording, kafka: Server, kafka_topic: MakeTopic
+) -> None:
+    topic = fill_topic(kafka, kafka_topic(), *[b"x"] * 200)
     recording.calls.clear()
-    with contextlib.closing(reading(kafka, topic)) as consumer:
+    with contextlib.closing(new_consumer(kafka, topic)) as consumer:
         for at, _ in enumerate(consumer):
             if at == 199:
                 break
-    told = recording.of("poll")
-    assert sum(one.rows_returned for one in told) == 200
-    assert len(told) < 10
+    calls = recording.of("poll")
+    assert sum(call.rows_returned for call in calls) == 200
+    assert len(calls) < 10
 
 
-def test_a_poll_that_brings_nothing_is_no_record(recording: Recording, kafka: Server, kafka_topic: MakeTopic) -> None:
-    with contextlib.closing(reading(kafka, kafka_topic())) as consumer:
+def test_an_empty_poll_is_not_recorded(recording: Recording, kafka: Server, kafka_topic: MakeTopic) -> None:
+    with contextlib.closing(new_consumer(kafka, kafka_topic())) as consumer:
         for _ in range(5):
             assert consumer.poll(timeout_ms=20) == {}
     assert recording.of("poll") == []
 
 
-def test_what_the_app_deserialises_is_recognised_as_it_came(
+def test_values_are_recognised_before_the_app_deserialises_them(
     recording: Recording, kafka: Server, kafka_topic: MakeTopic
 ) -> None:
-    topic = filled(kafka, kafka_topic(), pickle.dumps(Bomb()))
-    with contextlib.closing(reading(kafka, topic, value_deserializer=len)) as consumer:
-        (message,) = polled(consumer, 1)
+    topic = fill_topic(kafka, kafka_topic(), pickle.dumps(Bomb()))
+    with contextlib.closing(new_consumer(kafka, topic, value_deserializer=len)) as consumer:
+        (message,) = poll_messages(consumer, 1)
     assert message.value == len(pickle.dumps(Bomb()))
-    (told,) = recording.of("poll")
-    assert told.facts[names.PAYLOAD_FORMAT] == "pickle"
-    assert str(told.facts[names.PAYLOAD_GLOBALS]).endswith(".system")
+    (call,) = recording.of("poll")
+    assert call.facts[names.PAYLOAD_FORMAT] == "pickle"
+    assert str(call.facts[names.PAYLOAD_GLOBALS]).endswith(".system")
 
 
-def test_a_message_that_the_apps_own_function_chokes_on_is_told(
-    recording: Recording, kafka: Server, kafka_topic: MakeTopic
-) -> None:
-    topic = filled(kafka, kafka_topic(), pickle.dumps(Bomb()))
+def test_a_failing_app_deserializer_is_recorded(recording: Recording, kafka: Server, kafka_topic: MakeTopic) -> None:
+    topic = fill_topic(kafka, kafka_topic(), pickle.dumps(Bomb()))
     with (
-        contextlib.closing(reading(kafka, topic, value_deserializer=gzip.decompress)) as consumer,
+        contextlib.closing(new_consumer(kafka, topic, value_deserializer=gzip.decompress)) as consumer,
         pytest.raises(gzip.BadGzipFile),
     ):
-        polled(consumer, 1)
-    told = recording.of("poll")[-1]
-    assert isinstance(told.error, gzip.BadGzipFile)
-    assert told.facts[names.PAYLOAD_FORMAT] == "pickle"
+        poll_messages(consumer, 1)
+    call = recording.of("poll")[-1]
+    assert isinstance(call.error, gzip.BadGzipFile)
+    assert call.facts[names.PAYLOAD_FORMAT] == "pickle"
 
 
-def test_a_batch_that_swells_tells_both_its_sizes(recording: Recording, kafka: Server, kafka_topic: MakeTopic) -> None:
-    topic = filled(kafka, kafka_topic(), b"\0" * 500_000, compression_type="gzip")
-    with contextlib.closing(reading(kafka, topic)) as consumer:
-        assert len(polled(consumer, 1)) == 1
-    (told,) = recording.of("poll")
-    assert 0 < int(told.facts[names.PAYLOAD_WIRE]) < 5_000
-    assert int(told.facts[names.PAYLOAD_SIZE]) > 500_000
+def test_a_compressed_batch_reports_both_its_sizes(recording: Recording, kafka: Server, kafka_topic: MakeTopic) -> None:
+    topic = fill_topic(kafka, kafka_topic(), b"\0" * 500_000, compression_type="gzip")
+    with contextlib.closing(new_consumer(kafka, topic)) as consumer:
+        assert len(poll_messages(consumer, 1)) == 1
+    (call,) = recording.of("poll")
+    assert 0 < int(call.facts[names.PAYLOAD_WIRE]) < 5_000
+    assert int(call.facts[names.PAYLOAD_SIZE]) > 500_000
 
 
 def connects(recording: Recording) -> list[Told]:
-    return [one for one in recording.of("connect") if one.error is not None]
+    return [call for call in recording.of("connect") if call.error is not None]
 
 
-def test_a_certificate_that_nobody_vouches_for_is_told(recording: Recording, kafka: Server) -> None:
+def test_an_untrusted_certificate_is_recorded(recording: Recording, kafka: Server) -> None:
     with pytest.raises(kafka_errors.KafkaError):
         KafkaAdminClient(bootstrap_servers=f"localhost:{kafka.tls_port}", security_protocol="SSL", **QUICKLY)
-    told = connects(recording)[0]
-    assert isinstance(told.error, ssl.SSLCertVerificationError)
-    assert (told.session.requested, told.session.encrypted) == ("verify-full", None)
-    assert (told.session.address, told.session.port) == ("localhost", kafka.tls_port)
+    call = connects(recording)[0]
+    assert isinstance(call.error, ssl.SSLCertVerificationError)
+    assert (call.session.requested, call.session.encrypted) == ("verify-full", None)
+    assert (call.session.address, call.session.port) == ("localhost", kafka.tls_port)
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
-def test_a_login_that_fails_is_told_with_what_was_true_of_it(
-    recording: Recording, kafka: Server, mechanism: str
-) -> None:
+def test_a_failed_login_is_recorded_with_its_session_facts(recording: Recording, kafka: Server, mechanism: str) -> None:
     wrong = login(kafka, sasl_mechanism=mechanism, sasl_plain_password="canary-wrong", **QUICKLY)
     with pytest.raises(kafka_errors.KafkaError):
         KafkaAdminClient(**wrong)
-    told = connects(recording)[0]
-    assert isinstance(told.error, kafka_errors.KafkaError)
-    assert (told.session.account, told.session.encrypted, told.session.verified) == ("app", True, "full")
-    assert told.session.auth_method == {"PLAIN": "clear-password"}.get(mechanism, "scram-sha-256")
-    assert "canary" not in repr([one.attributes() for one in recording.calls])
+    call = connects(recording)[0]
+    assert isinstance(call.error, kafka_errors.KafkaError)
+    assert (call.session.account, call.session.encrypted, call.session.verified) == ("app", True, "full")
+    assert call.session.auth_method == {"PLAIN": "clear-password"}.get(mechanism, "scram-sha-256")
+    assert "canary" not in repr([each.attributes() for each in recording.calls])
 
 
-def test_a_session_is_told_as_it_is(recording: Recording, kafka: Server) -> None:
+def test_session_facts_match_the_connection(recording: Recording, kafka: Server) -> None:
     admin = KafkaAdminClient(**login(kafka, sasl_mechanism="SCRAM-SHA-256"))
     admin.describe_cluster()
     admin.close()
-    (told,) = recording.of("describe_cluster")
-    session = told.session
+    (call,) = recording.of("describe_cluster")
+    session = call.session
     assert (session.encrypted, session.tls_version, session.verified) == (True, "1.3", "full")
     assert (session.account, session.auth_method) == ("app", "scram-sha-256")
     assert (session.peer_address, session.peer_port) == ("127.0.0.1", kafka.sasl_port)
@@ -260,35 +256,35 @@ def test_a_session_is_told_as_it_is(recording: Recording, kafka: Server) -> None
     assert first.received > 1000
 
 
-def test_plaintext_is_told_as_such(recording: Recording, producer: Any, kafka: Server) -> None:
-    (session, *_) = [one.session for one in recording.of("connect")]
+def test_plaintext_is_reported_as_unencrypted(recording: Recording, producer: Any, kafka: Server) -> None:
+    (session, *_) = [call.session for call in recording.of("connect")]
     assert (session.encrypted, session.requested, session.auth_method) == (False, "disable", "none")
 
 
-def test_a_broker_that_is_not_there_is_told_and_nothing_is_guessed(recording: Recording) -> None:
+def test_an_unreachable_broker_is_recorded_without_guessed_facts(recording: Recording) -> None:
     with pytest.raises(kafka_errors.KafkaError):
         KafkaAdminClient(bootstrap_servers=["localhost:1"], **QUICKLY)
     assert connects(recording)[0].session.encrypted is None
 
 
-def test_a_version_that_the_app_asserts_is_none_that_was_negotiated(recording: Recording, kafka: Server) -> None:
+def test_a_configured_version_is_not_reported_as_negotiated(recording: Recording, kafka: Server) -> None:
     KafkaProducer(bootstrap_servers=kafka.bootstrap, api_version=(2, 6)).close()
-    assert {one.session.server_version for one in recording.of("connect")} <= {""}
+    assert {call.session.server_version for call in recording.of("connect")} <= {""}
 
 
-def test_brokers_are_told_where_they_are_others_than_before(
+def test_brokers_are_recorded_when_they_change(
     recording: Recording, kafka: Server, producer: Any, kafka_topic: MakeTopic
 ) -> None:
     for name in ("a", "b", "c"):
         producer.send(kafka_topic(name), b"x").get(timeout=20)
-    told = [one.facts[names.TOPOLOGY] for one in recording.of("metadata")]
-    assert told.count(f"127.0.0.1:{kafka.port}") == len(told)
-    before = len([one for one in recording.of("metadata") if one.session.address == "127.0.0.1"])
+    calls = [call.facts[names.TOPOLOGY] for call in recording.of("metadata")]
+    assert calls.count(f"127.0.0.1:{kafka.port}") == len(calls)
+    before = len([call for call in recording.of("metadata") if call.session.address == "127.0.0.1"])
     producer.partitions_for(kafka_topic("d"))
-    assert len([one for one in recording.of("metadata") if one.session.address == "127.0.0.1"]) - before <= 1
+    assert len([call for call in recording.of("metadata") if call.session.address == "127.0.0.1"]) - before <= 1
 
 
-def test_administration_is_one_record_for_each_call(
+def test_each_admin_call_is_one_record(
     recording: Recording, kafka: Server, kafka_topic: MakeTopic, kafka_prefix: str
 ) -> None:
     topic = kafka_topic("made")
@@ -298,25 +294,25 @@ def test_administration_is_one_record_for_each_call(
         admin.create_topics(new_topics=[NewTopic(topic, num_partitions=1, replication_factor=1)])
     admin.describe_topics([topic])
     admin.close()
-    told = [one.statement for one in recording.calls if one.operation not in ("connect", "metadata")]
-    assert told == ["create_topics ?-made", "describe_topics ?-made"]
+    calls = [call.statement for call in recording.calls if call.operation not in ("connect", "metadata")]
+    assert calls == ["create_topics ?-made", "describe_topics ?-made"]
 
 
 def test_commits_are_calls(recording: Recording, kafka: Server, kafka_topic: MakeTopic, kafka_prefix: str) -> None:
-    topic = filled(kafka, kafka_topic(), b"x")
+    topic = fill_topic(kafka, kafka_topic(), b"x")
     recording.calls.clear()
     consumer = KafkaConsumer(
         topic, bootstrap_servers=kafka.bootstrap, group_id=kafka_prefix, auto_offset_reset="earliest",
         enable_auto_commit=False,
     )  # fmt: skip
-    assert len(polled(consumer, 1)) == 1
+    assert len(poll_messages(consumer, 1)) == 1
     consumer.commit()
     consumer.commit_async().add_callback(print)
     consumer.close()
-    assert [one.error for one in recording.of("commit")] == [None, None]
+    assert [call.error for call in recording.of("commit")] == [None, None]
 
 
-def test_transactions_are_told(recording: Recording, kafka: Server, kafka_topic: MakeTopic, kafka_prefix: str) -> None:
+def test_transactions_are_calls(recording: Recording, kafka: Server, kafka_topic: MakeTopic, kafka_prefix: str) -> None:
     topic = kafka_topic()
     sending = KafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id=kafka_prefix)
     sending.init_transactions()
@@ -326,24 +322,24 @@ def test_transactions_are_told(recording: Recording, kafka: Server, kafka_topic:
         end()
     sending.close()
     ends = [
-        one.operation for one in recording.calls if one.operation.endswith("transactions") or "_tr" in one.operation
+        call.operation for call in recording.calls if call.operation.endswith("transactions") or "_tr" in call.operation
     ]
     assert ends == ["init_transactions", "commit_transaction", "abort_transaction"]
 
 
-def test_no_value_and_no_secret_is_told(recording: Recording, kafka: Server, kafka_topic: MakeTopic) -> None:
+def test_no_value_and_no_secret_is_recorded(recording: Recording, kafka: Server, kafka_topic: MakeTopic) -> None:
     topic = kafka_topic()
     sending = KafkaProducer(**login(kafka))
     sending.send(topic, b"canary-value", b"canary-key", [("canary-name", b"canary-header")]).get(timeout=20)
     sending.close()
-    with contextlib.closing(reading(kafka, topic)) as consumer:
-        polled(consumer, 1)
-    told = repr([one.attributes() for one in recording.calls])
-    assert "canary" not in told
-    assert kafka.password not in told
+    with contextlib.closing(new_consumer(kafka, topic)) as consumer:
+        poll_messages(consumer, 1)
+    calls = repr([call.attributes() for call in recording.calls])
+    assert "canary" not in calls
+    assert kafka.password not in calls
 
 
-def test_the_streams_topics_are_never_told(recording: Recording, kafka_without_topics: Server) -> None:
+def test_the_streams_own_topics_are_never_recorded(recording: Recording, kafka_without_topics: Server) -> None:
     admin = KafkaAdminClient(bootstrap_servers=kafka_without_topics.bootstrap)
     admin.create_topics([NewTopic(topic, 1, 1) for topic in (names.TOPIC_SPANS, names.TOPIC_CALLS)])
     admin.close()
@@ -351,13 +347,13 @@ def test_the_streams_topics_are_never_told(recording: Recording, kafka_without_t
     for topic in (names.TOPIC_SPANS, names.TOPIC_CALLS):
         sending.send(topic, b"x").get(timeout=20)
     sending.close()
-    with contextlib.closing(reading(kafka_without_topics, names.TOPIC_SPANS)) as consumer:
-        assert len(polled(consumer, 1)) == 1
+    with contextlib.closing(new_consumer(kafka_without_topics, names.TOPIC_SPANS)) as consumer:
+        assert len(poll_messages(consumer, 1)) == 1
     # (list_topics is the fixture's)
-    assert {one.operation for one in recording.calls} - {"list_topics"} == {"connect", "metadata"}
+    assert {call.operation for call in recording.calls} - {"list_topics"} == {"connect", "metadata"}
 
 
-def test_a_client_that_is_older_than_the_probe_is_told(kafka: Server, kafka_topic: MakeTopic) -> None:
+def test_a_client_older_than_the_probe_is_recorded(kafka: Server, kafka_topic: MakeTopic) -> None:
     topic = kafka_topic()
     sending = KafkaProducer(bootstrap_servers=kafka.bootstrap)
     sending.send(topic, b"x").get(timeout=20)
@@ -365,6 +361,6 @@ def test_a_client_that_is_older_than_the_probe_is_told(kafka: Server, kafka_topi
         sending.send(topic, b"x").get(timeout=20)
     sending.send(topic, b"x").get(timeout=20)
     sending.close()
-    (told,) = recording.calls
-    assert (told.operation, told.session.address, told.session.port) == ("send", "127.0.0.1", kafka.port)
-    assert told.session.encrypted is None
+    (call,) = recording.calls
+    assert (call.operation, call.session.address, call.session.port) == ("send", "127.0.0.1", kafka.port)
+    assert call.session.encrypted is None

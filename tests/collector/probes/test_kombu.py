@@ -1,4 +1,4 @@
-"""kombu and Celery: a message is one call however it travels, and what carried it is not told once more."""
+"""kombu and Celery: a message is one call on every transport, and its carrier is not recorded again."""
 
 import json
 import os
@@ -26,7 +26,7 @@ from backwatch.collector import names
 from backwatch.collector.probes.kombu import KombuProbe
 from backwatch.collector.probes.redis import RedisProbe
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import open_consumer
+from backwatch.collector.stream.factory import open_consumer
 from tests.collector.probes.recording import Recording, Told, watching
 from tests.contract.exercises.kombu import amqp_url, application, connected, tls
 from tests.contract.exercises.pika import Bomb
@@ -48,8 +48,8 @@ def only(found: list[Told]) -> Told:
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(RedisProbe) as told, watching(KombuProbe, told):
-        yield told
+    with watching(RedisProbe) as recording, watching(KombuProbe, recording):
+        yield recording
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def rabbit(recording: Recording, rabbitmq: Server) -> Iterator[Any]:
 # --- one connection ---
 
 
-def test_a_connect_tells_everything_of_its_session(recording: Recording, rabbit: Any, rabbitmq: Server) -> None:
+def test_a_connect_reports_all_session_facts(recording: Recording, rabbit: Any, rabbitmq: Server) -> None:
     rabbit.connect()
     connect = only(recording.calls)
     session = connect.session
@@ -82,23 +82,26 @@ def test_a_connect_tells_everything_of_its_session(recording: Recording, rabbit:
     assert rabbitmq.password not in repr(recording.calls)
 
 
-def test_a_refused_login_is_told_with_its_account(recording: Recording, rabbitmq: Server) -> None:
-    with pytest.raises(AccessRefused), connected(amqp_url(rabbitmq, password="guess-17"), ssl=tls(rabbitmq)) as one:
-        one.connect()
-    told = recording.calls[0]
-    assert (told.operation, told.session.account, told.session.encrypted) == ("connect", rabbitmq.user, True)
-    assert type(told.error).__name__ == "AccessRefused"
-    assert told.facts[names.STATUS_CODE] == "403"
+def test_a_refused_login_is_recorded_with_its_account(recording: Recording, rabbitmq: Server) -> None:
+    with (
+        pytest.raises(AccessRefused),
+        connected(amqp_url(rabbitmq, password="guess-17"), ssl=tls(rabbitmq)) as connection,
+    ):
+        connection.connect()
+    call = recording.calls[0]
+    assert (call.operation, call.session.account, call.session.encrypted) == ("connect", rabbitmq.user, True)
+    assert type(call.error).__name__ == "AccessRefused"
+    assert call.facts[names.STATUS_CODE] == "403"
     assert "guess-17" not in repr(recording.calls)
 
 
-def test_a_broker_whose_certificate_is_not_trusted_is_told(recording: Recording, rabbitmq: Server) -> None:
+def test_an_untrusted_certificate_is_recorded(recording: Recording, rabbitmq: Server) -> None:
     options = {"cert_reqs": ssl.CERT_REQUIRED, "ca_certs": os.devnull, "server_hostname": rabbitmq.host}
-    with pytest.raises((ssl.SSLError, OSError)), connected(amqp_url(rabbitmq), ssl=options) as one:
-        one.connect()
-    told = recording.calls[0]
-    assert (told.operation, told.session.encrypted) == ("connect", None)
-    assert told.error is not None
+    with pytest.raises((ssl.SSLError, OSError)), connected(amqp_url(rabbitmq), ssl=options) as connection:
+        connection.connect()
+    call = recording.calls[0]
+    assert (call.operation, call.session.encrypted) == ("connect", None)
+    assert call.error is not None
 
 
 def test_a_message_is_published_and_delivered_once(recording: Recording, rabbit: Any, queue: str) -> None:
@@ -118,20 +121,20 @@ def test_a_message_is_published_and_delivered_once(recording: Recording, rabbit:
     assert (publish.estimated, deliver.estimated, deliver.rows_returned) == (True, True, 1)
 
 
-def test_what_the_broker_refuses_is_an_error_of_that_request(recording: Recording, rabbit: Any) -> None:
+def test_a_refusal_is_an_error_of_that_request(recording: Recording, rabbit: Any) -> None:
     with pytest.raises(NotFound):
         rabbit.default_channel.queue_declare("never.declared", passive=True)
-    one = only(recording.of("QUEUE.DECLARE"))
-    assert (type(one.error).__name__, one.facts[names.STATUS_CODE]) == ("NotFound", "404")
+    call = only(recording.of("QUEUE.DECLARE"))
+    assert (type(call.error).__name__, call.facts[names.STATUS_CODE]) == ("NotFound", "404")
 
 
-def test_a_message_that_comes_back_is_told(recording: Recording, rabbit: Any) -> None:
+def test_a_returned_message_is_recorded(recording: Recording, rabbit: Any) -> None:
     channel = rabbit.default_channel
-    Producer(channel, on_return=lambda *_: None).publish("back", routing_key="nobody.listens", mandatory=True)
+    Producer(channel, on_return=lambda *_: None).publish("back", routing_key="unrouted.key", mandatory=True)
     while not recording.of("RETURN"):
         rabbit.drain_events(timeout=20)
     back = only(recording.of("RETURN"))
-    assert (back.statement, back.error, back.facts[names.NOTICES]) == ("RETURN /nobody.listens", "NO_ROUTE", 1)
+    assert (back.statement, back.error, back.facts[names.NOTICES]) == ("RETURN /unrouted.key", "NO_ROUTE", 1)
 
 
 @pytest.mark.parametrize("by", ["rabbitmq", "redis_server"])
@@ -152,23 +155,23 @@ def test_a_pickled_task_is_recognised_and_named(
             taken[0].ack()
         app.amqp.queues[queue](channel).delete()
     app.close()
-    sent, told = only(recording.of("PUBLISH")), only(recording.of("DELIVER"))
+    sent, calls = only(recording.of("PUBLISH")), only(recording.of("DELIVER"))
     assert sent.statement.endswith("shop.tasks.run")
-    assert (told.statement, told.rows_returned) == ("DELIVER test.? shop.tasks.run", 1)
-    assert told.facts[names.PAYLOAD_FORMAT] == "pickle"
-    assert "posix.system" in str(told.facts[names.PAYLOAD_GLOBALS])
+    assert (calls.statement, calls.rows_returned) == ("DELIVER test.? shop.tasks.run", 1)
+    assert calls.facts[names.PAYLOAD_FORMAT] == "pickle"
+    assert "posix.system" in str(calls.facts[names.PAYLOAD_GLOBALS])
     assert not recording.of("LPUSH")
-    assert told.session.system == ("rabbitmq" if by == "rabbitmq" else "redis")
+    assert calls.session.system == ("rabbitmq" if by == "rabbitmq" else "redis")
 
 
-def test_an_app_that_uses_redis_itself_is_told_by_redis_probe_as_ever(
+def test_the_apps_own_redis_commands_are_recorded_by_the_redis_probe(
     recording: Recording, redis_server: Server
 ) -> None:
     with connected(redis_server.url) as connection:
         client = connection.default_channel.client
         client.lpush("by.hand", "x")
         assert client.brpop("by.hand", 1)
-    assert [len(recording.of(one)) for one in ("LPUSH", "BRPOP", "PUBLISH", "DELIVER")] == [1, 1, 0, 0]
+    assert [len(recording.of(operation)) for operation in ("LPUSH", "BRPOP", "PUBLISH", "DELIVER")] == [1, 1, 0, 0]
 
 
 # --- Celery ---
@@ -176,16 +179,16 @@ def test_an_app_that_uses_redis_itself_is_told_by_redis_probe_as_ever(
 APP = """
 import json, os
 from celery import Celery
-told = json.loads(os.environ["TOLD"])
-app = Celery("shop", broker=told["broker"], backend=told["backend"])
+settings = json.loads(os.environ["SETTINGS"])
+app = Celery("shop", broker=settings["broker"], backend=settings["backend"])
 app.conf.update(
-    task_default_queue=told["queue"], broker_use_ssl=told["ssl"] or None, accept_content=["json", "pickle"],
+    task_default_queue=settings["queue"], broker_use_ssl=settings["ssl"] or None, accept_content=["json", "pickle"],
     result_expires=60, worker_hijack_root_logger=False, broker_connection_retry_on_startup=True,
 )
 
 @app.task(name="shop.tasks.add")
-def add(one, other):
-    return one + other
+def add(first, second):
+    return first + second
 """
 SEND = """
 from app import app
@@ -195,17 +198,17 @@ for number in range(5):
 TASKS = 5
 
 
-class Spoken(NamedTuple):
-    """One call of the stream."""
+class StreamCall(NamedTuple):
+    """A call in the stream."""
 
     name: str
     statement: str
     facts: dict[str, Any]
 
 
-def spoken(url: str) -> list[Spoken]:
-    """Every call in the stream."""
-    found: list[Spoken] = []
+def read_calls(url: str) -> list[StreamCall]:
+    """Return every call in the stream."""
+    found: list[StreamCall] = []
     with closing(open_consumer(StreamSettings(url=url), names.TOPIC_CALLS, "test-kombu")) as consumer:
         for partition in consumer.assignment():
             consumer.seek(partition, 0)
@@ -215,22 +218,24 @@ def spoken(url: str) -> list[Spoken]:
                     for scope in of_app.scope_spans:
                         for span in scope.spans:
                             facts = {
-                                one.key: getattr(one.value, one.value.WhichOneof("value") or "string_value")
-                                for one in (*scope.scope.attributes, *span.attributes)
+                                attribute.key: getattr(
+                                    attribute.value, attribute.value.WhichOneof("value") or "string_value"
+                                )
+                                for attribute in (*scope.scope.attributes, *span.attributes)
                             }
-                            found.append(Spoken(span.name, facts.get(names.STATEMENT, ""), facts))
+                            found.append(StreamCall(span.name, facts.get(names.STATEMENT, ""), facts))
     return found
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., Any]:
-    """Starts a command under watch, beside the app, with what the app is to know."""
+    """Start a command with the collector beside the app, with its settings."""
     (tmp_path / "app.py").write_text(APP)
 
-    def start(*command: str, told: str) -> "subprocess.Popen[str]":
+    def start(*command: str, settings: str) -> "subprocess.Popen[str]":
         environment = {
             "PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
-            "PYTHONWARNINGS": "ignore", "C_FORCE_ROOT": "1", "TOLD": told,
+            "PYTHONWARNINGS": "ignore", "C_FORCE_ROOT": "1", "SETTINGS": settings,
             "BACKWATCH_STREAM_URL": f"sqlite:///{tmp_path}/stream.db", "BACKWATCH_COLLECTOR_FLUSH_INTERVAL_S": "0.1",
         }  # fmt: skip
         return subprocess.Popen(
@@ -242,9 +247,9 @@ def run(tmp_path: Path) -> Callable[..., Any]:
 
 
 @contextmanager
-def worker(run: Callable[..., Any], told: str, pool: str) -> Generator[None]:
+def worker(run: Callable[..., Any], settings: str, pool: str) -> Generator[None]:
     process = run(
-        "-m", "celery", "-A", "app", "worker", "--pool", pool, "--concurrency", "1", "-l", "ERROR", told=told,
+        "-m", "celery", "-A", "app", "worker", "--pool", pool, "--concurrency", "1", "-l", "ERROR", settings=settings,
     )  # fmt: skip
     try:
         yield
@@ -261,55 +266,55 @@ def test_every_task_is_sent_once_and_delivered_once(
     run: Callable[..., Any], rabbitmq: Server, redis_server: Server, queue: str, tmp_path: Path, by: str, pool: str
 ) -> None:
     over_amqp, url = by == "rabbitmq", f"sqlite:///{tmp_path}/stream.db"
-    told = json.dumps({
+    settings = json.dumps({
         "broker": amqp_url(rabbitmq) if over_amqp else redis_server.url,
         "ssl": tls(rabbitmq) if over_amqp else {}, "backend": redis_server.url, "queue": queue,
     })  # fmt: skip
-    with worker(run, told, pool):
-        sender = run("-c", SEND, told=told)
+    with worker(run, settings, pool):
+        sender = run("-c", SEND, settings=settings)
         output, _ = sender.communicate(timeout=200)
         assert sender.returncode == 0, output
-        # A worker of the pool stores the results and tells of them in its own time; it dies with its master.
+        # A worker of the pool stores and reports the results asynchronously; it dies with its master.
         deadline = time.monotonic() + 60
-        while sum("SETEX" in one.statement for one in spoken(url)) < TASKS and time.monotonic() < deadline:
+        while sum("SETEX" in call.statement for call in read_calls(url)) < TASKS and time.monotonic() < deadline:
             time.sleep(0.2)
-    calls = spoken(url)
-    tasks = Counter((one.name, one.statement) for one in calls if one.statement.endswith("shop.tasks.add"))
+    calls = read_calls(url)
+    tasks = Counter((call.name, call.statement) for call in calls if call.statement.endswith("shop.tasks.add"))
     assert tasks == {
         ("PUBLISH", "PUBLISH /test.? shop.tasks.add"): TASKS,
         ("DELIVER", "DELIVER test.? shop.tasks.add"): TASKS,
     }
-    delivered = [one.facts for one in calls if one.name == "DELIVER" and one.statement.endswith("shop.tasks.add")]
-    assert {one[names.PAYLOAD_FORMAT] for one in delivered} == {"pickle"}
-    by_hand = [one for one in calls if one.name in ("LPUSH", "BRPOP") and names.PAYLOAD_FORMAT in one.facts]
+    delivered = [call.facts for call in calls if call.name == "DELIVER" and call.statement.endswith("shop.tasks.add")]
+    assert {call[names.PAYLOAD_FORMAT] for call in delivered} == {"pickle"}
+    by_hand = [call for call in calls if call.name in ("LPUSH", "BRPOP") and names.PAYLOAD_FORMAT in call.facts]
     assert by_hand == []
-    assert sum("SETEX" in one.statement for one in calls) >= TASKS
+    assert sum("SETEX" in call.statement for call in calls) >= TASKS
     assert rabbitmq.password not in repr(calls)
 
 
 @pytest.mark.skipif("BACKWATCH_TEST_OLDEST" in os.environ, reason="this is the oldest")
-def test_the_oldest_kombu_and_celery_are_told_likewise(rabbitmq: Server, redis_server: Server) -> None:
+def test_the_oldest_kombu_and_celery_pass_the_same_tests(rabbitmq: Server, redis_server: Server) -> None:
     servers = {"RABBITMQ": rabbitmq, "REDIS": redis_server}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-W", "ignore", HERE],
         cwd=ROOT, capture_output=True, text=True, timeout=380,
         env={**os.environ, "PYTHONPATH": str(overlay(*OLDEST)), "BACKWATCH_TEST_OLDEST": "1",
-             **{f"BACKWATCH_TEST_{kind}_URL": _told(one) for kind, one in servers.items()}},
+             **{f"BACKWATCH_TEST_{kind}_URL": _url(server) for kind, server in servers.items()}},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]
 
 
 @pytest.mark.skipif("BACKWATCH_TEST_OLDEST" not in os.environ, reason="only where the oldest is asked for")
-def test_the_oldest_is_really_at_hand() -> None:
+def test_the_oldest_versions_are_really_installed() -> None:
     assert celery.__version__ == "5.0.0"
 
 
-def _told(server: Server) -> str:
+def _url(server: Server) -> str:
     tail = f"tls_port={server.tls_port}&ca_file={server.ca_file}&tls_url={server.tls_url}"
     return f"{server.url}?{tail}"
 
 
-def test_a_raw_message_that_kombu_has_yet_to_unpack_is_no_fault_of_ours(recording: Recording, queue: str) -> None:
+def test_a_raw_message_of_a_foreign_transport_raises_no_internal_error(recording: Recording, queue: str) -> None:
     taken: list[object] = []
     in_memory: Any = Connection("memory://")
     with in_memory as connection, closing(connection.channel()) as channel:

@@ -16,14 +16,14 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from backwatch.collector import names
+from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.probes.toolkit import messages
 from backwatch.collector.probes.toolkit.deferred_flush import defer_flush
 from backwatch.collector.probes.toolkit.messages import PendingMessages, flush_due
 from backwatch.collector.runtime import guard
-from backwatch.collector.runtime.pipeline import Pipeline
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings, StreamSettings
-from backwatch.collector.stream import open_consumer
+from backwatch.collector.stream.factory import open_consumer
 from tests.collector.probes.delivered import Delivered
 from tests.collector.probes.recording import Recording
 
@@ -36,7 +36,7 @@ from backwatch.collector.probes.toolkit.messages import PendingMessages
 from backwatch.collector.runtime.record import Session
 
 def record(one, error):
-    start.current_pipeline().record_call(
+    start.get_pipeline().record_call(
         Session(system="kafka"), "poll", statement="poll", start_ns=one.start_ns, rows_returned=one.count
     )
 

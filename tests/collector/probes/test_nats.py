@@ -37,8 +37,8 @@ Use = Callable[[Any], Coroutine[Any, Any, None]]
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(NatsProbe) as told:
-        yield told
+    with watching(NatsProbe) as recording:
+        yield recording
 
 
 def run(url: str, use: Use, **options: Any) -> None:
@@ -52,8 +52,8 @@ def run(url: str, use: Use, **options: Any) -> None:
     asyncio.run(main())
 
 
-def refused(url: str, **options: Any) -> BaseException:
-    """What connecting raises."""
+def connect_error(url: str, **options: Any) -> BaseException:
+    """Return the error that connecting raises."""
 
     async def main() -> None:
         await driver.connect(url, error_cb=nothing, allow_reconnect=False, **options)
@@ -70,12 +70,12 @@ def test_a_message_is_one_record(recording: Recording, nats: Server) -> None:
         await client.publish(subject="tests.orders", payload=b"1")
 
     run(nats.url, use)
-    told = recording.of("publish")
-    assert [one.sent for one in told] == [8] * 20 + [1]
-    assert {(one.estimated, one.kind, one.statement) for one in told} == {(True, PRODUCER, "publish tests.orders")}
+    calls = recording.of("publish")
+    assert [call.sent for call in calls] == [8] * 20 + [1]
+    assert {(call.estimated, call.kind, call.statement) for call in calls} == {(True, PRODUCER, "publish tests.orders")}
 
 
-def test_what_a_burst_left_is_told_while_the_app_waits_for_more(
+def test_the_rest_of_a_burst_is_recorded_while_the_app_waits(
     recording: Recording, nats: Server, now: list[float]
 ) -> None:
 
@@ -85,21 +85,19 @@ def test_what_a_burst_left_is_told_while_the_app_waits_for_more(
             await client.publish("tests.burst", b"12345")
             await subscription.next_msg(timeout=10)
         now[0] += 1.0
-        for _ in range(10):  # the loop tells within a second, where it is not kept from it
+        for _ in range(10):  # the loop's timer fires within a second if the loop is free
             with pytest.raises(asyncio.TimeoutError):
                 await subscription.next_msg(timeout=1)
             if len(recording.of("deliver")) == 2:
                 break
-        assert [one.received for one in recording.of("deliver")] == [5, 10]
+        assert [call.received for call in recording.of("deliver")] == [5, 10]
 
     run(nats.url, use)
-    assert {one.kind for one in recording.of("deliver")} == {CONSUMER}
+    assert {call.kind for call in recording.of("deliver")} == {CONSUMER}
     assert len(recording.of("deliver")) == 2
 
 
-def test_what_is_delivered_is_told_by_what_was_subscribed_to_and_none_is_left_out(
-    recording: Recording, nats: Server
-) -> None:
+def test_every_delivery_is_recorded_under_its_subscription(recording: Recording, nats: Server) -> None:
     async def use(client: Any) -> None:
         subscription = await client.subscribe("tests.customer.*")
         for at in range(50):
@@ -108,28 +106,28 @@ def test_what_is_delivered_is_told_by_what_was_subscribed_to_and_none_is_left_ou
             await subscription.next_msg(timeout=10)
 
     run(nats.url, use)
-    told = recording.of("deliver")
-    assert {one.statement for one in told} == {"deliver tests.customer.*"}
-    assert len(told) < 6
-    assert (sum(one.rows_returned for one in told), sum(one.received for one in told)) == (50, 250)
-    assert {one.kind for one in told} == {CONSUMER}
-    assert [one.statement for one in recording.of("subscribe")] == ["subscribe tests.customer.*"]
+    calls = recording.of("deliver")
+    assert {call.statement for call in calls} == {"deliver tests.customer.*"}
+    assert len(calls) < 6
+    assert (sum(call.rows_returned for call in calls), sum(call.received for call in calls)) == (50, 250)
+    assert {call.kind for call in calls} == {CONSUMER}
+    assert [call.statement for call in recording.of("subscribe")] == ["subscribe tests.customer.*"]
 
 
-def test_what_a_message_is_made_of_is_recognised(recording: Recording, nats: Server) -> None:
+def test_the_format_of_a_message_is_recognised(recording: Recording, nats: Server) -> None:
     async def use(client: Any) -> None:
         subscription = await client.subscribe("tests.jobs")
         await client.publish("tests.jobs", pickle.dumps(Bomb()))
         await subscription.next_msg(timeout=10)
 
     run(nats.url, use)
-    (told,) = recording.of("deliver")
-    assert told.facts[names.PAYLOAD_FORMAT] == "pickle"
-    assert str(told.facts[names.PAYLOAD_GLOBALS]).endswith(".system")
+    (call,) = recording.of("deliver")
+    assert call.facts[names.PAYLOAD_FORMAT] == "pickle"
+    assert str(call.facts[names.PAYLOAD_GLOBALS]).endswith(".system")
 
 
 @pytest.mark.parametrize("old_style", [False, True])
-def test_a_request_and_its_answer_are_one_record(recording: Recording, nats: Server, old_style: bool) -> None:
+def test_a_request_and_its_reply_are_one_record(recording: Recording, nats: Server, old_style: bool) -> None:
     async def use(client: Any) -> None:
         async def answer(message: Any) -> None:
             await message.respond(b"1234567")
@@ -139,18 +137,18 @@ def test_a_request_and_its_answer_are_one_record(recording: Recording, nats: Ser
             await client.request("tests.questions", b"12345", timeout=10, old_style=old_style)
 
     run(nats.url, use)
-    told = recording.of("request")
-    assert [(one.sent, one.received, one.rows_returned, one.kind) for one in told] == [(5, 7, 1, CLIENT)] * 3
-    # The app on the other side takes the question and publishes the answer.
-    assert sum(one.rows_returned for one in recording.of("deliver")) == 3
-    assert {one.statement for one in recording.of("deliver")} == {"deliver tests.questions"}
-    assert [one.statement for one in recording.of("publish")] == ["publish _INBOX.?"] * 3
+    calls = recording.of("request")
+    assert [(call.sent, call.received, call.rows_returned, call.kind) for call in calls] == [(5, 7, 1, CLIENT)] * 3
+    # The app on the other side receives the request and publishes the reply.
+    assert sum(call.rows_returned for call in recording.of("deliver")) == 3
+    assert {call.statement for call in recording.of("deliver")} == {"deliver tests.questions"}
+    assert [call.statement for call in recording.of("publish")] == ["publish _INBOX.?"] * 3
 
 
-def test_errors_are_told(recording: Recording, nats: Server) -> None:
+def test_errors_are_recorded(recording: Recording, nats: Server) -> None:
     async def use(client: Any) -> None:
         with pytest.raises(NoRespondersError):
-            await client.request("tests.nobody", b"", timeout=10)
+            await client.request("tests.unanswered", b"", timeout=10)
         with pytest.raises(MaxPayloadError):
             await client.publish("tests.orders", b"x" * 2_000_000)
 
@@ -159,22 +157,22 @@ def test_errors_are_told(recording: Recording, nats: Server) -> None:
     assert isinstance(recording.of("publish")[0].error, MaxPayloadError)
 
 
-def test_what_an_account_may_not_do_is_told(recording: Recording, nats: Server) -> None:
+def test_permission_violations_are_recorded(recording: Recording, nats: Server) -> None:
     async def use(client: Any) -> None:
         await client.publish("private.canary", b"x")
         await client.subscribe("private.canary")
-        for _ in range(100):  # older ones send their question before what waits to be sent
+        for _ in range(100):  # older versions send the request before what waits to be sent
             await client.flush()
-            if len([one for one in recording.calls if one.error is not None]) == 2:
+            if len([call for call in recording.calls if call.error is not None]) == 2:
                 break
             await asyncio.sleep(0.05)
 
     run(f"nats://127.0.0.1:{nats.port}", use, user=LIMITED, password=nats.password)
-    errors = {(one.operation, one.error) for one in recording.calls if one.error is not None}
+    errors = {(call.operation, call.error) for call in recording.calls if call.error is not None}
     assert errors == {("publish", "PermissionsViolation"), ("subscribe", "PermissionsViolation")}
 
 
-def test_a_stream_is_told_without_its_plumbing(recording: Recording, nats: Server) -> None:
+def test_a_stream_is_recorded_without_its_internal_messages(recording: Recording, nats: Server) -> None:
     async def use(client: Any) -> None:
         stream = client.jetstream(timeout=10)
         await stream.add_stream(name="tests", subjects=["tests.stream.>"])
@@ -188,78 +186,78 @@ def test_a_stream_is_told_without_its_plumbing(recording: Recording, nats: Serve
             await stream.delete_stream("tests")
 
     run(nats.url, use)
-    told = [(one.operation, one.statement.partition(" ")[2]) for one in recording.calls]
-    assert told.count(("publish", "tests.stream.a")) == 5
-    assert {one.kind for one in recording.of("publish")} == {PRODUCER}
-    assert sum(one.rows_returned for one in recording.of("deliver")) == 5
-    assert {one.statement for one in recording.of("deliver")} == {"deliver tests.stream.a"}
-    managing = {name for operation, name in told if operation == "request"}
+    calls = [(call.operation, call.statement.partition(" ")[2]) for call in recording.calls]
+    assert calls.count(("publish", "tests.stream.a")) == 5
+    assert {call.kind for call in recording.of("publish")} == {PRODUCER}
+    assert sum(call.rows_returned for call in recording.of("deliver")) == 5
+    assert {call.statement for call in recording.of("deliver")} == {"deliver tests.stream.a"}
+    managing = {name for operation, name in calls if operation == "request"}
     assert {"$JS.API.STREAM.CREATE.tests", "$JS.API.STREAM.DELETE.tests"} <= managing
-    assert {operation for operation, _ in told} == {"connect", "publish", "deliver", "request"}
+    assert {operation for operation, _ in calls} == {"connect", "publish", "deliver", "request"}
 
 
-def test_a_message_that_no_stream_takes_is_told(recording: Recording, nats: Server) -> None:
+def test_a_message_without_a_stream_is_recorded_with_its_error(recording: Recording, nats: Server) -> None:
     async def use(client: Any) -> None:
         with pytest.raises(Exception, match="no response from stream"):
             await client.jetstream(timeout=10).publish("tests.no.stream", b"")
 
     run(nats.url, use)
-    (told,) = recording.of("publish")
-    assert told.error is not None
+    (call,) = recording.of("publish")
+    assert call.error is not None
 
 
-def test_a_session_over_tls_is_told_as_it_is(recording: Recording, nats: Server) -> None:
+def test_session_facts_over_tls_match_the_connection(recording: Recording, nats: Server) -> None:
     async def main() -> None:
         await (await connect(nats)).close()
 
     asyncio.run(main())
-    (told,) = recording.of("connect")
-    session = told.session
+    (call,) = recording.of("connect")
+    session = call.session
     assert (session.encrypted, session.verified, session.requested) == (True, "full", "verify-full")
     assert (session.account, session.auth_method) == ("app", "clear-password")
     assert (session.address, session.peer_address, session.peer_port) == ("localhost", "127.0.0.1", nats.tls_port)
     assert len(session.certificate_sha256) == 64
     assert session.server_version[0].isdigit()
     assert session.server_id.startswith("N")
-    assert told.sent > 100
-    assert told.received > 1000
-    announced = str(told.facts[names.TOPOLOGY]).split(",")
+    assert call.sent > 100
+    assert call.received > 1000
+    announced = str(call.facts[names.TOPOLOGY]).split(",")
     assert f"127.0.0.1:{nats.tls_port}" in announced
     assert len(announced) == 2
 
 
-def test_plaintext_is_told_as_such(recording: Recording, nats: Server) -> None:
+def test_plaintext_is_reported_as_unencrypted(recording: Recording, nats: Server) -> None:
     run(nats.url, lambda client: client.flush())
     session = recording.of("connect")[0].session
     assert (session.encrypted, session.requested, session.requested_explicit) == (False, "prefer", False)
     assert (session.account, session.auth_method) == ("app", "clear-password")
-    assert nats.password not in repr([one.attributes() for one in recording.calls])
+    assert nats.password not in repr([call.attributes() for call in recording.calls])
 
 
-def test_a_login_that_fails_is_told_with_what_was_true_of_it(recording: Recording, nats: Server) -> None:
+def test_a_failed_login_is_recorded_with_its_session_facts(recording: Recording, nats: Server) -> None:
     context = ssl.create_default_context(cafile=nats.ca_file)
-    refused(f"tls://localhost:{nats.tls_port}", tls=context, user="app", password="canary-wrong")
-    told = recording.of("connect")[0]
-    assert (told.error, told.session.account) == ("AuthorizationViolation", "app")
-    assert (told.session.encrypted, told.session.verified) == (True, "full")
-    assert "canary" not in repr([one.attributes() for one in recording.calls])
+    connect_error(f"tls://localhost:{nats.tls_port}", tls=context, user="app", password="canary-wrong")
+    call = recording.of("connect")[0]
+    assert (call.error, call.session.account) == ("AuthorizationViolation", "app")
+    assert (call.session.encrypted, call.session.verified) == (True, "full")
+    assert "canary" not in repr([each.attributes() for each in recording.calls])
 
 
-def test_a_token_is_no_account(recording: Recording, nats: Server) -> None:
-    refused(f"nats://canary-token@127.0.0.1:{nats.port}")
-    told = recording.of("connect")[0]
-    assert (told.session.account, told.session.auth_method) == ("", "token")
-    assert "canary" not in repr([one.attributes() for one in recording.calls])
+def test_a_token_is_not_an_account(recording: Recording, nats: Server) -> None:
+    connect_error(f"nats://canary-token@127.0.0.1:{nats.port}")
+    call = recording.of("connect")[0]
+    assert (call.session.account, call.session.auth_method) == ("", "token")
+    assert "canary" not in repr([each.attributes() for each in recording.calls])
 
 
-def test_a_certificate_that_nobody_vouches_for_is_told(recording: Recording, nats: Server) -> None:
-    assert isinstance(refused(f"tls://localhost:{nats.tls_port}", tls=ssl.create_default_context()), ssl.SSLError)
-    told = recording.of("connect")[0]
-    assert isinstance(told.error, ssl.SSLCertVerificationError)
-    assert told.session.encrypted is None
+def test_an_untrusted_certificate_is_recorded(recording: Recording, nats: Server) -> None:
+    assert isinstance(connect_error(f"tls://localhost:{nats.tls_port}", tls=ssl.create_default_context()), ssl.SSLError)
+    call = recording.of("connect")[0]
+    assert isinstance(call.error, ssl.SSLCertVerificationError)
+    assert call.session.encrypted is None
 
 
-def test_a_server_that_is_not_there_is_told_and_nothing_is_guessed(recording: Recording) -> None:
+def test_an_unreachable_server_is_recorded_without_guessed_facts(recording: Recording) -> None:
     few: dict[str, Any] = {"max_reconnect_attempts": 1, "reconnect_time_wait": 0}
 
     async def main() -> None:
@@ -267,12 +265,12 @@ def test_a_server_that_is_not_there_is_told_and_nothing_is_guessed(recording: Re
 
     with pytest.raises(NoServersError):
         asyncio.run(main())
-    told = recording.of("connect")[0]
-    assert isinstance(told.error, OSError)
-    assert (told.session.encrypted, told.session.address, told.session.port) == (None, "localhost", 1)
+    call = recording.of("connect")[0]
+    assert isinstance(call.error, OSError)
+    assert (call.session.encrypted, call.session.address, call.session.port) == (None, "localhost", 1)
 
 
-def test_a_connection_that_was_lost_while_tls_began_has_no_facts(nats: Server) -> None:
+def test_a_connection_lost_during_tls_has_no_facts(nats: Server) -> None:
     async def main() -> None:
         transport: Any = TcpTransport()
         transport._io_reader, transport._io_writer = await asyncio.open_connection("localhost", nats.port)
@@ -288,43 +286,43 @@ def test_a_connection_that_was_lost_while_tls_began_has_no_facts(nats: Server) -
     asyncio.run(main())
 
 
-def test_no_value_is_told(recording: Recording, nats: Server) -> None:
+def test_no_value_is_recorded(recording: Recording, nats: Server) -> None:
     async def use(client: Any) -> None:
         subscription = await client.subscribe("tests.values")
         await client.publish("tests.values", b"canary-v", headers={"canary-h": "canary"})
         await subscription.next_msg(timeout=10)
 
     run(nats.url, use)
-    assert "canary" not in repr([one.attributes() for one in recording.calls])
+    assert "canary" not in repr([call.attributes() for call in recording.calls])
 
 
-def test_a_client_that_is_older_than_the_probe_is_told(nats: Server) -> None:
-    told = Recording()
+def test_a_client_older_than_the_probe_is_recorded(nats: Server) -> None:
+    recording = Recording()
 
     async def use(client: Any) -> None:
-        with watching(NatsProbe, told):
+        with watching(NatsProbe, recording):
             await client.publish("tests.orders", b"12345")
         await client.publish("tests.orders", b"untold")
 
     run(nats.url, use)
-    (call,) = told.calls
+    (call,) = recording.calls
     assert (call.sent, call.session.peer_port, call.session.encrypted) == (5, nats.port, False)
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(OLDEST, reason="this is the oldest")
-def test_the_oldest_nats_py_is_told_likewise(nats: Server) -> None:
-    told = f"{nats.url}/?tls_port={nats.tls_port}&ca_file={nats.ca_file}"
+def test_the_oldest_nats_py_passes_the_same_tests(nats: Server) -> None:
+    settings = f"{nats.url}/?tls_port={nats.tls_port}&ca_file={nats.ca_file}"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore",
          "tests/collector/probes/test_nats.py", "tests/contract/test_every_probe.py", "-k", "nats"],
         cwd=ROOT, capture_output=True, text=True, timeout=250, check=False,
-        env={**os.environ, "PYTHONPATH": str(overlay("nats-py==2.2.0")), "BACKWATCH_TEST_NATS_URL": told},
+        env={**os.environ, "PYTHONPATH": str(overlay("nats-py==2.2.0")), "BACKWATCH_TEST_NATS_URL": settings},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]
 
 
-def test_a_message_under_another_subject_than_was_subscribed_to_is_told_and_its_subject_is_not() -> None:
+def test_a_stray_message_is_reported_without_its_subject() -> None:
     async def use(client: Any) -> None:
         subscription = await client.subscribe("orders.eu")
         await client.publish("orders.eu", b"order 7")
@@ -332,12 +330,12 @@ def test_a_message_under_another_subject_than_was_subscribed_to_is_told_and_its_
 
     with watching(NatsProbe) as recording, hostile(Straying) as (service, ca_file):
         run(f"tls://localhost:{service.port}", use, tls=ssl.create_default_context(cafile=ca_file))
-    (told,) = recording.of("deliver")
-    assert told.facts[names.RESPONSE_INDICATORS] == "other-key"
-    assert OTHER.decode() not in repr([one.attributes() for one in recording.calls])
+    (call,) = recording.of("deliver")
+    assert call.facts[names.RESPONSE_INDICATORS] == "other-key"
+    assert OTHER.decode() not in repr([each.attributes() for each in recording.calls])
 
 
-def test_messages_for_a_pattern_and_of_a_stream_are_what_was_asked_for(recording: Recording, nats: Server) -> None:
+def test_messages_of_patterns_and_streams_are_not_stray(recording: Recording, nats: Server) -> None:
     async def use(client: Any) -> None:
         for wanted in ("test.asked.*", "test.>", "test.asked.for"):
             subscription = await client.subscribe(wanted)
@@ -357,7 +355,7 @@ def test_messages_for_a_pattern_and_of_a_stream_are_what_was_asked_for(recording
     run(nats.url, use)
     delivered = recording.of("deliver")
     assert len(delivered) >= 4
-    assert [one for one in delivered if names.RESPONSE_INDICATORS in one.facts] == []
+    assert [call for call in delivered if names.RESPONSE_INDICATORS in call.facts] == []
 
 
 @pytest.mark.parametrize(
@@ -368,5 +366,5 @@ def test_messages_for_a_pattern_and_of_a_stream_are_what_was_asked_for(recording
         ("", "a", False), ("a.b.c", "a.*.d", False),
     ],
 )  # fmt: skip
-def test_a_subject_belongs_to_what_was_subscribed_to(subject: str, wanted: str, expected: bool) -> None:
+def test_subjects_match_their_subscriptions(subject: str, wanted: str, expected: bool) -> None:
     assert matches_subject(subject, wanted) is expected

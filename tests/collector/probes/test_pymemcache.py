@@ -1,4 +1,4 @@
-"""pymemcache: sessions, commands, what came back before it was unpickled; what is told of each, and what is not."""
+"""pymemcache: sessions, commands, values before they are unpickled; which facts are recorded, and which are not."""
 
 import contextlib
 import os
@@ -32,20 +32,20 @@ OLDEST = ("pymemcache==3.4.0", "six==1.16.0")
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(PymemcacheProbe) as told:
-        yield told
+    with watching(PymemcacheProbe) as recording:
+        yield recording
 
 
 @pytest.fixture
 def client(memcached: Server) -> Iterator[Client]:
-    one = Client((memcached.host, memcached.port), timeout=5)
-    yield one
-    one.close()
+    client = Client((memcached.host, memcached.port), timeout=5)
+    yield client
+    client.close()
 
 
 @contextlib.contextmanager
-def answering(answer: bytes) -> Generator[tuple[str, int]]:
-    """A server that says the same to whatever it is asked, and hangs up."""
+def reply_with(answer: bytes) -> Generator[tuple[str, int]]:
+    """A server that sends the same reply to every command, and closes the connection."""
 
     class Once(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -58,7 +58,7 @@ def answering(answer: bytes) -> Generator[tuple[str, int]]:
         server.shutdown()
 
 
-def test_a_session_over_tls_tells_everything(recording: Recording, memcached: Server) -> None:
+def test_a_session_over_tls_reports_all_facts(recording: Recording, memcached: Server) -> None:
     client = Client((memcached.host, memcached.tls_port), tls_context=context_of(memcached))
     client.set("a", "1", noreply=False)
     connect, set_ = recording.calls
@@ -69,13 +69,13 @@ def test_a_session_over_tls_tells_everything(recording: Recording, memcached: Se
     assert (session.requested, session.requested_explicit) == ("verify-full", True)
     assert (session.peer_address, session.peer_port) == (memcached.host, memcached.tls_port)
     assert len(session.certificate_sha256) == 64
-    # TLS 1.3: the server's tickets come with the handshake or with the first answer.
+    # TLS 1.3: the server's tickets come with the handshake or with the first reply.
     assert connect.received > 600
     assert connect.received + set_.received < 4_000
     client.close()
 
 
-def test_a_plain_session_says_so(recording: Recording, client: Client, memcached: Server) -> None:
+def test_a_plain_session_is_reported_as_unencrypted(recording: Recording, client: Client, memcached: Server) -> None:
     client.get("a")
     session = recording.calls[-1].session
     assert (session.encrypted, session.requested, session.requested_explicit) == (False, "disable", False)
@@ -83,7 +83,7 @@ def test_a_plain_session_says_so(recording: Recording, client: Client, memcached
     assert session.port == memcached.port
 
 
-def test_a_certificate_that_is_refused_is_told(recording: Recording, memcached: Server) -> None:
+def test_an_untrusted_certificate_is_recorded(recording: Recording, memcached: Server) -> None:
     client = Client((memcached.host, memcached.tls_port), tls_context=ssl.create_default_context())
     with pytest.raises(ssl.SSLError):
         client.get("a")
@@ -91,11 +91,11 @@ def test_a_certificate_that_is_refused_is_told(recording: Recording, memcached: 
     assert (connect.operation, type(connect.error)) == ("connect", ssl.SSLCertVerificationError)
 
 
-def test_the_version_is_known_once_the_app_has_asked_for_it(recording: Recording, client: Client) -> None:
+def test_the_version_is_known_once_the_app_has_requested_it(recording: Recording, client: Client) -> None:
     client.get("a")
     version = client.version()
     client.get("a")
-    assert [one.session.server_version for one in recording.of("get")] == ["", version.decode()]
+    assert [call.session.server_version for call in recording.of("get")] == ["", version.decode()]
     client.close()
     client.stats()
     client.get("a")
@@ -108,20 +108,20 @@ def test_hits_and_misses_are_rows(recording: Recording, client: Client) -> None:
     client.get("a")
     client.get("none")
     client.gets("a")
-    assert [one.rows_returned for one in recording.calls[2:]] == [2, 1, 0, 1]
+    assert [call.rows_returned for call in recording.calls[2:]] == [2, 1, 0, 1]
     assert recording.calls[1].rows_affected == 2
 
 
-def test_what_nobody_answers_has_no_rows(recording: Recording, client: Client) -> None:
+def test_a_command_without_a_reply_has_no_rows(recording: Recording, client: Client) -> None:
     client.set("a", b"1")
     client.delete("a")
     client.set("a", b"1", noreply=False)
     client.delete_many(["a", "none"], noreply=False)
     client.touch("none", 5, noreply=False)
-    assert [one.rows_affected for one in recording.calls[1:]] == [-1, -1, 1, 1, 0]
+    assert [call.rows_affected for call in recording.calls[1:]] == [-1, -1, 1, 1, 0]
 
 
-def test_bytes_are_those_of_the_wire(recording: Recording, client: Client) -> None:
+def test_bytes_are_counted_on_the_wire(recording: Recording, client: Client) -> None:
     client.set("a", b"x" * 10_000, noreply=False)
     client.get("a")
     _, set_, get = recording.calls
@@ -140,18 +140,18 @@ def test_bytes_on_a_unix_socket_are_an_estimate(recording: Recording, memcached:
     assert 10_000 <= set_.sent <= 10_100
     assert get.received == len(b"VALUE a 0 10000\r\n") + 10_002 + len(b"END\r\n")
     client.set("a", [1], noreply=False)
-    assert recording.calls[-1].sent == -1  # what a serializer makes of a list, nobody has counted
+    assert recording.calls[-1].sent == -1  # the size of a serialised list is unknown
     client.close()
 
 
-def test_no_key_and_no_value_is_told(recording: Recording, memcached: Server) -> None:
+def test_no_key_and_no_value_is_recorded(recording: Recording, memcached: Server) -> None:
     client = Client((memcached.host, memcached.port), key_prefix=b"hidden-")
     client.set("session:secret", b"hunter2")
     client.get_many(["session:secret", "secret", b"user:secret"])
     client.delete("session:secret")
     client.delete_many(["session:secret", "user:secret"])
     client.incr("session:secret", 1)
-    assert [one.statement for one in recording.calls[1:]] == [
+    assert [call.statement for call in recording.calls[1:]] == [
         "set session:? ?", "get ? session:? user:?", "delete session:?", "delete session:? user:?", "incr session:?",
     ]  # fmt: skip
     assert "secret" not in str(recording.calls)
@@ -163,12 +163,12 @@ def test_a_pickle_bomb_is_named_before_it_is_loaded(recording: Recording, client
     loading = Client((memcached.host, memcached.port), serde=pymemcache.serde.pickle_serde)
     loading.get("a")
     loading.get_many(["a", "b"])
-    for told in recording.of("get"):
-        assert told.facts == {names.PAYLOAD_FORMAT: "pickle", names.PAYLOAD_GLOBALS: "contextlib.suppress"}
+    for call in recording.of("get"):
+        assert call.facts == {names.PAYLOAD_FORMAT: "pickle", names.PAYLOAD_GLOBALS: "contextlib.suppress"}
     loading.close()
 
 
-def test_a_bomb_among_many_values_is_named(recording: Recording, client: Client) -> None:
+def test_a_pickle_bomb_among_many_values_is_named(recording: Recording, client: Client) -> None:
     values = {f"{number:03}": b"harmless, and long enough to be looked at" for number in range(200)}
     client.set_many({**values, "150": pickle.dumps(Bomb())}, noreply=False)
     client.get_many(list(values))
@@ -176,7 +176,7 @@ def test_a_bomb_among_many_values_is_named(recording: Recording, client: Client)
 
 
 @pytest.mark.skipif(OLD, reason="no serializer that compresses yet")
-def test_what_was_compressed_is_told_by_both_its_sizes(recording: Recording, memcached: Server) -> None:
+def test_a_compressed_value_reports_both_its_sizes(recording: Recording, memcached: Server) -> None:
     client = Client((memcached.host, memcached.port), serde=COMPRESSED())
     client.set("a", "word " * 10_000, noreply=False)
     client.set("b", "short", noreply=False)
@@ -189,27 +189,27 @@ def test_what_was_compressed_is_told_by_both_its_sizes(recording: Recording, mem
     client.close()
 
 
-def test_a_pool_and_several_servers_are_told_by_who_answered(recording: Recording, memcached: Server) -> None:
+def test_calls_of_pools_and_hash_clients_have_their_server(recording: Recording, memcached: Server) -> None:
     pool = PooledClient((memcached.host, memcached.port))
     several = HashClient([(memcached.host, memcached.port), ("localhost", memcached.port)], use_pooling=True)
     pool.get("a")
     several.get_many([str(number) for number in range(50)])
-    told = [(one.operation, one.session.address) for one in recording.calls]
-    assert told[:2] == [("connect", memcached.host), ("get", memcached.host)]
-    assert sorted(told[2:]) == sorted(
+    calls = [(call.operation, call.session.address) for call in recording.calls]
+    assert calls[:2] == [("connect", memcached.host), ("get", memcached.host)]
+    assert sorted(calls[2:]) == sorted(
         [("connect", memcached.host), ("get", memcached.host), ("connect", "localhost"), ("get", "localhost")]
     )
     pool.close()
     several.close()
 
 
-def test_a_server_that_cannot_be_reached_is_told_once(recording: Recording, memcached: Server) -> None:
-    for one in (Client((memcached.host, 1)), HashClient([(memcached.host, 1)], retry_attempts=0)):
-        for call in (lambda one=one: one.get("a"), lambda one=one: one.set("a", b"1")):
+def test_an_unreachable_server_is_recorded_once(recording: Recording, memcached: Server) -> None:
+    for client in (Client((memcached.host, 1)), HashClient([(memcached.host, 1)], retry_attempts=0)):
+        for method, arguments in (("get", ("a",)), ("set", ("a", b"1"))):
             with contextlib.suppress(OSError, MemcacheError):
-                call()
-    told = [(one.operation, type(one.error)) for one in recording.calls]
-    assert set(told) == {("connect", ConnectionRefusedError)}
+                getattr(client, method)(*arguments)
+    calls = [(each.operation, type(each.error)) for each in recording.calls]
+    assert set(calls) == {("connect", ConnectionRefusedError)}
 
 
 @pytest.mark.parametrize(
@@ -222,20 +222,20 @@ def test_a_server_that_cannot_be_reached_is_told_once(recording: Recording, memc
         (b"VALUE b 0 1\r\nx\r\nEND\r\n", "KeyError"),
     ],
 )
-def test_an_error_that_the_driver_hides_is_told(recording: Recording, answer: bytes, error: str) -> None:
-    with answering(answer) as server:
+def test_an_error_hidden_by_the_driver_is_recorded(recording: Recording, answer: bytes, error: str) -> None:
+    with reply_with(answer) as server:
         try:
             raise LookupError("the app's own")
         except LookupError:
             client = Client(server, ignore_exc=True, timeout=5)
             assert client.get("a") is None
-    told = recording.calls[-1]
-    assert (told.operation, type(told.error).__name__, told.rows_returned) == ("get", error, -1)
+    call = recording.calls[-1]
+    assert (call.operation, type(call.error).__name__, call.rows_returned) == ("get", error, -1)
     code = {"MemcacheServerError": "SERVER_ERROR"}.get(error)
-    assert told.facts.get(names.STATUS_CODE) == code
+    assert call.facts.get(names.STATUS_CODE) == code
 
 
-def test_a_missing_value_inside_an_error_of_the_apps_is_no_error(recording: Recording, client: Client) -> None:
+def test_a_miss_while_the_app_handles_an_error_is_not_an_error(recording: Recording, client: Client) -> None:
     try:
         raise LookupError("the app's own")
     except LookupError:
@@ -247,9 +247,9 @@ def test_a_client_older_than_the_probe_is_known(client: Client, memcached: Serve
     client.set("a", b"x" * 100_000, noreply=False)
     with watching(PymemcacheProbe) as recording:
         client.get("none")
-    (told,) = recording.calls
-    assert (told.operation, told.session.peer_port) == ("get", memcached.port)
-    assert told.sent < 100
+    (call,) = recording.calls
+    assert (call.operation, call.session.peer_port) == ("get", memcached.port)
+    assert call.sent < 100
 
 
 def test_the_driver_may_read_the_keys_only_once(recording: Recording, client: Client) -> None:
@@ -260,7 +260,7 @@ def test_the_driver_may_read_the_keys_only_once(recording: Recording, client: Cl
     assert recording.calls[-1].statement == "get ?"
 
 
-def test_what_the_app_says_by_itself_is_told(recording: Recording, client: Client) -> None:
+def test_raw_commands_of_the_app_are_recorded(recording: Recording, client: Client) -> None:
     client.stats("items")
     raw: Callable[..., Any] | None = getattr(client, "raw_command", None)
     if raw is not None:
@@ -270,19 +270,19 @@ def test_what_the_app_says_by_itself_is_told(recording: Recording, client: Clien
 
 
 @pytest.mark.skipif(OLD, reason="this is the oldest")
-def test_the_oldest_version_is_told_likewise(memcached: Server) -> None:
-    told = f"{memcached.url}?tls_port={memcached.tls_port}&ca_file={memcached.ca_file}&socket={memcached.socket}"
+def test_the_oldest_version_passes_the_same_tests(memcached: Server) -> None:
+    settings = f"{memcached.url}?tls_port={memcached.tls_port}&ca_file={memcached.ca_file}&socket={memcached.socket}"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", __file__,
          "tests/contract/test_every_probe.py", "-k", "pymemcache"],
         cwd=ROOT, capture_output=True, text=True, timeout=380, check=False,
-        env={**os.environ, "PYTHONPATH": str(overlay(*OLDEST)), "BACKWATCH_TEST_MEMCACHED_URL": told},
+        env={**os.environ, "PYTHONPATH": str(overlay(*OLDEST)), "BACKWATCH_TEST_MEMCACHED_URL": settings},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]
 
 
 @pytest.mark.parametrize("ignored", [False, True])
-def test_an_answer_with_another_key_is_told_and_nothing_of_it(ignored: bool) -> None:
+def test_a_reply_with_another_key_is_reported_without_its_content(ignored: bool) -> None:
     with watching(PymemcacheProbe) as recording, hostile(Straying) as (service, ca_file):
         context = ssl.create_default_context(cafile=ca_file)
         client = Client(("localhost", service.port), tls_context=context, timeout=5, ignore_exc=ignored)
@@ -290,12 +290,12 @@ def test_an_answer_with_another_key_is_told_and_nothing_of_it(ignored: bool) -> 
         with contextlib.suppress(KeyError):
             assert client.get("basket:7") is None
         client.close()
-    assert [one.facts.get(names.RESPONSE_INDICATORS) for one in recording.calls] == [None, None, "other-key"]
-    assert "bought" not in repr([one.attributes() for one in recording.calls])
+    assert [call.facts.get(names.RESPONSE_INDICATORS) for call in recording.calls] == [None, None, "other-key"]
+    assert "bought" not in repr([call.attributes() for call in recording.calls])
 
 
 @pytest.mark.parametrize("missed", ["its flags", "its value"])
-def test_a_serializer_that_misses_a_key_of_its_own_is_no_answer_of_anothers(memcached: Server, missed: str) -> None:
+def test_a_key_error_of_a_serializer_is_not_a_mismatched_response(memcached: Server, missed: str) -> None:
     class Own:
         def serialize(self, _key: bytes, value: str) -> tuple[str, int]:
             return value, 7

@@ -1,4 +1,4 @@
-"""pymongo: sessions, commands, cursors, bulk writes; what is told of each, and what is not."""
+"""pymongo: sessions, commands, cursors, bulk writes; which facts are recorded, and which are not."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ QUICK: dict[str, Any] = {"serverSelectionTimeoutMS": 300, "retryReads": False}
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(PyMongoProbe) as told:
-        yield told
+    with watching(PyMongoProbe) as recording:
+        yield recording
 
 
 @pytest.fixture
@@ -46,28 +46,28 @@ def last(recording: Recording, operation: str) -> Told:
     return recording.of(operation)[-1]
 
 
-def shape(told: Told, collection: Any) -> str:
-    name = "?" if sum(one.isdigit() for one in collection.name) > 8 else collection.name
-    return told.statement.replace(name, "orders", 1)
+def shape(call: Told, collection: Any) -> str:
+    name = "?" if sum(character.isdigit() for character in collection.name) > 8 else collection.name
+    return call.statement.replace(name, "orders", 1)
 
 
-def test_a_session_over_tls_tells_everything(
+def test_a_session_over_tls_reports_all_facts(
     recording: Recording, over_tls: pymongo.MongoClient[Any], mongodb: Server
 ) -> None:
     over_tls["shop"].command("ping")
-    told = last(recording, "ping")
-    session = told.session
+    call = last(recording, "ping")
+    session = call.session
     assert (session.system, session.address, session.port) == ("mongodb", mongodb.host, mongodb.tls_port)
     assert (session.encrypted, session.verified, session.tls_version) == (True, "full", "1.3")
     assert (session.requested, session.requested_explicit) == ("verify-full", True)
     assert (session.account, session.auth_method, session.namespace) == ("", "none", "shop")
     assert (session.peer_address, session.peer_port) == (mongodb.host, mongodb.tls_port)
     assert (len(session.certificate_sha256), session.server_version) == (64, "")
-    assert 0 < told.sent < 500
-    assert 0 < told.received < 500
+    assert 0 < call.sent < 500
+    assert 0 < call.received < 500
 
 
-def test_a_version_is_told_once_the_app_has_asked_for_it(
+def test_a_version_is_reported_once_the_app_has_requested_it(
     recording: Recording, over_tls: pymongo.MongoClient[Any]
 ) -> None:
     version = over_tls.server_info()["version"]
@@ -75,7 +75,7 @@ def test_a_version_is_told_once_the_app_has_asked_for_it(
     assert last(recording, "ping").session.server_version == version
 
 
-def test_a_plain_session_is_told_as_such(recording: Recording, mongodb: Server) -> None:
+def test_a_plain_session_is_reported_as_unencrypted(recording: Recording, mongodb: Server) -> None:
     with pymongo.MongoClient(mongodb.url) as client:
         client["shop"].command("ping")
     session = last(recording, "ping").session
@@ -89,7 +89,7 @@ def test_a_plain_session_is_told_as_such(recording: Recording, mongodb: Server) 
         ({"tlsAllowInvalidHostnames": True}, "verify-ca", "chain"),
     ],
 )
-def test_less_than_full_verification_is_told(
+def test_less_than_full_verification_is_reported(
     recording: Recording, mongodb: Server, options: dict[str, Any], requested: str, verified: str
 ) -> None:
     with pymongo.MongoClient(mongodb.host, mongodb.tls_port, tls=True, tlsCAFile=mongodb.ca_file, **options) as client:
@@ -101,32 +101,36 @@ def test_less_than_full_verification_is_told(
 def test_the_handshake_belongs_to_connect_and_a_command_to_its_call(recording: Recording, orders: Any) -> None:
     orders.insert_one({"_id": 1, "text": "x" * 10_000})
     orders.find_one({"_id": 1})
-    assert max(one.received for one in recording.of("connect")) > 1_000
+    assert max(call.received for call in recording.of("connect")) > 1_000
     assert 10_000 < last(recording, "insert").sent < 10_500
     assert 10_000 < last(recording, "find").received < 10_500
 
 
-def test_heartbeats_are_no_calls(recording: Recording, mongodb: Server) -> None:
+def test_heartbeats_are_not_calls(recording: Recording, mongodb: Server) -> None:
     with pymongo.MongoClient(mongodb.url, heartbeatFrequencyMS=500) as client:
         client["shop"].command("ping")
         threading.Event().wait(1.2)
         client["shop"].command("ping")
-    assert {one.operation for one in recording.calls} <= {"connect", "ping", "endSessions"}
+    assert {call.operation for call in recording.calls} <= {"connect", "ping", "endSessions"}
     assert len(recording.of("connect")) <= 4
 
 
-def test_rows_are_told_with_each_batch(recording: Recording, orders: Any) -> None:
+def test_rows_are_reported_with_each_batch(recording: Recording, orders: Any) -> None:
     orders.insert_many([{"_id": number} for number in range(250)])
     assert len(list(orders.find({"_id": {"$gte": 10}}, batch_size=100))) == 240
     assert last(recording, "insert").rows_affected == 250
-    batches = [one for one in recording.calls if one.operation in ("find", "getMore")]
-    assert [(one.operation, one.rows_returned) for one in batches] == [("find", 100), ("getMore", 100), ("getMore", 40)]
+    batches = [call for call in recording.calls if call.operation in ("find", "getMore")]
+    assert [(call.operation, call.rows_returned) for call in batches] == [
+        ("find", 100),
+        ("getMore", 100),
+        ("getMore", 40),
+    ]
     assert shape(batches[0], orders) == "find orders filter:{_id:{$gte:?}}"
     assert shape(batches[1], orders) == "getMore orders"
     assert batches[0].session.namespace == "shop"
 
 
-def test_a_cursor_that_is_left_is_killed_in_a_call(recording: Recording, orders: Any) -> None:
+def test_killing_an_abandoned_cursor_is_a_call(recording: Recording, orders: Any) -> None:
     orders.insert_many([{"_id": number} for number in range(20)])
     cursor = orders.find({}, batch_size=2)
     next(cursor)
@@ -134,13 +138,13 @@ def test_a_cursor_that_is_left_is_killed_in_a_call(recording: Recording, orders:
     assert last(recording, "killCursors").error is None
 
 
-def test_raw_batches_are_no_rows_that_anybody_counted(recording: Recording, orders: Any) -> None:
+def test_rows_of_raw_batches_are_unknown(recording: Recording, orders: Any) -> None:
     orders.insert_many([{"_id": number} for number in range(20)])
     assert list(orders.find_raw_batches({}))
     assert last(recording, "find").rows_returned == -1
 
 
-def test_writes_tell_what_they_changed(recording: Recording, orders: Any) -> None:
+def test_writes_report_their_affected_rows(recording: Recording, orders: Any) -> None:
     orders.insert_many([{"_id": number} for number in range(10)])
     orders.update_many({"_id": {"$lt": 4}}, {"$set": {"paid": "secret"}})
     orders.delete_many({"_id": {"$lt": 3}})
@@ -149,7 +153,7 @@ def test_writes_tell_what_they_changed(recording: Recording, orders: Any) -> Non
         "update orders updates:[{q:{_id:{$lt:?}},u:{$set:{paid:?}},multi:?,upsert:?}]"
     )
     assert last(recording, "delete").rows_affected == 3
-    assert "secret" not in str([one.statement for one in recording.calls])
+    assert "secret" not in str([call.statement for call in recording.calls])
 
 
 def test_a_bulk_write_is_one_call_for_each_command(recording: Recording, orders: Any) -> None:
@@ -160,7 +164,7 @@ def test_a_bulk_write_is_one_call_for_each_command(recording: Recording, orders:
             pymongo.DeleteOne({"_id": 1}),
         ]
     )
-    kinds = [(one.operation, one.rows_affected) for one in recording.calls if one.operation != "connect"]
+    kinds = [(call.operation, call.rows_affected) for call in recording.calls if call.operation != "connect"]
     assert kinds == [("insert", 30), ("update", 20), ("delete", 1)]
     assert shape(last(recording, "update"), orders).count("$set") == 1
 
@@ -178,27 +182,27 @@ def test_javascript_shows_as_an_operator_without_its_code(recording: Recording, 
     assert "filter:{$where:?}" in last(recording, "find").statement
     assert "{$project:{a:{$function:{body:?,args:[?],lang:?}}}}" in last(recording, "aggregate").statement
     assert "map:? reduce:? out:{inline:?}" in last(recording, "mapReduce").statement
-    assert "secret" not in str([one.statement for one in recording.calls])
+    assert "secret" not in str([call.statement for call in recording.calls])
 
 
 def test_an_injected_operator_is_another_statement(recording: Recording, orders: Any) -> None:
     for password in ("x", {"$ne": None}):
         orders.find_one({"user": "ann", "password": password})
-    honest, injected = (one.statement.partition(" ")[2] for one in recording.of("find"))
+    honest, injected = (call.statement.partition(" ")[2] for call in recording.of("find"))
     assert honest != injected
     assert "password:{$ne:?}" in injected
 
 
-def test_errors_have_their_class_or_the_servers_number(recording: Recording, orders: Any) -> None:
+def test_errors_have_their_class_or_the_servers_code(recording: Recording, orders: Any) -> None:
     orders.insert_one({"_id": 1})
     with pytest.raises(DuplicateKeyError):
         orders.insert_one({"_id": 1})
-    told = last(recording, "insert")
-    assert (told.error, told.facts[names.STATUS_CODE]) == ("11000", "11000")
+    call = last(recording, "insert")
+    assert (call.error, call.facts[names.STATUS_CODE]) == ("11000", "11000")
     with pytest.raises(OperationFailure):
         orders.database.command({"nosuchcommand": "secret"})
-    told = last(recording, "?")
-    assert (type(told.error).__name__, told.facts[names.STATUS_CODE]) == ("OperationFailure", "59")
+    call = last(recording, "?")
+    assert (type(call.error).__name__, call.facts[names.STATUS_CODE]) == ("OperationFailure", "59")
 
 
 def test_a_reply_that_is_not_checked_still_has_its_error(
@@ -208,7 +212,7 @@ def test_a_reply_that_is_not_checked_still_has_its_error(
     assert last(recording, "?").error == "59"
 
 
-def test_what_cannot_be_encoded_is_told_and_raised(recording: Recording, orders: Any) -> None:
+def test_an_encoding_error_is_recorded_and_raised(recording: Recording, orders: Any) -> None:
     with pytest.raises(Exception, match="cannot encode"):
         orders.database.command("find", orders.name, filter={"a": object()})
     assert type(last(recording, "find").error).__name__ == "InvalidDocument"
@@ -225,9 +229,9 @@ def test_a_refused_connection_and_a_failed_handshake_are_calls(recording: Record
             pytest.raises(ServerSelectionTimeoutError),
         ):
             client["shop"].command("ping")
-        told = last(recording, "connect")
-        assert (type(told.error).__name__, told.session.port) == (error, port)
-        assert told.session.encrypted is None
+        call = last(recording, "connect")
+        assert (type(call.error).__name__, call.session.port) == (error, port)
+        assert call.session.encrypted is None
 
 
 def test_threads_share_a_pool_without_mixing_replies(recording: Recording, orders: Any) -> None:
@@ -243,21 +247,21 @@ def test_threads_share_a_pool_without_mixing_replies(recording: Recording, order
         thread.join()
     finds = recording.of("find")
     assert len(finds) == 120
-    assert {(one.rows_returned, one.error) for one in finds} == {(1, None)}
-    assert all(0 < one.received < 500 for one in finds)
+    assert {(call.rows_returned, call.error) for call in finds} == {(1, None)}
+    assert all(0 < call.received < 500 for call in finds)
 
 
-def test_a_connection_older_than_the_probe_is_learnt_at_its_next_call(orders: Any) -> None:
+def test_a_connection_older_than_the_probe_is_read_at_its_next_call(orders: Any) -> None:
     orders.insert_one({"_id": 1, "text": "x" * 10_000})
     with watching(PyMongoProbe) as recording:
         orders.find_one({"_id": 1})
-    (told,) = recording.of("find")
-    assert (told.session.encrypted, told.session.verified) == (True, "full")
-    assert 10_000 < told.received < 10_500
-    assert told.sent < 500
+    (call,) = recording.of("find")
+    assert (call.session.encrypted, call.session.verified) == (True, "full")
+    assert 10_000 < call.received < 10_500
+    assert call.sent < 500
 
 
-def test_the_apps_own_listeners_see_what_they_saw_and_nothing_is_doubled(recording: Recording, mongodb: Server) -> None:
+def test_the_apps_own_listeners_see_each_event_once(recording: Recording, mongodb: Server) -> None:
     class Listener(CommandListener):
         def __init__(self) -> None:
             self.seen: list[str] = []
@@ -273,5 +277,5 @@ def test_the_apps_own_listeners_see_what_they_saw_and_nothing_is_doubled(recordi
     with pymongo.MongoClient(mongodb.url, event_listeners=[listener]) as client:
         client["shop"].command("ping")
         client["shop"]["orders"].find_one({})
-    assert [one for one in listener.seen if one in ("ping", "find")] == ["ping", "find"]
+    assert [name for name in listener.seen if name in ("ping", "find")] == ["ping", "find"]
     assert (len(recording.of("ping")), len(recording.of("find"))) == (1, 1)

@@ -1,4 +1,4 @@
-"""pymongo and ``mongodb+srv://``: what DNS says of the members, by a name server of the tests."""
+"""pymongo and ``mongodb+srv://``: the members in DNS, from a name server of the tests."""
 
 import socketserver
 import threading
@@ -17,8 +17,8 @@ from tests.services.server import HOST
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(PyMongoProbe) as told:
-        yield told
+    with watching(PyMongoProbe) as recording:
+        yield recording
 
 
 class Names(socketserver.BaseRequestHandler):
@@ -49,22 +49,22 @@ def name_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def look_up(url: str, error: type[Exception]) -> None:
-    """Where the members that DNS names cannot be reached, or are refused. When it is asked depends on the version."""
+    """Expect that the members in DNS are unreachable or refused. When DNS is queried depends on the version."""
     with pytest.raises(error), pymongo.MongoClient(url, serverSelectionTimeoutMS=200, connectTimeoutMS=5_000) as client:
         client["shop"].command("ping")
 
 
 @pytest.mark.usefixtures("name_server")
-def test_what_dns_says_of_the_members_is_a_call(recording: Recording) -> None:
+def test_a_seed_lookup_in_dns_is_a_call(recording: Recording) -> None:
     for _ in range(2):
         look_up("mongodb+srv://cluster.example.test", ServerSelectionTimeoutError)
-    (told,) = recording.of("resolve")
-    assert told.session.address == "cluster.example.test"
-    assert told.facts[names.TOPOLOGY] == "a.example.test:27017,b.example.test:27018"
+    (call,) = recording.of("resolve")
+    assert call.session.address == "cluster.example.test"
+    assert call.facts[names.TOPOLOGY] == "a.example.test:27017,b.example.test:27018"
 
 
 @pytest.mark.usefixtures("name_server")
-def test_members_that_the_driver_refuses_are_told(recording: Recording) -> None:
+def test_members_refused_by_the_driver_are_recorded(recording: Recording) -> None:
     look_up("mongodb+srv://cluster.other.example.test", ConfigurationError)
-    (told,) = recording.of("resolve")
-    assert type(told.error).__name__ == "ConfigurationError"
+    (call,) = recording.of("resolve")
+    assert type(call.error).__name__ == "ConfigurationError"

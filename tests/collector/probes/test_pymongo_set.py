@@ -26,8 +26,8 @@ QUICK: dict[str, Any] = {"serverSelectionTimeoutMS": 10_000, "retryReads": False
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(PyMongoProbe) as told:
-        yield told
+    with watching(PyMongoProbe) as recording:
+        yield recording
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def members() -> Iterator[tuple[played.Member, played.Member]]:
         yield two
 
 
-def awaited(condition: Callable[[], object]) -> Any:
-    """Waits for the driver's own threads."""
+def wait_for(condition: Callable[[], object]) -> Any:
+    """Wait for the driver's own threads."""
     for _ in range(500):
         found = condition()
         if found:
@@ -55,7 +55,7 @@ def awaited(condition: Callable[[], object]) -> Any:
         ("", "scram-sha-256"),
     ],
 )
-def test_a_login_tells_its_account_and_mechanism(
+def test_a_login_reports_its_account_and_mechanism(
     recording: Recording, mongo_set: Server, mechanism: str, method: str
 ) -> None:
     options: dict[str, Any] = {"authMechanism": mechanism} if mechanism else {}
@@ -66,10 +66,10 @@ def test_a_login_tells_its_account_and_mechanism(
     (find,) = recording.of("find")
     assert (find.session.account, find.session.auth_method) == ("app", method)
     assert mongo_set.password not in repr(recording.calls)
-    assert {one.operation for one in recording.calls} == {"connect", "find", "endSessions"}
+    assert {call.operation for call in recording.calls} == {"connect", "find", "endSessions"}
 
 
-def test_a_login_by_certificate_is_told(recording: Recording, mongo_set: Server) -> None:
+def test_a_login_by_certificate_is_reported(recording: Recording, mongo_set: Server) -> None:
     with pymongo.MongoClient(
         HOST, mongo_set.tls_port, tls=True, tlsCAFile=mongo_set.ca_file, authMechanism="MONGODB-X509",
         username="CN=app", directConnection=True,
@@ -91,37 +91,37 @@ def test_a_failed_login_is_a_call_with_its_account_and_session(
         pytest.raises(OperationFailure),
     ):  # fmt: skip
         client["shop"]["users"].find_one({})
-    told = next(one for one in recording.of("connect") if one.error is not None)
-    assert (type(told.error).__name__, told.facts[names.STATUS_CODE]) == ("OperationFailure", "18")
-    assert (told.session.account, told.session.encrypted, told.session.verified) == ("app", True, "full")
+    call = next(each for each in recording.of("connect") if each.error is not None)
+    assert (type(call.error).__name__, call.facts[names.STATUS_CODE]) == ("OperationFailure", "18")
+    assert (call.session.account, call.session.encrypted, call.session.verified) == ("app", True, "full")
     assert "wrong" not in repr(recording.calls)
 
 
-def test_members_of_a_set_and_the_primary_they_refer_to_are_told(recording: Recording, mongo_set: Server) -> None:
+def test_members_of_a_set_and_their_primary_are_reported(recording: Recording, mongo_set: Server) -> None:
     with pymongo.MongoClient(mongo_set.url) as client:
         client["shop"]["users"].find_one({})
-    secondary = next(one for one in recording.of("connect") if one.session.port != mongo_set.port)
+    secondary = next(call for call in recording.of("connect") if call.session.port != mongo_set.port)
     hosts = sorted((f"{HOST}:{secondary.session.port}", f"{HOST}:{mongo_set.port}"))
     assert secondary.facts[names.TOPOLOGY] == ",".join(hosts)
     assert secondary.facts[names.REDIRECT_TARGET] == f"{HOST}:{mongo_set.port}"
-    primary = next(one for one in recording.of("connect") if one.session.port == mongo_set.port)
+    primary = next(call for call in recording.of("connect") if call.session.port == mongo_set.port)
     assert primary.facts == {names.TOPOLOGY: ",".join(hosts)}
     assert len(recording.of("find")[0].session.server_id) == 24
 
 
-def test_a_changed_announcement_is_a_call_and_an_unchanged_one_is_none(
+def test_only_a_changed_announcement_is_a_call(
     recording: Recording, members: tuple[played.Member, played.Member]
 ) -> None:
     primary, secondary = members
     with pymongo.MongoClient(HOST, primary.port, replicaSet="rs0", heartbeatFrequencyMS=500) as client:
         client["shop"]["users"].find_one({})
-        awaited(lambda: secondary.heartbeats > 4)
+        wait_for(lambda: secondary.heartbeats > 4)
         assert recording.of("hello") == []
         evil = "10.6.6.6:27017"
         primary.announce(hosts=[f"{HOST}:{primary.port}", evil])
-        told: Told = awaited(lambda: recording.of("hello"))[0]
-    assert told.facts[names.TOPOLOGY] == ",".join(sorted((evil, f"{HOST}:{primary.port}")))
-    assert told.session.port == primary.port
+        call: Told = wait_for(lambda: recording.of("hello"))[0]
+    assert call.facts[names.TOPOLOGY] == ",".join(sorted((evil, f"{HOST}:{primary.port}")))
+    assert call.session.port == primary.port
 
 
 def test_a_heartbeat_that_fails_is_a_call(recording: Recording) -> None:
@@ -132,8 +132,8 @@ def test_a_heartbeat_that_fails_is_a_call(recording: Recording) -> None:
         client["shop"]["users"].find_one({})
         primary.do_not_answer()
         primary.announce()
-        awaited(lambda: [one for one in recording.calls if one.error is not None])
-    assert {one.operation for one in recording.calls if one.error is not None} <= {"hello", "connect"}
+        wait_for(lambda: [call for call in recording.calls if call.error is not None])
+    assert {call.operation for call in recording.calls if call.error is not None} <= {"hello", "connect"}
 
 
 def test_hostile_announcements_are_bounded_and_printable(
@@ -148,28 +148,28 @@ def test_hostile_announcements_are_bounded_and_printable(
         contextlib.suppress(PyMongoError),
     ):
         client["shop"]["users"].find_one({})
-    told = next(one for one in recording.of("connect") if names.TOPOLOGY in one.facts)
-    assert len(str(told.facts[names.TOPOLOGY])) < 4_200
-    assert str(told.facts[names.TOPOLOGY]).isprintable()
+    call = next(each for each in recording.of("connect") if names.TOPOLOGY in each.facts)
+    assert len(str(call.facts[names.TOPOLOGY])) < 4_200
+    assert str(call.facts[names.TOPOLOGY]).isprintable()
 
 
-def test_what_was_unpacked_is_told_with_its_size_on_the_wire(recording: Recording, mongo_set: Server) -> None:
+def test_a_compressed_reply_reports_both_its_sizes(recording: Recording, mongo_set: Server) -> None:
     with pymongo.MongoClient(mongo_set.url, compressors="zlib") as client:
         client["shop"]["users"].find_one({})
         list(client["shop"]["users"].find({}, limit=50))
-    one, fifty = recording.of("find")
+    short, fifty = recording.of("find")
     assert fifty.facts[names.PAYLOAD_SIZE] > 10_000 > 1_000 > fifty.facts[names.PAYLOAD_WIRE]  # type: ignore[operator]
-    assert one.facts[names.PAYLOAD_SIZE] < 1_000  # type: ignore[operator]
+    assert short.facts[names.PAYLOAD_SIZE] < 1_000  # type: ignore[operator]
     assert fifty.received < 1_500
 
 
-def test_writes_that_want_no_answer_are_calls(recording: Recording, mongo_set: Server) -> None:
+def test_unacknowledged_writes_are_calls(recording: Recording, mongo_set: Server) -> None:
     with pymongo.MongoClient(mongo_set.url, w=0) as client:
         users = client["shop"]["users"]
         users.insert_one({"_id": 1})
         users.bulk_write([pymongo.InsertOne({"_id": 2})], ordered=False)
-    assert [(one.error, one.rows_affected) for one in recording.of("insert")] == [(None, -1)] * 2
-    assert all(one.sent > 0 for one in recording.of("insert"))
+    assert [(call.error, call.rows_affected) for call in recording.of("insert")] == [(None, -1)] * 2
+    assert all(call.sent > 0 for call in recording.of("insert"))
 
 
 @pytest.mark.skipif(not hasattr(pymongo.MongoClient, "bulk_write"), reason="since pymongo 4.9")
@@ -177,28 +177,28 @@ def test_a_bulk_write_over_several_collections_is_a_call(recording: Recording, m
     models = [pymongo.InsertOne({"_id": 1, "name": "secret"}, namespace=f"shop.{name}") for name in ("a", "b")]
     with pymongo.MongoClient(mongo_set.tls_url) as client:
         assert client.bulk_write(models).inserted_count == 2
-    (told,) = recording.of("bulkWrite")
-    assert (told.rows_affected, told.session.namespace) == (2, "admin")
-    assert told.statement.startswith("bulkWrite ")
-    assert "secret" not in told.statement
+    (call,) = recording.of("bulkWrite")
+    assert (call.rows_affected, call.session.namespace) == (2, "admin")
+    assert call.statement.startswith("bulkWrite ")
+    assert "secret" not in call.statement
 
 
-def test_a_removed_probe_is_silent_though_the_drivers_threads_go_on(
+def test_a_removed_probe_records_nothing_while_driver_threads_run(
     members: tuple[played.Member, played.Member],
 ) -> None:
     primary, _ = members
     with watching(PyMongoProbe) as recording:
         client = pymongo.MongoClient(HOST, primary.port, replicaSet="rs0", heartbeatFrequencyMS=500)
         client["shop"]["users"].find_one({})
-    # A thread that was telling a call just then may end it; what is answered from now on is not told.
+    # A thread may finish the record that it is making; replies from now on are not recorded.
     alone = f"{HOST}:{primary.port}"
     seen = primary.heartbeats
     primary.announce(hosts=[alone])
-    awaited(lambda: primary.heartbeats > seen)
+    wait_for(lambda: primary.heartbeats > seen)
     client["shop"]["users"].find_one({})
     client.close()
     assert len(recording.of("find")) == 1
-    assert alone not in [one.facts.get(names.TOPOLOGY) for one in recording.calls]
+    assert alone not in [call.facts.get(names.TOPOLOGY) for call in recording.calls]
 
 
 # --- asyncio ---
@@ -211,20 +211,20 @@ async def _asyncio_tells_the_same(recording: Recording, mongo_set: Server) -> No
         await users.find({}, batch_size=50).to_list(60)
         await users.bulk_write([pymongo.InsertOne({"_id": 1}), pymongo.InsertOne({"_id": 2})])
     finds = recording.of("find")
-    assert [one.rows_returned for one in finds] == [20, 20, 20, 50]
+    assert [call.rows_returned for call in finds] == [20, 20, 20, 50]
     assert recording.of("getMore")[0].rows_returned == 50
     assert recording.of("insert")[0].rows_affected == 2
     session = finds[0].session
     assert (session.encrypted, session.verified, session.account) == (True, "full", "app")
     assert (session.auth_method, len(session.server_id)) == ("scram-sha-256", 24)
-    for one in finds:
-        assert one.facts[names.PAYLOAD_SIZE] > 4_000  # type: ignore[operator]
-        assert 0 < one.received < 1_500
-    assert any(names.TOPOLOGY in one.facts for one in recording.of("connect"))
+    for call in finds:
+        assert call.facts[names.PAYLOAD_SIZE] > 4_000  # type: ignore[operator]
+        assert 0 < call.received < 1_500
+    assert any(names.TOPOLOGY in call.facts for call in recording.of("connect"))
 
 
 @with_asyncio
-def test_asyncio_tells_the_same(recording: Recording, mongo_set: Server) -> None:
+def test_asyncio_has_the_same_records(recording: Recording, mongo_set: Server) -> None:
     asyncio.run(_asyncio_tells_the_same(recording, mongo_set))
 
 
@@ -232,8 +232,8 @@ async def _failures_of_asyncio_are_calls(recording: Recording, mongo_set: Server
     async with ASYNCHRONOUS(HOST, mongo_set.port, username="app", password="wrong", **QUICK) as client:
         with pytest.raises(OperationFailure):
             await client["shop"]["users"].find_one({})
-    told = next(one for one in recording.of("connect") if one.error is not None)
-    assert (type(told.error).__name__, told.session.account) == ("OperationFailure", "app")
+    call = next(each for each in recording.of("connect") if each.error is not None)
+    assert (type(call.error).__name__, call.session.account) == ("OperationFailure", "app")
 
 
 @with_asyncio
@@ -241,7 +241,7 @@ def test_failures_of_asyncio_are_calls(recording: Recording, mongo_set: Server) 
     asyncio.run(_failures_of_asyncio_are_calls(recording, mongo_set))
 
 
-async def _a_cancelled_call_is_told(recording: Recording, mongo_set: Server) -> None:
+async def _a_cancelled_call_is_recorded(recording: Recording, mongo_set: Server) -> None:
     async with ASYNCHRONOUS(mongo_set.url) as client:
         await client["shop"].command("ping")
         waiting = asyncio.ensure_future(client["shop"].command("sleep"))
@@ -250,11 +250,11 @@ async def _a_cancelled_call_is_told(recording: Recording, mongo_set: Server) -> 
         with pytest.raises(asyncio.CancelledError):
             await waiting
         await client["shop"].command("ping")
-    (told,) = recording.of("?")
-    assert type(told.error).__name__ == "CancelledError"
+    (call,) = recording.of("?")
+    assert type(call.error).__name__ == "CancelledError"
     assert recording.of("ping")[-1].error is None
 
 
 @with_asyncio
-def test_a_cancelled_call_is_told(recording: Recording, mongo_set: Server) -> None:
-    asyncio.run(_a_cancelled_call_is_told(recording, mongo_set))
+def test_a_cancelled_call_is_recorded(recording: Recording, mongo_set: Server) -> None:
+    asyncio.run(_a_cancelled_call_is_recorded(recording, mongo_set))

@@ -1,4 +1,4 @@
-"""redis-py, sync and asyncio: one call per round trip, the session's facts, and what a hostile Redis gives back."""
+"""redis-py, sync and asyncio: one call per round trip, the session's facts, and the replies of a hostile Redis."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,8 +20,8 @@ NO_RETRY_ASYNC: dict[str, Any] = {"retry": AsyncRetry(NoBackoff(), 0)}
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(RedisProbe) as told:
-        yield told
+    with watching(RedisProbe) as recording:
+        yield recording
 
 
 @pytest.fixture
@@ -37,10 +37,12 @@ def plain(redis_server: Server) -> Iterator[redis.Redis]:
 
 
 def operations(recording: Recording) -> list[str]:
-    return [one.operation for one in recording.calls]
+    return [call.operation for call in recording.calls]
 
 
-def test_a_session_over_tls_tells_everything(recording: Recording, over_tls: redis.Redis, redis_server: Server) -> None:
+def test_a_session_over_tls_reports_all_facts(
+    recording: Recording, over_tls: redis.Redis, redis_server: Server
+) -> None:
     over_tls.set("a", 1)
     connect, set_ = recording.calls
     session = set_.session
@@ -66,21 +68,21 @@ def test_the_handshake_belongs_to_connect_and_a_command_to_its_call(
     assert get.sent < 200
 
 
-def test_a_plain_session_is_told_as_such(recording: Recording, plain: redis.Redis) -> None:
+def test_a_plain_session_is_reported_as_unencrypted(recording: Recording, plain: redis.Redis) -> None:
     plain.ping()
     session = recording.calls[-1].session
     assert (session.encrypted, session.requested, session.requested_explicit) == (False, "disable", False)
     assert (session.account, session.auth_method) == ("", "none")
 
 
-def test_certificates_that_are_not_verified_are_told(recording: Recording, redis_server: Server) -> None:
+def test_unverified_certificates_are_reported(recording: Recording, redis_server: Server) -> None:
     with redis.Redis(host=redis_server.host, port=redis_server.tls_port, ssl=True, ssl_cert_reqs="none") as client:
         client.ping()
     session = recording.calls[-1].session
     assert (session.encrypted, session.verified, session.requested) == (True, "none", "require")
 
 
-def test_a_chain_without_a_host_name_is_told(recording: Recording, redis_server: Server) -> None:
+def test_verification_without_the_host_name_is_reported(recording: Recording, redis_server: Server) -> None:
     with redis.Redis(
         host=redis_server.host, port=redis_server.tls_port, ssl=True, ssl_ca_certs=redis_server.ca_file,
         ssl_check_hostname=False,
@@ -93,37 +95,37 @@ def test_a_chain_without_a_host_name_is_told(recording: Recording, redis_server:
 def test_a_unix_socket_has_a_path_and_no_bytes(recording: Recording, redis_server: Server) -> None:
     with redis.Redis(unix_socket_path=redis_server.socket, db=3) as client:
         client.ping()
-    told = recording.calls[-1]
-    assert (told.session.transport, told.session.address, told.session.port) == ("unix", redis_server.socket, 0)
-    assert (told.session.namespace, told.session.encrypted) == ("3", False)
-    assert (told.sent, told.received) == (-1, -1)
+    call = recording.calls[-1]
+    assert (call.session.transport, call.session.address, call.session.port) == ("unix", redis_server.socket, 0)
+    assert (call.session.namespace, call.session.encrypted) == ("3", False)
+    assert (call.sent, call.received) == (-1, -1)
 
 
 def test_a_failed_handshake_is_a_call(recording: Recording, redis_server: Server) -> None:
     client = redis.Redis(host=redis_server.host, port=redis_server.tls_port, ssl=True, **NO_RETRY)
     with pytest.raises(redis.ConnectionError):
         client.ping()
-    (told,) = recording.calls
-    assert (told.operation, type(told.error).__name__) == ("connect", "SSLCertVerificationError")
-    assert (told.session.encrypted, told.session.requested) == (None, "verify-full")
+    (call,) = recording.calls
+    assert (call.operation, type(call.error).__name__) == ("connect", "SSLCertVerificationError")
+    assert (call.session.encrypted, call.session.requested) == (None, "verify-full")
 
 
 def test_a_failed_login_is_a_call_with_its_account_and_session(recording: Recording, redis_server: Server) -> None:
     client = redis.Redis(host=redis_server.host, port=redis_server.port, username="ann", password="wrong", **NO_RETRY)
     with pytest.raises(redis.AuthenticationError):
         client.ping()
-    (told,) = recording.calls
-    assert (told.operation, type(told.error).__name__) == ("connect", "AuthenticationError")
-    assert (told.session.account, told.session.encrypted) == ("ann", False)
-    assert told.facts[names.STATUS_CODE] == "WRONGPASS"
-    assert "wrong" not in repr(told.session)
+    (call,) = recording.calls
+    assert (call.operation, type(call.error).__name__) == ("connect", "AuthenticationError")
+    assert (call.session.account, call.session.encrypted) == ("ann", False)
+    assert call.facts[names.STATUS_CODE] == "WRONGPASS"
+    assert "wrong" not in repr(call.session)
 
 
 def test_a_refused_connection_is_a_call(recording: Recording) -> None:
     with pytest.raises(redis.ConnectionError):
         redis.Redis(host="127.0.0.1", port=1, **NO_RETRY).ping()
-    (told,) = recording.calls
-    assert (told.operation, type(told.error).__name__) == ("connect", "ConnectionError")
+    (call,) = recording.calls
+    assert (call.operation, type(call.error).__name__) == ("connect", "ConnectionError")
 
 
 def test_each_attempt_to_connect_is_a_call(recording: Recording) -> None:
@@ -132,7 +134,7 @@ def test_each_attempt_to_connect_is_a_call(recording: Recording) -> None:
     assert operations(recording) == ["connect"] * 3
 
 
-def test_a_connection_older_than_the_probe_is_learnt_at_its_next_call(
+def test_a_connection_older_than_the_probe_is_read_at_its_next_call(
     over_tls: redis.Redis, redis_server: Server
 ) -> None:
     over_tls.set("old", b"x" * 10_000)

@@ -1,4 +1,4 @@
-"""redis-py, sync and asyncio: which call a reply belongs to, and what a hostile Redis gives back."""
+"""redis-py, sync and asyncio: the call that a reply belongs to, and the replies of a hostile Redis."""
 
 import asyncio
 import pickle
@@ -27,8 +27,8 @@ NO_RETRY_ASYNC: dict[str, Any] = {"retry": AsyncRetry(NoBackoff(), 0)}
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(RedisProbe) as told:
-        yield told
+    with watching(RedisProbe) as recording:
+        yield recording
 
 
 @pytest.fixture
@@ -44,16 +44,16 @@ def plain(redis_server: Server) -> Iterator[redis.Redis]:
 
 
 def operations(recording: Recording) -> list[str]:
-    return [one.operation for one in recording.calls]
+    return [call.operation for call in recording.calls]
 
 
-def test_no_argument_is_told(recording: Recording, plain: redis.Redis, redis_prefix: str) -> None:
+def test_no_argument_is_recorded(recording: Recording, plain: redis.Redis, redis_prefix: str) -> None:
     plain.set(f"{redis_prefix}key", "secret", ex=60)
     plain.config_get("requirepass")
-    told = [one.statement for one in recording.calls]
-    assert told[-1] == "CONFIG GET requirepass"
-    assert "secret" not in str(told)
-    assert redis_prefix not in str(told)
+    calls = [call.statement for call in recording.calls]
+    assert calls[-1] == "CONFIG GET requirepass"
+    assert "secret" not in str(calls)
+    assert redis_prefix not in str(calls)
 
 
 def test_a_pickle_bomb_is_named_and_never_loaded(recording: Recording, plain: redis.Redis, redis_prefix: str) -> None:
@@ -61,12 +61,12 @@ def test_a_pickle_bomb_is_named_and_never_loaded(recording: Recording, plain: re
     plain.hset(f"{redis_prefix}hash", "field", bomb)
     assert plain.hget(f"{redis_prefix}hash", "field") == bomb
     assert plain.hgetall(f"{redis_prefix}hash") == {b"field": bomb}
-    for told in recording.calls[-2:]:
-        assert told.facts == {names.PAYLOAD_FORMAT: "pickle", names.PAYLOAD_GLOBALS: "posix.system"}
+    for call in recording.calls[-2:]:
+        assert call.facts == {names.PAYLOAD_FORMAT: "pickle", names.PAYLOAD_GLOBALS: "posix.system"}
 
 
 @pytest.mark.parametrize("transaction", [True, False])
-def test_a_pipeline_is_one_call_whatever_its_length(
+def test_a_pipeline_of_any_length_is_one_call(
     recording: Recording, plain: redis.Redis, redis_prefix: str, *, transaction: bool
 ) -> None:
     for count in (2, 50):
@@ -83,7 +83,7 @@ def test_a_pipeline_is_one_call_whatever_its_length(
     assert long.sent > short.sent
 
 
-def test_a_dangerous_command_deep_in_a_pipeline_is_told(
+def test_a_dangerous_command_deep_in_a_pipeline_is_reported(
     recording: Recording, plain: redis.Redis, redis_prefix: str
 ) -> None:
     with plain.pipeline(transaction=False) as pipeline:
@@ -95,7 +95,7 @@ def test_a_dangerous_command_deep_in_a_pipeline_is_told(
     assert "CONFIG SET maxmemory ?" in recording.calls[-1].statement
 
 
-def test_an_error_inside_a_pipeline_is_told(recording: Recording, plain: redis.Redis, redis_prefix: str) -> None:
+def test_an_error_inside_a_pipeline_is_reported(recording: Recording, plain: redis.Redis, redis_prefix: str) -> None:
     plain.set(f"{redis_prefix}a", 1)
     for transaction in (True, False):
         with plain.pipeline(transaction=transaction) as pipeline:
@@ -108,7 +108,7 @@ def test_an_error_inside_a_pipeline_is_told(recording: Recording, plain: redis.R
     assert recording.calls[-1].operation == "GET"
 
 
-def test_a_watched_key_and_an_aborted_transaction(recording: Recording, plain: redis.Redis, redis_prefix: str) -> None:
+def test_an_aborted_transaction_is_recorded(recording: Recording, plain: redis.Redis, redis_prefix: str) -> None:
     with plain.pipeline() as pipeline:
         pipeline.watch(f"{redis_prefix}a")
         plain.set(f"{redis_prefix}a", 2)
@@ -116,10 +116,10 @@ def test_a_watched_key_and_an_aborted_transaction(recording: Recording, plain: r
         pipeline.set(f"{redis_prefix}a", 3)
         with pytest.raises(redis.WatchError):
             pipeline.execute()
-    assert [one for one in operations(recording) if one != "connect"][:3] == ["WATCH", "SET", "MULTI"]
+    assert [call for call in operations(recording) if call != "connect"][:3] == ["WATCH", "SET", "MULTI"]
 
 
-def test_moved_and_ask_tell_where_they_send_the_client(recording: Recording, plain: redis.Redis) -> None:
+def test_moved_and_ask_report_their_redirect_target(recording: Recording, plain: redis.Redis) -> None:
     for script, target in (
         (MOVED, "10.0.0.7:6381"),
         (MOVED.replace("MOVED", "ASK").replace("10.0.0.7", "::1"), "[::1]:6381"),
@@ -129,14 +129,14 @@ def test_moved_and_ask_tell_where_they_send_the_client(recording: Recording, pla
         assert recording.calls[-1].facts[names.REDIRECT_TARGET] == target
 
 
-def test_an_error_has_its_class_and_the_servers_word(
+def test_an_error_has_its_class_and_the_servers_code(
     recording: Recording, plain: redis.Redis, redis_prefix: str
 ) -> None:
     plain.set(f"{redis_prefix}a", 1)
     with pytest.raises(redis.ResponseError):
         plain.lpush(f"{redis_prefix}a", 1)
-    told = recording.calls[-1]
-    assert (type(told.error).__name__, told.facts[names.STATUS_CODE]) == ("ResponseError", "WRONGTYPE")
+    call = recording.calls[-1]
+    assert (type(call.error).__name__, call.facts[names.STATUS_CODE]) == ("ResponseError", "WRONGTYPE")
 
 
 def test_members_of_a_reply_are_counted(recording: Recording, plain: redis.Redis, redis_prefix: str) -> None:
@@ -149,7 +149,7 @@ def test_members_of_a_reply_are_counted(recording: Recording, plain: redis.Redis
     assert recording.of("SCAN")[-1].rows_returned == 1
 
 
-def test_messages_of_a_subscription_are_calls_and_waiting_is_none(
+def test_messages_of_a_subscription_are_calls_and_waits_are_not(
     recording: Recording, plain: redis.Redis, redis_prefix: str
 ) -> None:
     with plain.pubsub() as subscription:
@@ -159,9 +159,9 @@ def test_messages_of_a_subscription_are_calls_and_waiting_is_none(
         plain.publish(f"{redis_prefix}one", pickle.dumps(Bomb()))
         assert (subscription.get_message(timeout=5) or {})["type"] == "message"
         subscription.unsubscribe()
-    (told,) = recording.of("message")
-    assert told.facts[names.PAYLOAD_GLOBALS] == "posix.system"
-    assert [one for one in operations(recording) if one != "connect"][:3] == ["SUBSCRIBE", "PUBLISH", "message"]
+    (call,) = recording.of("message")
+    assert call.facts[names.PAYLOAD_GLOBALS] == "posix.system"
+    assert [each for each in operations(recording) if each != "connect"][:3] == ["SUBSCRIBE", "PUBLISH", "message"]
 
 
 def test_another_database_and_another_account_are_another_session(
@@ -175,7 +175,7 @@ def test_another_database_and_another_account_are_another_session(
         client.get(f"{redis_prefix}a")
         client.info()
         client.ping()
-    first, *_, last = [one.session for one in recording.calls]
+    first, *_, last = [call.session for call in recording.calls]
     assert (first.namespace, first.account, first.server_id) == ("0", "", "")
     assert (last.namespace, last.account, last.auth_method) == ("5", "app", "clear-password")
     assert len(last.server_id) == 40
@@ -191,34 +191,34 @@ def test_the_drivers_own_health_check_does_not_shift_replies(
         with client.pipeline() as pipeline:
             pipeline.get(f"{redis_prefix}a")
             pipeline.execute()
-    with_bomb = [one.operation for one in recording.calls if one.facts]
+    with_bomb = [call.operation for call in recording.calls if call.facts]
     assert with_bomb == ["GET", "MULTI"]
     assert "PING" in operations(recording)
 
 
-def test_a_connection_that_the_server_closed_is_told_and_made_anew(
+def test_a_connection_closed_by_the_server_is_recorded_and_reopened(
     recording: Recording, redis_server: Server, plain: redis.Redis, redis_prefix: str
 ) -> None:
     with redis.Redis(
         host=redis_server.host, port=redis_server.port, client_name=redis_prefix, retry=Retry(NoBackoff(), 1)
     ) as client:
         client.ping()
-        victim = next(one for one in plain.client_list() if one["name"] == redis_prefix)
+        victim = next(client for client in plain.client_list() if client["name"] == redis_prefix)
         plain.client_kill(victim["addr"])
         assert client.ping()
-    mine = [one for one in recording.calls if one.operation in ("connect", "PING")]
-    assert "connect" in [one.operation for one in mine[2:]]
+    mine = [call for call in recording.calls if call.operation in ("connect", "PING")]
+    assert "connect" in [call.operation for call in mine[2:]]
     assert mine[-1].error is None
 
 
-def test_a_timeout_is_told_and_its_late_reply_belongs_to_nothing(
+def test_a_timeout_is_recorded_and_its_late_reply_ignored(
     recording: Recording, redis_server: Server, redis_prefix: str
 ) -> None:
     with redis.Redis(host=redis_server.host, port=redis_server.port, socket_timeout=1, **NO_RETRY) as client:
         with pytest.raises(redis.TimeoutError):
             client.blpop([f"{redis_prefix}none"], timeout=3)
         assert client.ping()
-    kinds = [(one.operation, type(one.error).__name__) for one in recording.calls]
+    kinds = [(call.operation, type(call.error).__name__) for call in recording.calls]
     assert kinds == [("connect", "NoneType"), ("BLPOP", "TimeoutError"), ("connect", "NoneType"), ("PING", "NoneType")]
 
 
@@ -236,10 +236,10 @@ def test_threads_share_a_pool_without_mixing_replies(
     for thread in threads:
         thread.join()
     assert (len(recording.of("SET")), len(recording.of("GET"))) == (200, 200)
-    assert all(one.error is None for one in recording.calls)
+    assert all(call.error is None for call in recording.calls)
 
 
-def test_the_contrib_instrumentation_and_this_probe_live_together(recording: Recording, plain: redis.Redis) -> None:
+def test_the_contrib_instrumentation_and_this_probe_work_together(recording: Recording, plain: redis.Redis) -> None:
     contrib = RedisInstrumentor()
     contrib.instrument()
     try:
@@ -249,7 +249,7 @@ def test_the_contrib_instrumentation_and_this_probe_live_together(recording: Rec
         contrib.uninstrument()
 
 
-def test_a_wrapper_put_over_ours_survives_the_removal(plain: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_later_wrapper_of_another_tool_survives_removal(plain: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
     with watching(RedisProbe) as recording:
         below: Callable[..., Any] = redis_connection.AbstractConnection.send_command
@@ -264,8 +264,8 @@ def test_a_wrapper_put_over_ours_survives_the_removal(plain: redis.Redis, monkey
     assert recording.calls == []
 
 
-def told_by(recording: Recording, *wanted: str) -> list[Told]:
-    return [one for one in recording.calls if one.operation in wanted]
+def recorded_by(recording: Recording, *wanted: str) -> list[Told]:
+    return [call for call in recording.calls if call.operation in wanted]
 
 
 async def _asyncio_tells_the_same(recording: Recording, redis_server: Server, redis_prefix: str) -> None:
@@ -285,16 +285,18 @@ async def _asyncio_tells_the_same(recording: Recording, redis_server: Server, re
     session = recording.calls[0].session
     assert (session.encrypted, session.verified, session.account) == (True, "full", "app")
     assert session.server_version[0].isdigit()
-    assert [one.facts.get(names.PAYLOAD_GLOBALS) for one in told_by(recording, "GET", "MULTI")] == ["posix.system"] * 6
+    assert [call.facts.get(names.PAYLOAD_GLOBALS) for call in recorded_by(recording, "GET", "MULTI")] == [
+        "posix.system"
+    ] * 6
     assert len(recording.of("message")) == 1
-    assert all(0 < one.received < 500 for one in told_by(recording, "GET"))
+    assert all(0 < call.received < 500 for call in recorded_by(recording, "GET"))
 
 
-def test_asyncio_tells_the_same(recording: Recording, redis_server: Server, redis_prefix: str) -> None:
+def test_asyncio_has_the_same_records(recording: Recording, redis_server: Server, redis_prefix: str) -> None:
     asyncio.run(_asyncio_tells_the_same(recording, redis_server, redis_prefix))
 
 
-async def _a_cancelled_call_is_told(recording: Recording, redis_server: Server, redis_prefix: str) -> None:
+async def _a_cancelled_call_is_recorded(recording: Recording, redis_server: Server, redis_prefix: str) -> None:
     async with redis.asyncio.Redis(host=redis_server.host, port=redis_server.port) as client:
         waiting = asyncio.ensure_future(client.blpop([f"{redis_prefix}none"], timeout=5))
         await asyncio.sleep(0.1)
@@ -302,13 +304,13 @@ async def _a_cancelled_call_is_told(recording: Recording, redis_server: Server, 
         with pytest.raises(asyncio.CancelledError):
             await waiting
         assert await client.ping()
-    (told,) = recording.of("BLPOP")
-    assert type(told.error).__name__ == "CancelledError"
+    (call,) = recording.of("BLPOP")
+    assert type(call.error).__name__ == "CancelledError"
     assert recording.of("PING")[-1].error is None
 
 
-def test_a_cancelled_call_is_told(recording: Recording, redis_server: Server, redis_prefix: str) -> None:
-    asyncio.run(_a_cancelled_call_is_told(recording, redis_server, redis_prefix))
+def test_a_cancelled_call_is_recorded(recording: Recording, redis_server: Server, redis_prefix: str) -> None:
+    asyncio.run(_a_cancelled_call_is_recorded(recording, redis_server, redis_prefix))
 
 
 async def _failures_of_asyncio_are_calls(recording: Recording, redis_server: Server) -> None:
@@ -321,7 +323,7 @@ async def _failures_of_asyncio_are_calls(recording: Recording, redis_server: Ser
         with pytest.raises(redis.ConnectionError):
             await client.ping()
         await client.aclose()
-    errors = [(one.operation, type(one.error).__name__) for one in recording.calls]
+    errors = [(call.operation, type(call.error).__name__) for call in recording.calls]
     assert errors == [("connect", "SSLCertVerificationError"), ("connect", "AuthenticationError")]
 
 

@@ -6,8 +6,8 @@ import urllib.request
 from pathlib import Path
 
 from backwatch.collector import names
+from backwatch.collector.pipeline.encoder import session_attributes
 from backwatch.collector.probes.urllib import UrllibProbe
-from backwatch.collector.runtime.encoder import session_attributes
 from tests.collector.probes.recording import watching
 
 

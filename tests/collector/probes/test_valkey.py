@@ -1,4 +1,4 @@
-"""valkey-py: told as redis-py is, under Valkey's own name; the two do not know each other."""
+"""valkey-py: recorded as redis-py is, under Valkey's own name; the two are independent."""
 
 import asyncio
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ from tests.services.server import Server
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(ValkeyProbe) as told:
-        yield told
+    with watching(ValkeyProbe) as recording:
+        yield recording
 
 
-def test_a_valkey_tells_its_own_version(recording: Recording, valkey_server: Server) -> None:
+def test_valkeys_own_version_is_reported(recording: Recording, valkey_server: Server) -> None:
     with valkey.Valkey(host=valkey_server.host, port=valkey_server.port, protocol=3) as client:
         info: Any = client.info()
         version = info["valkey_version"]
@@ -33,27 +33,27 @@ def test_a_valkey_tells_its_own_version(recording: Recording, valkey_server: Ser
     assert set_.statement == "SET session:? ?"
 
 
-def test_info_tells_the_version_where_the_handshake_does_not(recording: Recording, valkey_server: Server) -> None:
+def test_info_gives_the_version_if_the_handshake_does_not(recording: Recording, valkey_server: Server) -> None:
     with valkey.Valkey(host=valkey_server.host, port=valkey_server.port, protocol=2) as client:
         info: Any = client.info()
         version = info["valkey_version"]
         client.ping()
-    assert [one.session.server_version for one in recording.calls] == ["", "", version]
+    assert [call.session.server_version for call in recording.calls] == ["", "", version]
 
 
-def test_asyncio_tells_the_same(recording: Recording, valkey_server: Server) -> None:
+def test_asyncio_has_the_same_records(recording: Recording, valkey_server: Server) -> None:
     async def ask() -> None:
         async with valkey.asyncio.Valkey(host=valkey_server.host, port=valkey_server.port) as client:
             await client.set("session:secret", 1)
 
     asyncio.run(ask())
-    assert [(one.operation, one.session.system) for one in recording.calls] == [
+    assert [(call.operation, call.session.system) for call in recording.calls] == [
         ("connect", "valkey"),
         ("SET", "valkey"),
     ]
 
 
-def test_a_session_over_tls_tells_everything(recording: Recording, redis_server: Server) -> None:
+def test_a_session_over_tls_reports_all_facts(recording: Recording, redis_server: Server) -> None:
     with valkey.Valkey.from_url(redis_server.tls_url, ssl_check_hostname=True) as client:
         client.ping()
     session = recording.of("PING")[0].session
@@ -61,7 +61,7 @@ def test_a_session_over_tls_tells_everything(recording: Recording, redis_server:
     assert (session.account, session.auth_method) == ("app", "clear-password")
 
 
-def test_a_node_that_has_not_the_slot_says_where_it_is(recording: Recording, redis_cluster: Server) -> None:
+def test_a_redirect_to_the_slots_node_is_reported(recording: Recording, redis_cluster: Server) -> None:
     with valkey.Valkey(host=redis_cluster.host, port=redis_cluster.port) as client:
         with pytest.raises(valkey.ResponseError):
             client.get("a")
@@ -70,15 +70,15 @@ def test_a_node_that_has_not_the_slot_says_where_it_is(recording: Recording, red
     assert names.TOPOLOGY in recording.calls[-1].facts
 
 
-def test_each_library_is_watched_by_its_own_probe(valkey_server: Server) -> None:
+def test_each_library_is_observed_by_its_own_probe(valkey_server: Server) -> None:
     with (
-        valkey.Valkey(host=valkey_server.host, port=valkey_server.port) as one,
+        valkey.Valkey(host=valkey_server.host, port=valkey_server.port) as connection,
         redis.Redis(host=valkey_server.host, port=valkey_server.port) as other,
     ):
         with watching(RedisProbe) as by_redis, watching(ValkeyProbe) as by_valkey:
-            one.get("a")
+            connection.get("a")
             other.set("a", 1)
         with watching(RedisProbe) as alone:
-            one.get("a")
-    assert ([told.operation for told in by_redis.calls], alone.calls) == (["connect", "SET"], [])
-    assert [told.operation for told in by_valkey.calls] == ["connect", "GET"]
+            connection.get("a")
+    assert ([call.operation for call in by_redis.calls], alone.calls) == (["connect", "SET"], [])
+    assert [call.operation for call in by_valkey.calls] == ["connect", "GET"]

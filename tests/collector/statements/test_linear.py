@@ -1,4 +1,4 @@
-"""No statement, however it was made, holds up the app: its length alone tells how long it is looked at."""
+"""No statement of any shape holds up the app: the scan time depends only on its length."""
 
 import gc
 import time
@@ -14,7 +14,7 @@ from tests.collector.statements.texts import HOSTILE
 MOST_S = 0.030
 MOST_RATIO = 5
 """To an ordinary statement that is as long, which takes 6 ms where the worst shape takes 17: on a machine that is slow
-just now 30 ms tell of the machine, and this ratio still tells of the shape."""
+just now 30 ms depend on the machine, and this ratio still shows the shape."""
 TIMES = 6
 """Tries: the machine may be busy with something else."""
 ORDINARY = ("SELECT a, b FROM t WHERE " + "a.b <> 'it' AND f(c) > 17 OR " * 2_600)[: spec.SCAN_BYTES]
@@ -57,7 +57,7 @@ def test_what_is_scanned_of_a_long_text_has_few_tokens(dialect: str) -> None:
 
 
 @pytest.mark.parametrize("dialect", spec.DIALECTS)
-def test_more_tokens_than_are_looked_at_are_a_cut_that_is_told(dialect: str) -> None:
+def test_more_tokens_than_the_bound_are_reported_as_a_cut(dialect: str) -> None:
     text = "SELECT a FROM t WHERE " + "f(b) <> g(c) AND " * 2_000 + "d = 1"
     assert len(text) < spec.SCAN_BYTES
     scanned = scan(text, dialect)
@@ -70,7 +70,7 @@ def test_more_tokens_than_are_looked_at_are_a_cut_that_is_told(dialect: str) -> 
 
 @pytest.mark.parametrize("value", ["1", "-17", "'it'", "NULL", "?", "'a', 2"])
 @pytest.mark.parametrize("dialect", spec.DIALECTS)
-def test_long_lists_and_many_rows_are_no_cut_and_read_like_short_ones(value: str, dialect: str) -> None:
+def test_long_lists_and_many_rows_scan_like_short_ones(value: str, dialect: str) -> None:
     for frame in ("SELECT a FROM t WHERE b IN ({}) AND c = 1", "INSERT INTO t (a, b) VALUES ({}) RETURNING a"):
         assert scan(frame.format(", ".join([value] * 7_000)), dialect) == scan(
             frame.format(f"{value}, {value}"), dialect

@@ -117,7 +117,7 @@ def test_an_honest_statement_shows_none(dialect: str, text: str) -> None:
     assert scan(text, dialect).signs == ()
 
 
-def test_a_union_of_two_catalogues_is_a_tools_and_one_behind_a_condition_is_not() -> None:
+def test_a_catalogue_union_is_a_sign_only_behind_a_condition() -> None:
     both = "SELECT sql FROM (SELECT * FROM sqlite_master UNION ALL SELECT * FROM sqlite_temp_master) WHERE name = ?"
     assert scan(both, S).signs == ("catalogue",)
     hidden = "SELECT a FROM t WHERE n = '' AND 1 IN (SELECT 1 FROM sqlite_master) UNION SELECT sql FROM sqlite_master"
@@ -125,9 +125,9 @@ def test_a_union_of_two_catalogues_is_a_tools_and_one_behind_a_condition_is_not(
 
 
 def test_every_sign_of_the_vocabulary_is_shown_by_something() -> None:
-    told = set[str]().union(*(signs for _, _, signs in SHOWN))
+    found = set[str]().union(*(signs for _, _, signs in SHOWN))
     # Of the last one the text alone shows nothing: see request/.
-    assert told | {"cut", "request-input"} == set(SIGNS)
+    assert found | {"cut", "request-input"} == set(SIGNS)
 
 
 def test_the_mask_follows_the_order_of_the_vocabulary() -> None:
@@ -159,7 +159,7 @@ def _rates(path: Path) -> dict[tuple[str, str], float]:
 
 
 @pytest.mark.data
-def test_the_public_statements_are_told_apart(data_folder: Path) -> None:
+def test_the_public_statements_are_distinguished(data_folder: Path) -> None:
     rates = _rates(data_folder / "queries" / "statements.jsonl.gz")
     assert rates["attack", "strong"] > 0.89
     assert rates["benign", "strong"] < 0.003

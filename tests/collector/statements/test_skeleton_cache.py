@@ -37,7 +37,7 @@ mixed = st.one_of(texts, st.lists(_part, max_size=20).map("".join), framed)
 @given(mixed, dialects)
 @example("SELECT randomblob(100000000)", "sqlite")
 @example("a\0'b'\0", "mysql")
-def test_a_statement_known_by_its_skeleton_is_told_as_if_it_were_scanned(text: str, dialect: str) -> None:
+def test_a_cached_skeleton_gives_the_same_result_as_a_scan(text: str, dialect: str) -> None:
     assert scan_cached(text, dialect) == scan_new(text, dialect) == scan(text, dialect)
 
 
@@ -50,7 +50,7 @@ def test_what_stands_for_a_skeleton_has_that_skeleton(text: str, dialect: str) -
 
 @pytest.mark.data
 @pytest.mark.parametrize("dialect", spec.DIALECTS)
-def test_the_labelled_statements_are_told_as_if_they_were_scanned(data_folder: Path, dialect: str) -> None:
+def test_the_labelled_statements_from_the_cache_equal_a_scan(data_folder: Path, dialect: str) -> None:
     for path in sorted((data_folder / "queries").glob("*.jsonl.gz")):
         with gzip.open(path, "rt") as lines:
             known = sorted({str(json.loads(line).get("text", "")) for line in lines})

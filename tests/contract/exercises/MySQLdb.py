@@ -11,11 +11,11 @@ SERVICES = ("mysqlclient", "mariadb")
 
 def _connect(services: dict[str, Any], **options: Any) -> Any:
     server = services["mariadb"]
-    said: dict[str, Any] = {
+    merged: dict[str, Any] = {
         "host": "127.0.0.1", "port": server.port, "user": server.user, "password": server.password,
         "database": "mysql", "ssl": {"ca": server.ca_file}, "client_flag": MULTI_STATEMENTS, **options,
     }  # fmt: skip
-    return services["mysqlclient"].connect(**said)
+    return services["mysqlclient"].connect(**merged)
 
 
 def calls(services: dict[str, Any]) -> list[object]:

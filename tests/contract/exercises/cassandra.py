@@ -14,7 +14,7 @@ SERVICES = ("cassandra_node",)
 KEYSPACE = "contract"
 
 # cassandra-driver 3.30.1 forgets a segment's header that one read ends in ("CRC mismatch on header"), which with reads
-# of 4 KiB happens to whoever reads a schema now and then.
+# of 4 KiB happens now and then to an app that reads a schema.
 Connection.in_buffer_size = 1 << 20
 
 
@@ -59,7 +59,7 @@ def calls(services: dict[str, Any]) -> list[object]:
         seen.append([tuple(row) for row in session.execute("SELECT name FROM item WHERE id = 9")])
         try:
             session.execute("SELECT nothing FROM item")
-        except Exception as error:  # noqa: BLE001  whatever the driver raises is compared
+        except Exception as error:  # noqa: BLE001  any error of the driver is compared
             seen.append((type(error).__name__, str(error)))
         session.execute("TRUNCATE item")
     return seen

@@ -12,11 +12,11 @@ SERVICES = ("clickhouse",)
 
 def _client(server: Any, **options: Any) -> Any:
     driver: Any = clickhouse_driver
-    said: dict[str, Any] = {
+    merged: dict[str, Any] = {
         "host": "localhost", "port": server.tls_port, "user": server.user, "password": server.password,
         "secure": True, "ca_certs": server.ca_file, **options,
     }  # fmt: skip
-    return driver.Client(**said)
+    return driver.Client(**merged)
 
 
 def calls(services: dict[str, Any]) -> list[object]:
@@ -60,7 +60,7 @@ def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
     return [
         lambda: _client(server, password="wrong").execute("select 1"),
         lambda: _client(server, port=1).execute("select 1"),
-        lambda: _client(server, port=server.port).execute("select 1"),  # TLS, where nobody speaks it
+        lambda: _client(server, port=server.port).execute("select 1"),  # TLS on a port that does not speak it
         lambda: _client(server, nothing=1),
         lambda: _client(server).execute("selec 1"),
         lambda: _client(server).execute(),

@@ -43,13 +43,13 @@ def _administered(server: Server) -> list[object]:
 def _produced(server: Server) -> list[object]:
     seen: list[Any] = []
 
-    def told(error: Any, message: Any) -> None:
+    def on_delivery(error: Any, message: Any) -> None:
         seen.append((error, message.topic(), message.partition(), message.value()))
 
     producer = confluent_kafka.Producer(login(server))
-    producer.produce(TOPIC, b"a" * 500, b"key", 0, told)
-    producer.produce(topic=TOPIC, value="text", key="key", partition=0, on_delivery=told, headers={"h": b"1"})
-    producer.produce(TOPIC, pickle.dumps(Bomb()), partition=1, callback=told)
+    producer.produce(TOPIC, b"a" * 500, b"key", 0, on_delivery)
+    producer.produce(topic=TOPIC, value="text", key="key", partition=0, on_delivery=on_delivery, headers={"h": b"1"})
+    producer.produce(TOPIC, pickle.dumps(Bomb()), partition=1, callback=on_delivery)
     producer.flush(20)
     seen.append(producer.flush(20))
     if hasattr(producer, "produce_batch"):
@@ -80,7 +80,7 @@ def _consumed(server: Server) -> list[object]:
 
 def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
     server: Server = services["kafka"]
-    nobody: dict[str, Any] = {"bootstrap.servers": "localhost:1", "log_level": 0}
+    unreachable: dict[str, Any] = {"bootstrap.servers": "localhost:1", "log_level": 0}
 
     def sending(*args: Any) -> object:
         return confluent_kafka.Producer(login(server)).produce(*args)
@@ -98,8 +98,8 @@ def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
             consumer.close()
 
     return [
-        lambda: confluent_kafka.Producer(nobody).list_topics(timeout=0.5),
-        lambda: AdminClient(nobody).list_topics(timeout=0.5),
+        lambda: confluent_kafka.Producer(unreachable).list_topics(timeout=0.5),
+        lambda: AdminClient(unreachable).list_topics(timeout=0.5),
         lambda: sending(TOPIC, b"x" * 2_000_000), lambda: sending(TOPIC, 5), sending, closed, wrong_commit,
         lambda: confluent_kafka.Producer({"no.such.option": 1}), lambda: confluent_kafka.Consumer({}),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Typical calls of an app that uses Django, on drivers that nobody watches here: sqlite3, psycopg, pymemcache."""
+"""Typical calls of an app that uses Django, on drivers without a probe here: sqlite3, psycopg, pymemcache."""
 
 from collections.abc import Callable
 from typing import Any

@@ -84,7 +84,7 @@ def _by_kombu(server: Any) -> list[object]:
         queue = Queue("exercise.kombu", events, "order.#", channel=channel)
         queue.declare()
         returned: list[Any] = []
-        producer = Producer(channel, events, on_return=lambda *told: returned.append(str(told[0])))
+        producer = Producer(channel, events, on_return=lambda *reason: returned.append(str(reason[0])))
         producer.publish({"order": 1}, routing_key="order.created", compression="zlib")
         seen.append(_soon(queue.get).decode())
         seen.append(queue.get())
@@ -102,7 +102,7 @@ def _by_kombu(server: Any) -> list[object]:
 
 
 def _soon(asked: Callable[[], Any]) -> Any:
-    """What the broker says once the message has reached the queue."""
+    """The broker's message count once the message has reached the queue."""
     answer = asked()
     for _ in range(500):
         if answer:
@@ -131,16 +131,16 @@ def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
             Producer(one).publish("text", exchange="exercise.nowhere")
             one.default_channel.queue_declare("exercise.kombu", passive=True)
 
-    once = {"max_retries": 1, "interval_start": 0}  # or nobody would be dialled for twelve seconds
+    once = {"max_retries": 1, "interval_start": 0}  # or dialling a closed port takes twelve seconds
 
-    def nobody() -> None:
+    def dial_unreachable() -> None:
         connection("redis://127.0.0.1:1//", transport_options=once).default_channel.client.ping()
 
     return [
         lambda: connection(amqp_url(server, password="wrong"), ssl=tls(server)).connect(),
         lambda: connection("amqp://127.0.0.1:1//").connect(),
         lambda: connection(ssl={**tls(server), "ca_certs": os.devnull}).connect(),
-        nobody,
+        dial_unreachable,
         missing,
         sent_wrong,
         sent_nowhere,

@@ -13,7 +13,7 @@ from mysql.connector import errorcode
 SERVICES = ("mariadb",)
 
 
-def _said(server: Any, **options: Any) -> dict[str, Any]:
+def _options(server: Any, **options: Any) -> dict[str, Any]:
     return {
         "host": "localhost", "port": server.port, "user": server.user, "password": server.password,
         "database": "mysql", "ssl_ca": server.ca_file, "ssl_verify_cert": True, "ssl_verify_identity": True,
@@ -23,7 +23,7 @@ def _said(server: Any, **options: Any) -> dict[str, Any]:
 
 def _connect(server: Any, **options: Any) -> Any:
     connect: Any = mysql.connector.connect
-    return connect(**_said(server, **{"use_pure": True, **options}))
+    return connect(**_options(server, **{"use_pure": True, **options}))
 
 
 def _asked(connection: Any) -> list[object]:
@@ -77,8 +77,8 @@ def calls(services: dict[str, Any]) -> list[object]:
 
 async def _asked_in_a_loop(aio: Any, server: Any) -> list[object]:
     seen: list[object] = []
-    said = {name: value for name, value in _said(server).items() if not name.startswith("ssl_")}
-    connection = await aio.connect(**said)  # which wants a key of the client's beside any authority
+    options = {name: value for name, value in _options(server).items() if not name.startswith("ssl_")}
+    connection = await aio.connect(**options)  # which wants a key of the client's beside any authority
     cursor = await connection.cursor()
     await cursor.execute("select seq from seq_1_to_5")
     seen.append(await cursor.fetchall())

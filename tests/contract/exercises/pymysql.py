@@ -11,11 +11,11 @@ SERVICES = ("mariadb",)
 
 
 def _connect(server: Any, **options: Any) -> Any:
-    said: dict[str, Any] = {
+    merged: dict[str, Any] = {
         "host": "localhost", "port": server.port, "user": server.user, "password": server.password,
         "database": "mysql", "ssl": {"ca": server.ca_file}, **options,
     }  # fmt: skip
-    return pymysql.connect(**said)
+    return pymysql.connect(**merged)
 
 
 def calls(services: dict[str, Any]) -> list[object]:

@@ -13,11 +13,11 @@ driver: Any = pytds
 
 
 def _connect(server: Any, **options: Any) -> Any:
-    said: dict[str, Any] = {
+    merged: dict[str, Any] = {
         "dsn": "localhost", "port": server.port, "user": server.user, "password": server.password, "database": "shop",
         "cafile": server.ca_file, "login_timeout": 5, **options,
     }  # fmt: skip
-    return driver.connect(**said)
+    return driver.connect(**merged)
 
 
 def calls(services: dict[str, Any]) -> list[object]:
@@ -52,10 +52,10 @@ def calls(services: dict[str, Any]) -> list[object]:
 def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
     server = services["sqlserver"]
 
-    def asking(*said: Any) -> Callable[[], object]:
+    def asking(*merged: Any) -> Callable[[], object]:
         def failing() -> object:
             with _connect(server, cafile=None, autocommit=True) as connection:
-                return connection.cursor().execute(*said)
+                return connection.cursor().execute(*merged)
 
         return failing
 

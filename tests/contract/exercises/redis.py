@@ -28,7 +28,7 @@ def calls(services: dict[str, Any], library: Any = redis) -> list[object]:
 
 
 def _by_name(library: Any, services: dict[str, Any]) -> list[object]:
-    """Where the nodes are is told by a cluster, and by a Sentinel."""
+    """A cluster and a Sentinel report the addresses of nodes."""
     cluster, sentinel = services["redis_cluster"], services["redis_sentinel"]
     seen: list[object] = []
     with library.RedisCluster(host=cluster.host, port=cluster.port) as client:

@@ -1,4 +1,4 @@
-"""Typical calls of an app that uses SQLAlchemy, on drivers that nobody watches here: sqlite3, psycopg, asyncpg."""
+"""Typical calls of an app that uses SQLAlchemy, on drivers without a probe here: sqlite3, psycopg, asyncpg."""
 
 import asyncio
 from collections.abc import Callable

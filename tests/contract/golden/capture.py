@@ -24,7 +24,7 @@ from backwatch.attack.scenarios import AppConfig, Scenario
 from backwatch.attack.scenarios import discover as discover_attacks
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import open_consumer
+from backwatch.collector.stream.factory import open_consumer
 from tests.contract.golden.streams import Block, calls_of
 
 AT_ONCE = 8

@@ -1,6 +1,6 @@
 """Recorded OTLP input: the calls of many apps, each made once and repeated over a past, as data without names of code.
 
-A file holds one JSON object per line, compressed. ``times_ns`` says when the first call of ``request`` ends, once per
+A file holds one JSON object per line, compressed. ``times_ns`` is when the first call of ``request`` ends, once per
 repetition, and ``stretch_ns`` over how long one repetition is spread; 0: the calls keep their distances. A line without
 ``times_ns`` stands as it was recorded, behind all others. The lines of one app are its stream, by the calls' ends.
 """

@@ -26,15 +26,14 @@ HANGS_S = 3.0
 PACK = "backwatch.attack.scenarios."
 TECHNIQUES = "backwatch.attack.techniques."
 SMALLER: dict[str, Any] = {
-    f"{TECHNIQUES}decompression.SIZE": 1 << 16,
-    f"{TECHNIQUES}body_flood.LENGTH": 1 << 16,
+    f"{PACK}http.bomb.SIZE": 1 << 16,
+    f"{PACK}http.flood.LENGTH": 1 << 16,
     f"{PACK}memcached.value_flood.LENGTH": 1 << 16,
     f"{PACK}redis.value_flood.LENGTH": 1 << 16,
     f"{PACK}postgresql.result_flood.MANY": 500,
     f"{PACK}mysql.result_flood.MANY": 500,
-    f"{TECHNIQUES}postgresql_notices.MANY": 100,
-    f"{PACK}postgresql.error_storm.TRIES": 2,
-    f"{PACK}mysql.error_storm.TRIES": 2,
+    f"{PACK}postgresql.notice_flood.MANY": 100,
+    f"{TECHNIQUES}sql.FailingLookup.tries": 2,
     f"{PACK}smtp.mass_mail.MANY": 2,
     f"{TECHNIQUES}slow.EVERY_S": 0.001,
     f"{TECHNIQUES}refused_logins.GUESSES": ("summer2024",),
@@ -83,7 +82,7 @@ def hurry_clients() -> None:
     for name, asked in ASKED.items():
         owner, attribute = _named(name)
         setattr(owner, attribute, _asked(getattr(owner, attribute), asked))
-    for name in ("redis.retry", "valkey.retry"):  # whoever tries again meets the same answer
+    for name in ("redis.retry", "valkey.retry"):  # a retry receives the same reply
         kind = importlib.import_module(name).Retry
         kind.call_with_retry = _once(kind.call_with_retry)
     kombu: Any = importlib.import_module("kombu.connection")
@@ -109,7 +108,7 @@ def _shorten_waits() -> None:
     settimeout, connect = sockets.settimeout, sockets.connect
 
     def connect_without_delay(self: Any, address: Any) -> None:
-        if self.family in (socket.AF_INET, socket.AF_INET6):  # or what it says in two parts takes 40 ms
+        if self.family in (socket.AF_INET, socket.AF_INET6):  # or a message in two parts takes 40 ms
             self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connect(self, address)
 

@@ -64,14 +64,14 @@ class Seen:
         sent: The part's.
         outcomes: Value or exception of each seed, as text.
         reached: Seeds whose mutated answer was sent.
-        told: What Backwatch told, as it is published.
+        told: Messages that Backwatch published.
         faults: What the guard swallowed.
     """
 
     sent: Sequence[tuple[int, int]]
     outcomes: dict[int, str] = field(default_factory=dict[int, str])
     reached: int = 0
-    told: list[bytes] = field(default_factory=list[bytes])
+    reported: list[bytes] = field(default_factory=list[bytes])
     faults: list[str] = field(default_factory=list[str])
 
     def take(self, more: "Seen") -> None:
@@ -79,7 +79,7 @@ class Seen:
         self.sent = more.sent
         self.outcomes |= more.outcomes
         self.reached += more.reached
-        self.told += more.told
+        self.reported += more.reported
         self.faults += more.faults
 
 
@@ -111,8 +111,8 @@ def played(part: Part, watched: Watching, say: Callable[[Seen], None]) -> None:
 
     Args:
         part: What.
-        watched: Has Backwatch watch, and hands out what it told.
-        say: Is told what is seen, and before each seed that nothing was: of some, an app never comes back.
+        watched: Attaches Backwatch; yields a function that returns the published messages.
+        say: Receives each outcome, and an empty one before each seed: some seeds end the app.
     """
     for number in (signal.SIGALRM, signal.SIGPROF):
         faulthandler.register(number, all_threads=True, chain=True)  # and then it ends the process
@@ -125,7 +125,7 @@ def played(part: Part, watched: Watching, say: Callable[[Seen], None]) -> None:
                 service.start()
                 stack.callback(service.stop)
             part.kind.turn(services[1])
-        tells = stack.enter_context(watched()) if part.watched else list
+        read_reported = stack.enter_context(watched()) if part.watched else list
 
         def met(service: HostileServer) -> str:
             signal.setitimer(signal.ITIMER_REAL, HANGS_S)
@@ -137,7 +137,7 @@ def played(part: Part, watched: Watching, say: Callable[[Seen], None]) -> None:
             )
             try:
                 return _said(repr(part.kind(place).meet()))
-            except Exception as error:  # noqa: BLE001  whatever the driver raises is an outcome here
+            except Exception as error:  # noqa: BLE001  any error of the driver is an outcome here
                 return _said(f"{type(error).__module__}.{type(error).__qualname__}: {error}")
 
         sent = part.sent or [_counted(service, met) for service in services]
@@ -152,7 +152,7 @@ def played(part: Part, watched: Watching, say: Callable[[Seen], None]) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.setitimer(signal.ITIMER_PROF, 0)
         faults = [f"{name}: {error!r}" for name, error in guard.swallowed]
-        say(Seen(sent=sent, told=tells(), faults=faults))
+        say(Seen(sent=sent, reported=read_reported(), faults=faults))
 
 
 def _counted(service: HostileServer, met: Callable[[HostileServer], str]) -> tuple[int, int]:
@@ -165,13 +165,13 @@ def _counted(service: HostileServer, met: Callable[[HostileServer], str]) -> tup
 
 def _said(outcome: str) -> str:
     if "maximum recursion depth" in outcome:
-        return "the stack is at its end"  # in which frame says how deep the app is nested, and we are frames
+        return "the stack is at its end"  # the frame depends on the depth of the stack, which Backwatch adds to
     return CHANGING.sub("#", outcome)[:MOST_SAID]
 
 
 @contextlib.contextmanager
 def _ports(first: int) -> Generator[None]:
-    """Whoever listens at any port does it at these: ports stand in answers, and so must be the same each time."""
+    """Servers that listen on any free port use these: replies contain ports, which must be the same each time."""
     made, ports = socket.create_server, itertools.count(first)
 
     def create_server(address: tuple[str, int], **options: Any) -> socket.socket:

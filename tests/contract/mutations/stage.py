@@ -32,9 +32,9 @@ if __name__ == "__main__":
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.scenarios import discover
+from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.probes import Probe
 from backwatch.collector.probes import discover as discover_probes
-from backwatch.collector.runtime.pipeline import Pipeline
 from backwatch.collector.settings import CollectorSettings
 from backwatch.collector.stream import Message, Publisher
 from tests.contract.mutations.playing import Part, Seen, played
@@ -75,7 +75,7 @@ class Stage:
         """Plays them side by side.
 
         Raises:
-            AssertionError: A process ended before its part; what it said last is on standard error.
+            AssertionError: A process ended before its part; its last output is on standard error.
         """
         asked, answered = self._process.stdin, self._process.stdout
         assert asked is not None
@@ -89,7 +89,7 @@ class Stage:
 
 
 def _claimed() -> tuple[socket.socket, int]:
-    """A block below the ports that systems give to whoever asks for any; its first one is held against other runs."""
+    """A block below the ephemeral ports of the system; its first port is held against other runs."""
     for first in range(10_000, 32_000, LANES * PORTS_EACH + 1):
         with contextlib.suppress(OSError):
             return socket.create_server((server.LOOPBACK, first)), first + 1
@@ -189,18 +189,18 @@ class _Log(Publisher):
 
 @contextlib.contextmanager
 def _watching(probes: Sequence[type[Probe]]) -> Generator[Callable[[], list[bytes]]]:
-    """Every library under watch, as ``backwatch run`` has it; what was told until now."""
+    """Every library under watch, as with ``backwatch run``; yields a function that returns the messages so far."""
     log = _Log()
     pipeline = Pipeline(CollectorSettings(flush_interval_s=0.05, heartbeat_s=3600.0, app_name="shop"), lambda: log)
 
-    def told() -> list[bytes]:
+    def reported() -> list[bytes]:
         assert pipeline.flush(10)
         return log.messages
 
     instruments: list[Any] = [kind() for kind in probes]
     for one in instruments:
         one.instrument(recorder=pipeline, skip_dep_check=True)
-    yield told  # the process ends with it
+    yield reported  # the process ends with it
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from backwatch.collector import names
-from backwatch.collector.runtime.app_identity import App
-from backwatch.collector.runtime.encoder import encode_calls, encode_heartbeat
+from backwatch.collector.pipeline.app_identity import App
+from backwatch.collector.pipeline.encoder import encode_calls, encode_heartbeat
 from backwatch.collector.runtime.record import CLIENT, CallSite, Session
 from backwatch.collector.runtime.record import Call as Recorded
 from backwatch.detector.decoding import schema

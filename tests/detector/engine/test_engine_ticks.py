@@ -10,7 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from backwatch.collector.settings import DetectorSettings, StreamSettings
-from backwatch.collector.stream import Message, ensure_topics, open_consumer, open_publisher, open_relay
+from backwatch.collector.stream import Message
+from backwatch.collector.stream.factory import ensure_topics, open_consumer, open_publisher, open_relay
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import EngineConfig
 from backwatch.detector.runtime.service import Service

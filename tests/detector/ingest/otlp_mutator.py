@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from backwatch.collector import names
-from backwatch.collector.runtime.app_identity import App
-from backwatch.collector.runtime.encoder import encode_calls, encode_heartbeat
+from backwatch.collector.pipeline.app_identity import App
+from backwatch.collector.pipeline.encoder import encode_calls, encode_heartbeat
 from backwatch.collector.runtime.record import Call as CollectorCall
 from backwatch.collector.runtime.record import Session
 from backwatch.detector.decoding import schema

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from backwatch.collector import names
-from backwatch.collector.runtime.app_identity import App
-from backwatch.collector.runtime.encoder import encode_heartbeat
+from backwatch.collector.pipeline.app_identity import App
+from backwatch.collector.pipeline.encoder import encode_heartbeat
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Message, Record, ensure_topics, open_consumer, open_publisher, open_relay
+from backwatch.collector.stream import Message, Record
+from backwatch.collector.stream.factory import ensure_topics, open_consumer, open_publisher, open_relay
 from backwatch.detector.decoding.decoder import decode
 from backwatch.detector.ingest.routing import MAX_MESSAGE_BYTES, UNREADABLE, outputs, route
 from backwatch.detector.runtime.router import Router

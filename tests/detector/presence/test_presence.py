@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from backwatch.collector import names
-from backwatch.collector.runtime.app_identity import App
-from backwatch.collector.runtime.encoder import encode_heartbeat
+from backwatch.collector.pipeline.app_identity import App
+from backwatch.collector.pipeline.encoder import encode_heartbeat
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Clear, Findings
 from backwatch.detector.engine.log_entries import Tick

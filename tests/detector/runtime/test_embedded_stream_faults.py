@@ -15,19 +15,13 @@ import pytest
 import sqlalchemy as sa
 
 from backwatch.collector import names
-from backwatch.collector.runtime import guard, worker
-from backwatch.collector.runtime.pipeline import Pipeline
+from backwatch.collector.pipeline import worker
+from backwatch.collector.pipeline.pipeline import Pipeline
+from backwatch.collector.runtime import guard
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings, DetectorSettings, StreamSettings
-from backwatch.collector.stream import (
-    Message,
-    Record,
-    StreamUnavailable,
-    open_consumer,
-    open_publisher,
-    open_relay,
-    sqlite,
-)
+from backwatch.collector.stream import Message, Record, StreamUnavailable, sqlite
+from backwatch.collector.stream.factory import open_consumer, open_publisher, open_relay
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime import log_history, service
@@ -119,7 +113,7 @@ def eventually(true: Callable[[], object]) -> None:
 
 @pytest.fixture
 def chain(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
-    monkeypatch.setattr(worker, "LONGEST_PAUSE_S", 0.5)
+    monkeypatch.setattr(worker, "MAX_PAUSE_S", 0.5)
     monkeypatch.setattr(service, "OBSERVE_EVERY_S", 0.1)
     monkeypatch.setattr(log_history, "SHRUNK_S", 0.5)
     monkeypatch.setattr(service, "RETRY_S", 0.05)
@@ -325,7 +319,7 @@ def test_progress_in_a_deleted_file_drops_nothing_of_the_new_one(tmp_path: Path)
             assert len(consumer.poll(1)) == 5
             delete(tmp_path / "stream.db")
             publisher.publish("calls", [Message(b"new")] * 3, 5)
-            consumer.committed(0, 5)
+            consumer.commit(0, 5)
             assert (consumer.topic_id() != before, consumer.poll(0.1)) == (True, [])
             consumer.seek(0, 0)
             assert [one.value for one in consumer.poll(1)] == [b"new"] * 3

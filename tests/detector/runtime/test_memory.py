@@ -233,7 +233,7 @@ def compilers(parent: int) -> list[int]:
 def test_cold_start_compiles_in_another_process_that_a_stop_ends(tmp_path: Path, cold: dict[str, str]) -> None:
     with running(tmp_path, "detect", **cold) as detector:
         (compiler,) = detector.until(lambda: compilers(detector.process.pid), "nothing compiles")
-        assert "compiling the detector's kernels" in detector.said()
+        assert "compiling the detector's kernels" in detector.output()
         assert detector.stop() == 128 + signal.SIGTERM
         with pytest.raises(ProcessLookupError):
             os.kill(compiler, 0)

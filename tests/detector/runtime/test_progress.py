@@ -13,9 +13,10 @@ import sqlalchemy as sa
 
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
-from backwatch.collector.stream import Consumer, Message, Record, Relay, StreamUnavailable, open_publisher
-from backwatch.collector.stream import open_consumer as really_open_consumer
-from backwatch.collector.stream import open_relay as really_open_relay
+from backwatch.collector.stream import Consumer, Message, Record, Relay, StreamUnavailable
+from backwatch.collector.stream.factory import open_consumer as really_open_consumer
+from backwatch.collector.stream.factory import open_publisher
+from backwatch.collector.stream.factory import open_relay as really_open_relay
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.ingest import routing
@@ -408,7 +409,7 @@ class Wrapped(Consumer):
     def __init__(self, real: Consumer, polls: Callable[[Consumer, float], list[Record]]) -> None:
         self._real, self._polls = real, polls
         self.assignment, self.seek, self.bounds = real.assignment, real.seek, real.bounds  # pyright: ignore[reportAttributeAccessIssue]
-        self.read_to, self.committed, self.close = real.read_to, real.committed, real.close  # pyright: ignore[reportAttributeAccessIssue]
+        self.read_to, self.committed, self.close = real.read_to, real.commit, real.close  # pyright: ignore[reportAttributeAccessIssue]
 
     def poll(self, timeout_s: float) -> list[Record]:
         return self._polls(self._real, timeout_s)
@@ -417,7 +418,7 @@ class Wrapped(Consumer):
     def seek(self, partition: int, offset: int) -> None: ...
     def bounds(self, partition: int) -> tuple[int, int]: ...
     def read_to(self, partition: int) -> int: ...
-    def committed(self, partition: int, offset: int) -> None: ...
+    def commit(self, partition: int, offset: int) -> None: ...
     def close(self) -> None: ...
 
 

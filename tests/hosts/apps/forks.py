@@ -21,7 +21,7 @@ def ask(name: str) -> None:
 
 def child(name: str) -> None:
     """What a child does; it leaves through ``atexit``, so what it asked must still arrive."""
-    signal.alarm(int(PATIENCE_S))  # one that hangs is told by its death
+    signal.alarm(int(PATIENCE_S))  # the signal ends a process that hangs
     ask(name)
     sys.exit(0)
 

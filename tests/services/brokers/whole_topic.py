@@ -5,13 +5,14 @@ from contextlib import closing
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Record, open_consumer
+from backwatch.collector.stream import Record
+from backwatch.collector.stream.factory import open_consumer
 
 PATIENCE_S = 60.0
 
 
 def whole_topic(settings: StreamSettings, group: str, topic: str = names.TOPIC_CALLS) -> list[Record]:
-    """Every record up to where the topic ends now, whatever comes meanwhile.
+    """Every record up to the topic's present end; later records are ignored.
 
     Args:
         group: The reader's; each test's own, for Kafka lets two readers of one group share a topic.

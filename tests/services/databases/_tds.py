@@ -83,7 +83,7 @@ def prelogin(encryption: int) -> bytes:
 
 
 def asked_encryption(packet: bytes) -> int:
-    """What a client's PRELOGIN says."""
+    """Return the encryption that a client's PRELOGIN requests."""
     at = 0
     while packet[at] != 0xFF:
         kind, offset, _ = struct.unpack_from(">BHH", packet, at)
@@ -95,14 +95,14 @@ def asked_encryption(packet: bytes) -> int:
 
 def login_fields(packet: bytes) -> dict[str, str]:
     """User, password, server and database of a LOGIN7."""
-    told: dict[str, str] = {}
+    fields: dict[str, str] = {}
     for name, at in (("user", 40), ("password", 44), ("server", 52), ("database", 68)):
         offset, length = struct.unpack_from("<HH", packet, at)
         raw = packet[offset : offset + 2 * length]
         if name == "password":
             raw = bytes(((one ^ 0xA5) >> 4) | (((one ^ 0xA5) & 15) << 4) for one in raw)
-        told[name] = raw.decode("utf-16-le")
-    return told
+        fields[name] = raw.decode("utf-16-le")
+    return fields
 
 
 def parameters(body: bytes, at: int) -> list[tuple[str, object]]:

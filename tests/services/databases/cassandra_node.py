@@ -50,7 +50,7 @@ def serve(ca: Authority) -> Generator[Server]:
 
 
 def _make_account(port: int, secret: str) -> None:
-    """A role of ours; the node makes its first one a moment after it listens."""
+    """Create the tests' role; the node creates its first role a moment after it listens."""
     # Here, for every run imports this file, and the driver brings eventlet where that is installed.
     from cassandra.auth import PlainTextAuthProvider
     from cassandra.cluster import Cluster, NoHostAvailable

@@ -1,4 +1,4 @@
-"""ClickHouse over HTTP, as a client of today expects it: a front of ours before the real server, Debian's 18.16.
+"""ClickHouse over HTTP as today's clients expect it: a proxy in front of the real server, Debian's 18.16.
 
 The front adds what newer servers say beside an answer: the column ``readonly`` of ``system.settings``, the columns of
 ``DESCRIBE TABLE``, the number of an error as a header, and the summary of a statement, in the server's own figures (its
@@ -92,15 +92,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         asked = {name: value for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in UNKNOWN}
         asked.update(log_queries="1", query_id=asked.get("query_id") or str(uuid.uuid4()))
         headers = {name: value for name, value in self.headers.items() if name.lower() not in _OWN}
-        status, told, content = self._ask(asked, headers, body)
-        told["X-ClickHouse-Query-Id"] = asked["query_id"]
+        status, headers_out, content = self._ask(asked, headers, body)
+        headers_out["X-ClickHouse-Query-Id"] = asked["query_id"]
         if body.startswith(b"DESCRIBE TABLE"):
             content = _described(content)
         if status >= 400 and (code := _CODE.search(content)):
-            told["X-ClickHouse-Exception-Code"] = code.group(1).decode()
+            headers_out["X-ClickHouse-Exception-Code"] = code.group(1).decode()
         if status == 200:
-            told["X-ClickHouse-Summary"] = self._summary(asked["query_id"])
-        self._answer(status, told, content)
+            headers_out["X-ClickHouse-Summary"] = self._summary(asked["query_id"])
+        self._answer(status, headers_out, content)
 
     def _ask(
         self, asked: Mapping[str, str], headers: Mapping[str, str], body: bytes
@@ -111,8 +111,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         try:
             connection.request("POST", f"/?{urlencode(asked)}", body, {**headers, **login})
             answer = connection.getresponse()
-            told = {name: value for name, value in answer.getheaders() if name.lower() not in _OWN}
-            return answer.status, told, answer.read()
+            headers_out = {name: value for name, value in answer.getheaders() if name.lower() not in _OWN}
+            return answer.status, headers_out, answer.read()
         finally:
             connection.close()
 

@@ -1,4 +1,4 @@
-"""A database of a test's own, made past the drivers that probes wrap: no call of ours shows up in a test's records."""
+"""A database of a test's own, created without the drivers that probes wrap, so that tests record no extra calls."""
 
 import contextlib
 import os
@@ -45,7 +45,7 @@ def mariadb_sql(server: Server, statement: str) -> None:
 
 @contextlib.contextmanager
 def postgresql(server: Server) -> Generator[str]:
-    """The URL of a fresh database, dropped at the end whoever is still connected."""
+    """The URL of a fresh database, dropped at the end even if clients are still connected."""
     name = _name()
     postgresql_sql(server.url, f"create database {name}")
     try:

@@ -19,7 +19,7 @@ class Scram:
             secret = hashlib.md5(f"{user}:mongo:{secret}".encode()).hexdigest()  # the protocol's own way
         self.salt = secrets.token_bytes(16)
         self.salted = hashlib.pbkdf2_hmac(self.digest, secret.encode(), self.salt, 4096)
-        self.said = b""
+        self.exchanged = b""
         self.expected, self.user = user.encode(), b""
 
     def _mac(self, key: bytes, text: bytes) -> bytes:
@@ -31,16 +31,16 @@ class Scram:
         self.user = bare.split(b",")[0][2:]
         nonce = bare.partition(b"r=")[2] + secrets.token_hex(8).encode()
         answer = b"r=" + nonce + b",s=" + base64.b64encode(self.salt) + b",i=4096"
-        self.said = bare + b"," + answer
+        self.exchanged = bare + b"," + answer
         return answer
 
     def final(self, message: bytes) -> bytes:
         """The client's proof, and ours."""
         without, _, proof = message.partition(b",p=")
-        said = self.said + b"," + without
+        exchanged = self.exchanged + b"," + without
         key = self._mac(self.salted, b"Client Key")
-        expected = self._mac(hashlib.new(self.digest, key).digest(), said)
+        expected = self._mac(hashlib.new(self.digest, key).digest(), exchanged)
         given = bytes(one ^ other for one, other in zip(base64.b64decode(proof), expected, strict=True))
         if self.user != self.expected or not hmac.compare_digest(given, key):
             raise AuthenticationError
-        return b"v=" + base64.b64encode(self._mac(self._mac(self.salted, b"Server Key"), said))
+        return b"v=" + base64.b64encode(self._mac(self._mac(self.salted, b"Server Key"), exchanged))

@@ -1,4 +1,4 @@
-"""A replica set that speaks MongoDB's protocol, played by a small server of ours: what FerretDB cannot do.
+"""A replica set that speaks MongoDB's protocol, for what FerretDB does not support.
 
 Members that announce each other (and may announce anything), logins (SCRAM, PLAIN, X.509), compression, heartbeats
 that wait for a change, a long cursor. It stores nothing: a ``find`` gives numbered documents, a write counts.
@@ -61,7 +61,7 @@ class Member(socketserver.ThreadingTCPServer):
         return int(self.server_address[1])
 
     def announce(self, **hello: Any) -> None:
-        """Says something else from now on, at once to those who wait for it."""
+        """Change the greeting; clients that wait for a change receive it immediately."""
         with self.changed:
             self.hello = {**self.hello, **hello}
             self.counter += 1
@@ -152,15 +152,15 @@ class Conversation(socketserver.BaseRequestHandler):
         if seen is not None and wait_ms:
             with member.changed:
                 member.changed.wait_for(lambda: member.counter != seen["counter"], wait_ms / 1000)
-        told = member.greeting()
+        reply = member.greeting()
         if "zlib" in command.get("compression", ()):
-            told["compression"] = ["zlib"]
+            reply["compression"] = ["zlib"]
         if "saslSupportedMechs" in command:
-            told["saslSupportedMechs"] = member.mechanisms
+            reply["saslSupportedMechs"] = member.mechanisms
         along = command.get("speculativeAuthenticate")
         if along and along.get("mechanism") in member.mechanisms:
-            told["speculativeAuthenticate"] = self.do_saslstart(along)
-        return told
+            reply["speculativeAuthenticate"] = self.do_saslstart(along)
+        return reply
 
     do_ismaster = do_hello
 

@@ -31,7 +31,7 @@ def _command(server: str, port: int, folder: Path) -> list[str]:
             "--cluster-enabled", "yes", "--cluster-config-file", f"nodes-{port}.conf"]  # fmt: skip
 
 
-def _say(port: int, line: str) -> bytes:
+def _send_line(port: int, line: str) -> bytes:
     """By hand: a driver may be under watch while a fixture is made."""
     with socket.create_connection((HOST, port), timeout=10) as one:
         one.sendall(line.encode() + b"\r\n")
@@ -39,13 +39,13 @@ def _say(port: int, line: str) -> bytes:
 
 
 def _join(ports: list[int]) -> None:
-    _say(ports[0], f"CLUSTER ADDSLOTSRANGE 0 {MIDDLE - 1}")
-    _say(ports[1], f"CLUSTER ADDSLOTSRANGE {MIDDLE} 16383")
-    _say(ports[0], f"CLUSTER MEET {HOST} {ports[1]}")
+    _send_line(ports[0], f"CLUSTER ADDSLOTSRANGE 0 {MIDDLE - 1}")
+    _send_line(ports[1], f"CLUSTER ADDSLOTSRANGE {MIDDLE} 16383")
+    _send_line(ports[0], f"CLUSTER MEET {HOST} {ports[1]}")
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        told = [_say(port, "CLUSTER INFO") for port in ports]
-        if all(b"cluster_state:ok" in one and b"cluster_known_nodes:2" in one for one in told):
+        replies = [_send_line(port, "CLUSTER INFO") for port in ports]
+        if all(b"cluster_state:ok" in one and b"cluster_known_nodes:2" in one for one in replies):
             return
         time.sleep(0.05)
     raise StartError("the nodes did not find each other")

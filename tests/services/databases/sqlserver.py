@@ -1,4 +1,4 @@
-"""A small server of ours that speaks SQL Server's protocol: no SQL Server can be had here. What it answers is SQLite's.
+"""A small server that speaks SQL Server's protocol, with results from SQLite: no SQL Server can be installed.
 
 TDS 7.4: TLS as the client asks for it (for the session, or for the login alone), logins with a password, batches,
 ``sp_executesql``, procedures, transactions, BULK INSERT, messages, errors, and a database that lies on another host.
@@ -134,8 +134,8 @@ class _Session(socketserver.BaseRequestHandler):
             self.tls = None  # the login alone was to be encrypted
         asked = tds.login_fields(packet)
         if (asked["user"], asked["password"]) != (USER, self.server.secret):
-            said = f"Login failed for user '{asked['user']}'."
-            self._send(tds.message(18456, said, error=True) + tds.done(tds.ERROR))
+            text = f"Login failed for user '{asked['user']}'."
+            self._send(tds.message(18456, text, error=True) + tds.done(tds.ERROR))
             return False
         accepted = tds.login_ack(VERSION)
         if asked["database"] == ELSEWHERE and asked["server"] == HOST:
@@ -143,9 +143,9 @@ class _Session(socketserver.BaseRequestHandler):
             self._send(accepted + moved + tds.done())
             return False
         name = asked["database"] or "master"
-        told = tds.message(5701, f"Changed database context to '{name}'.", error=False)
+        rows_sent = tds.message(5701, f"Changed database context to '{name}'.", error=False)
         collation = tds.change(7, b"\x05" + tds.COLLATION, b"\0")
-        self._send(tds.database(name) + told + collation + accepted + tds.done())
+        self._send(tds.database(name) + rows_sent + collation + accepted + tds.done())
         return True
 
     # --- requests ---
@@ -178,8 +178,8 @@ class _Session(socketserver.BaseRequestHandler):
             return answer + b"\x79\0\0\0\0" + tds.done(token=0xFE)
         if name == "sp_reset_connection":
             return b"\x79\0\0\0\0" + tds.done(token=0xFE)
-        said = f"Could not find stored procedure '{name}'."
-        return tds.message(2812, said, error=True) + tds.done(tds.ERROR, token=0xFE)
+        text = f"Could not find stored procedure '{name}'."
+        return tds.message(2812, text, error=True) + tds.done(tds.ERROR, token=0xFE)
 
     def _transaction(self, body: bytes, at: int) -> bytes:
         (kind,) = struct.unpack_from("<H", body, at)
@@ -220,8 +220,8 @@ class _Session(socketserver.BaseRequestHandler):
         rows = cursor.fetchall()
         numbers = [all(type(row[at]) is int for row in rows) for at in range(len(cursor.description))]
         head = tds.columns([(column[0], number) for column, number in zip(cursor.description, numbers, strict=True)])
-        told = b"".join(tds.row(row, numbers) for row in rows)
-        return head + told + tds.done(more | tds.COUNT, len(rows), token)
+        rows_sent = b"".join(tds.row(row, numbers) for row in rows)
+        return head + rows_sent + tds.done(more | tds.COUNT, len(rows), token)
 
 
 @contextlib.contextmanager

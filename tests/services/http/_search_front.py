@@ -26,10 +26,10 @@ def _plain(value: str) -> str:
 
 def _introduced(content: bytes) -> bytes:
     """Who answers, in Elasticsearch's words: clients of 7 read the number and the motto."""
-    told = json.loads(content)
-    told["tagline"] = "You Know, for Search"
-    told["version"] = {**told["version"], "number": "7.17.0", "build_flavor": "default"}
-    return json.dumps(told).encode()
+    headers_out = json.loads(content)
+    headers_out["tagline"] = "You Know, for Search"
+    headers_out["version"] = {**headers_out["version"], "number": "7.17.0", "build_flavor": "default"}
+    return json.dumps(headers_out).encode()
 
 
 class _Front(http.server.ThreadingHTTPServer):
@@ -72,12 +72,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         try:
             connection.request(self.command, self.path, body or None, headers)
             answer = connection.getresponse()
-            told = {name: value for name, value in answer.getheaders() if name.lower() not in _OWN}
+            headers_out = {name: value for name, value in answer.getheaders() if name.lower() not in _OWN}
             content = answer.read()
             if self.server.elastic:
-                told["X-Elastic-Product"] = "Elasticsearch"
+                headers_out["X-Elastic-Product"] = "Elasticsearch"
                 content = _introduced(content) if self.path == "/" and content else content
-            self._answer(answer.status, told, content)
+            self._answer(answer.status, headers_out, content)
         finally:
             connection.close()
 

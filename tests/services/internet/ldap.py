@@ -12,7 +12,7 @@ BASE = "dc=shop,dc=example"
 USER = f"cn=admin,{BASE}"
 PEOPLE = f"ou=people,{BASE}"
 ELSEWHERE = f"ou=elsewhere,{BASE}"
-"""Served by somebody else, says the directory: by this very server, under ``PEOPLE``."""
+"""A subtree that the directory refers elsewhere for: to this same server, under ``PEOPLE``."""
 COUNT = 5
 VERSION = "2.5.test"
 SETTINGS = """

@@ -19,11 +19,11 @@ class CacheWork(RealScene):
         super().__init__(place)
         import redis
 
-        told = self.server("redis")
-        self._prefix = told["database"]
+        server = self.server("redis")
+        self._prefix = server["database"]
         self._redis: Any = redis.Redis(
-            host=told["host"], port=told["port"], username=told["user"], password=told["password"], ssl=True,
-            ssl_ca_certs=told["ca_file"], socket_timeout=60, decode_responses=True,
+            host=server["host"], port=server["port"], username=server["user"], password=server["password"], ssl=True,
+            ssl_ca_certs=server["ca_file"], socket_timeout=60, decode_responses=True,
         )  # fmt: skip
 
     def work(self, spell: str, number: int) -> None:
@@ -75,11 +75,11 @@ class CacheWork(RealScene):
         self._redis.xadd(stream, {"order": number}, maxlen=100)
         for _, entries in self._redis.xreadgroup("workers", "worker", {stream: ">"}, count=5) or []:
             self._redis.xack(stream, "workers", *[entry for entry, _ in entries])
-        with self._redis.pubsub() as told:
-            told.subscribe(f"{self._prefix}news")
+        with self._redis.pubsub() as server:
+            server.subscribe(f"{self._prefix}news")
             self._redis.publish(f"{self._prefix}news", f"order {number}")
             for _ in range(2):
-                told.get_message(timeout=0.2)
+                server.get_message(timeout=0.2)
 
 
 if __name__ == "__main__":

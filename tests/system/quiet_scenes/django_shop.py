@@ -24,11 +24,11 @@ class DjangoShop(RealScene):
         import django
         from django.conf import settings
 
-        told = self.server("django")
+        server = self.server("django")
         database: dict[str, Any] = {
-            "ENGINE": "django.db.backends.postgresql", "HOST": told["host"], "PORT": told["port"],
-            "USER": told["user"], "PASSWORD": told["password"], "NAME": told["database"], "CONN_MAX_AGE": 600,
-            "OPTIONS": {"sslmode": "verify-full", "sslrootcert": told["ca_file"]},
+            "ENGINE": "django.db.backends.postgresql", "HOST": server["host"], "PORT": server["port"],
+            "USER": server["user"], "PASSWORD": server["password"], "NAME": server["database"], "CONN_MAX_AGE": 600,
+            "OPTIONS": {"sslmode": "verify-full", "sslrootcert": server["ca_file"]},
         }  # fmt: skip
         settings.configure(
             DATABASES={"default": database}, USE_TZ=True, DEFAULT_AUTO_FIELD="django.db.models.AutoField",
@@ -38,7 +38,7 @@ class DjangoShop(RealScene):
         self._next = place.release == NEXT_RELEASE
 
     def work(self, spell: str, number: int) -> None:
-        """As the spell's name says."""
+        """Run one round of the workload."""
         from django.core.management import call_command
 
         if spell in ("migrate", "inspectdb"):

@@ -1,4 +1,4 @@
-"""PostgreSQL's LISTEN and NOTIFY through psycopg, and a lock that somebody waits for."""
+"""PostgreSQL's LISTEN and NOTIFY through psycopg, and a lock that another session waits for."""
 
 import contextlib
 from typing import Any
@@ -8,7 +8,7 @@ from tests.system.quiet_scenes.real import RealScene
 
 
 class Listeners(RealScene):
-    """One connection listens, another one tells; now and then a lock is not had in time, and tried for again."""
+    """One connection listens and another notifies; some lock requests time out and are repeated."""
 
     title = "LISTEN and NOTIFY, a lock time-out and its retry, a statement time-out, a serialisation that failed"
     naive = "calls wait, and some fail"
@@ -19,10 +19,11 @@ class Listeners(RealScene):
         super().__init__(place)
         import psycopg
 
-        told = self.server("listeners")
+        server = self.server("listeners")
         asked: dict[str, Any] = {
-            "host": told["host"], "port": told["port"], "user": told["user"], "password": told["password"],
-            "dbname": told["database"], "sslmode": "verify-full", "sslrootcert": told["ca_file"], "autocommit": True,
+            "host": server["host"], "port": server["port"], "user": server["user"], "password": server["password"],
+            "dbname": server["database"], "sslmode": "verify-full", "sslrootcert": server["ca_file"],
+            "autocommit": True,
         }  # fmt: skip
         self._listening, self._telling = psycopg.connect(**asked), psycopg.connect(**asked)
         self._listening.execute("LISTEN orders")
@@ -30,7 +31,7 @@ class Listeners(RealScene):
         self._telling.execute("INSERT INTO stock VALUES (1, 10), (2, 20) ON CONFLICT DO NOTHING")
 
     def work(self, spell: str, number: int) -> None:
-        """An order is told, and two of them want the same stock."""
+        """Notify of an order; two sessions want the same stock."""
         del spell
         self._telling.execute("SELECT pg_notify('orders', %s)", (f"order {number}",))
         for _ in self._listening.notifies(timeout=1, stop_after=1):

@@ -9,17 +9,17 @@ from backwatch.attack.baseline.workloads import Scene
 from backwatch.attack.protocols.server import HostileServer, Session
 
 SERVERS = "QUIET_SERVERS"
-"""The variable that tells the apps: kind of server to its facts, as JSON."""
+"""The variable with the servers' addresses, by kind, as JSON."""
 
 
-class Nobody(HostileServer):
-    """The machinery wants a service; the real one is elsewhere, and nobody comes here."""
+class Unused(HostileServer):
+    """A placeholder service that the runner requires; the real server is elsewhere."""
 
-    name = "nobody"
+    name = "unused"
     attack = reference = driver = rule = ""
 
     def serve(self, session: Session) -> None:
-        """Nobody comes."""
+        """Serve no client."""
 
 
 class RealScene(Scene):
@@ -29,7 +29,7 @@ class RealScene(Scene):
     def service(cls, driver: str, authority: Authority) -> HostileServer:
         """None of the pack's."""
         del driver
-        return Nobody(authority)
+        return Unused(authority)
 
     @staticmethod
     def server(kind: str) -> dict[str, Any]:

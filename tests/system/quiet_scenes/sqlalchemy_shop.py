@@ -57,20 +57,20 @@ class SqlalchemyShop(RealScene):
         super().__init__(place)
         self._random = random.Random(place.driver)
         maria = place.driver == "pymysql"
-        told = self.server("mariadb" if maria else place.driver)
-        tls: dict[str, Any] = {"sslmode": "verify-full", "sslrootcert": told["ca_file"]}
+        server = self.server("mariadb" if maria else place.driver)
+        tls: dict[str, Any] = {"sslmode": "verify-full", "sslrootcert": server["ca_file"]}
         if maria:
-            tls = {"ssl_ca": told["ca_file"], "ssl_verify_cert": True, "ssl_verify_identity": True}
+            tls = {"ssl_ca": server["ca_file"], "ssl_verify_cert": True, "ssl_verify_identity": True}
         url = sa.URL.create(
-            f"{'mariadb' if maria else 'postgresql'}+{place.driver}", told["user"], told["password"], told["host"],
-            told["port"], told["database"],
+            f"{'mariadb' if maria else 'postgresql'}+{place.driver}", server["user"], server["password"],
+            server["host"], server["port"], server["database"],
         )  # fmt: skip
         self._engine = sa.create_engine(url, connect_args=tls, pool_pre_ping=True, pool_size=2)
         self._next = place.release == NEXT_RELEASE
         self._tables: Any = None
 
     def work(self, spell: str, number: int) -> None:
-        """As the spell's name says."""
+        """Run one round of the workload."""
         if spell == "schema":
             self._create()
         elif spell == "migration":

@@ -27,7 +27,7 @@ def attack() -> None:
 def list_(as_json: bool) -> None:
     """The attacks: what each does, on which driver, and what must be said of it."""
     from backwatch.attack.scenarios import discover, driver_version
-    from backwatch.collector.console.table import aligned
+    from backwatch.collector.console.table import align
 
     found = list(discover())
     if as_json:
@@ -40,7 +40,7 @@ def list_(as_json: bool) -> None:
         return
     rows = [("code", "entry", "driver", "expected", "attack")]
     rows += [(kind.code, kind.name(), kind.driver, kind.rule, kind.attack) for kind in found]
-    for line in aligned(rows):
+    for line in align(rows):
         click.echo(line)
 
 

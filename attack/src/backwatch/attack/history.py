@@ -13,7 +13,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import Message, open_consumer, open_publisher
+from backwatch.collector.stream import Message
+from backwatch.collector.stream.factory import open_consumer, open_publisher
 
 HOURS = 1.5
 EVERY_S = 0.5

@@ -24,7 +24,7 @@ from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.scenarios import MAX_ERROR_CHARS, SUCCEEDED, AppConfig, Scenario, driver_version
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import open_consumer
+from backwatch.collector.stream.factory import open_consumer
 from backwatch.store.connect import open_store
 from backwatch.store.migrate import upgrade
 from backwatch.store.queries import AlertFilter, AlertRow, list_alerts, shard_rows

@@ -27,13 +27,13 @@ _OF_FILES = (
 
 
 class Unavailable(click.ClickException):
-    """A stream or store that does not answer. The message names the setting and the address, never a secret."""
+    """A stream or store does not respond. The message names the setting and the address, never a secret."""
 
     exit_code = EXIT_UNAVAILABLE
 
 
 class InputOutputFailed(click.ClickException):
-    """A disk that is full, a file that cannot be read or written."""
+    """The disk is full, or a file cannot be read or written."""
 
     exit_code = EXIT_IO
 
@@ -45,29 +45,31 @@ class WrongSetting(click.ClickException):
 
 
 def _missing(name: str, reason: str) -> click.Command:
-    """Stands for a sub-command that cannot be loaded, so that the others and ``--help`` go on."""
+    """Return a placeholder for a sub-command that cannot be loaded, so that the others and ``--help`` work."""
 
     @click.pass_context
-    def told(ctx: click.Context) -> None:
+    def fail(ctx: click.Context) -> None:
         raise click.ClickException(f"{ctx.command_path} cannot be loaded: {reason}")
 
-    settings_of_it = {"ignore_unknown_options": True, "allow_extra_args": True}
-    return click.Command(name, callback=told, short_help="(not available here)", context_settings=settings_of_it)
+    context_settings = {"ignore_unknown_options": True, "allow_extra_args": True}
+    return click.Command(name, callback=fail, short_help="(not available here)", context_settings=context_settings)
 
 
 class _Commands(click.Group):
-    """A group whose sub-commands are found by entry point, so that a member adds one without touching this file."""
+    """A group that finds sub-commands by entry point, so that a member adds one without a change here."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *(one.name for one in entry_points(group="backwatch.commands"))})
+        return sorted(
+            {*super().list_commands(ctx), *(point.name for point in entry_points(group="backwatch.commands"))}
+        )
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         own = super().get_command(ctx, cmd_name)
         if own is not None:
             return own
-        for one in entry_points(group="backwatch.commands", name=cmd_name):
+        for point in entry_points(group="backwatch.commands", name=cmd_name):
             try:
-                return one.load()
+                return point.load()
             except (ImportError, AttributeError) as error:
                 return _missing(cmd_name, str(error))
         return None
@@ -78,8 +80,8 @@ class _Commands(click.Group):
         except settings.SettingError as error:
             raise WrongSetting(str(error)) from None
         except BrokenPipeError:
-            raise  # whoever reads our output has left, as ``head`` does: nothing to say
-        except ConnectionError as error:  # a stream's, a store's, or the system's own
+            raise  # the reader of the output has closed it, as ``head`` does: no message
+        except ConnectionError as error:  # of a stream, a store, or the system
             raise (InputOutputFailed if error.errno == errno.ENOSPC else Unavailable)(str(error)) from None
         except OSError as error:
             if error.errno in _OF_FILES:
@@ -91,7 +93,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("backwatch-collector"), prog_name="backwatch")
 def main() -> None:
-    """Watches the backing services that your app attaches.
+    """Watch the backing services that your app attaches.
 
     \b
     Examples:
@@ -107,7 +109,7 @@ def main() -> None:
 
 
 def _configure_logs(command: str) -> None:
-    """Set up the logs of a command that keeps running; never those of an app, which ``run`` becomes."""
+    """Configure the logs of a command that keeps running; never those of an app, which ``run`` executes."""
     if command in ("detect", "notify", "dashboard", "up") and "--help" not in sys.argv:
         from backwatch.collector.console import logs
 
@@ -117,7 +119,7 @@ def _configure_logs(command: str) -> None:
 @main.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(command: Sequence[str]) -> None:
-    """Runs COMMAND under watch: backwatch run -- python app.py.
+    """Run COMMAND under watch: backwatch run -- python app.py.
 
     Nothing in the app is changed. It works beside the app's own OpenTelemetry SDK or without one.
     """
@@ -130,7 +132,7 @@ def run(command: Sequence[str]) -> None:
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON array of all.")
 def probes(name: str | None, *, as_json: bool) -> None:
-    """Lists the client libraries that are watched; with the NAME of one, the facts that it gives.
+    """List the client libraries that are watched; with the NAME of one, the facts that it gives.
 
     \b
     Examples:
@@ -142,8 +144,8 @@ def probes(name: str | None, *, as_json: bool) -> None:
 
     found = list(discover())
     if as_json:
-        click.echo(probe_list.as_json(found))
+        click.echo(probe_list.format_json(found))
     elif name:
-        click.echo(probe_list.facts(found, name))
+        click.echo(probe_list.format_facts(found, name))
     else:
-        click.echo(probe_list.overview(found))
+        click.echo(probe_list.format_overview(found))

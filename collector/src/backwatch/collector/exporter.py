@@ -1,8 +1,8 @@
-"""For apps that run their own OpenTelemetry SDK and instrumentations: ``OTEL_TRACES_EXPORTER=backwatch``.
+"""The span exporter for apps with their own OpenTelemetry instrumentations: ``OTEL_TRACES_EXPORTER=backwatch``.
 
-Spans that name a backing service become calls, redacted and signed in this process, on the same queue as those of our
-probes. Only attributes that are known here are told: what an instrumentation adds beyond them may hold anything.
-Spans of a library that a probe of ours watches are dropped, so nothing comes twice.
+Spans that name a backing service become calls, redacted and checked for injection signs in this process, on the same
+queue as those of the probes. Only known attributes are reported: further ones may contain anything. Spans of a library
+that has a probe are dropped, so that no call is recorded twice.
 """
 
 import re
@@ -15,13 +15,13 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanKind
 
 from backwatch.collector import names
+from backwatch.collector.pipeline.encoder import is_database
+from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.redaction import http, messaging, redis
-from backwatch.collector.runtime.encoder import is_database
+from backwatch.collector.redaction.sanitize import sanitize
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.runtime.pipeline import Pipeline
 from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER, AttributeValue, Call, CallSite, Session
 from backwatch.collector.statements.dialects import NOT_SQL, is_document
-from backwatch.collector.statements.sanitize import sanitize
 
 MAX_TEXT: Final = 200
 _KINDS: Final = {SpanKind.CLIENT: CLIENT, SpanKind.PRODUCER: PRODUCER, SpanKind.CONSUMER: CONSUMER}
@@ -33,22 +33,22 @@ _SAME_CALLS: Final[Mapping[str, frozenset[str]]] = {
     "aiohttp": frozenset({"aiohttp_client"}),
     "urllib3": frozenset({"requests", "botocore", "urllib3", "elasticsearch"}),
 }
-"""Scopes beside its own name whose spans are the very calls that a probe sees."""
+"""Further instrumentation scopes whose spans are the same calls that a probe records."""
 _DRIVERS_OF: Final = {"postgresql": ("psycopg", "psycopg2"), "mysql": ("pymysql",), "sqlite": ("sqlite3",)}
 """SQLAlchemy's spans repeat those of its driver."""
 
 
 class BackwatchSpanExporter(SpanExporter):
-    """Turns finished spans into calls. Never raises, never waits for the stream."""
+    """Converts finished spans to calls. Never raises, never waits for the stream."""
 
     def __init__(self, pipeline: Pipeline | None = None, active: Callable[[], frozenset[str]] | None = None) -> None:
         from backwatch.collector.bootstrap import start
 
-        self._pipeline = pipeline or start.begin_pipeline()
-        self._active = active or start.active_probes
+        self._pipeline = pipeline or start.start_pipeline()
+        self._active = active or start.get_active_probes
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Queues those of the spans that are calls; the queue counts what it cannot take."""
+        """Queue the spans that are calls; the queue counts what it drops."""
         if self._pipeline is not None:
             active = self._active()
             for span in spans:
@@ -58,17 +58,17 @@ class BackwatchSpanExporter(SpanExporter):
         return SpanExportResult.SUCCESS
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Waits until all has been delivered."""
+        """Wait until all calls are delivered."""
         return self._pipeline is None or self._pipeline.flush(timeout_millis / 1000)
 
     def shutdown(self) -> None:
-        """Delivers what it can within the exit timeout, which an exit shares; the queue serves our probes on."""
+        """Deliver within the exit timeout, which the app's exit shares; the queue keeps serving the probes."""
         if self._pipeline is not None:
             self._pipeline.deliver()
 
 
 def _covered(scope: str, system: str, active: frozenset[str]) -> bool:
-    """Whether a probe of ours has recorded this very call already."""
+    """Return whether a probe has recorded the same call already."""
     if not scope.startswith(_SCOPES):
         return False
     library = scope.removeprefix(_SCOPES).partition(".")[0]
@@ -79,7 +79,7 @@ def _covered(scope: str, system: str, active: frozenset[str]) -> bool:
 
 @never_breaks_the_host
 def call_of(span: ReadableSpan, active: frozenset[str] = frozenset()) -> Call | None:
-    """The call that a span tells of; ``None`` where it tells of none, or of one that a probe has recorded."""
+    """Return the call of a span; ``None`` if it is no call, or a probe has recorded it."""
     kind = _KINDS.get(span.kind)
     attributes: Mapping[str, Any] = span.attributes or {}
     system = _system(attributes)
@@ -134,9 +134,9 @@ def _session(attributes: Mapping[str, Any], system: str) -> Session:
         scheme, host, asked_port = _url(_text(attributes, names.URL_FULL, "http.url"))
         address = address or host
         port = port or asked_port or {"https": 443, "http": 80}.get(scheme, 0)
-        # An exchange that came to a status had its connection; one that failed may have had none.
-        came = names.HTTP_STATUS in attributes or "http.status_code" in attributes
-        encrypted = {"https": True, "http": False}.get(scheme) if came else None
+        # A request with a status had a connection; one that failed may have had none.
+        has_status = names.HTTP_STATUS in attributes or "http.status_code" in attributes
+        encrypted = {"https": True, "http": False}.get(scheme) if has_status else None
     destination = _text(attributes, names.MESSAGING_DESTINATION, "messaging.destination")
     if destination:
         extra.append((names.MESSAGING_DESTINATION, _destination(system, destination)))
@@ -152,7 +152,7 @@ def _session(attributes: Mapping[str, Any], system: str) -> Session:
 
 
 def _url(text: str) -> tuple[str, str, int]:
-    """Scheme, host and port of a URL; empty where it is none."""
+    """Return scheme, host and port of a URL; empty if it is invalid."""
     try:
         parts = urlsplit(text)
         return parts.scheme, parts.hostname or "", parts.port or 0
@@ -163,7 +163,7 @@ def _url(text: str) -> tuple[str, str, int]:
 def _asked(
     attributes: Mapping[str, Any], system: str, span_name: str
 ) -> tuple[str, str, str, tuple[tuple[str, AttributeValue], ...]]:
-    """Text, signs, operation and further facts."""
+    """Return text, signs, operation and further facts."""
     if _is_sql(system):
         statement = attributes.get(names.QUERY_TEXT) or attributes.get("db.statement") or ""
         statement = "" if is_document(str(statement)[:100]) else statement
@@ -179,27 +179,27 @@ def _asked(
         url = str(attributes.get(names.URL_FULL) or attributes.get("http.url") or "")
         if http.carries_secret(url):
             facts.append((names.URL_SECRET, True))
-        return http.statement(method, url), "", method, tuple(facts)
+        return http.to_statement(method, url), "", method, tuple(facts)
     operation = _first_word(_text(attributes, names.OPERATION, "db.operation", "rpc.method") or span_name)
     if system in ("redis", "valkey"):
         command = str(attributes.get(names.QUERY_TEXT) or attributes.get("db.statement") or operation)
-        text = redis.statement(command[:8192].split()[:100])
+        text = redis.to_statement(command[:8192].split()[:100])
         return text, "", text.partition(" ")[0], ()
     if names.MESSAGING_SYSTEM in attributes:
         operation = _sending(attributes, span_name)
-    # Nothing is known of this language's values, so its text stays here.
+    # The values in this language are unknown, so its text is not reported.
     return operation, "", operation, ()
 
 
 def _destination(system: str, name: str) -> str:
-    """Where messages go, without what looks like a value."""
-    return messaging.destination_of(system, name)
+    """Return a message destination without parts that look like values."""
+    return messaging.redact_span_destination(system, name)
 
 
 def _sending(attributes: Mapping[str, Any], span_name: str) -> str:
-    """What is done with messages: the span's name tells where they go as well."""
-    told = _text(attributes, "messaging.operation.name", "messaging.operation.type", "messaging.operation")
-    return messaging.operation(f"{told} {span_name}")
+    """Return the operation on messages; the span's name also contains the destination."""
+    operation = _text(attributes, "messaging.operation.name", "messaging.operation.type", "messaging.operation")
+    return messaging.to_operation(f"{operation} {span_name}")
 
 
 def _first_word(text: str) -> str:
@@ -215,9 +215,9 @@ def _site(attributes: Mapping[str, Any]) -> CallSite | None:
 
 
 def _error(span: ReadableSpan, attributes: Mapping[str, Any]) -> str:
-    told = _text(attributes, names.ERROR_TYPE)
-    if told:
-        return _first_word(told.rpartition(".")[2]) or (told if told.isdecimal() and len(told) < 6 else "error")
+    kind = _text(attributes, names.ERROR_TYPE)
+    if kind:
+        return _first_word(kind.rpartition(".")[2]) or (kind if kind.isdecimal() and len(kind) < 6 else "error")
     for event in span.events:
         if event.name == "exception" and event.attributes:
             kind = event.attributes.get("exception.type")

@@ -1,7 +1,7 @@
-"""Where a part's settings come from: flag, ``BACKWATCH_*``, the file named by ``BACKWATCH_CONFIG``, default.
+"""Settings: from a flag, ``BACKWATCH_*``, the file named by ``BACKWATCH_CONFIG``, or the default.
 
-A part has one frozen dataclass whose fields carry the environment's name in their metadata. Unknown names are
-refused; a refusal names the setting and the value, and never the value of a secret.
+Each part has one frozen dataclass whose fields have the environment variable in their metadata. Unknown names are
+refused. A refusal names the setting and the value, but never the value of a secret.
 """
 
 import os
@@ -11,14 +11,13 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from backwatch.collector.console.setting_values import instance_name, one_of, value_of
-from backwatch.collector.payload import canaries
-from backwatch.collector.runtime import environment as runtime_environment
+from backwatch.collector.configuration import environment as runtime_environment
+from backwatch.collector.configuration.values import parse_canaries, parse_instance_name, parse_one_of, parse_value
 
 PREFIX = "BACKWATCH_"
 HOUSEKEEPING = ("BACKWATCH_CONFIG",)
 FOREIGN_PREFIXES = ("BACKWATCH_TEST_",)
-"""Names under our prefix that belong to nobody's settings: the tests' own."""
+"""Names under the prefix that are no settings: those of the tests."""
 
 
 class SettingError(ValueError):
@@ -45,18 +44,18 @@ def setting(
 
     Args:
         env: The environment variable; the key in the TOML file is the same without ``BACKWATCH_``, in lower case.
-        default: Value where nobody says anything.
+        default: The value if the setting is absent.
         secret: Its value is never shown, neither in errors nor in ``repr``.
-        parse: From text to the field's type; the field's annotation decides where it is absent.
-        least: The smallest number that makes sense.
-        most: The largest one.
+        parse: Converts text to the field's type; if absent, the field's annotation decides.
+        least: The smallest valid number.
+        most: The largest valid number.
     """
-    told = {"env": env, "secret": secret, "parse": parse, "least": least, "most": most}
-    return field(default=default, repr=not secret, metadata=told)
+    metadata = {"env": env, "secret": secret, "parse": parse, "least": least, "most": most}
+    return field(default=default, repr=not secret, metadata=metadata)
 
 
 def state_directory(environment: Mapping[str, str]) -> Path:
-    """Where a single machine keeps its stream and store: ``$XDG_STATE_HOME/backwatch`` or its default."""
+    """Return the folder of the embedded stream and store: ``$XDG_STATE_HOME/backwatch`` or its default."""
     home = environment.get("XDG_STATE_HOME") or str(
         Path(environment.get("HOME", "~")).expanduser() / ".local" / "state"
     )
@@ -64,28 +63,28 @@ def state_directory(environment: Mapping[str, str]) -> Path:
 
 
 def make_private(folder: Path) -> None:
-    """Makes the folder and those that are missing on its way, for this user alone; what is there keeps its mode.
+    """Create the folder and missing parents, accessible to this user only; existing ones keep their mode.
 
     Raises:
         OSError: One of them cannot be made.
     """
-    for one in (*reversed(folder.parents), folder):  # ``parents=True`` would make those on the way with the umask
-        if not one.exists():
-            one.mkdir(mode=0o700, exist_ok=True)
+    for path in (*reversed(folder.parents), folder):  # ``parents=True`` would create parents with the umask
+        if not path.exists():
+            path.mkdir(mode=0o700, exist_ok=True)
 
 
 def default_stream_url() -> str:
-    """The embedded stream, for one machine."""
+    """Return the URL of the embedded stream, for one machine."""
     return f"sqlite:///{state_directory(runtime_environment.environment()) / 'stream.db'}"
 
 
 def default_store_url() -> str:
-    """The embedded store, beside the embedded stream."""
+    """Return the URL of the embedded store, beside the embedded stream."""
     return f"sqlite:///{state_directory(os.environ) / 'store.db'}"
 
 
 def without_secrets(url: str) -> str:
-    """The URL with its user-info and query cut out, fit for messages, however it is misspelt.
+    """Return the URL without user-info and query, for messages, even if it is malformed.
 
     >>> without_secrets("postgresql://me:pass/word@db:5432/shop?sslpassword=x")
     'postgresql://db:5432/shop'
@@ -94,17 +93,17 @@ def without_secrets(url: str) -> str:
     if not separator or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]{0,30}", scheme):
         return "(not a URL)"
     before, at, after = ("", "", rest) if scheme == "sqlite" else rest.rpartition("@")
-    # A ``?`` before the last ``@`` may belong to a password, and the ``@`` to a query: nothing can be told apart then.
+    # A ``?`` before the last ``@`` may belong to a password, or the ``@`` to a query: that cannot be distinguished.
     return f"{scheme}://(unclear)" if at and re.search("[?#]", before) else f"{scheme}://{re.split('[?#]', after)[0]}"
 
 
 def load(kind: type[T], *, flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> T:
-    """Reads one part's settings.
+    """Load one part's settings.
 
     Args:
         kind: A frozen dataclass whose fields were made by :func:`setting`.
-        flags: Values from the command line by field name; ``None`` means not given.
-        environment: Where absent, ``os.environ`` and what a watched app has removed from it since its start.
+        flags: Values from the command line by field name; ``None``: not given.
+        environment: Default: ``os.environ``, with variables that a watched app has removed since its start.
 
     Raises:
         SettingError: A value cannot be parsed, the file is unreadable, or it has an unknown key.
@@ -113,11 +112,11 @@ def load(kind: type[T], *, flags: Mapping[str, Any] | None = None, environment: 
     flags = flags or {}
     from_file = _file(environment)
     values: dict[str, Any] = {}
-    for one in fields(kind):
-        env: str = one.metadata["env"]
+    for spec in fields(kind):
+        env: str = spec.metadata["env"]
         key = _key(env)
-        if flags.get(one.name) is not None:
-            raw, origin = flags[one.name], "--" + one.name.replace("_", "-")
+        if flags.get(spec.name) is not None:
+            raw, origin = flags[spec.name], "--" + spec.name.replace("_", "-")
         elif env in environment:
             raw, origin = environment[env], env
         elif key in from_file:
@@ -125,16 +124,16 @@ def load(kind: type[T], *, flags: Mapping[str, Any] | None = None, environment: 
         else:
             continue
         try:
-            values[one.name] = value_of(one, raw if isinstance(raw, str) else _as_text(raw))
+            values[spec.name] = parse_value(spec, raw if isinstance(raw, str) else _as_text(raw))
         except ValueError as error:
             shown = (
-                "(secret)" if one.metadata["secret"] else repr(without_secrets(str(raw)) if "://" in str(raw) else raw)
+                "(secret)" if spec.metadata["secret"] else repr(without_secrets(str(raw)) if "://" in str(raw) else raw)
             )
             raise SettingError(f"{origin}={shown}: {error}") from None
     try:
         return kind(**values)
     except TypeError:
-        missing = [one.metadata["env"] for one in fields(kind) if one.default is MISSING and one.name not in values]
+        missing = [spec.metadata["env"] for spec in fields(kind) if spec.default is MISSING and spec.name not in values]
         raise SettingError(f"{', '.join(missing)} must be set") from None
 
 
@@ -161,7 +160,7 @@ def _file(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def unknown_names(known: set[str], environment: Mapping[str, str] | None = None) -> list[str]:
-    """Names under ``BACKWATCH_`` (and keys of the file) that no part knows: misspelt, they would be silently void."""
+    """Return unknown names under ``BACKWATCH_`` and keys of the file: probably misspelt, and without effect."""
     environment = os.environ if environment is None else environment
     mine = [name for name in environment if name.startswith(PREFIX) and not name.startswith(FOREIGN_PREFIXES)]
     mine += [PREFIX + key.upper() for key in _file(environment)]
@@ -169,21 +168,21 @@ def unknown_names(known: set[str], environment: Mapping[str, str] | None = None)
 
 
 def names_of(*kinds: type[_Dataclass]) -> set[str]:
-    """The environment names of these parts' settings."""
-    return {one.metadata["env"] for kind in kinds for one in fields(kind)}
+    """Return the environment variables of these parts' settings."""
+    return {spec.metadata["env"] for kind in kinds for spec in fields(kind)}
 
 
 def unknown_told(name: str, environment: Mapping[str, str] | None = None) -> str:
-    """A name that nobody knows, for a message: the settings it may mean, and its value if none of them is a secret."""
-    import difflib  # not in an app, which only asks whether a name is known
+    """Return a message about an unknown name, with the similar setting, and its value unless that is a secret."""
+    import difflib  # never inside an app
 
     environment = os.environ if environment is None else environment
-    secret = {one.metadata["env"]: one.metadata["secret"] for kind in ALL for one in fields(kind)}
+    secret = {spec.metadata["env"]: spec.metadata["secret"] for kind in ALL for spec in fields(kind)}
     short = [known.removeprefix(PREFIX) for known in secret]
-    near = [PREFIX + one for one in difflib.get_close_matches(name.removeprefix(PREFIX), short, cutoff=0.7)]
+    near = [PREFIX + match for match in difflib.get_close_matches(name.removeprefix(PREFIX), short, cutoff=0.7)]
     here = name in environment
-    called, meant = (name, near[:1]) if here else (_key(name), [_key(one) for one in near[:1]])
-    if not near or any(secret[one] for one in near):
+    called, meant = (name, near[:1]) if here else (_key(name), [_key(match) for match in near[:1]])
+    if not near or any(secret[match] for match in near):
         shown = called[:100]
     else:
         value = environment[name] if here else _as_text(_file(environment).get(_key(name), ""))
@@ -194,7 +193,7 @@ def unknown_told(name: str, environment: Mapping[str, str] | None = None) -> str
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectorSettings:
-    """What the part inside the app can be told."""
+    """Settings of the collector inside the app."""
 
     stream_url: str = setting("BACKWATCH_STREAM_URL", default="")
     """Where calls go: ``kafka://host:9092`` (more brokers behind commas) or ``sqlite:////absolute/path``; empty: the
@@ -213,22 +212,22 @@ class CollectorSettings:
     """How long the app's exit may wait for the last batch."""
     disabled_probes: tuple[str, ...] = setting("BACKWATCH_DISABLED_PROBES", default=())
     """Probes to leave out, by the name that ``backwatch probes`` lists first, between commas: ``redis,MySQLdb``."""
-    canaries: tuple[str, ...] = setting("BACKWATCH_CANARIES", default=(), secret=True, parse=canaries.parse_canaries)
-    """Words that you planted among the data (a customer nobody is, a key nobody uses), between commas, at most 64, of 8
-    to 200 characters each: an answer that holds one is told."""
+    canaries: tuple[str, ...] = setting("BACKWATCH_CANARIES", default=(), secret=True, parse=parse_canaries)
+    """Words that you have planted in the data (an invented customer, an unused key), between commas, at most 64, of 8
+    to 200 characters each: a response that contains one is reported."""
     app_name: str = setting("BACKWATCH_APP", default="")
-    """The app's name where neither ``OTEL_SERVICE_NAME`` nor its own SDK tells one; empty: the script's name."""
+    """The app's name if neither ``OTEL_SERVICE_NAME`` nor its own SDK sets one; empty: the script's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamSettings:
-    """What everything after the app needs to reach the stream."""
+    """Settings of the connection to the stream."""
 
     url: str = setting("BACKWATCH_STREAM_URL", default="")
     partitions: int = setting("BACKWATCH_STREAM_PARTITIONS", default=8, least=1, most=10_000)
     """Partitions of topics that the detector creates; more of them later: ``backwatch partitions add``."""
     security_protocol: str = setting("BACKWATCH_KAFKA_SECURITY_PROTOCOL", default="")
-    """PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL; plaintext to a host that is not loopback must be said here."""
+    """PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL; plaintext to a host that is not loopback must be set here."""
     ca_file: str = setting("BACKWATCH_KAFKA_CA_FILE", default="")
     """PEM file of the authority of the brokers' certificates; empty: the system's. Set, it asks for TLS."""
     sasl_mechanism: str = setting("BACKWATCH_KAFKA_SASL_MECHANISM", default="SCRAM-SHA-256")
@@ -241,7 +240,7 @@ class StreamSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSettings:
-    """Where alerts and state are remembered."""
+    """Settings of the store of alerts and state."""
 
     url: str = setting("BACKWATCH_STORE_URL", default="")
     """``sqlite:////absolute/path`` or ``postgresql://user:password@host/database``; empty: beside the embedded
@@ -250,20 +249,20 @@ class StoreSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorSettings:
-    """How the detector judges and commits."""
+    """Settings of the detector."""
 
     lateness_s: float = setting("BACKWATCH_DETECTOR_LATENESS_S", default=180.0)
-    """How late a call may come and still be counted in its minute, at most 360; the watermark runs this far behind."""
+    """Seconds that a call may be late and still count in its minute, at most 360; the watermark is this far behind."""
     commit_interval_s: float = setting("BACKWATCH_DETECTOR_COMMIT_INTERVAL_S", default=1.0)
-    """A commit comes at the latest after so long; at once where an alert opens."""
+    """Maximum seconds between commits; an alert that opens is committed at once."""
     commit_calls: int = setting("BACKWATCH_DETECTOR_COMMIT_CALLS", default=100_000, least=1)
-    """Or after so many calls."""
+    """Maximum number of calls between commits."""
     poll_records: int = setting("BACKWATCH_DETECTOR_POLL_RECORDS", default=200)
-    """Records judged at once: what bounds memory between two looks at whether a commit is due."""
+    """Records judged at once, which bounds memory between two checks for a due commit."""
     clear_after_s: float = setting("BACKWATCH_DETECTOR_CLEAR_AFTER_S", default=86_400.0)
     """Event time without a firing after which an alert clears, if a call was seen on which its rule did not fire or the
     alert is about one statement."""
-    loopback: str = setting("BACKWATCH_DETECTOR_LOOPBACK", default="exempt", parse=one_of("exempt", "judge"))
+    loopback: str = setting("BACKWATCH_DETECTOR_LOOPBACK", default="exempt", parse=parse_one_of("exempt", "judge"))
     """``exempt``: at a loopback address some things are no alert: plaintext and unverified sessions, unless TLS or the
     check of the server's name was asked for in vain, or the resource was encrypted before; passwords in clear,
     superusers and default accounts, secrets in URLs. ``judge``: judged as any other. Unix sockets and what stays inside
@@ -272,7 +271,7 @@ class DetectorSettings:
     """A folder of Sigma rules beside the shipped ones."""
     group: str = setting("BACKWATCH_DETECTOR_GROUP", default="backwatch-detector")
     """The consumer group in which detectors share the partitions."""
-    instance: str = setting("BACKWATCH_DETECTOR_INSTANCE", default="", parse=instance_name)
+    instance: str = setting("BACKWATCH_DETECTOR_INSTANCE", default="", parse=parse_instance_name)
     """A name of this detector that outlives its restart and that no other detector has, ``detector-0`` say; letters,
     digits, ``.``, ``_``, ``-``. Set, a restart within 20 s moves no partition to another detector and back. Empty:
     none; a detector that leaves hands its partitions over at once."""
@@ -280,7 +279,7 @@ class DetectorSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotifySettings:
-    """Where alerts are delivered."""
+    """Settings of notifications."""
 
     webhook_url: str = setting("BACKWATCH_WEBHOOK_URL", default="")
     """The https endpoint that gets events; empty: none."""
@@ -291,9 +290,9 @@ class NotifySettings:
     ca_file: str = setting("BACKWATCH_WEBHOOK_CA_FILE", default="")
     """PEM file of authorities to trust instead of the public ones."""
     timeout_s: float = setting("BACKWATCH_WEBHOOK_TIMEOUT_S", default=15.0, least=0.1, most=3_600)
-    """For one attempt, in all."""
+    """Timeout of one delivery attempt."""
     give_up_after_s: float = setting("BACKWATCH_WEBHOOK_GIVE_UP_AFTER_S", default=6 * 3600.0)
-    """How long after its first attempt a delivery is given up."""
+    """Seconds after its first attempt when a delivery is given up."""
     minimum_level: str = setting("BACKWATCH_WEBHOOK_MINIMUM_LEVEL", default="low")
     """Alerts below this level are not delivered: informational, low, medium, high or critical."""
     events_per_hour: int = setting("BACKWATCH_WEBHOOK_EVENTS_PER_HOUR", default=60, least=0, most=1_000_000)
@@ -307,16 +306,16 @@ class NotifySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DashboardSettings:
-    """How the dashboard is served."""
+    """Settings of the dashboard."""
 
     address: str = setting("BACKWATCH_DASHBOARD_ADDRESS", default="127.0.0.1")
-    """Where to listen. An address that is not loopback needs a proxy with authentication: the settings below."""
+    """Address to listen on. An address that is not loopback needs a proxy with authentication: the settings below."""
     port: int = setting("BACKWATCH_DASHBOARD_PORT", default=8501, least=1, most=65_535)
     """The port to listen on."""
     allowed_hosts: tuple[str, ...] = setting("BACKWATCH_DASHBOARD_ALLOWED_HOSTS", default=())
     """Further names, between commas, that a browser may use for it; others are refused, against DNS rebinding."""
     refresh_s: float = setting("BACKWATCH_DASHBOARD_REFRESH_S", default=2.0, least=0.1)
-    """How often an open page reads the store."""
+    """Seconds between two reads of the store by an open page."""
     sessions: int = setting("BACKWATCH_DASHBOARD_SESSIONS", default=64, least=1, most=10_000)
     """Pages that may be open at once, in all browsers; a further one is refused. Each takes 1 to 2 MB."""
     proxy_user_header: str = setting("BACKWATCH_DASHBOARD_PROXY_USER_HEADER", default="")
@@ -327,7 +326,7 @@ class DashboardSettings:
     trusted_proxies: tuple[str, ...] = setting("BACKWATCH_DASHBOARD_TRUSTED_PROXIES", default=())
     """Addresses or networks of your proxy, between commas, instead of the secret or besides it."""
     open_to_everybody: str = setting(
-        "BACKWATCH_DASHBOARD_OPEN_TO_EVERYBODY", default="no", parse=one_of("no", "yes-i-know")
+        "BACKWATCH_DASHBOARD_OPEN_TO_EVERYBODY", default="no", parse=parse_one_of("no", "yes-i-know")
     )
     """``yes-i-know``: serve an address that is not loopback without any login; who reaches it reads all alerts and
     takes decisions."""
@@ -335,7 +334,7 @@ class DashboardSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitoringSettings:
-    """How a process is monitored: ``/metrics``, ``/healthz`` and ``/readyz``."""
+    """Settings of the monitoring endpoint: ``/metrics``, ``/healthz`` and ``/readyz``."""
 
     port: int = setting("BACKWATCH_MONITORING_PORT", default=0, most=65_535)
     """Port of the monitoring endpoint of ``detect``, ``notify`` and ``dashboard``; ``up`` takes it for the detector and
@@ -346,11 +345,11 @@ class MonitoringSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
-    """How ``detect``, ``notify``, ``dashboard`` and ``up`` log, on standard error."""
+    """Settings of the logs of ``detect``, ``notify``, ``dashboard`` and ``up``, on standard error."""
 
-    format: str = setting("BACKWATCH_LOG_FORMAT", default="text", parse=one_of("text", "json"))
+    format: str = setting("BACKWATCH_LOG_FORMAT", default="text", parse=parse_one_of("text", "json"))
     """``json``: one event is one line of ASCII JSON with ``time``, ``level``, ``logger`` and ``message``."""
-    level: str = setting("BACKWATCH_LOG_LEVEL", default="info", parse=one_of("debug", "info", "warning", "error"))
+    level: str = setting("BACKWATCH_LOG_LEVEL", default="info", parse=parse_one_of("debug", "info", "warning", "error"))
     """Events below this level are not logged."""
 
 
@@ -358,4 +357,4 @@ ALL = (
     CollectorSettings, StreamSettings, StoreSettings, DetectorSettings, NotifySettings, DashboardSettings,
     MonitoringSettings, LogSettings,
 )  # fmt: skip
-"""Every part's settings: what ``BACKWATCH_*`` may say."""
+"""The settings of all parts."""

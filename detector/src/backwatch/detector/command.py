@@ -54,7 +54,8 @@ READY = "backwatch: ready; detecting; stop with Ctrl-C"
 
 def _check_stream(stream: StreamSettings) -> None:
     """Report wrong stream settings at once. A broker that does not answer is waited for."""
-    from backwatch.collector.stream import StreamUnavailable, ensure_topics
+    from backwatch.collector.stream import StreamUnavailable
+    from backwatch.collector.stream.factory import ensure_topics
 
     try:
         ensure_topics(stream, (names.TOPIC_SPANS, names.TOPIC_CALLS))

@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from backwatch.collector.cli import EXIT_UNHEALTHY, InputOutputFailed, Unavailable
-from backwatch.collector.console.logs import escaped
+from backwatch.collector.console.logs import escape
 from backwatch.collector.settings import StoreSettings, default_store_url, load, without_secrets
 from backwatch.store import backup as copies
 from backwatch.store import migrate
@@ -182,7 +182,7 @@ def _clock_lines(found: Health, now_ns: int) -> list[str]:
 
 
 def _incident_lines(wrong: Sequence[Incident]) -> list[str]:
-    return [f"NOT WORKING: {one.message}{f' Reason: {escaped(one.reason)}' if one.reason else ''}" for one in wrong]
+    return [f"NOT WORKING: {one.message}{f' Reason: {escape(one.reason)}' if one.reason else ''}" for one in wrong]
 
 
 def _worst_first(row: PartitionProgress, now_ns: int) -> tuple[int, int, str, str, int]:
@@ -197,8 +197,8 @@ def _progress_lines(partitions: Sequence[PartitionProgress]) -> list[str]:
     return [
         f"partition {one.partition_id} of {one.topic}, group {one.consumer_group}: lag {one.lag}, "
         f"offset {one.next_offset} of {one.end_offset}, advanced {_moment(one.advanced_ns)}, "
-        f"reported {_moment(one.updated_ns)} by {escaped(one.member)}"
-        f"{f': {escaped(one.reason)}' if one.reason else ''}"
+        f"reported {_moment(one.updated_ns)} by {escape(one.member)}"
+        f"{f': {escape(one.reason)}' if one.reason else ''}"
         for one in partitions
     ]
 

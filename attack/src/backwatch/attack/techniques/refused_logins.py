@@ -16,11 +16,7 @@ class Guessed(Scenario):
     reference = "https://owasp.org/www-community/attacks/Credential_stuffing; ATT&CK T1110"
     notices = "refused logins"
     rule = "login-failures"
-
-    @classmethod
-    def turn(cls, service: HostileServer) -> None:
-        """It goes on as it was: the attacker comes through the app."""
-        del service
+    stays_honest = True
 
     def work(self) -> None:
         """Somebody logs in, and mistypes nothing."""
@@ -49,3 +45,11 @@ class Guessed(Scenario):
         """All but the right one were refused."""
         del service
         return got == len(GUESSES)
+
+
+class GuessedDatabaseLogin(Guessed):
+    """The service is a database."""
+
+    def log_in(self, password: str) -> None:
+        """Log in and run the ordinary query."""
+        self.client.look_up(password=password)

@@ -1,8 +1,8 @@
-"""Which version of a driver is installed, and whether it meets a requirement.
+"""Installed versions of drivers, and whether they meet a requirement.
 
-``importlib.metadata`` and ``packaging`` cost 27 ms of CPU to import. Names of folders answer the usual question: a
-distribution of that name lies on ``sys.path``, its version has no suffix, and the requirement is ``name>=version``.
-Everything else goes to these two.
+Importing ``importlib.metadata`` and ``packaging`` takes 27 ms of CPU. Names of folders suffice in the usual case: a
+distribution of that name is on ``sys.path``, its version has no suffix, and the requirement is ``name>=version``.
+Other cases use these two packages.
 """
 
 import os
@@ -17,11 +17,11 @@ _SEPARATORS: Final = re.compile(r"[-_.]+")
 _METADATA: Final = ".dist-info"
 
 _versions_in: dict[str, tuple[int, dict[str, str]]] = {}
-"""By folder: when it was changed, and the versions by name of what is installed in it."""
+"""By folder: its modification time, and the versions of the distributions in it."""
 
 
 def is_supported(requirements: Sequence[str]) -> bool:
-    """Return whether any of these requirements is met; with none at all, true: the standard library."""
+    """Return whether any requirement is met; true without requirements (the standard library)."""
     return not requirements or any(_is_met(text) for text in requirements)
 
 
@@ -53,7 +53,7 @@ def _release(version: str) -> tuple[int, ...]:
 
 
 def _version_on_path(name: str) -> str:
-    """The version of the distribution that an import would find first; empty where no folder's name gives it."""
+    """Return the version of the distribution that an import would find first; empty if no folder's name has it."""
     wanted = _normal(name)
     for path in sys.path:
         version = _installed_in(path or ".").get(wanted)
@@ -68,7 +68,7 @@ def _installed_in(path: str) -> dict[str, str]:
         known = _versions_in.get(path)
         if known is None or known[0] != changed_ns:
             known = _versions_in[path] = changed_ns, _listed(os.listdir(path))  # noqa: PTH208
-    except OSError:  # a zip file, or nothing
+    except OSError:  # a zip file, or no such folder
         return {}
     return known[1]
 
@@ -78,7 +78,7 @@ def _listed(entries: Sequence[str]) -> dict[str, str]:
     for entry in entries:
         if entry.endswith(_METADATA):
             name, _, version = entry.removesuffix(_METADATA).partition("-")
-            # Two versions of one name are the rest of an upgrade that failed: metadata decides.
+            # Two versions of one name are left by a failed upgrade: the metadata decides.
             found[_normal(name)] = "" if _normal(name) in found else version
     return found
 

@@ -1,7 +1,8 @@
-"""How watching begins: :func:`start` inside the app's process, :func:`run_command` for the command that starts the app.
+"""The start of the collector: :func:`start` inside the app's process, :func:`run_command` to start an app.
 
 ``start`` is the entry point ``opentelemetry_pre_instrument``, so plain ``opentelemetry-instrument python app.py`` calls
-it too. A driver is wrapped when the app imports it, never imported by us. No tracer provider or ``OTEL_*`` name is set.
+it, too. A driver is wrapped when the app imports it; the collector never imports one. It sets no tracer provider and no
+``OTEL_*`` variable.
 """
 
 import importlib
@@ -13,49 +14,48 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
 from backwatch.collector import settings
-from backwatch.collector.bootstrap import import_hooks
 from backwatch.collector.bootstrap.installed_drivers import is_supported
-from backwatch.collector.runtime import environment as runtime_environment
-from backwatch.collector.runtime import guard, processes, shutdown
+from backwatch.collector.configuration import environment as runtime_environment
+from backwatch.collector.runtime import guard, import_hooks, processes, shutdown
 from backwatch.collector.runtime.forks import hold_forks
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
 if TYPE_CHECKING:
+    from backwatch.collector.pipeline.pipeline import Pipeline
     from backwatch.collector.probes import Probe
     from backwatch.collector.probes.toolkit.patches import Patches
-    from backwatch.collector.runtime.pipeline import Pipeline
     from backwatch.collector.stream import Publisher
 
 LATER: Final = {"http": "http.client", "urllib": "urllib.request"}
-"""Probes that wait for a module below the package they are named after, which many import for other reasons."""
+"""Probes that wait for a module below their package, because many apps import the package for other reasons."""
 INBOUND: Final = {"django": "django.core.handlers.base", "flask": "flask", "starlette": "starlette.applications"}
-"""Frameworks whose requests' input is known (files of ``request/``), and the module to wait for."""
+"""Frameworks whose request input is recorded (files of ``request/``), and the module to wait for."""
 EXIT_NOT_FOUND: Final = 127
 EXIT_NOT_EXECUTABLE: Final = 126
 BOOTSTRAP: Final = Path(__file__).parent / "on_path"
 PROBES: Final = Path(__file__).parents[1] / "probes"
 NO_PROBES: Final = frozenset(("families", "toolkit"))
-"""Packages beside the probes, with what they share."""
+"""Packages beside the probes, with their shared code."""
 _ONE: Final = "the one"
 
 _settings: settings.CollectorSettings | None = None
-"""What :func:`start` was told; ``None`` where nothing is watched."""
+"""The settings of :func:`start`; ``None`` if the app is not watched."""
 _refusal = ""
-"""The last setting that was refused, so that it is reported once."""
+"""The last refused setting, so that it is reported once."""
 _pipelines: "dict[str, Pipeline]" = {}
-"""The one pipeline, where there is one: of threads that come at once, a dictionary has one winner without a lock."""
+"""The pipeline, if there is one. In a dictionary, ``setdefault`` lets one of several threads win without a lock."""
 _active: dict[str, "Probe"] = {}
-"""Probes that are installed, by name."""
+"""Installed probes by name."""
 _inbound: list["Patches"] = []
-"""What was replaced in frameworks."""
+"""Patches of web frameworks."""
 
 
 @never_breaks_the_host
 def start() -> None:
-    """Begins to watch this process. Does nothing where that is begun already, or ``BACKWATCH_ENABLED`` says false.
+    """Start watching this process, unless it is watched already or ``BACKWATCH_ENABLED`` is false.
 
-    Light: a probe, and all that records for it, is loaded when the app imports its driver. Until then nothing of
-    OpenTelemetry is imported either, whose helpers bring ``ssl``, which must not be there before ``gevent`` patches it.
+    This is light: a probe and the pipeline are loaded when the app imports the probe's driver. Until then nothing of
+    OpenTelemetry is imported either, whose helpers import ``ssl``, which ``gevent`` must patch first.
     """
     global _settings
     if _settings is not None:
@@ -64,7 +64,7 @@ def start() -> None:
     if _settings is not None:
         runtime_environment.remember_environment()
         processes.prepare_shared_page()  # before any fork, so that children see each other
-        files = probe_files()
+        files = list_probe_packages()
         for name in set(_settings.disabled_probes).difference(files):
             guard.log("backwatch: BACKWATCH_DISABLED_PROBES=%r: no such probe, ignored", name[:100])
         for file in files:
@@ -80,7 +80,7 @@ def _load_settings() -> settings.CollectorSettings | None:
         mine = settings.load(settings.CollectorSettings)
         settings.load(settings.StreamSettings)
     except settings.SettingError as error:
-        if str(error) != _refusal:  # both hooks of opentelemetry-instrument come here
+        if str(error) != _refusal:  # both hooks of opentelemetry-instrument call this
             _refusal = str(error)
             guard.log("backwatch: %s; the application runs unwatched", error)
         return None
@@ -92,14 +92,14 @@ def _load_settings() -> settings.CollectorSettings | None:
     return mine
 
 
-def begin_pipeline() -> "Pipeline | None":
-    """This process's pipeline, made where there is none; ``None`` where the settings forbid it. Wraps no driver."""
+def start_pipeline() -> "Pipeline | None":
+    """Return this process's pipeline, created if necessary; ``None`` if the settings forbid it. Wraps no driver."""
     pipeline = _pipelines.get(_ONE)
     if pipeline is None:
         mine = _settings or _load_settings()
         if mine is None:
             return None
-        from backwatch.collector.runtime.pipeline import Pipeline
+        from backwatch.collector.pipeline.pipeline import Pipeline
 
         made = Pipeline(mine, _publisher)
         pipeline = _pipelines.setdefault(_ONE, made)
@@ -110,20 +110,20 @@ def begin_pipeline() -> "Pipeline | None":
 
 def _publisher() -> "Publisher":
     with hold_forks():
-        from backwatch.collector.stream import publisher_of
+        from backwatch.collector.stream.factory import prepare_publisher
 
-        opens = publisher_of(settings.load(settings.StreamSettings))
+        opens = prepare_publisher(settings.load(settings.StreamSettings))
     return opens()
 
 
-def probe_files() -> list[str]:
-    """Names of the probes' files, which are the names of the modules to wait for; nothing is imported."""
+def list_probe_packages() -> list[str]:
+    """Return the names of the probes' packages, which are the modules to wait for. Imports nothing."""
     found = {path.stem for path in PROBES.iterdir() if path.suffix in ("", ".py") and not path.stem.startswith("_")}
     return sorted(found - NO_PROBES)
 
 
 def _loader(file: str) -> Callable[[ModuleType], object]:
-    """What happens when the driver comes in: its probes are loaded, and installed or wait for their own module."""
+    """Return a callback that loads the probes of a package; each is installed when its own module is imported."""
 
     def load(_module: ModuleType) -> None:
         from backwatch.collector.probes import load_probes
@@ -137,26 +137,26 @@ def _loader(file: str) -> Callable[[ModuleType], object]:
 
 def _installer(probe: "type[Probe]") -> Callable[[ModuleType], object]:
     def install(_module: ModuleType) -> None:
-        pipeline = begin_pipeline()
+        pipeline = start_pipeline()
         if pipeline is None or probe.name in _active:
             return
         if not is_supported(probe.distributions):
             guard.log("backwatch: %s is not watched: it is none of %s", probe.name, ", ".join(probe.distributions))
             return
-        one = probe()
+        instance = probe()
         try:
-            one.instrument(recorder=pipeline, skip_dep_check=True)
+            instance.instrument(recorder=pipeline, skip_dep_check=True)
         except BaseException:
-            never_breaks_the_host(one.remove)()
+            never_breaks_the_host(instance.remove)()
             raise
-        _active[probe.name] = one
+        _active[probe.name] = instance
 
     install.__qualname__ = f"the probe of {probe.name}"
     return never_breaks_the_host(install)
 
 
 def _framework(file: str) -> Callable[[ModuleType], object]:
-    """What happens when a web framework comes in: the input of its requests becomes known."""
+    """Return a callback that records the input of a web framework's requests."""
 
     def install(_module: ModuleType) -> None:
         from backwatch.collector.probes.toolkit.patches import Patches
@@ -169,24 +169,24 @@ def _framework(file: str) -> Callable[[ModuleType], object]:
     return never_breaks_the_host(install)
 
 
-def active_probes() -> frozenset[str]:
-    """Names of the probes that are installed in this process."""
+def get_active_probes() -> frozenset[str]:
+    """Return the names of the probes that are installed in this process."""
     return frozenset(_active)
 
 
-def current_pipeline() -> "Pipeline | None":
-    """What this process records into; ``None`` before the first driver was imported and after :func:`stop`."""
+def get_pipeline() -> "Pipeline | None":
+    """Return this process's pipeline; ``None`` before the first driver is imported and after :func:`stop`."""
     return _pipelines.get(_ONE)
 
 
 @never_breaks_the_host
 def stop() -> None:
-    """Leaves the process as it was: every driver unwrapped, the last calls delivered."""
+    """Restore the process: unwrap every driver and deliver the last calls."""
     global _settings
     pipeline, _settings = _pipelines.pop(_ONE, None), None
     runtime_environment.forget_environment()
-    import_hooks.forget()
-    shutdown.run_hooks()  # while the probes still have whom to tell
+    import_hooks.clear()
+    shutdown.run_hooks()  # while the probes still have a recorder
     while _active:
         _, probe = _active.popitem()
         never_breaks_the_host(probe.uninstrument)()
@@ -196,27 +196,27 @@ def stop() -> None:
         pipeline.close()
 
 
-def environment_for(environment: dict[str, str]) -> dict[str, str]:
-    """The environment in which every Python below starts watched: our folder in front of ``PYTHONPATH``, nothing else.
+def extend_environment(environment: dict[str, str]) -> dict[str, str]:
+    """Return an environment in which every Python process is watched: only ``PYTHONPATH`` is extended.
 
-    An empty entry of ``PYTHONPATH`` would mean the working directory, whose modules would then hide installed ones.
+    Empty entries are removed: they mean the working directory, whose modules would then hide installed ones.
     """
-    told = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path and path != str(BOOTSTRAP)]
+    paths = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path and path != str(BOOTSTRAP)]
     return {
         **environment,
-        "PYTHONPATH": os.pathsep.join([str(BOOTSTRAP), *told]),
+        "PYTHONPATH": os.pathsep.join([str(BOOTSTRAP), *paths]),
         "_BACKWATCH_RUN": str(os.getpid()),
     }
 
 
 def run_command(argv: Sequence[str]) -> None:
-    """Becomes the command, watched. Returns only by :class:`SystemExit`, where the command cannot be started."""
+    """Execute the command, watched. Raises :class:`SystemExit` if the command cannot be started."""
     try:
         watched = settings.load(settings.CollectorSettings).enabled
     except settings.SettingError as error:
         sys.stderr.write(f"backwatch: {error}; the application runs unwatched\n")
         watched = False
-    environment = environment_for(dict(os.environ)) if watched else dict(os.environ)
+    environment = extend_environment(dict(os.environ)) if watched else dict(os.environ)
     sys.stdout.flush()
     sys.stderr.flush()
     try:

@@ -22,20 +22,20 @@ from backwatch.collector.settings import LogSettings
 MAX_EVENT_CHARACTERS: Final = 8_000
 
 _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
-"""Control characters, line ends of Unicode, what is drawn as nothing, and what reorders the text around it."""
+"""Control characters, Unicode line ends, invisible characters, and characters that reorder the text around them."""
 
 
-def escaped(text: str, limit: int = MAX_EVENT_CHARACTERS) -> str:
+def escape(text: str, limit: int = MAX_EVENT_CHARACTERS) -> str:
     r"""Return the text on one line, with control and bidirectional characters as escapes, cut to ``limit``.
 
-    >>> escaped("a\nb\x1b[2Jc")
+    >>> escape("a\nb\x1b[2Jc")
     'a\\nb\\x1b[2Jc'
     """
     cut = text if len(text) <= limit else f"{text[:limit]}…"
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode("ascii"), cut)
 
 
-def json_line(level: str, logger: str, message: str, **more: Any) -> str:
+def format_json(level: str, logger: str, message: str, **more: Any) -> str:
     """Return one event as a line of ASCII JSON."""
     moment = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     cut = message if len(message) <= MAX_EVENT_CHARACTERS else f"{message[:MAX_EVENT_CHARACTERS]}…"
@@ -46,14 +46,14 @@ class _TextFormatter(logging.Formatter):
     """The message on one line, and the last frame of a fault in place of a traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return escaped(f"{record.getMessage()}{_fault(record)}")
+        return escape(f"{record.getMessage()}{_fault(record)}")
 
 
 class _JsonFormatter(logging.Formatter):
     """The event as a line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return json_line(record.levelname.lower(), record.name, f"{record.getMessage()}{_fault(record)}")
+        return format_json(record.levelname.lower(), record.name, f"{record.getMessage()}{_fault(record)}")
 
 
 def _fault(record: logging.LogRecord) -> str:
@@ -61,19 +61,21 @@ def _fault(record: logging.LogRecord) -> str:
 
 
 def _where(error: BaseException) -> str:
-    """The fault's kind and place; not its text, which may hold an attacker's or a secret."""
+    """Return the fault's class and location; not its text, which may contain an attacker's text or a secret."""
     frames = traceback.extract_tb(error.__traceback__)[-8:]
-    places = " < ".join(f"{one.filename.rpartition('/')[2]}:{one.lineno} {one.name}" for one in reversed(frames))
+    places = " < ".join(
+        f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in reversed(frames)
+    )
     return f"{type(error).__name__} at {places}" if places else type(error).__name__
 
 
 class _JsonStream(io.TextIOBase):
-    """A stream on which every line that is written becomes an event: messages of libraries, refusals, warnings."""
+    """A stream that turns every written line into an event: messages of libraries, refusals, warnings."""
 
     def __init__(self, to: TextIO, level: str) -> None:
         self._to = to
         self._level = level
-        self._begun = ""
+        self._partial_line = ""
         self._lock = threading.RLock()
 
     encoding = "utf-8"
@@ -87,13 +89,13 @@ class _JsonStream(io.TextIOBase):
 
     def write(self, text: str, /) -> int:
         with self._lock:
-            *lines, self._begun = (self._begun + text).split("\n")
-            if len(self._begun) > MAX_EVENT_CHARACTERS:
-                lines, self._begun = [*lines, self._begun], ""
+            *lines, self._partial_line = (self._partial_line + text).split("\n")
+            if len(self._partial_line) > MAX_EVENT_CHARACTERS:
+                lines, self._partial_line = [*lines, self._partial_line], ""
             for line in lines:
                 if line.strip():
                     level = "error" if line.startswith("Error: ") else self._level
-                    self._to.write(json_line(level, "output", line.rstrip("\r")) + "\n")
+                    self._to.write(format_json(level, "output", line.rstrip("\r")) + "\n")
             if lines:
                 self._to.flush()
         return len(text)
@@ -112,7 +114,7 @@ def configure(settings: LogSettings, command: str) -> None:
     logger.addHandler(handler)
     logger.setLevel(settings.level.upper())
     logger.propagate = False
-    # Libraries log as they would without us: those that silence themselves by a handler of their own stay silent.
+    # Libraries log as without Backwatch: those that silence themselves with a handler of their own stay silent.
     last_resort = logging.StreamHandler(out)
     last_resort.setFormatter(handler.formatter)
     last_resort.setLevel(logging.WARNING)
@@ -120,17 +122,17 @@ def configure(settings: LogSettings, command: str) -> None:
     if not as_json:
         return
     sys.stderr = _JsonStream(out, "info")
-    if command == "up":  # its address and folders are events as well
+    if command == "up":  # its address and folders are events, too
         sys.stdout = _JsonStream(sys.stdout, "info")
 
     def on_fault(kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
         if not issubclass(kind, KeyboardInterrupt):
-            out.write(json_line("critical", "backwatch", f"backwatch: ended by a fault: {_where(error)}") + "\n")
+            out.write(format_json("critical", "backwatch", f"backwatch: ended by a fault: {_where(error)}") + "\n")
             out.flush()
 
-    def on_thread_fault(told: threading.ExceptHookArgs) -> None:
-        if told.exc_value is not None and told.exc_type is not SystemExit:
-            out.write(json_line("error", "backwatch", f"backwatch: a thread ended: {_where(told.exc_value)}") + "\n")
+    def on_thread_fault(fault: threading.ExceptHookArgs) -> None:
+        if fault.exc_value is not None and fault.exc_type is not SystemExit:
+            out.write(format_json("error", "backwatch", f"backwatch: a thread ended: {_where(fault.exc_value)}") + "\n")
             out.flush()
 
     sys.excepthook = on_fault

@@ -1,4 +1,4 @@
-"""What ``backwatch probes`` shows: which client libraries are watched, what is installed here, what each one tells."""
+"""The output of ``backwatch probes``: supported client libraries, installed versions, reported facts."""
 
 import json
 from collections.abc import Sequence
@@ -10,55 +10,55 @@ from packaging.requirements import Requirement
 
 from backwatch.collector import names
 from backwatch.collector.bootstrap.installed_drivers import is_supported
-from backwatch.collector.console.table import aligned
+from backwatch.collector.console.table import align
 from backwatch.collector.probes import Probe
 
 STANDARD: Final = "Python's own"
 _HEAD: Final[tuple[str, ...]] = ("probe", "installed here", "watched", "facts")
 
 
-def as_json(found: Sequence[type[Probe]]) -> str:
-    """One array, an object per probe."""
+def format_json(found: Sequence[type[Probe]]) -> str:
+    """Return a JSON array with an object per probe."""
     rows = [
         {
-            "name": one.name, "module": one.module, "distributions": list(one.distributions),
-            "installed": _installed(one), "facts": sorted(one.facts),
+            "name": probe.name, "module": probe.module, "distributions": list(probe.distributions),
+            "installed": _installed(probe), "facts": sorted(probe.facts),
         }
-        for one in found
+        for probe in found
     ]  # fmt: skip
     return json.dumps(rows, indent=2)
 
 
-def overview(found: Sequence[type[Probe]]) -> str:
-    """A line per probe."""
+def format_overview(found: Sequence[type[Probe]]) -> str:
+    """Return a table with a line per probe."""
     rows: list[tuple[str, ...]] = [_HEAD]
-    for one in found:
-        here = _installed(one)
-        wanted = " or ".join(one.distributions) or "always"
-        fits = not here or is_supported(one.distributions)
-        rows.append((one.name, here or "-", wanted if fits else f"not this one: {wanted}", str(len(one.facts))))
-    return "\n".join(aligned(rows))
+    for probe in found:
+        here = _installed(probe)
+        wanted = " or ".join(probe.distributions) or "always"
+        fits = not here or is_supported(probe.distributions)
+        rows.append((probe.name, here or "-", wanted if fits else f"not this one: {wanted}", str(len(probe.facts))))
+    return "\n".join(align(rows))
 
 
-def facts(found: Sequence[type[Probe]], name: str) -> str:
-    """The facts of one probe, and those that others give and it does not.
+def format_facts(found: Sequence[type[Probe]], name: str) -> str:
+    """Return the facts of one probe, and those that only other probes report.
 
     Raises:
         click.BadParameter: There is no such probe.
     """
-    for one in found:
-        if one.name == name:
-            # What an error's text shows is told of every driver.
+    for probe in found:
+        if probe.name == name:
+            # Every driver reports the indicators in an error's text.
             missing = sorted(
-                {fact for other in found for fact in other.facts} - one.facts - {names.RESPONSE_INDICATORS}
+                {fact for other in found for fact in other.facts} - probe.facts - {names.RESPONSE_INDICATORS}
             )
-            told = [
-                *sorted(one.facts),
+            lines = [
+                *sorted(probe.facts),
                 "",
-                "what it cannot tell, and so is unknown:",
+                "not reported by this probe, and so unknown:",
                 *(f"  {fact}" for fact in missing),
             ]
-            return "\n".join(told if missing else told[:-2])
+            return "\n".join(lines if missing else lines[:-2])
     raise click.BadParameter(f"{name[:60]!r}: no such probe; backwatch probes lists them", param_hint="'NAME'")
 
 

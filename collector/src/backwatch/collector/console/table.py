@@ -1,12 +1,12 @@
-"""Rows of words as lines of a terminal, each column as wide as its widest cell."""
+"""Tables on a terminal, each column as wide as its widest cell."""
 
 from collections.abc import Iterator, Sequence
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """A line for each row; all rows have as many cells.
+def align(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield a line for each row; all rows have the same number of cells.
 
-    >>> list(aligned([("name", "facts"), ("psycopg", "31")]))
+    >>> list(align([("name", "facts"), ("psycopg", "31")]))
     ['name     facts', 'psycopg  31']
     """
     wide = [max(map(len, column)) for column in zip(*rows, strict=True)]

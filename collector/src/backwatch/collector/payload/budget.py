@@ -1,23 +1,23 @@
-"""What looking into a reply may still cost: one sum for all of its values, and an even share of it for each."""
+"""Budgets that bound the inspection of a response: one total for all of its values, an even share for each."""
 
 from dataclasses import dataclass
 from typing import Final
 
 WINDOW_BYTES: Final = 65_536
 MAX_OPCODES: Final = 3_000
-_VALUES: Final = 3
-"""A whole reply may cost as much as so many values that each take all they can."""
+_TOTAL_FACTOR: Final = 3
+"""The total of a response, as a multiple of the maximum budget of one value."""
 
 
 @dataclass(slots=True)
 class Budget:
-    """What one value may still cost; whoever looks takes off what was used.
+    """The remaining budget of one value; the inspection subtracts what it uses.
 
     Attributes:
-        opcodes: Opcodes of pickles that are followed.
-        lines: Bytes in which the ends of a pickle's lines are looked for: fast, yet not free.
-        searched: Bytes of a pickle that are searched where it goes on.
-        read: Bytes of texts that are searched, and those that come out of compression or base64.
+        opcodes: Pickle opcodes to follow.
+        lines: Bytes to search for the ends of a pickle's lines: fast, but not free.
+        searched: Bytes to search behind the followed part of a pickle.
+        read: Bytes of texts to search, and bytes that decompression or base64 produces.
     """
 
     opcodes: int = MAX_OPCODES
@@ -27,32 +27,32 @@ class Budget:
 
 
 class SharedBudget:
-    """The sum for a reply. What a value leaves goes to those after it, so that the small ones should come first."""
+    """The total budget of a response. Unused budget goes to later values, so small values should come first."""
 
     __slots__ = ("_left",)
 
     def __init__(self) -> None:
-        one = Budget()
-        self._left = Budget(one.opcodes * _VALUES, one.lines * _VALUES, one.searched * _VALUES, one.read * _VALUES)
+        value, factor = Budget(), _TOTAL_FACTOR
+        self._left = Budget(value.opcodes * factor, value.lines * factor, value.searched * factor, value.read * factor)
 
-    def allocate(self, among: int) -> Budget:
-        """Takes out what one of so many values may cost.
+    def allocate(self, values: int) -> Budget:
+        """Take out the budget of one value when ``values`` are left.
 
         >>> SharedBudget().allocate(9).opcodes
         1000
         """
         left, most = self._left, Budget()
         given = Budget(
-            min(most.opcodes, left.opcodes // among),
-            min(most.lines, left.lines // among),
-            min(most.searched, left.searched // among),
-            min(most.read, left.read // among),
+            min(most.opcodes, left.opcodes // values),
+            min(most.lines, left.lines // values),
+            min(most.searched, left.searched // values),
+            min(most.read, left.read // values),
         )
         self._add(given, -1)
         return given
 
     def return_unused(self, rest: Budget) -> None:
-        """Puts back what a value did not need."""
+        """Put back the budget that a value did not use."""
         self._add(rest, 1)
 
     def _add(self, budget: Budget, sign: int) -> None:

@@ -1,7 +1,7 @@
-"""Canaries: words planted among the data that nobody ever asks for; where one comes back, somebody reads everything.
+"""Canaries: words that an operator plants in the data. A response that contains one is a bulk read.
 
-They are known to the app's process alone. A call's facts say that an answer held one, not which one and not where.
-Where none is planted, nothing is looked at.
+Only the app's process knows them. A call's facts report that a response contained a canary, not which one or where.
+Without canaries no response is searched.
 """
 
 from collections import deque
@@ -9,48 +9,30 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, Final
 
-MOST: Final = 64
-SHORTEST: Final = 8
-LONGEST: Final = 200
+from backwatch.collector.configuration.values import MIN_CANARY_LENGTH
+
 MAX_VALUES: Final = 10_000
-"""Values of one answer that are looked at."""
+"""Values of one response that are searched."""
 MAX_CHARACTERS: Final = 1 << 20
-"""Of all of them together, and ``MAX_VALUE`` of each."""
+"""Characters searched in one response, at most ``MAX_VALUE`` in each value."""
 MAX_VALUE: Final = 65_536
 
 _words: tuple[tuple[str, bytes], ...] = ()
 
 
-def parse_canaries(text: str) -> tuple[str, ...]:
-    """Canaries as the setting has them: words between commas.
-
-    Raises:
-        ValueError: Too many, or one that is too short to be nobody's by chance.
-
-    >>> parse_canaries("canary.7f3a@example.com, 4929-0000-1111-2222")
-    ('canary.7f3a@example.com', '4929-0000-1111-2222')
-    """
-    found = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
-    if len(found) > MOST:
-        raise ValueError(f"at most {MOST} canaries")
-    if any(not SHORTEST <= len(word) <= LONGEST for word in found):
-        raise ValueError(f"a canary has {SHORTEST} to {LONGEST} characters")
-    return found
-
-
 def set_canaries(words: Sequence[str]) -> None:
-    """What is looked for from now on in this process."""
+    """Set the canaries of this process."""
     global _words
     _words = tuple((word, word.encode()) for word in words)
 
 
 def has_canaries() -> bool:
-    """Whether there is any."""
+    """Return whether any canary is set."""
     return bool(_words)
 
 
 def contains_canary(reply: object) -> bool:
-    """Whether a canary stands in a reply: a text, bytes, or lists, sets and mappings of them, down to a bound."""
+    """Return whether a response contains a canary: a text, bytes, or nested collections of them, up to a bound."""
     level: deque[Any] = deque((reply,))
     left = MAX_CHARACTERS
     for _ in range(MAX_VALUES):
@@ -68,7 +50,7 @@ def contains_canary(reply: object) -> bool:
 
 
 def cells_contain_canary(cell: Callable[[int, int], object], rows: int, columns: int) -> bool:
-    """Likewise for a result that is asked for cell by cell."""
+    """Return whether a result that is read cell by cell contains a canary."""
     left = MAX_CHARACTERS
     for row in range(min(rows, MAX_VALUES // max(columns, 1))):
         for column in range(columns):
@@ -83,7 +65,7 @@ def cells_contain_canary(cell: Callable[[int, int], object], rows: int, columns:
 
 
 def _stands_in(value: "str | bytes") -> bool:
-    if len(value) < SHORTEST:
+    if len(value) < MIN_CANARY_LENGTH:
         return False
     if isinstance(value, str):
         text = str.__getitem__(value, _HEAD)

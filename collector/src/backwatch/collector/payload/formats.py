@@ -1,8 +1,8 @@
-"""What a cache gave back, by its first bytes: formats that run code, or make the app do much work, when they are read.
+"""Detection of serialisation formats in values of a cache: formats that run code, or cost much work, when loaded.
 
-Names only: the format, and for those that import by name what they would import; ``?`` where a pickle is too long to
-be followed to its end. The content itself never leaves this file, nothing is loaded, the work for a whole reply is
-bounded (a few milliseconds at worst), and no input makes it raise.
+Only names are reported: the format, and the names that it would import; ``?`` if a pickle is too long to be followed to
+its end. The content never leaves this file, nothing is loaded, the work for a response is bounded (a few milliseconds
+at worst), and no input makes it raise.
 """
 
 import binascii
@@ -26,11 +26,11 @@ Facts = tuple[tuple[str, AttributeValue], ...]
 MAX_GLOBALS: Final = 16
 MAX_GLOBALS_CHARACTERS: Final = 512
 SHORT: Final = 16
-"""Characters of a word that no format of ours fits into."""
+"""A word of at most so many characters is too short for any of the formats."""
 MAX_VALUES: Final = 16
-"""Values looked into in one reply, and as many more that bear a pickle's mark."""
+"""Values inspected in one response, and as many more that begin like a pickle."""
 MAX_MEMBERS: Final = 2_000
-"""Members of a reply that are looked at for it."""
+"""Members of a response that are visited to find them."""
 
 HARMLESS: Final = frozenset(
     f"{module}.{name}"
@@ -62,7 +62,7 @@ HARMLESS: Final = frozenset(
     }.items()
     for name in known.split()
 )
-"""Globals that do nothing but hold data. Everything else is told."""
+"""Globals that only hold data. All others are reported."""
 _RENAMED: Final = {"__builtin__": "builtins", "copy_reg": "copyreg", "UserDict": "collections"}
 _STARTS: Final = (
     (b"\xac\xed\x00\x05", "java"),
@@ -80,7 +80,7 @@ _STARTS: Final = (
     (b"\x7fELF", "elf"),
 )
 _BASE64_STARTS: Final = (b"gA", b"rO0AB", b"H4sI")
-"""What pickles of protocol 2 and up, Java objects and gzip begin with once they are in base64."""
+"""Prefixes of pickles of protocol 2 and up, Java objects and gzip in base64."""
 _NOTABLE: Final = frozenset(start[0] for start, _ in _STARTS) | frozenset(b"\x1fxgrH")
 _MARKS: Final = (b"\x80", "\x80", "\udc80")
 _MARKED: Final = (b"!\x80", "!\x80", "!\udc80")
@@ -97,45 +97,45 @@ _JSONPICKLE: Final = re.compile(
     rb'"py/(?:object|type|function|reduce|newobj)"\s{0,8}:\s{0,8}[\[{]?\s{0,8}(?:"([\w.]{1,120})")?'
 )
 _FIRST: Final = frozenset(b"(]})cNIJKLMFGSVTUXBCP\x80\x82\x83\x84\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f\x95\x96")
-"""What a pickle can begin with that bears no mark of protocol 2 and up: opcodes that need nothing on the stack."""
+"""First bytes of pickles without the prefix of protocol 2 and up: opcodes that need nothing on the stack."""
 _CLEAN: Final = re.compile(r"[^\w.?-]")
 
 
 def detect_formats(reply: object) -> Facts:
-    """The facts of what a service returned: empty where it is none of the formats that we know.
+    """Return the facts about a response's format; empty if it has none of the known formats.
 
     Args:
-        reply: A value as the driver returned it; of a list, tuple or mapping the first few values are looked at.
+        reply: A value as the driver returned it; of a list, tuple or mapping the first few values are inspected.
 
     >>> detect_formats(b"cos\\nsystem\\n(S'id'\\ntR.")
     (('backwatch.payload.format', 'pickle'), ('backwatch.payload.globals', 'os.system'))
     """
-    facts = _recognised(reply)
+    facts = _format_facts(reply)
     return add_indicators(facts, ["canary"]) if canaries.has_canaries() and canaries.contains_canary(reply) else facts
 
 
-def _recognised(reply: object) -> Facts:
+def _format_facts(reply: object) -> Facts:
     if isinstance(reply, (bytes, str)):
-        # A short word or number, what a cache mostly returns: too short for a payload in base64, the rest needs signs.
+        # A short word or number, as caches mostly return: too short for base64, and other formats need punctuation.
         if len(reply) <= SHORT and reply.isalnum():
             return ()
-        return _facts(*_look(reply, Budget()))
+        return _facts(*_inspect(reply, Budget()))
     if not isinstance(reply, (list, tuple, dict)):
         return ()
     format_, found = "", dict[str, None]()
-    purse, values = SharedBudget(), sorted(_some(reply), key=len)
-    for looked, value in enumerate(values):
-        budget = purse.allocate(len(values) - looked)
-        one, its_globals = _look(value, budget)
-        purse.return_unused(budget)
-        if one and (not format_ or its_globals):
-            format_ = one
-        found.update(dict.fromkeys(its_globals))
+    total, values = SharedBudget(), sorted(_some(reply), key=len)
+    for inspected, value in enumerate(values):
+        budget = total.allocate(len(values) - inspected)
+        value_format, value_globals = _inspect(value, budget)
+        total.return_unused(budget)
+        if value_format and (not format_ or value_globals):
+            format_ = value_format
+        found.update(dict.fromkeys(value_globals))
     return _facts(format_, list(found))
 
 
 def _some(reply: "list[object] | tuple[object, ...] | dict[object, object]") -> list[bytes | str]:
-    """Texts of a reply: the first few, and of the first thousands those that bear a pickle's mark."""
+    """Return texts of a response: the first few, and among the first thousands those that begin like a pickle."""
     first: list[bytes | str] = []
     marked: list[bytes | str] = []
     level: deque[object] = deque((reply,))
@@ -160,19 +160,19 @@ def _some(reply: "list[object] | tuple[object, ...] | dict[object, object]") -> 
 def _facts(format_: str, globals_: list[str]) -> Facts:
     if not format_:
         return ()
-    told = sorted((name for name in globals_ if _plain(name) not in HARMLESS), key=_rank)
-    if len(told) > 1 and _rank(told[0]) == 0:
-        told = [name for name in told if name != UNSEEN]  # what is known is bad enough
-    if not told:
+    reported = sorted((name for name in globals_ if _plain(name) not in HARMLESS), key=_rank)
+    if len(reported) > 1 and _rank(reported[0]) == 0:
+        reported = [name for name in reported if name != UNSEEN]  # the hostile name is enough
+    if not reported:
         return ((names.PAYLOAD_FORMAT, format_),)
-    text = ",".join(_CLEAN.sub("?", name)[:120] for name in told[:MAX_GLOBALS])
+    text = ",".join(_CLEAN.sub("?", name)[:120] for name in reported[:MAX_GLOBALS])
     if len(text) > MAX_GLOBALS_CHARACTERS:
         text = text[:MAX_GLOBALS_CHARACTERS].rpartition(",")[0]
     return ((names.PAYLOAD_FORMAT, format_), (names.PAYLOAD_GLOBALS, text))
 
 
 def _rank(name: str) -> int:
-    """What is hostile goes first, so that no crowd of harmless names pushes it over the bound."""
+    """Return a sort key: hostile names come first, so that harmless ones cannot push them over the bound."""
     if name == UNSEEN:
         return 1
     return 0 if is_hostile(name) else 2 if name.partition(".")[0] in NOTORIOUS else 3
@@ -183,17 +183,17 @@ def _plain(name: str) -> str:
     return f"{_RENAMED[module]}.{rest}" if module in _RENAMED else name
 
 
-def _look(value: bytes | str, budget: Budget, depth: int = 0, *, cut: bool = False) -> tuple[str, list[str]]:
+def _inspect(value: bytes | str, budget: Budget, depth: int = 0, *, cut: bool = False) -> tuple[str, list[str]]:
     if isinstance(value, str):
         data, cut = _bytes(value), len(value) > _MOST_CHARACTERS
     else:
         data = value
     if len(data) < 3:
         return "", []
-    begin = _behind(data)
+    begin = _pickle_offset(data)
     if begin and depth < 2:
         rest = data[begin : begin + _MOST_CHARACTERS]
-        format_, globals_ = _look(rest, budget, depth + 1, cut=cut or len(rest) < len(data) - begin)
+        format_, globals_ = _inspect(rest, budget, depth + 1, cut=cut or len(rest) < len(data) - begin)
         if format_:
             return format_, globals_
     if data[0] == 0x80 and data[1] > 1:
@@ -213,10 +213,10 @@ def _look(value: bytes | str, budget: Budget, depth: int = 0, *, cut: bool = Fal
     return _text_formats(head) or _old_pickle(data, budget, cut=cut)
 
 
-def _behind(data: bytes) -> int:
-    """Where a pickle begins behind what a library writes before it; 0: nowhere else than at the begin.
+def _pickle_offset(data: bytes) -> int:
+    """Return where a pickle begins behind a library's own prefix; 0: there is no such prefix.
 
-    cachelib, and with it Flask-Caching, marks what is pickled by ``!``; dogpile.cache writes metadata and a bar.
+    cachelib, and with it Flask-Caching, writes ``!`` before a pickle; dogpile.cache writes metadata and a bar.
     """
     if data[0] == 0x21 and data[1] == 0x80:
         return 1
@@ -224,7 +224,7 @@ def _behind(data: bytes) -> int:
 
 
 def _bytes(text: str) -> bytes:
-    """A driver that decodes leaves the bytes of a pickle as latin-1 or as surrogates."""
+    """Return the bytes of a decoded text: drivers decode pickles as latin-1 or to surrogates."""
     head = text[:_MOST_CHARACTERS]
     if head[:1] == "\x80" or head[:2] == "!\x80":
         return head.encode("latin-1", "replace")
@@ -235,7 +235,7 @@ def _bytes(text: str) -> bytes:
 
 
 def _inner(data: bytes, budget: Budget, depth: int) -> tuple[str, list[str]] | None:
-    """What is in there, where it is compressed or in base64; the outer format where that says nothing."""
+    """Return the format inside compression or base64; the compression's own format if there is none inside."""
     most = max(1, min(WINDOW_BYTES, budget.read))
     if data.startswith((b"\x1f\x8b\x08", b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")):
         unpacker = zlib.decompressobj(47)
@@ -244,7 +244,7 @@ def _inner(data: bytes, budget: Budget, depth: int) -> tuple[str, list[str]] | N
         except zlib.error:
             return None
         budget.read -= len(opened)
-        format_, globals_ = _look(opened, budget, depth + 1, cut=not unpacker.eof)
+        format_, globals_ = _inspect(opened, budget, depth + 1, cut=not unpacker.eof)
         return (format_ or ("gzip" if data[0] == 0x1F else "zlib")), globals_
     if data.startswith(_BASE64_STARTS):
         head = data[: most - most % 4]
@@ -255,7 +255,7 @@ def _inner(data: bytes, budget: Budget, depth: int) -> tuple[str, list[str]] | N
             opened = binascii.a2b_base64(head[: len(head) - len(head) % 4] + _padded(head), strict_mode=True)
         except binascii.Error:
             return None
-        format_, globals_ = _look(opened, budget, depth + 1, cut=cut)
+        format_, globals_ = _inspect(opened, budget, depth + 1, cut=cut)
         return (format_, globals_) if format_ else None
     return None
 
@@ -286,7 +286,7 @@ def _text_formats(head: bytes) -> tuple[str, list[str]] | None:
 
 
 def _old_pickle(data: bytes, budget: Budget, *, cut: bool) -> tuple[str, list[str]]:
-    """Protocols 0 and 1 bear no mark: told only if something would be imported and called, or the whole fits."""
+    """Recognise protocols 0 and 1, which have no prefix: only if they import and call something, or fit as a whole."""
     if data[0] not in _FIRST:
         return "", []
     walk = PickleWalk(data, budget, cut=cut)

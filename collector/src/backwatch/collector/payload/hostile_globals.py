@@ -1,7 +1,7 @@
-"""Globals of a serialised value that the rule ``hostile-payload`` calls hostile: they are told before all others.
+"""Globals in a serialised value that the rule ``hostile-payload`` matches; they are reported before all others.
 
-Only so many names of a value are told. Who writes one could fill that room with harmless classes, or with harmless
-names of modules that are known from exploits; whatever the rule fires on goes first, and of that one name is enough.
+The number of reported names is bounded. An attacker could fill that room with harmless classes, or with harmless names
+of modules known from exploits. So the names that the rule matches come first, and one of them is enough.
 """
 
 import re
@@ -17,11 +17,11 @@ PREFIXES: Final = (
     "distutils.", "_osx_support.", "_aix_support.", "uuid._", "logging.config.", "logging.handlers.", "idlelib.",
     "lib2to3.", "test.support.", "numpy.f2py.", "numpy.testing.", "?.",
 )  # fmt: skip
-"""Modules, and beginnings of names in them, that run, load or reach something."""
+"""Modules, and prefixes of names in them, that run code, load code or reach the system."""
 THROUGH: Final = re.compile(
     r"\.(?:os|posix|nt|subprocess|_posixsubprocess|pty|shutil|runpy|importlib|ctypes|builtins|__builtins__)\."
 )
-"""A module that is reached through another: ``logging.os.system`` is ``os.system``."""
+"""A module that is reached through another one: ``logging.os.system`` is ``os.system``."""
 FUNCTIONS: Final = frozenset((
     "builtins.eval", "builtins.exec", "builtins.execfile", "builtins.compile", "builtins.__import__", "builtins.open",
     "builtins.getattr", "builtins.setattr", "builtins.delattr", "builtins.globals", "builtins.locals",
@@ -35,11 +35,11 @@ FUNCTIONS: Final = frozenset((
     "_pickle.load", "logging.FileHandler", "sqlite3.connect", "_sqlite3.connect", "sqlite3.Connection",
     "_sqlite3.Connection", "numpy.load", "pandas.eval", "torch.load", "joblib.load", "yaml.load", "yaml.unsafe_load",
 ))  # fmt: skip
-"""Of modules that hold harmless things as well."""
+"""Hostile names of modules that have harmless names, too."""
 
 
 def is_hostile(name: str) -> bool:
-    """Whether the rule fires on a value that imports this.
+    """Return whether the rule matches a value that imports this name.
 
     >>> is_hostile("posix.system"), is_hostile("logging.os.system"), is_hostile("shop.models.Basket")
     (True, True, False)

@@ -1,7 +1,7 @@
-"""The form of a message that a topic brought: what its value begins as, and which of key, trace and headers came along.
+"""Message forms: how a message's value begins, and whether it has a key, a trace and other headers.
 
-Who may write into a topic can forge a message, but has to know how those look that belong there. A form is a few words
-of fixed lists, never anything of the message's own; a poll tells each one once. Tombstones have none.
+An attacker who may write to a topic can forge a message, but must know what genuine messages look like. A form is a few
+words of fixed lists, never content of the message. A poll reports each form once. Tombstones have none.
 """
 
 import re
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from backwatch.collector.payload.formats import Facts
 
 HEAD: Final = 32
-"""Bytes or characters of a value, and characters of a header's name, that are looked at."""
+"""Bytes or characters of a value, and characters of a header's name, that are read."""
 MAX_HEADERS: Final = 32
 
 _PARTS: Final = names.FORM_PARTS
@@ -25,26 +25,26 @@ FORMS: Final = tuple(
     for value in names.FORM_VALUES
     for parts in range(_EACH)
 )
-"""All there are, in the order of their bits."""
+"""All forms, in the order of their bits."""
 _OF_VALUE: Final = {word: at * _EACH for at, word in enumerate(names.FORM_VALUES)}
 _CARRIERS: Final = (
     "traceparent", "tracestate", "b3", "x-b3-", "uber-trace-id", "uberctx-", "x-datadog-", "sentry-trace",
     "elastic-apm-", "x-amzn-trace-id", "sw8", "newrelic", "ot-tracer-", "grpc-trace-bin", "x-cloud-trace-context",
 )  # fmt: skip
-"""How headers begin by which a producer's trace goes on in the consumer. ``baggage`` may come without a trace."""
+"""Prefixes of headers that carry a producer's trace context. ``baggage`` may come without a trace."""
 _NEITHER: Final = "baggage"
 _JSON: Final = re.compile(r'\ufeff?(?:\{\s*(?:["}]|\Z)|\[\s*(?:[\[{"\]0-9tfn-]|\Z))')
 _XML: Final = re.compile(r"\ufeff?<[?!A-Za-z]")
 _MARK: Final = 5
-"""Bytes of a schema registry's mark: a zero, and four of the schema's number."""
+"""Bytes of a schema registry's prefix: a zero, and four of the schema's number."""
 
 
 @never_breaks_the_host
 def detect_form(message: Any) -> int:
-    """One message's form, as a number with one bit; 0: it has no value.
+    """Return a message's form as a number with one bit set; 0: the message has no value.
 
     Args:
-        message: As kafka-python and aiokafka give it; its value may be what the app's own function made of it.
+        message: A message of kafka-python or aiokafka; the app's own deserialiser may have made its value.
     """
     word = _value(message.value)
     if not word:
@@ -62,7 +62,7 @@ def detect_form(message: Any) -> int:
 
 
 def to_facts(forms: int) -> "Facts":
-    """The fact of a call whose messages had these forms, each once, in a fixed order.
+    """Return the fact of a call whose messages had these forms, each once, in a fixed order.
 
     >>> to_facts(0b1011)
     (('backwatch.message.forms', 'json,json+key,json+key+trace'),)
@@ -72,7 +72,7 @@ def to_facts(forms: int) -> "Facts":
 
 
 def _value(value: object) -> str:
-    # No subclass: the app's own may do anything when it is read.
+    # No subclass: one of the app's may run any code when it is read.
     if type(value) is bytes or type(value) is bytearray:
         if value[:1] == b"\0" and len(value) >= _MARK:
             return "registry"

@@ -1,8 +1,8 @@
-"""Globals of a pickle by their look, where it is too long to be followed opcode by opcode.
+"""A search for globals in a pickle that is too long to be followed opcode by opcode.
 
-Where an opcode begins is not known here, and any long text may hold what looks like one ("tacos" and "pizza" on two
-lines): only the modules known from exploits count, and on lines only what they hold. The patterns run over the bytes
-in reverse, since it is the end that shows a global: two lines, or STACK_GLOBAL. So a crowd of beginnings costs
+The search does not know where opcodes begin, and any long text may contain what looks like one ("tacos" and "pizza" on
+two lines). So only modules known from exploits count, and on lines only names that they have. The patterns run over the
+bytes in reverse, because a global is recognised by its end: two lines, or STACK_GLOBAL. So many beginnings cost
 nothing, and the work is linear.
 """
 
@@ -17,14 +17,14 @@ from typing import Final
 from backwatch.collector.payload.hostile_globals import FUNCTIONS, PREFIXES
 
 _ASSISTING: Final = frozenset(("copyreg", "threading", "unittest"))
-"""Modules that exploits use on their way, and apps as well: to import of them alone is not called hostile."""
+"""Modules that exploits use as intermediate steps, but apps, too: importing them alone is not hostile."""
 NOTORIOUS: Final = frozenset(name.partition(".")[0] for name in (*PREFIXES, *FUNCTIONS)) - {"?"} | _ASSISTING
 """Modules known from exploits."""
 MAX_FOUND: Final = 128
 
 
 def _one_of(words: frozenset[bytes]) -> bytes:
-    """A pattern for the words that looks at each byte once: branches only where they differ."""
+    """Return a pattern for the words that reads each byte once: it branches only where they differ."""
     branches = [
         re.escape(letter) + _one_of(frozenset(word[1:] for word in words if word[:1] == letter))
         for letter in sorted({word[:1] for word in words if word})
@@ -40,13 +40,13 @@ _MEMO: Final = rb"(?:\x94|.q)?"
 
 
 def _text(word: bytes) -> bytes:
-    """A pattern for a text, its length told in one byte or four, or as a line; or for what is fetched from the memo."""
+    """Return a pattern for a text with a length of one or four bytes, for a line, or for a reference to the memo."""
     return _MEMO + rb"(?:" + word + rb"(?:(.)\x8c|\x00{3}(.)X)|\n" + word + rb"V|(.)h)"
 
 
 @cache
 def _patterns() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """Two lines, and STACK_GLOBAL; compiled at their first use: six milliseconds that few apps need."""
+    """Return the patterns of two lines and of STACK_GLOBAL. Compiling them takes 6 ms, which few apps need."""
     return (
         re.compile(rb"\n" + _NAME + rb"(?=\n" + _MODULE + rb"[ci]([A-Za-z]?))"),
         re.compile(rb"\x93" + _text(_NAME) + _text(_MODULE), re.DOTALL),
@@ -54,11 +54,11 @@ def _patterns() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
 
 
 def find_likely_globals(window: bytes, memo: Callable[[int], str]) -> dict[str, None]:
-    """``module.name`` of the globals that the bytes seem to import, in no order.
+    """Return ``module.name`` of the globals that the bytes seem to import, unordered.
 
     Args:
         window: A part of a pickle.
-        memo: Gives the text that the program has kept under a number, or an empty one.
+        memo: Returns the text that the program has stored under a number, or an empty one.
 
     >>> list(find_likely_globals(b"N0N0cos\\nsystem\\n(S'id'\\ntR.", str))
     ['os.system']
@@ -72,19 +72,19 @@ def find_likely_globals(window: bytes, memo: Callable[[int], str]) -> dict[str, 
             found[f"{module}.{name}"] = None
     for match in islice(stack_global.finditer(backwards), MAX_FOUND):
         parts = match.groups()
-        name, module = _told(parts[:5], memo), _told(parts[5:], memo)
+        name, module = _text_of(parts[:5], memo), _text_of(parts[5:], memo)
         if name and module.partition(".")[0] in NOTORIOUS:
             found[f"{module}.{name}"] = None
     return found
 
 
 def _holds(module: str, name: str, *, otherwise: bool) -> bool:
-    """Whether a module has such a name: looked up where it is loaded, never loaded for it."""
+    """Return whether a module has such a name, if the module is loaded; it is never loaded for this."""
     loaded = sys.modules.get(module)
     return name.partition(".")[0] in vars(loaded) if isinstance(loaded, ModuleType) else otherwise
 
 
-def _told(parts: Sequence[bytes | None], memo: Callable[[int], str]) -> str:
+def _text_of(parts: Sequence[bytes | None], memo: Callable[[int], str]) -> str:
     counted, short, long, line, key = parts
     if counted:
         length = short or long or b""

@@ -1,12 +1,12 @@
-"""Which globals a pickle would import, found by walking its opcodes. Nothing is ever loaded.
+"""The globals that a pickle would import, found by following its opcodes. Nothing is ever loaded.
 
-A pickle is a program: ``pickle.loads`` of a hostile one runs code long before it returns, or fails. The walk follows
-the opcodes of protocols 0 to 5 as ``pickletools`` lists them, and breaks off where the unpickler must: at an opcode
-that it does not know, where the stack holds too little, where something is called that cannot be. Never earlier, or
-the rest would be hidden; a broken program counts up to there, since all of that has run by then.
+A pickle is a program: ``pickle.loads`` of a hostile one runs code long before it returns or fails. The walk follows
+the opcodes of protocols 0 to 5 as ``pickletools`` lists them. It stops where the unpickler fails: at an unknown opcode,
+if the stack holds too little, if it calls something that is not callable. It must not stop earlier, or the rest would
+be hidden. A broken program counts up to that point, because the unpickler has executed it by then.
 
-Bounds: those of the ``Budget``, however long the data; the arguments are skipped, not read. A program that goes on is
-searched by ``find_likely_globals``, and ``UNSEEN`` is noted.
+The ``Budget`` bounds the work, however long the data; arguments are skipped, not read. The rest of a longer program is
+searched by ``find_likely_globals``, and ``UNSEEN`` is added.
 """
 
 import codecs
@@ -17,15 +17,15 @@ from backwatch.collector.payload.budget import Budget
 from backwatch.collector.payload.pickle_search import NOTORIOUS, find_likely_globals
 
 UNSEEN: Final = "?"
-"""Stands for the globals that a program may have beyond where it was followed."""
+"""Stands for the globals that a program may import beyond the followed part."""
 _BEFORE: Final = 256
-"""A global may stand on both sides of the place where the walk ended."""
+"""Bytes before the end of the walk that are searched, too: a global may span that position."""
 _WORD_BYTES: Final = 1_000
-"""Of the name of a module, or of what it holds: more than is ever told of it."""
+"""Bytes of a module's or a global's name: more than is ever reported."""
 _KEY_BYTES: Final = 5_000
-"""Of a memo key in digits: more than Python reads."""
+"""Bytes of a memo key in digits: more than Python reads."""
 _MANY: Final = 3
-"""Different opcodes, more than there are in what ordinary text repeats thousands of times."""
+"""Number of different opcodes: ordinary text that repeats thousands of times has fewer."""
 
 _SIZES: Final = {
     **dict.fromkeys(b"(.0N\x88\x89]ael}dsut\x85\x86\x87\x8f\x90\x91Rbo\x81\x92\x93Q12)\x94\x97\x98", 0),
@@ -48,44 +48,44 @@ _TEXTS: Final = frozenset(b"UTX\x8c\x8dSV")
 _PUSHES: Final = frozenset(b"NIJKLMGFBC\x8a\x8b\x8e\x96\x88\x89]})\x8f")
 _PUSHES_ANYTHING: Final = frozenset(b"P\x97")
 _ONLY_PUSHES: Final = _TEXTS | _PUSHES | _PUSHES_ANYTHING | frozenset(b"(")
-"""Opcodes that need nothing on the stack, so that letters by chance do as well."""
+"""Opcodes that need nothing on the stack, so that random letters can be a valid program of them."""
 _TUPLES: Final = {0x85: 1, 0x86: 2, 0x87: 3}
 _TO_MARK: Final = frozenset(b"tld\x911eu\x90oi")
 _FILLS_FROM_MARK: Final = frozenset(b"eu\x90")
 _FILLS: Final = {ord("a"): 2, ord("s"): 3, ord("b"): 2}
-"""Opcodes that put something into what lies so deep in the stack, which stays there."""
+"""Opcodes that modify the object at this depth of the stack, which stays there."""
 _CALLS: Final = {ord("R"): 2, 0x81: 2, 0x92: 3}
-"""Opcodes that call what lies so deep in the stack."""
+"""Opcodes that call the object at this depth of the stack."""
 _PUTS: Final = frozenset(b"pqr\x94")
 _GETS: Final = frozenset(b"ghj")
 _GLOBALS: Final = frozenset(b"c\x93\x82\x83\x84")
 
 _Value = tuple[int, int, int] | bool
-"""What the stack and the memo keep: the opcode and place of a text, or one of the two below."""
+"""An element of the stack or the memo: opcode and position of a text, or one of the two below."""
 _ANYTHING: Final = True
-"""What a global is, or what one has made."""
+"""A global, or an object that one has made."""
 _DATA: Final = False
-"""What cannot be called, and names nothing."""
+"""A value that cannot be called and names nothing."""
 
 _NAME: Final = re.compile(r"[^\W\d][\w.-]*\r?\Z")
 _ESCAPE: Final = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|([0-3]?[0-7]{1,2})|(.))", re.DOTALL)
 
 
 class PickleWalk:
-    """What was seen on one walk.
+    """The result of following one pickle.
 
     Args:
-        data: What may be a pickle.
-        budget: What the walk may cost; it takes off what it used.
-        marked: Whether the data is known to be a pickle: then a global may have any name.
-        cut: Whether there is more of it than this.
+        data: A possible pickle.
+        budget: The budget of the walk, which subtracts what it uses.
+        marked: True if the data is known to be a pickle: then a global may have any name.
+        cut: True if the value is longer than ``data``.
 
     Attributes:
-        names: Distinct ``module.name`` in the order met; ``?`` for a part that the program computes.
-        runs: Whether something that came from a global was called, or filled.
-        stopped: Where STOP stood, or -1.
-        broken: Whether the unpickler would have failed.
-        unfinished: Whether the program goes on beyond what the budget bears.
+        names: Distinct ``module.name`` in order of appearance; ``?`` for a part that the program computes.
+        runs: True if an object that came from a global was called or modified.
+        stopped: Position of STOP, or -1.
+        broken: True if the unpickler would have failed.
+        unfinished: True if the program is longer than the budget allows.
     """
 
     __slots__ = (
@@ -112,7 +112,7 @@ class PickleWalk:
 
     @property
     def is_program(self) -> bool:
-        """Whether what goes on beyond the budget is a program, and not letters that happen to be opcodes."""
+        """True if data beyond the budget is a program, and not text that happens to consist of opcodes."""
         return self.unfinished and (len(self._met) >= _MANY or not self._met <= _ONLY_PUSHES)
 
     def _follow(self, cut: bool) -> int:
@@ -160,7 +160,7 @@ class PickleWalk:
         return begin
 
     def _line_end(self, first: int, lines: int) -> int:
-        """Where the last of so many lines ends, or -1: then there is no such end, or the budget is spent."""
+        """Return where the last of so many lines ends; -1: there is no such end, or the budget is spent."""
         begin = first
         for _ in range(lines):
             end = self._data.find(b"\n", begin, begin + max(0, self._budget.lines))
@@ -224,7 +224,7 @@ class PickleWalk:
             self._stack[-1] = _ANYTHING
 
     def _use(self, count: int, depth: int, *, calls: bool = False) -> None:
-        """Notes a call of what lies so deep; plain data cannot be called."""
+        """Note a call of what lies so deep; plain data cannot be called."""
         if depth < count:
             self.broken = True
         elif self._stack[-count] is _ANYTHING:
@@ -261,7 +261,7 @@ class PickleWalk:
             stack.append(_DATA)
 
     def _key(self, code: int, first: int, last: int) -> int:
-        """A memo key; -1 where Python reads none, as well."""
+        """Return a memo key; -1 if Python reads none either."""
         if code == 0x94:
             return len(self._memo)
         if code not in b"pg":
@@ -296,7 +296,7 @@ class PickleWalk:
         names = self.names
         names[f"{module or '?'}.{name or '?'}"] = None
         if not name:
-            names["?.?"] = None  # a name is computed to be hidden, whatever the module
+            names["?.?"] = None  # a computed name is meant to be hidden, in any module
         attribute, dot, _ = name.partition(".")
         if dot and module in NOTORIOUS:
             names[f"{module}.{attribute}"] = None  # eval.__call__ is eval
@@ -321,7 +321,7 @@ class PickleWalk:
         return last - first > 1 and quote in (b"'", b'"') and line.endswith(quote)
 
     def text_of(self, value: _Value) -> str:
-        """A text as the program has written it, or an empty one where it was computed."""
+        """Return a text as the program has written it; empty if the program computes it."""
         if isinstance(value, bool):
             return ""
         code, first, last = value
@@ -333,7 +333,7 @@ class PickleWalk:
         return raw.decode("utf-8", "replace")
 
     def _search(self, position: int) -> None:
-        """The program is longer than we follow it: what comes next and what comes last are searched."""
+        """Search the next part and the last part of a program that is longer than the budget allows."""
         data, half = self._data, max(0, self._budget.searched) // 2
         begin = max(0, position - _BEFORE)
         middle = min(len(data), begin + half)

@@ -1,7 +1,6 @@
-"""What an answer showed that honest ones do not: words of a fixed list, never a piece of it.
+"""Response indicators: signs of a hostile response, as words of a fixed list, never a part of the response.
 
-Nothing here runs where a call goes well and its answer is plain; the work is bounded and linear, and no input makes
-it raise.
+Nothing here runs if a call succeeds with a plain response. The work is bounded and linear, and no input makes it raise.
 """
 
 import re
@@ -13,24 +12,24 @@ from backwatch.collector.runtime.record import AttributeValue
 Facts = tuple[tuple[str, AttributeValue], ...]
 
 MAX_PARTS: Final = 4
-"""Arguments of an exception that are looked at, and ``MAX_TEXT`` characters of each."""
+"""Arguments of an exception that are read, and ``MAX_TEXT`` characters of each."""
 MAX_TEXT: Final = 4_096
 XML_BYTES: Final = 65_536
-"""Of a document's beginning, where its definitions stand."""
+"""Bytes of an XML document that are read; its entity definitions come first."""
 JSON_BYTES: Final = 8_192
 MAX_INSPECTED_BYTES: Final = {"xml": XML_BYTES, "json": JSON_BYTES}
-"""Bytes that are looked at, by the kind of document."""
-DEEP: Final = 500
-"""Open brackets that no document of people's has, and half of what Python's parsers bear."""
-SHORT: Final = 40
-"""Bytes of JSON that hold neither order nor depth."""
-LONG: Final = 1_000
-"""Bytes of an entity that is only there to be repeated."""
+"""Bytes that are read, by the kind of document."""
+DEEP_NESTING: Final = 500
+"""Open brackets that no genuine document has, and half of the depth that Python's parsers accept."""
+MIN_JSON_BYTES: Final = 40
+"""A shorter JSON document can hold neither an instruction nor a deep nesting."""
+MAX_ENTITY_BYTES: Final = 1_000
+"""A longer entity only serves to be repeated."""
 _ENTITY: Final = re.compile(rb"<!ENTITY\s+(?:%\s+)?[^\s<>\"']+\s+(SYSTEM\b|PUBLIC\b|\"|')")
 _REFERENCE: Final = re.compile(rb"&(?!#)")
 
 _CHAT_MARKS: Final = (b"<|im_start|>", b"<|im_end|>", b"<|start_header_id|>", b"<|eot_id|>", b"<<sys>>", b"[/inst]")
-"""What chat models are trained to take for the end of what they were given and the beginning of an order."""
+"""Tokens that chat models are trained to read as the end of the input and the beginning of an instruction."""
 _ORDERED: Final = (b"instruction", b"prompt")
 _BLANK: Final = rb"(?:\s|\\[nrt]){1,4}"
 _ORDER: Final = re.compile(
@@ -40,7 +39,7 @@ _ORDER: Final = re.compile(
     + rb"(?:(?:system|user|developer)" + _BLANK + rb")?\Z"
 )  # fmt: skip
 _BEFORE: Final = 120
-"""Bytes before the word, where the order must begin."""
+"""Bytes before the word within which the instruction must begin."""
 _MOST_ORDERS: Final = 8
 
 _IN_TEXT: Final = (
@@ -48,22 +47,22 @@ _IN_TEXT: Final = (
     ("hidden-text", re.compile(r"[\u202a-\u202e\u2066-\u2069]")),
     ("control-character", re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]|\r(?!\n|\Z)")),
 )
-"""A lone carriage return goes back to the line's beginning, and what follows stands in its place."""
+"""A lone carriage return moves the cursor to the line's beginning, and the following text overwrites the line."""
 
 
 def add_error_indicators(facts: Facts, error: BaseException) -> Facts:
-    """A call's facts, and what the text of its error showed: a driver puts into it what the service said.
+    """Add the indicators in an error's text to a call's facts. Drivers copy text of the service into it.
 
     >>> add_error_indicators((), ConnectionError("OK\\x1b[2K"))
     (('backwatch.response.indicators', 'terminal-escape'),)
     """
     found: list[str] = []
-    arguments: tuple[object, ...] = _arguments(error)  # a class may have made something of its own of ``args``
+    arguments: tuple[object, ...] = _arguments(error)  # a subclass may have redefined ``args``
     for part in arguments[:MAX_PARTS]:
         if isinstance(part, bytes):
             text = bytes.__getitem__(part, _HEAD).decode("utf-8", "replace")
         elif isinstance(part, str):
-            text = str.__getitem__(part, _HEAD)  # plain, whatever a class of its own makes of its texts
+            text = str.__getitem__(part, _HEAD)  # a plain ``str``, even if a subclass redefines indexing
         else:
             continue
         if not text.isprintable():
@@ -72,11 +71,11 @@ def add_error_indicators(facts: Facts, error: BaseException) -> Facts:
 
 
 def document_kind(content_type: object, length: object = "") -> str:
-    """What kind of document a body is: ``xml``, ``json``, or empty, where it is another or too short for harm.
+    """Return the kind of a body: ``xml``, ``json``, or empty for another kind or one too short to be harmful.
 
     Args:
-        content_type: Its ``Content-Type``.
-        length: Its ``Content-Length``, where that is what the app will read.
+        content_type: The ``Content-Type`` header.
+        length: The ``Content-Length`` header, if the app reads that many bytes.
 
     >>> document_kind("application/problem+json; charset=utf-8"), document_kind("text/xml"), document_kind("text/html")
     ('json', 'xml', '')
@@ -86,12 +85,12 @@ def document_kind(content_type: object, length: object = "") -> str:
     kind = content_type[:200].partition(";")[0].strip().lower()
     if kind.endswith(("/json", "+json")):
         digits = length if isinstance(length, str) and length.isascii() and len(length) < 4 else ""
-        return "" if digits.isdigit() and int(digits) < SHORT else "json"
+        return "" if digits.isdigit() and int(digits) < MIN_JSON_BYTES else "json"
     return "xml" if kind.endswith(("/xml", "+xml")) else ""
 
 
 def find_document_indicators(kind: str, head: bytes) -> list[str]:
-    """The signs of a document, by its first bytes as they came, unpacked.
+    """Return the indicators of a document by its first bytes, uncompressed.
 
     >>> find_document_indicators("json", b"[" * 1_000)
     ['deep']
@@ -100,15 +99,15 @@ def find_document_indicators(kind: str, head: bytes) -> list[str]:
 
 
 def _of_json(head: bytes) -> list[str]:
-    found = ["prompt-injection-in-response"] if _orders(head.lower()) else []
+    found = ["prompt-injection-in-response"] if _has_prompt_injection(head.lower()) else []
     opened = head.count(b"[") + head.count(b"{")
-    if opened >= DEEP and opened - head.count(b"]") - head.count(b"}") >= DEEP:
+    if opened >= DEEP_NESTING and opened - head.count(b"]") - head.count(b"}") >= DEEP_NESTING:
         found.append("deep")
     return found
 
 
 def _of_xml(head: bytes) -> list[str]:
-    if b"\0" in head:  # UTF-16, which every parser reads
+    if b"\0" in head:  # UTF-16, which every parser accepts
         head = head.replace(b"\0", b"")
     if b"<!ENTITY" not in head:
         return []
@@ -118,17 +117,17 @@ def _of_xml(head: bytes) -> list[str]:
             found.add("xml-external")
         elif "xml-entities" not in found:
             begin = entity.end()
-            end = head.find(entity[1], begin, begin + LONG + 1)
-            end = end if end >= 0 else min(len(head), begin + LONG + 1)  # longer, or cut
-            if end - begin > LONG or _REFERENCE.search(head, begin, end):
+            end = head.find(entity[1], begin, begin + MAX_ENTITY_BYTES + 1)
+            end = end if end >= 0 else min(len(head), begin + MAX_ENTITY_BYTES + 1)  # longer, or cut
+            if end - begin > MAX_ENTITY_BYTES or _REFERENCE.search(head, begin, end):
                 found.add("xml-entities")
         if len(found) == 2:
             break
     return sorted(found)
 
 
-def _orders(lowered: bytes) -> bool:
-    """Whether a text speaks to the language model that it may be handed to, and not to people."""
+def _has_prompt_injection(lowered: bytes) -> bool:
+    """Return whether a text gives instructions to the language model that may read it."""
     if any(mark in lowered for mark in _CHAT_MARKS):
         return True
     for word in _ORDERED:
@@ -147,7 +146,7 @@ _arguments: Final = BaseException.__dict__["args"].__get__
 
 
 def add_indicators(facts: Facts, found: "list[str]") -> Facts:
-    """A call's facts, and these signs together with those that are there."""
+    """Add indicators to a call's facts, merged with those that it already has."""
     rest = tuple(fact for fact in facts if fact[0] != names.RESPONSE_INDICATORS)
     known = {word for name, value in facts if name == names.RESPONSE_INDICATORS for word in str(value).split(",")}
     known.update(found)

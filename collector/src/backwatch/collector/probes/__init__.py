@@ -39,11 +39,11 @@ class Recorder(Protocol):
         """Record one call that ends now.
 
         Args:
-            session: Its facts.
-            operation: ``SELECT``; empty with ``sql``: its first word, upper-cased.
+            session: The connection's facts.
+            operation: For example ``SELECT``; empty with ``sql``: its first word in upper case.
             start_ns: ``time.time_ns()`` before the driver was called.
             sql: The statement as the app passed it (str, bytes, text of a ``Composable``); scanned and redacted here.
-            statement: Canonical text of what is not SQL, already free of values (see ``redaction/``).
+            statement: Canonical text of a call that is not SQL, already free of values (see ``redaction/``).
             wire: The connection's byte counters; the difference since the last reading is this call's volume.
             estimated: Bytes sent and received, where they are not the kernel's count but the sum of what was passed:
                 on a unix socket, or on a connection that several calls share. Reported as estimated; not with ``wire``.
@@ -61,8 +61,8 @@ class Recorder(Protocol):
 class Probe(ABC):
     """The probe of one client library.
 
-    One instance per class, with the methods of OpenTelemetry's ``BaseInstrumentor``. Not derived from it: its module
-    imports ``asyncio``, ``ssl`` and ``wrapt``, 36 ms of CPU at the start of every app.
+    One instance per class, with the methods of OpenTelemetry's ``BaseInstrumentor``. It does not derive from it: that
+    module imports ``asyncio``, ``ssl`` and ``wrapt``, which takes 36 ms of CPU at the start of every app.
 
     Attributes:
         name: Package name, and the name in ``BACKWATCH_DISABLED_PROBES``.
@@ -80,7 +80,7 @@ class Probe(ABC):
     _is_installed = False
 
     def __new__(cls) -> Self:
-        """Return the instance of this class, made at the first call."""
+        """Return the instance of this class, created at the first call."""
         if cls._instance is None:
             cls._instance = object.__new__(cls)
         return cls._instance

@@ -1,4 +1,4 @@
-"""AMQP: what was done to which exchange or queue; parts of a name that look like values become ``?``.
+"""AMQP: the operation and its exchange or queue; parts of a name that look like values become ``?``.
 
 Names of exchanges, queues and routing keys are the app's own words, joined by dots and the like. What is random in them
 (reply queues, queues that the broker names, identifiers in routing keys) is a value.
@@ -19,20 +19,21 @@ _MIXED: Final = re.compile(r"[a-z][A-Z]")
 _GENERATED: Final = ("amq.gen-", "amq.ctag-", "amq.rabbitmq.reply-to.")
 
 _NODE: Final = re.compile(r"celery@[\w.-]{1,200}|[\w-]{1,60}@[\w.-]{1,200}\.celery\.pidbox")
-"""A worker of Celery's, by whose name it is told to do something."""
+"""A Celery worker, in whose queue remote control commands arrive."""
 
 _known: dict[str, str] = {}
-"""Names that leave as they are."""
+"""Cached names that are reported unchanged."""
 _marked: dict[int | bytes, str] = {}
-"""What else was seen, by its mark: raw it may be anything."""
+"""Cached results for other names, by keyed hash: the raw name may be anything."""
 MAX_REMEMBERED: Final = 2_048
 
 
-def name(text: object) -> str:
-    """The name of a queue, exchange or routing key without what looks like a value.
+def redact_name(text: object) -> str:
+    """Return the name of a queue, exchange or routing key without parts that look like values.
 
-    >>> name("orders.eu.created"), name("reply.3f2c1a9e-0000-4000-8000-000000000000"), name("amq.gen-JzTY20BRgKO")
-    ('orders.eu.created', 'reply.?', 'amq.gen-?')
+    >>> texts = ("orders.eu.created", "reply.3f2c1a9e-0000-4000-8000-000000000000", "amq.gen-JzTY20BRgKO")
+    >>> [redact_name(text) for text in texts]
+    ['orders.eu.created', 'reply.?', 'amq.gen-?']
     """
     if type(text) is not str:
         if isinstance(text, bytes):
@@ -55,27 +56,27 @@ def _learnt(text: str) -> str:
     return remember(_marked, keyed_hash(text), shown, MAX_REMEMBERED)
 
 
-def statement(operation: str, *names: object) -> str:
-    """What makes two operations the same.
+def to_statement(operation: str, *names: object) -> str:
+    """Return the statement of an operation.
 
-    >>> statement("QUEUE.BIND", "mails", "events", "user.42.created")
+    >>> to_statement("QUEUE.BIND", "mails", "events", "user.42.created")
     'QUEUE.BIND mails events user.?.created'
     """
-    return " ".join([operation, *(shown for shown in map(name, names) if shown)])
+    return " ".join([operation, *(shown for shown in map(redact_name, names) if shown)])
 
 
-def route(exchange: object, routing_key: object) -> str:
-    """Where a message is sent: the exchange, and the key by which it is routed; of the default exchange the queue.
+def redact_route(exchange: object, routing_key: object) -> str:
+    """Return a message's destination: exchange and routing key; for the default exchange the queue.
 
-    >>> route("events", "order.created"), route("", "mails"), route("logs", "")
+    >>> redact_route("events", "order.created"), redact_route("", "mails"), redact_route("logs", "")
     ('events/order.created', '/mails', 'logs/')
     """
-    return f"{name(exchange)}/{name(routing_key)}"
+    return f"{redact_name(exchange)}/{redact_name(routing_key)}"
 
 
 def _name(text: str) -> str:
     if "@" in text and not _NODE.fullmatch(text):
-        return "?"  # an address: of "ann.smith@example.com" no part may stay
+        return "?"  # an address: no part of "ann.smith@example.com" may be reported
     for start in _GENERATED:
         if text.startswith(start):
             return start + "?"
@@ -92,7 +93,7 @@ def _separator(piece: str) -> str:
 
 
 def _plain(part: str) -> bool:
-    """Whether it is a word of the app's rather than a value."""
+    """Return whether a part is a word of the app and not a value."""
     if not part:
         return True
     if len(part) > 40 or not _WORD.fullmatch(part) or _HEX.fullmatch(part):

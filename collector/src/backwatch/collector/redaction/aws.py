@@ -1,11 +1,11 @@
-"""AWS: an API call as operation, resource and names of its parameters; expressions without their values; who signed."""
+"""AWS: an API call as operation, resource and parameter names; expressions without values; the signing key's id."""
 
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from backwatch.collector.redaction.http import segment
+from backwatch.collector.redaction.http import redact_segment
 from backwatch.collector.statements.scan import scan_cached
 
 MAX_NAMES: Final = 40
@@ -36,29 +36,29 @@ _METHOD: Final = re.compile(r"aws[24]-[a-z0-9-]{1,40}")
 _SCHEME: Final = re.compile(r"AWS4-[A-Z0-9-]{1,40}|Bearer|Basic|Negotiate", re.IGNORECASE)
 
 
-def statement(service: str, operation: str, parameters: Mapping[str, Any]) -> str:
-    """What makes two API calls the same: the operation, what it is about, and the names of its parameters.
+def to_statement(service: str, operation: str, parameters: Mapping[str, Any]) -> str:
+    """Return the statement of an API call: operation, resource, and names of parameters.
 
-    >>> statement("s3", "GetObject", {"Bucket": "photos", "Key": "ann/secret.jpg", "Range": "bytes=0-9"})
+    >>> to_statement("s3", "GetObject", {"Bucket": "photos", "Key": "ann/secret.jpg", "Range": "bytes=0-9"})
     'GetObject photos (Key,Range)'
-    >>> statement("sns", "Publish", {"TopicArn": "arn:aws:sns:eu-west-1:1234:alarms", "Message": "secret"})
+    >>> to_statement("sns", "Publish", {"TopicArn": "arn:aws:sns:eu-west-1:1234:alarms", "Message": "secret"})
     'sns.Publish (Message,TopicArn)'
     """
     if service == "dynamodb":
-        head, shown = f"{operation} {tables(parameters)}", _with_expressions(parameters)
+        head, shown = f"{operation} {list_tables(parameters)}", _with_expressions(parameters)
     elif service == "s3":
-        head, shown = f"{operation} {resource(parameters.get('Bucket'))}", _names(parameters, {"Bucket"})
+        head, shown = f"{operation} {redact_resource(parameters.get('Bucket'))}", _names(parameters, {"Bucket"})
     elif service == "sqs":
-        head, shown = f"{operation} {queue(parameters)[1]}", _names(parameters, {"QueueUrl", "QueueName"})
+        head, shown = f"{operation} {parse_queue(parameters)[1]}", _names(parameters, {"QueueUrl", "QueueName"})
     else:
         head, shown = f"{service}.{operation}", _names(parameters, set())
     return f"{head.rstrip()} ({','.join(shown)})"
 
 
-def resource(value: object) -> str:
-    """The name of a bucket, a table or an access point, if it is one; ``?`` if not, ``""`` if there is none.
+def redact_resource(value: object) -> str:
+    """Return the name of a bucket, table or access point; ``?`` if it is no such name, ``""`` if there is none.
 
-    >>> resource("photos"), resource("drop table; --"), resource(None)
+    >>> redact_resource("photos"), redact_resource("drop table; --"), redact_resource(None)
     ('photos', '?', '')
     """
     if value is None:
@@ -66,50 +66,50 @@ def resource(value: object) -> str:
     return value[:MAX_RESOURCE] if isinstance(value, str) and _RESOURCE.fullmatch(value[:MAX_RESOURCE]) else "?"
 
 
-def queue(parameters: Mapping[str, Any]) -> tuple[str, str]:
-    """Account and name of an SQS queue, from its URL.
+def parse_queue(parameters: Mapping[str, Any]) -> tuple[str, str]:
+    """Return account and name of an SQS queue from its URL.
 
-    >>> queue({"QueueUrl": "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"})
+    >>> parse_queue({"QueueUrl": "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"})
     ('123456789012', 'orders')
     """
     url = parameters.get("QueueUrl")
     if not isinstance(url, str):
-        return "", resource(parameters.get("QueueName"))
+        return "", redact_resource(parameters.get("QueueName"))
     try:
         parts = urlsplit(url[:500]).path.strip("/").split("/")
     except ValueError:
         return "", "?"
     account = parts[-2] if len(parts) > 1 and parts[-2].isdigit() else ""
-    return account[:20], resource(parts[-1])
+    return account[:20], redact_resource(parts[-1])
 
 
-def tables(parameters: Mapping[str, Any]) -> str:
-    """The DynamoDB tables that a call names, sorted; a bound number of them.
+def list_tables(parameters: Mapping[str, Any]) -> str:
+    """Return the DynamoDB tables of a call, sorted and bounded in number.
 
-    >>> tables({"RequestItems": {"users": {"Keys": []}, "orders": {"Keys": []}}})
+    >>> list_tables({"RequestItems": {"users": {"Keys": []}, "orders": {"Keys": []}}})
     'orders,users'
     """
     found: set[str] = set()
-    one = parameters.get("TableName")
-    if one is not None:
-        found.add(resource(one))
+    name = parameters.get("TableName")
+    if name is not None:
+        found.add(redact_resource(name))
     batch = parameters.get("RequestItems")
     if isinstance(batch, Mapping):
-        found.update(resource(name) for name in list(batch)[:100])
+        found.update(redact_resource(name) for name in list(batch)[:100])
     for item in _items(parameters.get("TransactItems")):
-        found.update(resource(part.get("TableName")) for part in item.values() if isinstance(part, Mapping))
+        found.update(redact_resource(part.get("TableName")) for part in item.values() if isinstance(part, Mapping))
     shown = sorted(found)
     return ",".join(shown[:MAX_TABLES]) + (",…" if len(shown) > MAX_TABLES else "")
 
 
 def _items(value: object) -> Iterable[Mapping[str, Any]]:
-    return [one for one in value[:100] if isinstance(one, Mapping)] if isinstance(value, list) else []
+    return [item for item in value[:100] if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
 def _names(parameters: Mapping[str, Any], without: set[str]) -> list[str]:
-    """Names of parameters, sorted; one that is none of an API's is ``?``."""
-    told = (name for name in list(parameters)[:MAX_NAMES] if name not in without)
-    return sorted({str(name) if _WORD.fullmatch(str(name)) else "?" for name in told})
+    """Return the names of parameters, sorted; a name that no API has is ``?``."""
+    found = (name for name in list(parameters)[:MAX_NAMES] if name not in without)
+    return sorted({str(name) if _WORD.fullmatch(str(name)) else "?" for name in found})
 
 
 def _with_expressions(parameters: Mapping[str, Any]) -> list[str]:
@@ -127,30 +127,30 @@ def _expressions(parameters: Mapping[str, Any]) -> list[str]:
     named = parameters.get("ExpressionAttributeNames")
     known: Mapping[str, Any] = named if isinstance(named, Mapping) else {}
     found = ((name, parameters.get(name)) for name in _EXPRESSIONS)
-    return [f"{name}={expression(text, known)}" for name, text in found if isinstance(text, str)]
+    return [f"{name}={redact_expression(text, known)}" for name, text in found if isinstance(text, str)]
 
 
-def expression(text: str, named: Mapping[str, Any]) -> str:
-    """A DynamoDB expression with its values and whatever looks like one replaced by ``?``.
+def redact_expression(text: str, named: Mapping[str, Any]) -> str:
+    """Return a DynamoDB expression with its values, and parts that look like values, replaced by ``?``.
 
-    >>> expression("pk = :who AND #s IN (:a, :b)", {"#s": "status"})
+    >>> redact_expression("pk = :who AND #s IN (:a, :b)", {"#s": "status"})
     'pk = ? AND status IN(?)'
     """
 
     def shown(found: re.Match[str]) -> str:
         name = named.get(found[0])
-        return segment(name) if isinstance(name, str) else "?"
+        return redact_segment(name) if isinstance(name, str) else "?"
 
-    # Literals have no place in an expression: where somebody put one in, it goes the way of SQL's.
+    # An expression has no literals: one that an app has put in is redacted like a literal of SQL.
     return scan_cached(_NAME.sub(shown, text[:MAX_EXPRESSION]), "other").redacted
 
 
-def login(headers: Mapping[str, Any], url: str) -> tuple[str, str]:
-    """Access key id and signature method of a request as it went out: never the signature.
+def read_login(headers: Mapping[str, Any], url: str) -> tuple[str, str]:
+    """Return the access key id and the signature method of a sent request, never the signature.
 
-    >>> login({"Authorization": "AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/20260101/eu-west-1/s3/aws4_request"}, "")
+    >>> read_login({"Authorization": "AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/20260101/eu-west-1/s3/aws4_request"}, "")
     ('AKIAEXAMPLE', 'aws4-hmac-sha256')
-    >>> login({}, "https://photos.s3.amazonaws.com/x")
+    >>> read_login({}, "https://photos.s3.amazonaws.com/x")
     ('', 'anonymous')
     """
     value = headers.get("Authorization")
@@ -168,15 +168,15 @@ def login(headers: Mapping[str, Any], url: str) -> tuple[str, str]:
 
 
 def _login_of_query(url: str) -> tuple[str, str]:
-    """Where the signature stands in the query."""
+    """Return the key id and the method of a signature in the query."""
     if "X-Amz-Credential=" not in url and "AWSAccessKeyId=" not in url:
         return "", "anonymous"
     try:
-        told = parse_qs(urlsplit(url[:8192]).query, max_num_fields=100)
+        query = parse_qs(urlsplit(url[:8192]).query, max_num_fields=100)
     except ValueError:
         return "", ""
-    if "X-Amz-Credential" in told:
-        key_id, method = told["X-Amz-Credential"][0].partition("/")[0], told.get("X-Amz-Algorithm", [""])[0].lower()
+    if "X-Amz-Credential" in query:
+        key_id, method = query["X-Amz-Credential"][0].partition("/")[0], query.get("X-Amz-Algorithm", [""])[0].lower()
     else:
-        key_id, method = told.get("AWSAccessKeyId", [""])[0], "aws2-hmac-sha1"
+        key_id, method = query.get("AWSAccessKeyId", [""])[0], "aws2-hmac-sha1"
     return (key_id if _KEY_ID.fullmatch(key_id) else ""), (method if _METHOD.fullmatch(method) else "")

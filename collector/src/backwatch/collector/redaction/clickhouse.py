@@ -1,4 +1,4 @@
-"""ClickHouse: statements that carry data behind them, in a format that is no SQL."""
+"""ClickHouse: removal of the data behind a statement, in a format that is not SQL."""
 
 import re
 from typing import Final
@@ -6,9 +6,9 @@ from typing import Final
 from backwatch.collector.statements.spec import split_words
 
 MAX_HEAD: Final = 65_536
-"""Characters in which the end of the statement is looked for."""
+"""Characters that are searched for the end of the statement."""
 _HEADS: Final = (2_048, MAX_HEAD)
-"""Most statements end early; what is behind them is not to be read for it."""
+"""Most statements end early, and the data behind them need not be read."""
 
 _OPAQUE: Final = re.compile(
     r"""(?P<comment>--[^\n]*+|\#[!\ ][^\n]*+|/\*(?:[^*]++|\*(?!/))*+(?:\*/)?+)
@@ -20,31 +20,31 @@ _INSERTS: Final = re.compile(r"(?:^|;)\s*+(?:insert|with)\b", re.IGNORECASE)
 _STEP: Final = re.compile(r"(?P<bracket>[()\[\]{};])|\bformat\b(?=\s++(?P<name>\w++))|\binsert\b", re.IGNORECASE)
 _LAST_WORD: Final = re.compile(r"\w++\Z")
 _LONGEST: Final = 12
-"""Characters; no word of the tables below is as long."""
+"""Characters; all words of the tables below are shorter."""
 _OPERAND_DUE: Final = split_words(
     """
     INTO TABLE FUNCTION FROM JOIN AS SELECT DISTINCT WHERE PREWHERE HAVING QUALIFY AND OR NOT XOR BY ON USING IN LIKE
     ILIKE BETWEEN IS CASE WHEN THEN ELSE WITH SET SETTINGS INTERVAL DIV MOD LIMIT OFFSET TOP
     """
 )
-"""Behind these ``format`` is a name."""
+"""After these words ``format`` is a name."""
 _NO_FORMAT: Final = split_words(
     "VALUES FROM AS WHERE PREWHERE GROUP ORDER HAVING LIMIT UNION JOIN AND OR IN IS LIKE NOT"
 )
 
 
-def without_data(sql: object) -> object:
-    r"""An ``INSERT … FORMAT …`` without the rows behind it: they are no SQL, so no scanner would know their values.
+def strip_data(sql: object) -> object:
+    r"""Strip the rows behind ``INSERT … FORMAT …``: they are not SQL, so no scanner would recognise their values.
 
-    Everything else comes back as it was.
+    Other statements are returned unchanged.
 
-    >>> without_data("INSERT INTO t (a, b) FORMAT CSV\nAnn,secret")
+    >>> strip_data("INSERT INTO t (a, b) FORMAT CSV\nAnn,secret")
     'INSERT INTO t (a, b) FORMAT CSV'
-    >>> without_data(b"/* app */ insert into `a b`.t format TSV secret")
+    >>> strip_data(b"/* app */ insert into `a b`.t format TSV secret")
     '/* app */ insert into `a b`.t format TSV'
-    >>> without_data("INSERT INTO FUNCTION file('x.csv') SETTINGS a = 1, b='c' FORMAT CSV secret")
+    >>> strip_data("INSERT INTO FUNCTION file('x.csv') SETTINGS a = 1, b='c' FORMAT CSV secret")
     "INSERT INTO FUNCTION file('x.csv') SETTINGS a = 1, b='c' FORMAT CSV"
-    >>> without_data("INSERT INTO t VALUES ('in format CSV')")
+    >>> strip_data("INSERT INTO t VALUES ('in format CSV')")
     "INSERT INTO t VALUES ('in format CSV')"
     """
     if not isinstance(sql, (str, bytes, bytearray)):
@@ -60,7 +60,7 @@ def without_data(sql: object) -> object:
 
 
 def _end(head: str) -> int:
-    """Where the statement ends that has its rows behind it; 0 where none has."""
+    """Return the end of the statement that has rows behind it; 0: there are no rows."""
     folded = head.lower()
     if "format" not in folded or "insert" not in folded:
         return 0
@@ -87,7 +87,7 @@ def _blank(token: re.Match[str]) -> str:
 
 
 def _operand_ends(bare: str, at: int) -> bool:
-    """Whether an operand ends before ``at``, so that no name is due there."""
+    """Return whether an operand ends before ``at``, so that no name can follow."""
     at = _behind_last(bare, at)
     if bare[at - 1 : at] == "*":  # of ``SELECT *`` if no operand stands before it
         at = _behind_last(bare, at - 1)

@@ -1,23 +1,23 @@
-"""CQL: what it has beyond SQL, brought into a form that the SQL scanner reads rightly. Length for length.
+"""CQL: its extensions rewritten so that the SQL scanner reads them correctly, at the same length.
 
 Strings in ``$$``, comments after ``//``, UUIDs and durations without quotes, backslashes that escape nothing. Read as
-SQL, a ``$$`` string would be told as code, and the half of a UUID as a column.
+SQL, a ``$$`` string would be reported as code, and half of a UUID as a column.
 """
 
 import re
 from collections.abc import Iterable
 from typing import Final
 
-from backwatch.collector.redaction.sql import statement
+from backwatch.collector.redaction.sql import to_statement
 from backwatch.collector.runtime.keyed_cache import HASH_IS_KEYED
 from backwatch.collector.statements.scan import CACHE_ENTRIES
 
 MAX_SCANNED: Final = 262_144
-"""More than the scanner looks at: what comes after is dropped, and the statement is told as cut."""
+"""Characters, more than the scanner reads: the rest is dropped, and the statement is reported as cut."""
 MAX_STATEMENTS: Final = 256
 _ODD: Final = re.compile(r"\$\$|//|\\|[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-|[0-9][a-zA-Zµ]|[pP][0-9T-]")
 _usual: set[tuple[int, int]] = set()
-"""Statements in which nothing is to be replaced."""
+"""Cached statements that need no replacement."""
 _HEX: Final = "[0-9a-fA-F]"
 _TOKEN: Final = re.compile(
     rf"""
@@ -48,15 +48,15 @@ def _replaced(token: re.Match[str]) -> str:
     return "0" * len(text) if kind == "literal" else text
 
 
-def plain(text: str) -> str:
-    """The statement as SQL of the same length, its quirks replaced; everything else stands as it did.
+def hide_literals(text: str) -> str:
+    """Return the statement as SQL of the same length, with CQL's own literals replaced.
 
-    >>> plain("SELECT a FROM t WHERE id = 5b6962dd-3f90-4c93-8f61-eabfa4a803e2 // mine")
+    >>> hide_literals("SELECT a FROM t WHERE id = 5b6962dd-3f90-4c93-8f61-eabfa4a803e2 // mine")
     'SELECT a FROM t WHERE id = 000000000000000000000000000000000000 -- mine'
-    >>> plain("INSERT INTO t (a, b) VALUES ($$it's$$, 1h30m)")
+    >>> hide_literals("INSERT INTO t (a, b) VALUES ($$it's$$, 1h30m)")
     "INSERT INTO t (a, b) VALUES ('......', 00000)"
     """
-    # Python's own hash is keyed, so a text that was seen need not be kept to be known again.
+    # Python's own hash is keyed, so a cached text itself need not be kept.
     mark = (hash(text), len(text))
     if mark in _usual:
         return text
@@ -70,16 +70,17 @@ def plain(text: str) -> str:
     return text
 
 
-def batch(texts: Iterable[str]) -> str:
-    """The statement that asks for the same as a batch of these, each shape once, whatever number of rows it writes.
+def to_batch_statement(texts: Iterable[str]) -> str:
+    """Return one statement for a batch of these, each shape once, for any number of rows.
 
-    >>> batch(["INSERT INTO t (a) VALUES (1);", "INSERT INTO t (a) VALUES (2)", "DELETE FROM u WHERE b = ?"])
+    >>> texts = ["INSERT INTO t (a) VALUES (1);", "INSERT INTO t (a) VALUES (2)", "DELETE FROM u WHERE b = ?"]
+    >>> to_batch_statement(texts)
     'BEGIN BATCH INSERT INTO t (a) VALUES (1) DELETE FROM u WHERE b = ? APPLY BATCH'
     """
     shapes: dict[str, str] = {}
     for number, text in enumerate(texts):
         if number >= MAX_STATEMENTS:
             break
-        one = plain(text.rstrip().rstrip(";"))
-        shapes.setdefault(statement(one, "cassandra"), one)
+        statement = hide_literals(text.rstrip().rstrip(";"))
+        shapes.setdefault(to_statement(statement, "cassandra"), statement)
     return f"BEGIN BATCH {' '.join(shapes.values())} APPLY BATCH"

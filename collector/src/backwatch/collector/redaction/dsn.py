@@ -1,4 +1,4 @@
-"""Connection strings: where to, never as whom and with what."""
+"""Connection strings: the server's address, never account or secret."""
 
 import re
 from typing import Final
@@ -18,7 +18,7 @@ _NAME: Final = re.compile(r"/[\w.-]{0,63}")
 
 
 def redact_dsn(text: str) -> str:
-    """A connection string without user-info and options; ``?`` where its form is not known.
+    """Return a connection string without user-info and options; ``?`` if its form is unknown.
 
     >>> redact_dsn("postgresql://ann:secret@db.example.com:5432/shop?password=x")
     'postgresql://db.example.com:5432/shop'
@@ -37,9 +37,9 @@ def _url(text: str) -> str:
     try:
         parts = urlsplit(text)
         host, port = parts.hostname or "", parts.port
-    except ValueError:  # a password with a bracket, a port that is none
+    except ValueError:  # a password with a bracket, an invalid port
         return "?"
-    # A "/" or "?" in an unquoted password ends the authority early: an "@" further on says so.
+    # A "/" or "?" in an unquoted password ends the authority early; a later "@" shows that.
     after = text.partition("://")[2]
     if not _SCHEME.fullmatch(parts.scheme) or "@" in after[after.find("@", 0, len(parts.netloc)) + 1 :]:
         return "?"

@@ -1,4 +1,4 @@
-"""Errors of drivers: their class and the code in them. Their text echoes values, so none of it is kept."""
+"""Errors of drivers: class and code. Their text echoes values, so none of it is kept."""
 
 import re
 from typing import Final
@@ -20,10 +20,10 @@ _REPLIES: Final = split_words(
 _MAX_CLASS: Final = 64
 
 
-def error_type(error: BaseException) -> str:
-    """The error's class, with its module where that is not the language's own.
+def get_error_type(error: BaseException) -> str:
+    """Return the error's class, with its module unless it is a builtin.
 
-    >>> error_type(ValueError("secret"))
+    >>> get_error_type(ValueError("secret"))
     'ValueError'
     """
     kind = type(error)
@@ -31,10 +31,10 @@ def error_type(error: BaseException) -> str:
     return name[-_MAX_CLASS:]
 
 
-def error_code(error: BaseException) -> str:
-    """SQLSTATE, the driver's number or the like; ``""`` where the error carries none.
+def get_error_code(error: BaseException) -> str:
+    """Return SQLSTATE, the driver's number or a similar code; ``""`` if the error has none.
 
-    >>> error_code(Exception(1064, "You have an error near 'secret'"))
+    >>> get_error_code(Exception(1064, "You have an error near 'secret'"))
     '1064'
     """
     for attribute in ("sqlstate", "pgcode"):
@@ -51,7 +51,7 @@ def error_code(error: BaseException) -> str:
 
 
 def redact_error(text: str) -> str:
-    """The code in an error's text, and nothing else of it.
+    """Return the code in an error's text, and nothing else.
 
     >>> redact_error('ERROR: duplicate key "secret" (SQLSTATE 23505)')
     '23505'
@@ -60,7 +60,7 @@ def redact_error(text: str) -> str:
     """
     for found in _IN_TEXT.finditer(text[:4096]):
         *codes, reply = found.groups()
-        code = next((one for one in codes if one), "")
+        code = next((code for code in codes if code), "")
         if code and any(letter.isdigit() for letter in code):
             return code
         if reply in _REPLIES:

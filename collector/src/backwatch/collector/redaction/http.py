@@ -22,9 +22,9 @@ _SECRET: Final = re.compile(
     r"(?:.*[_.\-\[])?(?:(?:api|app|application|auth|access|secret|subscription)[_-]?key|client[_-]?secret|jwt"
     r"|(?:api|access|auth|bearer|private|refresh|id|user|job)[_-]?token|passw(?:or)?d|passphrase)\]?"
 )
-"""Names behind which whatever stands is a secret."""
+"""Names of parameters whose value is always a secret."""
 _PERHAPS: Final = re.compile(r"key|token|secret|auth|pass|pwd|app_?id")
-"""Names of many things, behind which what looks drawn by lot is one."""
+"""Ambiguous names of parameters whose value is a secret if it looks random."""
 _NONE: Final = frozenset(("true", "false", "null", "none", "required", "changed"))
 _GOOGLE: Final = re.compile(r"AIza[\w-]{20}")
 _RUN: Final = re.compile(r"[A-Za-z0-9]{16,}")
@@ -33,10 +33,10 @@ _KINDS: Final = tuple(map(re.compile, ("[0-9]", "[a-z]", "[A-Z]")))
 _DEFAULT_PORT: Final = {"http": 80, "https": 443}
 
 
-def statement(method: str, url: str) -> str:
-    """What makes two requests the same: method, host (and port, where it is not the usual one) and path template.
+def to_statement(method: str, url: str) -> str:
+    """Return the statement of a request: method, host (and port, if it is not the default) and path template.
 
-    >>> statement("get", "https://ann:secret@api.example.com/v1/users/42/orders?token=x")
+    >>> to_statement("get", "https://ann:secret@api.example.com/v1/users/42/orders?token=x")
     'GET api.example.com/v1/users/?/orders'
     """
     verb = method.upper() if _METHOD.fullmatch(method) else "?"
@@ -44,7 +44,7 @@ def statement(method: str, url: str) -> str:
 
 
 def redact_url(url: str) -> str:
-    """The URL as ``url.full`` may carry it: scheme, host, port and path template.
+    """Return the URL as ``url.full`` may contain it: scheme, host, port and path template.
 
     >>> redact_url("https://hooks.example.com/services/T0001/B0002/aGVsbG8gd29ybGQ?x=1#y")
     'https://hooks.example.com/services/?/?/?'
@@ -55,9 +55,9 @@ def redact_url(url: str) -> str:
 
 
 def carries_secret(target: str) -> bool:
-    """Whether the query of a request's target holds a key, a token or a password, by its name and its looks.
+    """Return whether a target's query contains a key, token or password, by name and appearance.
 
-    Signatures are not judged: most are good for one request, and for a time. At most ``MAX_PARAMETERS`` are looked at.
+    Signatures do not count: most are valid for one request, for a limited time. At most ``MAX_PARAMETERS`` are read.
 
     >>> carries_secret("/v1/rates?base=EUR&api_key=hunter2"), carries_secret("/maps?key=AIzaSyA1b2C3d4E5f6G7h8I9")
     (True, True)
@@ -87,14 +87,14 @@ def _is_random(run: str, name: str) -> bool:
     digits, small, capital = (kind.search(run) is not None for kind in _KINDS)
     if digits and small and capital:
         return True
-    # What is kept under a key is often called by its digest.
+    # Apps often use a digest as the name of an object.
     return digits and (small or capital) and name != "key" and _HEXADECIMAL.fullmatch(run) is not None
 
 
-def template(path: str) -> str:
-    """The path with what looks like a value replaced by ``?``.
+def to_path_template(path: str) -> str:
+    """Return the path with segments that look like values replaced by ``?``.
 
-    >>> template("/users/3f2c1a9e-0000-4000-8000-000000000000/avatar.png")
+    >>> to_path_template("/users/3f2c1a9e-0000-4000-8000-000000000000/avatar.png")
     '/users/?/avatar.png'
     """
     return _path(path.partition("?")[0].partition("#")[0])
@@ -103,12 +103,12 @@ def template(path: str) -> str:
 def _split(url: str) -> SplitResult:
     try:
         return urlsplit(url[:MAX_TARGET])
-    except ValueError:  # a bracket that does not close and the like: nothing of it may be trusted
+    except ValueError:  # for example an unclosed bracket: no part can be trusted
         return SplitResult("", "", "/?", "", "")
 
 
 def _where(parts: SplitResult) -> str:
-    """Host and path.
+    """Return host and path.
 
     A ``/`` or ``?`` in an unquoted password ends the authority early: what seems to be host and port is the user and
     the password's beginning, and what follows is none of the path.
@@ -133,14 +133,14 @@ def _host(parts: SplitResult) -> str:
 
 def _path(path: str) -> str:
     segments = path.split("/")
-    shown = [segment(one) for one in segments[: MAX_SEGMENTS + 1]]
+    shown = [redact_segment(segment) for segment in segments[: MAX_SEGMENTS + 1]]
     if len(segments) > MAX_SEGMENTS + 1:
         shown.append("…")
     return "/".join(shown) or "/"
 
 
-def segment(segment: str) -> str:
-    """The segment if it is a word of the interface; ``?`` if it looks like a value."""
+def redact_segment(segment: str) -> str:
+    """Return the segment if it is a word of the interface; ``?`` if it looks like a value."""
     segment = segment.partition(";")[0]
     if not segment:
         return ""

@@ -1,4 +1,4 @@
-"""What an app asks of a directory: names of attributes and the shape of filters and DNs, never a value.
+"""LDAP: names of attributes and the shape of filters and DNs, never a value.
 
 Pure functions, linear in the length of the text, which is bounded first.
 """
@@ -24,65 +24,65 @@ _ITEM: Final = re.compile(
 )
 
 
-def name(text: object) -> str:
-    """The name of an attribute, by RFC 4512 or as a number; ``?`` for what cannot be one.
+def redact_name(text: object) -> str:
+    """Return the name of an attribute, by RFC 4512 or as a number; ``?`` for anything else.
 
-    >>> [name(one) for one in ("uid", "1.2.840.113556.1.4.2", "jpegPhoto;binary", "*", "ann@example.net")]
+    >>> [redact_name(text) for text in ("uid", "1.2.840.113556.1.4.2", "jpegPhoto;binary", "*", "ann@example.net")]
     ['uid', '1.2.840.113556.1.4.2', 'jpegPhoto;binary', '*', '?']
     """
-    told = text[:120] if isinstance(text, str) else ""
-    return told if told in ("*", "+") or _NAME.fullmatch(told) else "?"
+    name = text[:120] if isinstance(text, str) else ""
+    return name if name in ("*", "+") or _NAME.fullmatch(name) else "?"
 
 
-def names(texts: Iterable[object]) -> str:
-    """Names of attributes in alphabetical order, each once.
+def redact_names(texts: Iterable[object]) -> str:
+    """Return the names of attributes in alphabetical order, each once.
 
-    >>> names(["mail", "cn", "cn"]), names([])
+    >>> redact_names(["mail", "cn", "cn"]), redact_names([])
     ('cn,mail', '')
     """
-    told = sorted({name(one) for one in texts})
-    return ",".join(told[:MAX_NAMES] + (["…"] if len(told) > MAX_NAMES else []))
+    names = sorted({redact_name(text) for text in texts})
+    return ",".join(names[:MAX_NAMES] + (["…"] if len(names) > MAX_NAMES else []))
 
 
-def dn(text: str) -> str:
-    r"""The shape of a distinguished name: which attributes it is made of.
+def redact_dn(text: str) -> str:
+    r"""Return the shape of a distinguished name: the attributes that it consists of.
 
-    >>> dn("uid=ann,ou=people,dc=shop,dc=example"), dn("cn=Ann\, Lee+uid=7, o=x"), dn("")
+    >>> redact_dn("uid=ann,ou=people,dc=shop,dc=example"), redact_dn("cn=Ann\, Lee+uid=7, o=x"), redact_dn("")
     ('uid=?,ou=?,dc=?,dc=?', 'cn=?+uid=?,o=?', '""')
-    >>> dn("ann@example.net"), dn("<GUID=b4ac1f>"), dn('cn="a,b=c",dc=x')
+    >>> redact_dn("ann@example.net"), redact_dn("<GUID=b4ac1f>"), redact_dn('cn="a,b=c",dc=x')
     ('?', '?', 'cn=?,dc=?')
     """
     if not text.strip():
         return '""'
-    told: list[str] = []
+    parts: list[str] = []
     for found in _PART.finditer(text[:MAX_TEXT]):
         part = found[0]
         if part in (",", ";", "+"):
-            told.append("+" if part == "+" else ",")
+            parts.append("+" if part == "+" else ",")
             continue
         kind, sign, _ = part.partition("=")
-        kind = name(kind.strip())
-        told.append(f"{kind}=?" if sign and kind != "?" else "?")
-        if len(told) >= 2 * MAX_PARTS:
+        kind = redact_name(kind.strip())
+        parts.append(f"{kind}=?" if sign and kind != "?" else "?")
+        if len(parts) >= 2 * MAX_PARTS:
             break
-    return "".join(told) + ("…" if len(told) >= 2 * MAX_PARTS or len(text) > MAX_TEXT else "")
+    return "".join(parts) + ("…" if len(parts) >= 2 * MAX_PARTS or len(text) > MAX_TEXT else "")
 
 
-def filter_shape(text: str) -> str:
-    r"""The shape of a filter (RFC 4515): attributes, comparisons and how they are combined; alike ones once.
+def to_filter_shape(text: str) -> str:
+    r"""Return the shape of a filter (RFC 4515): attributes, comparisons and operators; equal parts once.
 
-    What is not well-formed keeps the shape that it has: that is how a value which was not escaped shows itself.
+    A malformed filter keeps its own shape: this is how an unescaped value becomes visible.
 
-    >>> filter_shape("(&(objectClass=person)(uid=ann))"), filter_shape("(cn=An*n*)"), filter_shape("(mail=*)")
+    >>> to_filter_shape("(&(objectClass=person)(uid=ann))"), to_filter_shape("(cn=An*n*)"), to_filter_shape("(mail=*)")
     ('(&(objectClass=?)(uid=?))', '(cn=?*?*)', '(mail=*)')
-    >>> filter_shape("(&(uid=*)(uid=*))(|(uid=*)(userPassword=x))")
+    >>> to_filter_shape("(&(uid=*)(uid=*))(|(uid=*)(userPassword=x))")
     '(&(uid=*)…)(|(uid=*)(userPassword=?))'
-    >>> filter_shape(r"(cn=\28secret\29)"), filter_shape("(|(uid=a)(uid=b)(uid=c))"), filter_shape("(!(a>=3)")
+    >>> to_filter_shape(r"(cn=\28secret\29)"), to_filter_shape("(|(uid=a)(uid=b)(uid=c))"), to_filter_shape("(!(a>=3)")
     ('(cn=?)', '(|(uid=?)…)', '(!(a>=?)')
-    >>> filter_shape("(userAccountControl:1.2.840.113556.1.4.803:=2)"), filter_shape("hunter2")
+    >>> to_filter_shape("(userAccountControl:1.2.840.113556.1.4.803:=2)"), to_filter_shape("hunter2")
     ('(userAccountControl:1.2.840.113556.1.4.803:=?)', '?')
     """
-    told: list[str] = []
+    parts: list[str] = []
     open_at: list[int] = []
     cut = len(text) > MAX_TEXT
     if cut:
@@ -90,29 +90,29 @@ def filter_shape(text: str) -> str:
     for found in _TOKEN.finditer(text):
         part = found[0]
         if part == "(":
-            if len(open_at) >= MAX_DEPTH or len(told) >= MAX_ITEMS * 3:
-                told.append("…")
+            if len(open_at) >= MAX_DEPTH or len(parts) >= MAX_ITEMS * 3:
+                parts.append("…")
                 break
-            open_at.append(len(told))
-            told.append("(")
+            open_at.append(len(parts))
+            parts.append("(")
         elif part == ")":
-            told.append(")")
+            parts.append(")")
             if open_at:
                 at = open_at.pop()
-                whole = "".join(told[at:])
-                del told[at:]
-                _once(told, whole)
+                whole = "".join(parts[at:])
+                del parts[at:]
+                _once(parts, whole)
         elif (part := part.strip()) != "":
-            told.append(part if part in ("&", "|", "!") else _item(part))
-    return "".join(told) + ("…" if cut and told[-1:] != ["…"] else "")
+            parts.append(part if part in ("&", "|", "!") else _item(part))
+    return "".join(parts) + ("…" if cut and parts[-1:] != ["…"] else "")
 
 
-def _once(told: list[str], whole: str) -> None:
-    """Adds a part, unless it is like the one before it."""
-    if told and told[-1] == whole:
-        told.append("…")
-    elif len(told) < 2 or told[-1] != "…" or told[-2] != whole:
-        told.append(whole)
+def _once(parts: list[str], whole: str) -> None:
+    """Add a part, unless it equals the one before it."""
+    if parts and parts[-1] == whole:
+        parts.append("…")
+    elif len(parts) < 2 or parts[-1] != "…" or parts[-2] != whole:
+        parts.append(whole)
 
 
 def _item(text: str) -> str:
@@ -120,14 +120,14 @@ def _item(text: str) -> str:
     if found is None:
         return "?"
     kind, by_dn, rule, sign, value = found.groups()
-    left = (name(kind) if kind else "") + (by_dn or "")
+    left = (redact_name(kind) if kind else "") + (by_dn or "")
     if rule:
-        left += ":" + (rule if _OID.fullmatch(rule) else name(rule))
+        left += ":" + (rule if _OID.fullmatch(rule) else redact_name(rule))
     return left + sign + (_value(value.strip()) if sign == "=" else "?")
 
 
 def _value(value: str) -> str:
-    """Of a value only where its stars are: presence, or part of a text."""
+    """Return the positions of a value's stars only: presence, or part of a text."""
     if value == "*":
         return "*"
     if "*" not in value:
@@ -136,10 +136,10 @@ def _value(value: str) -> str:
     return ("?" if first else "") + "*" + ("?*" if any(between) else "") + ("?" if last else "")
 
 
-def extended(oid: object) -> str:
-    """The name of an extended operation, a number.
+def redact_extended_operation(oid: object) -> str:
+    """Return the name of an extended operation, a number.
 
-    >>> extended("1.3.6.1.4.1.4203.1.11.3"), extended("hunter2")
+    >>> redact_extended_operation("1.3.6.1.4.1.4203.1.11.3"), redact_extended_operation("hunter2")
     ('1.3.6.1.4.1.4203.1.11.3', '?')
     """
     return oid if isinstance(oid, str) and _OID.fullmatch(oid) else "?"
@@ -149,12 +149,12 @@ _REFERRAL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20}+)://([^/?#\s]{1,25
 _PORTS: Final = {"ldap": ":389", "ldaps": ":636"}
 
 
-def referral(uri: object) -> str:
-    """Where a referral leads: host and port, with the scheme where it is another than a directory's.
+def redact_referral(uri: object) -> str:
+    """Return a referral's target: host and port, and the scheme if it is not LDAP.
 
-    >>> referral("ldap://ann:secret@other.example/ou=people,dc=x??sub?(uid=ann)"), referral("ldaps://[::1]:6360")
+    >>> redact_referral("ldap://ann:secret@other.example/ou=people,dc=x??sub?(uid=ann)"), redact_referral("ldaps://[::1]:6360")
     ('other.example:389', '[::1]:6360')
-    >>> referral("http://169.254.169.254/latest"), referral("ldap:///dc=x"), referral(None)
+    >>> redact_referral("http://169.254.169.254/latest"), redact_referral("ldap:///dc=x"), redact_referral(None)
     ('http://169.254.169.254', '', '')
     """
     found = _REFERRAL.match(uri[:MAX_TEXT]) if isinstance(uri, str) else None

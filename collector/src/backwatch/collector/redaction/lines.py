@@ -1,4 +1,4 @@
-"""Commands of IMAP, POP3 and FTP: the verb and the shape of what follows it, never a name, a number or a secret.
+"""Commands of IMAP, POP3 and FTP: the verb and the shape of its arguments, never a name, a number or a secret.
 
 Pure functions, linear in the length of the text, which is bounded first.
 """
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from backwatch.collector.redaction.messaging import destination
+from backwatch.collector.redaction.messaging import redact_destination
 from backwatch.collector.statements.spec import split_words
 
 MAX_TEXT: Final = 1_000
@@ -52,10 +52,10 @@ _TOKEN: Final = re.compile(r'"[^"]*+"?+|[()\[\]]|[^\s()\[\]"]++')
 _FLAG: Final = re.compile(r"\\(?:Seen|Answered|Flagged|Deleted|Draft|Recent|\*)", re.IGNORECASE)
 
 
-def pop3(line: str) -> tuple[str, str]:
-    """Verb and statement of a line of POP3.
+def redact_pop3(line: str) -> tuple[str, str]:
+    """Return verb and statement of a line of POP3.
 
-    >>> pop3("PASS hunter2"), pop3("retr 17"), pop3("TOP 3 0"), pop3("hunter2")
+    >>> redact_pop3("PASS hunter2"), redact_pop3("retr 17"), redact_pop3("TOP 3 0"), redact_pop3("hunter2")
     (('PASS', 'PASS ?'), ('RETR', 'RETR ?'), ('TOP', 'TOP ? ?'), ('?', '?'))
     """
     verb, _, rest = line[:MAX_TEXT].partition(" ")
@@ -67,11 +67,11 @@ def pop3(line: str) -> tuple[str, str]:
     return verb, " ".join([verb, *("?" for _ in rest.split()[:4])])
 
 
-def ftp(line: str) -> tuple[str, str]:
-    """Verb and statement of a line of FTP; of a path what does not look like a value.
+def redact_ftp(line: str) -> tuple[str, str]:
+    """Return verb and statement of a line of FTP, with the parts of a path that do not look like values.
 
-    >>> ftp("PASS hunter2"), ftp("RETR export/day-20260131.csv"), ftp("type I"), ftp("hunter2 x")
-    (('PASS', 'PASS ?'), ('RETR', 'RETR export/day-?.csv'), ('TYPE', 'TYPE I'), ('?', '?'))
+    >>> [redact_ftp(line) for line in ("PASS hunter2", "RETR export/day-20260131.csv", "type I", "hunter2 x")]
+    [('PASS', 'PASS ?'), ('RETR', 'RETR export/day-?.csv'), ('TYPE', 'TYPE I'), ('?', '?')]
     """
     verb, _, rest = line[:MAX_TEXT].partition(" ")
     verb = verb.upper()
@@ -81,7 +81,7 @@ def ftp(line: str) -> tuple[str, str]:
     if not rest:
         return verb, verb
     if verb in _PATHS:
-        return verb, f"{verb} {mailbox(rest)}"
+        return verb, f"{verb} {redact_mailbox(rest)}"
     if verb in ("TYPE", "PROT", "AUTH", "MODE", "STRU") and rest.upper() in (
         "A",
         "I",
@@ -96,47 +96,47 @@ def ftp(line: str) -> tuple[str, str]:
     return verb, f"{verb} ?"
 
 
-def mailbox(name: str) -> str:
-    """A mailbox or a path without what looks like a value, or like somebody's address.
+def redact_mailbox(name: str) -> str:
+    """Return a mailbox or a path without parts that look like values or mail addresses.
 
-    >>> mailbox("INBOX"), mailbox('"Archive/2026"'), mailbox("user/ann@example.net"), mailbox("")
-    ('INBOX', 'Archive/?', 'user/?', '?')
+    >>> [redact_mailbox(name) for name in ("INBOX", '"Archive/2026"', "user/ann@example.net", "")]
+    ['INBOX', 'Archive/?', 'user/?', '?']
     """
     name = name[:MAX_TEXT].strip().strip('"')
     parts = ["?" if "@" in part else part for part in name.split("/")]
-    return destination("/".join(parts)) if name else "?"
+    return redact_destination("/".join(parts)) if name else "?"
 
 
-def imap(name: str, arguments: Iterable[object]) -> tuple[str, str]:
-    """Operation and statement of a command of IMAP: words that the protocol knows, and mailboxes.
+def redact_imap(name: str, arguments: Iterable[object]) -> tuple[str, str]:
+    """Return operation and statement of an IMAP command: words of the protocol, and mailboxes.
 
-    >>> imap("LOGIN", ["ann", "hunter2"])
+    >>> redact_imap("LOGIN", ["ann", "hunter2"])
     ('LOGIN', 'LOGIN ?')
-    >>> imap("SEARCH", [None, '(FROM "TO hunter2" SINCE 1-Feb-2026)'])
+    >>> redact_imap("SEARCH", [None, '(FROM "TO hunter2" SINCE 1-Feb-2026)'])
     ('SEARCH', 'SEARCH ( FROM ? SINCE ? )')
-    >>> imap("uid", ["FETCH", "1:20", "(BODY.PEEK[] FLAGS)"])
+    >>> redact_imap("uid", ["FETCH", "1:20", "(BODY.PEEK[] FLAGS)"])
     ('UID FETCH', 'UID FETCH ? ( BODY.PEEK [ ] FLAGS )')
-    >>> imap("STORE", ["3", "+FLAGS", "(\\\\Deleted hunter2)"]), imap("SELECT", ["Archive/2026"])
+    >>> redact_imap("STORE", ["3", "+FLAGS", "(\\\\Deleted hunter2)"]), redact_imap("SELECT", ["Archive/2026"])
     (('STORE', 'STORE ? +FLAGS ( \\\\Deleted ? )'), ('SELECT', 'SELECT Archive/?'))
     """
     verb = name.upper()
     if verb not in _IMAP_NAMES:
         return "?", "?"
-    texts = [_text(one) for one in arguments if one is not None]
+    texts = [_text(argument) for argument in arguments if argument is not None]
     if verb in ("LOGIN", "AUTHENTICATE", "PROXYAUTH", "ID"):
         return verb, f"{verb} ?"
     if verb == "UID" and texts and texts[0].upper() in _IMAP_NAMES:
         verb = f"UID {texts.pop(0).upper()}"
-    told: list[str] = []
+    words: list[str] = []
     if verb in _MAILBOX_FIRST and texts:
-        told.append(mailbox(texts.pop(0)))
+        words.append(redact_mailbox(texts.pop(0)))
     for found in _TOKEN.finditer(" ".join(texts)[:MAX_TEXT]):
-        one = _word(found[0])
-        if one != "?" or not told or told[-1] != "?":
-            told.append(one)
-        if len(told) >= MAX_WORDS:
+        word = _word(found[0])
+        if word != "?" or not words or words[-1] != "?":
+            words.append(word)
+        if len(words) >= MAX_WORDS:
             break
-    return verb, " ".join([verb, *told])
+    return verb, " ".join([verb, *words])
 
 
 def _word(token: str) -> str:

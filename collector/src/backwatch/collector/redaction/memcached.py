@@ -10,17 +10,17 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Final
 
-from backwatch.collector.redaction.redis import key_class as plain_key_class
+from backwatch.collector.redaction.redis import classify_key as plain_key_class
 
 MAX_KEYS: Final = 1_000
-"""Keys that are looked at; the rest is of the same kind, or says ``…``."""
+"""Keys that are read; the rest has the same classes, or is shown as ``…``."""
 MAX_CLASSES: Final = 24
 MAX_LINE: Final = 4_096
 
 _VALUED: Final = frozenset(("set", "add", "replace", "append", "prepend", "cas"))
 _KEYED: Final = frozenset(("incr", "decr", "delete", "touch", "get", "gets", "mg", "ms", "md", "ma", "me"))
 _TIMED: Final = frozenset(("gat", "gats"))
-"""Their first argument is a time, their keys follow."""
+"""Commands whose first argument is a time, followed by the keys."""
 _LISTS: Final = frozenset(("get", "gets"))
 _PLAIN: Final = frozenset(("version", "quit", "flush_all", "verbosity", "shutdown", "cache_memlimit", "mn"))
 _SUBCOMMANDS: Final = {
@@ -35,14 +35,14 @@ _SUBCOMMANDS: Final = {
         "config": "get set incr delete",
     }.items()
 }
-"""Commands of which further words are shown, where they are these."""
+"""Commands with subcommands, which are reported if they are among these."""
 _VERSIONED: Final = re.compile(r":\d{1,6}:")
 
 
-def key_class(key: object) -> str:
-    """A key's prefix, if it has one that reads like a word; else ``?``. Django puts a version in front of its keys.
+def classify_key(key: object) -> str:
+    """Return a key's prefix, if it reads like a word; otherwise ``?``. Django prefixes its keys with a version.
 
-    >>> [key_class(key) for key in (b"session:8f2c", ":1:session:8f2c", "8f2c", ":1:8f2c")]
+    >>> [classify_key(key) for key in (b"session:8f2c", ":1:session:8f2c", "8f2c", ":1:8f2c")]
     ['session:?', ':?:session:?', '?', ':?:?']
     """
     if isinstance(key, (bytes, bytearray)):
@@ -53,50 +53,50 @@ def key_class(key: object) -> str:
     return f":?:{plain_key_class(key[found.end() : found.end() + 64])}" if found else plain_key_class(key)
 
 
-def statement(command: str, keys: Iterable[object]) -> str:
-    """One of memcached's own commands on these keys.
+def to_statement(command: str, keys: Iterable[object]) -> str:
+    """Return the statement of a command of memcached on these keys.
 
-    >>> statement("get", ["session:1", "session:2", "user:1"])
+    >>> to_statement("get", ["session:1", "session:2", "user:1"])
     'get session:? user:?'
-    >>> statement("set", ["session:1"])
+    >>> to_statement("set", ["session:1"])
     'set session:? ?'
     """
-    looked_at = list(islice(keys, MAX_KEYS + 1))
-    classes = sorted({key_class(key) for key in looked_at[:MAX_KEYS]})
-    more = ["…"] if len(looked_at) > MAX_KEYS or len(classes) > MAX_CLASSES else []
+    read = list(islice(keys, MAX_KEYS + 1))
+    classes = sorted({classify_key(key) for key in read[:MAX_KEYS]})
+    more = ["…"] if len(read) > MAX_KEYS or len(classes) > MAX_CLASSES else []
     return " ".join([command, *classes[:MAX_CLASSES], *more, *(["?"] if command in _VALUED else [])])
 
 
-def line(command: bytes, prefix: bytes = b"") -> tuple[str, str]:
-    """Operation and statement of what is sent as it is: one line, or several.
+def redact_line(command: bytes, prefix: bytes = b"") -> tuple[str, str]:
+    """Return operation and statement of a raw command: one line, or several.
 
     Args:
-        prefix: What the client puts before every key.
+        prefix: The client's prefix of every key.
 
-    >>> line(b"delete app:session:8f2c noreply\\r\\n", b"app:")
+    >>> redact_line(b"delete app:session:8f2c noreply\\r\\n", b"app:")
     ('delete', 'delete session:?')
-    >>> line(b"stats cachedump 1 0\\r\\n"), line(b"hunter2 x\\r\\n")
+    >>> redact_line(b"stats cachedump 1 0\\r\\n"), redact_line(b"hunter2 x\\r\\n")
     (('stats cachedump', 'stats cachedump ?'), ('?', '?'))
-    >>> line(b"get a\\r\\nflush_all\\r\\n")
+    >>> redact_line(b"get a\\r\\nflush_all\\r\\n")
     ('get', 'get ?; …')
     """
     first, _, more = command[:MAX_LINE].partition(b"\r\n")
     words = first.decode("utf-8", "replace").split(" ")
     name, rest = words[0].lower(), [word for word in words[1:] if word]
     begun = prefix.decode("utf-8", "replace")
-    # A value follows its command; behind other commands there is another one.
+    # A storage command is followed by its value; other commands may be followed by another one.
     after = "; …" if more and name not in _VALUED and name != "ms" else ""
     if name in _VALUED or name in _KEYED or name in _TIMED:
         rest = rest[1:] if name in _TIMED else rest
         keys = rest if name in _LISTS or name in _TIMED else rest[:1]
-        shown = statement(name, [word.removeprefix(begun) for word in keys])
+        shown = to_statement(name, [word.removeprefix(begun) for word in keys])
     elif name in _PLAIN:
         shown = f"{name} ?" if rest else name
     elif name in _SUBCOMMANDS:
-        told = [word.lower() for word in rest]
-        known = bool(told) and told[0] in _SUBCOMMANDS[name]
-        operation = f"{name} {told[0]}" if known else name
-        left = told[1:] if known else told
+        words = [word.lower() for word in rest]
+        known = bool(words) and words[0] in _SUBCOMMANDS[name]
+        operation = f"{name} {words[0]}" if known else name
+        left = words[1:] if known else words
         return operation, operation + (" ?" if left else "") + after
     else:
         return "?", "?"

@@ -1,4 +1,4 @@
-"""Names of topics, subjects, queues and groups: what an app makes up anew for each customer or reply is a value.
+"""Names of topics, subjects, queues and groups. A part that an app generates per customer or reply is a value.
 
 Pure functions, linear in the length of the name, which is bounded first.
 """
@@ -11,14 +11,14 @@ from backwatch.collector.redaction import amqp
 MAX_NAME: Final = 255
 MAX_PART: Final = 40
 MAX_OPERATION: Final = 256
-"""Characters in which a word for what is done is looked for."""
+"""Characters that are searched for an operation's name."""
 OPERATIONS: Final = frozenset((
     "publish", "send", "receive", "process", "deliver", "poll", "consume", "create", "settle", "ack", "nack",
     "reject", "commit", "peek", "subscribe",
 ))  # fmt: skip
-"""What is done with messages, in OpenTelemetry's words and those of its instrumentations."""
+"""Operations on messages, in the terms of OpenTelemetry and its instrumentations."""
 MAX_NAMES: Final = 12
-"""Destinations that one statement names; what is beyond is told as ``…``."""
+"""Destinations in one statement; further ones are shown as ``…``."""
 
 _INBOX: Final = "_INBOX."
 _PART: Final = re.compile(r"[^.\-_/:#]+")
@@ -28,40 +28,40 @@ _SWITCH: Final = re.compile(r"[a-z][A-Z]")
 _REPEATED: Final = re.compile(r"\?(?:[.\-_/:]\?)+")
 
 
-def destination(name: str) -> str:
-    """The name without what looks like a value: numbers, dates, identifiers, reply boxes.
+def redact_destination(name: str) -> str:
+    """Return the name without parts that look like values: numbers, dates, identifiers, reply boxes.
 
-    >>> [destination(name) for name in ("orders.v2", "user-12345-events", "audit-2026-01-31", "_INBOX.x7Kq.9")]
+    >>> [redact_destination(name) for name in ("orders.v2", "user-12345-events", "audit-2026-01-31", "_INBOX.x7Kq.9")]
     ['orders.v2', 'user-?-events', 'audit-?', '_INBOX.?']
-    >>> destination("session.3f2b8c1e-9d4a-4a63-9a1c-1f2e3d4c5b6a")
+    >>> redact_destination("session.3f2b8c1e-9d4a-4a63-9a1c-1f2e3d4c5b6a")
     'session.?'
     """
     name = name[:MAX_NAME]
     if name.startswith(_INBOX):
         return "_INBOX.?"
     if "@" in name:
-        return "?"  # an address: of "ann.smith@example.com" no part may stay
+        return "?"  # an address: no part of "ann.smith@example.com" may be reported
     if not name.isprintable():
-        name = "".join(one if one.isprintable() else "?" for one in name)
+        name = "".join(char if char.isprintable() else "?" for char in name)
     return _REPEATED.sub("?", _PART.sub(_part, name))
 
 
-def destination_of(system: str, name: str) -> str:
-    """The same of somebody else's span, whose system says what its names are like.
+def redact_span_destination(system: str, name: str) -> str:
+    """Redact a destination in a third-party span, by the naming rules of its system.
 
-    >>> destination_of("rabbitmq", "amq.gen-JzTY20BRgKO"), destination_of("kafka", "orders.v2")
+    >>> redact_span_destination("rabbitmq", "amq.gen-JzTY20BRgKO"), redact_span_destination("kafka", "orders.v2")
     ('amq.gen-?', 'orders.v2')
     """
-    return amqp.name(name) if system == "rabbitmq" else destination(name)
+    return amqp.redact_name(name) if system == "rabbitmq" else redact_destination(name)
 
 
-def operation(told: str) -> str:
-    """The first word for what is done, of what somebody else's span tells; the rest of its name is where it goes.
+def to_operation(text: str) -> str:
+    """Return the first known operation in the text of a third-party span; the rest may be a destination.
 
-    >>> operation("reply.3f2c1a9e publish"), operation("ann@example.com")
+    >>> to_operation("reply.3f2c1a9e publish"), to_operation("ann@example.com")
     ('publish', '')
     """
-    return next((word for word in told[:MAX_OPERATION].lower().split() if word in OPERATIONS), "")
+    return next((word for word in text[:MAX_OPERATION].lower().split() if word in OPERATIONS), "")
 
 
 def _part(found: "re.Match[str]") -> str:
@@ -73,16 +73,16 @@ def _part(found: "re.Match[str]") -> str:
     if part.isdigit() or any(map(str.isdigit, part)):
         prefix = _PREFIX.fullmatch(part)
         return f"{prefix[1]}?" if prefix is not None else "?"
-    # Letters alone may be random too: a token in base 64, in which capitals stand anywhere.
+    # Letters alone may be random, too: a token in base64, with capitals in any position.
     return "?" if len(part) >= 16 and len(_SWITCH.findall(part)) > 3 else part
 
 
-def statement(operation: str, names: "tuple[str, ...] | list[str]" = ()) -> str:
-    """``send orders``; several destinations in alphabetical order, each once.
+def to_statement(operation: str, names: "tuple[str, ...] | list[str]" = ()) -> str:
+    """Return the statement of an operation: ``send orders``; destinations in alphabetical order, each once.
 
-    >>> statement("delete_topics", ["b", "a", "b"])
+    >>> to_statement("delete_topics", ["b", "a", "b"])
     'delete_topics a,b'
     """
-    told = sorted({destination(name) for name in names})
-    shown = told[:MAX_NAMES] + (["…"] if len(told) > MAX_NAMES else [])
+    redacted = sorted({redact_destination(name) for name in names})
+    shown = redacted[:MAX_NAMES] + (["…"] if len(redacted) > MAX_NAMES else [])
     return f"{operation} {','.join(shown)}" if shown else operation

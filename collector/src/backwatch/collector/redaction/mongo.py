@@ -1,4 +1,4 @@
-"""MongoDB: the command, its collection and the shape of what it asks for, never a value.
+"""MongoDB: the command, its collection and the shape of its documents, never a value.
 
 Keys and operators stay in their order; every value becomes ``?``, so that ``{"password": {"$ne": None}}`` is another
 statement than ``{"password": "x"}``, and ``$where``, ``$function`` or ``mapReduce`` show without their code. Documents
@@ -16,12 +16,12 @@ from backwatch.collector.statements.spec import split_words
 MAX_STATEMENT: Final = 2_048
 MAX_DEPTH: Final = 10
 MAX_KEYS: Final = 500
-"""Keys and members that are looked at in one command; the rest says ``…``."""
+"""Keys and members that are read in one command; the rest is shown as ``…``."""
 MAX_MEMBERS: Final = 64
-"""Members of one list that are looked at."""
+"""Members of one list that are read."""
 MAX_WRITES: Final = 2_000
 MAX_WRITTEN_KEYS: Final = 20_000
-"""Writes of one batch that are looked at, and all their keys together."""
+"""Writes of one batch that are read, and the total of their keys."""
 MAX_REMEMBERED: Final = 4_096
 MAX_KEY: Final = 100
 
@@ -39,7 +39,7 @@ _HIDDEN: Final = split_words(
     authenticate clone copydb copydbgetnonce copydbsaslstart createUser getnonce saslContinue saslStart updateUser
     """
 )
-"""Their arguments are secrets or somebody else's address: all of them become one ``?``."""
+"""Commands whose arguments are secrets or addresses: all of them become one ``?``."""
 COMMANDS: Final = (
     _ON_COLLECTION
     | _HIDDEN
@@ -69,7 +69,7 @@ _PLUMBING: Final = split_words(
     startTransaction txnNumber writeConcern
     """
 )
-"""What the driver adds, or what changes nothing of what is asked."""
+"""Fields that the driver adds, or that do not change the meaning of a command."""
 _DOCUMENTS: Final = frozenset(("documents", "document"))
 _UPDATES: Final = frozenset(("u", "update", "updateMods"))
 _BATCHES: Final = frozenset(("updates", "deletes", "ops"))
@@ -80,32 +80,33 @@ _POSITION: Final = re.compile(r"\$(?:\[\w{0,40}\])?")
 _DIGITS: Final = re.compile(r"\d")
 _MIXED: Final = re.compile(r"[a-z][A-Z]")
 MAX_DIGITS: Final = 4
-"""Digits of a word that may still be a name: what has more is an identifier of something, hence a value."""
+"""Digits of a word that may still be a name: a word with more is an identifier, hence a value."""
 
 _keys: dict[str, str] = {}
-"""Keys that leave as they are."""
+"""Cached keys that are reported unchanged."""
 _marked: dict[int | bytes, str] = {}
-"""What else was a key, by its mark: raw it may be anything."""
+"""Cached results for other keys, by keyed hash: the raw key may be anything."""
 
 
-def name_of(command: object) -> str:
-    """The command's name, if it is one that we know; else ``?``."""
+def get_command_name(command: object) -> str:
+    """Return the command's name if it is known; otherwise ``?``."""
     if isinstance(command, dict):
         for key in dict.keys(command):
             return key if isinstance(key, str) and key in COMMANDS else "?"
     return "?"
 
 
-def statement(command: object) -> str:
-    """The canonical text of one command document.
+def to_statement(command: object) -> str:
+    """Return the canonical text of one command document.
 
-    >>> statement({"find": "users", "filter": {"name": "ann", "age": {"$gt": 30}}, "lsid": {"id": b"1"}})
+    >>> to_statement({"find": "users", "filter": {"name": "ann", "age": {"$gt": 30}}, "lsid": {"id": b"1"}})
     'find users filter:{name:?,age:{$gt:?}}'
-    >>> statement({"insert": "users", "documents": [{"name": "ann"}]})
+    >>> to_statement({"insert": "users", "documents": [{"name": "ann"}]})
     'insert users documents:?'
-    >>> statement({"update": "users", "updates": [{"q": {"_id": 1}, "u": {"$set": {"name": "ann"}}, "multi": False}]})
+    >>> update = {"q": {"_id": 1}, "u": {"$set": {"name": "ann"}}, "multi": False}
+    >>> to_statement({"update": "users", "updates": [update]})
     'update users updates:[{q:{_id:?},u:{$set:{name:?}},multi:?}]'
-    >>> statement({"saslStart": 1, "mechanism": "PLAIN", "payload": b"secret"})
+    >>> to_statement({"saslStart": 1, "mechanism": "PLAIN", "payload": b"secret"})
     'saslStart ?'
     """
     text = _statement(command, _Budget(), 0)
@@ -113,7 +114,7 @@ def statement(command: object) -> str:
 
 
 class _Budget:
-    """How much may still be looked at."""
+    """The keys and members that may still be read."""
 
     __slots__ = ("left",)
 
@@ -122,7 +123,7 @@ class _Budget:
 
 
 def _statement(command: object, budget: _Budget, depth: int) -> str:
-    name = name_of(command)
+    name = get_command_name(command)
     if name == "?" or not isinstance(command, dict):
         return "?"
     if name in _HIDDEN:
@@ -152,7 +153,7 @@ def _statement(command: object, budget: _Budget, depth: int) -> str:
 
 
 def _argument(key: object, value: object, budget: _Budget) -> str:
-    """The value of a key of a command, or of one write of a batch."""
+    """Return the shape of the value of a key in a command or in one write of a batch."""
     if key in _DOCUMENTS:
         return "?"
     if key in _UPDATES:
@@ -169,7 +170,7 @@ def _collection(name: object) -> str:
 
 
 def _key(key: object) -> str:
-    """A key as it is kept: each part of a path that reads like a name, or an operator."""
+    """Return a key as it is reported: the parts of its path that read like names, or an operator."""
     if key.__class__ is not str:
         return "?"
     known = _keys.get(key)  # pyright: ignore[reportArgumentType, reportCallIssue]  a str, as just seen
@@ -187,7 +188,7 @@ def _learnt(key: str) -> str:
         shown = key
     else:
         parts = [_part(part) for part in key.split(".")[:9]]
-        # A part that is neither a name nor a position makes the whole a value: an address has dots, too.
+        # A part that is neither a name nor a position makes the whole key a value: an address has dots, too.
         shown = "?" if "" in parts else ".".join(parts[:8]) + (".…" if len(parts) > 8 else "")
     if shown == key:
         return remember(_keys, shown, shown, MAX_REMEMBERED)
@@ -196,7 +197,7 @@ def _learnt(key: str) -> str:
 
 def _part(part: str) -> str:
     if _SEGMENT.fullmatch(part) and len(_DIGITS.findall(part)) <= MAX_DIGITS:
-        # Letters alone may be a token, too: of many, capitals stand anywhere.
+        # Letters alone may be a token, too, with capitals in any position.
         return "" if len(part) >= 16 and len(_MIXED.findall(part)) > 4 else part
     if _POSITION.fullmatch(part):
         return "$[]"
@@ -225,7 +226,7 @@ def _shape(value: object, budget: _Budget, depth: int) -> str:
 
 
 def _list(value: "list[Any] | tuple[Any, ...]", budget: _Budget, depth: int) -> str:
-    """Members in their order, runs of the same one once: ``$in`` of three and of thirty values is one statement."""
+    """Return members in order, runs of equal ones once: ``$in`` with 3 and with 30 values is one statement."""
     parts: list[str] = []
     for inner in value[:MAX_MEMBERS]:
         if budget.left < 0:
@@ -245,7 +246,7 @@ def _list(value: "list[Any] | tuple[Any, ...]", budget: _Budget, depth: int) -> 
 
 
 def _update(value: object, budget: _Budget) -> str:
-    """An update: operators and the fields they change. A document that replaces another one is a value."""
+    """Return the shape of an update: operators and their fields. A replacement document is a value."""
     if isinstance(value, (list, tuple)):
         return _list(value, budget, 1)  # a pipeline
     if not isinstance(value, dict):
@@ -280,7 +281,7 @@ def _is_operator(key: object) -> bool:
 
 
 def _batch(writes: "list[Any] | tuple[Any, ...]") -> str:
-    """The distinct writes of a batch in alphabetical order: it does not matter how many there are of each."""
+    """Return the distinct writes of a batch in alphabetical order, independent of their number."""
     shown: set[str] = set()
     left, more = MAX_WRITTEN_KEYS, len(writes) > MAX_WRITES
     for write in writes[:MAX_WRITES]:

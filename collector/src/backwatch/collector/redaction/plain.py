@@ -1,4 +1,4 @@
-"""Statements of systems that quote and comment in ways of their own, in a form that the SQL scanner reads rightly.
+"""Statements of systems with quotes and comments of their own, rewritten for the SQL scanner.
 
 Length for length, and on what the scanner knows already nothing is changed. A system that nobody knows may have any of
 these ways: what reads like a secret in one of them is hidden, at the price of some text that was none.
@@ -27,15 +27,15 @@ _HEX: Final = "[0-9a-fA-F]"
 _REST: Final = rf"{ESCAPED}|{COMMENT}|\#[^\n]*+|(?P<dollars>{_DOLLARS})|(?P<dashes>--[^\n]*+)|{_WORD}"
 _DASHED: Final = re.compile(_REST, re.DOTALL)
 _DASHED_ODD: Final = re.compile(r"\$\w*+\$|--(?!\s)")
-# After ``r`` no backslash means anything: the next quote ends the string.
+# After ``r`` a backslash has no meaning: the next quote ends the string.
 _RAW: Final = re.compile(rf"(?<![\w$])[rR](?P<quoted>'[^']*+'?|\"[^\"]*+\"?)|{_REST}", re.DOTALL)
 _RAW_ODD: Final = re.compile(rf"{_DASHED_ODD.pattern}|(?<![\w$])[rR]['\"]")
-# What three quotes open only three close. A quote behind a backslash ends no string, whether it is raw or not.
+# Three quotes close what three quotes open. A quote after a backslash never ends a string, raw or not.
 _TRIPLE: Final = re.compile(
     rf"(?P<quoted>(?P<mark>'''|\"\"\")(?:[^'\"\\]++|\\.|(?!(?P=mark))['\"])*+(?:(?P=mark)|\\)?+)|{_REST}", re.DOTALL
 )
 _TRIPLE_ODD: Final = re.compile(rf"{_DASHED_ODD.pattern}|'''|\"\"\"")
-# Standard SQL but for the quote behind a backslash, which ends no string.
+# Standard SQL, except that a quote after a backslash does not end a string.
 _BACKSLASHES: Final = re.compile(
     rf"(?P<quoted>'(?:[^'\\]++|\\.|'')*+'?)|\"(?:[^\"]++|\"\")*+\"?|(?:--|//)[^\n\r]*+|{COMMENT}|{_DOLLARS}", re.DOTALL
 )
@@ -55,20 +55,20 @@ _UNKNOWN: Final = re.compile(
 )
 _UNKNOWN_ODD: Final = re.compile(rf"\$\w*+\$|\"\"\"|[rRbB]\"|//|\#|{_HEX}{{4}}-{_HEX}{{4}}-")
 MAX_BATCH: Final = 16_384
-"""Characters of a batch in which what it sets is heeded."""
+"""Characters of a batch that are searched for its settings."""
 _STDIN: Final = re.compile(r"\bfrom\s++stdin\b", re.IGNORECASE)
 MAX_OPTIONS: Final = 500
-"""Characters in which the end of a ``COPY`` is looked for."""
+"""Characters that are searched for the end of a ``COPY``."""
 
 
-def plain(text: str, system: str) -> str:
-    """The statement as SQL, of the same length but for rows that no scanner could read.
+def hide_literals(text: str, system: str) -> str:
+    """Return the statement as SQL of the same length, without rows that no scanner could read.
 
-    >>> plain("SELECT $$it's$$, $h$a$h$ --x", "clickhouse")
+    >>> hide_literals("SELECT $$it's$$, $h$a$h$ --x", "clickhouse")
     "SELECT '......', '.....' -- "
-    >>> plain("SELECT a // mine\\nFROM t # no", "snowflake")
+    >>> hide_literals("SELECT a // mine\\nFROM t # no", "snowflake")
     'SELECT a -- mine\\nFROM t --no'
-    >>> plain("SELECT '//', $1 FROM t", "snowflake"), plain("SELECT $$a$$", "postgresql")
+    >>> hide_literals("SELECT '//', $1 FROM t", "snowflake"), hide_literals("SELECT $$a$$", "postgresql")
     ("SELECT '//', $1 FROM t", 'SELECT $$a$$')
     """
     change = _OF_SYSTEM.get(system.lower())
@@ -77,12 +77,12 @@ def plain(text: str, system: str) -> str:
     return text if change is None else change(text)
 
 
-def without_rows(text: str) -> str:
-    r"""A script of ``psql`` without the rows that stand behind ``COPY … FROM stdin;``: no server takes them so.
+def strip_rows(text: str) -> str:
+    r"""Strip the rows behind ``COPY … FROM stdin;`` in a script of ``psql``; no server accepts them in this form.
 
-    >>> without_rows("COPY t FROM stdin;\n1\tsecret\n\\.\nSELECT 1")
+    >>> strip_rows("COPY t FROM stdin;\n1\tsecret\n\\.\nSELECT 1")
     'COPY t FROM stdin;\n\\.\nSELECT 1'
-    >>> without_rows("copy t from STDIN csv;\nann,secret")
+    >>> strip_rows("copy t from STDIN csv;\nann,secret")
     'copy t from STDIN csv;'
     """
     if "stdin" not in text and "STDIN" not in text:
@@ -92,15 +92,15 @@ def without_rows(text: str) -> str:
     for found in _STDIN.finditer(text):
         begin = text.find(";", found.end(), found.end() + MAX_OPTIONS) + 1
         if not begin or found.start() < at:
-            continue  # no end, or itself among rows
+            continue  # without an end, or itself among rows
         end = text.find("\n\\.", begin)
         kept.append(text[at:begin])
         at = len(text) if end < 0 else end
     return "".join([*kept, text[at:]]) if kept else text
 
 
-def hidden(text: str) -> str:
-    """A string of the same length that says nothing."""
+def mask(text: str) -> str:
+    """Return a string of the same length without content."""
     return ("'" + "." * (len(text) - 2) + "'")[: len(text)]
 
 
@@ -110,14 +110,14 @@ def _as_dashed(token: re.Match[str]) -> str:
         return text if text[2:3].isspace() else "--" + " " * (len(text) - 2)
     if kind == "quoted":
         quoted = token[kind]
-        return text[: -len(quoted)] + hidden(quoted)
-    return hidden(text) if kind == "dollars" else text
+        return text[: -len(quoted)] + mask(quoted)
+    return mask(text) if kind == "dollars" else text
 
 
 def _by(forms: re.Pattern[str], odd: re.Pattern[str]) -> Callable[[str], str]:
-    """For systems that are read as MySQL: a text with anything odd is read by these forms.
+    """The literals of a system that is read as MySQL, for texts with characters that MySQL reads differently.
 
-    In all of them ``--`` begins a comment whatever follows.
+    In all of these systems ``--`` always begins a comment.
     """
 
     def change(text: str) -> str:
@@ -133,11 +133,11 @@ _triple: Final = _by(_TRIPLE, _TRIPLE_ODD)
 
 
 def _clickhouse(text: str) -> str:
-    return _dashed(str(clickhouse.without_data(text)))
+    return _dashed(str(clickhouse.strip_data(text)))
 
 
 def _without_backslash(token: re.Match[str]) -> str:
-    return hidden(token[0]) if token["quoted"] and "\\" in token[0] else token[0]
+    return mask(token[0]) if token["quoted"] and "\\" in token[0] else token[0]
 
 
 def _backslashes(text: str) -> str:
@@ -150,11 +150,11 @@ def _snowflake(text: str) -> str:
 
 
 def _tsql(text: str) -> str:
-    """Of a batch that makes double quotes those of strings: its strings behind that in single ones."""
+    """Return a batch that turns double quotes into string quotes, with single quotes from there on."""
     head = text[:MAX_BATCH]
     if "_IDENTIFIER" not in head.upper():
         return text
-    told: list[str] = []
+    parts: list[str] = []
     at = 0
     named = strings = False
     for kind, start, end in tokenize(head, "mssql"):
@@ -166,15 +166,15 @@ def _tsql(text: str) -> str:
         elif kind == spec.OP and head[start] == ";":
             named = False
         elif kind == spec.QUOTED and strings and head[start] == '"':
-            told += (head[at:start], hidden(head[start:end]))
+            parts += (head[at:start], mask(head[start:end]))
             at = end
-    return "".join((*told, text[at:])) if told else text
+    return "".join((*parts, text[at:])) if parts else text
 
 
 def _as_unknown(token: re.Match[str]) -> str:
     text = token[0]
     if token.group("dollars") or token.group("quoted"):
-        return hidden(text)
+        return mask(text)
     if token.group("comment"):
         return "--" + text[2:] if len(text) > 1 else " "
     return "0" * len(text) if token.group("literal") else text
@@ -189,7 +189,7 @@ _OF_SYSTEM: Final[Mapping[str, Callable[[str], str]]] = {
     "postgresql": str, "mysql": str, "sqlite": str, "mariadb": str, "microsoft.sql_server": _tsql, "mssql": _tsql,
     "azure.sql": _tsql, "sybase": _tsql, "tsql": _tsql,
     "snowflake": _snowflake, "redshift": _backslashes, "aws.redshift": _backslashes,
-    "cassandra": cql.plain, "scylladb": cql.plain,
+    "cassandra": cql.hide_literals, "scylladb": cql.hide_literals,
     "clickhouse": _clickhouse, "spark": _raw, "databricks": _raw, "bigquery": _triple, "hive": _dashed,
     "doris": _dashed,
 }  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Final
 from backwatch.collector.statements.spec import split_words
 
 MAX_ARGUMENTS: Final = 256
-"""Arguments that are looked at; the rest is of the same kind, or says ``…``."""
+"""Arguments that are read; the rest has the same classes, or is shown as ``…``."""
 MAX_STATEMENT: Final = 1_024
 
 _KEYS_FIRST: Final = """
@@ -40,7 +40,7 @@ SCAN SELECT SHUTDOWN SINTERCARD SWAPDB SYNC TIME UNWATCH WAIT WAITAOF XREAD XREA
 ZINTERCARD ZINTERSTORE ZMPOP ZUNION ZUNIONSTORE
 """
 _HIDDEN: Final = "AUTH HELLO MIGRATE EVAL EVAL_RO EVALSHA EVALSHA_RO FCALL FCALL_RO SLAVEOF REPLICAOF"
-"""Their arguments are passwords, code or somebody else's address: all of them become one ``?``."""
+"""Commands whose arguments are passwords, code or addresses: all of them become one ``?``."""
 _CONTAINERS: Final = {
     "ACL": "CAT DELUSER DRYRUN GENPASS GETUSER LIST LOAD LOG SAVE SETUSER USERS WHOAMI HELP",
     "CLIENT": "CACHING GETNAME GETREDIR ID INFO KILL LIST NO-EVICT NO-TOUCH PAUSE REPLY SETINFO SETNAME "
@@ -72,7 +72,7 @@ _SETTINGS: Final = split_words(
     enable-protected-configs
     """
 )
-"""Names of settings that ``CONFIG`` may show; their values never."""
+"""Names of settings that are reported for ``CONFIG``; their values never are."""
 _OPTIONS: Final = split_words(
     """
     EX PX EXAT PXAT NX XX GT LT KEEPTTL GET MATCH COUNT TYPE WITHSCORES WITHSCORE WITHVALUES LIMIT BY ASC DESC
@@ -88,7 +88,7 @@ _VALUES_ONLY: Final = split_words(
     SADD SETNX SISMEMBER SPUBLISH SREM XADD ZREM
     """
 )
-"""Commands without options: what follows their keys is values, even where it reads like an option."""
+"""Commands without options: the arguments after their keys are values, even if they read like options."""
 _KIND: Final = {
     name: kind
     for kind, listed in {
@@ -123,7 +123,7 @@ _OF_NONE, _OF_ALL = 0, 1
 
 
 def _from_argument(name: str, kind: str) -> int:
-    """Where options may begin behind one key; ``_OF_ALL`` and ``_OF_NONE`` where only the shortest form is usual."""
+    """Return where options may begin after one key; ``_OF_ALL`` and ``_OF_NONE``: only the shortest form is usual."""
     if kind != "first":
         return _OF_ALL if kind == "all" else _OF_NONE
     return 3 if name == "SET" else _FEW if name in _VALUES_ONLY else 2
@@ -134,20 +134,20 @@ _USUAL: Final = {
     for name, kind in _KIND.items()
     if kind in ("first", "all", "") and name not in _TWO_KEYS and name not in _BLOCKING
 }
-"""Commands whose short forms are read in one go."""
+"""Commands whose short forms have a fast path."""
 
 
-def statement(command: Sequence[object]) -> str:
-    """The canonical text of one command.
+def to_statement(command: Sequence[object]) -> str:
+    """Return the canonical text of one command.
 
     Args:
-        command: Its name and arguments, as the client was given them: text, bytes or numbers.
+        command: Name and arguments as the app passed them: text, bytes or numbers.
 
-    >>> statement(["SET", "session:8f2c", "secret", "EX", 60])
+    >>> to_statement(["SET", "session:8f2c", "secret", "EX", 60])
     'SET session:? ? EX ?'
-    >>> statement(["AUTH", "ann", "secret"])
+    >>> to_statement(["AUTH", "ann", "secret"])
     'AUTH ?'
-    >>> statement(["CONFIG", "SET", "requirepass", "secret"])
+    >>> to_statement(["CONFIG", "SET", "requirepass", "secret"])
     'CONFIG SET requirepass ?'
     """
     if len(command) < _FEW and command:
@@ -158,11 +158,11 @@ def statement(command: Sequence[object]) -> str:
     return _any(command)
 
 
-def is_name(text: str) -> bool:
-    """Whether it is a command, or one of a container's, in capitals: what is none may be anything.
+def is_command_name(text: str) -> bool:
+    """Return whether the text is a command or a subcommand in capitals. Other text may be anything.
 
-    >>> is_name("GET"), is_name("CONFIG SET"), is_name("CONFIG HUNTER2"), is_name("HUNTER2")
-    (True, True, False, False)
+    >>> [is_command_name(text) for text in ("GET", "CONFIG SET", "CONFIG HUNTER2", "HUNTER2")]
+    [True, True, False, False]
     """
     if text in _KIND:
         return True
@@ -174,16 +174,16 @@ def is_name(text: str) -> bool:
 
 
 def _usual(name: str, after: int, command: Sequence[object]) -> str:
-    """The statement of a short command with one key; from the argument ``after`` on there may be options."""
+    """Return the statement of a short command with one key; options may begin at the argument ``after``."""
     count = len(command)
     if count == 1:
         return name
     if count == 2 and after:
-        return f"{name} {key_class(command[1])}"
+        return f"{name} {classify_key(command[1])}"
     if after <= _OF_ALL:
         return _any(command)
     if count <= after:
-        return f"{name} {key_class(command[1])} ?"
+        return f"{name} {classify_key(command[1])} ?"
     last, words = "", list[str]()
     for at in range(2, count):
         argument = command[at]
@@ -196,11 +196,11 @@ def _usual(name: str, after: int, command: Sequence[object]) -> str:
         if word != last:
             words.append(word)
             last = word
-    return " ".join((name, key_class(command[1]), *(_folded(words) if len(words) > 3 else words)))
+    return " ".join((name, classify_key(command[1]), *(_folded(words) if len(words) > 3 else words)))
 
 
 def _any(command: Sequence[object]) -> str:
-    """The statement of any command."""
+    """Return the statement of any command."""
     named = _name(command)
     if not named:
         return "?"
@@ -208,7 +208,7 @@ def _any(command: Sequence[object]) -> str:
     if name in _SUBCOMMANDS:
         shown = [name, *_container(name, rest)]
     elif _MODULE.fullmatch(name):
-        shown = [name, key_class(rest[0]) if rest else "", "?" if len(rest) > 1 else ""]
+        shown = [name, classify_key(rest[0]) if rest else "", "?" if len(rest) > 1 else ""]
     elif name not in _KIND:
         shown = ["?"]
     elif _KIND[name] == "hidden":
@@ -219,12 +219,12 @@ def _any(command: Sequence[object]) -> str:
     return " ".join([word for word in shown if word] + more)[:MAX_STATEMENT]
 
 
-def key_class(key: object) -> str:
-    """A key's prefix, if it has one that reads like a word; else ``?``.
+def classify_key(key: object) -> str:
+    """Return a key's prefix, if it reads like a word; otherwise ``?``.
 
-    >>> key_class(b"session:8f2c")
+    >>> classify_key(b"session:8f2c")
     'session:?'
-    >>> key_class("8f2c")
+    >>> classify_key("8f2c")
     '?'
     """
     plain = key.__class__ is str and len(key) <= 64  # pyright: ignore[reportArgumentType]  a str, as just seen
@@ -233,7 +233,7 @@ def key_class(key: object) -> str:
 
 
 def _text(argument: object) -> str:
-    """The beginning of an argument as text; never more than 64 characters, never an error."""
+    """Return the first 64 characters of an argument as text. Never raises."""
     if isinstance(argument, str):
         return argument[:64]
     if isinstance(argument, (bytes, bytearray, memoryview)):
@@ -242,7 +242,7 @@ def _text(argument: object) -> str:
 
 
 def _name(command: Sequence[object]) -> list[str]:
-    """The first argument as upper-case words: clients write ``CONFIG SET`` in one or in two."""
+    """Return the first argument as upper-case words: clients pass ``CONFIG SET`` as one argument or as two."""
     return _text(command[0]).upper().split(" ")[:3] if command else []
 
 
@@ -261,7 +261,7 @@ def _container(name: str, rest: Sequence[object]) -> list[str]:
                 shown.append("?")
         return shown
     if name in ("OBJECT", "XGROUP", "XINFO") and len(rest) > 1:
-        return [*shown, key_class(rest[1]), "?" if len(rest) > 2 else ""]
+        return [*shown, classify_key(rest[1]), "?" if len(rest) > 2 else ""]
     return [*shown, "?" if len(rest) > 1 else ""]
 
 
@@ -269,14 +269,14 @@ def _arguments(name: str, kind: str, rest: Sequence[object]) -> list[str]:
     keys = 0 if kind == "" else len(rest) if kind in ("all", "odd") else 2 if name in _TWO_KEYS else 1
     if name in _BLOCKING:
         keys -= 1  # the last one is a time-out
-    named = ["?" if kind == "odd" and at % 2 else key_class(key) for at, key in enumerate(rest[:keys])]
+    named = ["?" if kind == "odd" and at % 2 else classify_key(key) for at, key in enumerate(rest[:keys])]
     options = keys + 1 if name == "SET" else len(rest) if name in _VALUES_ONLY else keys
     after = (_text(argument).upper() if at >= options else "" for at, argument in enumerate(rest) if at >= keys)
     return [*_folded(named), *_folded([word if word in _OPTIONS else "?" for word in after])]
 
 
 def _folded(shown: list[str]) -> list[str]:
-    """Each run of equal words once; a run of pairs likewise (``MSET a:? ? a:? ?``)."""
+    """Return each run of equal words once, and each run of equal pairs once (``MSET a:? ? a:? ?``)."""
     out: list[str] = []
     for word in shown:
         if out and out[-1] == word:

@@ -6,10 +6,10 @@ from typing import Final
 _METHOD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,199}/[A-Za-z_][A-Za-z0-9_]{0,99}")
 
 
-def method(name: object) -> str:
-    """A method's full name.
+def redact_method(name: object) -> str:
+    """Return a method's full name; ``?`` if it is none.
 
-    >>> method(b"/shop.v1.Orders/GetOrder"), method("/x y"), method(None)
+    >>> redact_method(b"/shop.v1.Orders/GetOrder"), redact_method("/x y"), redact_method(None)
     ('shop.v1.Orders/GetOrder', '?', '?')
     """
     text = name.decode("latin-1") if isinstance(name, bytes) else name

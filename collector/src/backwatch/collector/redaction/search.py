@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from backwatch.collector.redaction.http import segment
-from backwatch.collector.redaction.plain import COMMENT, ESCAPED, hidden
-from backwatch.collector.redaction.search_text import lucene, script
+from backwatch.collector.redaction.http import redact_segment
+from backwatch.collector.redaction.plain import COMMENT, ESCAPED, mask
+from backwatch.collector.redaction.search_text import redact_lucene, redact_script
 from backwatch.collector.statements.scan import scan_cached
 
 MAX_SEGMENTS: Final = 12
@@ -19,7 +19,7 @@ MAX_DEPTH: Final = 16
 MAX_SHAPE: Final = 4_000
 MAX_KEY: Final = 80
 MAX_PIPED: Final = 262_144
-"""Characters of a statement; more than the scanner looks at, which says that it was cut."""
+"""Characters of a statement, more than the scanner reads, so that it reports the cut."""
 
 _BEFORE_ID: Final = frozenset((
     "_doc", "_create", "_update", "_source", "_explain", "_termvectors", "_mlt", "_percolate", "scroll", "_tasks",
@@ -28,7 +28,7 @@ _BEFORE_ID: Final = frozenset((
 _INDEX: Final = re.compile(r"[A-Za-z0-9_.,*:<>{}/|+-]{1,250}")
 _NUMBERS: Final = re.compile(r"[0-9]{2,}")
 _MINGLED: Final = re.compile(r"(?<![A-Za-z0-9])(?:[A-Za-z]*+[0-9]++){2}[A-Za-z0-9]*+")
-"""A part of a name with digits here and there: a tenant's or a session's identifier."""
+"""A part of a name with scattered digits: an identifier of a tenant or a session."""
 _KEY: Final = re.compile(r"[A-Za-z_@.][A-Za-z0-9_@.*^-]{0,79}")
 _LONG_NUMBER: Final = re.compile(r"[0-9]{4,}")
 _KEY_ID: Final = re.compile(r"[A-Za-z0-9_.-]{4,64}")
@@ -37,7 +37,7 @@ _SEARCHES: Final = frozenset((
     "_search", "_count", "_explain", "_update", "_update_by_query", "_delete_by_query", "_reindex", "_scripts",
     "_async_search", "_validate", "_msearch", "_graph", "_knn_search", "_transform", "_rollup_search",
 ))  # fmt: skip
-"""Whose bodies are queries, and no documents."""
+"""Endpoints whose bodies are queries and not documents."""
 _DATA: Final = frozenset(("doc", "upsert", "params", "document", "documents"))
 _QUERY_STRINGS: Final = ("query_string", "simple_query_string")
 _SCRIPT: Final = "(script)"
@@ -50,25 +50,25 @@ _DOCUMENT: Final = {"GET": "get", "HEAD": "exists", "PUT": "index", "POST": "ind
 _INDICES: Final = {"GET": "indices.get", "HEAD": "indices.exists", "PUT": "indices.create", "DELETE": "indices.delete"}
 
 
-def template(path: str) -> str:
-    """The path with ids replaced: indices and words of the interface stay.
+def to_path_template(path: str) -> str:
+    """Return the path with ids replaced; indices and words of the interface stay.
 
-    >>> template("/orders,logs-2026.11.25/_doc/ann@example.com")
+    >>> to_path_template("/orders,logs-2026.11.25/_doc/ann@example.com")
     '/logs-?.?.?,orders/_doc/?'
-    >>> template("/_search/scroll/FGluY2x1ZGVfY29udGV4dF91dWlk")
+    >>> to_path_template("/_search/scroll/FGluY2x1ZGVfY29udGV4dF91dWlk")
     '/_search/scroll/?'
     """
     parts = path.partition("?")[0].strip("/").split("/")
     shown: list[str] = []
     for number, part in enumerate(islice(parts, MAX_SEGMENTS)):
         if number and parts[number - 1] in _BEFORE_ID:
-            shown.append("?" if not part.startswith("_") else segment(part))
+            shown.append("?" if not part.startswith("_") else redact_segment(part))
         elif number == 0 and not part.startswith("_"):
             shown.append(_indices(part))
         elif number == 2 and not parts[1].startswith("_") and not parts[0].startswith("_"):
-            shown.append("?" if not part.startswith("_") else segment(part))  # before 7: index, type, id
+            shown.append("?" if not part.startswith("_") else redact_segment(part))  # before 7: index, type, id
         else:
-            shown.append(segment(part))
+            shown.append(redact_segment(part))
     return "/" + "/".join(shown) + ("/…" if len(parts) > MAX_SEGMENTS else "")
 
 
@@ -76,14 +76,14 @@ def _indices(text: str) -> str:
     text = text.replace("%2C", ",").replace("%2A", "*").replace("%3C", "<").replace("%3E", ">")
     if not _INDEX.fullmatch(text):
         return "?"
-    return ",".join(sorted({_NUMBERS.sub("?", _MINGLED.sub("?", one))[:MAX_INDEX] for one in text.split(",")[:20]}))
+    return ",".join(sorted({_NUMBERS.sub("?", _MINGLED.sub("?", name))[:MAX_INDEX] for name in text.split(",")[:20]}))
 
 
-def operation(method: str, path: str) -> str:
-    """What is done, in the words of the client's own methods where the path says it.
+def to_operation(method: str, path: str) -> str:
+    """Return the operation, named like the client's own method if the path determines it.
 
-    >>> operation("POST", "/orders/_search"), operation("GET", "/orders/_doc/1"), operation("GET", "/_cluster/health")
-    ('search', 'get', 'cluster.health')
+    >>> [to_operation("GET", path) for path in ("/orders/_search", "/orders/_doc/1", "/_cluster/health")]
+    ['search', 'get', 'cluster.health']
     """
     parts = [part for part in path.partition("?")[0].split("/") if part]
     verb = method.upper()
@@ -92,43 +92,43 @@ def operation(method: str, path: str) -> str:
     named = next((number for number, part in enumerate(parts) if part.startswith("_")), -1)
     if named < 0:
         return _INDICES.get(verb, "index") if len(parts) == 1 else _DOCUMENT.get(verb, "index")
-    word = segment(parts[named]).lstrip("_")
+    word = redact_segment(parts[named]).lstrip("_")
     if word in ("doc", "create", "source"):
         return "create" if word == "create" else _DOCUMENT.get(verb, "index")
-    after = segment(parts[named + 1]).lstrip("_") if named == 0 and len(parts) > 1 else ""
+    after = redact_segment(parts[named + 1]).lstrip("_") if named == 0 and len(parts) > 1 else ""
     return f"{word}.{after}" if after.isalpha() and after != "all" else word
 
 
-def kind(path: str) -> str:
-    """``sql`` or ``piped`` where the body's ``query`` is a statement, else nothing."""
+def classify_path(path: str) -> str:
+    """Return ``sql`` or ``piped`` if the body's ``query`` is a statement, otherwise an empty text."""
     parts = path.partition("?")[0].strip("/").split("/")
     return _STATEMENTS.get("/".join(parts[-2:])) or _STATEMENTS.get(parts[-1], "")
 
 
-def statement(method: str, path: str, parameters: Iterable[str], body: object, asked: str = "") -> str:
-    """What makes two requests the same.
+def to_statement(method: str, path: str, parameters: Iterable[str], body: object, asked: str = "") -> str:
+    """Return the statement of a request.
 
     Args:
         parameters: Their names.
         asked: The query string among them: ``q``.
 
-    >>> statement("POST", "/orders/_search", ["size"], {"query": {"term": {"user": {"value": "ann"}}}})
+    >>> to_statement("POST", "/orders/_search", ["size"], {"query": {"term": {"user": {"value": "ann"}}}})
     'POST /orders/_search?size {query:{term:{user:{value:?}}}}'
-    >>> statement("GET", "/orders/_search", ["q"], None, "user:ann OR *")
+    >>> to_statement("GET", "/orders/_search", ["q"], None, "user:ann OR *")
     'GET /orders/_search?q (?:? OR *)'
     """
-    names = ",".join(sorted({segment(one) for one in islice(parameters, 30)}))
-    head = f"{method if method.isalpha() else '?'} {template(path)}{'?' if names else ''}{names}"
+    names = ",".join(sorted({redact_segment(name) for name in islice(parameters, 30)}))
+    head = f"{method if method.isalpha() else '?'} {to_path_template(path)}{'?' if names else ''}{names}"
     if asked:
-        head += f" ({lucene(asked)})"
-    if kind(path) == "piped" and isinstance(body, Mapping) and isinstance(body.get("query"), str):
+        head += f" ({redact_lucene(asked)})"
+    if classify_path(path) == "piped" and isinstance(body, Mapping) and isinstance(body.get("query"), str):
         return f"{head} {scan_cached(_piped(body['query'], esql='_ppl' not in path), 'mysql').redacted}"
-    shown = shape(body, searches=not _SEARCHES.isdisjoint(path.partition("?")[0].split("/")))
+    shown = to_shape(body, searches=not _SEARCHES.isdisjoint(path.partition("?")[0].split("/")))
     return f"{head} {shown}" if shown else head
 
 
 def _piped(text: str, *, esql: bool) -> str:
-    """ES|QL and PPL quote strings as MySQL does, but for what three quotes of ES|QL hold; ``//`` begins a comment.
+    """Rewrite ES|QL or PPL for the scanner: strings are MySQL's, except ES|QL's triple quotes; ``//`` is a comment.
 
     >>> _piped('FROM t | WHERE a == \"\"\"x " y\"\"\" // mine', esql=True)
     "FROM t | WHERE a == '.........' -- mine"
@@ -142,21 +142,21 @@ def _piped(text: str, *, esql: bool) -> str:
 def _as_mysql(token: re.Match[str]) -> str:
     kind, text = token.lastgroup, token[0]
     if kind == "triple":
-        return hidden(text)
+        return mask(text)
     return ("-- " + text[3:])[: len(text)] if kind == "comment" else text
 
 
-def shape(body: object, *, searches: bool = False) -> str:
-    """The keys of a body, in their order, and ``?`` for each value; alike elements of a list once.
+def to_shape(body: object, *, searches: bool = False) -> str:
+    """Return the keys of a body in order, with ``?`` for each value and equal elements of a list once.
 
     Args:
-        searches: It is a query and not a document: its query strings and scripts are shown as what they do.
+        searches: The body is a query and not a document: query strings and scripts keep their operators.
 
-    >>> shape({"query": {"bool": {"filter": [{"term": {"a": 1}}, {"term": {"a": 2}}, {"range": {"b": {"gt": 3}}}]}}})
+    >>> to_shape({"query": {"bool": {"filter": [{"term": {"a": 1}}, {"term": {"a": 2}}, {"range": {"b": {"gt": 3}}}]}}})
     '{query:{bool:{filter:[{term:{a:?}},{range:{b:{gt:?}}}]}}}'
-    >>> shape({"query": {"query_string": {"query": "ann OR *"}}}, searches=True)
+    >>> to_shape({"query": {"query_string": {"query": "ann OR *"}}}, searches=True)
     '{query:{query_string:{query:(? OR *)}}}'
-    >>> shape({"script": {"lang": "painless", "source": "ctx._source.n = 7"}}, searches=True)
+    >>> to_shape({"script": {"lang": "painless", "source": "ctx._source.n = 7"}}, searches=True)
     '{script:{lang:painless,source:(ctx._source.n=?)}}'
     """
     if not isinstance(body, (Mapping, list, tuple)) or not body:
@@ -167,7 +167,7 @@ def shape(body: object, *, searches: bool = False) -> str:
 
 
 class _Walk:
-    """Goes through a body, and no further than the bounds."""
+    """A walk through a body, up to the bounds."""
 
     def __init__(self, *, searches: bool) -> None:
         self.left = MAX_KEYS
@@ -197,9 +197,9 @@ class _Walk:
         if not self.searches:
             return "?"
         if key == "query" and parent in _QUERY_STRINGS:
-            return f"({lucene(value, simple=parent.startswith('simple'))})"
+            return f"({redact_lucene(value, simple=parent.startswith('simple'))})"
         if parent == _SCRIPT or (key == "script" and depth == 1):
-            return f"({script(value)})" if key in ("source", "inline", "script") else "?"
+            return f"({redact_script(value)})" if key in ("source", "inline", "script") else "?"
         return "?"
 
     def _alike(self, values: Sequence[object], depth: int, key: str) -> list[str]:
@@ -214,25 +214,25 @@ class _Walk:
 
 
 def _is_script(key: str, value: Mapping[Any, Any]) -> bool:
-    """Whether it is one, and not a condition on a field of that name."""
+    """Return whether the value is a script or query string, and not a condition on a field of that name."""
     return (key == "script" or key.endswith("_script")) and value.keys() <= _SCRIPT_KEYS
 
 
 def _name(name: object) -> str:
-    """A key: the name of a field or a word of the query language; what looks like a value is ``?``."""
+    """Return a key: a field's name or a word of the query language; ``?`` if it looks like a value."""
     text = str(name)
     if len(text) > MAX_KEY or not _KEY.fullmatch(text) or _LONG_NUMBER.search(text):
         return "?"
     parts = [part.removeprefix("@") for part in text.replace("^", "").split(".")]
     if any("@" in part for part in parts):
         return "?"  # an address
-    return text if all(segment(part) != "?" for part in parts if part.strip("*_-")) else "?"
+    return text if all(redact_segment(part) != "?" for part in parts if part.strip("*_-")) else "?"
 
 
-def key_id(authorization: object) -> str:
-    """The id of an API key, which is its name: the secret comes after it.
+def read_key_id(authorization: object) -> str:
+    """Return the id of an API key without its secret.
 
-    >>> key_id("ApiKey " + base64.b64encode(b"VuaCfGcBCdbkQm:secret").decode())
+    >>> read_key_id("ApiKey " + base64.b64encode(b"VuaCfGcBCdbkQm:secret").decode())
     'VuaCfGcBCdbkQm'
     """
     if not isinstance(authorization, str) or not authorization.startswith("ApiKey "):

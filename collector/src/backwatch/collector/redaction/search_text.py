@@ -1,4 +1,4 @@
-"""Two languages inside a search: Lucene's query strings and scripts. Their operators and calls stay, their values go.
+"""Languages inside a search: Lucene's query strings, and scripts. Operators and calls stay, values are removed.
 
 What a user types into a search box ends in a query string. Words alone change nothing of its text here; an operator, a
 field or a wildcard does, and these are what an injection needs.
@@ -32,15 +32,15 @@ _SCRIPT: Final = re.compile(
 _DIGITS: Final = re.compile(r"[0-9]{3,}")
 
 
-def lucene(text: str, *, simple: bool = False) -> str:
-    """A query string: operators, wildcards and how many fields; words and names of fields are ``?``.
+def redact_lucene(text: str, *, simple: bool = False) -> str:
+    """Return the operators and wildcards of a query string; words and names of fields become ``?``.
 
     Args:
         simple: ``simple_query_string``, where a colon names no field.
 
-    >>> lucene('status:open AND name:"Ann Lee"'), lucene("red shoes"), lucene("very red shoes")
+    >>> redact_lucene('status:open AND name:"Ann Lee"'), redact_lucene("red shoes"), redact_lucene("very red shoes")
     ('?:? AND ?:?', '?', '?')
-    >>> lucene("ann OR *:*"), lucene("sho*s~2"), lucene("10:30 ann", simple=True)
+    >>> redact_lucene("ann OR *:*"), redact_lucene("sho*s~2"), redact_lucene("10:30 ann", simple=True)
     ('? OR *:*', '?*~?', '?')
     """
     shown: list[str] = []
@@ -48,9 +48,9 @@ def lucene(text: str, *, simple: bool = False) -> str:
         if len(shown) >= MAX_TOKENS:
             shown.append("…")
             break
-        one = _query_token(found, simple=simple)
-        if one and not (one == "?" and shown and shown[-1] == "?"):
-            shown.append(one)
+        word = _query_token(found, simple=simple)
+        if word and not (word == "?" and shown and shown[-1] == "?"):
+            shown.append(word)
     return _joined(shown)
 
 
@@ -75,24 +75,24 @@ def _joined(shown: list[str]) -> str:
     return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
 
 
-def script(source: str) -> str:
-    """A script's source: names and operators; strings, numbers and comments go.
+def redact_script(source: str) -> str:
+    """Return the names and operators of a script; strings, numbers and comments are removed.
 
-    >>> script("ctx._source.total += 17 // by Ann")
+    >>> redact_script("ctx._source.total += 17 // by Ann")
     'ctx._source.total+=?'
-    >>> script("return doc['price'].value > params.limit")
+    >>> redact_script("return doc['price'].value > params.limit")
     'return doc[?].value>params.limit'
     """
     shown: list[str] = []
     blank = False
     for found in _SCRIPT.finditer(source[:MAX_TEXT]):
-        one = _script_part(found)
-        if not one:
+        part = _script_part(found)
+        if not part:
             blank = True
             continue
-        if blank and shown and shown[-1][-1].isalnum() and one[0].isalnum():
+        if blank and shown and shown[-1][-1].isalnum() and part[0].isalnum():
             shown.append(" ")
-        shown.append(one)
+        shown.append(part)
         blank = False
         if len(shown) >= 2 * MAX_TOKENS:
             shown.append("…")

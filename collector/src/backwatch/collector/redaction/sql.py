@@ -1,17 +1,17 @@
-"""SQL: the statement without literals, comments and secrets. The rules stand in ``statements/``."""
+"""SQL: the statement without literals, comments and secrets. ``statements/`` has the rules."""
 
 from backwatch.collector.statements.dialects import dialect_of
 from backwatch.collector.statements.scan import scan
 
 
-def statement(text: str, system: str) -> str:
-    """The statement as it may be sent.
+def to_statement(text: str, system: str) -> str:
+    """Return the statement as it may be sent.
 
     Args:
-        text: The statement as the driver got it.
+        text: The statement as the app passed it.
         system: ``db.system.name``.
 
-    >>> statement("SELECT * FROM users WHERE name = 'ann' -- me", "postgresql")
+    >>> to_statement("SELECT * FROM users WHERE name = 'ann' -- me", "postgresql")
     'SELECT * FROM users WHERE name = ?'
     """
     return scan(text, dialect_of(system)).redacted

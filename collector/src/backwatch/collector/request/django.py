@@ -1,4 +1,4 @@
-"""Django: a request is what a handler answers; forms as it reads them, JSON from a body that the app has read."""
+"""Django: requests as handlers serve them, forms as Django reads them, JSON from a body that the app has read."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -9,7 +9,7 @@ from backwatch.collector.runtime.guard import never_breaks_the_host
 
 
 def install(patches: Patches) -> None:
-    """``django.core.handlers.base`` is imported by then."""
+    """Wrap Django's handlers and requests; ``django.core.handlers.base`` is imported."""
     from django.core.handlers.base import BaseHandler
     from django.http.request import HttpRequest
 
@@ -25,22 +25,22 @@ def _query(request: Any) -> str:
 
 def _answering(original: Callable[..., Any]) -> Callable[..., Any]:
     def get_response(handler: Any, request: Any) -> Any:
-        begun = request_input.begin(_query, request)
+        token = request_input.begin(_query, request)
         try:
             return original(handler, request)
         finally:
-            request_input.end(begun)
+            request_input.end(token)
 
     return get_response
 
 
 def _answering_async(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     async def get_response_async(handler: Any, request: Any) -> Any:
-        begun = request_input.begin(_query, request)
+        token = request_input.begin(_query, request)
         try:
             return await original(handler, request)
         finally:
-            request_input.end(begun)
+            request_input.end(token)
 
     return get_response_async
 

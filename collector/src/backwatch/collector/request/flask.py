@@ -1,4 +1,4 @@
-"""Flask: a request is what one view and its hooks serve; forms and JSON as Werkzeug's request object reads them."""
+"""Flask: requests as one view and its hooks serve them, forms and JSON as Werkzeug's request object reads them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,17 +8,17 @@ from backwatch.collector.request import request_input
 
 
 def install(patches: Patches) -> None:
-    """Flask is imported by then."""
+    """Wrap Flask and Werkzeug's request; Flask is imported."""
     import flask
     from werkzeug.wrappers import Request
 
     def dispatching(original: Callable[..., Any]) -> Callable[..., Any]:
         def full_dispatch_request(*args: Any, **kwargs: Any) -> Any:
-            begun = request_input.begin(_query, flask.request)
+            token = request_input.begin(_query, flask.request)
             try:
                 return original(*args, **kwargs)
             finally:
-                request_input.end(begun)
+                request_input.end(token)
 
         return full_dispatch_request
 

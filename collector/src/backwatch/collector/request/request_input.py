@@ -1,7 +1,7 @@
-"""The surrounding request's own input, and whether it stands in a statement beyond one literal.
+"""The input of the surrounding request, and the check whether a statement contains it beyond one literal.
 
-Kept in memory while the request is served, bounded, and let go of with its end even where a task that outlives it still
-has its context. Nothing of it leaves the process: all that is ever told is the sign ``request-input``.
+It is bounded, kept in memory while the request is served, and released at its end, even if a task that outlives the
+request still has its context. It never leaves the process: only the sign ``request-input`` is reported.
 """
 
 import re
@@ -21,26 +21,26 @@ from backwatch.collector.statements.dialects import dialect_of
 from backwatch.collector.statements.thinning import scan_thinned
 
 SIGN: Final = "request-input"
-SHORTEST: Final = 6
-LONGEST: Final = 4_096
-"""Characters of a value; of a longer one its beginning is looked for."""
-MOST_VALUES: Final = 200
-MOST_QUERY: Final = 65_536
-"""Characters of a query string, and bytes of a JSON text that the app parses itself; more is not looked at."""
-_MOST_SEEN: Final = 5_000
+MIN_LENGTH: Final = 6
+MAX_LENGTH: Final = 4_096
+"""Characters of a value; of a longer one its beginning is searched for."""
+MAX_VALUES: Final = 200
+MAX_QUERY: Final = 65_536
+"""Characters of a query string, and bytes of a JSON text that the app parses itself; the rest is not read."""
+_MAX_NODES: Final = 5_000
 """Nodes of a JSON value that are visited."""
-_MOST_SEARCHED: Final = 1 << 20
-"""Characters of a statement times values that are looked for in it: all of them in 5 KB."""
-_FEWEST_VALUES: Final = 16
-_MOST_PLACES: Final = 16
-"""Places of one value in a statement that are looked at."""
+_MAX_SEARCH_COST: Final = 1 << 20
+"""Characters of a statement times values that are searched for in it: all values in 5 KB."""
+_MIN_VALUES: Final = 16
+_MAX_OCCURRENCES: Final = 16
+"""Occurrences of one value in a statement that are checked."""
 _ONE_WORD: Final = re.compile(r"\w*+")
 _SIGNS: Final = ("-", "+")
 _START: Final = itemgetter(1)
 
 
 class RequestInput:
-    """What came in with one request, as far as the app has read it.
+    """The input of one request, as far as the app has read it.
 
     Args:
         query: The query string, as it was sent.
@@ -52,30 +52,30 @@ class RequestInput:
         self._query = query
         self._unread: list[object] = []
         self._kept = 0
-        """How many of those have been looked into."""
+        """Number of those that have been processed."""
         self._values: dict[str, None] = {}
 
     def add(self, read: object) -> None:
-        """Adds a form or a JSON value that the app has just read."""
-        if len(self._unread) < MOST_VALUES:
+        """Add a form or a JSON value that the app has just read."""
+        if len(self._unread) < MAX_VALUES:
             self._unread.append(read)
 
     def clear(self) -> None:
-        """Lets go of everything: the request is served."""
+        """Release everything: the request is served."""
         self._query = ""
         self._unread.clear()
         self._kept = 0
         self._values.clear()
 
     def values(self) -> Iterable[str]:
-        """Texts that could be more than a word where they are put into a statement.
+        """Return the texts that could be more than one word of a statement.
 
-        Several threads of one request may ask at once: nothing is struck off before it is kept, or one of them would
-        find nothing while another still reads. To read it twice does no harm.
+        Several threads of one request may call this at once. An item is removed only after it is kept, or one thread
+        would miss it while another still reads it. Reading it twice is harmless.
         """
         if query := self._query:
             text = query.decode("latin-1") if isinstance(query, bytes) else query
-            self._keep([value for _, value in parse_qsl(text[:MOST_QUERY], errors="replace")])
+            self._keep([value for _, value in parse_qsl(text[:MAX_QUERY], errors="replace")])
             self._query = ""
         done = self._kept
         for at, read in enumerate(self._unread[done:], done):
@@ -87,78 +87,78 @@ class RequestInput:
 
     def _keep(self, read: object) -> None:
         pending, seen = [read], 0
-        while pending and seen < _MOST_SEEN and len(self._values) < MOST_VALUES:
-            one = pending.pop()
+        while pending and seen < _MAX_NODES and len(self._values) < MAX_VALUES:
+            node = pending.pop()
             seen += 1
-            if isinstance(one, str):
-                value = one[:LONGEST].strip()
-                if len(value) >= SHORTEST and not _ONE_WORD.fullmatch(value):
+            if isinstance(node, str):
+                value = node[:MAX_LENGTH].strip()
+                if len(value) >= MIN_LENGTH and not _ONE_WORD.fullmatch(value):
                     self._values[value] = None
             else:
-                pending.extend(_inside(one))
+                pending.extend(_children(node))
 
 
-def _inside(one: Any) -> Iterable[object]:
-    """The values of a form, an object or an array; at most ``_MOST_SEEN``."""
-    if hasattr(one, "multi_items"):  # Starlette's forms
-        found = [value for _, value in one.multi_items()]
-    elif hasattr(one, "lists"):  # Werkzeug's and Django's
-        found = [value for _, values in one.lists() for value in values]
-    elif isinstance(one, dict):
-        found = list(one.values())
-    elif isinstance(one, (list, tuple)):
-        found = list(one)
+def _children(node: Any) -> Iterable[object]:
+    """Return the values of a form, an object or an array; at most ``_MAX_NODES``."""
+    if hasattr(node, "multi_items"):  # Starlette's forms
+        found = [value for _, value in node.multi_items()]
+    elif hasattr(node, "lists"):  # Werkzeug's and Django's
+        found = [value for _, values in node.lists() for value in values]
+    elif isinstance(node, dict):
+        found = list(node.values())
+    elif isinstance(node, (list, tuple)):
+        found = list(node)
     else:
         return ()
-    return found[:_MOST_SEEN]
+    return found[:_MAX_NODES]
 
 
-_current: ContextVar[RequestInput | None] = ContextVar("backwatch_given", default=None)
+_current: ContextVar[RequestInput | None] = ContextVar("backwatch_request_input", default=None)
 current: Final = _current.get
-"""The input of the request that is being served; ``None`` where there is none."""
+"""Returns the input of the request that is being served; ``None``: there is none."""
 
 
 @never_breaks_the_host
 def begin(
     query_of: Callable[[Any], str | bytes], request: Any
 ) -> tuple[RequestInput, Token[RequestInput | None]] | None:
-    """A request begins here; ``None`` where it is inside of one that has begun already."""
+    """Start a request and return a token for :func:`end`; ``None`` inside another request."""
     if _current.get() is not None:
         return None
-    given = RequestInput(query_of(request))
-    return given, _current.set(given)
+    request_input = RequestInput(query_of(request))
+    return request_input, _current.set(request_input)
 
 
 @never_breaks_the_host
-def end(begun: tuple[RequestInput, Token[RequestInput | None]] | None) -> None:
-    """It ends."""
-    if begun is not None:
-        begun[0].clear()
-        reset_variable(_current, begun[1])
+def end(token: tuple[RequestInput, Token[RequestInput | None]] | None) -> None:
+    """End the request that :func:`begin` started."""
+    if token is not None:
+        token[0].clear()
+        reset_variable(_current, token[1])
 
 
 @never_breaks_the_host
 def add(read: object) -> None:
-    """The app has read this of its request."""
-    given = _current.get()
-    if given is not None:
-        given.add(read)
+    """Add a value of the request that the app has read."""
+    request_input = _current.get()
+    if request_input is not None:
+        request_input.add(read)
 
 
 @never_breaks_the_host
 def add_attribute(request: object, name: str) -> None:
-    """The app has read what this attribute of its request holds now."""
-    given = _current.get()
-    if given is not None:
-        given.add(vars(request).get(name))
+    """Add the value of an attribute of the request, which the app has read."""
+    request_input = _current.get()
+    if request_input is not None:
+        request_input.add(vars(request).get(name))
 
 
 @never_breaks_the_host
 def add_json(raw: bytes) -> None:
-    """The app has read this text of its request, which says that it is JSON; it is parsed if a statement is made."""
-    given = _current.get()
-    if given is not None and len(raw) <= MOST_QUERY:
-        given.add(_Json(raw))
+    """Add a JSON text of the request that the app has read; it is parsed when a statement is executed."""
+    request_input = _current.get()
+    if request_input is not None and len(raw) <= MAX_QUERY:
+        request_input.add(_Json(raw))
 
 
 class _Json:
@@ -170,7 +170,7 @@ class _Json:
         self.raw = raw
 
     def parsed(self) -> object:
-        """Its value; ``None`` where it is none, or nested too deeply."""
+        """Return its value; ``None`` if it is invalid or nested too deeply."""
         import json
 
         try:
@@ -180,23 +180,23 @@ class _Json:
 
 
 @never_breaks_the_host
-def add_input_sign(given: RequestInput, sql: object, system: str, signs: str) -> str:
-    """``signs``, and ``request-input`` where the request's input became part of the statement's code."""
-    values = given.values()
+def add_input_sign(request_input: RequestInput, sql: object, system: str, signs: str) -> str:
+    """Add ``request-input`` to ``signs`` if the request's input became part of the statement's code."""
+    values = request_input.values()
     if not values:
         return signs
     text = sql if isinstance(sql, str) else bytes(sql).decode("utf-8", "replace") if _binary(sql) else ""  # pyright: ignore[reportArgumentType]  bytes, as seen
     text = text[: spec.SCAN_BYTES]
-    there = [value for value in islice(values, _most_values(text)) if value in text]
-    if not there or not _is_code(text, there, system):
+    contained = [value for value in islice(values, _max_values(text)) if value in text]
+    if not contained or not _is_code(text, contained, system):
         return signs
-    told = {SIGN, *signs.split(",")}
-    return ",".join(sign for sign in names.SIGNS if sign in told)
+    found = {SIGN, *signs.split(",")}
+    return ",".join(sign for sign in names.SIGNS if sign in found)
 
 
-def _most_values(text: str) -> int:
-    """How many values are looked for: what they cost is their number times the text's length, on the app's thread."""
-    return max(_FEWEST_VALUES, _MOST_SEARCHED // max(len(text), 1))
+def _max_values(text: str) -> int:
+    """Return how many values to search for: the cost is their number times the text's length, on the app's thread."""
+    return max(_MIN_VALUES, _MAX_SEARCH_COST // max(len(text), 1))
 
 
 def _binary(sql: object) -> bool:
@@ -204,7 +204,7 @@ def _binary(sql: object) -> bool:
 
 
 def _is_code(text: str, values: Iterable[str], system: str) -> bool:
-    """Whether any of these values stands in ``text`` beyond one token."""
+    """Return whether any of these values extends beyond one token of ``text``."""
     dialect = dialect_of(system)
     shown, found, _ = scan_thinned(text, dialect)
     return any(_beyond_one(shown, value, found) for value in values)
@@ -212,7 +212,7 @@ def _is_code(text: str, values: Iterable[str], system: str) -> bool:
 
 def _beyond_one(text: str, value: str, found: list[tuple[int, int, int]]) -> bool:
     at = text.find(value)
-    for _ in range(_MOST_PLACES):
+    for _ in range(_MAX_OCCURRENCES):
         if at < 0:
             break
         last = at + len(value)
@@ -224,6 +224,6 @@ def _beyond_one(text: str, value: str, found: list[tuple[int, int, int]]) -> boo
 
 
 def _kind_around(found: list[tuple[int, int, int]], start: int, end: int) -> int:
-    """The kind of the token that holds ``start`` to ``end``; 0 where none does."""
+    """Return the kind of the token that contains ``start`` to ``end``; 0: there is none."""
     at = bisect_right(found, start, key=_START) - 1
     return found[at][0] if at >= 0 and found[at][2] >= end else 0

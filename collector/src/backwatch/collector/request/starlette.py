@@ -1,4 +1,4 @@
-"""Starlette, and FastAPI on it: a request is what the outermost app serves; forms and JSON as it reads them."""
+"""Starlette and FastAPI: requests as the outermost app serves them, forms and JSON as Starlette reads them."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -8,7 +8,7 @@ from backwatch.collector.request import request_input
 
 
 def install(patches: Patches) -> None:
-    """``starlette.applications`` is imported by then."""
+    """Wrap Starlette's app and request; ``starlette.applications`` is imported."""
     from starlette.applications import Starlette
     from starlette.requests import Request
 
@@ -26,11 +26,11 @@ def _serving(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable
     async def serve(app: Any, scope: Any, receive: Any, send: Any) -> Any:
         if scope.get("type") != "http":
             return await original(app, scope, receive, send)
-        begun = request_input.begin(_query, scope)
+        token = request_input.begin(_query, scope)
         try:
             return await original(app, scope, receive, send)
         finally:
-            request_input.end(begun)
+            request_input.end(token)
 
     return serve
 

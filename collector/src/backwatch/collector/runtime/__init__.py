@@ -1,1 +1,1 @@
-"""The path of a call in the app's process: record, queue, worker, encoder; forks, shutdown, and the guard."""
+"""Support for running inside an app: guard, forks, shutdown, threads, and the records that probes make."""

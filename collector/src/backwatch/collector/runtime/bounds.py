@@ -1,4 +1,4 @@
-"""Declared bounds of tables, caches and queues: each stands beside its structure, and one generated page lists them."""
+"""The declaration of a bound of a table, cache or queue; a generated page lists all of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,9 +1,9 @@
-"""Imports that a fork has cut in two all the same: forgotten in the child, which then imports anew.
+"""Imports that a fork interrupted: the child forgets the half-imported modules and imports them again.
 
-A fork waits for the collector's imports, but not for ever (``forking.py``), and not for those that a function makes at
-its first use. Where one was cut, the child has modules that are half imported, and their locks are held by a thread
-that it does not have: a thread that imports one of them there waits for ever. Python gives no way to drop such a lock
-but the table in which ``importlib`` keeps them.
+A fork waits for the collector's imports, but not for ever (``forks.py``), and not for an import that a function makes
+at its first use. After an interrupted import the child has half-imported modules whose locks belong to a thread that
+it does not have: a thread that imports one of them there blocks for ever. The only way to drop such a lock is the
+table in which ``importlib`` keeps its locks.
 """
 
 import importlib
@@ -13,13 +13,13 @@ from typing import Any
 
 
 def forget_interrupted_imports(threads: Collection[int]) -> list[str]:
-    """Forget each module that one of these threads was importing when its process was forked; call it in the child.
+    """Forget each module that one of these threads was importing at the fork. Call this in the child.
 
     Args:
         threads: Identifiers of threads that the child does not have.
 
     Returns:
-        Names of the modules that were cut, sorted.
+        Names of the interrupted modules, sorted.
     """
     bootstrap: Any = importlib._bootstrap  # pyright: ignore[reportAttributeAccessIssue]
     locks: dict[str, Any] = getattr(bootstrap, "_module_locks", {})
@@ -31,7 +31,7 @@ def forget_interrupted_imports(threads: Collection[int]) -> list[str]:
             locks.pop(name, None)
     for name in cut:
         sys.modules.pop(name, None)
-        # What lies below a package that begins anew belongs to the old one.
+        # Modules below a package belong to that import of it.
         for below in [module for module in sys.modules if module.startswith(f"{name}.")]:
             del sys.modules[below]
     return sorted(cut)

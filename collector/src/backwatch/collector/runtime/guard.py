@@ -1,4 +1,4 @@
-"""The one place where our own faults stop: nothing of ours may break, slow or block the app that is being watched."""
+"""The one place where the collector's own faults stop: they must never break, slow or block the watched app."""
 
 import functools
 import logging
@@ -16,101 +16,104 @@ logger = logging.getLogger("backwatch")
 _VARARGS: Final = 4
 """``inspect.CO_VARARGS``: that module is not worth its import here."""
 MAX_SWALLOWED: Final = 16
-_told: set[str] = set()
+MAX_LOGGED_NAMES: Final = 100
+_logged_names: set[str] = set()
 swallowed: list[tuple[str, BaseException]] = []
-"""What was swallowed in this process, newest last, 16 at most; a test that leaves something here unasked fails."""
+"""Faults of this process, at most ``MAX_SWALLOWED``. A test that leaves an unexpected one here fails."""
 faults = 0
-"""How many faults of ours there were; travels with the heartbeat as drops of kind ``probe``."""
+"""Number of the collector's faults; heartbeats report it as drops of kind ``probe``."""
 
 
 collector_threads: set[int] = set()
-"""Identifiers of the collector's threads. A fork waits while one of them logs: a child that inherits the lock of a
-stream in use waits for ever at its own first line. A thread of the app does not hold forks up: it may hold a lock for
-which the collector's thread waits while it holds forks up itself."""
+"""Identifiers of the collector's threads. A fork waits while one of them logs: a child that inherits the lock of an
+output stream in use blocks for ever at its first log line. A thread of the app does not hold forks up: it may hold a
+lock for which the collector's thread waits while it holds forks up itself."""
 logging_contexts: list[Callable[[], AbstractContextManager[None]]] = [nullcontext]
-"""Its last is entered on those threads around a line of the log; ``forking`` adds its own."""
+"""The last one is entered on those threads around each log line; ``forks`` appends its own."""
 
 
 def log(message: str, *args: object, level: int = logging.WARNING) -> None:
-    """A word to the app's own log, whose handlers and filters are the app's: what they raise ends here."""
+    """Log one line in the app's own log. Exceptions of the app's handlers and filters end here."""
     try:
         with logging_contexts[-1 if get_ident() in collector_threads else 0]():
             logger.log(level, message, *args)
     except Exception as error:
-        if _is_the_hosts(error):
+        if _is_raised_by_host(error):
             raise
         if len(swallowed) < MAX_SWALLOWED:
-            swallowed.append(("say", error))
+            swallowed.append(("log", error))
 
 
-def _is_the_hosts(error: BaseException) -> bool:
-    """Whether a signal handler or a trace function of the host's raised this in the midst of our code.
+def _is_raised_by_host(error: BaseException) -> bool:
+    """Return whether a signal handler or trace function of the host raised this inside the collector's code.
 
-    Time limits work so (Celery's soft one, RQ's, ``signal.alarm``). Only who is called in between is given the very
-    frame that was interrupted.
+    Time limits work this way (Celery's soft limit, RQ's, ``signal.alarm``). Only such a function receives, as an
+    argument, the very frame that was interrupted.
     """
     step = error.__traceback__
     while step is not None and (inner := step.tb_next) is not None:
-        if any(given is step.tb_frame for given in _arguments(inner.tb_frame)):
+        if any(argument is step.tb_frame for argument in _arguments(inner.tb_frame)):
             return True
         step = inner
     return False
 
 
 def _arguments(frame: FrameType) -> list[object]:
-    code, given = frame.f_code, list[object]()
+    code, arguments = frame.f_code, list[object]()
     for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & _VARARGS)]:
         value = frame.f_locals.get(name)
-        given += value if isinstance(value, tuple) else (value,)
-    return given
+        arguments += value if isinstance(value, tuple) else (value,)
+    return arguments
 
 
 def swallow(name: str, error: BaseException) -> None:
-    """Counts a fault of ours and says so once per kind, without the text of the error: it may echo the app's values.
+    """Count a fault of the collector and log it once per function, without the error's text.
+
+    The text may echo the app's values.
 
     Raises:
-        error: Where it is none of ours, but what the host's own signal handler raised.
+        error: A signal handler of the host raised it; it is no fault of the collector.
     """
     global faults
-    if _is_the_hosts(error):
+    if _is_raised_by_host(error):
         raise error
     faults += 1
-    # Its frames, and the app's own error that it may have come upon, would keep the app's objects alive.
+    # The error's frames, and the app's own error that preceded it, would keep the app's objects alive.
     error.__traceback__ = error.__context__ = error.__cause__ = None
     if len(swallowed) < MAX_SWALLOWED:
         swallowed.append((name, error))
-    if name not in _told and len(_told) < 100:
-        _told.add(name)
+    if name not in _logged_names and len(_logged_names) < MAX_LOGGED_NAMES:
+        _logged_names.add(name)
         log("backwatch: %s failed (%s); the application goes on, this call is not recorded", name, type(error).__name__)
 
 
 def run_isolated(step: Callable[[], object]) -> None:
-    """Make a step of the collector's own thread: what a hook of the app raises there ends no more than this step.
+    """Run one step of the collector's own thread. An exception from a hook of the app ends only this step.
 
-    Python removes a trace or profile function that raises. It may be set on threads that run already.
+    An app can set a trace or profile function on threads that already run. Python removes one that raises.
     """
     try:
         step()
-    except Exception as error:  # noqa: BLE001  there is nobody to raise it to
+    except Exception as error:  # noqa: BLE001  the thread has no caller
         if len(swallowed) < MAX_SWALLOWED:
             swallowed.append(("run_isolated", error))
 
 
 def never_breaks_the_host(function: Callable[P, T]) -> Callable[P, T | None]:
-    """Whatever goes wrong inside ``function`` is counted and told once; the caller gets ``None``."""
+    """Wrap ``function`` so that its faults are counted and logged once; the caller gets ``None``."""
 
     @functools.wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> T | None:
         global faults
         try:
             return function(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001  our fault must not become the app's
+        except Exception as error:  # noqa: BLE001  a fault of the collector must not become the app's
             try:
                 swallow(function.__qualname__, error)
             except (RecursionError, MemoryError) as another:
-                if another is error:  # the host's own
+                if another is error:  # raised by the host
                     raise
-                faults += 1  # and no more: there is no room to call anything
+                faults += 1  # nothing more: the stack has no room for another call
             return None
 
     return guarded

@@ -1,24 +1,25 @@
-"""What marks our own clients of the stream: an object that they carry, never the thread or context they are used from.
+"""Marks on the collector's own clients of the stream, which probes must not record.
 
-A client's network thread and its connects run where no context of ours reaches, and the app's own client may be called
-from our thread (by a logging handler, say). So a probe asks the client at hand. Standard library only.
+The mark is an object that the client holds, never the thread or context that uses it. A client's network thread runs
+where no context variable of the collector reaches, and a logging handler may call the app's own client on the
+collector's thread. So a probe asks the client itself. Standard library only.
 """
 
 from typing import Final
 
 
 class InternalClientName(str):
-    """A client's name that no app can give: drivers keep and copy their options, so every part of a client holds it."""
+    """A client name that no app can use. Drivers copy their options, so every part of a client holds it."""
 
     __slots__ = ()
 
 
 CLIENT_ID: Final = InternalClientName("backwatch")
-"""``client_id`` of the stream's Kafka clients: known by its type, whatever the app calls its own."""
+"""``client_id`` of the stream's Kafka clients. Its type marks it, so an app may use the same text."""
 INTERNAL_ATTRIBUTE: Final = "_backwatch_internal"
-"""Attribute that is true of the classes of our own SQLite connections."""
+"""Attribute of the connection classes that the collector uses with SQLite."""
 
 
 def is_internal(name: object) -> bool:
-    """Whether a client of this name is ours."""
+    """Return whether a client of this name is the collector's own."""
     return name.__class__ is InternalClientName

@@ -1,4 +1,4 @@
-"""What a cache remembers raw text by: a hash keyed by a secret of this process, never the text itself."""
+"""Cache keys for raw text: a hash keyed by a secret of this process, never the text itself."""
 
 import hashlib
 import os
@@ -11,11 +11,11 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 HASH_IS_KEYED: Final = bool(sys.flags.hash_randomization) and os.environ.get("PYTHONHASHSEED", "") in ("", "random")
-"""Whether Python's own hash is keyed by a secret; ``PYTHONHASHSEED`` may have fixed it."""
+"""True if Python's own hash is keyed by a secret; ``PYTHONHASHSEED`` may have fixed it."""
 _KEY: Final = secrets.token_bytes(32)
 
 Raw = str | tuple[str | bytes | type, ...]
-"""Of a tuple's texts the classes must be exactly these: a subclass may have a hash of its own."""
+"""Texts in a tuple must have exactly these classes: a subclass may define its own hash."""
 
 
 def _hashed(raw: Raw) -> bytes:
@@ -24,14 +24,14 @@ def _hashed(raw: Raw) -> bytes:
 
 
 keyed_hash: Final[Callable[[Raw], int | bytes]] = hash if HASH_IS_KEYED else _hashed
-"""Python's own hash where it is keyed (SipHash), for it costs next to nothing: no two texts can be made to meet.
+"""Python's own hash where it is keyed (SipHash): it is nearly free, and an attacker cannot construct collisions.
 
-Text and bytes of the same letters have one mark; what must tell them apart adds their class.
+Text and bytes of the same letters have the same hash; a caller that must distinguish them adds their class.
 """
 
 
 def remember(cache: dict[K, V], key: K, value: V, most: int) -> V:
-    """Remembers it; a full cache is emptied, which is cheaper than keeping an order, and no thread finds half done."""
+    """Remember it; a full cache is emptied, which is cheaper than keeping an order, and no thread finds half done."""
     if len(cache) >= most:
         cache.clear()
     cache[key] = value

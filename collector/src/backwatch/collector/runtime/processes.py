@@ -1,8 +1,8 @@
 """Identity of this process, and a page of shared memory in which related processes see each other's collectors.
 
-A process whose collector thread is stuck cannot report that. Its relatives can: the page is made before any fork, each
-process marks its own slot in it, and each worker looks at the slots of the others when it sends a heartbeat. A mark is
-a write to memory: no lock that a fork could copy, no system call on a thread of the app.
+A process whose collector thread is stuck cannot report it. Its relatives can: the page is made before any fork, each
+process marks its own slot in it, and each worker reads the other slots when it sends a heartbeat. A mark is a write to
+memory: no lock that a fork could copy, no system call on a thread of the app.
 """
 
 import mmap
@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 SLOTS: Final = 128
-"""Related processes that are seen at once; of more, some are not seen by their relatives."""
+"""Slots of the page. With more related processes, some are invisible to their relatives."""
 SLOT_BYTES: Final = 64
 INSTANCE_BYTES: Final = 8
 MAX_PID: Final = (1 << 31) - 1
 MAX_REPORTED: Final = 16
-"""Relatives that one heartbeat names at most."""
+"""Maximum number of relatives in one heartbeat."""
 
 _SLOT: Final = struct.Struct("<q8sqqqq")  # pid, instance, first call, claimed since boot, last turn, last delivery
 _NS: Final = 10**9
@@ -29,8 +29,8 @@ class ProcessIdentity(NamedTuple):
     """One process of an app.
 
     Attributes:
-        instance: 16 random hexadecimal digits: pids are equal on different hosts, and come again on one.
-        parent: Instance of the process that forked this one; empty where it was started otherwise.
+        instance: 16 random hexadecimal digits: pids repeat across hosts and over time.
+        parent: Instance of the process that forked this one; empty if it was not forked.
     """
 
     pid: int
@@ -39,12 +39,12 @@ class ProcessIdentity(NamedTuple):
 
 
 class Relative(NamedTuple):
-    """A related process whose collector does not answer for itself.
+    """A related process whose collector does not report for itself.
 
     Attributes:
-        since_ns: Wall time of its last delivery; of its first call where it never delivered.
-        delivered: Whether it ever delivered.
-        running: Whether the process is still there.
+        since_ns: Wall time of its last delivery, or of its first call if it never delivered.
+        delivered: True if it ever delivered.
+        running: True if the process still runs.
     """
 
     pid: int
@@ -54,15 +54,15 @@ class Relative(NamedTuple):
     running: bool
 
     def as_text(self) -> str:
-        """One entry of a heartbeat's list: ``instance:pid:since_ns:delivered``."""
+        """Return its entry in a heartbeat's list: ``instance:pid:since_ns:delivered``."""
         return f"{self.instance}:{self.pid}:{self.since_ns}:{int(self.delivered)}"
 
 
 class _State:
-    """This process's identity and page; both pass to children at a fork.
+    """This process's identity and page; children inherit both at a fork.
 
-    Attributes of an object, not of the class: where a class's attribute is replaced, CPython lets go of the old page
-    before its cache of attributes does, and another thread that reads it meanwhile reads freed memory.
+    Attributes of an object, not of the class: when a class attribute is replaced, CPython frees the old page before it
+    updates its attribute cache, and another thread that reads it in between reads freed memory.
     """
 
     def __init__(self) -> None:
@@ -74,11 +74,11 @@ _state: Final = _State()
 
 
 def prepare_shared_page() -> None:
-    """Make this process's identity and the shared page where there is none yet; about 20 µs, once."""
+    """Create this process's identity and the shared page if they do not exist; about 20 µs, once."""
     current_identity()
     if _state.page is None and hasattr(os, "fork"):
         try:
-            _state.page = mmap.mmap(-1, SLOTS * SLOT_BYTES)  # anonymous and shared: every child has the same
+            _state.page = mmap.mmap(-1, SLOTS * SLOT_BYTES)  # anonymous and shared with every child
         except (OSError, ValueError):
             _state.page = None
 
@@ -93,10 +93,10 @@ def current_identity() -> ProcessIdentity:
 
 
 class Slot:
-    """The place in the shared page in which this process marks that its collector works.
+    """The slot of the shared page in which this process marks that its collector works.
 
-    Two processes may claim the same free slot at the same moment. The later write holds, and the other one claims
-    again at its next mark.
+    Two processes may claim the same free slot at the same moment. The later write wins, and the other process claims
+    another slot at its next mark.
     """
 
     def __init__(self) -> None:
@@ -129,7 +129,7 @@ class Slot:
             )  # fmt: skip
 
     def mark(self, *, delivered: bool = False) -> None:
-        """Note that the worker's loop turned, and whether it delivered."""
+        """Record that the worker's loop ran, and whether it delivered."""
         self._turned_ns = time.monotonic_ns()
         if delivered:
             self._delivered_ns = time.time_ns()
@@ -141,16 +141,16 @@ class Slot:
             self._write(self._at)
 
     def release(self) -> None:
-        """Give the slot back: this process ends in good order, or its collector is closed."""
+        """Free the slot: this process shuts down cleanly, or its collector is closed."""
         if self._at >= 0 and self._identity.pid == os.getpid():
             free_slot(self._identity.instance)
         self._at, self._page = -1, None
 
 
 def find_silent_relatives(silent_after_s: float) -> list[Relative]:
-    """Return related processes whose collector has made no turn for so long, or which have ended without a farewell.
+    """Return related processes whose worker has not run for so long, or which ended without a final heartbeat.
 
-    Reads ``/proc`` where there is one; for the worker's thread only.
+    Reads ``/proc`` if there is one; for the worker's thread only.
     """
     found: list[Relative] = []
     now_ns, mine = time.monotonic_ns(), os.getpid()
@@ -188,16 +188,19 @@ def _since_boot_ns() -> int:
 
 
 def _is_running(pid: int, claimed_ns: int) -> bool:
-    """Return whether the process that claimed its slot then still runs. A zombie does not, nor another of that pid."""
+    """Return whether the process that claimed its slot at that time still runs.
+
+    A zombie does not run, nor does another process that got the same pid.
+    """
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except OSError:
-        pass  # another account's
+        pass  # it runs under another account
     try:
-        # The program's name in parentheses may hold anything; fields are counted behind the last one.
-        # Bytes: a text's encoding is looked up, and at first imported.
+        # The program's name in parentheses may contain anything: fields are counted from the last parenthesis.
+        # Bytes: decoding text would look up, and the first time import, an encoding.
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         began_ns = int(fields[19]) * _NS // os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError):

@@ -1,6 +1,6 @@
-"""What a probe says: the facts of a session, once, and one compact record per call.
+"""Records that probes make: the facts of a session, once, and one compact record per call.
 
-Standard library only, and nothing here is computed twice: the encoder keeps a session's encoded scope beside it.
+Standard library only. Nothing is computed twice: the encoder keeps a session's encoded scope in the session.
 """
 
 from dataclasses import dataclass, field
@@ -18,8 +18,8 @@ CONSUMER: Final = 5
 class Session:
     """One transport connection to a resource; its facts hold for all its calls.
 
-    ``None`` and ``""`` mean that the driver does not say: nothing here is ever guessed. A probe makes one object per
-    connection and state of it (a new one after STARTTLS, login or SELECT of another database) and passes it with each
+    ``None`` and ``""`` mean that the driver does not report the fact: nothing is ever guessed. A probe makes one object
+    per connection and state (a new one after STARTTLS, login or SELECT of another database) and passes it with each
     call.
 
     Attributes:
@@ -29,8 +29,8 @@ class Session:
         namespace: Database, virtual host, index; ``""`` where there is none.
         transport: ``tcp``, ``unix`` or ``inproc``.
         requested: What TLS the app or its driver's default asked for: disable, prefer, require, verify-ca, verify-full.
-        requested_explicit: True where the app itself said so.
-        encrypted: ``None`` where the driver does not say.
+        requested_explicit: True where the app itself asked for it.
+        encrypted: ``None`` where the driver does not report it.
         verified: ``none``, ``chain`` or ``full``.
         not_before, not_after: RFC 3339, UTC.
         account: The name that logged in. The secret is never kept.
@@ -61,7 +61,7 @@ class Session:
     auth_method: str = ""
     extra: tuple[tuple[str, AttributeValue], ...] = ()
     encoded: list[bytes] = field(default_factory=list, repr=False)
-    """The encoder's: this session as OTLP scope bytes, once made."""
+    """The session as OTLP scope bytes, once the encoder has made them."""
 
 
 class CallSite(NamedTuple):
@@ -73,7 +73,7 @@ class CallSite(NamedTuple):
 
 
 class Caller(NamedTuple):
-    """Who made a call that ends on another thread than it began on: taken when it began.
+    """The caller of a call that ends on another thread than it began on, captured at its beginning.
 
     Attributes:
         parent_id: The span that was current; 0: none.
@@ -86,14 +86,14 @@ class Caller(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One operation on a resource, redacted: all that is queued.
+    """One operation on a resource, redacted, as it is queued.
 
-    What the calls of one place have in common stands together (``operation`` to ``route``): it is encoded once.
+    The fields that calls of one call site share stand together (``operation`` to ``route``): they are encoded once.
 
     Attributes:
         operation: The span's name: ``SELECT``, ``GET``, ``connect``.
         text: ``db.query.text`` for SQL, ``backwatch.statement`` for everything else; redacted and cut; ``""``: none.
-        sql: Whether ``text`` is SQL.
+        sql: True if ``text`` is SQL.
         signs: Comma-separated words of ``names.SIGNS``.
         rows_returned, rows_affected, bytes_sent, bytes_received: -1 where unknown.
         error: The exception's class name or the service's error code; ``""``: none.

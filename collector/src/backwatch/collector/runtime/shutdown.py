@@ -1,7 +1,8 @@
-"""Ends that run no exit handler: a host that has left in good order may raise its signal again, whose default is death.
+"""Shutdown paths that skip ``atexit``, and the hooks that probes run before a pipeline closes.
 
-uvicorn does so since 0.29, with one worker and with many, so that whoever started it sees which signal ended it. What
-it served in its last moments would never be delivered. What kills a process from outside leaves no time for anything.
+Some hosts raise SIGTERM again after a clean shutdown, so that their parent process sees which signal ended them
+(uvicorn since 0.29). The default handler then kills the process, and its last calls would never be delivered. A signal
+from outside the process leaves no time for anything.
 """
 
 import functools
@@ -15,83 +16,87 @@ from backwatch.collector.runtime.guard import never_breaks_the_host
 
 
 def _known(*wanted: str) -> tuple[signal.Signals, ...]:
-    """Those of these signals that there are on this system."""
+    """Return those of these signals that exist on this system."""
     return tuple(getattr(signal, name) for name in wanted if hasattr(signal, name))
 
 
 DEADLY: Final = _known("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT")
-"""Signals that ask a process to leave, and end it where nobody handles them."""
+"""Signals that ask a process to exit, and kill it if it has no handler for them."""
 
 _FAULTS: Final = frozenset(_known("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS", "SIGABRT"))
-"""What a thread brings upon itself: whoever tells of it (``faulthandler``) must hear of it."""
+"""Signals that a thread causes itself; ``faulthandler`` must receive them there."""
 
-_tells: dict[Callable[[], object], float] = {}
-"""What is called, and how long it is waited for."""
-_last_words: list[Callable[[], object]] = []
-"""What the probes have kept back and must tell before the calls' way is closed."""
+_before_signal: dict[Callable[[], object], float] = {}
+"""Callbacks to run before a fatal signal, and the seconds to wait for each."""
+_hooks: list[Callable[[], object]] = []
+"""Hooks with which probes report calls that they have held back, before a pipeline closes."""
 _original: Final = signal.raise_signal
-_stands = False
-"""Whether ours is in place, be it below somebody else's."""
+_is_patched = False
+"""True if the replacement is in place, possibly below another one."""
 
 
 @functools.wraps(_original)
 def _raise_signal(signalnum: int, /) -> None:
-    _before(signalnum)
+    _run_before_signal(signalnum)
     _original(signalnum)
 
 
-_raise_signal.__module__ = "signal"  # where pickles find it, which cannot name it by ``_signal`` any more
+_raise_signal.__module__ = "signal"  # pickle looks the function up there
 
 
 def block_signals(starter: int) -> None:
-    """This thread, and those that it starts, take no signal: one that the app holds off would find its way by us.
+    """Block signals on this thread and those that it starts: a signal that the app blocks must not arrive here.
 
     Args:
-        starter: ``threading.get_native_id()`` of who started this thread: with gevent it is the same, and the app's.
+        starter: ``threading.get_native_id()`` of the thread that started this one. With gevent it is this same thread,
+            which belongs to the app.
     """
     if threading.get_native_id() != starter and hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _FAULTS)
 
 
 @never_breaks_the_host
-def _before(signalnum: int) -> None:
-    if _tells and signalnum in DEADLY and signal.getsignal(signalnum) is signal.SIG_DFL:
-        # On a thread of its own: a handler may have come between the lines of a lock that the last words need.
-        tells, patience_s = list(_tells), sum(_tells.values())
+def _run_before_signal(signalnum: int) -> None:
+    if _before_signal and signalnum in DEADLY and signal.getsignal(signalnum) is signal.SIG_DFL:
+        # On a thread of its own: the signal's handler may have interrupted code that holds a lock the callbacks need.
+        callbacks, timeout_s = list(_before_signal), sum(_before_signal.values())
         starter = threading.get_native_id()
-        last = internal_threads.make_daemon(lambda: _tell(tells, starter), "backwatch-end")
-        internal_threads.start(last)
-        last.join(patience_s)
+        thread = internal_threads.make_daemon(lambda: _run_callbacks(callbacks, starter), "backwatch-end")
+        internal_threads.start(thread)
+        thread.join(timeout_s)
 
 
-def _tell(tells: list[Callable[[], object]], starter: int) -> None:
+def _run_callbacks(callbacks: list[Callable[[], object]], starter: int) -> None:
     block_signals(starter)
-    for tell in tells:
-        never_breaks_the_host(tell)()
+    for callback in callbacks:
+        never_breaks_the_host(callback)()
 
 
-def add_hook(say: Callable[[], object]) -> None:
-    """Has this called, for good, before a pipeline closes, however the process ends."""
-    _last_words.append(say)
+def add_hook(hook: Callable[[], object]) -> None:
+    """Register a hook for the life of the process. It runs before a pipeline closes, however the process ends."""
+    _hooks.append(hook)
 
 
 def run_hooks() -> None:
-    """Calls them all; the fault of one is not another's."""
-    for say in _last_words:
-        never_breaks_the_host(say)()
+    """Run all hooks; a fault of one does not stop the others."""
+    for hook in _hooks:
+        never_breaks_the_host(hook)()
 
 
-def run_before_fatal_signal(tell: Callable[[], object], within_s: float) -> None:
-    """Has this called before the process ends itself by a signal (``signal.raise_signal``), which waits so long."""
-    global _stands
-    _tells[tell] = within_s
-    if not _stands:
-        _stands, signal.raise_signal = True, _raise_signal
+def run_before_fatal_signal(callback: Callable[[], object], timeout_s: float) -> None:
+    """Run ``callback`` before the process kills itself by ``signal.raise_signal``, which waits ``timeout_s``."""
+    global _is_patched
+    _before_signal[callback] = timeout_s
+    if not _is_patched:
+        _is_patched, signal.raise_signal = True, _raise_signal
 
 
-def cancel_before_fatal_signal(tell: Callable[[], object]) -> None:
-    """No longer; after the last one, ``signal.raise_signal`` is what it was, unless somebody has wrapped ours."""
-    global _stands
-    _tells.pop(tell, None)
-    if not _tells and signal.raise_signal is _raise_signal:
-        _stands, signal.raise_signal = False, _original
+def cancel_before_fatal_signal(callback: Callable[[], object]) -> None:
+    """Und :func:`run_before_fatal_signal`.
+
+    After the last callback ``signal.raise_signal`` is the original again, unless other code has wrapped it since.
+    """
+    global _is_patched
+    _before_signal.pop(callback, None)
+    if not _before_signal and signal.raise_signal is _raise_signal:
+        _is_patched, signal.raise_signal = False, _original

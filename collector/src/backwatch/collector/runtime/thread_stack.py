@@ -1,4 +1,4 @@
-"""The stack of the collector's threads, whatever size the app has chosen for threads of its own."""
+"""The stack size of the collector's threads, independent of the size that the app has set for its own."""
 
 import contextlib
 import threading
@@ -8,17 +8,17 @@ from typing import Final
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
 STACK_BYTES: Final = 1 << 20
-LEAST_BYTES: Final = 1 << 19
-"""An app may run thousands of threads on 32 KiB each: TLS and name look-ups do not fit, and end the process."""
-MOST_BYTES: Final = 1 << 26
+MIN_BYTES: Final = 1 << 19
+"""An app may run thousands of threads on 32 KiB each: TLS and name lookups overflow that and kill the process."""
+MAX_BYTES: Final = 1 << 26
 """Where address space is limited, a thread with a larger stack may not start at all."""
 
 
 @contextlib.contextmanager
 def ample_stack() -> Generator[None]:
-    """Start threads with a stack on which a client of the stream fits.
+    """Start the threads of the block with a stack that is large enough for a client of the stream.
 
-    The size is one for the whole process: a thread that the app starts at this very moment may get it, too.
+    The size is global to the process: a thread that the app starts at the same moment may get it, too.
     """
     before = _widen()
     try:
@@ -28,12 +28,12 @@ def ample_stack() -> Generator[None]:
             _restore(before)
 
 
-# The size is only had by setting another one: ``stack_size()`` sets 0, the default.
+# The current size can only be read by setting another one: ``stack_size()`` sets 0, the default.
 @never_breaks_the_host
 def _widen() -> int:
     """Return the size to restore; 0: it was left alone."""
     before = threading.stack_size(STACK_BYTES)
-    if not before or LEAST_BYTES <= before <= MOST_BYTES:
+    if not before or MIN_BYTES <= before <= MAX_BYTES:
         threading.stack_size(before)
         return 0
     return before
@@ -42,5 +42,5 @@ def _widen() -> int:
 @never_breaks_the_host
 def _restore(before: int) -> None:
     found = threading.stack_size(before)
-    if found != STACK_BYTES:  # the app has set another one meanwhile
+    if found != STACK_BYTES:  # the app has set another one since
         threading.stack_size(found)

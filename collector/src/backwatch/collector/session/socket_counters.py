@@ -1,10 +1,11 @@
-"""Bytes on the wire, from the kernel: ``TCP_INFO`` of the connection's socket, for C drivers too.
+"""Byte counters of connections, read from the kernel by ``TCP_INFO``; this works for C drivers, too.
 
-Sent less retransmitted, and received, TLS records included (Linux ``struct tcp_info``, kernel 4.19 or newer). Unix
-sockets and multiplexed connections have no such figure: unknown, or an estimate that is marked as one.
+Bytes sent without retransmissions, and bytes received, including TLS records (Linux ``struct tcp_info``, kernel 4.19
+or newer). Unix sockets and multiplexed connections have no such counters: their volume is unknown, or marked as an
+estimate.
 
-The descriptor is only looked at, by ``getsockopt`` through ``ctypes``: never duplicated, owned or closed, because a
-duplicate would keep the app's connection open after the app has closed it.
+The descriptor is only read, by ``getsockopt`` through ``ctypes``. It is never duplicated, owned or closed: a duplicate
+would keep the app's connection open after the app has closed it.
 """
 
 import ctypes
@@ -22,11 +23,12 @@ _unpack = _COUNTERS.unpack_from
 
 
 def _kernel_call() -> Any:
-    """``getsockopt`` that keeps the GIL: it never blocks, and giving the GIL away costs more than the call."""
+    """Return a ``getsockopt`` that keeps the GIL: it never blocks, and releasing the GIL costs more than the call."""
     if not sys.platform.startswith("linux"):
         return None
     try:
-        # No ``argtypes``: they are converted at every call. The arguments are ctypes objects, made once per socket.
+        # No ``argtypes``: they would be converted at every call. The arguments are ctypes objects, made once per
+        # socket.
         return ctypes.PyDLL(None).getsockopt
     except (OSError, AttributeError):
         return None
@@ -36,10 +38,10 @@ _getsockopt = _kernel_call()
 
 
 class SocketCounters:
-    """The byte counters of one connection; each reading gives what went by since the last one.
+    """The byte counters of one connection; each reading returns the bytes since the last one.
 
-    The first reading counts from the connection's start: a handshake belongs to the call that reads first, ``connect``.
-    One reading costs about a microsecond.
+    The first reading counts from the connection's start: the handshake belongs to the first call, ``connect``.
+    One reading costs about 1 µs.
     """
 
     __slots__ = ("_arguments", "_buffer", "_fd", "_length", "_received", "_sent")
@@ -53,12 +55,12 @@ class SocketCounters:
         self._arguments = self._of(fd)
 
     def _of(self, fd: int) -> tuple[object, ...]:
-        # Plain addresses: both objects live as long as this one.
+        # Plain addresses: both buffers live as long as this object.
         buffer, length = ctypes.addressof(self._buffer), ctypes.addressof(self._length)
         return ctypes.c_int(fd), _IPPROTO_TCP, _TCP_INFO, ctypes.c_void_p(buffer), ctypes.c_void_p(length)
 
     def rebind(self, fd: int) -> None:
-        """Goes on with another descriptor, a connection that has just been made: its counters start at zero."""
+        """Switch to the descriptor of a new connection, whose counters start at zero."""
         self._fd = fd
         self._arguments = self._of(fd)
         self._sent = 0
@@ -66,18 +68,18 @@ class SocketCounters:
         self._length.value = _SIZE
 
     def read_delta(self) -> tuple[int, int]:
-        """Bytes sent and received since the last reading; (-1, -1) where the kernel does not say."""
+        """Return the bytes sent and received since the last reading; (-1, -1) if they are unknown."""
         if self._fd < 0 or _getsockopt is None:
             return UNKNOWN
         if _getsockopt(*self._arguments) != 0:
-            return UNKNOWN  # a unix socket, a pipe, or closed by now
+            return UNKNOWN  # a unix socket, a pipe, or closed meanwhile
         if self._length.value < _SIZE:
             self._length.value = _SIZE
-            return UNKNOWN  # a kernel whose structure ends before these counters
+            return UNKNOWN  # the kernel's structure ends before these counters
         received, sent, again = _unpack(self._buffer)
         sent -= again
         out, into = sent - self._sent, received - self._received
         self._sent, self._received = sent, received
         if out < 0 or into < 0:
-            return UNKNOWN  # the number now names another socket: counting starts anew from here
+            return UNKNOWN  # the descriptor now belongs to another socket: counting starts again
         return out, into

@@ -1,7 +1,7 @@
-"""The truth about a TLS session, from the Python object that holds it: ``ssl.SSLSocket`` or ``ssl.SSLObject``.
+"""Facts of a TLS session, read from the ``ssl.SSLSocket`` or ``ssl.SSLObject`` that holds it.
 
-``ssl`` is not imported here: imported before ``gevent`` patches it, it breaks the app. ``getpeercert()`` as a
-dictionary is empty where nothing was verified, so the certificate's own bytes are read (see ``x509.py``).
+``ssl`` is not imported here: an import before ``gevent`` patches it breaks the app. The dictionary of
+``getpeercert()`` is empty if nothing was verified, so the certificate's own bytes are read (see ``x509.py``).
 """
 
 import hashlib
@@ -15,7 +15,7 @@ _seen: dict[bytes, "CertificateFacts"] = {}
 
 
 class CertificateFacts(TypedDict, total=False):
-    """Keyword arguments of :class:`~backwatch.collector.runtime.record.Session` that a certificate answers."""
+    """Keyword arguments of :class:`~backwatch.collector.runtime.record.Session` that a certificate provides."""
 
     certificate_sha256: str
     not_before: str
@@ -25,7 +25,7 @@ class CertificateFacts(TypedDict, total=False):
 
 
 class TlsFacts(CertificateFacts, total=False):
-    """Keyword arguments of :class:`~backwatch.collector.runtime.record.Session` that a TLS connection answers."""
+    """Keyword arguments of :class:`~backwatch.collector.runtime.record.Session` that a TLS connection provides."""
 
     encrypted: bool
     tls_version: str
@@ -34,7 +34,7 @@ class TlsFacts(CertificateFacts, total=False):
 
 
 def format_tls_version(name: str | None) -> str:
-    """The protocol's version as the span contract writes it.
+    """Return the protocol's version as the span contract writes it.
 
     >>> [format_tls_version(name) for name in ("TLSv1.3", "TLSv1", "SSLv3", None)]
     ['1.3', '1.0', 'ssl3', '']
@@ -43,10 +43,10 @@ def format_tls_version(name: str | None) -> str:
 
 
 def read_certificate_facts(der: bytes | None) -> CertificateFacts:
-    """What a certificate says, from its DER bytes; for drivers that hand out the bytes and nothing else.
+    """Return a certificate's facts from its DER bytes, for drivers that expose nothing else.
 
-    The hash is upper-case hexadecimal, as OpenTelemetry's ``tls.server.hash.sha256`` is. A certificate that cannot be
-    read still has its hash.
+    The hash is upper-case hexadecimal, as in OpenTelemetry's ``tls.server.hash.sha256``. A certificate that cannot be
+    parsed still has its hash.
     """
     if not der:
         return {}
@@ -56,7 +56,7 @@ def read_certificate_facts(der: bytes | None) -> CertificateFacts:
         try:
             read = parse_certificate(der)
         except DerError:
-            pass  # hostile or exotic: the hash alone still tells one certificate from another
+            pass  # hostile or exotic: the hash alone still identifies the certificate
         else:
             known.update(not_before=read.not_before, not_after=read.not_after, issuer=read.issuer, subject=read.subject)
         if len(_seen) >= MAX_REMEMBERED:
@@ -67,23 +67,23 @@ def read_certificate_facts(der: bytes | None) -> CertificateFacts:
 
 
 def read_tls_facts(connection: Any, *, verified: str | None = None) -> TlsFacts:
-    """What is true of this TLS connection, as keyword arguments of ``Session``.
+    """Return the facts of this TLS connection as keyword arguments of ``Session``.
 
     Args:
-        connection: An ``ssl.SSLSocket`` or ``ssl.SSLObject`` after its handshake; ``None`` is a connection without TLS.
-        verified: ``none``, ``chain`` or ``full`` where the library checks by itself (urllib3 checks host names itself);
-            else the connection's own context tells.
+        connection: An ``ssl.SSLSocket`` or ``ssl.SSLObject`` after its handshake; ``None``: a connection without TLS.
+        verified: ``none``, ``chain`` or ``full`` if the library verifies by itself (urllib3 checks host names itself);
+            ``None``: taken from the connection's context.
     """
     if connection is None:
         return {"encrypted": False}
     version = connection.version()
     if version is None:
-        # Once a session broke, OpenSSL no longer says that its handshake was done: that is no plaintext. Nor where
-        # the server had hung up before: Python then wraps what it takes for a socket that is yet to be connected.
+        # After an error in a session OpenSSL no longer reports its handshake, but that is no plaintext. Nor is it if
+        # the server had closed before: Python then wraps the socket as one that is not connected yet.
         broke = getattr(connection, "_sslobj", None) is not None or getattr(connection, "_connected", None) is False
         return {} if broke else {"encrypted": False}
     if not isinstance(version, str):
-        return {}  # an app's own tests may put a mock here, whose word is worth nothing
+        return {}  # a mock of the app's own tests
     cipher = connection.cipher() if hasattr(connection, "cipher") else None
     if verified is None:
         context = connection.context

@@ -1,7 +1,7 @@
-"""Reads the few fields of an X.509 certificate that Backwatch tells: validity, issuer, subject.
+"""A reader of the X.509 fields that Backwatch reports: validity, issuer, subject.
 
-The bytes are the peer's, so every read is bounds-checked, nothing recurses, and every text is bounded and free of
-control characters. Not a validator: the TLS library tells what was verified. ITU-T X.690 (DER), RFC 5280, RFC 4514.
+The bytes come from the peer, so every read is bounds-checked, nothing recurses, and every text is bounded and free of
+control characters. It does not validate: the TLS library does. ITU-T X.690 (DER), RFC 5280, RFC 4514.
 """
 
 import codecs
@@ -24,7 +24,7 @@ _GENERALIZED_TIME: Final = 0x18
 _MOMENT: Final = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})Z")
 _ENCODINGS: Final = {0x0C: "utf-8", 0x13: "utf-8", 0x14: "latin-1", 0x16: "utf-8", 0x1C: "utf-32-be", 0x1E: "utf-16-be"}
 for _encoding in set(_ENCODINGS.values()):
-    # Now, not in an app's call: a child that is forked in the middle of an import waits for its end for ever.
+    # At import, not in an app's call: a child that is forked in the middle of an import waits for its end for ever.
     codecs.lookup(_encoding)
 _SHORT: Final = {
     "2.5.4.3": "CN", "2.5.4.5": "serialNumber", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST", "2.5.4.9": "STREET",
@@ -38,11 +38,11 @@ class DerError(ValueError):
 
 
 class Certificate(NamedTuple):
-    """What is told of a certificate; ``""`` where a field cannot be read.
+    """The reported fields of a certificate; ``""`` if a field cannot be read.
 
     Attributes:
         not_before, not_after: RFC 3339, UTC.
-        issuer, subject: In the manner of RFC 4514, ``CN=db,O=Example``, at most ``MAX_NAME`` characters.
+        issuer, subject: In the format of RFC 4514, ``CN=db,O=Example``, at most ``MAX_NAME`` characters.
     """
 
     not_before: str
@@ -52,7 +52,7 @@ class Certificate(NamedTuple):
 
 
 class _Reader:
-    """One level of DER elements; what lies outside ``[at, end)`` is never read."""
+    """One level of DER elements; it never reads outside ``[at, end)``."""
 
     __slots__ = ("at", "data", "end")
 
@@ -62,10 +62,10 @@ class _Reader:
         self.end = end
 
     def next(self) -> tuple[int, int, int]:
-        """Tag, start and end of the next element's contents."""
+        """Return tag, start and end of the next element's contents."""
         data, at = self.data, self.at
         if at + 2 > self.end:
-            raise DerError("ends inside an element's head")
+            raise DerError("ends inside an element's header")
         tag, length = data[at], data[at + 1]
         at += 2
         if tag & 0x1F == 0x1F:
@@ -77,12 +77,12 @@ class _Reader:
             length = int.from_bytes(data[at : at + octets], "big")
             at += octets
         if at + length > self.end:
-            raise DerError("has an element that is longer than what holds it")
+            raise DerError("has an element that is longer than its container")
         self.at = at + length
         return tag, at, at + length
 
     def enter(self, expected: int) -> "_Reader":
-        """The contents of the next element, which must be of this tag."""
+        """Return a reader of the next element's contents; the element must have this tag."""
         tag, start, end = self.next()
         if tag != expected:
             raise DerError(f"has tag {tag:#04x} where {expected:#04x} belongs")
@@ -90,7 +90,7 @@ class _Reader:
 
 
 def parse_certificate(der: bytes) -> Certificate:
-    """Reads one certificate.
+    """Parse one certificate.
 
     Raises:
         DerError: The bytes are not a certificate.
@@ -115,19 +115,19 @@ def _time(reader: _Reader) -> str:
         text = ("19" if text[:2] >= "50" else "20") + text
     elif tag != _GENERALIZED_TIME:
         raise DerError(f"has tag {tag:#04x} where a time belongs")
-    # Not by ``strptime``, which imports at its first use (see above).
+    # Not with ``strptime``, which imports a module at its first use (see above).
     if (digits := _MOMENT.fullmatch(text)) is None:
         return ""
     try:
         year, month, day, hour, minute, second = map(int, digits.groups())
-        moment = datetime(year, month, day, hour, minute, second)  # noqa: DTZ001  written down, never compared
+        moment = datetime(year, month, day, hour, minute, second)  # noqa: DTZ001  formatted, never compared
     except ValueError:
         return ""
     return moment.isoformat() + "Z"
 
 
 def _name(sequence: _Reader) -> str:
-    """Issuer or subject, most specific part first."""
+    """Return issuer or subject, most specific part first."""
     parts: list[str] = []
     while sequence.at < sequence.end and len(parts) < MAX_PARTS:
         relative = sequence.enter(_SET)
@@ -168,6 +168,6 @@ def _oid(body: bytes) -> str:
 def _escaped(text: str) -> str:
     text = text[:MAX_VALUE]
     out = "".join(
-        "\\" + one if one in ',+"\\<>;=' else one if one.isprintable() else f"\\{ord(one):02X}" for one in text
+        "\\" + char if char in ',+"\\<>;=' else char if char.isprintable() else f"\\{ord(char):02X}" for char in text
     )
     return "\\" + out if out[:1] in ("#", " ") else out

@@ -1,5 +1,5 @@
-"""What makes two calls the same statement: one lexical spec, read here by ``re`` and in the detector by Numba.
+"""Statements: redaction, canonical text and injection signs, by one lexical spec that the detector reads with Numba.
 
-Standard library only. ``spec.py`` is data; ``tokens.py`` cuts a text into tokens; ``writer.py`` writes them anew as
-``canonical.py`` asks; ``signs.py`` names what the raw form showed; ``scan.py`` is the one entry for probes.
+Standard library only. ``spec.py`` is data; ``tokens.py`` splits a text into tokens; ``writer.py`` writes them again as
+``canonical.py`` asks; ``signs.py`` finds injection signs in the raw text; ``scan.py`` is the entry point for probes.
 """

@@ -1,7 +1,7 @@
-"""The canonical text of a statement: what calls share that differ in values, comments, spacing and letter case only.
+"""The canonical text of a statement, which is independent of values, comments, spacing and letter case.
 
-The redacted text is the same tokens in their own letter case: ``canonical(x) == canonical(redacted(x))``, and each is
-its own canonical or redacted text.
+The redacted text has the same tokens in their original letter case: ``canonicalize(x) == canonicalize(redact(x))``.
+Both functions are idempotent.
 """
 
 from backwatch.collector.statements.tokens import limit_bytes, tokenize
@@ -9,12 +9,12 @@ from backwatch.collector.statements.writer import Writer
 
 
 def redact(text: str, dialect: str) -> str:
-    """The statement as it may be sent: canonical but for the letter case of its words."""
+    """Return the statement as it may be sent: canonical except for the letter case of its words."""
     return _written(text, dialect, folded=False)
 
 
 def canonicalize(text: str, dialect: str) -> str:
-    """The canonical text of ``text``, at most ``spec.SENT_BYTES`` long.
+    """Return the canonical text, at most ``spec.SENT_BYTES`` long.
 
     >>> canonicalize("select a from t where id in (1, 2) -- mine", "postgresql")
     'SELECT A FROM T WHERE ID IN(?)'

@@ -1,4 +1,4 @@
-"""Which dialect a system speaks."""
+"""The SQL dialects of database systems."""
 
 from typing import Final
 
@@ -14,24 +14,25 @@ NOT_SQL: Final = frozenset((
     "aws.dynamodb", "couchdb", "couchbase", "cosmosdb", "azure.cosmosdb", "neo4j", "influxdb", "hbase",
     "geode", "etcd", "solr", "arangodb", "firestore", "bigtable",
 ))  # fmt: skip
-"""Systems that are asked in a language of their own: read as SQL, its strings would be told as names."""
+"""Systems with a query language of their own: parsed as SQL, its strings would be reported as names."""
 
 
 def is_document(text: str) -> bool:
-    """Whether it begins as JSON does, and as no SQL: what it holds is not told.
+    """Return whether a text begins like JSON and unlike SQL: its contents are not reported.
 
     >>> is_document('{"find": "users"}'), is_document("{call reset(?)}"), is_document("SELECT 1")
     (True, False, False)
     """
     start = text[:100].split(maxsplit=1)
-    begun = "".join(start)[:2]
-    return begun[:1] in ("{", "[") and begun[1:] in ('"', "'", "{", "[", "}", "]")
+    head = "".join(start)[:2]
+    return head[:1] in ("{", "[") and head[1:] in ('"', "'", "{", "[", "}", "]")
 
 
 def dialect_of(system: str) -> str:
-    """The dialect of ``db.system.name`` (or the older ``db.system``); ``other`` where none is known.
+    """Return the dialect of ``db.system.name`` (or the older ``db.system``); ``other`` if it is unknown.
 
-    Systems whose strings know the backslash go with MySQL: read otherwise, a string would end too early and be told.
+    Systems with backslash escapes in strings use MySQL's: in another dialect a string would end too early, and its rest
+    would be reported.
 
     >>> dialect_of("microsoft.sql_server")
     'mssql'

@@ -1,4 +1,4 @@
-"""The family of a statement: its verb and the tables it names. Where no call site is told it takes the site's place."""
+"""The family of a statement: its verb and its tables. It replaces the call site if none is reported."""
 
 import re
 from typing import Final
@@ -31,9 +31,9 @@ _LIST_ENDS: Final = split_words(
 
 
 def derive_family(canonical: str) -> str:
-    """What a canonical text is about: its verb and the tables it names, in lower case and alphabetical order.
+    """Return the family of a canonical text: its verb and its tables, in lower case and alphabetical order.
 
-    What is no SQL keeps its first two words. At most ``MAX_FAMILY`` characters.
+    For other languages than SQL: the first two words. At most ``MAX_FAMILY`` characters.
 
     >>> derive_family("SELECT A.B FROM ORDERS AS A JOIN USERS ON A.ID = USERS.ID")
     'SELECT orders,users'
@@ -53,7 +53,7 @@ def derive_family(canonical: str) -> str:
 
 
 class _Walk:
-    """Finds tables by where names stand."""
+    """A walk over a text's pieces that finds tables by the position of names."""
 
     def __init__(self, temporary: frozenset[str]) -> None:
         self.tables: set[str] = set()
@@ -64,7 +64,7 @@ class _Walk:
         self._inside: set[int] = set()  # depths at which FROM belongs to a function
 
     def over(self, pieces: list[str]) -> None:
-        """Walks through the pieces of a canonical text."""
+        """Walk through the pieces of a canonical text."""
         leading, at, before = "", 0, ""  # the piece that a table's name is due after
         while at < len(pieces):
             piece = pieces[at]
@@ -93,7 +93,7 @@ class _Walk:
             self._listing.discard(self._depth)
 
     def _leads(self, piece: str, before: str) -> bool:
-        """Whether a table's name may follow ``piece``."""
+        """Return whether a table's name may follow ``piece``."""
         if piece == ",":
             return self._depth in self._listing
         if piece not in _BEFORE_TABLE or (piece == "UPDATE" and before in _NO_UPDATE_OF):
@@ -105,7 +105,7 @@ class _Walk:
         return True
 
     def _name(self, pieces: list[str], at: int, leading: str) -> int:
-        """Takes the name at ``at``; where it goes on."""
+        """Take the name at ``at``; where it goes on."""
         start = at
         at += 1
         while at + 1 < len(pieces) and pieces[at] == ".":

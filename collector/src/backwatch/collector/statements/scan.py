@@ -1,4 +1,4 @@
-"""The one entry for probes and for the router: a raw statement in, what may leave out."""
+"""The entry point for probes and for the router: it turns a raw statement into a :class:`ScanResult`."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,18 +11,18 @@ from backwatch.collector.statements.thinning import scan_thinned
 from backwatch.collector.statements.writer import Writer, to_upper
 
 CACHE_ENTRIES: Final = 2_048
-"""Statements remembered by text, and skeletons: at most 32 MB of redacted text, and usually 0.5."""
+"""Cached statements by text, and cached skeletons: at most 32 MB of redacted text, usually 0.5 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """What may be said of a statement.
+    """The result of scanning a statement.
 
     Attributes:
         redacted: The statement without literals and comments, at most ``spec.SENT_BYTES`` long.
         signs: Words of ``names.SIGNS``, in that order.
-        cut: It was longer than what is scanned or sent.
-        operation: Its first word in upper case, empty where there is none.
+        cut: True if the statement was longer than the scanned or sent part.
+        operation: The first word in upper case, or empty.
     """
 
     redacted: str
@@ -32,10 +32,10 @@ class ScanResult:
 
 
 def scan(text: str, dialect: str) -> ScanResult:
-    """Redacts one statement and names its signs, in one pass and linear time; raises on no text.
+    """Redact one statement and find its injection signs, in linear time. No text makes it raise.
 
     Args:
-        text: The statement as the app gave it to its driver.
+        text: The statement as the app passed it to its driver.
         dialect: One of ``spec.DIALECTS``; anything else is read as ``other``.
     """
     dialect = dialect if dialect in spec.DIALECTS else "other"
@@ -81,6 +81,6 @@ def scan_new(text: str, dialect: str) -> ScanResult:
     if known is None:
         shown = join_pieces(found, dialect)
         if "RANDOMBLOB" in shown.upper():
-            return scan(text, dialect)  # whose argument tells a delay from a default value
+            return scan(text, dialect)  # whose argument distinguishes a delay from a default value
         known = remember(_skeletons, key, scan(shown, dialect), CACHE_ENTRIES)
     return known

@@ -1,4 +1,4 @@
-"""A statement as its tokens without comments: what the signs read."""
+"""The shape of a statement: its tokens without comments, as the sign rules read them."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -27,14 +27,14 @@ LITERALS: Final = frozenset({"'", "0"}) | LITERAL_WORDS
 
 
 class Shape:
-    """The tokens of one text, comments apart.
+    """The tokens of one text, with comments separated.
 
     Attributes:
-        words: Upper-case words, operators as they are, ``'`` for a string, ``0`` for a number, ``?`` for a parameter,
-            ``"`` for a quoted name; empty texts end the list.
+        words: Upper-case words, unchanged operators, ``'`` for a string, ``0`` for a number, ``?`` for a parameter,
+            ``"`` for a quoted name; empty texts at the end.
         tokens: The tokens behind ``words``.
         comments: Each comment with the number of the word that follows it.
-        verb: Where the first word stands.
+        verb: Index of the first word.
     """
 
     __slots__ = ("_ends", "comments", "dialect", "text", "tokens", "verb", "words")
@@ -44,7 +44,7 @@ class Shape:
         self.tokens: list[Token] = []
         self.words: list[str] = []
         self.comments: list[tuple[int, Token]] = []
-        self._ends: dict[int, int] = {}  # of literals that are known
+        self._ends: dict[int, int] = {}  # cached ends of literals
         words, kept = self.words, self.tokens
         for token in tokens:
             kind, start, end = token
@@ -62,12 +62,12 @@ class Shape:
             self.verb += 1
 
     def raw(self, at: int) -> str:
-        """The text of the token at ``at``."""
+        """Return the text of the token at ``at``."""
         _, start, end = self.tokens[at]
         return self.text[start:end]
 
     def literal(self, at: int) -> int:
-        """Where an operand made of literals only ends that starts at ``at``; 0 where there is none."""
+        """Return the end of the operand of literals that starts at ``at``; 0: there is none."""
         known = self._ends.get(at)
         if known is not None:
             return known
@@ -77,7 +77,7 @@ class Shape:
             at += 1
         if words[at] not in LITERALS:
             return 0
-        # Each part of a long sum may be asked for, and all end at the same place: they must not be read again.
+        # A caller may ask for each part of a long sum, and all end at the same place: they are read only once.
         parts = None if opened else [at]
         at += 1
         while True:
@@ -99,7 +99,7 @@ class Shape:
         return at
 
     def comparing(self, at: int) -> int:
-        """Where a comparing operator ends that starts at ``at``; 0 where there is none."""
+        """Return the end of the comparison operator that starts at ``at``; 0: there is none."""
         words, start = self.words, at
         while words[at] in _COMPARING and at - start < 3:
             at += 1
@@ -112,7 +112,7 @@ class Shape:
         return at
 
     def path(self, at: int) -> int:
-        """Where a (qualified) name ends that starts at ``at``; 0 where there is none, or where it is a call."""
+        """Return the end of the (qualified) name that starts at ``at``; 0: there is none, or it is a call."""
         words = self.words
         while True:
             kind = self.tokens[at][0] if at < len(self.tokens) else spec.END

@@ -1,4 +1,4 @@
-"""What comments and blanks tell: whether they end somebody else's statement, or stand for something."""
+"""Signs in comments and blanks: comments that cut off a statement, and blanks that replace spaces."""
 
 import re
 from typing import Final
@@ -18,7 +18,7 @@ _ODD_BLANK: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u00a0\u3000]")
 
 
 def comment_signs(shape: Shape, found: set[str]) -> None:
-    """Adds what the comments of ``shape`` show."""
+    """Add the signs of the comments in ``shape``."""
     lopsided = shape.words.count("(") != shape.words.count(")")
     for number, (before, (_, start, end)) in enumerate(shape.comments):
         text = shape.text[start : min(end, start + _BODY)]
@@ -26,7 +26,7 @@ def comment_signs(shape: Shape, found: set[str]) -> None:
             _block(shape, before, start, end, found)
             continue
         if not before or "\n" in shape.text[shape.tokens[before - 1][2] : start]:
-            continue  # a line of its own
+            continue  # the comment is a line of its own
         body = _BETWEEN_LETTERS.sub("", text.lstrip("-#"))
         last = before == len(shape.tokens) and number == len(shape.comments) - 1
         quotes = body.count("'") % 2 or body.count('"') % 2
@@ -51,7 +51,7 @@ def _block(shape: Shape, before: int, start: int, end: int, found: set[str]) -> 
 
 
 def odd_blanks(shape: Shape) -> bool:
-    """Whether control characters or the wide blanks of other scripts stand between tokens."""
+    """Return whether control characters or wide blanks of other scripts separate tokens."""
     if not _ODD_BLANK.search(shape.text):
         return False
     ends = 0

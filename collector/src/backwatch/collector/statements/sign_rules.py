@@ -1,6 +1,6 @@
 """What the signs ask of a statement's shape, one question per function. Each is linear over all its calls.
 
-"Literal" is an operand made of literals only; parameters are none, for nobody can inject one.
+"Literal" is an operand made of literals only; parameters do not count, because they cannot be injected.
 """
 
 from typing import Final
@@ -29,15 +29,15 @@ from backwatch.collector.statements.sign_words import (
 _OPERATORS: Final = frozenset("=<>!-#@|&~*/+^%:?")
 _ARITHMETIC: Final = frozenset("-*/^%&")
 _FILLING: Final = frozenset({"0", "NULL"})
-"""Columns that only make up the number; a string in a UNION usually tells its parts from each other."""
+"""Columns that only fill up the count; a string in a UNION usually separates its parts."""
 _COLUMNS: Final = 2_048
 _DEPTH: Final = 12
-"""Brackets inside a CAST that are followed: nobody's error message needs more."""
-"""Words of a select list that are looked at."""
+"""Nested brackets inside a CAST that are followed; an error-based injection needs no more."""
+"""Words of a select list that are read."""
 
 
 def tautology(shape: Shape, at: int) -> bool:
-    """Whether the condition after the connective at ``at`` compares what is known: ``OR 1=1``, ``OR a=a``."""
+    """Return whether the condition after the connective at ``at`` is constant: ``OR 1=1``, ``OR a=a``."""
     words, connective = shape.words, shape.words[at]
     start = at + 1
     left = shape.literal(start)
@@ -71,7 +71,7 @@ def _compares_itself(shape: Shape, start: int) -> bool:
 
 
 def chained(shape: Shape, at: int) -> bool:
-    """``x = 'a' = 'b'`` and ``x = ''-''``: what a quote left behind that was meant to end somebody's literal."""
+    """Return whether comparisons are chained (``x = 'a' = 'b'``, ``x = ''-''``), as after an injected quote."""
     words = shape.words
     if words[at] != "=" and words[at - 1] in _OPERATORS:
         return False
@@ -86,7 +86,7 @@ def chained(shape: Shape, at: int) -> bool:
 
 
 def union(shape: Shape, at: int) -> bool:
-    """Whether the SELECT after the UNION at ``at`` was made to fit somebody else's columns."""
+    """Return whether the SELECT after the UNION at ``at`` is padded to fit another statement's columns."""
     words = shape.words
     start = at + 1
     while words[start] in UNION_FILLERS:
@@ -104,7 +104,7 @@ def union(shape: Shape, at: int) -> bool:
 
 
 def _asks_itself(words: list[str], at: int) -> bool:
-    """Whether what stands before the UNION at ``at``, and before any condition, reads the catalogue by itself."""
+    """Return whether the part before the UNION at ``at``, and before any condition, reads the catalogue."""
     until = words.index("WHERE") if "WHERE" in words[:at] else at
     return any(_looks_inside(word) for word in words[:until])
 
@@ -114,7 +114,7 @@ def _looks_inside(word: str) -> bool:
 
 
 def _columns(words: list[str], start: int) -> tuple[int, int, bool, int]:
-    """Columns of a select list, how many are mere filling, whether the first one is, and where the list ends."""
+    """Return the columns of a select list, how many are filling, whether the first one is, and the list's end."""
     end, depth, columns, constants = start, 0, 1, 0
     due, first = True, False
     for end in range(start, min(start + _COLUMNS, len(words))):
@@ -133,7 +133,7 @@ def _columns(words: list[str], start: int) -> tuple[int, int, bool, int]:
 
 
 def stacked(shape: Shape, at: int) -> bool:
-    """Whether another statement than the first one's kind begins after the semicolon at ``at``."""
+    """Return whether a statement of another kind than the first begins after the semicolon at ``at``."""
     words = shape.words
     while words[at] == ";":
         at += 1
@@ -148,7 +148,7 @@ def _asks_for_id(words: list[str], at: int) -> bool:
 
 
 def run_on(shape: Shape, at: int) -> bool:
-    """``WHERE id = 1 SELECT …``: a statement that begins right after the literal at ``at``."""
+    """Return whether a statement begins right after the literal at ``at``: ``WHERE id = 1 SELECT …``."""
     words = shape.words
     following = words[at + 1]
     if following == "(":
@@ -159,14 +159,14 @@ def run_on(shape: Shape, at: int) -> bool:
 
 
 def constant(shape: Shape, at: int) -> bool:
-    """Whether what follows WHEN or ``IF(`` is decided beforehand."""
+    """Return whether the condition after WHEN or ``IF(`` is constant."""
     left = shape.literal(at + 1)
     operator = shape.comparing(left) if left else 0
     return bool(operator and shape.literal(operator))
 
 
 def asks(shape: Shape, at: int) -> bool:
-    """``AND 7=(SELECT …``, ``AND (SELECT SUBSTRING(…``: one answer of yes or no per call."""
+    """Return whether a condition extracts one bit per call: ``AND 7=(SELECT …``, ``AND (SELECT SUBSTRING(…``."""
     words = shape.words
     if words[at + 1 : at + 3] == ["(", "SELECT"]:
         return words[at + 3] in PARTS or words[at + 3] in CODES
@@ -180,7 +180,7 @@ def asks(shape: Shape, at: int) -> bool:
 
 
 def letters(shape: Shape, at: int) -> bool:
-    """``ASCII(SUBSTRING(…`` and ``SUBSTRING((SELECT …``: reading a value letter by letter."""
+    """Return whether a value is read letter by letter: ``ASCII(SUBSTRING(…``, ``SUBSTRING((SELECT …``."""
     words, inner = shape.words, at + 2
     if words[at] in CODES:
         if words[inner] in ("LOWER", "UPPER") and words[inner + 1] == "(":
@@ -190,7 +190,7 @@ def letters(shape: Shape, at: int) -> bool:
 
 
 def fails(shape: Shape, at: int) -> bool:
-    """Functions that are called to fail, with the answer in their message."""
+    """Return whether a function is called so that its error message contains the data."""
     words = shape.words
     word, first = words[at], words[at + 2]
     if word in ("FLOOR", "EXP"):
@@ -216,7 +216,7 @@ def _casts_select_to_number(words: list[str], at: int) -> bool:
 
 
 def encoded_number(shape: Shape, at: int) -> bool:
-    """``0x61646d696e``: a text as a number."""
+    """Return whether a number encodes a text: ``0x61646d696e``."""
     raw, words = shape.raw(at), shape.words
     if raw[:2] not in ("0x", "0X") or len(raw) % 2 or not printable(raw[2:]):
         return False
@@ -225,7 +225,7 @@ def encoded_number(shape: Shape, at: int) -> bool:
 
 
 def printable(digits: str) -> bool:
-    """Whether hexadecimal digits spell readable ASCII."""
+    """Return whether hexadecimal digits spell readable ASCII."""
     try:
         return bool(digits) and all(32 <= code < 127 for code in bytes.fromhex(digits[:4096]))
     except ValueError:
@@ -233,7 +233,7 @@ def printable(digits: str) -> bool:
 
 
 def encoded_call(shape: Shape, at: int) -> bool:
-    """``CHAR(83,69,76)`` and ``CHR(83)||CHR(69)``."""
+    """Return whether a call encodes a text: ``CHAR(83,69,76)``, ``CHR(83)||CHR(69)``."""
     words = shape.words
     if words[at + 1 : at + 3] != ["(", "0"]:
         return False
@@ -244,7 +244,7 @@ def encoded_call(shape: Shape, at: int) -> bool:
 
 
 def mangled(shape: Shape, at: int) -> bool:
-    """Whether the literal at ``at`` goes straight on: a quote that was meant to end it, or one that came in with it."""
+    """Return whether text follows the literal at ``at`` without a blank, as after an injected quote."""
     if at + 1 >= len(shape.tokens) or shape.words[at + 1] in AFTER_STRING:
         return False
     kind, start, _ = shape.tokens[at + 1]

@@ -1,4 +1,4 @@
-"""The words that signs look for: functions, objects and keywords by the sign they stand for."""
+"""The words of the injection signs: functions, objects and keywords by sign."""
 
 from typing import Final
 
@@ -21,7 +21,7 @@ SIGN_OF_CALL: Final = _by_word({
     "conditional": "ELT MAKE_SET IS_SRVROLEMEMBER IS_MEMBER",
     "encoded-string": "UNHEX FROM_BASE64",
 })  # fmt: skip
-"""Functions: the word counts where a bracket follows (and some only with certain arguments)."""
+"""Functions: the word counts only before a bracket (some only with certain arguments)."""
 
 SIGN_OF_WORD: Final = _by_word({
     "catalogue": "INFORMATION_SCHEMA PG_CATALOG PG_SHADOW PG_AUTHID PG_USER PG_TABLES PG_DATABASE PG_SETTINGS PG_CLASS "
@@ -37,7 +37,7 @@ SIGN_OF_WORD: Final = _by_word({
     "time-delay": "WAITFOR DBMS_LOCK DBMS_PIPE",
     "error-based": "UTL_INADDR UTL_HTTP DBMS_UTILITY DBMS_LDAP HTTPURITYPE CTXSYS ANALYSE",
 })  # fmt: skip
-"""Words that count wherever they stand."""
+"""Words that count in any position."""
 
 CONNECTIVES: Final = frozenset({"OR", "AND", "XOR", "HAVING", "WHERE"})
 ALTERNATIVES: Final = frozenset({"OR", "XOR", "|"})
@@ -50,11 +50,11 @@ RUN_ON: Final = frozenset({
     "SELECT", "INSERT", "UPDATE", "DELETE", "DROP", "EXEC", "EXECUTE", "WAITFOR", "SHUTDOWN", "CREATE", "ALTER",
     "DECLARE",
 })  # fmt: skip
-"""What begins a statement, where no semicolon went before."""
+"""Words that begin a statement without a semicolon before it."""
 LAST_ID: Final = split_words("""
     SCOPE_IDENTITY LAST_INSERT_ID LAST_INSERT_ROWID @@ROWCOUNT @@IDENTITY LASTVAL CHANGES FOUND_ROWS ROW_COUNT CURRVAL
     """)  # fmt: skip
-"""What drivers ask right after an INSERT, in the same text."""
+"""Queries that drivers append to an INSERT in the same text."""
 
 UNION_FILLERS: Final = frozenset({"ALL", "DISTINCT", "(", "/*!", "*/"})
 LIST_ENDS: Final = frozenset({"FROM", "UNION", ")", ";", "WHERE", "LIMIT", "ORDER", "INTO"})
@@ -70,9 +70,9 @@ FAILING: Final = frozenset({
 NUMBER_TYPES: Final = split_words("INT INTEGER NUMERIC DECIMAL SIGNED UNSIGNED BIGINT FLOAT DOUBLE")
 
 KEYWORDS: Final = split_words("SELECT UNION FROM WHERE AND INSERT UPDATE DELETE ORDER GROUP LIMIT NULL OR SLEEP CONCAT")
-"""Whose letter case tells who wrote them."""
+"""Keywords whose mixed letter case is suspicious."""
 AFTER_STRING: Final = split_words("""
     AND OR AS FROM THEN ELSE END WHEN IN IS LIKE NOT BETWEEN ORDER GROUP LIMIT UNION COLLATE ESCAPE DESC ASC ON WHERE
     HAVING RETURNING INTO USING FOR WITH VALUES SELECT SEPARATOR DIV MOD XOR ILIKE RLIKE REGEXP EXCEPT INTERSECT
     """)  # fmt: skip
-"""What may follow a string without a blank."""
+"""Words that may follow a string without a blank."""

@@ -1,4 +1,4 @@
-"""What the raw form of a statement showed, as words of the closed list ``names.SIGNS``; computed from its tokens.
+"""Injection signs of a raw statement: words of the closed list ``names.SIGNS``, computed from its tokens.
 
 A sign is no verdict: rules join it with what is new at a call site. So a sign must be rare in honest SQL, that of
 object mappers above all, and each says one thing only. What they rely on: an injection has to end somebody else's
@@ -26,25 +26,25 @@ from backwatch.collector.statements.sign_words import (
 from backwatch.collector.statements.tokens import Token
 
 WEAK_SIGNS: Final = frozenset({"catalogue", "encoded-string", "version-probe", "odd-spacing", "cut"})
-"""Signs that tools, drivers and migrations show too: they weigh beside novelty, or beside others."""
+"""Signs that tools, drivers and migrations have, too: they count together with novelty or other signs."""
 STRONG_SIGNS: Final = frozenset(SIGNS) - WEAK_SIGNS
-"""Signs that honest statements hardly ever show: 10 of 19 879 in public sets, 9 of them a database's own tests."""
+"""Signs that genuine statements rarely have: 10 of 19 879 in public sets, 9 of them a database's own tests."""
 
 _ORDER: Final = {sign: number for number, sign in enumerate(SIGNS)}
 _MOST_UNIONS: Final = 8
-"""UNIONs that are looked at: each may read a long list."""
+"""UNIONs that are examined: each may read a long list."""
 _HANDSHAKE_WORDS: Final = 14
-"""A statement this short that only asks for a version, of no table's rows, is what drivers do when they connect."""
+"""A statement of at most so many words that reads a version and no table is what drivers send when they connect."""
 _TALKING: Final = (
     frozenset({"'", "0", ";", "=", "<", ">", "/*!", "|", "&", "IF", "IIF", "WHEN", "UNION", "FROM", "TO", "LOAD",
                "ATTACH", "PROGRAM", "SONAME"})
     | CONNECTIVES | SIGN_OF_CALL.keys() | SIGN_OF_WORD.keys() | FAILING | CHARACTERS | CODES | PARTS | KEYWORDS
 )  # fmt: skip
-"""Words that may bear a sign; all the others are passed over."""
+"""Words that may have a sign; all others are skipped."""
 
 
 def signs_of(text: str, dialect: str, tokens: Sequence[Token], *, cut: bool = False) -> tuple[str, ...]:
-    """The signs of ``text``, in the order of ``names.SIGNS``. Linear.
+    """Return the signs of ``text``, in the order of ``names.SIGNS``. Linear.
 
     Args:
         text: The raw text, as it was scanned.
@@ -80,7 +80,7 @@ def signs_of(text: str, dialect: str, tokens: Sequence[Token], *, cut: bool = Fa
 
 
 def signs_mask(signs: str | Iterable[str]) -> int:
-    """Bit ``i`` for the sign ``names.SIGNS[i]``; from a tuple or from the comma-separated attribute.
+    """Return a bit mask with bit ``i`` for ``names.SIGNS[i]``, from a tuple or the comma-separated attribute.
 
     >>> signs_mask("comment-tail,stacked")
     9
@@ -174,7 +174,7 @@ def _call(shape: Shape, at: int, found: set[str]) -> None:
 
 
 def _meant(shape: Shape, at: int, sign: str) -> bool:
-    """Whether a function is called the way an attack calls it; many have honest uses."""
+    """Return whether a function is called as in an attack; many functions have legitimate uses."""
     words = shape.words
     word, first = words[at], words[at + 2]
     if word == "RANDOMBLOB":

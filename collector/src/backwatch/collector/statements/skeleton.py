@@ -1,10 +1,10 @@
-"""What a statement shares with those that differ from it only in plain literals, at the speed of one ``findall``.
+"""Skeletons: the parts that statements share if they differ only in plain literals, at the speed of one ``findall``.
 
-An app that writes values into its statements makes a new text with each call, but few skeletons. Only what certainly
-is a literal in the dialect, and of which no sign asks more than that it is one, is left out: plain strings and plain
-decimal numbers. Whatever else a text holds belongs to its skeleton as it stands, and from the first character that
-could open something else (a comment, ``$tag$``, a backslash …) all the rest does. So in doubt two texts have two
-skeletons, never one; ``scan(join_pieces(split_pieces(text)))`` is ``scan(text)``.
+An app that writes values into its statements makes a new text with each call, but few skeletons. A skeleton omits only
+tokens that are certainly literals in the dialect and whose value no sign depends on: plain strings and plain decimal
+numbers. The rest of the text belongs to its skeleton unchanged. From the first character that could open another token
+(a comment, ``$tag$``, a backslash …), the whole rest belongs to it. So in doubt two texts have two skeletons;
+``scan(join_pieces(split_pieces(text)))`` equals ``scan(text)``.
 """
 
 import re
@@ -12,19 +12,19 @@ from functools import cache
 from typing import Final
 
 LONGEST: Final = 8_192
-"""Characters; a longer text is not worth it, and none so short is cut before it is scanned."""
+"""Characters; the cache does not pay for longer texts, and a text of this length is never cut before the scan."""
 _END: Final = "\0"
-"""Behind the text: it ends the last piece, and no other piece can hold it."""
+"""A terminator behind the text, which only the last piece can contain."""
 
 _COMPARING: Final = r"(?i:NOT|LIKE|ILIKE|RLIKE|REGEXP|GLOB|IS|IN|BETWEEN|SIMILAR|SOUNDS)\b"
 _WORD: Final = r"[\w.$#@]"
-# Signs tell ``1=1`` from ``7=7``: 0, 1 and 2 are left out only where nothing compares them.
+# Signs distinguish ``1=1`` from ``7=7``: 0, 1 and 2 are omitted only if nothing compares them.
 _SMALL: Final = rf"(?![0-2](?![0-9.])(?![\x01-\x20\x7f]*+(?:[,);]|\x00\Z|(?!{_COMPARING})[A-Za-z_])))"
 _DIGITS: Final = r"[0-9]++(?:\.[0-9]++)?+"
 _NUMBER: Final = rf"(?<!['\"]){_SMALL}{_DIGITS}(?!{_WORD})"
 _PLAIN: Final = "[^']*+(?:''[^']*+)*+'"
 _UNESCAPED: Final = r"[^'\\]*+(?:''[^'\\]*+)*+'"
-# ``N'…'`` is as good as ``'…'``; after another letter the quote may be an escaped, hexadecimal or ``q'[`` string's.
+# ``N'…'`` equals ``'…'``; after another letter the quote may open an escaped, hexadecimal or ``q'[`` string.
 _BEFORE: Final = {"'": "(?<![A-MO-Za-mo-z0-9_$&#@])", '"': ""}
 _RUN: Final = r"A-Za-z_\x01-\x20\x7f(),.;=<>+*!~^&|{}?:@\]"
 _KEPT: Final = (
@@ -39,7 +39,7 @@ _KEPT: Final = (
 )
 _DOUBLE: Final = r'"[^"\0]*+"'
 _BACKTICK: Final = r"`[^`\0]*+`"
-_OWN: Final = {  # what a dialect's runs may hold besides, and its quoted names
+_OWN: Final = {  # further characters of a dialect's runs, and its quoted names
     "postgresql": (r"\[#", (_DOUBLE,)),
     "mysql": (r"\[", (_BACKTICK,)),
     "sqlite": ("#", (_DOUBLE, _BACKTICK, r"\[[^\]\0]*+\]")),
@@ -59,7 +59,7 @@ def _pattern(dialect: str) -> re.Pattern[str]:
 
 
 def split_pieces(text: str, dialect: str) -> list[str]:
-    """What stands before, between and after the literals that are left out. Linear.
+    """Return the parts before, between and after the omitted literals. Linear.
 
     >>> split_pieces("SELECT a FROM t WHERE b = 'ann' LIMIT 70", "sqlite")
     ["SELECT a FROM t WHERE b = '", ' LIMIT ', '\\x00', '']
@@ -68,7 +68,7 @@ def split_pieces(text: str, dialect: str) -> list[str]:
 
 
 def join_pieces(found: list[str], dialect: str) -> str:
-    """A statement with these pieces; it has none of the literals of the one that they were found in.
+    """Return a statement with these pieces and placeholder literals.
 
     >>> join_pieces(["SELECT a FROM t WHERE b = '", ' LIMIT ', '\\x00', ''], "sqlite")
     "SELECT a FROM t WHERE b = '' LIMIT 9"

@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from typing import Final
 
 VERSION: Final = 2
-"""Of the canonical form: with a new one known statements are computed anew instead of raising novelties."""
+"""Version of the canonical form. After a change known statements are computed again and raise no novelties."""
 
 SCAN_BYTES: Final = 65_536
 SCAN_HEAD_BYTES: Final = 49_152
-"""Longer texts are scanned as this much of their head and the rest of ``SCAN_BYTES`` of their tail."""
+"""Scanned bytes of a longer text's head; the rest of ``SCAN_BYTES`` comes from its tail."""
 SENT_BYTES: Final = 8_192
 SENT_HEAD_BYTES: Final = 6_144
 SENT_TAIL_BYTES: Final = 2_040
-"""Head, mark and tail together stay below ``SENT_BYTES``, so that a cut text is not cut again."""
+"""Head, mark and tail together are shorter than ``SENT_BYTES``, so that a cut text is not cut again."""
 TOKEN_BYTES: Final = 256
-"""No honest identifier is longer (SQL Server: 128 characters); a longer one is hidden like a literal."""
+"""Longest identifier (SQL Server: 128 characters); a longer one is hidden like a literal."""
 NESTING: Final = 64
-"""Brackets nested deeper are written as they are: no list in them is folded."""
+"""Maximum nesting of brackets in which lists are folded."""
 MARK: Final = "…"
-"""Stands where a cut was made; a word of its own in every dialect."""
+"""Marks a cut; a separate word in every dialect."""
 
 # Kinds of tokens.
 STRING, QUOTED, EXEC_OPEN, EXEC_CLOSE, COMMENT, CURLY, WORD, NUMBER, PARAM, OPEN, UNENDED, OP, END = range(1, 14)
@@ -36,7 +36,7 @@ KINDS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """How one family of systems reads a text; the fields are booleans so that they fit a table of numbers.
+    """The lexical rules of one family of systems; booleans, so that they fit a table of numbers.
 
     Attributes:
         backslash: A quote after a backslash does not end a string.
@@ -95,18 +95,18 @@ DIALECTS: Final = {
         at_name=True, at_at=True, percent_name=True, wide_blank=True,
     ),
 }  # fmt: skip
-"""In the order of the detector's numbers; ``other`` is standard SQL with what most of the rest share."""
+"""In the order of the detector's numbers; ``other`` is standard SQL with common extensions."""
 
 NUMBER_OF: Final = {name: number for number, name in enumerate(DIALECTS)}
 
-# What an emitted token is, for spacing and folding.
+# Classes of emitted tokens, for spacing and folding.
 C_WORD, C_QUOTED, C_VALUE, C_LEFT, C_RIGHT, C_COMMA, C_DOT, C_SEMICOLON, C_CAST, C_OP, C_LEFT_SQUARE, C_RIGHT_SQUARE = (
     range(12)
 )
 CLASS_OF_OP: Final = {
     "(": C_LEFT, ")": C_RIGHT, ",": C_COMMA, ".": C_DOT, ";": C_SEMICOLON, "[": C_LEFT_SQUARE, "]": C_RIGHT_SQUARE,
 }  # fmt: skip
-"""Every other character on its own is a ``C_OP``; ``::`` is a ``C_CAST``."""
+"""Every other single character is a ``C_OP``; ``::`` is a ``C_CAST``."""
 
 _NAMES = {C_WORD, C_QUOTED}
 _TIGHT = {
@@ -123,13 +123,13 @@ _TIGHT = {
     or (after == C_RIGHT_SQUARE and before not in (C_OP, C_QUOTED))
 }  # fmt: skip
 SPACED: Final = tuple(tuple((before, after) not in _TIGHT for after in range(12)) for before in range(12))
-"""Whether a blank stands between two neighbours. No pair that is written tight may read as another token."""
+"""True if a blank separates two neighbours. No pair without a blank may read as another token."""
 GLUED: Final = frozenset(
     {"<=", ">=", "<>", "!=", "==", "||", "&&", "->", ">>", "<<", "<-", "@>", "<@", ":=", "=>", "!~", "~*"}
 )
-"""Operators of more than one character: written tight, however they were spaced."""
+"""Operators of more than one character: written without blanks, however they were spaced."""
 
-# What a keyword means to the rules of the canonical form: a set of bits.
+# Meanings of keywords in the rules of the canonical form: a set of bits.
 (
     LIST,
     SIGNED,
@@ -153,19 +153,19 @@ GLUED: Final = frozenset(
     VERB,
 ) = (1 << bit for bit in range(20))
 REMEMBERED: Final = (1 << 14) - 1
-"""Of the meanings, those that are asked of a word which was written before."""
+"""The meanings that rules read from an earlier word."""
 _MEANINGS: Final = {
-    # A bracket after it holds a list, whose literals are folded into one.
+    # A bracket after it contains a list, whose literals are folded into one.
     LIST: "IN VALUES VALUE ANY ALL SOME",
     ARRAY: "ARRAY",
-    # A minus after it is a sign, no difference.
+    # A minus after it is a sign, not a subtraction.
     SIGNED: "SELECT WHERE AND OR NOT LIMIT OFFSET BETWEEN THEN ELSE WHEN RETURN RETURNING IN LIKE VALUES SET BY CASE "
     "ON HAVING INTERVAL DEFAULT DISTINCT ALL TOP IS FETCH FIRST NEXT XOR DIV MOD TO AS FROM IF WHILE UNTIL PRINT",
-    # Stand for a value in lists.
+    # Count as values in lists.
     LITERAL: "NULL TRUE FALSE DEFAULT",
-    # A double-quoted text after it is a value where the system takes such for strings.
+    # A double-quoted text after it is a value if the system reads such texts as strings.
     VALUE_AFTER: "LIKE ILIKE GLOB REGEXP RLIKE MATCH BETWEEN ESCAPE THEN ELSE",
-    # Statements about accounts and servers: only in these do the words below hide what follows.
+    # Statements about accounts and servers: only in these the words below hide the following text.
     ADMIN: "CREATE ALTER GRANT ATTACH PRAGMA CHANGE EXEC EXECUTE OPEN BACKUP RESTORE UNLOAD",
     ADMIN_FIRST: "SET CONNECT COPY START",
     # Hides until a comma, a closing bracket or one of the boundary words.
@@ -179,33 +179,33 @@ _MEANINGS: Final = {
     KEYED: "ATTACH PRAGMA",
     BOUNDARY: "FROM WHERE AND OR SELECT UNION JOIN ON REQUIRE VALID ACCOUNT PUBLICATION VALUES",
     RESET: MARK,
-    # A double-quoted text after it is a name, whatever it holds.
+    # A double-quoted text after it is always a name.
     NAME_AFTER: "FROM JOIN INTO UPDATE TABLE AS",
-    # At a statement's beginning (SET also behind ALTER): a word as a value may be a secret without quotes.
+    # At a statement's beginning (SET also behind ALTER): a value that is a word may be an unquoted secret.
     SETS: "SET",
     RUNS: "EXECUTE",
     ALTERS: "ALTER",
-    # Stands between a setting's name and its value, as ``=`` does.
+    # Separates a setting's name from its value, as ``=`` does.
     ASSIGNS: "TO",
-    # What is told among the values of settings.
+    # Reported among the values of settings.
     FIXED: "ON OFF LOCAL GLOBAL SESSION PERSIST YES NO AUTO NONE PUBLIC REPLICA ORIGIN NOTICE WARNING ERROR UTF8 "
     "UTF8MB4 UTC ISO MDY DMY YMD",
-    # No value, even where one is due: what follows is told, for it may have been injected.
+    # No value, even if one is due: the following text is reported, because it may have been injected.
     VERB: "SELECT UNION WITH VALUES INSERT UPDATE DELETE MERGE CREATE ALTER DROP TRUNCATE GRANT REVOKE EXEC EXECUTE "
     "CALL DECLARE BEGIN IF WHILE",
 }
 
 
-# What the writer hides, or waits for until it will.
+# States of the writer: what it hides, or waits for before it hides.
 CUT_BOUNDED, CUT_WHOLE, SET_NAME, SET_VALUE, RUN_NAME, RUN_VALUES, ALTERED = range(1, 8)
 SETTING_NAMES: Final = 3
-"""``SET CLUSTER SETTING name``: a text with more words before its ``=`` sets nothing."""
+"""``SET CLUSTER SETTING name``: a text with more words before its ``=`` is no setting."""
 DOUBTFUL: Final = frozenset({"sqlite", "mssql", "other"})
-"""Dialects whose systems may take a double-quoted text for a string: with a blank in it it is hidden in most places."""
+"""Dialects that may read a double-quoted text as a string: with a blank in it, it is hidden in most places."""
 
 
 def split_words(text: str) -> frozenset[str]:
-    """The words of a table that is written as text."""
+    """Return the words of a text as a set."""
     return frozenset(text.split())
 
 
@@ -222,4 +222,4 @@ KEYWORDS: Final = _keywords()
 
 _NAME_SYMBOLS: Final = "_$# -"
 ODD_IN_NAME: Final = frozenset(code for code in range(128) if not (chr(code).isalnum() or chr(code) in _NAME_SYMBOLS))
-"""ASCII codes that make a double-quoted text look like a value, whatever the dialect says it is."""
+"""ASCII codes that make a double-quoted text look like a value in any dialect."""

@@ -1,11 +1,11 @@
-"""What is looked at of a statement: so many tokens, and long runs of values are read as short ones.
+"""Thinning of long statements: a bounded number of tokens, with long runs of values shortened.
 
-A text of 64 KiB may hold as many tokens, which Python's own loop would take a tenth of a second for, on the app's
-thread. What the app says of a text longer than ``spec.SENT_BYTES`` is therefore what it says of the thinned one: of a
-long run of values (or of rows of them) its first few, for lists and rows are folded anyway; and where even so there
-are too many tokens, the head, a mark and the tail, which counts as cut. The tail begins with a token: a literal's
-inside must never be read as code. Of a text that is longer than what is scanned there is no tail, only the mark. No
-text so short that it could be a redacted one is thinned.
+A text of 64 KiB may hold as many tokens, which would take 0.1 s in a Python loop on the app's thread. So for a text
+longer than ``spec.SENT_BYTES`` the collector reports the redacted form of the thinned text. Of a long run of values (or
+of rows) it keeps the first few, because lists and rows are folded anyway. If there are still too many tokens, it keeps
+the head, a mark and the tail, and the text counts as cut. The tail begins at a token: the inside of a literal must
+never be read as code. A text longer than the scanned part has no tail, only the mark. A text that is short enough to be
+a redacted one is never thinned.
 """
 
 import re
@@ -18,25 +18,25 @@ HEAD_TOKENS: Final = 2_048
 TAIL: Final = 1_024
 """Characters."""
 _STRIDE: Final = 64
-"""Tokens that are passed over at once on the way to the tail."""
+"""Tokens skipped at once on the way to the tail."""
 _MOST_STEPS: Final = 8_192
-"""On that way; who has so many tokens that must be searched for their ends has no tail."""
+"""Steps on that way; a text that needs more has no tail."""
 _OPENING: Final = frozenset("\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\uff02\uff07")
-"""Typographic quotes: one that is not closed is read as a letter."""
+"""Typographic quotes: an unclosed one is read as a letter."""
 _ESCAPED: Final = ("E", "e")
 _RUN, _RUN_KEPT = 64, 32
 _ROWS, _ROWS_KEPT = 4, 3
 _OF_RUN, _OF_ROWS = 1, 2
-"""Groups of the pattern, before those of the tokens."""
+"""Groups of the pattern that precede those of the tokens."""
 
 
-def _repeated(one: str, blank: str, count: str) -> str:
-    return f"(?:{one}{blank},{blank}){{{count}}}+"
+def _repeated(item: str, blank: str, count: str) -> str:
+    return f"(?:{item}{blank},{blank}){{{count}}}+"
 
 
 @cache
 def _patterns(dialect: str) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
-    """Tokens and runs; the part of a run that is kept; the part of rows."""
+    """Return the patterns of tokens and runs, of the kept part of a run, and of the kept rows."""
     d = spec.DIALECTS[dialect]
     letters, _, more = tokens.letters(d)
     blank = f"[{letters}]*+"
@@ -54,14 +54,14 @@ def _patterns(dialect: str) -> tuple[re.Pattern[str], re.Pattern[str], re.Patter
 
 @cache
 def _passing(dialect: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Many tokens, and one."""
+    """Return the patterns of many tokens and of one token."""
     d = spec.DIALECTS[dialect]
     token = f"(?:[{tokens.letters(d)[0]}]*+(?:{tokens.closed(d)}))"
     return re.compile(f"{token}{{0,{_STRIDE}}}+", re.DOTALL), re.compile(f"{token}?+", re.DOTALL)
 
 
 def scan_thinned(text: str, dialect: str) -> tuple[str, list[tokens.Token], bool]:
-    """The text that is scanned, its tokens, and whether more than values was left out. Linear.
+    """Return the scanned text, its tokens, and whether more than values was left out. Linear.
 
     Args:
         text: Any.
@@ -78,12 +78,12 @@ def scan_thinned(text: str, dialect: str) -> tuple[str, list[tokens.Token], bool
 
 
 def _ended(text: str, found: list[tokens.Token], *, escapes: bool) -> list[tokens.Token]:
-    """The tokens of a text that goes on: the literal in which it was cut is one, its quote is not unbalanced.
+    """Return the tokens of a cut text: the literal at the cut is a string, not an unbalanced quote.
 
     Args:
-        text: As far as it is known.
-        found: What its tokens would be if it ended here.
-        escapes: Whether ``E'…'`` is a string of its own kind.
+        text: The text up to the cut.
+        found: The tokens as if the text ended there.
+        escapes: True if ``E'…'`` is a separate kind of string.
     """
     for at, (kind, start, end) in enumerate(found):
         opens = kind == spec.WORD and (
@@ -95,18 +95,18 @@ def _ended(text: str, found: list[tokens.Token], *, escapes: bool) -> list[token
 
 
 def thin(text: str, dialect: str, *, tail: bool = True) -> tuple[str, bool]:
-    """The text as it is scanned, and whether more than values was left out. Linear.
+    """Return the text to scan, and whether more than values was left out. Linear.
 
     Args:
-        text: As ``tokens.headed`` gave it.
+        text: A result of ``tokens.cut_head``.
         dialect: One of ``spec.DIALECTS``.
-        tail: Whether what stands last is shown where not all is.
+        tail: True to keep the tail of a text that is cut.
     """
     if len(text) <= spec.SENT_BYTES:
         return text, False
     pattern, *kept_of = _patterns(dialect)
     kept: list[str] = []
-    start = position = count = 0  # from ``start`` on nothing is kept yet
+    start = position = count = 0  # the text before ``start`` is in ``kept``
     while True:
         for match in pattern.finditer(text, position):
             group = match.lastindex or 0
@@ -139,23 +139,23 @@ def _cut(kept: list[str], text: str, start: int, end: int, dialect: str, *, tail
 
 
 def _tail(text: str, position: int, dialect: str) -> int:
-    """Where the first token begins that is wholly within the last ``TAIL`` characters, from a token's end on."""
-    many, one = _passing(dialect)
+    """Return the start of the first token within the last ``TAIL`` characters; ``position`` is a token's end."""
+    many_tokens, one_token = _passing(dialect)
     search, kind_of, close = _patterns(dialect)[0].match, tokens.KIND_OF, tokens.find_token_end
     aim = len(text) - TAIL
     for _ in range(_MOST_STEPS):
         if position >= aim:
             return position
-        passed = many.match(text, position)
+        passed = many_tokens.match(text, position)
         end = passed.end() if passed else position
-        if end == position:  # what no expression finds the end of
+        if end == position:  # a token whose end no pattern finds
             found = search(text, position)
             group = (found.lastindex or 0) - _OF_ROWS if found else 0
             if found is None or group <= 0 or kind_of[group] != spec.OPEN:
                 break
             position = close(text, *found.span(group + _OF_ROWS))[1]
             continue
-        if end >= aim and (passed := one.match(text, position)):
+        if end >= aim and (passed := one_token.match(text, position)):
             end = passed.end()
         position = end
     return len(text)

@@ -1,4 +1,4 @@
-"""Cuts a text into tokens with one generated alternation per dialect: linear, whatever the text.
+"""A tokenizer with one generated alternation per dialect, linear for any text.
 
 Every repeat is possessive, so no character is read twice by one alternative; the three forms that no regular
 expression can close (nested comments, ``$tag$`` and ``q'[``) are found by their opening and closed by ``str.find``.
@@ -52,7 +52,7 @@ def _doubled(quote: str) -> str:
 
 
 def _any(*alternatives: str | None) -> str:
-    return "|".join(one for one in alternatives if one) or _NEVER
+    return "|".join(alternative for alternative in alternatives if alternative) or _NEVER
 
 
 def _strings(d: Dialect) -> str:
@@ -77,7 +77,7 @@ def _comments(d: Dialect) -> str:
 
 
 def params(d: Dialect) -> str:
-    """One alternation of what stands for a value that is passed apart."""
+    """Return an alternation of the placeholders for parameters."""
     _, start, more = letters(d)
     name = f"[{start}][{more}]*+"
     return _any(
@@ -91,7 +91,7 @@ def params(d: Dialect) -> str:
 
 
 def letters(d: Dialect) -> tuple[str, str, str]:
-    """Insides of three character classes: blanks, what starts a word, what goes on in one."""
+    """Return the contents of three character classes: blanks, first and further characters of words."""
     blank = r"\x00-\x20\x7f" + ("\u00a0\u3000" if d.wide_blank else "")
     high = "\x80-\x9f\u00a1-\u2fff\u3001-\U0010ffff" if d.wide_blank else "\x80-\U0010ffff"
     start = "A-Za-z_" + high
@@ -99,7 +99,7 @@ def letters(d: Dialect) -> tuple[str, str, str]:
 
 
 def _groups(d: Dialect) -> tuple[tuple[int, str], ...]:
-    """The alternatives with their kinds, tried in this order: first what is most of a usual statement."""
+    """Return the alternatives with their kinds, the most frequent tokens first."""
     _, start, more = letters(d)
     tag = more.replace("$", "")
     alternative = "[nN]?+[qQ]'[!-~]" if d.alternative_quoted else _NEVER
@@ -125,12 +125,12 @@ def _groups(d: Dialect) -> tuple[tuple[int, str], ...]:
 
 
 def alternatives(d: Dialect) -> str:
-    """One group for each way to be a token, in the order of ``KIND_OF``."""
+    """Return one group for each alternative, in the order of ``KIND_OF``."""
     return "|".join(f"({one})" for _, one in _groups(d))
 
 
 def closed(d: Dialect) -> str:
-    """One alternation of the tokens of which an expression finds the end: no comment in another, no ``$tag$``."""
+    """Return an alternation of the tokens whose end a pattern finds: no nested comments, no ``$tag$``."""
     stops = "|".join(one for kind, one in _groups(d) if kind in (OPEN, UNENDED))
     found = [one for kind, one in _groups(d) if kind not in (OPEN, UNENDED, END)]
     return "|".join((*found[:-1], f"(?!{stops})(?:{found[-1]})"))
@@ -144,16 +144,16 @@ def pattern_of(dialect: str) -> re.Pattern[str]:
 
 
 KIND_OF: Final = (END, *(kind for kind, _ in _groups(DIALECTS["other"])))
-"""By the number of the group that matched."""
+"""Kinds by the number of the matching group."""
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _INSIDE = r"(?:[^*/]++|/(?!\*)|\*(?!/))*+"
 _NESTED: Final = re.compile(rf"(?:/\*[^*/]*+\*/{_INSIDE})++|((?:/\*(?![^*/]*+\*/){_INSIDE})++)|(?:\*/{_INSIDE})++")
-"""What changes no depth; runs of openings; runs of closings: Python's loop shall not go from one to the next."""
+"""Text that changes no depth, runs of openings, runs of closings: so that a Python loop does not visit each one."""
 _CLOSES: Final = {"[": "]", "(": ")", "{": "}", "<": ">"}
 
 
 def find_token_end(text: str, start: int, opened: int) -> tuple[int, int]:
-    """Kind and end of what opens at ``text[start:opened]`` and can only be closed by searching."""
+    """Return kind and end of the token that opens at ``text[start:opened]`` and whose end must be searched."""
     opening = text[start:opened]
     if opening == "/*":
         return COMMENT, _close_comment(text, opened)
@@ -163,7 +163,7 @@ def find_token_end(text: str, start: int, opened: int) -> tuple[int, int]:
 
 
 def _close_comment(text: str, opened: int) -> int:
-    """Where a comment ends, behind whose ``/*`` is ``opened``, and in which others may stand."""
+    """Return the end of a comment that may contain others; ``opened`` is the position behind its ``/*``."""
     depth = 1
     for found in _NESTED.finditer(text, opened):
         if found.lastindex:
@@ -180,7 +180,7 @@ def _close_comment(text: str, opened: int) -> int:
 
 
 def tokenize(text: str, dialect: str) -> list[Token]:
-    """The tokens of ``text``, blanks left out. Linear; the ends are positions in ``text``."""
+    """Return the tokens of ``text`` without blanks. Linear; the ends are positions in ``text``."""
     found: list[Token] = []
     add = found.append
     pattern, kind_of = pattern_of(dialect), KIND_OF
@@ -205,7 +205,7 @@ def tokenize(text: str, dialect: str) -> list[Token]:
 
 
 def _encoded(text: str) -> tuple[str, bytes]:
-    """The text in valid Unicode, and its UTF-8."""
+    """Return the text as valid Unicode, and its UTF-8."""
     try:
         return text, text.encode()
     except UnicodeEncodeError:
@@ -214,7 +214,7 @@ def _encoded(text: str) -> tuple[str, bytes]:
 
 
 def cut_head(text: str) -> tuple[str, bool]:
-    """The beginning of a text, as much as is scanned, in valid Unicode; and whether that is not all of it.
+    """Return the scanned beginning of a text as valid Unicode, and whether the text is longer.
 
     What stands behind cannot be told from a literal's inside without reading all that is before.
     """
@@ -228,7 +228,7 @@ def cut_head(text: str) -> tuple[str, bool]:
 
 
 def limit_bytes(text: str) -> tuple[str, bool]:
-    """The text as it is scanned: valid Unicode, its head and tail where it is too long; and whether it was cut."""
+    """Return the scanned text as valid Unicode (head and tail if it is too long), and whether it was cut."""
     if len(text) <= SCAN_BYTES and text.isascii():
         return text, False
     text, raw = _encoded(text)

@@ -33,7 +33,7 @@ _BEFORE_VALUE: Final = frozenset("=<>|")
 _SIGNS: Final = ("-", "+")
 _SPACED_WORD: Final = tuple(row[C_WORD] for row in spec.SPACED)
 _HIDDEN: Final = 1
-"""What ``aux`` says of a ``C_QUOTED``: it is ``"?"`` and counts as a value in lists."""
+"""``aux`` of a ``C_QUOTED`` that is ``"?"`` and counts as a value in lists."""
 _DOTTED: Final = {name: re.compile(f"[{letters(d)[0]}]*+\\.(?![0-9])") for name, d in spec.DIALECTS.items()}
 _CALLED: Final = {name: re.compile(rf"[{letters(d)[0]}]*+\(") for name, d in spec.DIALECTS.items()}
 _ASSIGNED: Final = {name: re.compile(f"[{letters(d)[0]}]*+=") for name, d in spec.DIALECTS.items()}
@@ -43,18 +43,18 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def to_upper(word: str) -> str:
-    """ASCII letters only: what a database folds, and what keeps the number of bytes."""
+    """Upper-case ASCII letters only: databases fold these, and the number of bytes stays the same."""
     return word.upper() if word.isascii() else word.translate(_UPPER)
 
 
 def _unwritable(token: str) -> bool:
-    """Whether a name is hidden whatever it says."""
+    """Return whether a name is always hidden."""
     long = len(token) > spec.TOKEN_BYTES // 4 and len(token.encode()) > spec.TOKEN_BYTES
     return long or _CONTROL.search(token) is not None
 
 
 class Writer:
-    """Writes tokens one by one; each is kept with its class and what the rules need of it (``aux``).
+    """A writer of tokens; it keeps each with its class and the state that the rules need (``aux``).
 
     ``aux`` is the meanings of a word, the character of an operator, or ``_HIDDEN``.
     """
@@ -69,16 +69,16 @@ class Writer:
         self.classes: list[int] = []
         self.aux: list[int | str] = []
         self._text, self._dialect = text, dialect
-        self._stack: list[tuple[int, bool]] = []  # where each open bracket stands, and whether it holds a list
-        self._over = 0  # open brackets beyond the nesting that is looked at
-        self._row: tuple[int, int] = (-1, -1)  # the last list that was closed
+        self._stack: list[tuple[int, bool]] = []  # index of each open bracket, and whether it contains a list
+        self._over = 0  # open brackets beyond the maximum nesting
+        self._row: tuple[int, int] = (-1, -1)  # the last closed list
         self._admin = self._keyed = False
         self._first = True  # no word yet in this statement
         self._cut = 0  # one of ``spec.CUT_BOUNDED`` to ``ALTERED``
-        self._cut_depth = 0  # open brackets in what is cut, or names before it
+        self._cut_depth = 0  # open brackets in the hidden part, or names before it
 
     def write(self, found: list[Token]) -> None:
-        """Writes all of ``found``, tokens of this writer's text."""
+        """Write all of ``found``, tokens of this writer's text."""
         text, out, classes, aux = self._text, self.out, self.classes, self.aux
         for kind, start, end in found:
             if kind == spec.COMMENT:
@@ -128,7 +128,7 @@ class Writer:
         del self.out[start:], self.classes[start:], self.aux[start:]
 
     def _meanings(self, back: int = 1) -> int:
-        """The meanings of the word that stands ``back`` tokens before; 0 where it is no word."""
+        """Return the meanings of the word ``back`` tokens before; 0 if it is no word."""
         if len(self.out) < back or self.classes[-back] != C_WORD:
             return 0
         aux = self.aux[-back]
@@ -171,7 +171,7 @@ class Writer:
         return None
 
     def _still_cut(self, kind: int, word: str, end: int) -> bool:
-        """Whether this token belongs to what is cut; the first such leaves a ``?``."""
+        """Return whether this token is hidden; the first hidden one leaves a ``?``."""
         if self._cut > spec.CUT_WHOLE:
             if self._cut in _VALUE_STATES:
                 return self._given(kind, word, end)
@@ -193,7 +193,7 @@ class Writer:
         return True
 
     def _wait(self, kind: int, token: str) -> None:
-        """Whether this token still leads to a setting's value or to the arguments of what is executed."""
+        """Return whether this token still precedes a setting's value or the arguments of an executed procedure."""
         cut = self._cut
         if kind == spec.WORD and spec.KEYWORDS.get(to_upper(token), 0) & (spec.RESET | spec.VERB):
             self._cut = 0
@@ -219,7 +219,7 @@ class Writer:
             self._cut = 0
 
     def _given(self, kind: int, token: str, end: int) -> bool:
-        """Whether this token was written as what is given: words and names hidden, but for those of functions."""
+        """Return whether this token was written as part of a value: words and names are hidden, except functions."""
         if kind == spec.OP:
             if token == ";":  # noqa: S105
                 self._cut = 0
@@ -247,7 +247,7 @@ class Writer:
         return True
 
     def _names_something(self, word: str, end: int) -> bool:
-        """Whether a word among values is a function or the next setting."""
+        """Return whether a word among values is a function or the next setting."""
         if _unwritable(word):
             return False
         if _CALLED[self._dialect].match(self._text, end):
@@ -350,7 +350,7 @@ class Writer:
         return None
 
     def _same(self, first: int, last: int, start: int) -> bool:
-        """Whether the list just written from ``start`` on repeats the one at ``first`` to ``last``."""
+        """Return whether the list written from ``start`` on repeats the one from ``first`` to ``last``."""
         if last - first != len(self.out) - 1 - start:
             return False
         return all(
@@ -363,7 +363,7 @@ class Writer:
         return to_upper(self.out[at]) if self.classes[at] == C_WORD else self.out[at]
 
     def text(self, *, folded: bool) -> tuple[str, bool]:
-        """What was written, in upper case where ``folded``; and whether its middle was cut out to send it."""
+        """Return the written text, in upper case if ``folded``, and whether its middle was cut."""
         parts = [self._folded(at) for at in range(len(self.out))] if folded else self.out
         whole = "".join(parts)
         if len(whole) <= spec.SENT_BYTES // 4 or len(whole.encode()) <= spec.SENT_BYTES:

@@ -1,39 +1,30 @@
-"""The durable log between collector and detector, behind one small interface; which one is chosen by URL.
+"""The durable log between collector and detector, behind one small interface. Its URL selects the implementation.
 
-Each stream is one file in this folder that gives ``Publisher``, ``Consumer`` and ``Relay``; the modules are imported
-when a URL names them, so that an app which never publishes to Kafka never imports its client.
+Each stream is one file in this folder with a ``Publisher``, a ``Consumer`` and a ``Relay``. The modules are imported
+when a URL names them, so that an app that never publishes to Kafka never imports its client.
 """
 
-import contextlib
-import importlib
-import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, cast
-
-from backwatch.collector.settings import SettingError, StreamSettings, default_stream_url, without_secrets
-
-_WARNING: Final = r"\w+ is deprecated\. Use files\(\)(?#backwatch)"
-"""What Python 3.11 and 3.12 warn of where kafka-python reads its schemas. The comment marks the collector's filter."""
 
 
 class StreamUnavailable(ConnectionError):
-    """The stream does not answer. The message names the address, never a secret."""
+    """The stream does not respond. The message names the address, never a secret."""
 
 
 class MessageRefused(ValueError):
-    """The stream will never take one of these values: it is too large. Another try is of no use."""
+    """The stream will never accept one of these values, because it is too large. Do not try again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One value to be appended.
+    """One value to append.
 
     Attributes:
         key: The app's text as bytes, or ``None``.
-        appended_ns: Kept first append time (the router's business); 0: now.
-        backfill: Past calls: event time is the calls' own.
+        appended_ns: First append time, which the router preserves; 0: now.
+        backfill: The value contains past calls, whose event time is their own.
     """
 
     value: bytes
@@ -44,14 +35,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One value as it was read.
+    """One value that was read.
 
     Attributes:
-        appended_ns: First append time: the kept one where the router kept one, else the log's.
-        skipped: Offsets, from ``offset`` on, whose records could not be decoded and which this stands for; 0: it is a
-            record. Then ``value`` is the beginning of their bytes.
-        reason: Why they could not be decoded, one line.
-        leader_epoch: In which term of its partition's leader it was appended; -1: not known.
+        appended_ns: First append time: the one that the router preserved, otherwise the log's.
+        skipped: Number of offsets, from ``offset`` on, that this stands for because they could not be decoded; 0: it is
+            a record. Otherwise ``value`` is the beginning of their bytes.
+        reason: The reason why they could not be decoded, one line.
+        leader_epoch: Epoch of the partition's leader at the append; -1: unknown.
     """
 
     partition: int
@@ -66,25 +57,25 @@ class Record:
 
     @property
     def next_offset(self) -> int:
-        """The offset behind it."""
+        """The next offset after it."""
         return self.offset + max(1, self.skipped)
 
 
 class Publisher(ABC):
-    """Appends values. Owned by one thread; made lazily, after any fork."""
+    """Appends values. Owned by one thread; opened lazily, after any fork."""
 
     @abstractmethod
     def publish(self, topic: str, messages: Sequence[Message], timeout_s: float) -> None:
-        """Appends all and waits until they are durable.
+        """Append all messages and wait until they are durable.
 
         Raises:
-            StreamUnavailable: Not all were acknowledged within ``timeout_s``; any of them may yet be in the log.
+            StreamUnavailable: Not all were acknowledged within ``timeout_s``; any of them may be in the log.
             MessageRefused: A value is too large for the log; the others may be in it.
         """
 
     @abstractmethod
     def close(self, timeout_s: float) -> None:
-        """Lets go of sockets and files, in at most ``timeout_s``. Never raises."""
+        """Close sockets and files within ``timeout_s``. Never raises."""
 
 
 class Consumer(ABC):
@@ -92,35 +83,35 @@ class Consumer(ABC):
 
     @abstractmethod
     def poll(self, timeout_s: float) -> list[Record]:
-        """The next records, in offset order within each partition; empty after ``timeout_s``.
+        """Return the next records, in offset order within each partition; empty after ``timeout_s``.
 
         Raises:
-            StreamUnavailable: Nothing can be read at present; worth another try.
+            StreamUnavailable: Nothing can be read at present; try again.
         """
 
     @abstractmethod
     def assignment(self) -> frozenset[int]:
-        """Partitions that are this member's now. One that is newly here must be ``seek``-ed before it counts."""
+        """Return this member's partitions. A newly assigned one needs :meth:`seek` before its records are delivered."""
 
     @abstractmethod
     def seek(self, partition: int, offset: int) -> None:
-        """Goes on from ``offset``; records of that partition fetched before are not delivered after."""
+        """Continue from ``offset``; records of that partition fetched before are not delivered after."""
 
     def resume(self, partition: int, offset: int, leader_epoch: int, topic_id: str) -> None:  # noqa: ARG002  not every log has epochs
-        """Go on from ``offset``, behind a record of ``leader_epoch`` (-1: not known).
+        """Continue from ``offset``, behind a record of ``leader_epoch`` (-1: unknown).
 
-        Where the log no longer holds that record, records are delivered from where it was cut, below ``offset``.
+        If the log no longer has that record, records are delivered from where it was cut, below ``offset``.
 
         Args:
             partition: The partition.
-            offset: The next one to be read.
-            leader_epoch: Of the record before it.
-            topic_id: The topic in which ``offset`` counts; empty: not known.
+            offset: The next offset to read.
+            leader_epoch: Epoch of the record before it.
+            topic_id: The topic to which ``offset`` belongs; empty: unknown.
         """
         self.seek(partition, offset)
 
     def unpositioned(self) -> frozenset[int]:
-        """Return the assigned partitions that wait for :meth:`seek`, the same ones after every rebalance anew.
+        """Return the assigned partitions that wait for :meth:`seek`, again after every rebalance.
 
         None of their records are delivered. A member that held such a partition before must also compare its state with
         the store: another member may have had the partition in between.
@@ -128,20 +119,20 @@ class Consumer(ABC):
         return frozenset()
 
     def partitions(self) -> frozenset[int]:
-        """Return all partitions of the topic, this member's and others'; empty where they are not known."""
+        """Return all partitions of the topic, this member's and others'; empty if they are unknown."""
         return self.assignment()
 
     def is_rebalancing(self) -> bool:
-        """Return whether the group is handing out its partitions, so that nothing can be read for the moment."""
+        """Return whether the group is rebalancing, so that nothing can be read at present."""
         return False
 
     def topic_id(self) -> str:
-        """Return what tells this topic from a later one of the same name; empty where the stream does not say."""
+        """Return an id that distinguishes this topic from a later one of the same name; empty if there is none."""
         return ""
 
     @abstractmethod
     def bounds(self, partition: int) -> tuple[int, int]:
-        """First offset that is still there, and the one that the next record will get, open transactions counted in."""
+        """Return the first available offset and the next one to be assigned, including open transactions."""
 
     def all_bounds(self, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
         """Return :meth:`bounds` of several partitions, of any member, within a few seconds.
@@ -152,32 +143,32 @@ class Consumer(ABC):
         return {partition: self.bounds(partition) for partition in partitions}
 
     def held_back(self) -> dict[int, str]:
-        """Return why records of this member's partitions are not delivered, by partition, where the stream knows it."""
+        """Return, by partition of this member, why records are not delivered, if the stream knows it."""
         return {}
 
     @abstractmethod
     def read_to(self, partition: int) -> int:
-        """Up to which offset all has been read, the log's own markers included; 0: not known."""
+        """Return the offset up to which everything has been read, including the log's own markers; 0: unknown."""
 
     @abstractmethod
-    def committed(self, partition: int, offset: int) -> None:
-        """Tells the log how far this group has come: for lag displays and pruning only, truth is in the store."""
+    def commit(self, partition: int, offset: int) -> None:
+        """Commit the group's progress to the log, for lag displays and pruning; the store has the true progress."""
 
     @abstractmethod
     def close(self) -> None:
-        """Leaves the group."""
+        """Leave the group."""
 
 
 class Relay(ABC):
-    """Reads one topic and republishes onto another, effectively once: outputs and progress are one transaction."""
+    """Reads one topic and republishes to another, effectively once: outputs and progress are one transaction."""
 
     @abstractmethod
     def poll(self, timeout_s: float) -> list[Record]:
-        """The next records of the source topic."""
+        """Return the next records of the source topic."""
 
     @abstractmethod
     def forward(self, consumed: Sequence[Record], outputs: Sequence[Message]) -> None:
-        """Appends ``outputs`` and moves past ``consumed`` in one transaction."""
+        """Append ``outputs`` and commit ``consumed`` in one transaction."""
 
     @abstractmethod
     def positions(self) -> dict[int, tuple[int, int]]:
@@ -188,7 +179,7 @@ class Relay(ABC):
         """
 
     def held_back(self) -> dict[int, str]:
-        """Return why records of this member's partitions are not delivered, by partition, where the stream knows it."""
+        """Return, by partition of this member, why records are not delivered, if the stream knows it."""
         return {}
 
     @abstractmethod
@@ -201,16 +192,16 @@ class Relay(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Leaves the group."""
+        """Leave the group."""
 
 
-def missing(first: Record, upcoming: int, log_start: int) -> list[Record]:
-    """Return what stands for records that the log no longer has, in front of the first one that was read.
+def find_missing(first: Record, upcoming: int, log_start: int) -> list[Record]:
+    """Return a placeholder for records that the log no longer has, before the first one that was read.
 
     Args:
         first: The first record that was read.
-        upcoming: The offset that should have come.
-        log_start: First offset that the log has. A hole behind it is the log's own markers.
+        upcoming: The expected offset.
+        log_start: First offset of the log. A gap behind it consists of the log's own markers.
     """
     if first.offset < upcoming:
         reason, offset, skipped = "the log was cut or made anew", first.offset, 0
@@ -219,103 +210,3 @@ def missing(first: Record, upcoming: int, log_start: int) -> list[Record]:
         if skipped <= 0:
             return []
     return [Record(first.partition, offset, first.appended_ns, b"", skipped=skipped or 1, reason=reason)]
-
-
-def _scheme(settings: StreamSettings) -> tuple[str, str]:
-    url = settings.url or default_stream_url()
-    scheme, separator, _ = url.partition("://")
-    if not separator or scheme not in ("kafka", "sqlite"):
-        raise SettingError(f"BACKWATCH_STREAM_URL={without_secrets(url)!r}: must begin with kafka:// or sqlite:///")
-    return scheme, url
-
-
-@contextlib.contextmanager
-def _driver_may_warn() -> Generator[None]:
-    """Ignore a warning of kafka-python as it comes in: an app that turns warnings into errors would have no stream.
-
-    No ``catch_warnings``, which would undo what the app's other threads do to the filters meanwhile.
-    """
-    warnings.filterwarnings("ignore", message=_WARNING, category=DeprecationWarning)
-    mine = [one for one in warnings.filters if getattr(one[1], "pattern", one[1]) == _WARNING]
-    try:
-        yield
-    finally:
-        for one in mine:
-            with contextlib.suppress(ValueError):  # the app has put other filters there
-                cast("list[object]", warnings.filters).remove(one)
-
-
-def publisher_of(settings: StreamSettings) -> Callable[[], Publisher]:
-    """What opens a publisher for the stream that the settings name; all that it needs is imported by then.
-
-    Raises:
-        SettingError: The URL names no stream that we know.
-    """
-    scheme, url = _scheme(settings)
-    if scheme == "kafka":
-        try:
-            importlib.import_module("encodings.idna")  # else imported at the first look-up of a host's name
-            with _driver_may_warn():
-                from backwatch.collector.stream.kafka import KafkaPublisher
-        except ImportError as error:  # inside an app whose own module bears the name kafka, say
-            raise SettingError(
-                f"BACKWATCH_STREAM_URL={without_secrets(url)!r}: kafka-python cannot be imported: {error}"
-            ) from None
-        return lambda: KafkaPublisher(url, settings)
-    from backwatch.collector.stream.sqlite import SqlitePublisher
-
-    return lambda: SqlitePublisher(url)
-
-
-def open_publisher(settings: StreamSettings) -> Publisher:
-    """A publisher for the stream that the settings name.
-
-    Raises:
-        SettingError: The URL names no stream that we know.
-        StreamUnavailable: It does not answer.
-    """
-    return publisher_of(settings)()
-
-
-def open_consumer(settings: StreamSettings, topic: str, group: str, instance: str = "") -> Consumer:
-    """A member of ``group`` reading ``topic``; raises as :func:`open_publisher` does.
-
-    Args:
-        settings: Which stream, and how it is reached.
-        topic: What is read.
-        group: The consumer group.
-        instance: The member's name, the same after a restart and no other process's; empty: a new one each time.
-    """
-    scheme, url = _scheme(settings)
-    if scheme == "kafka":
-        from backwatch.collector.stream.kafka import KafkaGroupConsumer
-
-        return KafkaGroupConsumer(url, settings, topic, group, instance)
-    from backwatch.collector.stream.sqlite import SqliteConsumer
-
-    return SqliteConsumer(url, topic, group)
-
-
-def open_relay(settings: StreamSettings, source: str, target: str, group: str, instance: str = "") -> Relay:
-    """A relay from ``source`` to ``target``; raises as :func:`open_publisher` does, ``instance`` as there."""
-    scheme, url = _scheme(settings)
-    if scheme == "kafka":
-        from backwatch.collector.stream.kafka import KafkaRelay
-
-        return KafkaRelay(url, settings, source, target, group, instance)
-    from backwatch.collector.stream.sqlite import SqliteRelay
-
-    return SqliteRelay(url, source, target, group)
-
-
-def ensure_topics(settings: StreamSettings, topics: Sequence[str]) -> None:
-    """Creates the topics where they are missing: ``settings.partitions`` partitions, ``LogAppendTime``."""
-    scheme, url = _scheme(settings)
-    if scheme == "kafka":
-        from backwatch.collector.stream.kafka import create_topics
-
-        create_topics(url, settings, topics)
-    else:
-        from backwatch.collector.stream.sqlite import create
-
-        create(url)

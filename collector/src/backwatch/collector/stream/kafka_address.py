@@ -1,4 +1,4 @@
-"""Where a Kafka cluster is and how it is spoken to: from ``kafka://`` and the settings to the client's options."""
+"""Addresses and client options of a Kafka cluster, from its ``kafka://`` URL and the settings."""
 
 import ipaddress
 import re
@@ -15,11 +15,11 @@ DEFAULT_PORT: Final = 9092
 _HOST: Final = re.compile(r"[^\s/?#\[\]]+|\[[0-9A-Fa-f:.%]+\]")
 
 
-def addresses(url: str) -> list[tuple[str, int]]:
-    """Hosts and ports of ``kafka://host:9092,other:9092``.
+def parse_addresses(url: str) -> list[tuple[str, int]]:
+    """Parse hosts and ports of ``kafka://host:9092,other:9092``.
 
     Raises:
-        SettingError: It names none, or carries a user: those have settings of their own.
+        SettingError: The URL has no host, or it has a user, for which there are separate settings.
     """
     shown = f"BACKWATCH_STREAM_URL={without_secrets(url)!r}"
     rest = url.removeprefix("kafka://").rstrip("/")
@@ -41,7 +41,7 @@ def addresses(url: str) -> list[tuple[str, int]]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether what is said to this host stays on the machine."""
+    """Return whether traffic to this host stays on the machine."""
     if host == "localhost":
         return True
     try:
@@ -51,12 +51,12 @@ def is_loopback(host: str) -> bool:
 
 
 def client_options(url: str, settings: StreamSettings) -> dict[str, Any]:
-    """The client's options for this cluster: brokers, TLS, login.
+    """Return the client's options for this cluster: brokers, TLS, login.
 
     Raises:
-        SettingError: The settings contradict each other, or would send calls over a network unencrypted and unasked.
+        SettingError: The settings contradict each other, or would send calls over a network unencrypted by default.
     """
-    brokers = addresses(url)
+    brokers = parse_addresses(url)
     protocol = settings.security_protocol.upper() or _implied(settings)
     if protocol not in ("", *PROTOCOLS):
         given = settings.security_protocol
@@ -87,7 +87,7 @@ def _implied(settings: StreamSettings) -> str:
 
 
 def _context(settings: StreamSettings) -> Any:
-    """A context of our own: what the client would build depends on its version, and older ones verify less."""
+    """Return a TLS context. The client's own depends on its version, and older versions verify less."""
     try:
         changed_ns = Path(settings.ca_file).stat().st_mtime_ns if settings.ca_file else 0
         return _trusting(settings.ca_file, changed_ns)
@@ -97,7 +97,7 @@ def _context(settings: StreamSettings) -> Any:
 
 @lru_cache(maxsize=1)
 def _trusting(ca_file: str, changed_ns: int) -> Any:  # noqa: ARG001  a file that has changed is read anew
-    # Kept: the system's authorities are a megabyte and 60 ms of CPU, which each try of a dead broker would cost.
+    # Cached: loading the system's authorities takes 1 MB and 60 ms of CPU, at each try of an unavailable broker.
     import ssl
 
     with hold_forks():
@@ -107,14 +107,14 @@ def _trusting(ca_file: str, changed_ns: int) -> Any:  # noqa: ARG001  a file tha
 
 
 def _never_cut(kind: Any) -> Any:
-    """This kind of socket; no fork comes in the middle of a step of its handshake, in which its client never waits."""
+    """Return a subclass in which no fork interrupts a step of the handshake; the client never blocks in a step."""
 
-    class Whole(kind):
+    class ForkSafeSocket(kind):
         def do_handshake(self, *args: Any, **kwargs: Any) -> None:
             with hold_forks():
                 super().do_handshake(*args, **kwargs)
 
-    return Whole
+    return ForkSafeSocket
 
 
 def _login(settings: StreamSettings) -> dict[str, str]:

@@ -1,9 +1,9 @@
-"""Reading of fetched Kafka batches that no batch can stop: what cannot be decoded is skipped, and reported as such.
+"""Reading of fetched Kafka batches, which no batch can stall: undecodable batches are skipped and reported.
 
 In kafka-python a batch that cannot be decoded raises at every poll, at the same offset, for ever: a codec that is not
 installed stalled its partition until the group's offset was moved by hand. Here such a batch becomes one
-:class:`~backwatch.collector.stream.kafka_clients.Skipped`, which stands for its records; of a batch that is corrupt
-inside, the records around the damage are kept. What one poll unpacks is bounded too.
+:class:`SkippedRecords`, which stands for its records. Of a batch that is corrupt inside, the records around the damage
+are kept. The bytes that one poll unpacks are bounded, too.
 """
 
 import itertools
@@ -16,30 +16,30 @@ from kafka.errors import CorruptRecordError
 from kafka.protocol.consumer import IsolationLevel
 from kafka.record.util import decode_varint
 
-from backwatch.collector.stream.kafka_clients import Skipped
 from backwatch.collector.stream.kafka_codecs import UndecodableBatch, decompress
+from backwatch.collector.stream.kafka_records import SkippedRecords
 
 MAX_POLL_BYTES: Final = 64 * 1024 * 1024
 """Unpacked values of one poll, beyond which it ends early; one batch more may be in memory."""
 MAX_KEPT_BYTES: Final = 1 << 16
-"""Of a batch that is skipped: what is kept of it."""
+"""Bytes that are kept of a skipped batch."""
 MAX_HEADERS: Final = 32
-"""Read of one record: this project writes two."""
+"""Headers read of one record; this project writes two."""
 RECORD_BYTES: Final = 200
-"""What a record costs beside its value, roughly."""
+"""Approximate memory of a record without its value."""
 NO_CODEC: Final = 0
 CURRENT_MAGIC: Final = 2
 
 
 class _Budget:
-    """Bytes that the present poll may still unpack."""
+    """The bytes that the current poll may still unpack."""
 
     def __init__(self) -> None:
         self.left_bytes = MAX_POLL_BYTES
 
 
-def bound(consumer: Any) -> None:
-    """Make this one consumer decode as this module does; other consumers of the process are left as they are."""
+def limit_batches(consumer: Any) -> None:
+    """Make this consumer decode batches with this module; other consumers of the process are unchanged."""
     fetcher = consumer._fetcher
     budget = _Budget()
     original_append, original_fetched = fetcher._append, fetcher.fetched_records
@@ -53,7 +53,7 @@ def bound(consumer: Any) -> None:
 
     def append(drained: Any, part: Any, max_records: int, update_offsets: bool) -> int:
         taken: int = original_append(drained, part, max_records, update_offsets)
-        return taken if budget.left_bytes > 0 else max_records  # as if all had been taken: this poll ends
+        return taken if budget.left_bytes > 0 else max_records  # as if all were taken, which ends this poll
 
     fetcher.PartitionRecords = Records
     fetcher.fetched_records = fetched_records
@@ -81,7 +81,7 @@ class BoundedRecords(_PartitionRecords):
         except Exception as error:
             if not taken:
                 raise
-            self._next_inline_exception = error  # as in the class above: first what was read, then the error
+            self._next_inline_exception = error  # as in the base class: first the records, then the error
         return taken
 
     def _unpack_records(self, tp: Any, records: Any, _key: Any, _value: Any) -> Generator[Any]:
@@ -90,7 +90,7 @@ class BoundedRecords(_PartitionRecords):
             try:
                 batch = records.next_batch()
             except (CorruptRecordError, AssertionError, struct.error, ValueError):
-                # Where the next batch begins is not known: step by step, until the broker gives one that can be read.
+                # The next batch's start is unknown: go on offset by offset, until the broker returns a readable batch.
                 at = self.next_fetch_offset
                 yield self._skipped(tp, at, at + 1, 0, "a batch's header is corrupt", b"")
                 break
@@ -99,14 +99,14 @@ class BoundedRecords(_PartitionRecords):
             if batch.magic == CURRENT_MAGIC:
                 self.leader_epoch = batch.leader_epoch
                 yield from self._of_batch(tp, batch)
-                # The last offset of a batch is kept where compaction took its record.
+                # Compaction keeps the last offset of a batch even if it removes the record.
                 self.next_fetch_offset = max(self.next_fetch_offset, batch.next_offset)
             else:
                 yield from self._of_old_batch(tp, batch)
         self.drain()
 
     def _is_passed_over(self, batch: Any) -> bool:
-        """Whether the batch belongs to an aborted transaction, or is a marker of the log's own."""
+        """Return whether the batch belongs to an aborted transaction, or is a marker of the log itself."""
         if self.isolation_level == IsolationLevel.READ_COMMITTED and batch.has_producer_id():
             self._consume_aborted_transactions_up_to(batch.last_offset)
             if self._contains_abort_marker(batch):
@@ -134,7 +134,7 @@ class BoundedRecords(_PartitionRecords):
         yield from self._of_records(tp, batch)
 
     def _of_records(self, tp: Any, batch: Any) -> Generator[Any]:
-        """Yield each record of an unpacked batch; one that cannot be read is skipped by its length."""
+        """Yield each record of an unpacked batch; an unreadable one is skipped by its length."""
         buffer, at = batch._buffer, batch._pos
         upcoming, after = batch.base_offset, batch.next_offset
         for left in range(batch.records_count - 1, -1, -1):
@@ -158,7 +158,7 @@ class BoundedRecords(_PartitionRecords):
             yield self._skipped(tp, first, after, batch.max_timestamp, "the batch counts too few records", value)
 
     def _read(self, tp: Any, batch: Any, at: int, end: int) -> Any:
-        """Return the record between the two places; ``None``: it cannot be read."""
+        """Return the record between the two positions; ``None``: it cannot be read."""
         buffer = batch._buffer
         try:
             _, at = decode_varint(buffer, at)
@@ -177,7 +177,7 @@ class BoundedRecords(_PartitionRecords):
         )  # fmt: skip
 
     def _of_old_batch(self, tp: Any, batch: Any) -> Generator[Any]:
-        """Message formats 0 and 1, from brokers of before 2017; a compressed one would unpack without a bound."""
+        """Yield messages of formats 0 and 1 (brokers before 2017); compressed ones would unpack without a bound."""
         offset, reason = batch.base_offset, ""
         if batch.compression_type != NO_CODEC:
             reason = "message format 0 or 1, compressed"
@@ -193,9 +193,9 @@ class BoundedRecords(_PartitionRecords):
                 record.timestamp_type, record.key, record.value, [], None, -1, -1, -1,
             )  # fmt: skip
 
-    def _skipped(self, tp: Any, first: int, after: int, timestamp: int, reason: str, value: bytes) -> Skipped:
+    def _skipped(self, tp: Any, first: int, after: int, timestamp: int, reason: str, value: bytes) -> SkippedRecords:
         self.next_fetch_offset = max(self.next_fetch_offset, after)
-        return Skipped(tp.partition, first, after, max(0, timestamp), reason, value)
+        return SkippedRecords(tp.partition, first, after, max(0, timestamp), reason, value)
 
 
 def _bytes(buffer: bytearray, at: int, end: int) -> tuple[bytes | None, int]:
@@ -233,7 +233,7 @@ def _unpack(batch: Any) -> None:
 
 
 def _record_end(buffer: bytearray, at: int) -> int | None:
-    """Return where the record that begins at ``at`` ends by its own length; ``None`` where that leads nowhere."""
+    """Return the end of the record that begins at ``at``, by its own length; ``None``: the length is invalid."""
     try:
         length, begin = decode_varint(buffer, at)
     except (ValueError, IndexError):

@@ -1,8 +1,7 @@
-"""Where the log of a partition begins and ends, and whether an open transaction keeps readers from its end.
+"""Bounds of partitions, and open transactions that keep readers from the end of a log.
 
-A reader of committed records gets nothing behind the first transaction that its producer has not ended, whoever wrote
-those records. Its client then reports the beginning of that transaction as the end of the log: no lag, and no record
-for as long as the transaction is open.
+A reader of committed records gets nothing behind the first open transaction of any producer. Its client then reports
+the beginning of that transaction as the end of the log: no lag, and no records for as long as the transaction is open.
 """
 
 import copy
@@ -12,35 +11,35 @@ from typing import Any, Final
 
 from kafka.structs import TopicPartition
 
-from backwatch.collector.stream.kafka_clients import BOUNDS_TIMEOUT_MS, errors, position_of
+from backwatch.collector.stream.kafka_clients import BOUNDS_TIMEOUT_MS, get_position, translate_errors
 
-HELD_S: Final = 12.0
-"""A transaction that holds readers for so long is reported: one of the router's takes well below a second."""
+MIN_OPEN_S: Final = 12.0
+"""A transaction that blocks readers for so long is reported; the router's take well below a second."""
 
 
-def bounds(url: str, consumer: Any, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
-    """Return the first offset and the end of these partitions, records of open transactions counted in."""
-    wanted = [TopicPartition(topic, one) for one in partitions]
+def fetch_bounds(url: str, consumer: Any, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
+    """Return the first offset and the end of these partitions, including records of open transactions."""
+    wanted = [TopicPartition(topic, partition) for partition in partitions]
     if not wanted:
         return {}
     from kafka.protocol.consumer import IsolationLevel  # older clients, which only publish, have no such module
 
-    # The client asks as it reads. A copy of its fetcher that asks otherwise leaves what is being fetched alone.
+    # The client asks with its own isolation level. A copy of its fetcher with another level leaves fetches untouched.
     fetcher = copy.copy(consumer._fetcher)
     fetcher._isolation_level = IsolationLevel.READ_UNCOMMITTED
-    with errors(url):
+    with translate_errors(url):
         first = consumer.beginning_offsets(wanted, timeout_ms=BOUNDS_TIMEOUT_MS)
         end = fetcher.end_offsets(wanted, timeout_ms=BOUNDS_TIMEOUT_MS)
-    return {one.partition: (first[one], end[one]) for one in wanted}
+    return {place.partition: (first[place], end[place]) for place in wanted}
 
 
 class OpenTransactions:
-    """Notices partitions whose readers wait for the end of a transaction. Owned by one thread.
+    """A detector of partitions whose readers wait for the end of a transaction. Owned by one thread.
 
     Args:
-        url: The stream's, for messages.
+        url: The stream's URL, for messages.
         consumer: The client.
-        topic: Its topic.
+        topic: The client's topic.
     """
 
     def __init__(self, url: str, consumer: Any, topic: str, monotonic_s: Callable[[], float] = time.monotonic) -> None:
@@ -48,33 +47,33 @@ class OpenTransactions:
         self._since: dict[int, tuple[int, float]] = {}
 
     def held_back(self) -> dict[int, str]:
-        """Return the reason by assigned partition, for those that have been held at one offset for a while."""
-        owned = [one.partition for one in self._consumer.assignment()]
-        held = self._held(bounds(self._url, self._consumer, self._topic, owned))
+        """Return the reason by assigned partition, for those that have waited at one offset for a while."""
+        owned = [place.partition for place in self._consumer.assignment()]
+        held = self._find_open(fetch_bounds(self._url, self._consumer, self._topic, owned))
         now_s = self._monotonic_s()
         self._since = {
-            one: kept if (kept := self._since.get(one, (-1, 0.0)))[0] == at else (at, now_s)
-            for one, at in held.items()
+            partition: kept if (kept := self._since.get(partition, (-1, 0.0)))[0] == at else (at, now_s)
+            for partition, at in held.items()
         }  # fmt: skip
         return {
-            one: f"a transaction that its producer has not ended holds all readers back at offset {at}"
-            for one, (at, since_s) in self._since.items()
-            if now_s - since_s >= HELD_S
+            partition: f"a transaction that its producer has not ended holds all readers back at offset {at}"
+            for partition, (at, since_s) in self._since.items()
+            if now_s - since_s >= MIN_OPEN_S
         }
 
-    def _held(self, ends: Mapping[int, tuple[int, int]]) -> dict[int, int]:
-        """Return by partition the offset of the open transaction that was read up to."""
+    def _find_open(self, ends: Mapping[int, tuple[int, int]]) -> dict[int, int]:
+        """Return by partition the offset of the open transaction that the client has reached."""
         wanted = [
             place
-            for one, (_, end) in ends.items()
-            if position_of(self._consumer, place := TopicPartition(self._topic, one)) < end
+            for partition, (_, end) in ends.items()
+            if get_position(self._consumer, place := TopicPartition(self._topic, partition)) < end
         ]
         if not wanted:
             return {}
-        with errors(self._url):
+        with translate_errors(self._url):
             stable = self._consumer.end_offsets(wanted, timeout_ms=BOUNDS_TIMEOUT_MS)
         return {
-            one.partition: at
-            for one, at in stable.items()
-            if position_of(self._consumer, one) >= at and at < ends[one.partition][1]
+            place.partition: at
+            for place, at in stable.items()
+            if get_position(self._consumer, place) >= at and at < ends[place.partition][1]
         }

@@ -1,9 +1,9 @@
-"""The clients of ``kafka-python`` as this project uses them: options, one-line errors, records.
+"""``kafka-python`` clients: their options, one-line errors and records.
 
-What is known of the client and worked around here: its producer has no memory bound and may block for a minute, so
-each has one owner, short timeouts, and is thrown away when a batch fails; it dies in a fork; its rebalance
-listeners run on its I/O thread, so ours only notes what happened; its limits on fetched bytes count compressed ones,
-and it unpacks batches without a cap, so consumers decode batches with :mod:`~backwatch.collector.stream.kafka_batches`.
+Workarounds for properties of the client: its producer has no memory bound and may block for a minute, so each has one
+owner, short timeouts, and is discarded when a batch fails. It does not survive a fork. Its rebalance listeners run on
+its I/O thread, so the listener here only counts events. Its limits on fetched bytes count compressed bytes, and it
+unpacks batches without a bound, so consumers decode batches with :mod:`~backwatch.collector.stream.kafka_batches`.
 """
 
 import atexit
@@ -14,7 +14,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import kafka.codec
@@ -26,20 +25,17 @@ from backwatch.collector import names
 from backwatch.collector.runtime import guard, internal_clients, internal_threads
 from backwatch.collector.runtime.thread_stack import ample_stack
 from backwatch.collector.settings import StreamSettings, without_secrets
-from backwatch.collector.stream import Message, MessageRefused, Record, StreamUnavailable
+from backwatch.collector.stream import Message, MessageRefused, StreamUnavailable
 from backwatch.collector.stream.kafka_address import client_options
-from backwatch.collector.stream.kafka_net import client_with_bounds, direct_url
+from backwatch.collector.stream.kafka_net import get_direct_url, make_client_factory
 
-MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
-"""A longer value is cut to this length; it then cannot be read, and is kept aside as such."""
 POLL_RECORDS: Final = 5000
 BOUNDS_TIMEOUT_MS: Final = 5000
 CLOSE_TIMEOUT_MS: Final = 5000
-CREATE_TIME: Final = 0
 HEARTBEAT_SILENT_S: Final = 15.0
 _REFUSED: Final = (kafka_errors.MessageSizeTooLargeError, getattr(kafka_errors, "RecordListTooLargeError", ValueError))
 _OWN_THREADS: Final = frozenset((str(internal_clients.CLIENT_ID), f"{internal_clients.CLIENT_ID}-network-thread"))
-"""The collector's worker, and the threads of the producers that it makes."""
+"""The collector's worker thread, and the threads of its producers."""
 
 
 logger = logging.getLogger("backwatch")
@@ -50,7 +46,7 @@ def _is_own_thread(name: str) -> bool:
 
 
 class _Quiet(logging.Filter):
-    """Drops what the driver logs on threads of ours: a dead broker is the app's news once, in our own words."""
+    """Drops the driver's log records on the collector's threads: the worker logs an unavailable broker itself, once."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.threadName not in _OWN_THREADS
@@ -59,34 +55,34 @@ class _Quiet(logging.Filter):
 _quiet = _Quiet()
 
 
-def quiet() -> None:
-    """Keeps the driver from logging each of our tries, several a second, among the lines of the app that we are in."""
+def silence_client_logs() -> None:
+    """Keep the driver from logging each of the collector's tries, several a second, in the app's log."""
     for name in list(logging.root.manager.loggerDict):
         if name == "kafka" or name.startswith("kafka."):
             logging.getLogger(name).addFilter(_quiet)
 
 
-def options(kind: Any, url: str, settings: StreamSettings, **wanted: Any) -> dict[str, Any]:
-    """What this version of the client knows of what we want."""
+def build_options(kind: Any, url: str, settings: StreamSettings, **wanted: Any) -> dict[str, Any]:
+    """Return the options that this version of the client knows."""
     known: dict[str, Any] = kind.DEFAULT_CONFIG
     short: dict[str, Any] = {
-        # As it is now: where gevent came after kafka-python, the class that it had kept would stop every greenlet.
+        # The current class: if gevent patched after the import of kafka-python, the old one would block all greenlets.
         "selector": selectors.DefaultSelector,
         "bootstrap_timeout_ms": 3000, "api_version_auto_timeout_ms": 3000, "reconnect_backoff_max_ms": 1000,
         "request_timeout_ms": 10_000, "max_block_ms": 5000, "metrics_enabled": False,
     }  # fmt: skip
-    if (client := client_with_bounds()) is not None:
+    if (client := make_client_factory()) is not None:
         short["kafka_client"] = client
-    if direct := direct_url():
+    if direct := get_direct_url():
         short["proxy_url"] = direct
     kept = {key: value for key, value in {**short, **wanted}.items() if key in known}
-    # By this name a probe of Kafka knows the client and each of its parts as ours, whatever thread they run on.
+    # A Kafka probe recognises the client and each of its parts by this name, on any thread.
     return kept | client_options(url, settings) | {"client_id": internal_clients.CLIENT_ID}
 
 
 @contextlib.contextmanager
-def errors(url: str) -> Generator[None]:
-    """Turns the client's errors into one clear line."""
+def translate_errors(url: str) -> Generator[None]:
+    """Translate the client's errors into a one-line :class:`StreamUnavailable` or :class:`MessageRefused`."""
     try:
         yield
     except _REFUSED as error:
@@ -102,27 +98,27 @@ def _unavailable(url: str, error: BaseException) -> StreamUnavailable:
 
 
 class _Producer(KafkaProducer):
-    """One of ours: closed by us, and by nobody else."""
+    """A producer that only the collector closes."""
 
     def __del__(self) -> None:
-        """Nothing. The client's own closes it, and for that takes the logger of its module away, the app's as well."""
+        """Do nothing. The base class would close it, and remove its module's logger, which the app uses, too."""
 
 
-def producer(url: str, settings: StreamSettings, **wanted: Any) -> Any:
-    """A producer of ours, connected.
+def open_producer(url: str, settings: StreamSettings, **wanted: Any) -> Any:
+    """Open a connected producer.
 
     Raises:
         StreamUnavailable: No broker answers.
     """
     compression = "zstd" if kafka.codec.has_zstd() else "lz4" if kafka.codec.has_lz4() else "gzip"
-    with errors(url), ample_stack(), internal_threads.without_hooks(_is_own_thread) as wait_for:
-        producer = _Producer(**options(
+    with translate_errors(url), ample_stack(), internal_threads.without_hooks(_is_own_thread) as wait_for:
+        producer = _Producer(**build_options(
             _Producer, url, settings, acks="all", compression_type=compression, linger_ms=0,
             delivery_timeout_ms=12_000, **wanted,
         ))  # fmt: skip
         if (sender := getattr(producer, "_sender", None)) is not None:
             wait_for(sender)
-    # Its own exit handler would run before ours, and close it under our last batch.
+    # Its own exit handler would run before the collector's, and close it before the last batch.
     cleanup = getattr(producer, "_cleanup", None)
     if cleanup is not None:
         atexit.unregister(cleanup)
@@ -132,14 +128,14 @@ def producer(url: str, settings: StreamSettings, **wanted: Any) -> Any:
 
 
 def _innermost(function: Any) -> Callable[..., Any]:
-    """The client's own ``send``: instrumentations that wrap it do not ask whether they are suppressed."""
+    """Return the client's own ``send``: instrumentations that wrap it ignore the suppression."""
     while (inner := getattr(function, "__wrapped__", None)) is not None:
         function = inner
     return function
 
 
 def send(producer: Any, topic: str, message: Message) -> Any:
-    """Hands one message to the producer; gives its future."""
+    """Send one message and return its future."""
     headers: list[tuple[str, bytes]] = []
     if message.appended_ns:
         headers.append((names.HEADER_APPENDED, str(message.appended_ns).encode()))
@@ -148,8 +144,8 @@ def send(producer: Any, topic: str, message: Message) -> Any:
     return _innermost(KafkaProducer.__dict__["send"])(producer, topic, message.value, message.key, headers)
 
 
-def throw_away(producer: Any, timeout_s: float) -> None:
-    """Closes it if it lets itself be closed in time, and stops its thread in any case."""
+def discard_producer(producer: Any, timeout_s: float) -> None:
+    """Close the producer, and stop its thread even if it does not close in time."""
     guard.collector_threads.discard(getattr(getattr(producer, "_sender", None), "ident", None) or 0)
     try:
         producer.close(timeout=timeout_s)
@@ -159,139 +155,85 @@ def throw_away(producer: Any, timeout_s: float) -> None:
             sender.force_close()
 
 
-class Listener:
-    """Counts rebalances by partition; called on the client's I/O thread, where nothing else may happen."""
+class RebalanceListener:
+    """Counts rebalances by partition; called on the client's I/O thread, where it must not do anything else."""
 
     def __init__(self) -> None:
         self.changes = 0
         self.generations: Counter[int] = Counter()
-        """By partition, how often it came or went: what was sought in another generation must be sought again."""
+        """Assignments and revocations by partition: a seek is valid for one generation only."""
 
     def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
-        """Partitions that are newly here."""
+        """Count newly assigned partitions."""
         self._note(assigned)
 
     def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
-        """Partitions that go elsewhere, or come back within the same rebalance."""
+        """Count revoked partitions, also if they come back within the same rebalance."""
         self._note(revoked)
 
     def _note(self, partitions: Iterable[Any]) -> None:
-        self.generations.update(one.partition for one in partitions)
+        self.generations.update(place.partition for place in partitions)
         self.changes += 1
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """Records that could not be decoded; takes the place of a fetched record.
-
-    Attributes:
-        offset: The first of them.
-        next_offset: The offset behind the last of them.
-        timestamp: Milliseconds: the batch's largest.
-        value: The beginning of the bytes.
-    """
-
-    partition: int
-    offset: int
-    next_offset: int
-    timestamp: int
-    reason: str
-    value: bytes
-
-
 def _listener() -> Any:
-    return type("_Registered", (Listener, ConsumerRebalanceListener), {})()
+    return type("_Registered", (RebalanceListener, ConsumerRebalanceListener), {})()
 
 
-def consumer(url: str, settings: StreamSettings, topic: str, group: str, instance: str = "") -> tuple[Any, Any]:
-    """A member of the group, subscribed, and the listener that notes its rebalances.
+def open_consumer(url: str, settings: StreamSettings, topic: str, group: str, instance: str = "") -> tuple[Any, Any]:
+    """Open a subscribed member of the group, and the listener that counts its rebalances.
 
-    Members share partitions by the cooperative sticky protocol: in a rebalance only those stop that move.
+    Members share partitions by the cooperative sticky protocol: a rebalance only stops partitions that move.
     """
     from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
     from backwatch.collector.stream import kafka_batches
 
-    # A static member leaves its partitions unread for as long as its session lasts, so that it finds them again.
+    # The partitions of a stopped static member stay unread while its session lasts, so that it gets them back.
     member = {"group_instance_id": instance, "session_timeout_ms": 20_000} if instance else {"session_timeout_ms": 6000}
-    with errors(url):
-        consumer = KafkaConsumer(**options(
+    with translate_errors(url):
+        consumer = KafkaConsumer(**build_options(
             KafkaConsumer, url, settings, group_id=group, enable_auto_commit=False, auto_offset_reset="earliest",
             isolation_level="read_committed", max_poll_records=POLL_RECORDS, fetch_max_bytes=32 * 1024 * 1024,
             max_partition_fetch_bytes=4 * 1024 * 1024, receive_message_max_bytes=100_000_000, fetch_max_wait_ms=200,
             heartbeat_interval_ms=2000, request_timeout_ms=30_000,
-            # A rebalance waits for every member's next poll, at most for so long: meanwhile none of them reads.
+            # A rebalance waits for every member's next poll, but no longer than this: meanwhile no member reads.
             max_poll_interval_ms=60_000,
             partition_assignment_strategy=(CooperativeStickyAssignor,), **member,
         ))  # fmt: skip
-        kafka_batches.bound(consumer)
+        kafka_batches.limit_batches(consumer)
         listener = _listener()
         consumer.subscribe([topic], listener=listener)
     return consumer, listener
 
 
-_create_time_topics: set[str] = set()
-"""Topics whose producers' timestamps were warned of, in this process."""
-
-
-def _warn_of_create_time(topic: str) -> None:
-    if topic not in _create_time_topics:
-        _create_time_topics.add(topic)
-        logger.warning(
-            "backwatch: topic %s has message.timestamp.type=CreateTime: its times are what producers write, and a"
-            " wrong one makes calls late; set it to LogAppendTime", topic,
-        )  # fmt: skip
-
-
-def record(raw: Any) -> Record:
-    """What was read, with its first append time; of records that could not be decoded, where they stood."""
-    if isinstance(raw, Skipped):
-        at_ns = raw.timestamp * 1_000_000
-        skipped = raw.next_offset - raw.offset
-        return Record(raw.partition, raw.offset, at_ns, raw.value, skipped=skipped, reason=raw.reason)
-    appended_ns = raw.timestamp * 1_000_000
-    if raw.timestamp_type == CREATE_TIME:
-        # The topic keeps what its producers wrote. A time in the future would make all later calls late.
-        _warn_of_create_time(raw.topic)
-        appended_ns = min(appended_ns, time.time_ns())
-    backfill = False
-    for name, value in raw.headers:
-        if name == names.HEADER_BACKFILL:
-            backfill = value == b"1"
-        elif name == names.HEADER_APPENDED and value is not None and value.isdigit() and len(value) <= 19:
-            # Nothing was appended first later than it was appended here.
-            appended_ns = min(appended_ns, int(value))
-    value = (raw.value or b"")[:MAX_RECORD_BYTES]
-    return Record(raw.partition, raw.offset, appended_ns, value, raw.key, backfill, leader_epoch=raw.leader_epoch)
-
-
-def position(offset: int, leader_epoch: int = -1) -> Any:
-    """An offset as the client commits it."""
+def to_position(offset: int, leader_epoch: int = -1) -> Any:
+    """Return an offset in the form that the client commits."""
     return OffsetAndMetadata(offset, "", leader_epoch)
 
 
-def position_of(consumer: Any, partition: Any) -> int:
-    """Where the client reads next, as it knows without asking; 0: it does not know."""
+def get_position(consumer: Any, partition: Any) -> int:
+    """Return the client's next offset without a request; 0: unknown."""
     state = consumer._subscription.assignment.get(partition)
     found = state.position if state is not None and state.has_valid_position else None
     return int(found.offset) if found is not None else 0
 
 
-def fetch_kept(consumer: Any) -> dict[Any, list[Any]]:
-    """Read the partitions that a member keeps while its group rebalances.
+def fetch_while_rebalancing(consumer: Any) -> dict[Any, list[Any]]:
+    """Fetch from the partitions that a member keeps while its group rebalances.
 
-    That is what the cooperative protocol is for, but the client's own poll returns before it fetches. Where a partition
-    has gone to another member meanwhile, the store's fence refuses what is judged of it here.
+    The cooperative protocol allows this, but the client's own poll returns before it fetches. If another member has
+    received a partition meanwhile, the store's fence refuses the results of this one.
     """
     records, _ = consumer._fetcher.fetch_records(POLL_RECORDS, timeout_ms=50)
     return records
 
 
 def check_membership(url: str, consumer: Any) -> None:
-    """Notice a member that its group no longer knows; the client then goes on reading what it held, and says nothing.
+    """Detect a member that its group has dropped; the client itself continues to read and reports nothing.
 
     Raises:
-        StreamUnavailable: No heartbeat was answered for long.
+        StreamUnavailable: The broker has answered no heartbeat for long.
     """
     heartbeat = consumer._coordinator.heartbeat
     silent_s = time.monotonic() - max(heartbeat.last_receive, heartbeat.last_reset)
@@ -305,6 +247,6 @@ def check_membership(url: str, consumer: Any) -> None:
 
 
 def close_consumer(consumer: Any) -> None:
-    """Leaves the group, within seconds; never raises."""
+    """Leave the group, within seconds; never raises."""
     with contextlib.suppress(kafka_errors.KafkaError, OSError, ValueError, RuntimeError, AssertionError):
         consumer.close(autocommit=False, timeout_ms=CLOSE_TIMEOUT_MS)

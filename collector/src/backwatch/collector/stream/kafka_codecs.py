@@ -1,7 +1,7 @@
 """Bounded decompression of Kafka record batches: no batch unpacks to more than ``MAX_BATCH_BYTES``.
 
-kafka-python unpacks a batch whole, whatever its size: 30 KB of zstd make 300 MB. These functions stop at the limit
-instead, before the memory is spent. Only the consumers of this project use them; kafka-python itself is unchanged.
+kafka-python unpacks a batch as a whole, of any size: 30 KB of zstd become 300 MB. These functions stop at the limit
+before the memory is spent. Only the consumers of this project use them; kafka-python itself is unchanged.
 """
 
 import io
@@ -88,8 +88,8 @@ def _unsnappy(data: bytes, limit: int) -> bytes:
 
 
 def _snappy_block(snappy: Any, data: bytes, limit: int) -> bytes:
-    # A block begins with its unpacked length, which the library reserves before it reads on. 64 bytes of snappy make
-    # at most 1,366 (a copy of 64 takes three), so that a length that the data cannot fill is a lie.
+    # A block begins with its unpacked length, which the library allocates before it reads on. 64 bytes of snappy make
+    # at most 1,366 (a copy of 64 takes three), so a length that the data cannot fill is false.
     try:
         size = int(snappy.decompress_raw_len(data))
         if size > limit:
@@ -130,7 +130,7 @@ def _unlz4(data: bytes, limit: int) -> bytes:
 
 
 def _unlz4_whole(data: bytes, limit: int) -> bytes:
-    """Unpack into a buffer that grows: Python 3.14 has no wheel of lz4, and cramjam fills only what it is given."""
+    """Unpack into a growing buffer: Python 3.14 has no wheel of lz4, and cramjam only fills a given buffer."""
     import cramjam
 
     size = min(limit, 8 * len(data))

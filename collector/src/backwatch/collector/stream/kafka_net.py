@@ -1,9 +1,8 @@
-"""What the collector changes in kafka-python 3's network: bounded handshakes, and look-ups that no fork cuts in two.
+"""Changes to kafka-python 3's network layer: bounded handshakes, and lookups that no fork interrupts.
 
-The client has no bound for a broker that takes a connection and never ends its handshake.
-
-Its deadlines cover connecting and every request, but not TLS' handshake: the constructor of a producer came back only
-when the broker closed, and until then nothing was tried again, nor any drop told. Before 3.0 it bounds this itself.
+The client's deadlines cover connecting and every request, but not the TLS handshake. With a broker that accepts a
+connection and never completes the handshake, the constructor of a producer returned only when the broker closed. Until
+then there was no other try, and no report of drops. Versions before 3.0 have a bound of their own.
 """
 
 import inspect
@@ -14,11 +13,11 @@ from typing import Any, Final
 from backwatch.collector.runtime.forks import hold_forks_for_lookup
 
 HANDSHAKE_S: Final = 3.0
-"""For each answer within a handshake: as long as a connection may take in all."""
+"""Timeout of each response within a handshake: as long as a whole connection attempt."""
 
 
-def client_with_bounds() -> Any:
-    """What kafka-python's option ``kafka_client`` takes; ``None`` where its own client is as good."""
+def make_client_factory() -> Any:
+    """Return a value for kafka-python's option ``kafka_client``; ``None`` if its own client has the bound."""
     try:
         from kafka.net.compat import KafkaNetClient
         from kafka.net.selector import NetworkSelector
@@ -27,26 +26,26 @@ def client_with_bounds() -> Any:
     if "timeout_at" not in inspect.signature(NetworkSelector.wait_read).parameters:
         return None
 
-    class Bounded(NetworkSelector):
-        """Waits no longer than it should for a peer that has not ended its handshake."""
+    class BoundedSelector(NetworkSelector):
+        """A selector with a deadline for peers that have not completed their handshake."""
 
         def wait_read(self, fileobj: Any, timeout_at: float | None = None) -> Any:
-            return super().wait_read(fileobj, _latest(fileobj) if timeout_at is None else timeout_at)
+            return super().wait_read(fileobj, _handshake_deadline(fileobj) if timeout_at is None else timeout_at)
 
         def wait_write(self, fileobj: Any, timeout_at: float | None = None) -> Any:
-            return super().wait_write(fileobj, _latest(fileobj) if timeout_at is None else timeout_at)
+            return super().wait_write(fileobj, _handshake_deadline(fileobj) if timeout_at is None else timeout_at)
 
-    return lambda **options: KafkaNetClient(net=Bounded(**options), **options)
+    return lambda **options: KafkaNetClient(net=BoundedSelector(**options), **options)
 
 
 _SCHEME: Final = "backwatch-direct"
 
 
 @cache
-def direct_url() -> str:
-    """Return the ``proxy_url`` for connections without a proxy whose look-ups hold up forks; empty in older clients.
+def get_direct_url() -> str:
+    """Return the ``proxy_url`` for direct connections whose lookups hold up forks; empty in older clients.
 
-    A class of its own for a scheme is the one way in which the client lets a caller replace its look-up.
+    The client lets a caller replace its lookup only by a class for a URL scheme.
     """
     try:
         from kafka.net.inet import KafkaNetSocket
@@ -56,7 +55,7 @@ def direct_url() -> str:
         return ""
 
     class DirectSocket(KafkaNetSocket):
-        """The client's own socket but for its look-up."""
+        """The client's own socket with another lookup."""
 
         SCHEMES = (_SCHEME,)
 
@@ -67,7 +66,7 @@ def direct_url() -> str:
     return f"{DirectSocket.SCHEMES[0]}://"
 
 
-def _latest(socket: Any) -> float | None:
-    """No end for a connection that stands: it may be silent for hours. A plain socket has no TLS version at all."""
+def _handshake_deadline(socket: Any) -> float | None:
+    """Return the deadline of a handshake; ``None`` for an established connection, which may be silent for hours."""
     version = getattr(socket, "version", None)
     return time.monotonic() + HANDSHAKE_S if version is not None and version() is None else None

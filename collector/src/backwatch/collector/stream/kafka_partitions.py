@@ -1,4 +1,4 @@
-"""Partitions of Kafka topics: how many there are, which one an app's records go to, adding more."""
+"""Partitions of Kafka topics: their number, the partition of an app's records, and adding partitions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,28 +11,28 @@ from backwatch.collector.stream import StreamUnavailable
 from backwatch.collector.stream import kafka_clients as clients
 
 
-def partition_of(app: str, count: int) -> int:
-    """Return the partition, of ``count``, that producers choose for the records of an app.
+def choose_partition(app: str, count: int) -> int:
+    """Return the partition, out of ``count``, that producers choose for the records of an app.
 
-    >>> partition_of("shop", 8), partition_of("shop", 16)
+    >>> choose_partition("shop", 8), choose_partition("shop", 16)
     (4, 4)
     """
     return (murmur2(app.encode()) & 0x7FFFFFFF) % count
 
 
 def count_partitions(settings: StreamSettings, topics: Sequence[str]) -> dict[str, int]:
-    """Return how many partitions each topic has.
+    """Return the number of partitions of each topic.
 
     Raises:
-        StreamUnavailable: No broker answers, or a topic is missing.
+        StreamUnavailable: No broker responds, or a topic is missing.
     """
-    with clients.errors(settings.url):
-        admin = KafkaAdminClient(**clients.options(KafkaAdminClient, settings.url, settings))
+    with clients.translate_errors(settings.url):
+        admin = KafkaAdminClient(**clients.build_options(KafkaAdminClient, settings.url, settings))
         try:
             described = admin.describe_topics(list(topics))
         finally:
             admin.close()
-    found = {one["name"]: len(one["partitions"]) for one in described if not one["error_code"]}
+    found = {topic["name"]: len(topic["partitions"]) for topic in described if not topic["error_code"]}
     for topic in topics:
         if topic not in found:
             name = f"BACKWATCH_STREAM_URL={without_secrets(settings.url)!r}"
@@ -41,17 +41,17 @@ def count_partitions(settings: StreamSettings, topics: Sequence[str]) -> dict[st
 
 
 def add_partitions(settings: StreamSettings, counts: Mapping[str, int]) -> None:
-    """Add partitions to topics until each has as many as wanted.
+    """Add partitions to topics.
 
     Args:
         settings: The stream.
-        counts: Topic to the number of partitions that it shall have; above today's.
+        counts: New number of partitions by topic; larger than the current one.
 
     Raises:
-        StreamUnavailable: No broker answers, or it refuses.
+        StreamUnavailable: No broker responds, or it refuses.
     """
-    with clients.errors(settings.url):
-        admin: Any = KafkaAdminClient(**clients.options(KafkaAdminClient, settings.url, settings))
+    with clients.translate_errors(settings.url):
+        admin: Any = KafkaAdminClient(**clients.build_options(KafkaAdminClient, settings.url, settings))
         try:
             admin.create_partitions(dict(counts))
         finally:

@@ -1,7 +1,7 @@
 """The embedded stream: one SQLite file in WAL mode, for one machine. One partition, numbered 0.
 
-Records below every group's progress are pruned, and past ``RETENTION_BYTES`` the oldest ones, so that an
-app whose stream nobody reads does not fill its disk; a reader sees that as a gap.
+Records below every group's progress are pruned, and beyond ``RETENTION_BYTES`` the oldest ones, so that an app whose
+stream has no reader does not fill its disk. A reader sees that as a gap.
 """
 
 import sqlite3
@@ -11,21 +11,21 @@ from contextlib import suppress
 from typing import Final, TypeVar
 
 from backwatch.collector.runtime.forks import hold_forks, release_before_forks
-from backwatch.collector.stream import Consumer, Message, Publisher, Record, Relay, StreamUnavailable, missing
+from backwatch.collector.stream import Consumer, Message, Publisher, Record, Relay, StreamUnavailable, find_missing
 from backwatch.collector.stream.sqlite_file import BUSY_TIMEOUT_S, StreamBusy, StreamFile
 
 RETENTION_BYTES: Final = 2_000_000_000
-"""Of values in one topic; then the oldest tenth is dropped."""
+"""Bytes of values in one topic, beyond which the oldest tenth is dropped."""
 POLL_RECORDS: Final = 1000
 POLL_BYTES: Final = 16_000_000
 POLL_PAUSE_S: Final = 0.05
 BUSY_PAUSE_S: Final = 0.005
 PARTITION: Final = 0
-Done = TypeVar("Done")
+T = TypeVar("T")
 
 
-def create(url: str) -> None:
-    """Makes the file and its tables where they are missing."""
+def create_file(url: str) -> None:
+    """Create the file and its tables if they are missing."""
     StreamFile(url).close()
 
 
@@ -36,11 +36,11 @@ def _append(connection: sqlite3.Connection, topic: str, messages: Sequence[Messa
     connection.executemany(
         "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?)",
         [
-            (topic, offset + at, one.key, one.value, one.appended_ns or now_ns, one.backfill)
-            for at, one in enumerate(messages)
+            (topic, offset + at, message.key, message.value, message.appended_ns or now_ns, message.backfill)
+            for at, message in enumerate(messages)
         ],
     )
-    held += sum(len(one.value) for one in messages)
+    held += sum(len(message.value) for message in messages)
     connection.execute("INSERT OR REPLACE INTO topic VALUES (?, ?, ?)", (topic, offset + len(messages), held))
     if held > RETENTION_BYTES:
         first = connection.execute("SELECT min(offset) FROM record WHERE topic = ?", (topic,)).fetchone()[0]
@@ -60,7 +60,7 @@ def _progress(connection: sqlite3.Connection, topic: str, group: str) -> int:
 
 
 def _read(connection: sqlite3.Connection, topic: str, offset: int) -> list[Record]:
-    """From ``offset`` on; at least one record if there is any, then up to ``POLL_BYTES``."""
+    """Return records from ``offset`` on: at least one if there is any, then up to ``POLL_BYTES``."""
     records: list[Record] = []
     total = 0
     rows = connection.execute(
@@ -72,7 +72,7 @@ def _read(connection: sqlite3.Connection, topic: str, offset: int) -> list[Recor
         if not (isinstance(appended_ns, int) and isinstance(value, bytes) and isinstance(key, bytes | None)):
             records.append(Record(PARTITION, at, now_ns, b"", skipped=1, reason="the stream's file is damaged"))
             continue
-        # None was appended in the future; a damaged number that says so would make all calls late from then on.
+        # No append time is in the future; a damaged number could be, and would make all later calls late.
         records.append(Record(PARTITION, at, min(appended_ns, now_ns), value, key, bool(backfill)))
         total += len(value)
         if total >= POLL_BYTES:
@@ -82,7 +82,7 @@ def _read(connection: sqlite3.Connection, topic: str, offset: int) -> list[Recor
 
 
 def _bounds(file: StreamFile, topic: str) -> tuple[int, int]:
-    with file.errors():
+    with file.translate_errors():
         row = (
             file.connection()
             .execute(
@@ -100,7 +100,7 @@ def _bounds(file: StreamFile, topic: str) -> tuple[int, int]:
 def _poll(file: StreamFile, topic: str, offset: int, timeout_s: float) -> list[Record]:
     deadline = time.monotonic() + timeout_s
     while True:
-        with file.errors():
+        with file.translate_errors():
             records = _read(file.connection(), topic, offset)
         left = deadline - time.monotonic()
         if records or left <= 0:
@@ -109,13 +109,13 @@ def _poll(file: StreamFile, topic: str, offset: int, timeout_s: float) -> list[R
 
 
 class SqlitePublisher(Publisher):
-    """Appends to the file, inside an app that may fork: a child would find SQLite's locks held for ever."""
+    """Appends to the file, inside an app that may fork: a child could find SQLite's locks held for ever."""
 
     def __init__(self, url: str) -> None:
         self._file = _never_cut(lambda: release_before_forks(StreamFile(url, busy_timeout_s=0)), BUSY_TIMEOUT_S)
 
     def publish(self, topic: str, messages: Sequence[Message], timeout_s: float) -> None:
-        """Appends all in one transaction; see :class:`~backwatch.collector.stream.Publisher`."""
+        """Append all in one transaction; see :class:`~backwatch.collector.stream.Publisher`."""
 
         def append() -> None:
             with self._file.transaction() as connection:
@@ -124,13 +124,13 @@ class SqlitePublisher(Publisher):
         _never_cut(append, min(timeout_s, BUSY_TIMEOUT_S))
 
     def close(self, timeout_s: float) -> None:  # noqa: ARG002  closing a file does not wait
-        """Closes the file."""
+        """Close the file."""
         with hold_forks():
             self._file.close()
 
 
-def _never_cut(do: Callable[[], Done], timeout_s: float) -> Done:
-    """Does it while forks wait; who waits for another writer, forks do not wait for."""
+def _never_cut(do: Callable[[], T], timeout_s: float) -> T:
+    """Run ``do`` while forks wait. They do not wait while it waits for another writer."""
     deadline = time.monotonic() + timeout_s
     while True:
         try:
@@ -143,41 +143,41 @@ def _never_cut(do: Callable[[], Done], timeout_s: float) -> Done:
 
 
 class SqliteConsumer(Consumer):
-    """Reads the file. Any number of members may read; the store's fence decides among owners of a shard."""
+    """Reads the file. Any number of members may read; the store's fence chooses one owner of a shard."""
 
     def __init__(self, url: str, topic: str, group: str) -> None:
         self._file = StreamFile(url)
         self._topic = topic
         self._group = group
-        with self._file.errors():
+        with self._file.translate_errors():
             self._next = _progress(self._file.connection(), topic, group)
             self._stream_id = self._file.stream_id()
 
     def poll(self, timeout_s: float) -> list[Record]:
-        """The next records, or none after ``timeout_s``; none of a file made anew before :meth:`seek`."""
+        """Return the next records, or none after ``timeout_s``; none of a recreated file before :meth:`seek`."""
         if not self._is_same():
             time.sleep(min(POLL_PAUSE_S, timeout_s))
             return []
         records = _poll(self._file, self._topic, self._next, timeout_s)
         if self._file.opened_id != self._stream_id:
-            return []  # made anew while they were waited for: these are not its first ones
+            return []  # recreated during the wait: these are not its first records
         if records:
             self._next = records[-1].offset + 1
         return records
 
     def assignment(self) -> frozenset[int]:
-        """The one partition."""
+        """Return the only partition."""
         return frozenset({PARTITION})
 
     def seek(self, partition: int, offset: int) -> None:  # noqa: ARG002  there is one
-        """Goes on from ``offset``. One behind the end is of the file that was there before."""
+        """Continue from ``offset``. An offset behind the end belongs to the previous file."""
         self._next = offset
         with suppress(StreamUnavailable):
             if not self._is_same() and offset <= _bounds(self._file, self._topic)[1]:
                 self._stream_id = self._file.stream_id()
 
     def resume(self, partition: int, offset: int, leader_epoch: int, topic_id: str) -> None:  # noqa: ARG002  it has no epochs
-        """Go on from ``offset``. A file made anew is not read before its own offset is given, however long it is."""
+        """Continue from ``offset``. A recreated file of any length is not read before an offset of its own is given."""
         if not topic_id:
             self.seek(partition, offset)
             return
@@ -187,24 +187,24 @@ class SqliteConsumer(Consumer):
                 self._stream_id = self._file.opened_id
 
     def topic_id(self) -> str:
-        """Tells a file from one that was made anew under its name."""
-        with self._file.errors():
+        """Return an id that distinguishes the file from one that was recreated under its name."""
+        with self._file.translate_errors():
             return str(self._file.stream_id())
 
     def _is_same(self) -> bool:
-        with self._file.errors():
+        with self._file.translate_errors():
             return self._file.stream_id() == self._stream_id
 
     def bounds(self, partition: int) -> tuple[int, int]:  # noqa: ARG002  there is one
-        """First offset that is still there, and the next one to be given."""
+        """Return the first available offset and the next one to be assigned."""
         return _bounds(self._file, self._topic)
 
     def read_to(self, partition: int) -> int:  # noqa: ARG002  there is one
-        """Where the next read begins."""
+        """Return the next offset to read."""
         return self._next
 
-    def committed(self, partition: int, offset: int) -> None:  # noqa: ARG002  there is one
-        """Notes the progress and drops what every group is past; not in a file made anew, of which nothing was read."""
+    def commit(self, partition: int, offset: int) -> None:  # noqa: ARG002  there is one
+        """Store the progress and drop records below every group's; not in a recreated file that was not read yet."""
         with self._file.transaction() as connection:
             if self._file.opened_id != self._stream_id:
                 return
@@ -213,7 +213,7 @@ class SqliteConsumer(Consumer):
             _drop_below(connection, self._topic, lowest[0])
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._file.close()
 
 
@@ -225,48 +225,49 @@ class SqliteRelay(Relay):
         self._source = source
         self._target = target
         self._group = group
-        with self._file.errors():
+        with self._file.translate_errors():
             self._committed = self._next = _progress(self._file.connection(), source, group)
             self._stream_id = self._file.stream_id()
         self._is_cut = False
-        """Whether another file was read before, until the first record of this one is."""
+        """True if another file was read before, until the first record of this one is read."""
         self._is_cut_unmoved = False
-        """Whether that was given with records that are not moved yet."""
+        """True if that was reported with records that are not relayed yet."""
 
     def poll(self, timeout_s: float) -> list[Record]:
-        """The next records of the source topic."""
-        with self._file.errors():
+        """Return the next records of the source topic."""
+        with self._file.translate_errors():
             if self._file.stream_id() != self._stream_id:
                 self._go_to_progress()
         records = _poll(self._file, self._source, self._next, timeout_s)
         if self._file.opened_id != self._stream_id:
-            return []  # the next call goes to where it begins
+            return []  # the next call starts at its beginning
         if records:
-            lost = [] if records[0].offset == self._next else missing(records[0], self._next, records[0].offset)
+            lost = [] if records[0].offset == self._next else find_missing(records[0], self._next, records[0].offset)
             if self._is_cut:
-                lost = missing(records[0], records[0].offset + 1, records[0].offset)
+                lost = find_missing(records[0], records[0].offset + 1, records[0].offset)
                 self._is_cut, self._is_cut_unmoved = False, True
             self._next = records[-1].offset + 1
             return lost + records
         return records
 
     def positions(self) -> dict[int, tuple[int, int]]:
-        """Of the one partition: the first offset that was not moved, and the next one to be given."""
+        """Return the first offset that was not relayed, and the next one to be assigned, of the only partition."""
         return {PARTITION: (self._committed, _bounds(self._file, self._source)[1])}
 
     def ends(self) -> dict[int, int]:
-        """The next offset to be given."""
+        """Return the next offset to be assigned."""
         return {PARTITION: _bounds(self._file, self._source)[1]}
 
     def forward(self, consumed: Sequence[Record], outputs: Sequence[Message]) -> None:
-        """Appends ``outputs`` and moves past ``consumed``.
+        """Append ``outputs`` and commit ``consumed``.
 
         Raises:
-            StreamUnavailable: Nothing was done: the file cannot be written, or another relay of this group moved on.
+            StreamUnavailable: Nothing was done: the file cannot be written, or another relay of this group has
+                advanced.
         """
         if not consumed:
             return
-        past = max(one.next_offset for one in consumed)
+        past = max(record.next_offset for record in consumed)
         try:
             with self._file.transaction() as connection:
                 if self._file.opened_id != self._stream_id:
@@ -286,7 +287,7 @@ class SqliteRelay(Relay):
         self._committed, self._is_cut_unmoved = past, False
 
     def _rewind(self) -> None:
-        with suppress(StreamUnavailable), self._file.errors():
+        with suppress(StreamUnavailable), self._file.translate_errors():
             self._go_to_progress()
 
     def _go_to_progress(self) -> None:
@@ -297,5 +298,5 @@ class SqliteRelay(Relay):
         self._stream_id = self._file.opened_id
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._file.close()

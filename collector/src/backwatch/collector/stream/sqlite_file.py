@@ -1,7 +1,7 @@
-"""The embedded stream's file: opened privately, once in each process, its errors told in one line.
+"""The embedded stream's file: private to the user, opened once in each process, with one-line errors.
 
-Every writer begins with ``BEGIN IMMEDIATE``: a read that turns into a write fails at once with "database is locked",
-whatever the timeout.
+Every writer begins with ``BEGIN IMMEDIATE``: a read that becomes a write fails at once with "database is locked", with
+any timeout.
 """
 
 import errno
@@ -34,19 +34,19 @@ CREATE TABLE IF NOT EXISTS topic (
 ) WITHOUT ROWID;
 """
 MAX_DAMAGES: Final = 2
-"""Errors of a damaged file, the second one on a new connection, after which it is set aside and made anew."""
+"""Errors of a damaged file, the second one on a new connection, after which it is set aside and recreated."""
 SET_ASIDE: Final = ".damaged"
-"""Ends the name of the last damaged file, which is kept to be looked at."""
+"""Suffix of the last damaged file, which is kept for inspection."""
 _LOCK: Final = ".lock"
 _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _FULL: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
-def path_of(url: str) -> Path:
-    """The file that ``sqlite:///path`` names; absolute with four slashes.
+def parse_path(url: str) -> Path:
+    """Return the file of ``sqlite:///path``; four slashes make it absolute.
 
     Raises:
-        SettingError: It names none.
+        SettingError: The URL has no path.
     """
     path = unquote(urlsplit(url).path)
     if not url.startswith("sqlite:///") or len(path) < 2:
@@ -59,7 +59,7 @@ class StreamBusy(StreamUnavailable):
 
 
 class _Connection(sqlite3.Connection):
-    """A connection of ours, which the probe of sqlite3 leaves alone."""
+    """A connection of the collector, which the probe of sqlite3 ignores."""
 
 
 setattr(_Connection, internal_clients.INTERNAL_ATTRIBUTE, True)
@@ -72,20 +72,20 @@ class StreamFile:
     inherit SQLite's notes about its locks, would take no locks of its own, and would write into a log that others may
     delete meanwhile.
 
-    A file that is deleted, replaced or damaged while it is in use is opened or made anew: else the connection goes on
-    with what no other process sees, or fails for ever. What it held is lost: :meth:`stream_id` changes.
+    A file that is deleted, replaced or damaged while in use is opened again or recreated. Otherwise the connection
+    would use a file that no other process sees, or fail for ever. Its contents are lost: :meth:`stream_id` changes.
 
     Args:
-        url: Where it is.
-        busy_timeout_s: How long SQLite itself waits for another writer.
+        url: The stream's URL.
+        busy_timeout_s: Seconds that SQLite itself waits for another writer.
 
     Raises:
-        StreamBusy: It waited in vain.
+        StreamBusy: The wait timed out.
         StreamUnavailable: The file cannot be opened.
     """
 
     def __init__(self, url: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
-        self.path = path_of(url)
+        self.path = parse_path(url)
         self._busy_timeout_s = busy_timeout_s
         self._pid = 0
         self._connection: sqlite3.Connection | None = None
@@ -95,19 +95,19 @@ class StreamFile:
         self._damages = 0
         self._was_open = False
         self.opened_id = 0
-        """The number of the stream that is open."""
-        with self.errors():
+        """The id of the open stream."""
+        with self.translate_errors():
             self.connection()
 
     def connection(self) -> sqlite3.Connection:
-        """The connection of this process, opened where there is none."""
+        """Return this process's connection; open it if there is none."""
         mine = self._connection is not None and self._pid == os.getpid()
         lost_log = mine and self._has_lost_log()
         if mine and (self._is_broken or self._is_replaced()):
             self.close()
         if self._connection is None or self._pid != os.getpid():
             if self._connection is not None:
-                self._abandoned.append(self._connection)  # the parent's: closing it here could harm its locks
+                self._abandoned.append(self._connection)  # the parent's: closing it here could release its locks
             if self._damages >= MAX_DAMAGES and self._was_open:
                 self._set_aside()
             before, self._inodes = self._inodes, self._find_inodes()
@@ -120,14 +120,15 @@ class StreamFile:
         return self._connection
 
     def stream_id(self) -> int:
-        """Return the number of this file's stream; one that is made anew has another."""
+        """Return the id of this file's stream; a recreated one has another."""
         self.connection()
         return self.opened_id
 
     def _find_inodes(self) -> tuple[int, ...]:
-        """Return what tells the file, and its log where there is one, from others of their names.
+        """Return the inodes of the file and of its log, if there is one.
 
-        An empty file is none: who opens it next deletes the log, which a connection alone would go on with.
+        An empty file does not count: the next process that opens it deletes the log, which a connection would go on
+        using.
         """
         found: list[int] = []
         for path in (self.path, Path(f"{self.path}-wal")):
@@ -141,27 +142,27 @@ class StreamFile:
         return tuple(found)
 
     def _is_replaced(self) -> bool:
-        """Return whether the name leads to another file: SQLite goes on with one that was deleted, unseen by others.
+        """Return whether the path is another file now: SQLite goes on with a deleted one, which others do not see.
 
-        An inode that this connection holds is given to no other file meanwhile.
+        The system does not reuse an inode while this connection holds it.
         """
         inodes = self._find_inodes()
         if inodes == self._inodes:
             return False
-        if len(self._inodes) == 1 and inodes[:1] == self._inodes:  # its log came to be
+        if len(self._inodes) == 1 and inodes[:1] == self._inodes:  # its log was created
             self._inodes = inodes
             return False
         return True
 
     def _has_lost_log(self) -> bool:
-        """Return whether the file is the same and its log is not: offsets that were given are given once more then."""
+        """Return whether the file is the same but its log is not: offsets would then be assigned twice."""
         inodes = self._find_inodes()
         return len(self._inodes) == 2 and inodes[:1] == self._inodes[:1] and inodes != self._inodes
 
     def _set_aside(self) -> None:
-        """Give a damaged file another name, so that a new one can be made; one process does it, once.
+        """Rename a damaged file, so that a new one can be created; one process does it, once.
 
-        Not at a process's first opening: an address may name a file that was never a stream.
+        Not at a process's first opening: the URL may name a file that was never a stream.
         """
         with _locked(self.path.with_name(self.path.name + _LOCK)):
             if self._find_inodes()[:1] == self._inodes[:1]:
@@ -177,8 +178,8 @@ class StreamFile:
 
     def _open(self, not_number: int) -> sqlite3.Connection:
         make_private(self.path.parent)
-        # SQLite gives its side files the mode of this one. A file that is there must not be opened past SQLite: closing
-        # it would let go of every lock that this process holds on it, and others would then delete a log in use.
+        # SQLite gives its side files the mode of this one. An existing file must not be opened without SQLite: closing
+        # it would release every lock that this process holds on it, and others would then delete a log in use.
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         connection = sqlite3.connect(
@@ -188,7 +189,7 @@ class StreamFile:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.executescript(_SCHEMA)
-            connection.text_factory = bytes  # a damaged value may claim to be a text, and be none
+            connection.text_factory = bytes  # a damaged value may be marked as text without being valid text
             self.opened_id = _number(connection, not_number)
         except BaseException:
             connection.close()
@@ -197,8 +198,8 @@ class StreamFile:
 
     @contextmanager
     def transaction(self) -> Generator[sqlite3.Connection]:
-        """A write transaction; undone if anything inside fails."""
-        with self.errors():
+        """Run the block in a write transaction, rolled back if anything inside fails."""
+        with self.translate_errors():
             connection = self.connection()
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -210,8 +211,8 @@ class StreamFile:
                 raise
 
     @contextmanager
-    def errors(self) -> Generator[None]:
-        """Turns SQLite's and the system's errors into one clear line."""
+    def translate_errors(self) -> Generator[None]:
+        """Translate errors of SQLite and the system into a one-line :class:`StreamUnavailable`."""
         try:
             yield
         except sqlite3.Error as error:
@@ -219,25 +220,24 @@ class StreamFile:
             full = code in _FULL
             kind = StreamBusy if code == sqlite3.SQLITE_BUSY else StreamUnavailable
             if code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL):
-                self._is_broken = (
-                    True  # opened anew when next wanted: a file that was read-only stays so on a connection
-                )
+                self._is_broken = True  # reopened at the next use: a file that was read-only stays so on a connection
                 self._damages += code in _DAMAGED
-            told = kind(f"BACKWATCH_STREAM_URL='sqlite:///{self.path}': {error}{'; is the disk full?' if full else ''}")
-            told.errno = errno.ENOSPC if full else None
-            raise told from None
+            hint = "; is the disk full?" if full else ""
+            translated = kind(f"BACKWATCH_STREAM_URL='sqlite:///{self.path}': {error}{hint}")
+            translated.errno = errno.ENOSPC if full else None
+            raise translated from None
         except OSError as error:
             if isinstance(error, StreamUnavailable):
                 raise
             raise StreamUnavailable(f"BACKWATCH_STREAM_URL='sqlite:///{self.path}': {error.strerror}") from None
 
     def release_before_fork(self) -> None:
-        """Closes the connection, if nothing is under way on it, until it is next wanted."""
+        """Close the connection until its next use, unless it is in a transaction."""
         if self._connection is not None and not self._connection.in_transaction:
             self.close()
 
     def close(self) -> None:
-        """Closes this process's connection."""
+        """Close this process's connection."""
         if self._connection is not None and self._pid == os.getpid():
             with suppress(sqlite3.Error):
                 self._connection.close()
@@ -247,7 +247,7 @@ class StreamFile:
 
 
 def _number(connection: sqlite3.Connection, not_number: int) -> int:
-    """Return the random number that the file bears, given to it where it has none, or this one."""
+    """Return the random number in the file; write one if the file has none, or has ``not_number``."""
     (number,) = connection.execute("PRAGMA user_version").fetchone()
     if number not in (0, not_number):
         return number
@@ -267,7 +267,7 @@ def _number(connection: sqlite3.Connection, not_number: int) -> int:
 
 @contextmanager
 def _locked(path: Path) -> Generator[None]:
-    """Hold a file's lock against other processes; without one where the system has none. Never waits for long."""
+    """Hold a file lock against other processes, if the system has them. Never waits."""
     try:
         import fcntl
     except ImportError:

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from backwatch.collector import names
 from backwatch.collector.redaction import http, messaging, redis
+from backwatch.collector.redaction.sanitize import sanitize
 from backwatch.collector.runtime.record import CLIENT, CONSUMER
 from backwatch.collector.statements.dialects import NOT_SQL, is_document
-from backwatch.collector.statements.sanitize import sanitize
 from backwatch.detector.decoding import schema
 
 Value = str | int | bool | float
@@ -65,17 +65,17 @@ def redacted(facts: Facts, name: str) -> tuple[str, Facts]:
         operation = first_word or operation
         more = {names.QUERY_TEXT: statement, names.QUERY_SIGNS: signs}
     elif system in _COMMANDS:
-        command = redis.statement((text or operation)[:MAX_COMMAND].split()[:100])
-        operation = operation if redis.is_name(operation.upper()) else command.partition(" ")[0]
+        command = redis.to_statement((text or operation)[:MAX_COMMAND].split()[:100])
+        operation = operation if redis.is_command_name(operation.upper()) else command.partition(" ")[0]
         more = {names.STATEMENT: command}
     elif names.DB_SYSTEM in facts:
         # Nothing is known of this language's values, so its text goes no further.
-        collection = messaging.destination(_text(facts, names.DB_COLLECTION))
+        collection = messaging.redact_destination(_text(facts, names.DB_COLLECTION))
         more = {names.STATEMENT: f"{operation} {collection}".strip()}
     elif not system or system == "http":
         operation = _word(_text(facts, names.HTTP_METHOD)).upper() or "HTTP"
         more = {names.SYSTEM: "http", names.HTTP_METHOD: operation}
-        more |= {names.STATEMENT: http.statement(operation, url)} if url else {}
+        more |= {names.STATEMENT: http.to_statement(operation, url)} if url else {}
         more |= {names.URL_SECRET: True} if http.carries_secret(url) else {}
     else:
         more = _sent_to(facts)
@@ -93,12 +93,12 @@ def _sent_to(facts: Facts) -> Facts:
     name = _text(facts, names.MESSAGING_DESTINATION)
     if not name:
         return {}
-    return {names.MESSAGING_DESTINATION: messaging.destination_of(_system(facts), name)}
+    return {names.MESSAGING_DESTINATION: messaging.redact_span_destination(_system(facts), name)}
 
 
 def _sending(facts: Facts, name: str) -> str:
     """Return the operation; the span's name contains the destination as well."""
-    return messaging.operation(f"{_text(facts, names.MESSAGING_OPERATION)} {name}")
+    return messaging.to_operation(f"{_text(facts, names.MESSAGING_OPERATION)} {name}")
 
 
 def _system(facts: Facts) -> str:

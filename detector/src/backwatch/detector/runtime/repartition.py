@@ -19,7 +19,7 @@ from backwatch.collector.settings import (
     default_stream_url,
     without_secrets,
 )
-from backwatch.collector.stream.kafka_partitions import add_partitions, count_partitions, partition_of
+from backwatch.collector.stream.kafka_partitions import add_partitions, choose_partition, count_partitions
 from backwatch.detector.columns.key_texts import is_verbatim, part
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.splitting import keep_apps, release_apps
@@ -219,13 +219,13 @@ def split(store: sa.Engine, engine: Engine, wanted: Plan, now_ns: int) -> int:
         left: set[bytes] = set()
         for child in range(number + wanted.before, wanted.after, wanted.before):
             shard = _restored(engine, blobs)
-            alerts = {alert for alert, app in apps_of.items() if partition_of(app, wanted.after) == child}
-            keep_apps(shard, lambda app, child=child: partition_of(app, wanted.after) == child, alerts)
+            alerts = {alert for alert, app in apps_of.items() if choose_partition(app, wanted.after) == child}
+            keep_apps(shard, lambda app, child=child: choose_partition(app, wanted.after) == child, alerts)
             left |= alerts
             apps = {parts[0] for slot, parts in shard.resources.items() if shard.spaces["resource"].keys[slot]}
             moved |= {app for app in apps if is_verbatim(app)}
             children.append(_commit(child, 0, 0, found, shard))
-        release_apps(parent, lambda app, number=number: partition_of(app, wanted.after) == number, left)
+        release_apps(parent, lambda app, number=number: choose_partition(app, wanted.after) == number, left)
         parents.append(_commit(number, found.seq, found.next_offset, found, parent))
     known = {known_child.shard for known_child in children}
     children += [_empty(number, engine) for number in fresh if number not in known]

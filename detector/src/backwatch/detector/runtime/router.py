@@ -9,15 +9,8 @@ from typing import Final
 
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
-from backwatch.collector.stream import (
-    Message,
-    MessageRefused,
-    Record,
-    Relay,
-    StreamUnavailable,
-    ensure_topics,
-    open_relay,
-)
+from backwatch.collector.stream import Message, MessageRefused, Record, Relay, StreamUnavailable
+from backwatch.collector.stream.factory import ensure_topics, open_relay
 from backwatch.detector.ingest.routing import KEPT_BYTES, UNREADABLE, outputs
 from backwatch.detector.runtime.progress import STALLED_S, GroupProgress
 from backwatch.detector.runtime.repeated_errors import RepeatedErrors, StalledConsumer, unforeseen

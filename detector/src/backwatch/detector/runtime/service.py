@@ -13,7 +13,8 @@ from sqlalchemy.exc import DBAPIError
 
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, SettingError, StreamSettings
-from backwatch.collector.stream import Consumer, Record, StreamUnavailable, ensure_topics, open_consumer
+from backwatch.collector.stream import Consumer, Record, StreamUnavailable
+from backwatch.collector.stream.factory import ensure_topics, open_consumer
 from backwatch.detector.engine.clock import WINDOW_NS
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine, EngineConfig
@@ -378,7 +379,7 @@ class Service:
             return
         try:
             if owner.commit(self._clock_ns()) and consumer is not None:
-                consumer.committed(partition, owner.next_offset)
+                consumer.commit(partition, owner.next_offset)
         except Fenced:
             logger.warning("backwatch: shard %d has another owner; dropped here", partition)
             del self._owned[partition]

@@ -1,11 +1,17 @@
-"""A6 on requests: another certificate is taken for the old one's equal."""
+"""A6: the client accepts another certificate of the same authority."""
 
+from backwatch.attack.clients.requests import Requests
 from backwatch.attack.protocols.http import Web
-from backwatch.attack.scenarios.http.redirect_requests import RedirectRequests
+from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.certificate import CertificateSwapped
 
 
-class HttpSwapped(CertificateSwapped, RedirectRequests):
+class HttpSwapped(CertificateSwapped):
     """requests checks chain and name, and remembers nothing."""
 
     honest = Web
+    runs = (Run(Requests),)
+
+    def work(self) -> object:
+        """Fetch the rates."""
+        return self.client.get_json(self.client.url())

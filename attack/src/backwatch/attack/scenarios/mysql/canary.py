@@ -1,8 +1,13 @@
-"""D11 on PyMySQL: an account that nobody has is read."""
+"""D11: an account that nobody uses is read."""
 
-from backwatch.attack.techniques.abused import AbusedPyMySQL
-from backwatch.attack.techniques.canary import ReadsOneAfterTheOther
+from backwatch.attack.clients.pymysql import PyMySQL
+from backwatch.attack.protocols.tables import MySQLOfTables
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.canary import AccountsByNumber
 
 
-class MysqlCanary(AbusedPyMySQL, ReadsOneAfterTheOther):
-    """On PyMySQL."""
+class MysqlCanary(AccountsByNumber):
+    """The canary is a password hash."""
+
+    server = MySQLOfTables
+    runs = (Run(PyMySQL),)

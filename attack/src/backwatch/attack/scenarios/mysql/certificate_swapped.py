@@ -1,26 +1,25 @@
-"""A6: who answers has another certificate, which the same authority issued."""
+"""A6: a server shows another certificate that the same authority issued."""
 
-from backwatch.attack.authority import Authority
+from backwatch.attack.clients.mysql_connector import MySQLConnector
+from backwatch.attack.clients.pymysql import PyMySQL
 from backwatch.attack.protocols.mysql import HonestMySQL
 from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.techniques.mysql import PyMySQL, ReadsOrders
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.sql import Lookup
 
 
-class CertificateSwapped(PyMySQL, ReadsOrders):
-    """On PyMySQL, verified in full: the authority that both trust has been talked into a second certificate."""
+class CertificateSwapped(Lookup):
+    """The session is verified in full: the attacker has a second certificate of the authority that both trust."""
 
     code = "A6"
     attack = "shows another certificate of the same authority, and serves its own data"
     reference = "https://attack.mitre.org/techniques/T1649/"
     rule = "certificate-changed"
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """Honest, with a certificate of its own."""
-        return HonestMySQL(authority)
+    server = HonestMySQL
+    runs = (Run(PyMySQL), Run(MySQLConnector, "connector"))
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:
-        """Somebody else answers now, with a key of his own."""
+        """Answer with another certificate and key."""
         service.certificate = service.authority.issue("in the middle")
         service.turn()

@@ -1,41 +1,32 @@
 """B2: the server switches the login to a plugin that sends the password as it is."""
 
-from backwatch.attack.authority import Authority
+from backwatch.attack.clients.mysql_connector import MySQLConnector
+from backwatch.attack.clients.pymysql import PyMySQL
 from backwatch.attack.demo.services.mysql import Packets
 from backwatch.attack.protocols.mysql import HonestMySQL, switch
-from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.scenarios import SECRET
-from backwatch.attack.techniques.mysql import PyMySQL, ReadsOrders
+from backwatch.attack.protocols.server import SECRET
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.sql import Lookup
 
 
 class Asking(HonestMySQL):
-    """Wants the password itself, once it has turned."""
+    """Asks for the password itself, once it has turned."""
 
     def log_in(self, wire: Packets, proof: bytes) -> None:
-        """Takes it."""
+        """Switch the plugin and take what the client sends."""
         if self.hostile:
             self.taken(switch(wire, b"mysql_clear_password").rstrip(b"\0"))
         else:
             super().log_in(wire, proof)
 
 
-class ClearPassword(PyMySQL, ReadsOrders):
-    """On PyMySQL, over verified TLS: whoever has taken the server over now has the password too."""
+class ClearPassword(Lookup):
+    """Verified TLS does not help: the attacker who has taken the server over now has the login, too."""
 
     code = "B2"
     attack = "asks for the password itself in place of a proof of it"
     reference = "https://github.com/PyMySQL/PyMySQL/issues/842"
     rule = "auth-downgraded"
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """It takes what is sent."""
-        service = Asking(authority)
-        service.taken = service.kept.append
-        return service
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The password has arrived."""
-        del got
-        return SECRET.encode() in service.kept
+    server = Asking
+    captures = SECRET.encode()
+    runs = (Run(PyMySQL), Run(MySQLConnector, "connector"))

@@ -1,39 +1,33 @@
 """F8: a table is emptied, and the ransom note comes later."""
 
-from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.techniques.abused import AbusedConnector, told
+from backwatch.attack.clients.mysql_connector import MySQLConnector
+from backwatch.attack.protocols.tables import MySQLOfTables
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.sql import ReportPage
 
 
-class Destroyed(AbusedConnector):
-    """On mysql-connector-python: a page for reports that was left behind, and runs whatever it is given."""
+class Destroyed(ReportPage):
+    """A forgotten page for reports executes any statement."""
 
     code = "F8"
     attack = "deletes every order of the shop"
     reference = "https://attack.mitre.org/techniques/T1485/"
     rule = "data-destroyed"
+    server = MySQLOfTables
+    report = "SELECT name FROM customers ORDER BY id LIMIT 10"
+    statement = "DELETE FROM orders"
+    shows = "[['0']]"
+    runs = (Run(MySQLConnector),)
 
-    def work(self) -> None:
-        """Makes the usual report."""
-        self._report("SELECT name FROM customers ORDER BY id LIMIT 10")
-        self._count()
+    def work(self) -> object:
+        """Make the usual report and count the orders."""
+        return [super().work(), self.count()]
 
     def meet(self) -> object:
-        """Makes the attacker's: how many orders there are afterwards."""
-        self._report("DELETE FROM orders")
-        return self._count()
+        """Make the attacker's report and return how many orders are left."""
+        super().meet()
+        return self.count()
 
-    def _report(self, statement: str) -> list[list[str]]:
-        with self.connected().cursor() as cursor:
-            cursor.execute(statement)
-            return told(cursor)
-
-    def _count(self) -> int:
-        with self.connected().cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM orders")
-            return int(told(cursor)[0][0])
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """None is left."""
-        del service
-        return got == 0
+    def count(self) -> object:
+        """Count the orders."""
+        return self.client.execute("SELECT count(*) FROM orders")

@@ -1,11 +1,10 @@
-"""D10 on pymysql: a MySQL's error text steers the terminal that shows the app's log."""
+"""D10: a MySQL's error text steers the terminal that shows the app's log."""
 
-from backwatch.attack.authority import Authority
+from backwatch.attack.clients.pymysql import PyMySQL
 from backwatch.attack.demo.services.mysql import Packets
 from backwatch.attack.protocols.mysql import HonestMySQL
-from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.forged_log import FORGED, LogsErrors
-from backwatch.attack.techniques.mysql import ONE, ORDERS, PyMySQL
 
 
 class _Forging(HonestMySQL):
@@ -16,23 +15,17 @@ class _Forging(HonestMySQL):
         return True
 
 
-class MysqlForgedLog(LogsErrors, PyMySQL):
+class MysqlForgedLog(LogsErrors):
     """PyMySQL's exception prints itself as a tuple, in which the text is escaped; the app writes the text alone."""
 
     errors = "pymysql.Error"
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """Honest yet."""
-        return _Forging(authority)
+    server = _Forging
+    runs = (Run(PyMySQL),)
 
     def text_of(self, error: BaseException) -> object:
-        """Without the number."""
+        """Return the text without the number."""
         return error.args[-1]
 
     def ask(self) -> object:
-        """Reads orders, on a new connection each time."""
-        self.renew()
-        with self.connected().cursor() as cursor:
-            cursor.execute(ORDERS, ONE)
-            return len(cursor.fetchall())
+        """Read orders on a new connection."""
+        return self.client.look_up()

@@ -1,33 +1,25 @@
 """F1: an injected OR makes a condition true for every row."""
 
-from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.techniques.abused import AbusedConnector, told
+from backwatch.attack.clients.mysql_connector import MySQLConnector
+from backwatch.attack.protocols.tables import MySQLOfTables
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.sql import SearchPage
 
 
-class AlwaysTrue(AbusedConnector):
-    """On mysql-connector-python: a page that writes what its visitor searches for into the statement."""
+class AlwaysTrue(SearchPage):
+    """A page writes what its visitor searches for into the statement."""
 
     code = "F1"
     attack = "reads everybody's orders through a condition that is always true"
     reference = "https://owasp.org/www-community/attacks/SQL_Injection"
     rule = "query-attack"
-
-    def work(self) -> None:
-        """Searches for ordinary names."""
-        for name in ("customer 1", "customer 2"):
-            self._search(name)
-
-    def meet(self) -> object:
-        """Searches for what the attacker typed."""
-        return self._search("nobody' OR 1=1 -- ")
-
-    def _search(self, name: str) -> list[list[str]]:
-        with self.connected().cursor() as cursor:
-            cursor.execute(f"SELECT id, customer, total FROM orders WHERE customer = '{name}' ORDER BY id")  # the hole
-            return told(cursor)
+    server = MySQLOfTables
+    search = "SELECT id, customer, total FROM orders WHERE customer = '{}' ORDER BY id"
+    typed = "nobody' OR 1=1 -- "
+    runs = (Run(MySQLConnector),)
 
     @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """Everybody's orders came back."""
+    def succeeded(cls, service: object, got: object) -> bool:
+        """Return whether every row came back."""
         del service
         return isinstance(got, list) and len(got) > 20

@@ -1,33 +1,17 @@
 """H1: a page size without a bound, and a table leaves in one answer."""
 
-from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.techniques.abused import AbusedPyMySQL, told
+from backwatch.attack.clients.mysql_connector import MySQLConnector
+from backwatch.attack.clients.pymysql import PyMySQL
+from backwatch.attack.protocols.tables import MySQLOfTables
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.sql import ListPage
 
 
-class NoLimit(AbusedPyMySQL):
-    """On PyMySQL: a list whose page size the visitor chooses, and nobody bounds."""
+class NoLimit(ListPage):
+    """The visitor chooses the page size, without a bound."""
 
-    code = "H1"
-    attack = "reads a whole table in one page, by an ordinary statement"
-    reference = "https://attack.mitre.org/techniques/T1048/"
-    rule = "bulk-read"
-
-    def work(self) -> None:
-        """Shows pages of ten."""
-        for _ in range(3):
-            self._page(10)
-
-    def meet(self) -> object:
-        """Shows a page of everything."""
-        return self._page(100_000)
-
-    def _page(self, size: int) -> list[list[str]]:
-        with self.connected().cursor() as cursor:
-            cursor.execute("SELECT id, name, password FROM accounts ORDER BY id LIMIT %s", (size,))
-            return told(cursor)
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """All of it came back."""
-        del service
-        return isinstance(got, list) and len(got) > 2_000
+    server = MySQLOfTables
+    runs = (
+        Run(PyMySQL),
+        Run(MySQLConnector, "connector"),
+    )

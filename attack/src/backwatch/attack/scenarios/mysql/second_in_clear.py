@@ -1,7 +1,9 @@
-"""A1 on pymysql: a second database is attached without a word about TLS; the login proves the password only."""
+"""A1: a second database is attached without an option for TLS; the login proves the password only."""
 
+from backwatch.attack.clients.mysql import DEFAULT_TLS
+from backwatch.attack.clients.pymysql import PyMySQL
 from backwatch.attack.protocols.mysql import HonestMySQL
-from backwatch.attack.techniques.mysql import ONE, ORDERS, PLAIN, PyMySQL
+from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.second import AttachesInClear, InClear
 
 
@@ -9,18 +11,15 @@ class _Both(InClear, HonestMySQL):
     pass
 
 
-class MysqlSecond(AttachesInClear, PyMySQL):
+class MysqlSecond(AttachesInClear):
     """``ssl_disabled``, as guides for a first try have it."""
 
     attack = "is attached in plaintext beside another one, so that who is on the way reads the orders"
     rule = "plaintext-session"
     service_class = _Both
     said = b"FROM orders"
+    runs = (Run(PyMySQL),)
 
     def visit(self, host: str, *, careful: bool) -> object:
-        """Reads orders, on a new connection each time."""
-        self.renew()
-        more = {} if careful else {**PLAIN, "ssl_disabled": True}
-        with self.connected(host=host, **more).cursor() as cursor:
-            cursor.execute(ORDERS, ONE)
-            return len(cursor.fetchall())
+        """Read orders on a new connection."""
+        return self.client.look_up(host=host, **({} if careful else {**DEFAULT_TLS, "ssl_disabled": True}))

@@ -1,32 +1,19 @@
 """F10: connections are held by statements that only wait."""
 
-from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.techniques.abused import AbusedPyMySQL, told
+from backwatch.attack.clients.pymysql import PyMySQL
+from backwatch.attack.protocols.tables import MySQLOfTables
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.sql import ReportPage
 
 
-class Sleeps(AbusedPyMySQL):
-    """On PyMySQL: a page for reports that was left behind, and runs whatever it is given."""
+class Sleeps(ReportPage):
+    """A forgotten page for reports executes any statement."""
 
     code = "F10"
     attack = "holds connections with statements that sleep"
     reference = "https://attack.mitre.org/techniques/T1499/003/"
     rule = "heavy-query"
-
-    def work(self) -> None:
-        """Makes the usual report."""
-        self._report("SELECT name, mail FROM customers ORDER BY id LIMIT 10")
-
-    def meet(self) -> object:
-        """Makes the attacker's."""
-        return self._report("SELECT SLEEP(60)")
-
-    def _report(self, statement: str) -> list[list[str]]:
-        with self.connected().cursor() as cursor:
-            cursor.execute(statement)
-            return told(cursor)
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The database slept."""
-        del service
-        return got == [["0"]]
+    server = MySQLOfTables
+    shows = "[['0']]"
+    statement = "SELECT SLEEP(60)"
+    runs = (Run(PyMySQL),)

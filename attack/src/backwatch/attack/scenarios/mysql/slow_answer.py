@@ -1,48 +1,45 @@
-"""E1: an answer that comes just before the app gives up holds a worker each time."""
+"""E1: a response that comes just before the app gives up holds a worker each time."""
 
 import time
 
-from backwatch.attack.authority import Authority
+from backwatch.attack.clients.mysql_connector import MySQLConnector
 from backwatch.attack.demo.services.mysql import Packets
 from backwatch.attack.protocols.mysql import HonestMySQL
-from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.techniques.mysql import Connector, ReadsOrders
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.sql import Lookup
 
-DRIP_S = 4.0
+DELAY_S = 4.0
 
 
-class Dripping(HonestMySQL):
-    """Lets wait, once it has turned."""
+class Slow(HonestMySQL):
+    """Delays each result, once it has turned."""
 
     def answers(self, wire: Packets, statement: bytes) -> bool:
-        """After a while."""
+        """Wait before the result."""
         if self.hostile and statement.upper().startswith(b"SELECT ID"):
-            time.sleep(DRIP_S)
+            time.sleep(DELAY_S)
         return super().answers(wire, statement)
 
 
-class SlowAnswer(Connector, ReadsOrders):
-    """On mysql-connector-python, with limits of its own that are never reached."""
+class SlowAnswer(Lookup):
+    """The driver's own limits are never reached."""
 
     code = "E1"
     attack = "answers, but so late that the app is busy with waiting"
     reference = "https://attack.mitre.org/techniques/T1499/004/"
     notices = "that it is slow"
     rule = "slow-response"
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """Honest yet."""
-        return Dripping(authority)
+    server = Slow
+    runs = (Run(MySQLConnector),)
 
     def meet(self) -> object:
-        """The same, by the clock: seconds."""
-        begun = time.monotonic()
-        self._read()
-        return time.monotonic() - begun
+        """Return the seconds that the lookup took."""
+        begin = time.monotonic()
+        self.work()
+        return time.monotonic() - begin
 
     @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app has waited."""
+    def succeeded(cls, service: object, got: object) -> bool:
+        """Return whether the app has waited."""
         del service
-        return isinstance(got, float) and got >= DRIP_S
+        return isinstance(got, float) and got >= DELAY_S

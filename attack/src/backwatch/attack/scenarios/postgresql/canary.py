@@ -1,8 +1,13 @@
-"""D11 on psycopg: an account that nobody has is read."""
+"""D11: an account that nobody uses is read."""
 
-from backwatch.attack.techniques.abused import AbusedPsycopg
-from backwatch.attack.techniques.canary import ReadsOneAfterTheOther
+from backwatch.attack.clients.psycopg import Psycopg
+from backwatch.attack.protocols.tables import PostgreSQLOfTables
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.canary import AccountsByNumber
 
 
-class PostgresqlCanary(AbusedPsycopg, ReadsOneAfterTheOther):
-    """On psycopg."""
+class PostgresqlCanary(AccountsByNumber):
+    """The canary is a password hash."""
+
+    server = PostgreSQLOfTables
+    runs = (Run(Psycopg),)

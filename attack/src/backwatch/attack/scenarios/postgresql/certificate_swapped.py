@@ -1,26 +1,26 @@
-"""A6: who answers has another certificate, which the same authority issued."""
+"""A6: a server shows another certificate that the same authority issued."""
 
-from backwatch.attack.authority import Authority
+from backwatch.attack.clients.asyncpg import Asyncpg
+from backwatch.attack.clients.psycopg import Psycopg
+from backwatch.attack.clients.psycopg2 import Psycopg2
 from backwatch.attack.protocols.postgresql import HonestPostgreSQL
 from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.techniques.postgresql import Psycopg, ReadsCustomers
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.sql import Lookup
 
 
-class CertificateSwapped(Psycopg, ReadsCustomers):
-    """On psycopg, verified in full: the authority that both trust has been talked into a second certificate."""
+class CertificateSwapped(Lookup):
+    """The session is verified in full: the attacker has a second certificate of the authority that both trust."""
 
     code = "A6"
     attack = "shows another certificate of the same authority, and serves its own data"
     reference = "https://attack.mitre.org/techniques/T1649/"
     rule = "certificate-changed"
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """Honest, with a certificate of its own."""
-        return HonestPostgreSQL(authority)
+    server = HonestPostgreSQL
+    runs = (Run(Psycopg), Run(Asyncpg, "asyncpg"), Run(Psycopg2, "psycopg2"))
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:
-        """Somebody else answers now, with a key of his own."""
+        """Answer with another certificate and key."""
         service.certificate = service.authority.issue("in the middle")
         service.turn()

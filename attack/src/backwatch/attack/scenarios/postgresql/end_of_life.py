@@ -1,33 +1,30 @@
-"""A14: what holds the archive is of a version whose holes nobody mends."""
+"""A14: the archive's server is of a version that gets no more fixes."""
 
-from backwatch.attack.authority import Authority
+from backwatch.attack.clients.psycopg import Psycopg
 from backwatch.attack.protocols.postgresql import HonestPostgreSQL
-from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.techniques.postgresql import Psycopg, ReadsCustomers
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.sql import Lookup
 
 
-class Forgotten(HonestPostgreSQL):
-    """Of a version that nobody mends any more, once it has turned."""
+class Outdated(HonestPostgreSQL):
+    """Announces an unsupported version, once it has turned."""
 
     def turn(self) -> None:
-        """From now on."""
+        """Change the version."""
         self.version = "9.6.24"
         super().turn()
 
 
-class EndOfLife(Psycopg, ReadsCustomers):
-    """On psycopg, which works with it as with any other."""
+class EndOfLife(Lookup):
+    """The driver works with it as with any other."""
 
     code = "A14"
     attack = "answers for another database in a version that has had no mending for years"
     reference = "https://endoflife.date/postgresql"
     rule = "end-of-life-server"
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """In order yet."""
-        return Forgotten(authority)
+    server = Outdated
+    runs = (Run(Psycopg),)
 
     def meet(self) -> object:
-        """Looks into the archive, for the first time."""
-        return self._read(dbname="archive")
+        """Look into the archive for the first time."""
+        return self.client.look_up(dbname="archive")

@@ -1,49 +1,30 @@
-"""E4: who logs in is cut off each time."""
+"""E4: the server closes each session after the login."""
 
-from backwatch.attack.authority import Authority
+from backwatch.attack.clients.asyncpg import Asyncpg
+from backwatch.attack.clients.psycopg import Psycopg
 from backwatch.attack.protocols.postgresql import HonestPostgreSQL
-from backwatch.attack.protocols.server import HostileServer, Session
-from backwatch.attack.techniques.postgresql import Psycopg, ReadsCustomers
-
-TRIES = 12
+from backwatch.attack.protocols.server import Session
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.sql import FailingLookup
 
 
 class Resetting(HonestPostgreSQL):
-    """Lets nobody in any more, once it has turned."""
+    """Closes each session after the login, once it has turned."""
 
     def log_in(self, session: Session) -> None:
-        """Hangs up once it was told who is there."""
+        """Check the password, then hang up."""
         super().log_in(session)
         if self.hostile:
             raise EOFError
 
 
-class ErrorStorm(Psycopg, ReadsCustomers):
-    """On psycopg, in an app that simply tries again."""
+class ErrorStorm(FailingLookup):
+    """The app tries again at once."""
 
     code = "E4"
     attack = "checks the login, and hangs up"
     reference = "https://attack.mitre.org/techniques/T1499/003/"
     notices = "errors"
     rule = "error-storm"
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """Honest yet."""
-        return Resetting(authority)
-
-    def meet(self) -> object:
-        """Tries again and again, as apps do: how often that failed."""
-        failed = 0
-        for _ in range(TRIES):
-            try:
-                self._read()
-            except Exception:  # noqa: BLE001  the driver's own, whatever it is
-                failed += 1
-        return failed
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """Nothing was answered."""
-        del service
-        return got == TRIES
+    server = Resetting
+    runs = (Run(Psycopg), Run(Asyncpg, "asyncpg"))

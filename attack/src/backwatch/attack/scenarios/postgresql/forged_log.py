@@ -1,13 +1,12 @@
-"""D10 on psycopg: a PostgreSQL's error text steers the terminal that shows the app's log."""
+"""D10: a PostgreSQL's error text steers the terminal that shows the app's log."""
 
 from collections.abc import Sequence
 
-from backwatch.attack.authority import Authority
+from backwatch.attack.clients.psycopg import Psycopg
 from backwatch.attack.demo.services.postgresql import RefusedError
 from backwatch.attack.protocols.postgresql import HonestPostgreSQL
-from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.forged_log import FORGED, LogsErrors
-from backwatch.attack.techniques.postgresql import CUSTOMERS, ONE, Psycopg
 
 
 class _Forging(HonestPostgreSQL):
@@ -17,18 +16,13 @@ class _Forging(HonestPostgreSQL):
         return super().columns(statement)
 
 
-class PostgresqlForgedLog(LogsErrors, Psycopg):
-    """psycopg hands the text on as it came."""
+class PostgresqlForgedLog(LogsErrors):
+    """psycopg passes the text on as it came."""
 
     errors = "psycopg.Error"
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """Honest yet."""
-        return _Forging(authority)
+    server = _Forging
+    runs = (Run(Psycopg),)
 
     def ask(self) -> object:
-        """Reads a customer, on a new connection each time."""
-        with self.again().cursor() as cursor:
-            cursor.execute(CUSTOMERS, ONE)
-            return len(cursor.fetchall())
+        """Read a customer on a new connection."""
+        return self.client.look_up()

@@ -1,32 +1,19 @@
 """F7: the audit log is told to log nothing."""
 
-from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.techniques.abused import AbusedPsycopg2, obeyed, told
+from backwatch.attack.clients.psycopg2 import Psycopg2
+from backwatch.attack.protocols.tables import PostgreSQLOfTables
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.sql import ReportPage
 
 
-class HidesTraces(AbusedPsycopg2):
-    """On psycopg2: a page for reports that was left behind, and runs whatever it is given."""
+class HidesTraces(ReportPage):
+    """A forgotten page for reports executes any statement."""
 
     code = "F7"
     attack = "switches the audit log off for what it does next"
     reference = "https://attack.mitre.org/techniques/T1562/001/"
     rule = "audit-disabled"
-
-    def work(self) -> None:
-        """Makes the usual report."""
-        self._report("SELECT name, mail FROM customers ORDER BY id LIMIT 10")
-
-    def meet(self) -> object:
-        """Makes the attacker's."""
-        return self._report("SET pgaudit.log = 'none'")
-
-    def _report(self, statement: str) -> list[list[str]]:
-        with self.connected().cursor() as cursor:
-            cursor.execute(statement)
-            return told(cursor)
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The statement was obeyed."""
-        del got
-        return obeyed(service, b"pgaudit")
+    server = PostgreSQLOfTables
+    captures = b"pgaudit"
+    statement = "SET pgaudit.log = 'none'"
+    runs = (Run(Psycopg2),)

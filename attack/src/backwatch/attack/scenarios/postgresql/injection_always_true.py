@@ -1,33 +1,25 @@
 """F1: an injected OR makes a condition true for every row."""
 
-from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.techniques.abused import AbusedPsycopg2, told
+from backwatch.attack.clients.psycopg2 import Psycopg2
+from backwatch.attack.protocols.tables import PostgreSQLOfTables
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.sql import SearchPage
 
 
-class AlwaysTrue(AbusedPsycopg2):
-    """On psycopg2: a page that writes what its visitor searches for into the statement."""
+class AlwaysTrue(SearchPage):
+    """A page writes what its visitor searches for into the statement."""
 
     code = "F1"
     attack = "reads every customer through a condition that is always true"
     reference = "https://owasp.org/www-community/attacks/SQL_Injection"
     rule = "query-attack"
-
-    def work(self) -> None:
-        """Searches for ordinary names."""
-        for name in ("customer 1", "customer 2"):
-            self._search(name)
-
-    def meet(self) -> object:
-        """Searches for what the attacker typed."""
-        return self._search("nobody' OR 'a'='a' -- ")
-
-    def _search(self, name: str) -> list[list[str]]:
-        with self.connected().cursor() as cursor:
-            cursor.execute(f"SELECT id, name, mail FROM customers WHERE name = '{name}' ORDER BY id")  # the hole
-            return told(cursor)
+    server = PostgreSQLOfTables
+    search = "SELECT id, name, mail FROM customers WHERE name = '{}' ORDER BY id"
+    typed = "nobody' OR 'a'='a' -- "
+    runs = (Run(Psycopg2),)
 
     @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """Every customer came back."""
+    def succeeded(cls, service: object, got: object) -> bool:
+        """Return whether every row came back."""
         del service
         return isinstance(got, list) and len(got) == 20

@@ -1,40 +1,32 @@
 """F1: a second statement, behind a semicolon, gives the attacker an account."""
 
-from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.techniques.abused import AbusedPsycopg2, told
+from backwatch.attack.clients.psycopg2 import Psycopg2
+from backwatch.attack.protocols.tables import PostgreSQLOfTables
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.sql import SearchPage
 
 
-class Stacked(AbusedPsycopg2):
-    """On psycopg2, which sends several statements at once: a page writes what its visitor searches for into one."""
+class Stacked(SearchPage):
+    """psycopg2 sends several statements at once: a page writes what its visitor searches for into one."""
 
     code = "F1"
     attack = "adds an account of its own through a second statement that a search field let in"
     reference = "https://owasp.org/www-community/attacks/SQL_Injection"
     rule = "query-attack"
+    server = PostgreSQLOfTables
+    search = "SELECT id, name, mail FROM customers WHERE name = '{}' ORDER BY id"
+    typed = "nobody'; INSERT INTO accounts VALUES (9999, 'mallory', 'known') -- "
+    runs = (Run(Psycopg2),)
 
-    def work(self) -> None:
-        """Searches for ordinary names."""
-        for name in ("customer 1", "customer 2"):
-            self._search(name)
-        self._exists("clerk 1")
+    def work(self) -> object:
+        """Search for ordinary names and for an account."""
+        return [super().work(), self.exists("clerk 1")]
 
     def meet(self) -> object:
-        """Searches for what the attacker typed."""
-        self._search("nobody'; INSERT INTO accounts VALUES (9999, 'mallory', 'known') -- ")
-        return self._exists("mallory")
+        """Search for what the attacker typed and return whether the new account exists."""
+        self.find(self.typed)
+        return self.exists("mallory")
 
-    def _search(self, name: str) -> list[list[str]]:
-        with self.connected().cursor() as cursor:
-            cursor.execute(f"SELECT id, name, mail FROM customers WHERE name = '{name}' ORDER BY id")  # the hole
-            return told(cursor)
-
-    def _exists(self, name: str) -> bool:
-        with self.connected().cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM accounts WHERE name = %s", (name,))
-            return told(cursor) == [["1"]]
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The account is there."""
-        del service
-        return got is True
+    def exists(self, name: str) -> bool:
+        """Return whether there is an account of that name."""
+        return self.client.execute("SELECT count(*) FROM accounts WHERE name = %s", (name,)) == [["1"]]

@@ -1,8 +1,19 @@
-"""B8 on psycopg: the server lets the app in without a password, as whoever does not know it must."""
+"""B8: the server lets the app in without a password, as an impostor must that does not know it."""
 
-from backwatch.attack.techniques.postgresql import Psycopg, ReadsCustomers
-from backwatch.attack.techniques.postgresql_login import SkipsLogin
+from backwatch.attack.clients.asyncpg import Asyncpg
+from backwatch.attack.clients.psycopg import Psycopg
+from backwatch.attack.clients.psycopg2 import Psycopg2
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.postgresql_login import AsksOtherwise
+from backwatch.attack.techniques.sql import Lookup
 
 
-class LoginSkipped(SkipsLogin, ReadsCustomers, Psycopg):
-    """psycopg takes it for a login; chain and name are checked."""
+class LoginSkipped(Lookup):
+    """The driver accepts the other login; chain and name of the certificate are checked."""
+
+    code = "B8"
+    attack = "lets the app in without a password, as whoever does not know it must"
+    reference = "https://www.postgresql.org/docs/current/auth-trust.html; ATT&CK T1557"
+    rule = "auth-downgraded"
+    server = AsksOtherwise
+    runs = (Run(Psycopg), Run(Asyncpg, "asyncpg"), Run(Psycopg2, "psycopg2"))

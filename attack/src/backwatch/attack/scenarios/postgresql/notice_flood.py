@@ -1,24 +1,39 @@
-"""D8 on psycopg: thousands of notices, which nobody asked for, come with an answer, and are put into the app's log."""
+"""D8: thousands of notices come with a result, and the app writes each to its log."""
 
-import logging
+from backwatch.attack.clients.asyncpg import Asyncpg
+from backwatch.attack.clients.psycopg import Psycopg
+from backwatch.attack.demo.services.postgresql import send
+from backwatch.attack.protocols.postgresql import HonestPostgreSQL
+from backwatch.attack.protocols.server import Session
+from backwatch.attack.scenarios import Run, Scenario
 
-from backwatch.attack.techniques.postgresql import CUSTOMERS, ONE, Psycopg
-from backwatch.attack.techniques.postgresql_notices import FloodsNotices
+MANY = 2_000
+_NOTICE = b"SNOTICE\0C00000\0M" + b"please read this carefully" + b"\0\0"
 
 
-class NoticeFlood(FloodsNotices, Psycopg):
-    """In an app that writes every notice to its log."""
+class Noisy(HonestPostgreSQL):
+    """Sends notices with each result, once it has turned."""
 
-    def work(self) -> None:
-        """Reads a customer."""
-        self.connected().execute(CUSTOMERS, ONE).fetchall()
+    def answers(self, session: Session, statement: bytes) -> bool:
+        """Send the notices before the result."""
+        if self.hostile:
+            for _ in range(MANY):
+                send(session, b"N", _NOTICE)
+        return super().answers(session, statement)
 
-    def meet(self) -> object:
-        """The same: how many notices went to the log."""
-        logged: list[str | None] = []
-        connection = self.again()
-        connection.add_notice_handler(lambda notice: logged.append(notice.message_primary))
-        self.work()
-        for message in logged:
-            logging.getLogger("shop").debug("the database says: %s", message)
-        return len(logged)
+
+class NoticeFlood(Scenario):
+    """The app writes every notice to its log."""
+
+    code = "D8"
+    attack = "sends two thousand notices with an answer"
+    reference = "https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-ASYNC"
+    notices = "a log that grows"
+    rule = "server-notice-flood"
+    server = Noisy
+    shows = str(MANY)
+    runs = (Run(Psycopg), Run(Asyncpg, "asyncpg"))
+
+    def work(self) -> object:
+        """Return the number of notices that came with a lookup."""
+        return self.client.count_notices()

@@ -1,33 +1,13 @@
 """H1: a page size without a bound, and a table leaves in one answer."""
 
-from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.techniques.abused import AbusedPsycopg2, told
+from backwatch.attack.clients.psycopg2 import Psycopg2
+from backwatch.attack.protocols.tables import PostgreSQLOfTables
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.sql import ListPage
 
 
-class NoLimit(AbusedPsycopg2):
-    """On psycopg2: a list whose page size the visitor chooses, and nobody bounds."""
+class NoLimit(ListPage):
+    """The visitor chooses the page size, without a bound."""
 
-    code = "H1"
-    attack = "reads a whole table in one page, by an ordinary statement"
-    reference = "https://attack.mitre.org/techniques/T1048/"
-    rule = "bulk-read"
-
-    def work(self) -> None:
-        """Shows pages of ten."""
-        for _ in range(3):
-            self._page(10)
-
-    def meet(self) -> object:
-        """Shows a page of everything."""
-        return self._page(100_000)
-
-    def _page(self, size: int) -> list[list[str]]:
-        with self.connected().cursor() as cursor:
-            cursor.execute("SELECT id, name, password FROM accounts ORDER BY id LIMIT %s", (size,))
-            return told(cursor)
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """All of it came back."""
-        del service
-        return isinstance(got, list) and len(got) > 2_000
+    server = PostgreSQLOfTables
+    runs = (Run(Psycopg2),)

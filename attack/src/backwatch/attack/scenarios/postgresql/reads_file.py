@@ -1,33 +1,19 @@
 """F4: pg_read_file reads a file of the database's machine."""
 
-from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.protocols.tables import FILE
-from backwatch.attack.techniques.abused import AbusedPsycopg2, told
+from backwatch.attack.clients.psycopg2 import Psycopg2
+from backwatch.attack.protocols.tables import FILE, PostgreSQLOfTables
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.sql import ReportPage
 
 
-class ReadsFile(AbusedPsycopg2):
-    """On psycopg2: a page for reports that was left behind, and runs whatever it is given."""
+class ReadsFile(ReportPage):
+    """A forgotten page for reports executes any statement."""
 
     code = "F4"
     attack = "reads a file of the database's machine"
     reference = "https://attack.mitre.org/techniques/T1005/"
     rule = "statement-touches-files"
-
-    def work(self) -> None:
-        """Makes the usual report."""
-        self._report("SELECT name, mail FROM customers ORDER BY id LIMIT 10")
-
-    def meet(self) -> object:
-        """Makes the attacker's."""
-        return self._report("SELECT pg_read_file('/etc/passwd')")
-
-    def _report(self, statement: str) -> list[list[str]]:
-        with self.connected().cursor() as cursor:
-            cursor.execute(statement)
-            return told(cursor)
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The file's content came back."""
-        del service
-        return FILE in str(got)
+    server = PostgreSQLOfTables
+    shows = FILE
+    statement = "SELECT pg_read_file('/etc/passwd')"
+    runs = (Run(Psycopg2),)

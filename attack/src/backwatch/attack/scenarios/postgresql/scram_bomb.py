@@ -4,33 +4,37 @@ import contextlib
 import hashlib
 import time
 
-from backwatch.attack.authority import Authority
+from backwatch.attack.clients.asyncpg import Asyncpg
+from backwatch.attack.clients.psycopg import Psycopg
+from backwatch.attack.clients.psycopg2 import Psycopg2
 from backwatch.attack.demo.services.postgresql import said
 from backwatch.attack.protocols.postgresql import HonestPostgreSQL, challenge
-from backwatch.attack.protocols.server import HostileServer, Session
-from backwatch.attack.techniques.postgresql import CUSTOMERS, ONE, Psycopg
+from backwatch.attack.protocols.server import Session
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.sql import Lookup
 
 SECONDS = 1.9
-"""By the clock, at each login, for Python's own function; libpq takes twice as long, which is told as slow already. The
-protocol allows a thousand times as many rounds."""
+"""Seconds of hashing at each login, for Python's own function. libpq takes twice as long, which is reported as slow
+already. The protocol allows a thousand times as many rounds."""
+ASYNCPG_SECONDS = 4.6
+"""asyncpg hashes as fast as Python's own function does."""
 _TRIED = 1_000_000
 
 
 def rounds_of(seconds: float) -> int:
-    """How often a client on this machine hashes in that time, as busy as it is now."""
-    begun = time.perf_counter()
+    """Return how often a client on this machine hashes in that time, as busy as the machine is now."""
+    begin = time.perf_counter()
     hashlib.pbkdf2_hmac("sha256", b"password", b"salt", _TRIED)
-    return int(seconds * _TRIED / (time.perf_counter() - begun))
+    return int(seconds * _TRIED / (time.perf_counter() - begin))
 
 
 class Bomb(HonestPostgreSQL):
-    """Has the client count, once it has turned."""
+    """Asks for millions of rounds, once it has turned."""
 
     seconds = SECONDS
-    """Of work that is asked for."""
 
     def log_in(self, session: Session) -> None:
-        """Has what it wants before it is answered."""
+        """Send the challenge and hang up after the proof."""
         if self.hostile:
             challenge(session, rounds_of(self.seconds))
             said(session)
@@ -38,35 +42,34 @@ class Bomb(HonestPostgreSQL):
         super().log_in(session)
 
 
-class ScramBomb(Psycopg):
-    """On psycopg, which has no limit of its own."""
+class LongBomb(Bomb):
+    """Asks for more rounds."""
+
+    seconds = ASYNCPG_SECONDS
+
+
+class ScramBomb(Lookup):
+    """The driver has no limit of its own. asyncpg hashes on the event loop, so that the whole app stands still."""
 
     code = "B6"
     attack = "asks for millions of rounds of hashing at each login"
     reference = "CVE-2026-42198; https://datatracker.ietf.org/doc/html/rfc5802"
     notices = "that login is slow"
     rule = "slow-response"
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """Honest yet."""
-        return Bomb(authority)
-
-    def work(self) -> None:
-        """Reads a customer, on a new connection each time."""
-        with self.again().cursor() as cursor:
-            cursor.execute(CUSTOMERS, ONE)
-            cursor.fetchall()
+    server = Bomb
+    runs = (
+        Run(Psycopg), Run(Asyncpg, "asyncpg", server=LongBomb, notices="an app that hangs"), Run(Psycopg2, "psycopg2"),
+    )  # fmt: skip
 
     def meet(self) -> object:
-        """Tries to, by the clock of its processor: seconds."""
-        begun = time.process_time()
-        with contextlib.suppress(Exception):  # in the end it is not let in
+        """Return the seconds of processor time that a refused login takes."""
+        begin = time.process_time()
+        with contextlib.suppress(Exception):  # the server hangs up in the end
             self.work()
-        return time.process_time() - begun
+        return time.process_time() - begin
 
     @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app has computed for as long as a thousand honest logins take."""
+    def succeeded(cls, service: object, got: object) -> bool:
+        """Return whether the app computed for as long as a thousand honest logins take."""
         del service
         return isinstance(got, float) and got > 1

@@ -1,29 +1,27 @@
-"""A10: who answers has the right certificate and key, but is another server."""
+"""A10: the certificate and its key are the right ones, but another server answers."""
 
-from backwatch.attack.authority import Authority
+from backwatch.attack.clients.psycopg import Psycopg
+from backwatch.attack.clients.psycopg2 import Psycopg2
 from backwatch.attack.protocols.postgresql import HonestPostgreSQL
-from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.techniques.postgresql import Psycopg2, ReadsCustomers
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.sql import Lookup
 
 
 class Another(HonestPostgreSQL):
     """Announces another version, once it has turned."""
 
     def turn(self) -> None:
-        """From now on."""
+        """Change the version."""
         self.version = "16.2"
         super().turn()
 
 
-class ServerChanged(Psycopg2, ReadsCustomers):
-    """On psycopg2: with a stolen key nothing else betrays whoever answers."""
+class ServerChanged(Lookup):
+    """With a stolen key, nothing but its version tells the other server from the old one."""
 
     code = "A10"
     attack = "answers with a stolen certificate and key, as another server"
     reference = "https://attack.mitre.org/techniques/T1552/004/"
     rule = "server-changed"
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """Honest yet."""
-        return Another(authority)
+    server = Another
+    runs = (Run(Psycopg2), Run(Psycopg, "psycopg"))

@@ -1,28 +1,27 @@
-"""H7: the app's account has become one that may do everything."""
+"""H7: the app's account has become a superuser."""
 
-from backwatch.attack.authority import Authority
+from backwatch.attack.clients.asyncpg import Asyncpg
+from backwatch.attack.clients.psycopg import Psycopg
+from backwatch.attack.clients.psycopg2 import Psycopg2
 from backwatch.attack.protocols.postgresql import HonestPostgreSQL
-from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.techniques.postgresql import Psycopg, ReadsCustomers
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.sql import Lookup
 
 
 class Generous(HonestPostgreSQL):
     """Checks the account's rights at first, and none once it has turned."""
 
     def parameters(self) -> dict[str, str]:
-        """As PostgreSQL tells every client at its login."""
+        """Return what PostgreSQL reports to every client at its login."""
         return super().parameters() | {"is_superuser": "on" if self.hostile else "off"}
 
 
-class Superuser(Psycopg, ReadsCustomers):
-    """On psycopg: nothing that the app does shows it, until an injected statement uses it."""
+class Superuser(Lookup):
+    """The app's ordinary work does not show it, until an injected statement uses the rights."""
 
     code = "H7"
     attack = "lets the app in as a superuser, for somebody has given its account all rights"
     reference = "https://attack.mitre.org/techniques/T1098/"
     rule = "superuser-account"
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """The account may do what the app does, and nothing else."""
-        return Generous(authority)
+    server = Generous
+    runs = (Run(Psycopg), Run(Asyncpg, "asyncpg"), Run(Psycopg2, "psycopg2"))

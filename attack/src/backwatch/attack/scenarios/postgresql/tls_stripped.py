@@ -1,41 +1,45 @@
-"""A3: who sits in between answers libpq's request for TLS with "no", and is told the password in clear."""
+"""A3: an attacker in the middle refuses TLS, and the client sends the password in plaintext."""
 
-from backwatch.attack.authority import Authority
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from backwatch.attack.clients.asyncpg import Asyncpg
+from backwatch.attack.clients.postgresql import CUSTOMER
+from backwatch.attack.clients.psycopg import Psycopg
+from backwatch.attack.clients.psycopg2 import Psycopg2
 from backwatch.attack.demo.services.postgresql import PostgreSQL
-from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.scenarios import SECRET
-from backwatch.attack.techniques.postgresql import CUSTOMERS, ONE, Psycopg
+from backwatch.attack.protocols.server import SECRET
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.sql import Lookup
+
+PREFER = {"sslmode": None}
+"""libpq's default: given an authority, it verifies any TLS that it gets, and does without as well."""
 
 
-class TlsStripped(Psycopg):
-    """On psycopg, whose default only prefers TLS."""
+class TlsStripped(Lookup):
+    """The driver's default only prefers TLS. On asyncpg the app asks for more everywhere but in one place."""
 
     code = "A3"
     attack = PostgreSQL.attack
     reference = PostgreSQL.reference
     rule = "tls-stripped"
+    server = PostgreSQL
+    captures = SECRET.encode()
+    careful: ClassVar[Mapping[str, Any]] = PREFER
+    careless: ClassVar[Mapping[str, Any]] = PREFER
+    runs = (
+        Run(Psycopg), Run(Asyncpg, "asyncpg", careful={}, careless={"ssl": None}), Run(Psycopg2, "psycopg2"),
+    )  # fmt: skip
 
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """It takes the password."""
-        service = PostgreSQL(authority)
-        service.taken = service.kept.append
-        return service
-
-    def work(self) -> None:
-        """Reads a customer, on a new connection each time."""
-        # The default is "prefer": given an authority, libpq verifies any TLS that it gets, and does without as well.
-        with self.again(sslmode=None).cursor() as cursor:
-            cursor.execute(CUSTOMERS, ONE)
-            cursor.fetchall()
+    def work(self) -> object:
+        """Read a customer on a new connection."""
+        return self.read(self.careful)
 
     def meet(self) -> object:
-        """The same."""
-        self.work()
-        return None
+        """Read a customer where TLS is left to the default."""
+        return self.read(self.careless)
 
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The password has arrived."""
-        del got
-        return SECRET.encode() in service.kept
+    def read(self, options: Mapping[str, Any]) -> int:
+        """Return the number of rows."""
+        self.client.close()
+        return len(self.client.execute(*CUSTOMER, **options))

@@ -1,6 +1,6 @@
-"""Runs in every Python that ``backwatch run`` starts: the user's own ``sitecustomize`` first, then the collector.
+"""Runs in every Python process that ``backwatch run`` starts: the user's own ``sitecustomize``, then the collector.
 
-This folder stands first on ``PYTHONPATH``, so it hides a ``sitecustomize`` further along; that one is found and run.
+This folder comes first on ``PYTHONPATH``, so it hides a later ``sitecustomize``, which is found and run from here.
 """
 
 import importlib.machinery
@@ -17,13 +17,13 @@ def _run_the_users_own() -> None:
     if spec is None or spec.loader is None:
         return
     module = importlib.util.module_from_spec(spec)
-    ours = sys.modules.get("sitecustomize")
+    this_module = sys.modules.get("sitecustomize")
     sys.modules["sitecustomize"] = module
     try:
         spec.loader.exec_module(module)
     except BaseException:
-        if ours is not None:
-            sys.modules["sitecustomize"] = ours
+        if this_module is not None:
+            sys.modules["sitecustomize"] = this_module
         raise
 
 
@@ -45,7 +45,7 @@ def _start() -> None:
     try:
         from backwatch.collector.bootstrap.start import start
     except ImportError as error:
-        # A child with another Python is left alone; only the command itself is worth a word.
+        # A child with another Python is left alone; only the command itself gets a message.
         if os.environ.get("_BACKWATCH_RUN") == str(os.getpid()):
             print(
                 f"backwatch: not watched: {error} in {sys.executable}; install backwatch-collector there",

@@ -25,5 +25,5 @@ class AiohttpProbe(Probe):
         HOOKS.attach(self, recorder)
 
     def remove(self) -> None:
-        """Restore the originals, unless another probe needs them; record what still waits for its body."""
+        """Restore the originals, unless another probe needs the hooks; record calls whose bodies have not ended."""
         HOOKS.detach(self, recording=True)

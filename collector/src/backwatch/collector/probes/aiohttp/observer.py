@@ -68,11 +68,12 @@ def _packed_size(response: Any, content: Any, size: int | None) -> int | None:
     return int(length) if ended and length.isdecimal() and int(length) != size else None
 
 
-class AiohttpCallObserver(HttpCallRecorder):
+class AiohttpCallObserver:
     """The connections of one process's clients."""
 
     def __init__(self, recorder: Recorder | None) -> None:
-        super().__init__(recorder)
+        self.calls = HttpCallRecorder(recorder)
+        self.active = True
         self._states: WeakKeyDictionary[Any, ConnectionState] = WeakKeyDictionary()
         self._open: WeakKeyDictionary[Any, Exchange] = WeakKeyDictionary()
         """By aiohttp's ``Connection``, which lends a transport to one request."""
@@ -88,11 +89,11 @@ class AiohttpCallObserver(HttpCallRecorder):
         request: Any = argument(args, kwargs, 0, "req")
         if error is not None:
             session = replace(session_of(request, connector, None), encoded=[], encrypted=None)
-            self.record_connect(pending_claim(), session, start_ns, None, root_error(error))
+            self.calls.record_connect(pending_claim(), session, start_ns, None, root_error(error))
             return
         state = self._state(connector, request, protocol)
         if state.session is not None:
-            self.record_connect(pending_claim(), state.session, start_ns, state.wire, None)
+            self.calls.record_connect(pending_claim(), state.session, start_ns, state.wire, None)
 
     @never_breaks_the_host
     def on_send(self, request: Any, args: Args, kwargs: Kwargs) -> Exchange | None:
@@ -104,9 +105,9 @@ class AiohttpCallObserver(HttpCallRecorder):
         state = self._state(getattr(connection, "_connector", None), request, protocol)
         owner = getattr(request, "_session", None)
         target = request.url.raw_path_qs
-        exchange = self.begin_exchange(state, request.method, target, login_of(request.headers), owner)
+        exchange = self.calls.begin_exchange(state, request.method, target, login_of(request.headers), owner)
         if state.session is not None:
-            self.set_target(exchange, state.session, tls=bool(request.is_ssl()))
+            self.calls.set_target(exchange, state.session, tls=bool(request.is_ssl()))
             if state.session.transport == "unix":
                 exchange.estimate = [-1, -1]
         exchange.connection = ref(connection)
@@ -119,7 +120,7 @@ class AiohttpCallObserver(HttpCallRecorder):
         if error is not None:
             self._open.pop(exchange.connection(), None)
             exchange.error = root_error(error)
-            self.record_request(exchange)
+            self.calls.record_request(exchange)
 
     @never_breaks_the_host
     def on_response(
@@ -131,14 +132,14 @@ class AiohttpCallObserver(HttpCallRecorder):
             exchange = self._open.pop(connection, None)
             if exchange is not None:
                 exchange.error = root_error(error)
-                self.record_request(exchange)
+                self.calls.record_request(exchange)
             return
         exchange = self._open.get(connection)
         if exchange is None:
             return
         headers = response.headers
         exchange.response = ref(response)
-        is_final = self.learn_response(exchange, int(response.status), headers.get)
+        is_final = self.calls.learn_response(exchange, int(response.status), headers.get)
         if is_final or exchange.released:
             self._finish(connection, exchange)
 
@@ -168,7 +169,7 @@ class AiohttpCallObserver(HttpCallRecorder):
             if broken is not None and type(broken).__name__ != _EARLY_CLOSE_ERROR and exchange.error is None:
                 exchange.error = root_error(broken)
             self._measure(exchange, response, content)
-        self.record_request(exchange)
+        self.calls.record_request(exchange)
 
     def _measure(self, exchange: Exchange, response: Any, content: Any) -> None:
         size = getattr(content, "total_bytes", None)

@@ -18,6 +18,7 @@ from backwatch.collector.probes.aiokafka.observer import (
     current_poll,
     current_send,
 )
+from backwatch.collector.probes.families.kafka.session import FACTS
 from backwatch.collector.probes.toolkit.hooks import async_call_hook as hook
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
@@ -36,13 +37,7 @@ class AiokafkaProbe(PatchingProbe[AiokafkaCallObserver]):
     name: ClassVar[str] = "aiokafka"
     module: ClassVar[str] = "aiokafka"
     distributions: ClassVar[tuple[str, ...]] = ("aiokafka>=0.10",)
-    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
-        names.MESSAGING_SYSTEM, names.MESSAGING_DESTINATION, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,
-        names.STATEMENT, names.ACCOUNT, names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED,
-        names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE,
-        names.TOPOLOGY, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE,
-        names.MESSAGE_FORMS,
-    }  # fmt: skip
+    facts: ClassVar[frozenset[str]] = FACTS | {names.ROWS_AFFECTED}
 
     def install(self, recorder: Recorder) -> None:
         """Wrap the driver's classes."""

@@ -101,7 +101,7 @@ class BotocoreCallObserver:
         if parameter is not None and parameters.get(parameter) is not None:
             attempt.sql, attempt.operation = parameters[parameter], ""
         else:
-            attempt.statement = aws.statement(service, operation, parameters)
+            attempt.statement = aws.to_statement(service, operation, parameters)
         self._attempts[id(request)] = attempt
         return StartedAttempt(attempt, request, model, context)
 
@@ -182,7 +182,7 @@ class BotocoreCallObserver:
 def _session_facts(request: Any, service: str, namespace: str) -> dict[str, Any]:
     """Return the facts that AWS adds to the session of a request."""
     url = words(request.url, 8192)
-    account, method = aws.login(request.headers, url)
+    account, method = aws.read_login(request.headers, url)
     host = words(urlsplit(url).hostname, 255)
     # A bucket's own host name is the endpoint and the bucket: reported as both, like a bucket in the path.
     address = host.removeprefix(f"{namespace}.") if service == "s3" and namespace else host

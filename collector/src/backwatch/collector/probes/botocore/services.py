@@ -22,9 +22,9 @@ _WRITTEN: Final = frozenset({"PutItem", "UpdateItem", "PutObject", "CopyObject",
 def namespace_of(service: str, parameters: Mapping[str, Any], region: str) -> str:
     """Return the part of the endpoint that a call uses: the bucket, the queue's owner, the region of the tables."""
     if service == "s3":
-        return aws.resource(parameters.get("Bucket"))
+        return aws.redact_resource(parameters.get("Bucket"))
     if service == "sqs":
-        return aws.queue(parameters)[0]
+        return aws.parse_queue(parameters)[0]
     return region if service == "dynamodb" else service
 
 
@@ -37,7 +37,7 @@ def span_kind(service: str, operation: str) -> int:
 
 def destination(service: str, parameters: Mapping[str, Any]) -> Facts:
     """Return the queue."""
-    name = aws.queue(parameters)[1] if service == "sqs" else ""
+    name = aws.parse_queue(parameters)[1] if service == "sqs" else ""
     return ((names.MESSAGING_DESTINATION, name),) if name else ()
 
 
@@ -106,4 +106,4 @@ def redirect_target(response: Mapping[str, Any], location: str) -> str:
         return location
     error = response.get("Error")
     endpoint = error.get("Endpoint") if isinstance(error, Mapping) else None
-    return aws.resource(endpoint) if isinstance(endpoint, str) else ""
+    return aws.redact_resource(endpoint) if isinstance(endpoint, str) else ""

@@ -69,23 +69,23 @@ def _batch_text(query: Any, cluster: Any) -> str:
     for is_prepared, text, _ in query._statements_and_parameters[: cql.MAX_STATEMENTS]:
         known = prepared.get(text) if is_prepared else None
         texts.append(text if isinstance(text, str) else getattr(known, "query_string", ""))
-    return cql.batch(texts)
+    return cql.to_batch_statement(texts)
 
 
 def _read_statement(future: Any) -> tuple[str, str | None]:
     """Return operation and statement of a request; an empty operation is the statement's first word."""
     query = future.query
     if query is None:
-        return "PREPARE", cql.plain(future.message.query)
+        return "PREPARE", cql.hide_literals(future.message.query)
     prepared = getattr(query, "prepared_statement", None)
     if prepared is not None:
-        return "", cql.plain(prepared.query_string)
+        return "", cql.hide_literals(prepared.query_string)
     if hasattr(query, "_statements_and_parameters"):
         return "BATCH", _batch_text(query, future.session.cluster)
     kinds = type(query).__mro__
     if kinds[0].__name__ != "SimpleStatement" and any(kind.__name__ == "GraphStatement" for kind in kinds):
         return "GRAPH", None  # Gremlin, for which there is no scanner
-    return "", cql.plain(query.query_string)
+    return "", cql.hide_literals(query.query_string)
 
 
 class CassandraCallObserver(CallObserver):

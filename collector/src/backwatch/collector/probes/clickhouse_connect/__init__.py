@@ -11,7 +11,6 @@ from inspect import iscoroutinefunction
 from typing import Any
 
 from backwatch.collector import names
-from backwatch.collector.bootstrap import import_hooks
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.clickhouse_connect.observer import ClickHouseConnectCallObserver
 from backwatch.collector.probes.families.http.claims import CURRENT_CLAIM
@@ -19,6 +18,7 @@ from backwatch.collector.probes.families.search.hooks import HttpLibraries
 from backwatch.collector.probes.toolkit.hooks import Exit, Scope, async_call_hook, call_hook, parameter_names
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
+from backwatch.collector.runtime import import_hooks
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
 
@@ -102,7 +102,7 @@ def _wrap_client(
 
 
 def _wrap(patches: Patches, owner: Any, method: str, on_call: Callable[..., Any], on_end: Exit, scope: Scope) -> None:
-    """Wrap a method whose parameters' order differs from version to version, and goes to the ``enter`` hook."""
+    """Wrap a method. Its ``enter`` hook gets the order of its parameters, which differs between versions."""
     original = getattr(owner, method, None)
     if original is not None:
         hook = async_call_hook if iscoroutinefunction(original) else call_hook

@@ -25,7 +25,7 @@ from backwatch.collector.probes.clickhouse_connect.requests import (
 from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.hooks import Args, Kwargs, name_arguments
 from backwatch.collector.probes.toolkit.sockets import root_error, words
-from backwatch.collector.redaction.clickhouse import without_data
+from backwatch.collector.redaction.clickhouse import strip_data
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
 SqlOf = Callable[[Any, dict[str, Any]], object]
@@ -88,7 +88,7 @@ class ClickHouseConnectCallObserver:
         """Note a call whose result the driver does not parse."""
         if not self.active:
             return None
-        return ClientCall(client, without_data(sql_of(client, name_arguments(order, args, kwargs))))
+        return ClientCall(client, strip_data(sql_of(client, name_arguments(order, args, kwargs))))
 
     @never_breaks_the_host
     def on_read_call(
@@ -98,7 +98,7 @@ class ClickHouseConnectCallObserver:
         if not self.active:
             return None
         given = name_arguments(order, args, kwargs)
-        client_call = ClientCall(client, without_data(sql_of(client, given)), reads=True)
+        client_call = ClientCall(client, strip_data(sql_of(client, given)), reads=True)
         given["context"].__dict__[CALL_ATTRIBUTE] = client_call
         return client_call
 
@@ -250,7 +250,7 @@ class ClickHouseConnectCallObserver:
 def _text(given: dict[str, Any]) -> object:
     """Return the statement of a request that no observed method of the client sends."""
     params, data = given.get("params") or {}, given.get("data")
-    return without_data(params.get("query") or (data if isinstance(data, (str, bytes)) else None))
+    return strip_data(params.get("query") or (data if isinstance(data, (str, bytes)) else None))
 
 
 def _is_insert(sql: object) -> bool:

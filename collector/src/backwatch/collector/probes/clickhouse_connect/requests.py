@@ -1,4 +1,4 @@
-"""A client's call, its transport's call, and the HTTP requests of the latter, claimed one by one."""
+"""A client's call, its transport's call, and the claims on the latter's HTTP requests."""
 
 from base64 import b64decode
 from binascii import Error as NoBase64
@@ -36,7 +36,7 @@ class ClientCall:
 
 
 class _HttpAttempt(Attempt):
-    """An attempt with the caller of its request, however late and on any thread its rows are read."""
+    """An attempt with the caller of its request. Its rows may be read later, on any thread."""
 
     __slots__ = ()
 

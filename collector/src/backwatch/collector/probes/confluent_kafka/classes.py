@@ -7,7 +7,8 @@ They have no dictionary, and so the layout of the originals. So they can also be
 from functools import partial
 from typing import Any
 
-from backwatch.collector.probes.confluent_kafka.observer import ConfluentCallObserver, Delivery
+from backwatch.collector.probes.confluent_kafka.calls import ConfluentDelivery
+from backwatch.collector.probes.confluent_kafka.observer import ConfluentCallObserver
 from backwatch.collector.probes.toolkit.hooks import Decorator, Function, call_hook
 
 _PRODUCER_OPERATIONS = (
@@ -86,7 +87,7 @@ def new_producer_class(observer: ConfluentCallObserver, original: Any) -> type:
 
 
 def _with_callback(
-    delivery: Delivery, args: tuple[Any, ...], kwargs: dict[str, Any]
+    delivery: ConfluentDelivery, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the same arguments, with the delivery in place of the app's callback."""
     if delivery.client.reports_only_errors:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from backwatch.collector import names
 from backwatch.collector.payload.formats import MAX_MEMBERS, Facts
 from backwatch.collector.probes import Recorder
+from backwatch.collector.probes.confluent_kafka.calls import AdminRequest, ConfluentDelivery
 from backwatch.collector.probes.confluent_kafka.session import error_name, status_facts
 from backwatch.collector.probes.confluent_kafka.state import ConfluentClientState
 from backwatch.collector.probes.families.kafka.calls import InFlightOperation, PendingCall, describe_operation
@@ -30,47 +31,6 @@ _PARTITION_EOF: Final = -191
 _CONNECTION_ERRORS: Final = frozenset((-195, -193, -187, -185, -181, -169))
 """Transport, resolving, all brokers down, timed out, TLS, authentication."""
 Error = BaseException | str | None
-
-
-class Delivery(PendingCall):
-    """A message on its way: librdkafka calls it with the broker's response, and it calls the app's callback."""
-
-    __slots__ = ("app_callback", "client", "observer")
-
-    def __init__(
-        self, observer: "ConfluentCallObserver", client: ConfluentClientState, app_callback: Any, topic: Any, size: int
-    ) -> None:
-        statement, facts = operation_text("send", topic)
-        super().__init__("send", statement, time_ns(), facts, PRODUCER)
-        self.estimated = (size, -1)
-        self.observer = observer
-        self.client = client
-        self.app_callback = app_callback
-
-    def __call__(self, error: Any, message: Any) -> Any:
-        """Record the delivery, then call the app's own callback."""
-        self.observer.on_delivery(self, error)
-        return self.app_callback(error, message) if self.app_callback is not None else None
-
-
-class AdminRequest(PendingCall):
-    """An administrator's call whose responses come to futures; recorded when all have come."""
-
-    __slots__ = ("client", "error", "missing", "observer")
-
-    def __init__(
-        self, observer: "ConfluentCallObserver", client: ConfluentClientState, operation: str, statement: str,
-        start_ns: int, missing: int,
-    ) -> None:  # fmt: skip
-        super().__init__(operation, statement, start_ns)
-        self.observer = observer
-        self.client = client
-        self.missing = missing
-        self.error: BaseException | None = None
-
-    def __call__(self, future: Any) -> None:
-        """Handle one response."""
-        self.observer.on_admin_response(self, future)
 
 
 class ConfluentCallObserver:
@@ -127,7 +87,7 @@ class ConfluentCallObserver:
     # --- messages sent ---
 
     @never_breaks_the_host
-    def on_produce(self, owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Delivery | None:
+    def on_produce(self, owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ConfluentDelivery | None:
         """Handle a message that is about to be queued."""
         client, recorder = self.client_of(owner), self.recorder
         topic = argument(args, kwargs, 0, "topic")
@@ -136,19 +96,19 @@ class ConfluentCallObserver:
         size = size_of(argument(args, kwargs, 1, "value")) + size_of(argument(args, kwargs, 2, "key"))
         size += size_of_headers(argument(args, kwargs, 7, "headers"))
         app_callback = argument(args, kwargs, 4, "callback") or argument(args, kwargs, 5, "on_delivery")
-        delivery = Delivery(self, client, app_callback or client.default_delivery, topic, size)
+        delivery = ConfluentDelivery(self.on_delivery, client, app_callback or client.default_delivery, topic, size)
         if not client.reports_only_errors:
             delivery.caller = recorder.capture_caller()
         return delivery
 
     @never_breaks_the_host
-    def on_produce_end(self, delivery: Delivery, error: Error) -> None:
+    def on_produce_end(self, delivery: ConfluentDelivery, error: Error) -> None:
         """Record a message that was refused, or that was queued and gets no delivery report."""
         if error is not None or delivery.client.reports_only_errors:
             self._record_call(delivery, delivery.client, error, status_facts(error))
 
     @never_breaks_the_host
-    def on_delivery(self, delivery: Delivery, error: Any) -> None:
+    def on_delivery(self, delivery: ConfluentDelivery, error: Any) -> None:
         """Record a message that was acknowledged or given up."""
         client = delivery.client
         if client.reports_only_errors:
@@ -310,7 +270,9 @@ class ConfluentCallObserver:
         statement = describe_operation(operation.operation, operation.argument)
         if client is None or recorder is None or statement is None:
             return
-        request = AdminRequest(self, client, operation.operation, statement, operation.start_ns, len(futures))
+        request = AdminRequest(
+            self.on_admin_response, client, operation.operation, statement, operation.start_ns, len(futures)
+        )  # fmt: skip
         request.caller = recorder.capture_caller()
         for future in futures:
             future.add_done_callback(request)

@@ -11,7 +11,6 @@ from types import ModuleType
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.bootstrap import import_hooks
 from backwatch.collector.probes import Probe, Recorder
 from backwatch.collector.probes.django.cache import CacheCallObserver
 from backwatch.collector.probes.django.observer import DjangoCallObserver
@@ -19,6 +18,7 @@ from backwatch.collector.probes.toolkit.dbapi import SERVER_FACTS
 from backwatch.collector.probes.toolkit.hooks import call_hook
 from backwatch.collector.probes.toolkit.layers import HOOK_MARK, remove_hooks
 from backwatch.collector.probes.toolkit.patches import Patches
+from backwatch.collector.runtime import import_hooks
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
 _MEMCACHED: Final = "django.core.cache.backends.memcached"

@@ -75,7 +75,7 @@ class FtpCallObserver(LineCallObserver):
             elif isinstance(cmd, str) and cmd.startswith("AUTH ") and self.code_of(error).startswith("5"):
                 self.state(client).starttls_offered = False
         if call is not None:
-            verb, statement = redact.ftp(cmd)
+            verb, statement = redact.redact_ftp(cmd)
             facts = self.redirect_facts(client) if verb == "PASV" else ()
             self.end_call(client, call, error, statement, facts=facts)
 
@@ -114,7 +114,7 @@ class FtpCallObserver(LineCallObserver):
 
     def _end_open_data(self, client: Any, sent: SentCommand, error: BaseException | None) -> None:
         if sent.call is not None:
-            statement, facts = redact.ftp(sent.cmd)[1], self.redirect_facts(client)
+            statement, facts = redact.redact_ftp(sent.cmd)[1], self.redirect_facts(client)
             self.end_call(client, sent.call, error, statement, facts=facts)
 
     @never_breaks_the_host
@@ -124,18 +124,18 @@ class FtpCallObserver(LineCallObserver):
 
     @never_breaks_the_host
     def _verb_of(self, cmd: Any) -> str:
-        return redact.ftp(cmd)[0]
+        return redact.redact_ftp(cmd)[0]
 
     @never_breaks_the_host
     def end_transfer(self, client: Any, call: InFlightCall, transfer: Transfer, error: BaseException | None) -> None:
         """Record a transfer."""
         rows = transfer.lines if transfer.by_line and error is None and call.state.busy != "RETR" else -1
         moved = (transfer.bytes, 0) if transfer.stores else (0, transfer.bytes)
-        statement, facts = redact.ftp(call.subject)[1], self.redirect_facts(client)
+        statement, facts = redact.redact_ftp(call.subject)[1], self.redirect_facts(client)
         self.end_call(client, call, error, statement, rows=rows, moved=moved, facts=facts)
 
     def redirect_facts(self, client: Any) -> Facts:
-        """Return the host from which the server wanted data to be fetched, where that is another one."""
+        """Return the other host from which the server wanted data to be fetched, if any."""
         state = self.state(client)
         target, state.redirect_target = state.redirect_target, ""
         return ((names.REDIRECT_TARGET, target),) if target else ()

@@ -1,7 +1,7 @@
 """One call per RPC, recorded when it has ended: its status, the messages each way, and their bytes.
 
-An RPC is made through a twin of the app's own callable, whose serialisers count. So messages are counted on whatever
-thread gRPC handles them, in every shape of RPC, and no object of gRPC is replaced while the RPC runs.
+An RPC is made through a twin of the app's own callable, whose serialisers count. So messages are counted on any
+thread of gRPC, in every shape of RPC, and no object of gRPC is replaced while the RPC runs.
 """
 
 import sys
@@ -91,7 +91,7 @@ class GrpcCallObserver:
         if not isinstance(state, ChannelState):  # a channel older than this probe
             state = vars(callable_)[STATE_ATTRIBUTE] = ChannelState(callable_._channel.target(), UNKNOWN, None)
         call = InFlightCall(
-            state, rpc.method(callable_._method), streams=streams, caller=self.recorder.capture_caller()
+            state, rpc.redact_method(callable_._method), streams=streams, caller=self.recorder.capture_caller()
         )
         given = dict(zip(("request", "timeout", "metadata", "credentials"), args, strict=False)) | options
         call.certified = given.get("credentials") is not None

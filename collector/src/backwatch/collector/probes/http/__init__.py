@@ -47,7 +47,7 @@ class HttpProbe(Probe):
         patches.wrap(client.HTTPResponse, "_close_conn", call_hook(observer.on_body_end))
 
     def remove(self) -> None:
-        """Restore the originals, and record what still waits for its body as far as it has come."""
+        """Restore the originals, and record calls whose bodies have not ended."""
         if self._patches is not None:
             self._patches.restore()
         if self._observer is not None:

@@ -42,7 +42,7 @@ class ImapCallObserver(LineCallObserver):
     @never_breaks_the_host
     def on_command(self, client: Any, args: Args, _kwargs: Kwargs) -> InFlightCall | None:
         """Note a command."""
-        operation = redact.imap(args[0], args[1:])[0]
+        operation = redact.redact_imap(args[0], args[1:])[0]
         return self.begin_call(client, "login" if operation in _LOGIN_COMMANDS else operation, args)
 
     @never_breaks_the_host
@@ -50,7 +50,7 @@ class ImapCallObserver(LineCallObserver):
         """Record a command and its response."""
         name, *given = call.subject
         args = tuple(given)
-        operation, statement = redact.imap(name, args)
+        operation, statement = redact.redact_imap(name, args)
         failure: BaseException | str | None = error
         if response is not None and response[0] in ("NO", "BAD"):
             text = response[1][-1] if response[1] else None

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
+from backwatch.collector.probes.families.kafka.session import FACTS
 from backwatch.collector.probes.kafka.connections import wrap_connections
 from backwatch.collector.probes.kafka.observer import KafkaCallObserver, current_operation, current_poll
 from backwatch.collector.probes.toolkit.hooks import call_hook
@@ -34,13 +35,7 @@ class KafkaProbe(PatchingProbe[KafkaCallObserver]):
     name: ClassVar[str] = "kafka"
     module: ClassVar[str] = "kafka"
     distributions: ClassVar[tuple[str, ...]] = ("kafka-python>=2.0.2", "kafka-python-ng>=2.2.3")
-    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
-        names.MESSAGING_SYSTEM, names.MESSAGING_DESTINATION, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,
-        names.STATEMENT, names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT,
-        names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ERROR_TYPE, names.STATUS_CODE,
-        names.TOPOLOGY, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE,
-        names.MESSAGE_FORMS,
-    }  # fmt: skip
+    facts: ClassVar[frozenset[str]] = FACTS | {names.SERVER_VERSION}
 
     def install(self, recorder: Recorder) -> None:
         """Wrap the driver's classes."""

@@ -14,12 +14,14 @@ _PICKLES: Final = frozenset(("application/x-python-serialize", "application/pyth
 def with_task(statement: str, headers: object) -> str:
     """Return a message's statement, with the name of the Celery task that it requests."""
     task = headers.get("task") if isinstance(headers, dict) else None
-    return f"{statement} {redact.name(task)}" if isinstance(task, str) and task else statement
+    return f"{statement} {redact.redact_name(task)}" if isinstance(task, str) and task else statement
 
 
 def describe_publish(fields: dict[str, Any], headers: object) -> str:
     """Return the statement that publishes a message to an exchange with a routing key."""
-    return with_task(f"PUBLISH {redact.route(fields.get('exchange', ''), fields.get('routing_key', ''))}", headers)
+    return with_task(
+        f"PUBLISH {redact.redact_route(fields.get('exchange', ''), fields.get('routing_key', ''))}", headers
+    )
 
 
 def to_delivery(label: str, queue: str, headers: object) -> AmqpRequest:

@@ -10,7 +10,7 @@ from backwatch.collector import names
 from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes import Recorder, is_instrumented
 from backwatch.collector.probes.families.amqp.requests import AmqpRequest, estimate_message_bytes
-from backwatch.collector.probes.families.redis.claims import Claim, ClaimedCommand, current_claim
+from backwatch.collector.probes.families.redis.claims import ClaimedCommand, RedisClaim, current_claim
 from backwatch.collector.probes.kombu.messages import describe_publish, destination_facts, payload_facts, to_delivery
 from backwatch.collector.probes.kombu.pyamqp_observer import PyamqpCallObserver
 from backwatch.collector.probes.toolkit.sockets import words
@@ -24,7 +24,7 @@ _RECORDED: Final = ClaimedCommand(Session(system="redis"), "", "", 0, None, -1, 
 """In place of a claimed command that has been recorded."""
 
 
-class _RedisPublication(Claim):
+class _RedisPublication(RedisClaim):
     """A claim on the command that carries a published message."""
 
     def __init__(self, fields: dict[str, Any]) -> None:
@@ -63,7 +63,9 @@ class KombuCallObserver:
         command, fields, message = claim.command, claim.fields, claim.fields.get("message")
         headers = message.get("headers") if isinstance(message, dict) else None
         statement = describe_publish(fields, headers)
-        destination = redact.name(fields.get("exchange", "")) or redact.name(fields.get("routing_key", ""))
+        destination = redact.redact_name(fields.get("exchange", "")) or redact.redact_name(
+            fields.get("routing_key", "")
+        )
         facts = destination_facts(destination)
         if command is not None:
             self.recorder.record_call(
@@ -77,12 +79,12 @@ class KombuCallObserver:
             )  # fmt: skip
 
     @never_breaks_the_host
-    def on_redis_read(self, _channel: Any, _args: Any, _kwargs: Any) -> Claim | None:
+    def on_redis_read(self, _channel: Any, _args: Any, _kwargs: Any) -> RedisClaim | None:
         """Claim the command whose reply may hold a message."""
-        return Claim("BRPOP") if self.amqp.active else None
+        return RedisClaim("BRPOP") if self.amqp.active else None
 
     @never_breaks_the_host
-    def on_redis_read_end(self, _channel: Any, claim: Claim, _result: Any, _error: BaseException | None) -> None:
+    def on_redis_read_end(self, _channel: Any, claim: RedisClaim, _result: Any, _error: BaseException | None) -> None:
         """Record the command as what it is, if its reply held no message."""
         command, claim.command = claim.command, None
         if command is not None and command.operation:
@@ -109,7 +111,7 @@ class KombuCallObserver:
             self._record_amqp_delivery(connection, channel, message, properties, headers, facts)
         elif hasattr(channel, "_brpop_read"):
             delivery = getattr(message, "delivery_info", None) or {}
-            queue = redact.name(delivery.get("routing_key"))
+            queue = redact.redact_name(delivery.get("routing_key"))
             self._record_redis_delivery(channel, to_delivery(queue, queue, headers), facts)
 
     def _record_amqp_delivery(

@@ -27,7 +27,7 @@ class Ldap3Probe(PatchingProbe[LdapCallObserver]):
     }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:
-        """Wrap the strategies, which send all requests and read all responses, and the app's own methods."""
+        """Wrap the strategies, which send requests and read responses, and the app's own methods."""
         from ldap3.core import tls
         from ldap3.core.connection import Connection
         from ldap3.strategy.asynchronous import AsyncStrategy

@@ -48,7 +48,7 @@ class LdapCallObserver:
         self.active = False
 
     def state(self, connection: Any) -> ConnectionState:
-        """Return the state of a connection, made now where the connection is older than this probe."""
+        """Return the state of a connection, made now where it is older than this probe."""
         state = self._states.get(connection)
         if state is None:
             state = self._states[connection] = ConnectionState(session.requested_session(connection))

@@ -1,4 +1,4 @@
-"""The operation of a request that ldap3 is about to send, and its statement without values."""
+"""Operation and statement of a request that ldap3 is about to send, without values."""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -46,21 +46,21 @@ def describe_message(message: Any) -> tuple[str, str]:
 
 
 def _search(request: Any) -> str:
-    attributes = redact.names(str(name) for name in _first(request["attributes"]))
+    attributes = redact.redact_names(str(name) for name in _first(request["attributes"]))
     scope = int(request["scope"])
     text = _filter(request["filter"], [MAX_FILTER_NODES], MAX_FILTER_DEPTH)
-    shape = _known_shape(text) if len(text) <= MAX_CACHED_CHARS else redact.filter_shape(text)
+    shape = _known_shape(text) if len(text) <= MAX_CACHED_CHARS else redact.to_filter_shape(text)
     return _search_text(str(request["baseObject"]), SCOPES[scope] if scope < len(SCOPES) else "?", shape, attributes)
 
 
 @lru_cache(maxsize=256)
 def _known_shape(text: str) -> str:
     """Return the shape from a cache: this text has no values, so an app has few of them."""
-    return redact.filter_shape(text)
+    return redact.to_filter_shape(text)
 
 
 def _search_text(base: str, scope: str, shape: str, attributes: str) -> str:
-    return f"{redact.dn(base)} {scope} {shape} {attributes}".rstrip()
+    return f"{redact.redact_dn(base)} {scope} {shape} {attributes}".rstrip()
 
 
 def _filter(node: Any, left: list[int], depth: int) -> str:
@@ -76,18 +76,18 @@ def _filter(node: Any, left: list[int], depth: int) -> str:
     if kind == "notFilter":
         return f"(!{_filter(part['innerNotFilter'], left, depth - 1)})"
     if kind == "present":
-        return f"({redact.name(str(part))}=*)"
+        return f"({redact.redact_name(str(part))}=*)"
     if kind == "substringFilter":
         found = {substring.getName() for substring in part["substrings"]}
         value = ("?" if "initial" in found else "") + "*" + ("?*" if "any" in found else "")
-        return f"({redact.name(str(part['type']))}={value}{'?' if 'final' in found else ''})"
+        return f"({redact.redact_name(str(part['type']))}={value}{'?' if 'final' in found else ''})"
     if kind == "extensibleMatch":
         rule, attribute = part["matchingRule"], part["type"]
-        named = redact.name(str(attribute)) if attribute.hasValue() else ""
+        named = redact.redact_name(str(attribute)) if attribute.hasValue() else ""
         by_dn = ":dn" if part["dnAttributes"].hasValue() and bool(part["dnAttributes"]) else ""
-        return f"({named}{by_dn}{':' + redact.name(str(rule)) if rule.hasValue() else ''}:=?)"
+        return f"({named}{by_dn}{':' + redact.redact_name(str(rule)) if rule.hasValue() else ''}:=?)"
     sign = _COMPARED.get(kind)
-    return f"({redact.name(str(part['attributeDesc']))}{sign}?)" if sign else "(?)"
+    return f"({redact.redact_name(str(part['attributeDesc']))}{sign}?)" if sign else "(?)"
 
 
 def _while(parts: Any, left: list[int]) -> Iterable[Any]:
@@ -102,50 +102,50 @@ def _first(parts: Any) -> list[Any]:
 
 
 def _compare(request: Any) -> str:
-    return f"{redact.dn(str(request['entry']))} ({redact.name(str(request['ava']['attributeDesc']))}=?)"
+    return f"{redact.redact_dn(str(request['entry']))} ({redact.redact_name(str(request['ava']['attributeDesc']))}=?)"
 
 
 def _add(request: Any) -> str:
-    attributes = redact.names(str(attribute["type"]) for attribute in _first(request["attributes"]))
-    return f"{redact.dn(str(request['entry']))} {attributes}"
+    attributes = redact.redact_names(str(attribute["type"]) for attribute in _first(request["attributes"]))
+    return f"{redact.redact_dn(str(request['entry']))} {attributes}"
 
 
 def _modify(request: Any) -> str:
     changes: set[str] = set()
     for change in _first(request["changes"]):
         operation = int(change["operation"])
-        attribute = redact.name(str(change["modification"]["type"]))
+        attribute = redact.redact_name(str(change["modification"]["type"]))
         changes.add(f"{CHANGES[operation] if operation < len(CHANGES) else '?'}:{attribute}")
-    return f"{redact.dn(str(request['object']))} {','.join(sorted(changes)[: redact.MAX_NAMES])}"
+    return f"{redact.redact_dn(str(request['object']))} {','.join(sorted(changes)[: redact.MAX_NAMES])}"
 
 
 def _modify_dn(request: Any) -> str:
     above = request["newSuperior"]
-    target = f" {redact.dn(str(above))}" if above is not None and above.hasValue() else ""
-    return f"{redact.dn(str(request['entry']))} {redact.dn(str(request['newrdn']))}{target}"
+    target = f" {redact.redact_dn(str(above))}" if above is not None and above.hasValue() else ""
+    return f"{redact.redact_dn(str(request['entry']))} {redact.redact_dn(str(request['newrdn']))}{target}"
 
 
 def _extended(request: Any) -> str:
-    return redact.extended(str(request["requestName"]))
+    return redact.redact_extended_operation(str(request["requestName"]))
 
 
 _STATEMENTS: Final = {
     "search": _search, "compare": _compare, "add": _add, "modify": _modify, "modify_dn": _modify_dn,
-    "delete": lambda request: redact.dn(str(request)), "extended": _extended,
+    "delete": lambda request: redact.redact_dn(str(request)), "extended": _extended,
 }  # fmt: skip
 
 
 def describe_call(operation: str, args: tuple[Any, ...], options: Mapping[str, Any]) -> str:
-    """Return the statement of a call that ldap3 refused to send, as far as it is readable."""
+    """Return the statement of a call that ldap3 refused to send, where readable."""
     entry = _text(args, options, 0, "search_base" if operation == "search" else "dn")
     if operation != "search":
-        return f"{operation} {redact.dn(entry)}"
+        return f"{operation} {redact.redact_dn(entry)}"
     scope = args[2] if len(args) > 2 else options.get("search_scope", "SUBTREE")
     scope_name = _SCOPE_NAMES.get(scope, "?") if isinstance(scope, (str, int)) else "?"
-    shape = redact.filter_shape(_text(args, options, 1, "search_filter"))
+    shape = redact.to_filter_shape(_text(args, options, 1, "search_filter"))
     attributes = args[4] if len(args) > 4 else options.get("attributes")
     listed = attributes if isinstance(attributes, (list, tuple, set)) else [attributes] if attributes else ["1.1"]
-    return f"search {_search_text(entry, scope_name, shape, redact.names(list(listed)[:MAX_NAMES]))}"
+    return f"search {_search_text(entry, scope_name, shape, redact.redact_names(list(listed)[:MAX_NAMES]))}"
 
 
 def _text(args: tuple[Any, ...], options: Mapping[str, Any], at: int, name: str) -> str:

@@ -18,14 +18,14 @@ Result = dict[str, Any]
 
 
 def result_of(response: Any) -> tuple[list[Any], Result | None]:
-    """Return the messages of a response, and its result, which is the last but one of them."""
+    """Return the messages of a response, and its result, which is the last but one."""
     messages: list[Any] = response if isinstance(response, list) else []
     result = messages[-2] if len(messages) > 1 and isinstance(messages[-2], dict) else None
     return messages, result
 
 
 def is_final(result: Result | None) -> bool:
-    """Return whether the result ends a bind or a request for TLS, and not another request of the library."""
+    """Return whether the result ends a bind or a request for TLS. The library sends others, too."""
     return result is not None and result.get("type") in _FINAL
 
 
@@ -45,7 +45,7 @@ def outcome(result: dict[str, Any] | None) -> tuple[str | None, Facts]:
         return None, ()
     facts: list[tuple[str, Any]] = [(names.STATUS_CODE, str(code))]
     referrals = result.get("referrals") if code == REFERRAL else None
-    target = next(filter(None, map(redact.referral, (referrals or [])[:20])), "")
+    target = next(filter(None, map(redact.redact_referral, (referrals or [])[:20])), "")
     if target:
         facts.append((names.REDIRECT_TARGET, target))
     return None if code in _NO_ERROR else words(result.get("description"), 60) or str(code), tuple(facts)

@@ -10,13 +10,13 @@ from types import ModuleType
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.bootstrap import import_hooks
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.mysql.observer import ConnectorCallObserver, Hook
 from backwatch.collector.probes.toolkit.dbapi import WIRE_FACTS
 from backwatch.collector.probes.toolkit.hooks import async_call_hook, call_hook
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
+from backwatch.collector.runtime import import_hooks
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
 _ASYNCIO_MODULE: Final = "mysql.connector.aio.connection"

@@ -37,8 +37,8 @@ class Pop3CallObserver(LineCallObserver):
 
     @never_breaks_the_host
     def on_command(self, client: Any, args: Args, _kwargs: Kwargs) -> tuple[InFlightCall | None, str] | None:
-        """Note a command, and the reply to CAPA even where the library itself sends it (``stls``)."""
-        verb = redact.pop3(args[0])[0]
+        """Note a command. CAPA is noted even where the library itself sends it (``stls``)."""
+        verb = redact.redact_pop3(args[0])[0]
         call = self.begin_call(client, "login" if verb in _LOGIN_COMMANDS or verb == "USER" else verb)
         return None if call is None and verb != "CAPA" else (call, args[0])
 
@@ -52,7 +52,7 @@ class Pop3CallObserver(LineCallObserver):
             self._learn_capabilities(client, reply)
         if call is None:
             return
-        state, (verb, statement) = call.state, redact.pop3(line)
+        state, (verb, statement) = call.state, redact.redact_pop3(line)
         if verb == "USER":
             state.account = words(line[5:]).strip()
             if error is None:

@@ -102,7 +102,7 @@ class PymemcacheCallObserver:
         if name in (b"get", b"gets"):
             operation = name.decode()
             return InFlightMemcachedCommand(operation, describe_command(operation, keys), sent)
-        return InFlightMemcachedCommand(*redact.line(b" ".join([name, *map(_to_bytes, listed)])), sent)
+        return InFlightMemcachedCommand(*redact.redact_line(b" ".join([name, *map(_to_bytes, listed)])), sent)
 
     @never_breaks_the_host
     def on_fetch_end(self, client: Any, command: InFlightMemcachedCommand, result: Any, error: Error) -> None:
@@ -143,10 +143,10 @@ class PymemcacheCallObserver:
             return None
         self._state(client)
         prefix, sent_bytes = client.key_prefix, sum(map(size_of, lines))
-        operation, statement = redact.line(lines[0], prefix)
+        operation, statement = redact.redact_line(lines[0], prefix)
         if len(lines) > 1 and isinstance(name, bytes):
             keys = [line.split(b" ", 2)[1].strip().removeprefix(prefix) for line in lines[: redact.MAX_KEYS + 1]]
-            statement = redact.statement(operation, keys)
+            statement = redact.to_statement(operation, keys)
         return InFlightMemcachedCommand(operation, statement, sent_bytes)
 
     @never_breaks_the_host

@@ -18,17 +18,17 @@ _cached: dict[int | bytes, str] = {}
 def describe_command(name: str, keys: Any) -> str:
     """Return the statement of a command on one key or many; cached for a single short key."""
     if not isinstance(keys, (list, tuple, dict, set, frozenset)):
-        return redact.statement(name, ("",))  # an iterator of the app's, which must not be consumed
+        return redact.to_statement(name, ("",))  # an iterator of the app's, which must not be consumed
     if len(keys) != 1:
-        return redact.statement(name, keys)
+        return redact.to_statement(name, keys)
     key = next(iter(keys))
     kind = type(key)
     if (kind is not str and kind is not bytes) or len(key) > MAX_CACHED_KEY_CHARACTERS:
-        return redact.statement(name, (key,))
+        return redact.to_statement(name, (key,))
     marked = keyed_hash((name, kind, key))
     statement = _cached.get(marked)
     if statement is None:
-        statement = remember(_cached, marked, redact.statement(name, (key,)), MAX_CACHED_STATEMENTS)
+        statement = remember(_cached, marked, redact.to_statement(name, (key,)), MAX_CACHED_STATEMENTS)
     return statement
 
 

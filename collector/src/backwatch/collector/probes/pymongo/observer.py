@@ -250,13 +250,13 @@ class MongoCallObserver:
             # What the cursor has sent: the driver keeps it in the operation, and makes it nowhere else.
             sent = getattr(command.operation, "_as_command", None)
             document = sent[0] if sent else {command.operation.name: command.operation.coll}
-        operation = redact.name_of(document)
+        operation = redact.get_command_name(document)
         returned = affected = -1
         if isinstance(reply, Mapping):
             returned, affected = rows_returned(reply), rows_affected(operation, reply)
             error = error or error_code(reply) or None
         self._record(
-            command, operation, statement=redact.statement(document), rows_returned=returned, rows_affected=affected,
+            command, operation, statement=redact.to_statement(document), rows_returned=returned, rows_affected=affected,
             error=error, facts=(*status_facts(error), *_size_facts(command)),
         )  # fmt: skip
         if operation in ("buildInfo", "buildinfo") and isinstance(reply, Mapping) and error is None:

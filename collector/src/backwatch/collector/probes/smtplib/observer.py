@@ -98,7 +98,7 @@ def send_text(recipients: object) -> tuple[str, int]:
         listed = list(recipients)
     else:
         return "", -1  # an iterator, which must not be used up
-    return redact.statement([words(recipient, 320) for recipient in _first(listed)]), len(listed)
+    return redact.to_statement([words(recipient, 320) for recipient in _first(listed)]), len(listed)
 
 
 def _first(recipients: list[object]) -> Iterable[object]:

@@ -204,7 +204,10 @@ def iterator_hook(enter: Enter, exit: Exit, *, asynchronous: bool = False) -> De
 
     The wrapper is a generator of the same kind, so both hooks and the driver wait for the first row that is asked for.
     """
+    return _async_generator_hook(enter, exit) if asynchronous else _generator_hook(enter, exit)
 
+
+def _generator_hook(enter: Enter, exit: Exit) -> Decorator:
     def wrap_generator(original: Function) -> Function:
         def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Generator[Any]:
             rows, failure = 0, None
@@ -237,6 +240,10 @@ def iterator_hook(enter: Enter, exit: Exit, *, asynchronous: bool = False) -> De
 
         return wrapper
 
+    return wrap_generator
+
+
+def _async_generator_hook(enter: Enter, exit: Exit) -> Decorator:
     def wrap_async_generator(original: Function) -> Function:
         async def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> AsyncGenerator[Any]:
             rows, failure = 0, None
@@ -269,7 +276,7 @@ def iterator_hook(enter: Enter, exit: Exit, *, asynchronous: bool = False) -> De
 
         return wrapper
 
-    return wrap_async_generator if asynchronous else wrap_generator
+    return wrap_async_generator
 
 
 def context_hook(enter: Enter, exit: Exit, *, asynchronous: bool = False, leaving: bool = False) -> Decorator:

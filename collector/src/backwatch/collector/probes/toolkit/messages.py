@@ -53,7 +53,7 @@ _by_mark: dict[int | bytes, OperationText] = {}
 
 
 def operation_text(operation: str, name: object) -> OperationText:
-    """Return the text of an operation on one destination, from a cache where it is known."""
+    """Return the text of an operation on one destination, from a cache if known."""
     if type(name) is not str:
         if not isinstance(name, str):
             return OperationText(operation, ())
@@ -67,7 +67,7 @@ def operation_text(operation: str, name: object) -> OperationText:
 
 
 def _make_text(operation: str, name: str) -> OperationText:
-    destination = messaging.destination(name)
+    destination = messaging.redact_destination(name)
     known = OperationText(
         f"{operation} {destination}", ((names.MESSAGING_DESTINATION, destination),) if destination else ()
     )
@@ -227,7 +227,7 @@ def flush_due(sources: Iterable[PendingMessages], due: float) -> float:
 
 
 def names_in(argument: object) -> list[str]:
-    """Return the names of topics, groups or resources in an admin call's first argument, in all its shapes."""
+    """Return the names of topics, groups or resources in an admin call's first argument."""
     if isinstance(argument, str):
         return [argument]
     if isinstance(argument, dict):

@@ -11,9 +11,15 @@ from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.toolkit.patches import Patches
 
 
-class _Observer(Protocol):
+class _Calls(Protocol):
     recorder: Recorder | None
+
+
+class _Observer(Protocol):
     active: bool
+
+    @property
+    def calls(self) -> _Calls: ...
 
     def flush(self) -> None: ...
 
@@ -43,18 +49,18 @@ class SharedHooks(Generic[ObserverT]):
         if self._observer is None:
             self._observer = self._wrap(self._patches)
         if recorder is not None:
-            self._observer.recorder = recorder
+            self._observer.calls.recorder = recorder
         self._users.append(user)
 
     def detach(self, user: object, *, recording: bool = False) -> None:
-        """Undo :meth:`attach`, and record what still waits for its body as far as it has come."""
+        """Undo :meth:`attach`, and record calls whose bodies have not ended."""
         observer = self._observer
         if observer is None or user not in self._users:
             return
         self._users.remove(user)
         observer.flush()
         if recording:
-            observer.recorder = None
+            observer.calls.recorder = None
         if not self._users:
             self._patches.restore()
             observer.active = False

@@ -15,7 +15,7 @@ MAX_CACHED_CLASSES: Final = 256
 
 
 def bypasses_super(factory: type, base: type, name: str) -> bool:
-    """Return whether a class of the app has a method of this name that does not use ``super``."""
+    """Return whether a class of the app has such a method that does not use ``super``."""
     for kind in factory.__mro__:
         if kind is base:
             break
@@ -26,7 +26,7 @@ def bypasses_super(factory: type, base: type, name: str) -> bool:
 
 
 class _Unannounced:
-    """Precedes the app's class, whose ``__init_subclass__`` must not see a class that the app never wrote."""
+    """Precedes the app's class, whose ``__init_subclass__`` must not see the subclass."""
 
     __slots__ = ()
 

@@ -41,7 +41,7 @@ class UrllibCallObserver:
         if self.recorder is not None:
             path = words(getattr(request, "selector", ""), MAX_PATH_CHARS)
             self.recorder.record_call(
-                LOCAL_FILES, "GET", statement=redact.statement("GET", f"file://{path}"), start_ns=start_ns,
+                LOCAL_FILES, "GET", statement=redact.to_statement("GET", f"file://{path}"), start_ns=start_ns,
                 error=None if error is None else root_error(error),
             )  # fmt: skip
 

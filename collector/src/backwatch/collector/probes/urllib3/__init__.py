@@ -31,5 +31,5 @@ class Urllib3Probe(Probe):
         HOOKS.attach(self, recorder)
 
     def remove(self) -> None:
-        """Restore the originals, unless another probe needs them; record what still waits for its body."""
+        """Restore the originals, unless another probe needs the hooks; record calls whose bodies have not ended."""
         HOOKS.detach(self, recording=True)

@@ -238,7 +238,7 @@ class AmqpObserver:
         connection.notices += 1
         error, facts = close_reason(getattr(fields, "reply_code", 0), getattr(fields, "reply_text", ""))
         exchange, routing_key = getattr(fields, "exchange", ""), getattr(fields, "routing_key", "")
-        destination = redact.name(exchange) or redact.name(routing_key)
-        statement = f"RETURN {redact.route(exchange, routing_key)}"
+        destination = redact.redact_name(exchange) or redact.redact_name(routing_key)
+        statement = f"RETURN {redact.redact_route(exchange, routing_key)}"
         request = AmqpRequest("RETURN", statement, destination, time.time_ns(), 0)
         self.record(connection, request, connection.channel(channel), error=error, facts=facts)

@@ -62,18 +62,18 @@ def to_request(method: str, fields: Any, start_ns: int, sent_bytes: int) -> Amqp
     """Convert a method to a request; ``fields`` has the AMQP names as attributes."""
     operation, wanted = _CALLS[method]
     values = [getattr(fields, name, None) for name in wanted]
-    destination = redact.name(values[0]) if values else ""
+    destination = redact.redact_name(values[0]) if values else ""
     if method == "Exchange.Declare":
         values.append(getattr(fields, "exchange_type", None) or getattr(fields, "type", None))
     tag = getattr(fields, "consumer_tag", None) if method == "Basic.Consume" else None
-    statement = redact.statement(operation, *values)
+    statement = redact.to_statement(operation, *values)
     return AmqpRequest(operation, statement, destination, start_ns, sent_bytes, tag if isinstance(tag, str) else "")
 
 
 def to_publication(exchange: object, routing_key: object, start_ns: int, sent_bytes: int) -> AmqpRequest:
     """Return the request that publishes a message."""
-    route = redact.route(exchange, routing_key)
-    destination = redact.name(exchange) or redact.name(routing_key)
+    route = redact.redact_route(exchange, routing_key)
+    destination = redact.redact_name(exchange) or redact.redact_name(routing_key)
     return AmqpRequest("PUBLISH", f"PUBLISH {route}", destination, start_ns, sent_bytes)
 
 

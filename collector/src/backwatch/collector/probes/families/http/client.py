@@ -86,7 +86,7 @@ class HttpClientCallObserver(HttpCallObserver):
         """Record what still waits for its body, and what for its response."""
         super().flush()
         for exchange in list(self._sent.values()):
-            self.record_request(exchange)
+            self.calls.record_request(exchange)
 
     def _session_of(self, connection: Any) -> Session:
         tls = self._is_tls(connection)

@@ -25,7 +25,7 @@ from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.socket_counters import SocketCounters
 
 
-class HttpCallObserver(HttpCallRecorder):
+class HttpCallObserver:
     """The connections of urllib3's kind in one process.
 
     Args:
@@ -33,14 +33,15 @@ class HttpCallObserver(HttpCallRecorder):
     """
 
     def __init__(self, recorder: Recorder | None, tls_class: type) -> None:
-        super().__init__(recorder)
+        self.calls = HttpCallRecorder(recorder)
+        self.active = True
         self.tls_class = tls_class
         self.current: ContextVar[Exchange | None] = ContextVar("backwatch_http_exchange", default=None)
         """The request whose response is being waited for."""
         self.sees_decoding = False
         """Set where :meth:`on_decode` is called: then a packed body, and a document, is recorded when unpacked."""
         self._states: WeakKeyDictionary[Any, ConnectionState] = WeakKeyDictionary()
-        self._record_late = never_breaks_the_host(self.record_request)
+        self._record_late = never_breaks_the_host(self.calls.record_request)
         self._packed: WeakKeyDictionary[Any, Exchange] = WeakKeyDictionary()
         self._by_response: WeakKeyDictionary[Any, Exchange] = WeakKeyDictionary()
 
@@ -75,7 +76,7 @@ class HttpCallObserver(HttpCallRecorder):
         state.socket = ref(connection.sock)
         state.number = descriptor(connection.sock)
         state.wire = SocketCounters(state.number)
-        self.record_connect(self._claim_of(state), state.session, start_ns, state.wire, None)
+        self.calls.record_connect(self._claim_of(state), state.session, start_ns, state.wire, None)
 
     def _record_failed_connect(
         self, connection: Any, state: ConnectionState, start_ns: int, error: BaseException
@@ -88,7 +89,7 @@ class HttpCallObserver(HttpCallRecorder):
         session = self._session_of(connection)
         # What came before the failure is no session: the socket may stand, its encryption does not.
         session = replace(session, encoded=[], encrypted=None, verified="")
-        self.record_connect(self._claim_of(state), session, start_ns, None, root_error(error))
+        self.calls.record_connect(self._claim_of(state), session, start_ns, None, root_error(error))
 
     def _claim_of(self, state: ConnectionState) -> Claim | None:
         """Return the claim on the request that this connection is made for."""
@@ -107,8 +108,8 @@ class HttpCallObserver(HttpCallRecorder):
             return None
         state = self._state(connection)
         if state.pending is not None:
-            self.record_request(state.pending)
-        exchange = self.begin_exchange(state, method, path, login_of(headers), pool)
+            self.calls.record_request(state.pending)
+        exchange = self.calls.begin_exchange(state, method, path, login_of(headers), pool)
         exchange.connection = ref(connection)
         return exchange
 
@@ -120,14 +121,14 @@ class HttpCallObserver(HttpCallRecorder):
             if not exchange.connect_failed:
                 exchange.error = root_error(error)
                 self._learn_target(connection, exchange)
-                self.record_request(exchange)
+                self.calls.record_request(exchange)
             return
         self._learn_target(connection, exchange)
         headers = getattr(response, "headers", None) or {}
-        is_final = self.learn_response(exchange, int(getattr(response, "status", 0) or 0), headers.get)
+        is_final = self.calls.learn_response(exchange, int(getattr(response, "status", 0) or 0), headers.get)
         body = getattr(response, "_original_response", None) or response
         if is_final or getattr(body, "fp", None) is None:
-            self.record_request(exchange)
+            self.calls.record_request(exchange)
         else:
             exchange.state.pending = exchange
             self._by_response[body] = exchange
@@ -145,7 +146,7 @@ class HttpCallObserver(HttpCallRecorder):
         exchange = self._by_response.pop(body, None)
         if exchange is not None:
             if not self._is_still_packed(body, exchange):
-                self.record_request(exchange)
+                self.calls.record_request(exchange)
             return
         current = self.current.get()
         if current is not None and not current.state.connecting_ns:
@@ -170,7 +171,7 @@ class HttpCallObserver(HttpCallRecorder):
 
     @never_breaks_the_host
     def on_decode(self, _response: Any, args: Args, kwargs: Kwargs) -> tuple[Any, Any] | None:
-        """Note a piece of a body, and whether urllib3's decoder is to unpack it or the app takes it as it came."""
+        """Note a piece of a body, and whether urllib3's decoder is to unpack it."""
         return argument(args, kwargs, 0, "data"), argument(args, kwargs, 1, "decode_content")
 
     @never_breaks_the_host
@@ -193,7 +194,7 @@ class HttpCallObserver(HttpCallRecorder):
             exchange.unpacked = packed + len(data), size + len(plain)
         if exchange.ended and not getattr(decoder, "has_unconsumed_tail", False):
             self._packed.pop(body, None)
-            self.record_request(exchange)
+            self.calls.record_request(exchange)
 
     @never_breaks_the_host
     def on_release(self, _pool: Any, args: Args, kwargs: Kwargs) -> None:
@@ -201,15 +202,15 @@ class HttpCallObserver(HttpCallRecorder):
         connection = args[0] if args else kwargs.get("conn")
         state = self._states.get(connection) if connection is not None else None
         if state is not None and state.pending is not None:
-            self.record_request(state.pending)
+            self.calls.record_request(state.pending)
 
     def flush(self) -> None:
         """Record what is still waiting for its body."""
         for state in list(self._states.values()):
             if state.pending is not None:
-                self.record_request(state.pending)
+                self.calls.record_request(state.pending)
         for exchange in list(self._packed.values()):
-            self.record_request(exchange)
+            self.calls.record_request(exchange)
 
     def _session_of(self, connection: Any) -> Session:
         return session_of(connection, tls=self._is_tls(connection))
@@ -226,4 +227,4 @@ class HttpCallObserver(HttpCallRecorder):
             state.session = self._session_of(connection)
             state.socket, state.number = ref(connection.sock), descriptor(connection.sock)
             state.wire = SocketCounters(state.number)
-        self.set_target(exchange, state.session or self._session_of(connection), tls=self._is_tls(connection))
+        self.calls.set_target(exchange, state.session or self._session_of(connection), tls=self._is_tls(connection))

@@ -8,7 +8,7 @@ from backwatch.collector import names
 from backwatch.collector.payload.response_indicators import add_indicators
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.http.claims import Claim, FinishedRequest, take_claim
-from backwatch.collector.probes.families.http.session import endpoint_of, forwarded, redirect_target, scheme_of
+from backwatch.collector.probes.families.http.session import endpoint_of, forward_session, redirect_target, scheme_of
 from backwatch.collector.probes.families.http.state import ConnectionState, Exchange
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.redaction import http as redact
@@ -29,7 +29,6 @@ class HttpCallRecorder:
 
     def __init__(self, recorder: Recorder | None) -> None:
         self.recorder = recorder
-        self.active = True
 
     def begin_exchange(
         self, state: ConnectionState, method: object, path: object, login: tuple[str, str], owner: Any
@@ -106,7 +105,7 @@ class HttpCallRecorder:
             host = f"[{session.address}]" if ":" in session.address else session.address
             exchange.url = f"{'https' if tls else 'http'}://{host}:{session.port}{exchange.path}"
         if exchange.claim is None:
-            exchange.statement = redact.statement(exchange.method, exchange.url)
+            exchange.statement = redact.to_statement(exchange.method, exchange.url)
         exchange.session = self._session_for(exchange.state, session, exchange)
 
     def learn_response(self, exchange: Exchange, status: int, header: Callable[[str], object]) -> bool:
@@ -139,7 +138,7 @@ class HttpCallRecorder:
             if len(state.sessions) >= MAX_SESSIONS:
                 state.sessions.clear()
             if scheme:
-                session = forwarded(session, scheme, address, port)
+                session = forward_session(session, scheme, address, port)
             known = state.sessions[key] = replace(session, encoded=[], account=account, auth_method=method)
         return known
 

@@ -1,4 +1,4 @@
-"""The facts of an HTTP session, from urllib3's connection object, and of one request on it."""
+"""Facts of an HTTP session, from urllib3's connection object, and of a request."""
 
 import base64
 import binascii
@@ -35,7 +35,7 @@ def session_of(connection: Any, *, tls: bool, requested: tuple[str, str] | None 
         tls: The app chose ``https``; else it chose plain ``http``.
         requested: The requested TLS mode, and what a handshake verifies, where urllib3 does not decide.
     """
-    mode, verified = requested or (_requested(connection), _verified(connection))
+    mode, verified = requested or (_requested_mode(connection), _verification(connection))
     facts: dict[str, Any] = {"requested": mode if tls else "disable"}
     socket = getattr(connection, "sock", None)
     if socket is not None:
@@ -54,18 +54,18 @@ def _endpoint(connection: Any) -> tuple[str, int]:
     return words(host, 512).rpartition("@")[2][:255].strip("[]"), int(port or 0)
 
 
-def _unverified(connection: Any) -> bool:
+def _skips_verification(connection: Any) -> bool:
     mode = getattr(connection, "cert_reqs", None)
     return mode in ("CERT_NONE", "NONE") or (isinstance(mode, int) and int(mode) == 0)
 
 
-def _requested(connection: Any) -> str:
-    if _unverified(connection):
+def _requested_mode(connection: Any) -> str:
+    if _skips_verification(connection):
         return "require"
     return "verify-ca" if getattr(connection, "assert_hostname", None) is False else "verify-full"
 
 
-def _verified(connection: Any) -> str:
+def _verification(connection: Any) -> str:
     """Return what urllib3 verified: it checks host names and pinned certificates itself, and a proxy separately."""
     forwards = getattr(connection, "proxy_is_forwarding", False)
     if not getattr(connection, "proxy_is_verified" if forwards else "is_verified", False):
@@ -141,7 +141,7 @@ def endpoint_of(url: str) -> tuple[str, int]:
 
 
 def scheme_of(target: str) -> str:
-    """Return the scheme of a request's target that is a whole URL, as sent to a forwarding proxy; ``""`` for a path.
+    """Return the scheme of a request's target for a forwarding proxy, a whole URL; ``""`` for a path.
 
     >>> scheme_of("HTTP://api.example.com/a"), scheme_of("/web/http://api.example.com/a"), scheme_of("*")
     ('http', '', '')
@@ -150,7 +150,7 @@ def scheme_of(target: str) -> str:
     return found[1].lower() if found else ""
 
 
-def forwarded(session: Session, scheme: str, address: str, port: int) -> Session:
+def forward_session(session: Session, scheme: str, address: str, port: int) -> Session:
     """Return the session behind a forwarding proxy: the TLS of ``session`` ends at the proxy.
 
     Args:

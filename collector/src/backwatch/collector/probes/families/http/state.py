@@ -1,4 +1,4 @@
-"""The state of one HTTP connection, and of one request on it, and how its bytes add up."""
+"""The state of one HTTP connection, of a request on it, and of its byte counts."""
 
 import time
 from typing import TYPE_CHECKING, Any
@@ -104,7 +104,7 @@ class Exchange:
         """``ended``: its bytes are counted, the body is still being unpacked."""
 
     def inspect(self, piece: object) -> None:
-        """Keep the beginning of the unpacked body, where it is a document, until there is enough to inspect."""
+        """Keep the beginning of an unpacked document, until there is enough to inspect."""
         if self.document and isinstance(piece, bytes):
             limit = MAX_INSPECTED_BYTES[self.document]
             self.head += piece[: limit - len(self.head)]

@@ -10,7 +10,7 @@ from backwatch.collector.probes.toolkit.patches import Patches
 
 
 def wrap_decoder_choice(observer: HttpcoreCallObserver) -> Decorator:
-    """Wrap a response's choice of a decoder, to count the bytes that go in and come out."""
+    """Wrap a response's choice of a decoder, to count its input and its output."""
 
     def decorate(original: Function) -> Function:
         def choose(response: Any) -> Any:

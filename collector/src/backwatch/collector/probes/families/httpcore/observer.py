@@ -48,11 +48,12 @@ class Tunnel:
         self.connected = False
 
 
-class HttpcoreCallObserver(HttpCallRecorder):
+class HttpcoreCallObserver:
     """The connections of one process, blocking and asynchronous ones."""
 
     def __init__(self, recorder: Recorder | None) -> None:
-        super().__init__(recorder)
+        self.calls = HttpCallRecorder(recorder)
+        self.active = True
         self.sender: ContextVar[Sender | None] = ContextVar("backwatch_httpx_sender", default=None)
         self.tunnel: ContextVar[Tunnel | None] = ContextVar("backwatch_httpcore_tunnel", default=None)
         self._states: WeakKeyDictionary[Any, ConnectionState] = WeakKeyDictionary()
@@ -116,12 +117,12 @@ class HttpcoreCallObserver(HttpCallRecorder):
         sender = self.sender.get()
         login = login_of({name.decode(): headers[name] for name in LOGIN_HEADERS & headers.keys()})
         owner = None if sender is None else sender.client
-        exchange = self.begin_exchange(state, request.method, request.url.target, login, owner)
+        exchange = self.calls.begin_exchange(state, request.method, request.url.target, login, owner)
         if shared or state.session.transport == "unix":
             exchange.estimate = [_request_size(request, headers), -1]
         if sender is not None:
             sender.exchange = exchange
-        self.set_target(exchange, state.session, tls=connection._origin.scheme in (b"https", b"wss"))
+        self.calls.set_target(exchange, state.session, tls=connection._origin.scheme in (b"https", b"wss"))
         return exchange
 
     @never_breaks_the_host
@@ -133,13 +134,13 @@ class HttpcoreCallObserver(HttpCallRecorder):
         if error is not None:
             if type(error).__name__ != "ConnectionNotAvailable":
                 exchange.error = root_error(error)
-                self.record_request(exchange)
+                self.calls.record_request(exchange)
             return
         headers = {name.lower(): value for name, value in reversed(response.headers) if name.lower() in _USED_HEADERS}
         if exchange.estimate is not None:
             exchange.estimate[1] = sum(len(name) + len(value) + 4 for name, value in response.headers)
-        if self.learn_response(exchange, int(response.status), lambda name: headers.get(name.lower().encode())):
-            self.record_request(exchange)
+        if self.calls.learn_response(exchange, int(response.status), lambda name: headers.get(name.lower().encode())):
+            self.calls.record_request(exchange)
         else:
             self._by_stream[response.stream] = exchange
 
@@ -184,7 +185,7 @@ class HttpcoreCallObserver(HttpCallRecorder):
         response = exchange.response() if exchange.response is not None else None
         if exchange.estimate is not None:
             exchange.estimate[1] += int(getattr(response, "num_bytes_downloaded", 0))
-        self.record_request(exchange)
+        self.calls.record_request(exchange)
 
     def _add_connection(self, stream: Any, origin: Any, start_ns: int) -> ConnectionState | None:
         socket = socket_of(stream)
@@ -195,16 +196,16 @@ class HttpcoreCallObserver(HttpCallRecorder):
         state.socket, state.number = weakly(socket), descriptor(socket)
         state.wire = SocketCounters(state.number)
         if start_ns:
-            self.record_connect(pending_claim(), state.session, start_ns, state.wire, None)
+            self.calls.record_connect(pending_claim(), state.session, start_ns, state.wire, None)
         return state
 
     def _record_failed_connect(self, origin: Any, context: Any, start_ns: int, error: BaseException) -> None:
         session = replace(session_of(origin, None, context), encoded=[], encrypted=None)
-        self.record_connect(pending_claim(), session, start_ns, None, root_error(error))
+        self.calls.record_connect(pending_claim(), session, start_ns, None, root_error(error))
 
 
 def _request_size(request: Any, headers: dict[bytes, bytes]) -> int:
-    """Return the bytes of a request, where its body's length is known before it is sent; else -1."""
+    """Return the bytes of a request, where its body's length is known; else -1."""
     body = headers.get(b"content-length", b"")
     if b"transfer-encoding" in headers or not body.isdigit():
         return -1 if b"transfer-encoding" in headers else _head_size(request)

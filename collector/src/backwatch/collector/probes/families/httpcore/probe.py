@@ -5,11 +5,11 @@ from types import ModuleType
 from typing import ClassVar, Final
 
 from backwatch.collector import names
-from backwatch.collector.bootstrap import import_hooks
 from backwatch.collector.probes import Probe, Recorder
 from backwatch.collector.probes.families.httpcore.hooks import wrap_clients, wrap_core
 from backwatch.collector.probes.families.httpcore.observer import HttpcoreCallObserver
 from backwatch.collector.probes.toolkit.patches import Patches
+from backwatch.collector.runtime import import_hooks
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
 FACTS: Final = names.OVER_TLS | {
@@ -47,7 +47,7 @@ class HttpcoreProbe(Probe):
         import_hooks.on_import(self.core, never_breaks_the_host(wrap_connections))
 
     def remove(self) -> None:
-        """Restore the originals, and record what still waits for the end of its body as far as it has come."""
+        """Restore the originals, and record calls whose bodies have not ended."""
         patches, self._patches = self._patches, None
         if patches is not None:
             patches.restore()

@@ -26,7 +26,7 @@ def describe_operation(operation: str, argument: object) -> str | None:
         argument: The first one, which may name topics or groups.
     """
     found = names_in(argument)
-    return None if found and STREAM_TOPICS.issuperset(found) else messaging.statement(operation, found)
+    return None if found and STREAM_TOPICS.issuperset(found) else messaging.to_statement(operation, found)
 
 
 class PendingCall:

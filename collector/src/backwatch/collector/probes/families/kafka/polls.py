@@ -72,10 +72,10 @@ def record_poll(
         size: Bytes of all of them.
     """
     statement, destination = operation_text("poll", topic)
+    facts = destination + detect_formats(values) + facts
     recorder.record_call(
         session, "poll", statement=statement, start_ns=start_ns, estimated=(-1, size) if size >= 0 else UNKNOWN,
-        rows_returned=rows, error=error, facts=destination + detect_formats(values) + facts, kind=CONSUMER,
-        caller=caller,
+        rows_returned=rows, error=error, facts=facts, kind=CONSUMER, caller=caller,
     )  # fmt: skip
 
 

@@ -8,9 +8,17 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from backwatch.collector import names
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.probes.toolkit.tls_contexts import requested_mode
 
+FACTS: Final = names.OVER_TLS | {
+    names.MESSAGING_SYSTEM, names.MESSAGING_DESTINATION, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,
+    names.STATEMENT, names.ACCOUNT, names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED,
+    names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ERROR_TYPE, names.STATUS_CODE, names.TOPOLOGY,
+    names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE, names.MESSAGE_FORMS,
+}  # fmt: skip
+"""Facts that a Kafka client in Python can report."""
 PORT: Final = 9092
 _AUTH_METHODS: Final = {"PLAIN": "clear-password"}
 """SASL mechanisms for which the contract has its own word; the others keep their names."""

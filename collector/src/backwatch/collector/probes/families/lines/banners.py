@@ -1,4 +1,4 @@
-"""The greeting of a server, as a version that stays the same from one connection to the next."""
+"""The greeting of a server, as a version that is the same for all connections."""
 
 import re
 from typing import Final

@@ -52,7 +52,7 @@ class LineCallObserver:
         raise NotImplementedError
 
     def greeting_facts(self, client: Any, result: Any) -> dict[str, Any]:
-        """Return the session facts in the server's greeting, or the key ``error`` with its code of refusal.
+        """Return the session facts in the greeting; with the key ``error``, the code of a refusal.
 
         Args:
             result: Returned by the library's connect.
@@ -102,7 +102,7 @@ class LineCallObserver:
 
     @never_breaks_the_host
     def on_connect_end(self, client: Any, call: InFlightCall, result: Any, error: BaseException | None) -> None:
-        """Record a connection whose server has greeted, if only by a code of refusal, or a failed one."""
+        """Record a connect: the server greeted or refused it, or it failed."""
         state, failure = call.state, error
         state.busy = ""
         if error is None:
@@ -128,7 +128,7 @@ class LineCallObserver:
     # --- calls ---
 
     def state(self, client: Any) -> ConnectionState:
-        """Return the state of a connection, made now where the connection is older than this probe."""
+        """Return the state of a connection, made now where it is older than this probe."""
         state = self._states.get(client)
         if state is None:
             state = self._states[client] = ConnectionState(self._requested_session(client, "", 0))

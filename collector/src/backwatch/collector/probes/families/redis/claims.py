@@ -30,7 +30,7 @@ class ClaimedCommand(NamedTuple):
     facts: Facts
 
 
-class Claim:
+class RedisClaim:
     """A claim on the first of some commands.
 
     Attributes:
@@ -46,6 +46,6 @@ class Claim:
         return self.command is None and operation in self._operations
 
 
-claim_scope: ContextVar[Claim | None] = ContextVar("backwatch_redis_claim", default=None)
+claim_scope: ContextVar[RedisClaim | None] = ContextVar("backwatch_redis_claim", default=None)
 """The claim in force, while a call runs inside the layer above."""
 current_claim = claim_scope.get

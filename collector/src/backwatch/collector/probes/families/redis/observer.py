@@ -58,11 +58,8 @@ class RedisCallObserver:
         self.active = False
 
     def _state(self, connection: Any) -> RedisConnectionState:
-        return self._known_state(connection) or self._new_state(connection)
-
-    def _known_state(self, connection: Any) -> RedisConnectionState | None:
         state: RedisConnectionState | None = connection.__dict__.get(STATE_ATTRIBUTE)
-        return state if state is not None and state.observer is self else None
+        return state if state is not None and state.observer is self else self._new_state(connection)
 
     def _new_state(self, connection: Any) -> RedisConnectionState:
         state = connection.__dict__[STATE_ATTRIBUTE] = RedisConnectionState(self)
@@ -126,7 +123,9 @@ class RedisCallObserver:
         """Handle one command that is about to be written."""
         if not self.active:
             return None
-        state = self._state(connection)
+        state: RedisConnectionState | None = connection.__dict__.get(STATE_ATTRIBUTE)
+        if state is None or state.observer is not self:
+            state = self._new_state(connection)
         name = name_of(command)
         if state.connecting_ns:
             state.subscribed |= name in SUBSCRIPTIONS
@@ -166,7 +165,7 @@ class RedisCallObserver:
         self, connection: Any, commands: InFlightCommands, _result: Any, error: BaseException | None
     ) -> None:
         """Queue written commands for their replies. Not earlier: writing may begin with the driver's own PING."""
-        state = self._state(connection)
+        state: RedisConnectionState = connection.__dict__[STATE_ATTRIBUTE]
         state.single = False
         if error is None:
             if len(state.pending) < MAX_PENDING_COMMANDS:
@@ -184,19 +183,17 @@ class RedisCallObserver:
     @never_breaks_the_host
     def on_read_end(self, connection: Any, _token: Any, reply: Any, error: BaseException | None) -> None:
         """Handle a reply that was read, or the error in its place."""
-        if not self.active:
-            return
-        state = self._known_state(connection)
-        if state is None:
+        state: RedisConnectionState | None = connection.__dict__.get(STATE_ATTRIBUTE)
+        if not self.active or state is None or state.observer is not self:
             return
         if error is not None:
             self._on_error(connection, state, error)
-        elif state.connecting_ns:
+            return
+        if state.connecting_ns:
             state.login.add_reply(reply)
-        elif not (state.subscribed and self._is_pushed(connection, state, reply)) and state.pending:
-            self._on_reply(connection, state, reply)
-
-    def _on_reply(self, connection: Any, state: RedisConnectionState, reply: Any) -> None:
+            return
+        if (state.subscribed and self._is_pushed(connection, state, reply)) or not state.pending:
+            return
         commands = state.pending[0]
         if reply is not None:
             facts = detect_formats(reply)
@@ -257,7 +254,7 @@ class RedisCallObserver:
         return not state.pending
 
     def _record(self, connection: Any, state: RedisConnectionState, commands: InFlightCommands) -> None:
-        session = self._session(connection, state)
+        session = state.session or self._session(connection, state)
         if commands.name:
             operation, statement = describe_command(commands.name, commands.commands[0])
         else:

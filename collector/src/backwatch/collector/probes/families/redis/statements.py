@@ -40,7 +40,7 @@ def operation_of(name: str, command: Sequence[object]) -> str:
     """Return the operation: ``GET``, ``CONFIG SET``; ``?`` if it is not a command name."""
     if name in _CONTAINERS and len(command) > 1:
         name = f"{name} {name_of(command[1:2])}"
-    return name if redact.is_name(name) else "?"
+    return name if redact.is_command_name(name) else "?"
 
 
 def describe_command(name: str, command: Sequence[object]) -> tuple[str, str]:
@@ -51,10 +51,10 @@ def describe_command(name: str, command: Sequence[object]) -> tuple[str, str]:
             marked = keyed_hash((name, key))
             described = _cached.get(marked)
             if described is None:
-                described = (operation_of(name, command), redact.statement(command))
+                described = (operation_of(name, command), redact.to_statement(command))
                 remember(_cached, marked, described, MAX_CACHED_STATEMENTS)
             return described
-    return operation_of(name, command), redact.statement(command)
+    return operation_of(name, command), redact.to_statement(command)
 
 
 def describe_pipeline(commands: Commands) -> tuple[str, str]:
@@ -68,7 +68,7 @@ def describe_pipeline(commands: Commands) -> tuple[str, str]:
     operations = {name for name, _ in kinds}
     transaction = "MULTI" in operations
     statements = sorted(
-        {redact.statement(command) for (name, _), command in kinds.items() if name not in ("MULTI", "EXEC")}
+        {redact.to_statement(command) for (name, _), command in kinds.items() if name not in ("MULTI", "EXEC")}
     )
     # What is rare is what an attacker adds: where there are too many kinds, say so rather than pick.
     shown = statements[:MAX_DISTINCT_STATEMENTS] + (["…"] if len(statements) > MAX_DISTINCT_STATEMENTS else [])

@@ -27,7 +27,7 @@ FACTS: Final = names.OVER_TLS | {
 
 
 class HttpLibraries:
-    """The HTTP libraries below a client, which hand over claimed requests as soon as the app has imported them."""
+    """The HTTP libraries below a client. They hand over claimed requests once the app has imported them."""
 
     LIBRARIES: Final[tuple[str, ...]] = ("urllib3", "aiohttp")
 

@@ -51,13 +51,13 @@ class Operation:
         self.query_text = words(query_text[0] if isinstance(query_text, list) else query_text, MAX_TARGET_CHARS)
         self.body = body
         self.endpoint = endpoint
-        self.name = endpoint or search.operation(method, self.path)
+        self.name = endpoint or search.to_operation(method, self.path)
         self.text = ""
         self.last: Attempt | None = None
 
     def statement(self) -> str:
         """Return the canonical text, made once."""
-        self.text = self.text or search.statement(
+        self.text = self.text or search.to_statement(
             self.method, self.path, self.parameters, self.body, self.query_text
         )  # fmt: skip
         return self.text
@@ -65,7 +65,7 @@ class Operation:
     def sql(self) -> object:
         """Return the body's query, where it is SQL."""
         query = self.body.get("query") if isinstance(self.body, Mapping) else None
-        return query if isinstance(query, str) and search.kind(self.path) == "sql" else None
+        return query if isinstance(query, str) and search.classify_path(self.path) == "sql" else None
 
 
 class SearchAttempt(Attempt):
@@ -109,7 +109,7 @@ class SearchCallObserver:
 
     @never_breaks_the_host
     def on_call(self, order: Sequence[str], transport: Any, args: Args, kwargs: Kwargs) -> Operation | None:
-        """Note a request that a transport is about to send, to one node or to several in turn.
+        """Note a request that a transport is about to send, to one or several nodes.
 
         Args:
             order: Names of the method's parameters.
@@ -168,7 +168,7 @@ class SearchCallObserver:
             operation.last.finish()  # the attempt before this one
             operation.last = None
         session: dict[str, Any] = {"system": self.system}
-        account = search.key_id(authorization)
+        account = search.read_key_id(authorization)
         if account:
             session.update(account=account, auth_method="apikey")
         attempt = SearchAttempt(self.recorder, _claimed_by(verb, path), operation.name, session)

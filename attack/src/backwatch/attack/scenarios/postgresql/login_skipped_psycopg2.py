@@ -1,8 +1,0 @@
-"""B8 on psycopg2: the server lets the app in without a password, as whoever does not know it must."""
-
-from backwatch.attack.techniques.postgresql import Psycopg2, ReadsCustomers
-from backwatch.attack.techniques.postgresql_login import SkipsLogin
-
-
-class LoginSkipped(SkipsLogin, ReadsCustomers, Psycopg2):
-    """psycopg2 takes it for a login; chain and name are checked."""

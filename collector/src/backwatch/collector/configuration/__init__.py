@@ -1,0 +1,1 @@
+"""Parsers of settings, and the environment as the process began with it."""

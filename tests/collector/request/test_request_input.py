@@ -1,0 +1,143 @@
+"""What is kept of a request is bounded and let go of; what stands in one token is no code."""
+
+import sys
+import threading
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+
+from backwatch.collector.bootstrap import start
+from backwatch.collector.request import request_input
+from backwatch.collector.request.request_input import RequestInput, add_input_sign
+
+S = "SELECT a FROM t WHERE b = {}"
+
+
+def with_value(value: str, sql: object, signs: str = "") -> str | None:
+    request = RequestInput("")
+    request.add({"name": value})
+    return add_input_sign(request, sql, "postgresql", signs)
+
+
+@pytest.mark.parametrize(
+    ("value", "sql"),
+    [
+        ("1 OR 1=1", S.format("1 OR 1=1")),
+        ("x' OR '1'='1", S.format("'x' OR '1'='1'").encode()),
+        ("a; DROP TABLE t", S.format("a; DROP TABLE t")),
+        ("it's me", S.format("'it's me'")),
+        ("*/ OR 1=1 /*", "SELECT 1 /* */ OR 1=1 /* */"),
+        ("-1 OR 2", S.format("-1 OR 2")),
+        ("'one' 'two'", S.format("'x''one' 'two'")),
+    ],
+)
+def test_more_than_one_token_of_input_is_code(value: str, sql: object) -> None:
+    assert with_value(value, sql) == "request-input"
+
+
+@pytest.mark.parametrize(
+    ("value", "sql"),
+    [
+        ("ann@example.com", S.format("'ann@example.com'")),
+        ("a -- b, c", S.format("'%a -- b, c%'")),
+        ("-1234.5", S.format("-1234.5")),
+        ("a note, really", "SELECT 1 -- a note, really"),
+        ("my-column", 'SELECT "my-column" FROM t'),
+        ("customers", "SELECT a FROM customers"),
+        ("a b c", S.format("'a b c'")),
+        ("1=1", S.format("1 OR 1=1")),
+    ],
+)
+def test_one_token_of_input_or_too_little_of_it_is_none(value: str, sql: object) -> None:
+    assert with_value(value, sql, "stacked") == "stacked"
+
+
+def test_the_sign_joins_the_others_in_their_order() -> None:
+    assert with_value("1 OR 1=1", S.format("1 OR 1=1"), "tautology,cut") in (
+        "tautology,cut,request-input",
+        "tautology,request-input,cut",
+    )
+
+
+def test_the_kept_input_is_bounded_and_released() -> None:
+    request = RequestInput("&".join(f"a{n}=v+{n:06}" for n in range(100_000)))
+    deep: Any = "end of it"
+    for _ in range(100_000):
+        deep = [deep]
+    request.add(deep)
+    request.add([f"x {n:07}" + "y" * 10_000 for n in range(100_000)])
+    values = list(request.values())
+    assert 0 < len(values) <= request_input.MAX_VALUES
+    assert max(map(len, values)) <= request_input.MAX_LENGTH
+    request.clear()
+    assert not list(request.values())
+
+
+def test_a_request_inside_a_request_is_the_outer_one() -> None:
+    outer = request_input.begin(str, "a=1")
+    mine = request_input.current()
+    inner = request_input.begin(str, "b=2")
+    assert inner is None
+    request_input.end(inner)
+    assert request_input.current() is mine is not None
+    request_input.end(outer)
+    assert request_input.current() is None
+
+
+def test_frameworks_are_as_they_were_once_watching_stops(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    import django.core.handlers.base
+    import flask
+    import starlette.applications
+    import starlette.requests
+    import werkzeug.wrappers
+    from django.http import HttpRequest
+
+    monkeypatch.setenv("BACKWATCH_STREAM_URL", f"sqlite:///{tmp_path}/stream.db")
+    owners = (
+        flask.Flask, werkzeug.wrappers.Request, starlette.applications.Starlette, starlette.requests.Request,
+        django.core.handlers.base.BaseHandler, HttpRequest,
+    )  # fmt: skip
+    before = [dict(vars(owner)) for owner in owners]
+    start.start()
+    assert all(was != dict(vars(owner)) for was, owner in zip(before, owners, strict=True))
+    start.stop()
+    assert before == [dict(vars(owner)) for owner in owners]
+    assert set(start.INBOUND) <= set(sys.modules)
+
+
+def test_input_being_read_by_one_thread_is_not_missed_by_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    request, sql = RequestInput("q=1%20OR%201%3D1"), S.format("1 OR 1=1")
+    inside, go, signs = threading.Event(), threading.Event(), list[str | None]()
+
+    def slow(*args: Any, **options: Any) -> Any:
+        if not inside.is_set():
+            inside.set()
+            assert go.wait(20)
+        return parse_qsl(*args, **options)
+
+    def look() -> None:
+        signs.append(add_input_sign(request, sql, "postgresql", ""))
+
+    monkeypatch.setattr(request_input, "parse_qsl", slow)
+    first = threading.Thread(target=look)
+    first.start()
+    assert inside.wait(20)
+    look()
+    go.set()
+    first.join(20)
+    assert signs == ["request-input", "request-input"]
+
+
+def test_a_form_read_after_the_first_check_is_checked_too() -> None:
+    request = RequestInput("")
+    request.add({"name": "one or two"})
+    assert list(request.values()) == ["one or two"]
+    request.add({"name": "three or four"})
+    assert list(request.values()) == ["one or two", "three or four"]
+    request.clear()
+    assert list(request.values()) == []
+    request.add({"name": "five or six"})
+    assert list(request.values()) == ["five or six"]
