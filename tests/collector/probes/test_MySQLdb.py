@@ -23,17 +23,17 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def recording(mysqlclient: Any) -> Iterator[Recording]:
-    with watching(MySQLdbProbe) as told:
-        yield told
+    with watching(MySQLdbProbe) as recording:
+        yield recording
 
 
 def connect(server: Server, **options: Any) -> Any:
     driver: Any = importlib.import_module("MySQLdb")
-    said: dict[str, Any] = {
+    values: dict[str, Any] = {
         "host": server.host, "port": server.port, "user": server.user, "password": server.password, "database": "mysql",
         **options,
     }  # fmt: skip
-    return driver.connect(**said)
+    return driver.connect(**values)
 
 
 def kind(name: str) -> Any:
@@ -49,25 +49,25 @@ def connection(recording: Recording, mariadb: Server) -> Iterator[Any]:
 # --- the session ---
 
 
-def test_a_session_over_tls_is_told(recording: Recording, mariadb: Server) -> None:
+def test_a_session_over_tls_is_recorded(recording: Recording, mariadb: Server) -> None:
     connection = connect(mariadb, ssl={"ca": mariadb.ca_file})
     with contextlib.closing(connection), contextlib.closing(connection.cursor()) as cursor:
         cursor.execute("show session status where variable_name in ('Ssl_cipher', 'Ssl_version')")
-        said = dict(cursor.fetchall())
-    told = recording.calls[0]
-    session = told.session
+        values = dict(cursor.fetchall())
+    record = recording.calls[0]
+    session = record.session
     assert session.encrypted is True
-    assert (session.cipher, f"TLSv{session.tls_version}") == (said["Ssl_cipher"], said["Ssl_version"])
+    assert (session.cipher, f"TLSv{session.tls_version}") == (values["Ssl_cipher"], values["Ssl_version"])
     assert (session.verified, session.certificate_sha256, session.auth_method) == ("", "", "")
     assert (session.address, session.port) == (mariadb.host, mariadb.port)
     assert (session.peer_address, session.peer_port) == ("127.0.0.1", mariadb.port)
     assert (session.account, session.namespace, session.system) == (mariadb.user, "mysql", "mysql")
     assert "MariaDB" in session.server_version
-    assert told.operation == "connect"
-    assert told.received > 1000
+    assert record.operation == "connect"
+    assert record.received > 1000
 
 
-def test_a_session_without_tls_is_told(recording: Recording, mariadb: Server) -> None:
+def test_a_session_without_tls_is_recorded(recording: Recording, mariadb: Server) -> None:
     connect(mariadb).close()
     session = recording.calls[0].session
     assert (session.encrypted, session.tls_version, session.cipher) == (False, "", "")
@@ -85,7 +85,7 @@ def test_a_session_without_tls_is_told(recording: Recording, mariadb: Server) ->
         ({"ssl_mode": "VERIFY_IDENTITY", "ssl": {"ca": "CA"}}, "verify-full", True),
     ],
 )
-def test_what_was_asked_for_is_told_and_never_what_was_verified(
+def test_requested_mode_is_recorded_and_verification_stays_unknown(
     recording: Recording, mariadb: Server, options: dict[str, Any], requested: str, explicit: bool
 ) -> None:
     if isinstance(options.get("ssl"), dict):
@@ -96,7 +96,7 @@ def test_what_was_asked_for_is_told_and_never_what_was_verified(
     assert session.encrypted is (requested != "disable" and bool(options))
 
 
-def test_what_a_file_of_options_says_is_not_guessed(recording: Recording, mariadb: Server, tmp_path: Path) -> None:
+def test_contents_of_an_options_file_are_not_guessed(recording: Recording, mariadb: Server, tmp_path: Path) -> None:
     (tmp_path / "my.cnf").write_text(f"[client]\nuser={mariadb.user}\npassword={mariadb.password}\nssl-enforce\n")
     driver: Any = importlib.import_module("MySQLdb")
     driver.connect(host=mariadb.host, port=mariadb.port, read_default_file=str(tmp_path / "my.cnf")).close()
@@ -120,41 +120,41 @@ def test_the_secret_is_kept_nowhere(recording: Recording, mariadb: Server) -> No
         assert mariadb.password not in repr(recording.calls)
 
 
-def test_a_failed_login_is_told(recording: Recording, mariadb: Server) -> None:
+def test_a_failed_login_is_recorded(recording: Recording, mariadb: Server) -> None:
     with pytest.raises(Exception, match="Access denied"):
         connect(mariadb, password="wrong", ssl={"ca": mariadb.ca_file})
-    (told,) = recording.calls
-    assert told.facts == {names.STATUS_CODE: "1045"}
-    assert (told.session.account, told.session.port, told.session.encrypted) == (mariadb.user, mariadb.port, None)
+    (record,) = recording.calls
+    assert record.facts == {names.STATUS_CODE: "1045"}
+    assert (record.session.account, record.session.port, record.session.encrypted) == (mariadb.user, mariadb.port, None)
 
 
-def test_a_dead_port_is_told(recording: Recording) -> None:
+def test_a_dead_port_is_recorded(recording: Recording) -> None:
     driver: Any = importlib.import_module("MySQLdb")
     with pytest.raises(driver.OperationalError):
         driver.connect(host="127.0.0.1", port=1, user="somebody")
-    (told,) = recording.calls
-    assert (told.session.port, told.session.account, told.session.encrypted) == (1, "somebody", None)
-    assert str(told.facts[names.STATUS_CODE]).startswith("200")
+    (record,) = recording.calls
+    assert (record.session.port, record.session.account, record.session.encrypted) == (1, "somebody", None)
+    assert str(record.facts[names.STATUS_CODE]).startswith("200")
 
 
-def test_arguments_that_the_driver_refuses_are_told(recording: Recording, mariadb: Server) -> None:
+def test_arguments_that_the_driver_refuses_are_recorded(recording: Recording, mariadb: Server) -> None:
     with pytest.raises(TypeError):
         connect(mariadb, nothing=1)
-    assert [one.operation for one in recording.calls] == ["connect"]
+    assert [call.operation for call in recording.calls] == ["connect"]
 
 
-def test_a_unix_socket_is_told(recording: Recording, mariadb: Server) -> None:
+def test_a_unix_socket_is_recorded(recording: Recording, mariadb: Server) -> None:
     connect(mariadb, unix_socket=mariadb.socket, host="localhost").close()
-    (told,) = recording.calls
-    assert (told.session.transport, told.session.address, told.session.port) == ("unix", mariadb.socket, 0)
-    assert told.session.peer_address == mariadb.socket
-    assert told.session.encrypted is False
-    assert told.sent == -1
+    (record,) = recording.calls
+    assert (record.session.transport, record.session.address, record.session.port) == ("unix", mariadb.socket, 0)
+    assert record.session.peer_address == mariadb.socket
+    assert record.session.encrypted is False
+    assert record.sent == -1
 
 
 def test_setting_up_a_connection_is_part_of_connect(recording: Recording, mariadb: Server) -> None:
     connect(mariadb, init_command="set @a = 1", autocommit=True, sql_mode="ANSI", charset="utf8mb4").close()
-    assert [one.operation for one in recording.calls] == ["connect"]
+    assert [call.operation for call in recording.calls] == ["connect"]
 
 
 def test_another_login_is_another_session(recording: Recording, connection: Any, mariadb: Server) -> None:
@@ -166,16 +166,16 @@ def test_another_login_is_another_session(recording: Recording, connection: Any,
     assert (refused.session.account, refused.facts) == ("nobody", {names.STATUS_CODE: "1045"})
 
 
-def test_a_connection_opened_earlier_is_watched_from_its_next_call(mysqlclient: Any, mariadb: Server) -> None:
+def test_an_earlier_connection_is_observed_from_its_next_call(mysqlclient: Any, mariadb: Server) -> None:
     connection = connect(mariadb, ssl={"ca": mariadb.ca_file})
     with contextlib.closing(connection), contextlib.closing(connection.cursor()) as cursor:
         cursor.execute("select repeat('x', 100000)")
-        with watching(MySQLdbProbe) as told:
+        with watching(MySQLdbProbe) as record:
             cursor.execute("select 1")
-    session = told.calls[0].session
+    session = record.calls[0].session
     assert (session.encrypted, session.account, session.port) == (True, mariadb.user, mariadb.port)
     assert (session.requested, session.requested_explicit) == ("", None)
-    assert told.calls[0].received < 1000
+    assert record.calls[0].received < 1000
 
 
 def test_the_apps_own_subclasses_stay(recording: Recording, mariadb: Server) -> None:
@@ -205,7 +205,7 @@ def test_rows_and_bytes_of_a_statement(recording: Recording, connection: Any) ->
     with contextlib.closing(connection.cursor()) as cursor:
         cursor.execute("select repeat('x', 100) from seq_1_to_1000")
         cursor.execute("create temporary table t (a int)")
-        cursor.executemany("insert into t values (%s)", [(one,) for one in range(7)])
+        cursor.executemany("insert into t values (%s)", [(call,) for call in range(7)])
         cursor.execute("delete from t where a < %s", (3,))
         cursor.executemany("update t set a = %s", [(1,), (2,)])
     _, big, _, insert, delete, update = recording.calls
@@ -219,16 +219,20 @@ def test_rows_and_bytes_of_a_statement(recording: Recording, connection: Any) ->
 def test_a_procedure_is_one_call(recording: Recording, connection: Any) -> None:
     with contextlib.closing(connection.cursor()) as cursor, pytest.raises(Exception, match="does not exist"):
         cursor.callproc("nothing", (1,))
-    assert [one.sql for one in recording.calls[1:]] == ["CALL nothing"]
+    assert [call.sql for call in recording.calls[1:]] == ["CALL nothing"]
 
 
-def test_several_results_are_told_one_by_one(recording: Recording, connection: Any) -> None:
+def test_several_results_are_recorded_one_by_one(recording: Recording, connection: Any) -> None:
     with contextlib.closing(connection.cursor()) as cursor:
         cursor.execute("select 1; select seq from seq_1_to_3; do 0")
         while cursor.nextset():
             pass
-    assert [(one.operation, one.rows_returned) for one in recording.calls[1:]] == [("", 1), ("FETCH", 3), ("FETCH", -1)]
-    assert {one.sql for one in recording.calls[1:]} == {"select 1; select seq from seq_1_to_3; do 0"}
+    assert [(call.operation, call.rows_returned) for call in recording.calls[1:]] == [
+        ("", 1),
+        ("FETCH", 3),
+        ("FETCH", -1),
+    ]
+    assert {call.sql for call in recording.calls[1:]} == {"select 1; select seq from seq_1_to_3; do 0"}
 
 
 def test_warnings_are_counted_and_not_those_of_an_error(recording: Recording, connection: Any) -> None:
@@ -237,12 +241,14 @@ def test_warnings_are_counted_and_not_those_of_an_error(recording: Recording, co
         cursor.execute("select 1")
         with pytest.raises(Exception, match="nothing"):
             cursor.execute("select * from nothing")
-    assert [one.facts.get(names.NOTICES) for one in recording.calls[1:]] == [2, None, None]
+    assert [call.facts.get(names.NOTICES) for call in recording.calls[1:]] == [2, None, None]
 
 
 @pytest.mark.parametrize("factory", ["SSCursor", "SSDictCursor"])
 @pytest.mark.parametrize("read", ["iterate", "fetchone", "fetchall", "fetchmany", "leave"])
-def test_rows_of_an_unbuffered_cursor_are_told(recording: Recording, connection: Any, factory: str, read: str) -> None:
+def test_rows_of_an_unbuffered_cursor_are_recorded(
+    recording: Recording, connection: Any, factory: str, read: str
+) -> None:
     with contextlib.closing(connection.cursor(kind(factory))) as cursor:
         cursor.execute("select repeat('x', 100) as a from seq_1_to_2500")
         if read == "iterate":
@@ -260,19 +266,21 @@ def test_rows_of_an_unbuffered_cursor_are_told(recording: Recording, connection:
     executed = recording.calls[1]
     assert (executed.rows_returned, executed.rows_affected) == (-1, -1)
     fetches = recording.of("FETCH")
-    assert sum(one.rows_returned for one in fetches) == (10 if read == "leave" else 2500)
-    assert sum(one.received for one in fetches) + executed.received > 250_000
-    assert {one.sql for one in fetches} == {executed.sql}
+    assert sum(call.rows_returned for call in fetches) == (10 if read == "leave" else 2500)
+    assert sum(call.received for call in fetches) + executed.received > 250_000
+    assert {call.sql for call in fetches} == {executed.sql}
     assert len(fetches) <= 3
 
 
-def test_rows_of_an_unbuffered_cursor_are_told_before_its_next_statement(recording: Recording, connection: Any) -> None:
+def test_rows_of_an_unbuffered_cursor_are_recorded_before_its_next_statement(
+    recording: Recording, connection: Any
+) -> None:
     with contextlib.closing(connection.cursor(kind("SSCursor"))) as cursor:
         cursor.execute("select seq from seq_1_to_5")
         assert cursor.fetchone() == (1,)
         cursor.execute("select 2")
         assert cursor.fetchall() == ((2,),)
-    assert [(one.operation, one.rows_returned) for one in recording.calls[1:]] == [
+    assert [(call.operation, call.rows_returned) for call in recording.calls[1:]] == [
         ("", -1), ("FETCH", 1), ("", -1), ("FETCH", 1),
     ]  # fmt: skip
 
@@ -288,7 +296,7 @@ def test_choosing_another_database_makes_another_session(recording: Recording, c
     ]  # fmt: skip
 
 
-def test_commands_of_the_connection_are_told_where_they_send_anything(recording: Recording, connection: Any) -> None:
+def test_commands_are_recorded_where_they_send_anything(recording: Recording, connection: Any) -> None:
     connection.begin()
     connection.commit()
     connection.rollback()
@@ -298,36 +306,36 @@ def test_commands_of_the_connection_are_told_where_they_send_anything(recording:
     connection.query("select 5")
     connection.store_result()
     connection.query("do 1")
-    assert [one.operation for one in recording.calls[1:]] == ["", "COMMIT", "ROLLBACK", "PING", "SET", "", ""]
+    assert [call.operation for call in recording.calls[1:]] == ["", "COMMIT", "ROLLBACK", "PING", "SET", "", ""]
     assert recording.calls[1].sql == b"BEGIN"
-    assert [one.rows_affected for one in recording.calls[-2:]] == [-1, 0]
+    assert [call.rows_affected for call in recording.calls[-2:]] == [-1, 0]
 
 
-def test_a_connection_that_the_server_ended_is_told_and_its_descriptor_not_read(
+def test_a_connection_ended_by_the_server_is_recorded_without_its_descriptor(
     recording: Recording, connection: Any, mariadb: Server
 ) -> None:
     with contextlib.closing(connect(mariadb)) as other:
         other.query(f"kill {connection.thread_id()}")
     with contextlib.closing(connection.cursor()) as cursor, pytest.raises(Exception, match=r"\(2\d\d\d, "):
         cursor.execute("select 1")
-    (told,) = recording.saying("select 1")
-    assert (told.sent, told.received) == (-1, -1)
-    assert str(told.facts[names.STATUS_CODE]).startswith("2")
+    (record,) = recording.saying("select 1")
+    assert (record.sent, record.received) == (-1, -1)
+    assert str(record.facts[names.STATUS_CODE]).startswith("2")
 
 
 # --- the library below ---
 
 
-def test_the_library_is_asked_through_the_drivers_own_capsule_and_handle(mysqlclient: Any, mariadb: Server) -> None:
+def test_the_library_is_reached_through_the_drivers_own_capsule(mysqlclient: Any, mariadb: Server) -> None:
     extension: Any = importlib.import_module("MySQLdb._mysql")
     below = Library(extension.__file__)
     with contextlib.closing(connect(mariadb, ssl={"ca": mariadb.ca_file})) as connection:
-        said = [below.read(connection) for _ in range(200)]
-    assert len(set(said)) == 1
-    assert said[0].is_known
-    assert said[0].cipher
-    assert said[0].version.startswith("TLSv1.")
-    assert said[0].user == mariadb.user
+        values = [below.read(connection) for _ in range(200)]
+    assert len(set(values)) == 1
+    assert values[0].is_known
+    assert values[0].cipher
+    assert values[0].version.startswith("TLSv1.")
+    assert values[0].user == mariadb.user
 
 
 def test_without_a_capsule_nothing_is_known(mysqlclient: Any) -> None:
@@ -349,13 +357,13 @@ def test_threads_with_connections_of_their_own_are_asked_at_once(recording: Reco
                 cursor.execute("select 1")
 
     threads = [threading.Thread(target=run) for _ in range(4)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join(60)
+    for call in threads:
+        call.start()
+    for call in threads:
+        call.join(60)
     assert len(recording.calls) == 80
-    assert {one.session.cipher for one in recording.calls} != {""}
-    assert len({one.session.cipher for one in recording.calls}) == 1
+    assert {call.session.cipher for call in recording.calls} != {""}
+    assert len({call.session.cipher for call in recording.calls}) == 1
 
 
 BESIDE = """

@@ -1,4 +1,4 @@
-"""What the account may really do, as PostgreSQL says it at each login: told by every driver of it."""
+"""The account's rights, which PostgreSQL sends at each login, are reported by each of its drivers."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -44,10 +44,14 @@ def clerk(postgresql: Server) -> Iterator[str]:
         connection.execute(f"DROP ROLE {ROLE}")
 
 
-@pytest.mark.parametrize("probe", CONNECT, ids=lambda one: one.__name__)
-def test_a_superuser_is_told_from_an_account_that_is_none(probe: type[Probe], postgresql: Server, clerk: str) -> None:
+@pytest.mark.parametrize("probe", CONNECT, ids=lambda call: call.__name__)
+def test_a_superuser_is_distinguished_from_an_ordinary_account(
+    probe: type[Probe], postgresql: Server, clerk: str
+) -> None:
     with watching(probe) as recording:
         CONNECT[probe](postgresql.url)
         CONNECT[probe](clerk)
-    first, second = (one.attributes()[names.ACCOUNT_SUPERUSER] for one in recording.calls if one.operation == "connect")
+    first, second = (
+        call.attributes()[names.ACCOUNT_SUPERUSER] for call in recording.calls if call.operation == "connect"
+    )
     assert (first, second) == (True, False)

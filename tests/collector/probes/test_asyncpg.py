@@ -1,4 +1,4 @@
-"""asyncpg against a real PostgreSQL: what is told of sessions and calls is true."""
+"""asyncpg against a real PostgreSQL: the facts of sessions and calls are true."""
 
 import asyncio
 import io
@@ -21,8 +21,8 @@ from tests.services.server import Server
 
 @pytest.fixture
 def recording(postgresql: Server) -> Iterator[Recording]:
-    with watching(AsyncpgProbe) as told:
-        yield told
+    with watching(AsyncpgProbe) as recording:
+        yield recording
 
 
 def connected(url: str, use: Callable[[Any], Coroutine[Any, Any, object]] | None = None, **options: Any) -> object:
@@ -43,13 +43,13 @@ def after_connect(recording: Recording) -> list[Told]:
     return recording.calls[1:]
 
 
-def test_a_verified_session_is_told(recording: Recording, postgresql: Server) -> None:
+def test_a_verified_session_is_recorded(recording: Recording, postgresql: Server) -> None:
     async def version(connection: Any) -> str:
         return connection.get_settings().server_version
 
     server_version = connected(postgresql.tls_url, version)
-    (told,) = recording.calls
-    session = told.session
+    (record,) = recording.calls
+    session = record.session
     assert (session.encrypted, session.verified, session.requested, session.requested_explicit) == (
         True, "full", "verify-full", True,
     )  # fmt: skip
@@ -61,8 +61,8 @@ def test_a_verified_session_is_told(recording: Recording, postgresql: Server) ->
     assert (session.account, session.namespace, session.system) == (postgresql.user, "postgres", "postgresql")
     assert session.server_version == server_version
     assert session.auth_method == "scram-sha-256"
-    assert told.sent > 300
-    assert told.received > 1000
+    assert record.sent > 300
+    assert record.received > 1000
 
 
 @pytest.mark.parametrize(
@@ -81,14 +81,14 @@ def test_what_was_asked_for_and_what_was_got(
     assert (session.encrypted, session.verified) == (encrypted, verified)
 
 
-def test_a_context_of_the_apps_own_says_what_it_asks_for(recording: Recording, postgresql: Server) -> None:
+def test_the_apps_own_tls_context_gives_the_requested_mode(recording: Recording, postgresql: Server) -> None:
     strict = ssl.create_default_context(cafile=postgresql.ca_file)
     lax = ssl.create_default_context()
     lax.check_hostname, lax.verify_mode = False, ssl.CERT_NONE
     connected(postgresql.url, ssl=strict)
     connected(postgresql.url, ssl=lax)
-    told = [(one.session.requested, one.session.verified) for one in recording.calls]
-    assert told == [("verify-full", "full"), ("require", "none")]
+    record = [(call.session.requested, call.session.verified) for call in recording.calls]
+    assert record == [("verify-full", "full"), ("require", "none")]
 
 
 def test_the_environment_asks_too(recording: Recording, postgresql: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,34 +97,34 @@ def test_the_environment_asks_too(recording: Recording, postgresql: Server, monk
     assert recording.calls[0].session.requested_explicit is True
 
 
-def test_a_failed_login_is_told_with_what_was_true_of_it(recording: Recording, postgresql: Server) -> None:
+def test_a_failed_login_is_recorded_with_its_facts(recording: Recording, postgresql: Server) -> None:
     with pytest.raises(asyncpg.InvalidPasswordError):
         connected(postgresql.tls_url, password="wrong")
-    (told,) = recording.calls
-    session = told.session
-    assert isinstance(told.error, asyncpg.InvalidPasswordError)
-    assert told.facts == {names.STATUS_CODE: "28P01"}
+    (record,) = recording.calls
+    session = record.session
+    assert isinstance(record.error, asyncpg.InvalidPasswordError)
+    assert record.facts == {names.STATUS_CODE: "28P01"}
     assert (session.account, session.peer_address) == (postgresql.user, "127.0.0.1")
     assert (session.encrypted, session.verified) == (True, "full")
 
 
-def test_a_certificate_that_does_not_fit_is_told(recording: Recording, postgresql: Server, tmp_path: Path) -> None:
+def test_a_certificate_for_another_name_is_recorded(recording: Recording, postgresql: Server, tmp_path: Path) -> None:
     context = ssl.create_default_context(cafile=str(Authority(tmp_path).ca_file))
     with pytest.raises(ssl.SSLCertVerificationError):
         connected(postgresql.url, ssl=context)
-    (told,) = recording.calls
-    assert isinstance(told.error, ssl.SSLCertVerificationError)
-    assert (told.session.requested, told.session.encrypted) == ("verify-full", None)
+    (record,) = recording.calls
+    assert isinstance(record.error, ssl.SSLCertVerificationError)
+    assert (record.session.requested, record.session.encrypted) == ("verify-full", None)
 
 
-def test_a_dead_port_is_told(recording: Recording) -> None:
+def test_a_dead_port_is_recorded(recording: Recording) -> None:
     with pytest.raises(OSError):
         connected("postgresql://somebody@127.0.0.1:1/some")
-    (told,) = recording.calls
-    assert (told.session.address, told.session.port, told.session.account) == ("127.0.0.1", 1, "somebody")
+    (record,) = recording.calls
+    assert (record.session.address, record.session.port, record.session.account) == ("127.0.0.1", 1, "somebody")
 
 
-def test_a_server_that_has_no_tls_is_told(recording: Recording) -> None:
+def test_a_server_that_has_no_tls_is_recorded(recording: Recording) -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readexactly(8)
         writer.write(b"N")
@@ -145,10 +145,13 @@ def test_a_server_that_has_no_tls_is_told(recording: Recording) -> None:
 def test_each_host_is_an_attempt_of_its_own(recording: Recording, postgresql: Server) -> None:
     user, secret = postgresql.user, postgresql.password
     connected(f"postgresql://{user}:{secret}@127.0.0.1:1,127.0.0.1:{postgresql.port}/postgres")
-    assert [(one.session.port, one.error is None) for one in recording.calls] == [(1, False), (postgresql.port, True)]
+    assert [(call.session.port, call.error is None) for call in recording.calls] == [
+        (1, False),
+        (postgresql.port, True),
+    ]
 
 
-def test_a_unix_socket_is_told(recording: Recording, postgresql: Server) -> None:
+def test_a_unix_socket_is_recorded(recording: Recording, postgresql: Server) -> None:
     parts = urlsplit(postgresql.url)
 
     async def ask(connection: Any) -> None:
@@ -170,14 +173,14 @@ def test_a_unix_socket_is_told(recording: Recording, postgresql: Server) -> None
     assert (recording.calls[1].sent, recording.calls[1].received) == (-1, -1)
 
 
-def test_a_cancelled_connect_is_told(recording: Recording) -> None:
+def test_a_cancelled_connect_is_recorded(recording: Recording) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         with pytest.raises(TimeoutError):
             connected(f"postgresql://a@127.0.0.1:{silent.getsockname()[1]}/b", timeout=0.3)
-    (told,) = recording.calls
-    assert isinstance(told.error, (asyncio.CancelledError, TimeoutError))
+    (record,) = recording.calls
+    assert isinstance(record.error, (asyncio.CancelledError, TimeoutError))
 
 
 def test_rows_and_bytes_of_a_statement(recording: Recording, postgresql: Server) -> None:
@@ -190,7 +193,7 @@ def test_rows_and_bytes_of_a_statement(recording: Recording, postgresql: Server)
         await connection.fetchrow("select generate_series(1, 50)")
 
     connected(postgresql.url, work)
-    big, create, fetched, update, delete, one = after_connect(recording)
+    big, create, fetched, update, delete, call = after_connect(recording)
     assert (big.rows_returned, big.rows_affected) == (1000, -1)
     assert 100_000 < big.received < 130_000
     assert big.sent < 500
@@ -198,7 +201,7 @@ def test_rows_and_bytes_of_a_statement(recording: Recording, postgresql: Server)
     assert (fetched.rows_returned, fetched.rows_affected) == (7, -1)
     assert (update.rows_returned, update.rows_affected) == (7, 7)
     assert (delete.rows_returned, delete.rows_affected) == (-1, 7)
-    assert one.rows_returned == 1
+    assert call.rows_returned == 1
 
 
 def test_preparation_is_part_of_the_first_execution(recording: Recording, postgresql: Server) -> None:
@@ -213,7 +216,7 @@ def test_preparation_is_part_of_the_first_execution(recording: Recording, postgr
             await connection.prepare("selec 1")
 
     connected(postgresql.url, work)
-    assert [one.sql for one in after_connect(recording)] == [
+    assert [call.sql for call in after_connect(recording)] == [
         *["select $1::int"] * 4, "BEGIN;", "select $1::int", "COMMIT;", "selec 1",
     ]  # fmt: skip
     assert recording.calls[-1].facts == {names.STATUS_CODE: "42601"}
@@ -226,23 +229,23 @@ def test_types_that_the_driver_looks_up_are_no_calls_of_the_apps(recording: Reco
         await connection.fetch("select a, a from m")
 
     connected(postgresql.url, work)
-    assert [one.sql for one in after_connect(recording)[1:]] == ["select a from m", "select a, a from m"]
+    assert [call.sql for call in after_connect(recording)[1:]] == ["select a from m", "select a, a from m"]
 
 
 def test_executemany_and_fetchmany_are_one_call_each(recording: Recording, postgresql: Server) -> None:
     async def work(connection: Any) -> None:
         await connection.execute("create temporary table t (a int)")
-        await connection.executemany("insert into t values ($1)", [(one,) for one in range(5)])
+        await connection.executemany("insert into t values ($1)", [(call,) for call in range(5)])
         if hasattr(connection, "fetchmany"):
-            await connection.fetchmany("insert into t values ($1) returning a", [(one,) for one in range(3)])
+            await connection.fetchmany("insert into t values ($1) returning a", [(call,) for call in range(3)])
 
     connected(postgresql.url, work)
     plain, *returning = recording.saying("insert")
     assert (plain.rows_returned, plain.rows_affected) == (-1, -1)
-    assert [one.rows_returned for one in returning] in ([3], [])
+    assert [call.rows_returned for call in returning] in ([3], [])
 
 
-def test_a_cursor_tells_its_rows_page_by_page(recording: Recording, postgresql: Server) -> None:
+def test_rows_of_a_cursor_are_recorded_page_by_page(recording: Recording, postgresql: Server) -> None:
     async def work(connection: Any) -> None:
         async with connection.transaction():
             query = "select repeat('x', 1000) from generate_series(1, 120)"
@@ -254,12 +257,12 @@ def test_a_cursor_tells_its_rows_page_by_page(recording: Recording, postgresql: 
 
     connected(postgresql.url, work)
     _, first, second, third, declared, move, fetch, row, _ = after_connect(recording)
-    assert [one.rows_returned for one in (first, second, third)] == [50, 50, 20]
+    assert [call.rows_returned for call in (first, second, third)] == [50, 50, 20]
     assert second.received > 50_000
     assert declared.rows_returned == -1
     assert (move.operation, move.sql) == ("MOVE", "MOVE")
-    assert [(one.operation, one.rows_returned) for one in (fetch, row)] == [("FETCH", 30), ("FETCH", 1)]
-    assert {one.sql for one in (first, second, third, declared, fetch, row)} == {first.sql}
+    assert [(call.operation, call.rows_returned) for call in (fetch, row)] == [("FETCH", 30), ("FETCH", 1)]
+    assert {call.sql for call in (first, second, third, declared, fetch, row)} == {first.sql}
 
 
 def test_copy_in_both_directions(recording: Recording, postgresql: Server) -> None:
@@ -293,7 +296,7 @@ def test_transactions_and_savepoints_are_the_same_statement_each_time(recording:
 
     connected(postgresql.url, work)
     once = ["BEGIN;", "SAVEPOINT", "RELEASE", "SAVEPOINT", "ROLLBACK TO", "COMMIT;"]
-    assert [one.sql for one in after_connect(recording)] == once * 2
+    assert [call.sql for call in after_connect(recording)] == once * 2
 
 
 def test_notices_are_counted_with_the_call_they_came_with(recording: Recording, postgresql: Server) -> None:
@@ -302,10 +305,10 @@ def test_notices_are_counted_with_the_call_they_came_with(recording: Recording, 
         await connection.execute("select 1")
 
     connected(postgresql.url, work)
-    assert [one.facts for one in after_connect(recording)] == [{names.NOTICES: 2}, {}]
+    assert [call.facts for call in after_connect(recording)] == [{names.NOTICES: 2}, {}]
 
 
-def test_a_notification_that_bears_a_pickle_is_told(recording: Recording, postgresql: Server) -> None:
+def test_a_notification_with_a_pickle_is_recorded(recording: Recording, postgresql: Server) -> None:
     came = asyncio.Event()
 
     async def work(connection: Any) -> None:
@@ -314,11 +317,11 @@ def test_a_notification_that_bears_a_pickle_is_told(recording: Recording, postgr
         await asyncio.wait_for(came.wait(), 30)
 
     connected(postgresql.url, work)
-    (told,) = recording.of("NOTIFY")
-    assert told.facts == {names.PAYLOAD_FORMAT: "pickle", names.PAYLOAD_GLOBALS: "os.system"}
+    (record,) = recording.of("NOTIFY")
+    assert record.facts == {names.PAYLOAD_FORMAT: "pickle", names.PAYLOAD_GLOBALS: "os.system"}
 
 
-def test_a_pool_tells_what_it_sends_once(recording: Recording, postgresql: Server) -> None:
+def test_statements_of_a_pool_are_recorded_once(recording: Recording, postgresql: Server) -> None:
     async def work() -> None:
         async with asyncpg.create_pool(postgresql.tls_url, min_size=1, max_size=1) as pool:
             async with pool.acquire() as connection:
@@ -326,13 +329,13 @@ def test_a_pool_tells_what_it_sends_once(recording: Recording, postgresql: Serve
             assert await pool.fetchval("select 2") == 2
 
     asyncio.run(work())
-    assert [(one.operation, one.sql) for one in recording.calls] == [
+    assert [(call.operation, call.sql) for call in recording.calls] == [
         ("connect", None), ("", "select 1"), ("RESET", "RESET ALL"), ("", "select 2"), ("RESET", "RESET ALL"),
     ]  # fmt: skip
-    assert {one.session for one in recording.calls} == {recording.calls[0].session}
+    assert {call.session for call in recording.calls} == {recording.calls[0].session}
 
 
-def test_a_connection_class_of_the_apps_own_is_watched(recording: Recording, postgresql: Server) -> None:
+def test_the_apps_own_connection_class_is_observed(recording: Recording, postgresql: Server) -> None:
     class Mine(asyncpg.Connection):  # pyright: ignore[reportUntypedBaseClass,reportMissingTypeArgument]
         async def fetch(self, *args: Any, **kwargs: Any) -> Any:
             return [*await super().fetch(*args, **kwargs), "more"]
@@ -345,7 +348,7 @@ def test_a_connection_class_of_the_apps_own_is_watched(recording: Recording, pos
     assert recording.saying("select 1")[0].rows_returned == 1
 
 
-def test_a_cancelled_call_is_told_and_the_connection_goes_on(recording: Recording, postgresql: Server) -> None:
+def test_a_cancelled_call_is_recorded_and_its_connection_goes_on(recording: Recording, postgresql: Server) -> None:
     async def work(connection: Any) -> object:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(connection.fetch("select pg_sleep(30)"), 0.3)
@@ -367,12 +370,12 @@ def test_a_connection_older_than_the_probe_is_learnt(postgresql: Server) -> None
         await connection.close()
         return recording
 
-    (told,) = asyncio.run(work()).calls
-    assert (told.session.verified, told.session.requested_explicit) == ("full", True)
-    assert told.received < 1000
+    (record,) = asyncio.run(work()).calls
+    assert (record.session.verified, record.session.requested_explicit) == ("full", True)
+    assert record.received < 1000
 
 
-def test_without_the_drivers_private_names_statements_are_still_told(
+def test_statements_are_recorded_without_the_drivers_private_names(
     postgresql: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrap = AsyncpgProbe.install.__globals__["Patches"].wrap
@@ -383,5 +386,5 @@ def test_without_the_drivers_private_names_statements_are_still_told(
     monkeypatch.setattr(AsyncpgProbe.install.__globals__["Patches"], "wrap", some)
     with watching(AsyncpgProbe) as recording:
         connected(postgresql.tls_url, lambda connection: connection.fetch("select 1"))
-    (told,) = recording.calls
-    assert (told.sql, told.session.verified) == ("select 1", "full")
+    (record,) = recording.calls
+    assert (record.sql, record.session.verified) == ("select 1", "full")

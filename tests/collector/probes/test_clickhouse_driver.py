@@ -29,8 +29,8 @@ VERIFIES = driver.VERSION >= (0, 2, 8)
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(ClickHouseDriverProbe) as told:
-        yield told
+    with watching(ClickHouseDriverProbe) as recording:
+        yield recording
 
 
 def client_of(server: Server, **options: Any) -> Any:
@@ -54,7 +54,7 @@ def client(recording: Recording, clickhouse: Server) -> Iterator[Any]:
 # --- the session ---
 
 
-def test_a_session_over_tls_is_told(recording: Recording, clickhouse: Server) -> None:
+def test_a_session_over_tls_is_recorded(recording: Recording, clickhouse: Server) -> None:
     with over_tls(clickhouse, host="localhost") as client:
         ((version,),) = client.execute("select version()")
     connect, select = recording.calls
@@ -91,7 +91,7 @@ def test_what_was_asked_for_and_what_was_verified(
     assert (session.requested, session.requested_explicit, session.verified) == (requested, True, verified)
 
 
-def test_a_session_without_tls_is_told(recording: Recording, clickhouse: Server) -> None:
+def test_a_session_without_tls_is_recorded(recording: Recording, clickhouse: Server) -> None:
     with client_of(clickhouse) as client:
         client.execute("select 1")
     session = recording.calls[0].session
@@ -104,13 +104,13 @@ def test_a_certificate_that_is_not_trusted_is_no_plaintext(
 ) -> None:
     with pytest.raises(errors.NetworkError):
         over_tls(clickhouse, ca_certs=None).execute("select 1")
-    told = recording.calls[0]
-    assert (told.operation, told.session.encrypted, type(told.error).__name__) == (
+    record = recording.calls[0]
+    assert (record.operation, record.session.encrypted, type(record.error).__name__) == (
         "connect", None, "SSLCertVerificationError",
     )  # fmt: skip
 
 
-def test_a_failed_login_is_told_with_its_tls(recording: Recording, clickhouse: Server) -> None:
+def test_a_failed_login_is_recorded_with_its_tls(recording: Recording, clickhouse: Server) -> None:
     with pytest.raises(errors.ServerException):
         over_tls(clickhouse, password="wrong").execute("select 1")
     connect = recording.calls[0]
@@ -119,7 +119,7 @@ def test_a_failed_login_is_told_with_its_tls(recording: Recording, clickhouse: S
     assert connect.received > 0
 
 
-def test_each_host_that_was_tried_is_told(recording: Recording, clickhouse: Server) -> None:
+def test_each_host_that_was_tried_is_recorded(recording: Recording, clickhouse: Server) -> None:
     dead = free_port()
     with client_of(clickhouse, port=dead, alt_hosts=f"{clickhouse.host}:{clickhouse.port}") as client:
         client.execute("select 1")
@@ -135,12 +135,12 @@ def test_the_secret_is_kept_nowhere(recording: Recording, clickhouse: Server) ->
         assert clickhouse.password not in repr(client.__dict__["_backwatch_result"].sql)
 
 
-def test_a_connection_opened_earlier_is_watched_from_its_next_call(clickhouse: Server) -> None:
+def test_an_earlier_connection_is_observed_from_its_next_call(clickhouse: Server) -> None:
     with over_tls(clickhouse) as client:
         client.execute("select * from (select number from system.numbers limit 50000)")
-        with watching(ClickHouseDriverProbe) as told:
+        with watching(ClickHouseDriverProbe) as record:
             client.execute("select 1")
-    (call,) = told.calls
+    (call,) = record.calls
     assert (call.session.encrypted, call.session.port, call.rows_returned) == (True, clickhouse.tls_port, 1)
     assert call.received < 1000
 
@@ -148,7 +148,7 @@ def test_a_connection_opened_earlier_is_watched_from_its_next_call(clickhouse: S
 def test_another_database_is_another_session(recording: Recording, client: Any) -> None:
     client.execute("use system")
     client.execute("select 1")
-    assert [one.session.namespace for one in recording.calls] == ["system", "system"]
+    assert [call.session.namespace for call in recording.calls] == ["system", "system"]
 
 
 # --- statements ---
@@ -157,7 +157,7 @@ def test_another_database_is_another_session(recording: Recording, client: Any) 
 def test_rows_and_bytes_of_statements(recording: Recording, client: Any) -> None:
     client.execute("create table t (a Int32, b String) engine = Memory")
     try:
-        client.execute("insert into t (a, b) values", [(one, "x" * 100) for one in range(1000)])
+        client.execute("insert into t (a, b) values", [(call, "x" * 100) for call in range(1000)])
         client.execute("select a, b from t where a >= %(low)s", {"low": 500}, columnar=True)
         client.execute("select a from t where a < 0")
         client.execute("insert into t select * from t")
@@ -174,7 +174,7 @@ def test_rows_and_bytes_of_statements(recording: Recording, client: Any) -> None
 
 
 @pytest.mark.parametrize("read", ["iterate", "progress", "leave"])
-def test_rows_of_a_lazy_statement_are_told_as_they_are_read(recording: Recording, client: Any, read: str) -> None:
+def test_rows_of_a_lazy_statement_are_recorded_as_they_are_read(recording: Recording, client: Any, read: str) -> None:
     if read == "iterate":
         assert sum(1 for _ in client.execute_iter(NUMBERS, settings={"max_block_size": 100})) == 2500
     elif read == "progress":
@@ -185,39 +185,41 @@ def test_rows_of_a_lazy_statement_are_told_as_they_are_read(recording: Recording
         client.disconnect()
     executed, *fetches = recording.calls
     assert (executed.sql, executed.rows_returned) == (NUMBERS, -1)
-    assert {(one.operation, one.sql) for one in fetches} == {("FETCH", NUMBERS)}
-    assert sum(one.rows_returned for one in fetches) == (100 if read == "leave" else 2500)
+    assert {(call.operation, call.sql) for call in fetches} == {("FETCH", NUMBERS)}
+    assert sum(call.rows_returned for call in fetches) == (100 if read == "leave" else 2500)
     assert len(fetches) <= 4
 
 
-def test_an_error_is_told_with_the_servers_number(recording: Recording, client: Any) -> None:
+def test_an_error_is_recorded_with_the_servers_number(recording: Recording, client: Any) -> None:
     with pytest.raises(errors.ServerException):
         client.execute("select * from nothing")
-    (told,) = recording.calls
-    assert (told.facts, told.sent) == ({names.STATUS_CODE: "60"}, -1)
+    (record,) = recording.calls
+    assert (record.facts, record.sent) == ({names.STATUS_CODE: "60"}, -1)
     with pytest.raises(errors.ServerException):
         list(client.execute_iter("select throwIf(number = 3) from system.numbers limit 10"))
     assert recording.calls[1].operation == "connect"  # the driver had closed the connection
     assert recording.calls[-1].error is not None
 
 
-def test_a_statement_over_db_api_is_told_once(recording: Recording, clickhouse: Server) -> None:
+def test_a_statement_over_db_api_is_recorded_once(recording: Recording, clickhouse: Server) -> None:
     connection = driver.connect(clickhouse.url)
     cursor = connection.cursor()
     cursor.execute("select 1, 2")
     assert cursor.fetchall() == [(1, 2)]
     connection.close()
-    assert [(one.operation, one.sql) for one in recording.calls] == [("connect", None), ("", "select 1, 2")]
+    assert [(call.operation, call.sql) for call in recording.calls] == [("connect", None), ("", "select 1, 2")]
 
 
 @pytest.mark.skipif(OVERLAID in os.environ, reason="this is the oldest")
-def test_the_oldest_version_is_told_likewise(clickhouse: Server) -> None:
+def test_the_oldest_version_is_recorded_the_same(clickhouse: Server) -> None:
     folder = overlay("clickhouse-driver==0.2.6")
-    told = f"{clickhouse.url}?tls_port={clickhouse.tls_port}&ca_file={clickhouse.ca_file}&tls_url={clickhouse.tls_url}"
+    record = (
+        f"{clickhouse.url}?tls_port={clickhouse.tls_port}&ca_file={clickhouse.ca_file}&tls_url={clickhouse.tls_url}"
+    )
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", HERE,
          "tests/contract/test_every_probe.py", "-k", "clickhouse_driver"],
         cwd=ROOT, capture_output=True, text=True, timeout=380,
-        env={**os.environ, "PYTHONPATH": str(folder), OVERLAID: "1", "BACKWATCH_TEST_CLICKHOUSE_URL": told},
+        env={**os.environ, "PYTHONPATH": str(folder), OVERLAID: "1", "BACKWATCH_TEST_CLICKHOUSE_URL": record},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]

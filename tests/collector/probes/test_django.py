@@ -75,8 +75,8 @@ def sqlite() -> Any:
 
 @pytest.fixture
 def recording() -> Any:
-    with watching(DjangoProbe) as told:
-        yield told
+    with watching(DjangoProbe) as recording:
+        yield recording
 
 
 def work(connection: Any) -> list[object]:
@@ -92,60 +92,60 @@ def work(connection: Any) -> list[object]:
 
 
 @every_kind
-def test_over_a_watched_driver_each_call_is_told_once_by_the_driver(kind: str, connect: Connect) -> None:
+def test_over_an_observed_driver_its_probe_records_each_call_once(kind: str, connect: Connect) -> None:
     connection = connect(kind)
     with delivering(DjangoProbe, PROBES[kind]) as stream:
         assert len(work(connection)) == 5
     for mark in ("create temporary table thing", "delete from thing"):
-        assert [one.get(names.CODE_FUNCTION) for one in stream.saying(mark)] == ["work"], mark
-    rows = [one.get(names.ROWS_RETURNED, -1) for one in stream.saying("select name from thing")]
+        assert [call.get(names.CODE_FUNCTION) for call in stream.saying(mark)] == ["work"], mark
+    rows = [call.get(names.ROWS_RETURNED, -1) for call in stream.saying("select name from thing")]
     assert [count for count in rows if count >= 0] == [5]
-    assert all(one[names.CODE_FILE] == HERE for one in stream.saying("thing"))
+    assert all(call[names.CODE_FILE] == HERE for call in stream.saying("thing"))
     if kind != "sqlite":
-        assert all(names.PEER_ADDRESS in one for one in stream.calls())  # which only the driver's probe tells
+        assert all(names.PEER_ADDRESS in call for call in stream.calls())  # a fact of the driver's probe only
 
 
 @every_kind
-def test_over_an_unwatched_driver_each_call_is_told_once_by_django(kind: str, connect: Connect) -> None:
+def test_over_an_unobserved_driver_django_records_each_call_once(kind: str, connect: Connect) -> None:
     with delivering(DjangoProbe) as stream:
         connection = connect(kind)
         assert len(work(connection)) == 5
     for mark in ("create temporary table thing", "insert into thing", "delete from thing"):
-        assert [one[names.CODE_FUNCTION] for one in stream.saying(mark)] == ["work"], mark
-    rows = [one.get(names.ROWS_RETURNED, -1) for one in stream.saying("select name from thing")]
+        assert [call[names.CODE_FUNCTION] for call in stream.saying(mark)] == ["work"], mark
+    rows = [call.get(names.ROWS_RETURNED, -1) for call in stream.saying("select name from thing")]
     assert [count for count in rows if count >= 0] == [5]
     assert stream.saying("delete from thing")[0][names.ROWS_AFFECTED] == 3
-    assert [one["name"] for one in stream.calls()].count("connect") == 1
-    assert not any(names.PEER_ADDRESS in one or names.TLS_ESTABLISHED in one for one in stream.calls())
-    said = connection.settings_dict
+    assert [call["name"] for call in stream.calls()].count("connect") == 1
+    assert not any(names.PEER_ADDRESS in call or names.TLS_ESTABLISHED in call for call in stream.calls())
+    values = connection.settings_dict
     if kind != "sqlite":
         first = stream.saying("insert into thing")[0]
-        assert (first[names.SERVER_ADDRESS], first[names.SERVER_PORT]) == (said["HOST"], said["PORT"])
-        assert (first[names.ACCOUNT], first[names.DB_NAMESPACE]) == (said["USER"], said["NAME"])
-    assert said.get("PASSWORD", "no such") not in str(stream.calls()) or not said["PASSWORD"]
+        assert (first[names.SERVER_ADDRESS], first[names.SERVER_PORT]) == (values["HOST"], values["PORT"])
+        assert (first[names.ACCOUNT], first[names.DB_NAMESPACE]) == (values["USER"], values["NAME"])
+    assert values.get("PASSWORD", "no such") not in str(stream.calls()) or not values["PASSWORD"]
 
 
-def test_a_connection_over_a_watched_driver_is_left_as_it_is() -> None:
+def test_a_connection_with_an_observed_driver_is_left_alone() -> None:
     with watching(SQLiteProbe), watching(DjangoProbe):
         connection = sqlite()
         assert connection.execute_wrappers == []
         assert "get_new_connection" not in vars(connection)
 
 
-def test_a_driver_whose_probe_comes_later_tells_from_then_on(connect: Connect) -> None:
+def test_a_drivers_later_probe_records_from_then_on(connect: Connect) -> None:
     with watching(DjangoProbe) as above:
         connection = connect("postgresql")
         connection.cursor().execute("select 1")
-        told = len(above.calls)
+        record = len(above.calls)
         connection.close()
         with watching(PROBES["postgresql"]) as below:
             connection.cursor().execute("select 2")
-        assert len(above.calls) == told
+        assert len(above.calls) == record
         assert below.saying("select 2")
         connection.close()
 
 
-def test_an_app_without_a_database_is_no_fault_of_ours(recording: Recording) -> None:
+def test_an_app_without_a_database_causes_no_fault(recording: Recording) -> None:
     assert connections["default"].vendor == "unknown"
     assert recording.calls == []
 
@@ -171,11 +171,11 @@ def test_rows_are_counted_as_they_are_read(reads: str, recording: Recording) -> 
     cursor = sqlite().cursor()
     cursor.execute(SERIES)
     read(cursor)
-    told = [one for one in recording.of("FETCH") if one.sql == SERIES]
-    assert [one.rows_returned for one in told] == [count]
+    record = [call for call in recording.of("FETCH") if call.sql == SERIES]
+    assert [call.rows_returned for call in record] == [count]
 
 
-def test_a_query_set_is_told_at_the_line_that_reads_it(connect: Connect) -> None:
+def test_a_query_set_is_recorded_at_the_line_that_reads_it(connect: Connect) -> None:
     with delivering(DjangoProbe) as stream:
         connection = connect("sqlite")
         connection.cursor().execute("create temporary table tests_thing (id integer)")
@@ -183,39 +183,39 @@ def test_a_query_set_is_told_at_the_line_that_reads_it(connect: Connect) -> None
         rows = list(Query(Thing).get_compiler(connection=connection).results_iter())
         assert rows == [[1], [2]] or rows == [(1,), (2,)]
         connection.close()
-    (told,) = [one for one in stream.calls() if one["name"] == "FETCH"]
-    assert told[names.ROWS_RETURNED] == 2
-    assert told[names.CODE_FUNCTION] == "test_a_query_set_is_told_at_the_line_that_reads_it"
+    (record,) = [call for call in stream.calls() if call["name"] == "FETCH"]
+    assert record[names.ROWS_RETURNED] == 2
+    assert record[names.CODE_FUNCTION] == "test_a_query_set_is_recorded_at_the_line_that_reads_it"
 
 
-def test_a_server_side_cursor_tells_its_rows_as_they_come(connect: Connect, recording: Recording) -> None:
+def test_rows_of_a_server_side_cursor_are_recorded_as_they_come(connect: Connect, recording: Recording) -> None:
     connection = connect("postgresql")
     with connection.chunked_cursor() as cursor:
         cursor.execute("select generate_series(1, 40) as n")
         assert len(cursor.fetchmany(25)) == 25
     connection.close()
-    told = recording.saying("generate_series")
-    assert sum(max(0, one.rows_returned) for one in told) == 25
+    record = recording.saying("generate_series")
+    assert sum(max(0, call.rows_returned) for call in record) == 25
 
 
-def test_transactions_and_savepoints_are_told(connect: Connect, recording: Recording) -> None:
+def test_transactions_and_savepoints_are_recorded(connect: Connect, recording: Recording) -> None:
     connection = connect("postgresql")
     connection.set_autocommit(False)
     connection.savepoint_commit(connection.savepoint())
     connection.commit()
     connection.rollback()
     connection.close()
-    assert [one.operation for one in recording.calls if one.operation] == ["connect", "COMMIT", "ROLLBACK"]
+    assert [call.operation for call in recording.calls if call.operation] == ["connect", "COMMIT", "ROLLBACK"]
     assert len(recording.saying("SAVEPOINT")) == 2
 
 
-def test_failures_are_told_with_the_drivers_own_error(connect: Connect, recording: Recording) -> None:
+def test_failures_are_recorded_with_the_drivers_own_error(connect: Connect, recording: Recording) -> None:
     connection = connect("postgresql")
     with pytest.raises(DatabaseError):
         connection.cursor().execute("select * from nothing")
-    (told,) = recording.saying("nothing")
-    assert told.facts == {names.STATUS_CODE: "42P01"}
-    assert type(told.error).__module__.partition(".")[0] == ("psycopg2" if OLD else "psycopg")
+    (record,) = recording.saying("nothing")
+    assert record.facts == {names.STATUS_CODE: "42P01"}
+    assert type(record.error).__module__.partition(".")[0] == ("psycopg2" if OLD else "psycopg")
     connection.close()
     connection.settings_dict["PORT"] = 1
     with pytest.raises(DatabaseError):
@@ -223,14 +223,14 @@ def test_failures_are_told_with_the_drivers_own_error(connect: Connect, recordin
     assert recording.of("connect")[-1].error is not None
 
 
-def test_a_procedure_is_told(connect: Connect, recording: Recording) -> None:
+def test_a_procedure_is_recorded(connect: Connect, recording: Recording) -> None:
     connection = connect("postgresql")
     with connection.cursor() as cursor, pytest.raises(Exception, match="nothing"):
         cursor.callproc("nothing", ["a secret"])
     connection.close()
-    (told,) = recording.of("CALL")
-    assert told.sql == "CALL nothing"
-    assert told.error is not None
+    (record,) = recording.of("CALL")
+    assert record.sql == "CALL nothing"
+    assert record.error is not None
 
 
 def test_cursors_and_connections_are_not_kept_alive(recording: Recording) -> None:
@@ -283,7 +283,7 @@ def test_memory_and_files_are_no_service(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("watched", [True, False])
-def test_a_cache_in_a_database_is_told_with_the_databases_calls(
+def test_a_cache_in_a_database_is_recorded_with_the_databases_calls(
     watched: bool, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from django.core.cache.backends import db
@@ -299,8 +299,8 @@ def test_a_cache_in_a_database_is_told_with_the_databases_calls(
         assert cache.get("a") == 1
         connection.close()
     inserts = stream.saying("INSERT INTO")
-    assert [one[names.CODE_FUNCTION].rpartition(".")[2] for one in inserts] == [
-        "test_a_cache_in_a_database_is_told_with_the_databases_calls"
+    assert [call[names.CODE_FUNCTION].rpartition(".")[2] for call in inserts] == [
+        "test_a_cache_in_a_database_is_recorded_with_the_databases_calls"
     ]
 
 
@@ -309,19 +309,19 @@ def _default(*_: object, **__: object) -> str:
 
 
 @pytest.mark.skipif(VERSION < (4, 0), reason="Django 3.2 has no cache on Redis")
-def test_a_cache_on_redis_is_told_by_its_driver_with_what_came_back(redis_server: Server) -> None:
+def test_a_cache_on_redis_is_recorded_by_its_drivers_probe(redis_server: Server) -> None:
     from django.core.cache.backends.redis import RedisCache
 
     with delivering(DjangoProbe, RedisProbe) as stream:
         cache = RedisCache(redis_server.url, {"KEY_PREFIX": "django-test"})
         assert exercised(cache) == SEEN
         cache.close()
-    sets = [one for one in stream.calls() if one["name"] == "SET"]
-    assert [(one[names.CODE_FILE], one[names.CODE_FUNCTION]) for one in sets] == [(HERE, "exercised")]
-    assert "pickle" in [one.get(names.PAYLOAD_FORMAT) for one in stream.calls()]
+    sets = [call for call in stream.calls() if call["name"] == "SET"]
+    assert [(call[names.CODE_FILE], call[names.CODE_FUNCTION]) for call in sets] == [(HERE, "exercised")]
+    assert "pickle" in [call.get(names.PAYLOAD_FORMAT) for call in stream.calls()]
 
 
-def test_a_cache_on_memcached_is_told_once(memcached: Server, recording: Recording) -> None:
+def test_a_cache_on_memcached_is_recorded_once(memcached: Server, recording: Recording) -> None:
     cache = cache_of(memcached)
     assert isinstance(cache, BaseMemcachedCache)
     cache.clear()
@@ -329,7 +329,7 @@ def test_a_cache_on_memcached_is_told_once(memcached: Server, recording: Recordi
     assert exercised(cache) == SEEN
     assert cache.get_or_set("f", 5) == 5
     assert cache.decr("f") == 4
-    assert [one.operation for one in recording.calls] == [
+    assert [call.operation for call in recording.calls] == [
         "clear", "set", "set_many", "get", "get_many", "incr", "delete", "get", "get", "add", "get",
         "incr" if VERSION >= (4, 0) else "decr",
     ]  # fmt: skip
@@ -352,7 +352,7 @@ def test_a_cache_of_several_servers_names_none(memcached: Server, recording: Rec
 
 
 @pytest.mark.skipif(OLD, reason="this is the oldest")
-def test_the_oldest_django_is_told_likewise(postgresql: Server, mariadb: Server, memcached: Server) -> None:
+def test_the_oldest_django_is_recorded_the_same(postgresql: Server, mariadb: Server, memcached: Server) -> None:
     servers = {"POSTGRESQL": postgresql, "MARIADB": mariadb, "MEMCACHED": memcached}
     folder = overlay("Django==3.2", "asgiref==3.3.2", "pytz==2021.1", "sqlparse==0.2.2")
     done = subprocess.run(
@@ -360,7 +360,7 @@ def test_the_oldest_django_is_told_likewise(postgresql: Server, mariadb: Server,
          "tests/contract/test_every_probe.py", "-k", "django"],
         cwd=ROOT, capture_output=True, text=True, timeout=380,
         env={**os.environ, "PYTHONPATH": str(folder),
-             **{f"BACKWATCH_TEST_{kind}_URL": _told(one) for kind, one in servers.items()}},
+             **{f"BACKWATCH_TEST_{kind}_URL": _told(call) for kind, call in servers.items()}},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]
 

@@ -31,7 +31,7 @@ driver: Any = mysql.connector
 
 
 class WithoutTls(MySQL):
-    """Has no TLS, and says so."""
+    """A server that announces that it has no TLS."""
 
     def offers_tls(self) -> bool:
         return False
@@ -43,8 +43,8 @@ def hang_up(_: Packets) -> bytes:
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(MySQLConnectorProbe) as told:
-        yield told
+    with watching(MySQLConnectorProbe) as recording:
+        yield recording
 
 
 @pytest.fixture(params=FLAVOURS)
@@ -55,11 +55,11 @@ def pure(request: pytest.FixtureRequest) -> bool:
 
 
 def connect(server: Server, **options: Any) -> Any:
-    said: dict[str, Any] = {
+    values: dict[str, Any] = {
         "host": server.host, "port": server.port, "user": server.user, "password": server.password,
         "database": "mysql", "charset": "utf8mb4", "use_pure": True, **options,
     }  # fmt: skip
-    return driver.connect(**said)
+    return driver.connect(**values)
 
 
 @pytest.fixture
@@ -70,33 +70,35 @@ def connection(recording: Recording, mariadb: Server, pure: bool) -> Iterator[An
 
 def rows(recording: Recording) -> list[tuple[str, int, int]]:
     """Operation, rows returned and affected of every call after connect."""
-    return [(one.operation, one.rows_returned, one.rows_affected) for one in recording.calls[1:]]
+    return [(call.operation, call.rows_returned, call.rows_affected) for call in recording.calls[1:]]
 
 
 # --- the session ---
 
 
-def test_a_session_over_tls_is_told_as_the_server_sees_it(recording: Recording, mariadb: Server, pure: bool) -> None:
+def test_a_session_over_tls_is_recorded_as_the_server_sees_it(
+    recording: Recording, mariadb: Server, pure: bool
+) -> None:
     made = connect(mariadb, use_pure=pure, ssl_ca=mariadb.ca_file, ssl_verify_cert=True)
     with contextlib.closing(made) as connection, contextlib.closing(connection.cursor()) as cursor:
         cursor.execute("show session status where variable_name in ('Ssl_cipher', 'Ssl_version')")
-        said = dict(cursor.fetchall())
-    told = recording.calls[0]
-    session = told.session
-    assert (told.operation, session.encrypted, session.cipher) == ("connect", True, said["Ssl_cipher"])
+        values = dict(cursor.fetchall())
+    record = recording.calls[0]
+    session = record.session
+    assert (record.operation, session.encrypted, session.cipher) == ("connect", True, values["Ssl_cipher"])
     assert (session.address, session.port, session.transport) == (mariadb.host, mariadb.port, "tcp")
     assert (session.account, session.namespace, session.system) == (mariadb.user, "mysql", "mysql")
     assert (session.requested, session.requested_explicit) == ("verify-ca", True)
     if pure:
-        assert f"TLSv{session.tls_version}" == said["Ssl_version"]
+        assert f"TLSv{session.tls_version}" == values["Ssl_version"]
         assert (session.verified, session.auth_method) == ("chain", "mysql_native_password")
         assert "MariaDB" in session.server_version
         assert len(session.certificate_sha256) == 64
         assert (session.peer_address, session.peer_port) == ("127.0.0.1", mariadb.port)
-        assert told.received > 1000
+        assert record.received > 1000
     else:
         assert (session.tls_version, session.verified, session.certificate_sha256) == ("", "", "")
-        assert (session.auth_method, session.peer_address, told.received) == ("", "", -1)
+        assert (session.auth_method, session.peer_address, record.received) == ("", "", -1)
 
 
 @pytest.mark.parametrize(
@@ -109,12 +111,12 @@ def test_a_session_over_tls_is_told_as_the_server_sees_it(recording: Recording, 
         ({"ssl_ca": "CA", "ssl_verify_cert": True, "ssl_verify_identity": True}, "verify-full", True, "full"),
     ],
 )
-def test_what_was_asked_for_is_told_and_what_was_verified(
+def test_requested_mode_and_verification_are_recorded(
     recording: Recording, mariadb: Server, pure: bool,
     options: dict[str, Any], requested: str, explicit: bool, verified: str | None,
 ) -> None:  # fmt: skip
-    said = {name: mariadb.ca_file if value == "CA" else value for name, value in options.items()}
-    connect(mariadb, host="localhost", use_pure=pure, **said).close()
+    values = {name: mariadb.ca_file if value == "CA" else value for name, value in options.items()}
+    connect(mariadb, host="localhost", use_pure=pure, **values).close()
     session = recording.calls[0].session
     assert (session.requested, session.requested_explicit) == (requested, explicit)
     assert session.encrypted is (requested != "disable")
@@ -122,48 +124,46 @@ def test_what_was_asked_for_is_told_and_what_was_verified(
         assert session.verified == verified
 
 
-def test_a_certificate_of_somebody_else_is_not_told_as_plaintext(
+def test_an_untrusted_certificate_is_not_recorded_as_plaintext(
     recording: Recording, mariadb: Server, pure: bool
 ) -> None:
     with pytest.raises(driver.Error):
         connect(mariadb, use_pure=pure, ssl_ca=HERE, ssl_verify_cert=True)
-    (told,) = recording.calls
-    assert (told.operation, told.session.encrypted, told.session.requested) == ("connect", None, "verify-ca")
+    (record,) = recording.calls
+    assert (record.operation, record.session.encrypted, record.session.requested) == ("connect", None, "verify-ca")
 
 
-def test_a_failed_login_is_told(recording: Recording, mariadb: Server, pure: bool) -> None:
+def test_a_failed_login_is_recorded(recording: Recording, mariadb: Server, pure: bool) -> None:
     with pytest.raises(driver.Error, match="Access denied"):
         connect(mariadb, use_pure=pure, password="wrong")
-    (told,) = recording.calls
-    assert told.facts == {names.STATUS_CODE: "1045"}
-    assert (told.session.account, told.session.port) == (mariadb.user, mariadb.port)
-    assert told.session.encrypted is (True if pure else None)
+    (record,) = recording.calls
+    assert record.facts == {names.STATUS_CODE: "1045"}
+    assert (record.session.account, record.session.port) == (mariadb.user, mariadb.port)
+    assert record.session.encrypted is (True if pure else None)
 
 
-def test_a_dead_port_is_told(recording: Recording, pure: bool) -> None:
+def test_a_dead_port_is_recorded(recording: Recording, pure: bool) -> None:
     with pytest.raises(driver.Error):
         driver.connect(host="127.0.0.1", port=1, user="somebody", use_pure=pure)
-    (told,) = recording.calls
-    assert (told.session.port, told.session.account, told.session.encrypted) == (1, "somebody", None)
-    assert str(told.facts[names.STATUS_CODE]).startswith("200")
+    (record,) = recording.calls
+    assert (record.session.port, record.session.account, record.session.encrypted) == (1, "somebody", None)
+    assert str(record.facts[names.STATUS_CODE]).startswith("200")
 
 
 @pytest.mark.skipif(OVERLAID in os.environ, reason="what older ones and the C extension do there differs")
-def test_a_server_without_the_tls_that_was_insisted_on_is_told(
-    recording: Recording, pure: bool, tmp_path: Path
-) -> None:
+def test_a_server_without_the_required_tls_is_recorded(recording: Recording, pure: bool, tmp_path: Path) -> None:
     server = WithoutTls(Authority(tmp_path))
     server.start()
     asked = {"host": "127.0.0.1", "port": server.port, "user": "somebody", "ssl_ca": str(server.authority.ca_file)}
     with pytest.raises(driver.Error, match="SSL is required"):
         driver.connect(**asked, ssl_verify_cert=True, use_pure=pure)
     server.stop()
-    (told,) = recording.calls
-    assert (told.session.requested, told.session.encrypted) == ("verify-ca", False)
+    (record,) = recording.calls
+    assert (record.session.requested, record.session.encrypted) == ("verify-ca", False)
 
 
 @pytest.mark.skipif(OVERLAID in os.environ, reason="older ones take each later server for a MySQL 8 like this one")
-def test_a_server_that_hangs_up_after_its_greeting_is_not_told_as_one_without_tls(
+def test_a_hang_up_after_the_greeting_is_not_recorded_as_plaintext(
     recording: Recording, pure: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Packets, "receive", hang_up)
@@ -174,14 +174,14 @@ def test_a_server_that_hangs_up_after_its_greeting_is_not_told_as_one_without_tl
         with pytest.raises(driver.Error):
             driver.connect(**asked, ssl_verify_cert=True, use_pure=pure)
     server.stop()
-    assert [told.session.encrypted for told in recording.calls] == [None] * 5
+    assert [record.session.encrypted for record in recording.calls] == [None] * 5
 
 
-def test_a_unix_socket_is_told(recording: Recording, mariadb: Server, pure: bool) -> None:
+def test_a_unix_socket_is_recorded(recording: Recording, mariadb: Server, pure: bool) -> None:
     connect(mariadb, use_pure=pure, unix_socket=mariadb.socket).close()
-    (told,) = recording.calls
-    assert (told.session.transport, told.session.address, told.session.port) == ("unix", mariadb.socket, 0)
-    assert (told.session.encrypted, told.sent) == (False, -1)
+    (record,) = recording.calls
+    assert (record.session.transport, record.session.address, record.session.port) == ("unix", mariadb.socket, 0)
+    assert (record.session.encrypted, record.sent) == (False, -1)
 
 
 def test_the_secret_is_kept_nowhere(recording: Recording, connection: Any, mariadb: Server) -> None:
@@ -191,7 +191,7 @@ def test_the_secret_is_kept_nowhere(recording: Recording, connection: Any, maria
 
 def test_setting_up_a_connection_is_part_of_connect(recording: Recording, mariadb: Server, pure: bool) -> None:
     connect(mariadb, use_pure=pure, init_command="set @a = 1", autocommit=True, sql_mode="ANSI").close()
-    assert [one.operation for one in recording.calls] == ["connect"]
+    assert [call.operation for call in recording.calls] == ["connect"]
 
 
 def test_another_login_is_another_session(recording: Recording, connection: Any, mariadb: Server) -> None:
@@ -203,17 +203,17 @@ def test_another_login_is_another_session(recording: Recording, connection: Any,
     assert (refused.session.account, refused.facts) == ("nobody", {names.STATUS_CODE: "1045"})
 
 
-def test_a_connection_opened_earlier_is_watched_from_its_next_call(mariadb: Server, pure: bool) -> None:
+def test_an_earlier_connection_is_observed_from_its_next_call(mariadb: Server, pure: bool) -> None:
     with contextlib.closing(connect(mariadb, use_pure=pure)) as connection:
         with contextlib.closing(connection.cursor()) as cursor:
             cursor.execute("select repeat('x', 100000)")
             cursor.fetchall()
-            with watching(MySQLConnectorProbe) as told:
+            with watching(MySQLConnectorProbe) as record:
                 cursor.execute("select 1")
                 assert cursor.fetchall() == [(1,)]
-        session = told.calls[0].session
+        session = record.calls[0].session
         assert (session.encrypted, session.account, session.port) == (True, mariadb.user, mariadb.port)
-        assert told.calls[0].received < 1000
+        assert record.calls[0].received < 1000
 
 
 def test_a_pool_connects_once_and_hands_out_the_same_sessions(recording: Recording, mariadb: Server) -> None:
@@ -226,7 +226,7 @@ def test_a_pool_connects_once_and_hands_out_the_same_sessions(recording: Recordi
     connects = recording.of("connect")
     assert len(connects) == 1
     assert len(recording.saying("select 1")) == 6  # 3 statements and 3 reads
-    assert {(one.session.port, one.session.encrypted) for one in recording.calls} == {(mariadb.port, True)}
+    assert {(call.session.port, call.session.encrypted) for call in recording.calls} == {(mariadb.port, True)}
 
 
 # --- statements ---
@@ -237,7 +237,7 @@ def test_rows_and_bytes_of_a_statement(recording: Recording, connection: Any, pu
         cursor.execute("select %s", (1,))  # at the first one with parameters the driver asks for the SQL mode
         cursor.execute("select repeat('x', 100) from seq_1_to_1000")
         cursor.execute("create temporary table t (a int)")
-        cursor.executemany("insert into t values (%s)", [(one,) for one in range(7)])
+        cursor.executemany("insert into t values (%s)", [(call,) for call in range(7)])
         cursor.execute("delete from t where a < %s", (3,))
         cursor.executemany("update t set a = %s", [(1,), (2,)])
     first, big, _, insert, delete, update = recording.calls[1:]
@@ -251,7 +251,7 @@ def test_rows_and_bytes_of_a_statement(recording: Recording, connection: Any, pu
 
 @pytest.mark.parametrize("options", [{}, {"dictionary": True}, {"raw": True}, {"prepared": True}])
 @pytest.mark.parametrize("read", ["iterate", "fetchone", "fetchall", "fetchmany"])
-def test_rows_are_told_as_they_are_read(
+def test_rows_are_recorded_as_they_are_read(
     recording: Recording, connection: Any, options: dict[str, Any], read: str
 ) -> None:
     with contextlib.closing(connection.cursor(**options)) as cursor:
@@ -266,21 +266,21 @@ def test_rows_are_told_as_they_are_read(
         else:
             while cursor.fetchmany(300):
                 pass
-    told = recording.saying("seq_1_to_2500")
-    fetches = [one for one in told if one.operation == "FETCH"]
-    assert sum(one.rows_returned for one in told if one.rows_returned > 0) == 2500
+    record = recording.saying("seq_1_to_2500")
+    fetches = [call for call in record if call.operation == "FETCH"]
+    assert sum(call.rows_returned for call in record if call.rows_returned > 0) == 2500
     assert len(fetches) <= 4
-    assert {one.sql for one in fetches} == {told[0].sql}
-    assert [one for one in told if one.error] == []
+    assert {call.sql for call in fetches} == {record[0].sql}
+    assert [call for call in record if call.error] == []
 
 
-def test_rows_read_before_the_connection_ends_are_told(recording: Recording, mariadb: Server, pure: bool) -> None:
+def test_rows_read_before_the_connection_ends_are_recorded(recording: Recording, mariadb: Server, pure: bool) -> None:
     connection = connect(mariadb, use_pure=pure)
     cursor = connection.cursor()
     cursor.execute("select seq from seq_1_to_5000")
     assert len(cursor.fetchmany(10)) == 10
     connection.close()
-    assert sum(one.rows_returned for one in recording.of("FETCH")) >= 10
+    assert sum(call.rows_returned for call in recording.of("FETCH")) >= 10
 
 
 def test_a_procedure_is_one_call(recording: Recording, connection: Any) -> None:
@@ -288,12 +288,12 @@ def test_a_procedure_is_one_call(recording: Recording, connection: Any) -> None:
         cursor.execute("create or replace procedure connector_p(a int) begin select a; select a + 1; end")
         try:
             cursor.callproc("connector_p", (7,))
-            assert [one.fetchall() for one in cursor.stored_results()] == [[(7,)], [(8,)]]
+            assert [call.fetchall() for call in cursor.stored_results()] == [[(7,)], [(8,)]]
         finally:
             cursor.execute("drop procedure connector_p")
         with pytest.raises(driver.Error, match="does not exist"):
             cursor.callproc("nothing", (1,))
-    called, failed = (one for one in recording.calls if "CALL" in str(one.sql))
+    called, failed = (call for call in recording.calls if "CALL" in str(call.sql))
     assert (called.sql, called.rows_returned) == ("CALL connector_p", 3)  # and one of what came out of its parameters
     assert (failed.sql, failed.facts) == ("CALL nothing", {names.STATUS_CODE: "1305"})
 
@@ -304,11 +304,11 @@ def test_warnings_are_counted(recording: Recording, connection: Any) -> None:
         cursor.execute("select 1")
         with pytest.raises(driver.Error, match="nothing"):
             cursor.execute("select * from nothing")
-    assert [one.facts.get(names.NOTICES) for one in recording.calls[1:]] == [2, None, None]
+    assert [call.facts.get(names.NOTICES) for call in recording.calls[1:]] == [2, None, None]
     assert recording.calls[-1].facts == {names.STATUS_CODE: "1146"}
 
 
-def test_several_results_are_told_one_by_one(recording: Recording, mariadb: Server, pure: bool) -> None:
+def test_several_results_are_recorded_one_by_one(recording: Recording, mariadb: Server, pure: bool) -> None:
     text = "select 1; select seq from seq_1_to_3; do 0"
     made = connect(mariadb, use_pure=pure, client_flags=[ClientFlag.MULTI_STATEMENTS])
     with contextlib.closing(made) as connection, contextlib.closing(connection.cursor()) as cursor:
@@ -318,20 +318,20 @@ def test_several_results_are_told_one_by_one(recording: Recording, mariadb: Serv
             while cursor.nextset():
                 seen.append(cursor.fetchall() if cursor.description else [])
         else:
-            seen = [one.fetchall() if one.with_rows else [] for one in cursor.execute(text, multi=True)]
+            seen = [call.fetchall() if call.with_rows else [] for call in cursor.execute(text, multi=True)]
     assert seen == [[(1,)], [(1,), (2,), (3,)], []]
-    told = recording.saying("seq_1_to_3")
-    assert sum(one.rows_returned for one in told if one.rows_returned > 0) == 4
-    texts = (one.sql for one in told)  # as the app's call handed it down: some versions encode it first
-    assert {one.decode() if isinstance(one, bytes) else one for one in texts} == {text}
+    record = recording.saying("seq_1_to_3")
+    assert sum(call.rows_returned for call in record if call.rows_returned > 0) == 4
+    texts = (call.sql for call in record)  # as the app's call handed it down: some versions encode it first
+    assert {call.decode() if isinstance(call, bytes) else call for call in texts} == {text}
 
 
-def test_commands_of_the_connection_are_told(recording: Recording, connection: Any) -> None:
+def test_commands_of_the_connection_are_recorded(recording: Recording, connection: Any) -> None:
     connection.commit()
     connection.rollback()
     connection.ping()
     connection.cmd_query("do 1")
-    assert [(one.operation, one.sql) for one in recording.calls[1:]] == [
+    assert [(call.operation, call.sql) for call in recording.calls[1:]] == [
         ("COMMIT", "COMMIT"), ("ROLLBACK", "ROLLBACK"), ("PING", None), ("", "do 1"),
     ]  # fmt: skip
 
@@ -347,25 +347,25 @@ def test_choosing_another_database_makes_another_session(recording: Recording, c
     ]  # fmt: skip
 
 
-def test_a_server_that_asks_for_a_file_is_told(recording: Recording, mariadb: Server, tmp_path: Path) -> None:
+def test_a_server_that_requests_a_file_is_recorded(recording: Recording, mariadb: Server, tmp_path: Path) -> None:
     (tmp_path / "f.csv").write_text("1\tone\n")
     connection = connect(mariadb, allow_local_infile=True)
     with contextlib.closing(connection), contextlib.closing(connection.cursor()) as cursor:
         cursor.execute("create temporary table t (a int, b text)")
         cursor.execute(f"load data local infile '{tmp_path}/f.csv' into table t")
-    told = recording.saying("infile")[0]
-    assert told.facts[names.LOCAL_INFILE] is True
-    assert told.facts[names.LOCAL_INFILE_FILE] == f"{tmp_path}/f.csv"
-    assert told.rows_affected == 1
+    record = recording.saying("infile")[0]
+    assert record.facts[names.LOCAL_INFILE] is True
+    assert record.facts[names.LOCAL_INFILE_FILE] == f"{tmp_path}/f.csv"
+    assert record.rows_affected == 1
 
 
-def test_a_connection_that_the_server_ended_is_told(recording: Recording, connection: Any, mariadb: Server) -> None:
+def test_a_connection_that_the_server_ended_is_recorded(recording: Recording, connection: Any, mariadb: Server) -> None:
     with contextlib.closing(connect(mariadb)) as other:
         other.cmd_query(f"kill {connection.connection_id}")
     with pytest.raises(driver.Error):
         connection.cmd_query("select 1")
-    (told,) = recording.saying("select 1")
-    assert str(told.facts[names.STATUS_CODE]).startswith("20")
+    (record,) = recording.saying("select 1")
+    assert str(record.facts[names.STATUS_CODE]).startswith("20")
 
 
 # --- other versions ---
@@ -374,14 +374,14 @@ def test_a_connection_that_the_server_ended_is_told(recording: Recording, connec
 @pytest.mark.skipif(OVERLAID in os.environ, reason="this is one of them")
 @pytest.mark.timeout(420)
 @pytest.mark.parametrize("version", ["8.0.32", "9.7.0"], ids=["the oldest", "with the C extension"])
-def test_other_versions_are_told_likewise(mariadb: Server, version: str) -> None:
+def test_other_versions_are_recorded_the_same(mariadb: Server, version: str) -> None:
     folder = overlay(f"mysql-connector-python=={version}")
-    told = f"{mariadb.url}?tls_port={mariadb.tls_port}&ca_file={mariadb.ca_file}&socket={mariadb.socket}"
+    record = f"{mariadb.url}?tls_port={mariadb.tls_port}&ca_file={mariadb.ca_file}&socket={mariadb.socket}"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", HERE,
          "tests/collector/probes/test_mysql_aio.py", "tests/contract/test_every_probe.py",
          "-k", "mysql and not pymysql"],
         cwd=ROOT, capture_output=True, text=True, timeout=400,
-        env={**os.environ, "PYTHONPATH": str(folder), OVERLAID: "1", "BACKWATCH_TEST_MARIADB_URL": told},
+        env={**os.environ, "PYTHONPATH": str(folder), OVERLAID: "1", "BACKWATCH_TEST_MARIADB_URL": record},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]

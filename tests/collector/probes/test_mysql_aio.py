@@ -17,17 +17,17 @@ Work = Callable[[Any], Coroutine[Any, Any, None]]
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(MySQLConnectorProbe) as told:
-        yield told
+    with watching(MySQLConnectorProbe) as recording:
+        yield recording
 
 
 def run(server: Server, work: Work, **options: Any) -> None:
     async def main() -> None:
-        said: dict[str, Any] = {
+        values: dict[str, Any] = {
             "host": server.host, "port": server.port, "user": server.user, "password": server.password,
             "database": "mysql", **options,
         }  # fmt: skip
-        connection = await aio.connect(**said)
+        connection = await aio.connect(**values)
         try:
             await work(connection)
         finally:
@@ -36,7 +36,7 @@ def run(server: Server, work: Work, **options: Any) -> None:
     asyncio.run(main())
 
 
-def test_a_session_and_its_calls_are_told(recording: Recording, mariadb: Server) -> None:
+def test_a_session_and_its_calls_are_recorded(recording: Recording, mariadb: Server) -> None:
     async def work(connection: Any) -> None:
         cursor = await connection.cursor()
         await cursor.execute("select repeat('x', 100) from seq_1_to_2500 where seq > %s", (500,))
@@ -53,13 +53,13 @@ def test_a_session_and_its_calls_are_told(recording: Recording, mariadb: Server)
     assert (session.peer_address, session.auth_method) == ("127.0.0.1", "mysql_native_password")
     assert "MariaDB" in session.server_version
     assert (session.requested, session.requested_explicit) == ("prefer", False)
-    assert {one.operation for one in fetches} == {"FETCH"}
-    assert sum(one.rows_returned for one in fetches) == 2000
-    assert sum(one.received for one in fetches) + select.received > 200_000
+    assert {call.operation for call in fetches} == {"FETCH"}
+    assert sum(call.rows_returned for call in fetches) == 2000
+    assert sum(call.received for call in fetches) + select.received > 200_000
     assert (commit.operation, rollback.operation) == ("COMMIT", "ROLLBACK")
 
 
-def test_rows_affected_and_errors_are_told(recording: Recording, mariadb: Server) -> None:
+def test_rows_affected_and_errors_are_recorded(recording: Recording, mariadb: Server) -> None:
     async def work(connection: Any) -> None:
         cursor = await connection.cursor()
         await cursor.execute("create temporary table t (a int)")
@@ -73,18 +73,18 @@ def test_rows_affected_and_errors_are_told(recording: Recording, mariadb: Server
     assert failed.facts == {names.STATUS_CODE: "1146"}
 
 
-def test_a_failed_login_is_told(recording: Recording, mariadb: Server) -> None:
+def test_a_failed_login_is_recorded(recording: Recording, mariadb: Server) -> None:
     async def work(connection: Any) -> None:
         raise AssertionError(connection)
 
     with pytest.raises(Exception, match="Access denied"):
         run(mariadb, work, password="wrong")
-    (told,) = recording.calls
-    assert (told.operation, told.facts) == ("connect", {names.STATUS_CODE: "1045"})
+    (record,) = recording.calls
+    assert (record.operation, record.facts) == ("connect", {names.STATUS_CODE: "1045"})
 
 
 def test_calls_of_several_tasks_stay_apart(recording: Recording, mariadb: Server) -> None:
-    async def one(number: int) -> None:
+    async def call(number: int) -> None:
         connection = await aio.connect(
             host=mariadb.host, port=mariadb.port, user=mariadb.user, password=mariadb.password
         )
@@ -95,10 +95,10 @@ def test_calls_of_several_tasks_stay_apart(recording: Recording, mariadb: Server
         await connection.close()
 
     async def main() -> None:
-        await asyncio.gather(*(one(number) for number in range(4)))
+        await asyncio.gather(*(call(number) for number in range(4)))
 
     asyncio.run(main())
     for number in range(4):
-        told = recording.saying(f"select {number}")
-        assert len(told) == 10
-        assert len({id(call.session) for call in told}) == 1
+        record = recording.saying(f"select {number}")
+        assert len(record) == 10
+        assert len({id(call.session) for call in record}) == 1

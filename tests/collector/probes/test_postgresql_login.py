@@ -47,14 +47,14 @@ def test_the_method_is_the_one_that_the_server_asked_for(sent: bytes, method: st
 
 @pytest.mark.parametrize(("sent", "method"), WAYS)
 @pytest.mark.parametrize("size", [1, 7, MAX_REQUEST_BYTES, 2 * MAX_REQUEST_BYTES + 1])
-def test_in_whatever_pieces_it_comes_it_is_read_the_same(sent: bytes, method: str, size: int) -> None:
+def test_a_login_is_read_the_same_in_pieces_of_any_size(sent: bytes, method: str, size: int) -> None:
     whole = sent + asked(0) + SETTING
     reader = read(*(whole[at : at + size] for at in range(0, len(whole), size)))
     assert (reader.method, reader.has_ended) == (method, True)
 
 
 @pytest.mark.parametrize("then", [SCRAM, asked(5, b"salt")])
-def test_who_asked_in_clear_has_the_password_whatever_it_asks_then(then: bytes) -> None:
+def test_a_request_in_clear_text_outweighs_later_stronger_ones(then: bytes) -> None:
     assert read(asked(3) + then + asked(0)).method == "clear-password"
     assert read(then + asked(3) + asked(0)).method == "clear-password"
 

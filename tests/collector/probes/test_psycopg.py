@@ -1,4 +1,4 @@
-"""psycopg against a real PostgreSQL: what is told of sessions and calls is true."""
+"""psycopg against a real PostgreSQL: the facts of sessions and calls are true."""
 
 import asyncio
 import contextlib
@@ -29,16 +29,16 @@ from tests.services.server import Server
 
 @pytest.fixture
 def recording(postgresql: Server) -> Iterator[Recording]:
-    with watching(PsycopgProbe) as told:
-        yield told
+    with watching(PsycopgProbe) as recording:
+        yield recording
 
 
-def test_a_verified_session_is_told(recording: Recording, postgresql: Server) -> None:
+def test_a_verified_session_is_recorded(recording: Recording, postgresql: Server) -> None:
     with psycopg.connect(postgresql.tls_url) as connection:
         version = connection.info.parameter_status("server_version")
-    told = recording.calls[0]
-    session = told.session
-    assert told.operation == "connect"
+    record = recording.calls[0]
+    session = record.session
+    assert record.operation == "connect"
     assert (session.encrypted, session.verified, session.requested, session.requested_explicit) == (
         True, "full", "verify-full", True,
     )  # fmt: skip
@@ -49,11 +49,11 @@ def test_a_verified_session_is_told(recording: Recording, postgresql: Server) ->
     assert (session.account, session.namespace, session.system) == (postgresql.user, "postgres", "postgresql")
     assert session.server_version == version
     assert session.auth_method == "used-password"
-    assert told.sent > 300
-    assert told.received > 1000
+    assert record.sent > 300
+    assert record.received > 1000
 
 
-def test_the_certificate_told_is_the_one_served(recording: Recording, postgresql: Server) -> None:
+def test_the_recorded_certificate_is_the_one_served(recording: Recording, postgresql: Server) -> None:
     psycopg.connect(postgresql.tls_url).close()
     session = recording.calls[0].session
     der = _certificate_of(postgresql)
@@ -118,73 +118,73 @@ def test_notices_are_counted_with_the_call_that_brought_them_and_reach_the_app(
         connection.execute("do $$ begin for i in 1..5 loop raise notice 'low'; end loop; end $$")
         connection.execute("select 1")
     assert heard == ["low"] * 5
-    assert [one.facts.get(names.NOTICES) for one in recording.calls] == [None, 5, None]
+    assert [call.facts.get(names.NOTICES) for call in recording.calls] == [None, 5, None]
 
 
-def test_a_failed_login_is_told(recording: Recording, postgresql: Server) -> None:
+def test_a_failed_login_is_recorded(recording: Recording, postgresql: Server) -> None:
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(postgresql.url, password="wrong", sslmode="require")
-    (told,) = recording.calls
-    session = told.session
-    assert isinstance(told.error, psycopg.OperationalError)
+    (record,) = recording.calls
+    session = record.session
+    assert isinstance(record.error, psycopg.OperationalError)
     assert (session.address, session.port, session.account) == (postgresql.host, postgresql.port, postgresql.user)
     assert (session.requested, session.requested_explicit, session.encrypted) == ("require", True, None)
     assert session.peer_address == "127.0.0.1"
-    assert told.facts[names.STATUS_CODE] == "28P01"
+    assert record.facts[names.STATUS_CODE] == "28P01"
 
 
 def test_an_account_that_there_is_not_is_a_refused_login_too(recording: Recording, postgresql: Server) -> None:
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(postgresql.url, user="nobody_there", password="wrong", sslmode="require")
-    (told,) = recording.calls
-    assert told.facts[names.STATUS_CODE] in ("28P01", "28000")
+    (record,) = recording.calls
+    assert record.facts[names.STATUS_CODE] in ("28P01", "28000")
 
 
 def test_a_database_that_there_is_not_is_no_refused_login(recording: Recording, postgresql: Server) -> None:
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(postgresql.url, dbname="nothing_there", sslmode="require")
-    (told,) = recording.calls
-    assert names.STATUS_CODE not in told.facts
+    (record,) = recording.calls
+    assert names.STATUS_CODE not in record.facts
 
 
-def test_a_certificate_that_does_not_fit_is_told(recording: Recording, postgresql: Server, tmp_path: Path) -> None:
+def test_a_certificate_for_another_name_is_recorded(recording: Recording, postgresql: Server, tmp_path: Path) -> None:
     other = Authority(tmp_path)
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(postgresql.url, sslmode="verify-full", sslrootcert=str(other.ca_file))
-    (told,) = recording.calls
-    assert (told.session.requested, told.session.encrypted) == ("verify-full", None)
+    (record,) = recording.calls
+    assert (record.session.requested, record.session.encrypted) == ("verify-full", None)
 
 
-def test_a_dead_port_is_told(recording: Recording) -> None:
+def test_a_dead_port_is_recorded(recording: Recording) -> None:
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect("host=127.0.0.1 port=1 user=somebody dbname=some")
-    (told,) = recording.calls
-    assert (told.session.address, told.session.port, told.session.account) == ("127.0.0.1", 1, "somebody")
+    (record,) = recording.calls
+    assert (record.session.address, record.session.port, record.session.account) == ("127.0.0.1", 1, "somebody")
 
 
-def test_a_unix_socket_is_told(recording: Recording, postgresql: Server) -> None:
+def test_a_unix_socket_is_recorded(recording: Recording, postgresql: Server) -> None:
     parts = urlsplit(postgresql.url)
     psycopg.connect(
         host=postgresql.socket, port=postgresql.port, user=parts.username, password=parts.password, dbname="postgres"
     ).close()
-    told = recording.calls[0]
+    record = recording.calls[0]
     path = f"{postgresql.socket}/.s.PGSQL.{postgresql.port}"
-    assert (told.session.transport, told.session.address, told.session.port) == ("unix", path, 0)
-    assert told.session.encrypted is False
-    assert (told.sent, told.received) == (-1, -1)
+    assert (record.session.transport, record.session.address, record.session.port) == ("unix", path, 0)
+    assert record.session.encrypted is False
+    assert (record.sent, record.received) == (-1, -1)
 
 
-def test_a_timed_out_connect_is_told(recording: Recording) -> None:
+def test_a_timed_out_connect_is_recorded(recording: Recording) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         with pytest.raises(psycopg.errors.ConnectionTimeout):
             psycopg.connect(f"host=127.0.0.1 port={silent.getsockname()[1]} user=a connect_timeout=2")
     gc.collect()
-    assert [one.error for one in recording.calls] == ["ConnectionTimeout"]
+    assert [call.error for call in recording.calls] == ["ConnectionTimeout"]
 
 
-def test_a_cancelled_connect_is_told(recording: Recording) -> None:
+def test_a_cancelled_connect_is_recorded(recording: Recording) -> None:
     async def work(port: int) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
@@ -195,8 +195,8 @@ def test_a_cancelled_connect_is_told(recording: Recording) -> None:
         silent.listen()
         asyncio.run(work(silent.getsockname()[1]))
     gc.collect()
-    (told,) = recording.calls
-    assert isinstance(told.error, asyncio.CancelledError)
+    (record,) = recording.calls
+    assert isinstance(record.error, asyncio.CancelledError)
 
 
 def test_rows_and_bytes_of_a_statement(recording: Recording, postgresql: Server) -> None:
@@ -219,15 +219,15 @@ def test_rows_and_bytes_of_a_statement(recording: Recording, postgresql: Server)
 def test_executemany_is_one_call(recording: Recording, postgresql: Server) -> None:
     with psycopg.connect(postgresql.url) as connection, connection.cursor() as cursor:
         cursor.execute("create temporary table t (a int)")
-        cursor.executemany("insert into t values (%s)", [(one,) for one in range(5)])
-        cursor.executemany("insert into t values (%s) returning a", [(one,) for one in range(3)], returning=True)
+        cursor.executemany("insert into t values (%s)", [(call,) for call in range(5)])
+        cursor.executemany("insert into t values (%s) returning a", [(call,) for call in range(3)], returning=True)
     plain, returning = recording.saying("insert")
     assert (plain.rows_affected, plain.rows_returned) == (5, -1)
     assert (returning.rows_affected, returning.rows_returned) == (3, 3)
     assert names.BYTES_ESTIMATED not in plain.facts
 
 
-def test_the_text_is_as_the_app_passed_it(recording: Recording, postgresql: Server) -> None:
+def test_the_recorded_text_is_the_one_that_the_app_passed(recording: Recording, postgresql: Server) -> None:
     with psycopg.connect(postgresql.url) as connection:
         connection.execute(b"select %s", ("secret",))
         connection.execute(
@@ -237,7 +237,7 @@ def test_the_text_is_as_the_app_passed_it(recording: Recording, postgresql: Serv
     assert recording.calls[2].sql == b'select "datname", $1 from pg_database'
 
 
-def test_a_server_side_cursor_tells_its_rows_page_by_page(recording: Recording, postgresql: Server) -> None:
+def test_rows_of_a_server_side_cursor_are_recorded_page_by_page(recording: Recording, postgresql: Server) -> None:
     with psycopg.connect(postgresql.url) as connection, connection.cursor("c") as cursor:
         cursor.execute("select repeat('x', 1000) from generate_series(1, 250)")
         cursor.fetchmany(50)
@@ -245,8 +245,8 @@ def test_a_server_side_cursor_tells_its_rows_page_by_page(recording: Recording, 
     declared = recording.calls[1]
     assert declared.rows_returned == -1
     fetches = recording.of("FETCH")
-    assert [one.rows_returned for one in fetches] == [50, 100, 100, 0]
-    assert {one.sql for one in fetches} == {declared.sql}
+    assert [call.rows_returned for call in fetches] == [50, 100, 100, 0]
+    assert {call.sql for call in fetches} == {declared.sql}
     assert fetches[1].received > 100_000
 
 
@@ -298,7 +298,7 @@ def test_a_pipeline_is_marked_as_an_estimate(recording: Recording, postgresql: S
             connection.execute("select 2")
             assert first.fetchone() == (1,)
         connection.execute("select 3")
-    assert all(one.facts == {names.BYTES_ESTIMATED: True} for one in recording.calls[1:4])
+    assert all(call.facts == {names.BYTES_ESTIMATED: True} for call in recording.calls[1:4])
     assert recording.calls[3].operation == "SYNC"
     assert recording.calls[4].facts == {}
 
@@ -365,7 +365,7 @@ def test_only_transactions_that_were_open_are_ended(recording: Recording, postgr
             connection.execute("select 1")
             with pytest.raises(KeyError), connection.transaction():
                 raise KeyError
-    assert [one.operation for one in recording.calls if one.sql != "select 1"] == [
+    assert [call.operation for call in recording.calls if call.sql != "select 1"] == [
         "connect", "COMMIT", "ROLLBACK", "ROLLBACK TO", "COMMIT",
     ]  # fmt: skip
 
@@ -395,7 +395,7 @@ def test_asyncio(recording: Recording, postgresql: Server) -> None:
     assert recording.of("COMMIT")
 
 
-def test_a_cancelled_task_is_told_and_still_cancelled(recording: Recording, postgresql: Server) -> None:
+def test_a_cancelled_task_is_recorded_and_still_cancelled(recording: Recording, postgresql: Server) -> None:
     async def work() -> None:
         connection = await psycopg.AsyncConnection.connect(postgresql.url)
         task = asyncio.create_task(connection.execute("select pg_sleep(10)"))
@@ -422,26 +422,26 @@ def test_the_apps_own_subclasses_stay(recording: Recording, postgresql: Server) 
         cursor = connection.execute("select %s as a", (1,))
         assert type(cursor) is Cursor
         assert cursor.fetchone() == {"a": 1}
-    assert [one.sql for one in recording.saying("select")] == ["select %s as a"]
+    assert [call.sql for call in recording.saying("select")] == ["select %s as a"]
 
 
-def test_a_connection_opened_earlier_is_watched_from_its_next_call(postgresql: Server) -> None:
+def test_an_earlier_connection_is_observed_from_its_next_call(postgresql: Server) -> None:
     with psycopg.connect(postgresql.url) as connection:
         connection.execute("select repeat('x', 100000)")
-        with watching(PsycopgProbe) as told:
+        with watching(PsycopgProbe) as record:
             connection.execute("select 1")
-        assert told.calls[0].session.encrypted is True
-        assert told.calls[0].received < 1000
+        assert record.calls[0].session.encrypted is True
+        assert record.calls[0].received < 1000
 
 
-def test_a_connection_that_is_lost_tells_no_bytes(recording: Recording, postgresql: Server) -> None:
+def test_a_lost_connection_has_no_byte_counts(recording: Recording, postgresql: Server) -> None:
     with psycopg.connect(postgresql.url) as victim, psycopg.connect(postgresql.url, autocommit=True) as other:
         other.execute("select pg_terminate_backend(%s)", (victim.info.backend_pid,))
         with pytest.raises(psycopg.OperationalError):
             victim.execute("select 1")
-        told = recording.calls[-1]
-        assert (told.sent, told.received) == (-1, -1)
-        assert told.facts[names.STATUS_CODE] == "57P01"
+        record = recording.calls[-1]
+        assert (record.sent, record.received) == (-1, -1)
+        assert record.facts[names.STATUS_CODE] == "57P01"
 
 
 BY_CTYPES = """
@@ -461,7 +461,7 @@ assert recording.calls[1].rows_returned == 1
 """
 
 
-def test_the_systems_own_libpq_tells_as_much(postgresql: Server) -> None:
+def test_the_systems_own_libpq_yields_the_same_facts(postgresql: Server) -> None:
     if find_library("pq") is None:
         pytest.skip("needs a real server: libpq of the system, which Debian's postgresql brings")
     root = Path(__file__).parents[3]
@@ -491,5 +491,5 @@ def test_an_error_thrown_into_a_stream_ends_its_statement_while_the_error_is_sti
             assert connection.info.transaction_status == idle
 
     asyncio.run(asynchronously())
-    told = recording.saying("generate_series")
-    assert [(one.rows_returned, type(one.error)) for one in told] == [(1, KeyError)] * 2
+    record = recording.saying("generate_series")
+    assert [(call.rows_returned, type(call.error)) for call in record] == [(1, KeyError)] * 2

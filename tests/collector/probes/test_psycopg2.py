@@ -1,4 +1,4 @@
-"""psycopg2 against a real PostgreSQL: subclasses pass where C code looks, and what is told is true."""
+"""psycopg2 against a real PostgreSQL: subclasses pass where C code looks, and the facts are true."""
 
 import contextlib
 import gc
@@ -21,8 +21,8 @@ from tests.services.server import Server
 
 @pytest.fixture
 def recording(postgresql: Server) -> Iterator[Recording]:
-    with watching(Psycopg2Probe) as told:
-        yield told
+    with watching(Psycopg2Probe) as recording:
+        yield recording
 
 
 @pytest.fixture
@@ -31,10 +31,10 @@ def connection(recording: Recording, postgresql: Server) -> Iterator[Any]:
         yield made
 
 
-def test_a_verified_session_is_told(recording: Recording, postgresql: Server) -> None:
+def test_a_verified_session_is_recorded(recording: Recording, postgresql: Server) -> None:
     psycopg2.connect(postgresql.tls_url).close()
-    (told,) = recording.calls
-    session = told.session
+    (record,) = recording.calls
+    session = record.session
     assert (session.encrypted, session.verified, session.requested, session.requested_explicit) == (
         True, "full", "verify-full", True,
     )  # fmt: skip
@@ -44,7 +44,7 @@ def test_a_verified_session_is_told(recording: Recording, postgresql: Server) ->
     assert (session.account, session.namespace, session.system) == (postgresql.user, "postgres", "postgresql")
     assert session.subject == "CN=localhost"
     assert len(session.certificate_sha256) == 64
-    assert told.received > 1000
+    assert record.received > 1000
 
 
 @pytest.mark.parametrize(
@@ -59,18 +59,18 @@ def test_what_was_asked_for_and_what_was_got(
     assert (session.requested, session.requested_explicit, session.encrypted) == (mode or "prefer", explicit, encrypted)
 
 
-def test_a_failed_login_is_told(recording: Recording, postgresql: Server) -> None:
+def test_a_failed_login_is_recorded(recording: Recording, postgresql: Server) -> None:
     with pytest.raises(psycopg2.OperationalError):
         psycopg2.connect(postgresql.url, password="wrong", sslmode="require")
-    (told,) = recording.calls
-    session = told.session
-    assert isinstance(told.error, psycopg2.OperationalError)
+    (record,) = recording.calls
+    session = record.session
+    assert isinstance(record.error, psycopg2.OperationalError)
     assert (session.address, session.port, session.account) == (postgresql.host, postgresql.port, postgresql.user)
     assert (session.requested, session.encrypted) == ("require", None)
-    assert told.facts[names.STATUS_CODE] == "28P01"
+    assert record.facts[names.STATUS_CODE] == "28P01"
 
 
-def test_a_unix_socket_is_told(recording: Recording, postgresql: Server) -> None:
+def test_a_unix_socket_is_recorded(recording: Recording, postgresql: Server) -> None:
     psycopg2.connect(
         host=postgresql.socket,
         port=postgresql.port,
@@ -131,7 +131,7 @@ def test_the_apps_connection_factories_stay(recording: Recording, postgresql: Se
             cursor.execute("select 1 as a")
             row: Any = cursor.fetchone()
             assert row["a"] == 1
-    assert [one.operation for one in recording.calls] == ["connect", "", "COMMIT"]
+    assert [call.operation for call in recording.calls] == ["connect", "", "COMMIT"]
 
 
 def test_a_default_cursor_factory_stays(recording: Recording, postgresql: Server) -> None:
@@ -176,14 +176,14 @@ def test_copy_in_both_directions(recording: Recording, connection: Any) -> None:
     cursor.copy_to(out, "t")
     cursor.copy_expert("copy t to stdout", out)
     cursor.copy_expert(sql.SQL("copy {} from stdin").format(sql.Identifier("t")), io.StringIO("y\n"))
-    into, plain, expert, composed = (one for one in recording.calls if str(one.sql).lower().startswith("copy"))
+    into, plain, expert, composed = (call for call in recording.calls if str(call.sql).lower().startswith("copy"))
     assert (into.rows_affected, into.rows_returned) == (100, -1)
     assert (plain.rows_returned, plain.rows_affected) == (100, -1)
     assert (expert.rows_returned, expert.rows_affected) == (100, -1)
     assert (composed.sql, composed.rows_affected) == ('copy "t" from stdin', 1)
 
 
-def test_a_named_cursor_tells_its_rows_page_by_page(recording: Recording, connection: Any) -> None:
+def test_rows_of_a_named_cursor_are_recorded_page_by_page(recording: Recording, connection: Any) -> None:
     with connection.cursor("c") as cursor:
         cursor.itersize = 100
         cursor.execute("select repeat('x', 1000) from generate_series(1, 250)")
@@ -191,8 +191,8 @@ def test_a_named_cursor_tells_its_rows_page_by_page(recording: Recording, connec
         assert cursor.fetchone() is not None
         assert sum(1 for _ in cursor) == 199
     fetches = recording.of("FETCH")
-    assert [one.rows_returned for one in fetches] == [50, 1, 100, 99, 0]
-    assert {one.sql for one in fetches} == {recording.calls[1].sql}
+    assert [call.rows_returned for call in fetches] == [50, 1, 100, 99, 0]
+    assert {call.sql for call in fetches} == {recording.calls[1].sql}
     assert fetches[2].received > 100_000
 
 
@@ -213,10 +213,10 @@ def test_only_transactions_that_were_open_are_ended(recording: Recording, connec
     with contextlib.suppress(KeyError), connection, connection.cursor() as cursor:
         cursor.execute("select 1")
         raise KeyError
-    assert [one.operation for one in recording.calls if one.sql != "select 1"] == ["connect", "COMMIT", "ROLLBACK"]
+    assert [call.operation for call in recording.calls if call.sql != "select 1"] == ["connect", "COMMIT", "ROLLBACK"]
 
 
-def test_an_error_is_told_with_its_code(recording: Recording, connection: Any) -> None:
+def test_an_error_is_recorded_with_its_code(recording: Recording, connection: Any) -> None:
     with pytest.raises(psycopg2.errors.UndefinedTable):
         connection.cursor().execute("select * from nothing")
     assert recording.calls[-1].facts == {names.STATUS_CODE: "42P01"}
@@ -239,7 +239,7 @@ def test_a_factory_that_is_a_function_is_left_alone(recording: Recording, postgr
     with contextlib.closing(connection):
         assert type(connection) is extensions.connection
         connection.cursor().execute("select 1")
-    assert [one.operation for one in recording.calls] == ["connect"]
+    assert [call.operation for call in recording.calls] == ["connect"]
     assert recording.calls[0].session.account == postgresql.user
 
 
@@ -248,17 +248,17 @@ def test_connections_and_cursors_are_collected(recording: Recording, postgresql:
     gone = [weakref.ref(connection), weakref.ref(connection.cursor())]
     del connection
     gc.collect()
-    assert [one() for one in gone] == [None, None]
+    assert [call() for call in gone] == [None, None]
 
 
 def test_connections_made_before_removal_become_plain(postgresql: Server) -> None:
-    with watching(Psycopg2Probe) as told:
+    with watching(Psycopg2Probe) as record:
         connection = psycopg2.connect(postgresql.url)
     with contextlib.closing(connection):
-        before = len(told.calls)
+        before = len(record.calls)
         connection.cursor().execute("select 1")
         connection.commit()
-        assert len(told.calls) == before
+        assert len(record.calls) == before
 
 
 def test_a_cursor_class_that_takes_no_other_attributes_works(recording: Recording, connection: Any) -> None:

@@ -21,16 +21,16 @@ from tests.services.server import Server
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(PyMySQLProbe) as told:
-        yield told
+    with watching(PyMySQLProbe) as recording:
+        yield recording
 
 
 def connect(server: Server, **options: Any) -> Any:
-    said: dict[str, Any] = {
+    values: dict[str, Any] = {
         "host": server.host, "port": server.port, "user": server.user, "password": server.password, "database": "mysql",
         **options,
     }  # fmt: skip
-    return pymysql.connect(**said)
+    return pymysql.connect(**values)
 
 
 @pytest.fixture
@@ -39,11 +39,11 @@ def connection(recording: Recording, mariadb: Server) -> Iterator[Any]:
         yield made
 
 
-def test_a_verified_session_is_told(recording: Recording, mariadb: Server) -> None:
+def test_a_verified_session_is_recorded(recording: Recording, mariadb: Server) -> None:
     with connect(mariadb, ssl_ca=mariadb.ca_file, ssl_verify_identity=True) as connection:
         der = connection._sock.getpeercert(True)
-    (told,) = recording.calls
-    session = told.session
+    (record,) = recording.calls
+    session = record.session
     assert (session.encrypted, session.verified, session.requested, session.requested_explicit) == (
         True, "full", "verify-full", True,
     )  # fmt: skip
@@ -54,8 +54,8 @@ def test_a_verified_session_is_told(recording: Recording, mariadb: Server) -> No
     assert (session.account, session.namespace, session.system) == (mariadb.user, "mysql", "mysql")
     assert "MariaDB" in session.server_version
     assert session.auth_method == "mysql_native_password"
-    assert told.operation == "connect"
-    assert told.received > 1000
+    assert record.operation == "connect"
+    assert record.received > 1000
 
 
 @pytest.mark.parametrize(
@@ -79,52 +79,52 @@ def test_what_was_asked_for_and_what_was_got(
     assert (session.encrypted, session.verified) == (encrypted, verified)
 
 
-def test_a_failed_login_is_told_with_what_was_true_of_it(recording: Recording, mariadb: Server) -> None:
+def test_a_failed_login_is_recorded_with_its_facts(recording: Recording, mariadb: Server) -> None:
     with pytest.raises(pymysql.err.OperationalError):
         connect(mariadb, password="wrong", ssl_ca=mariadb.ca_file)
-    (told,) = recording.calls
-    session = told.session
-    assert told.facts == {names.STATUS_CODE: "1045"}
+    (record,) = recording.calls
+    session = record.session
+    assert record.facts == {names.STATUS_CODE: "1045"}
     assert (session.encrypted, session.tls_version) == (True, "1.3")
     assert session.certificate_sha256
     assert session.peer_address == "127.0.0.1"
     assert session.auth_method == "mysql_native_password"
 
 
-def test_a_certificate_that_does_not_fit_is_told(recording: Recording, mariadb: Server, tmp_path: Path) -> None:
+def test_a_certificate_for_another_name_is_recorded(recording: Recording, mariadb: Server, tmp_path: Path) -> None:
     with pytest.raises(pymysql.err.OperationalError):
         connect(mariadb, ssl_ca=str(Authority(tmp_path).ca_file), ssl_verify_identity=True)
-    (told,) = recording.calls
-    assert (told.session.requested, told.session.encrypted) == ("verify-full", None)
-    assert "MariaDB" in told.session.server_version
+    (record,) = recording.calls
+    assert (record.session.requested, record.session.encrypted) == ("verify-full", None)
+    assert "MariaDB" in record.session.server_version
 
 
-def test_a_dead_port_is_told(recording: Recording) -> None:
+def test_a_dead_port_is_recorded(recording: Recording) -> None:
     with pytest.raises(pymysql.err.OperationalError):
         pymysql.connect(host="127.0.0.1", port=1, user="somebody")
-    (told,) = recording.calls
-    assert (told.session.port, told.session.account, told.session.encrypted) == (1, "somebody", None)
-    assert told.facts == {names.STATUS_CODE: "2003"}
+    (record,) = recording.calls
+    assert (record.session.port, record.session.account, record.session.encrypted) == (1, "somebody", None)
+    assert record.facts == {names.STATUS_CODE: "2003"}
 
 
-def test_a_unix_socket_is_told(recording: Recording, mariadb: Server) -> None:
+def test_a_unix_socket_is_recorded(recording: Recording, mariadb: Server) -> None:
     connect(mariadb, unix_socket=mariadb.socket, ssl_disabled=True).close()
-    (told,) = recording.calls
-    assert (told.session.transport, told.session.address, told.session.port) == ("unix", mariadb.socket, 0)
-    assert told.session.encrypted is False
-    assert told.sent == -1
+    (record,) = recording.calls
+    assert (record.session.transport, record.session.address, record.session.port) == ("unix", mariadb.socket, 0)
+    assert record.session.encrypted is False
+    assert record.sent == -1
 
 
 def test_setting_up_a_connection_is_part_of_connect(recording: Recording, mariadb: Server) -> None:
     connect(mariadb, init_command="set @a = 1", autocommit=True, sql_mode="ANSI").close()
-    assert [one.operation for one in recording.calls] == ["connect"]
+    assert [call.operation for call in recording.calls] == ["connect"]
 
 
 def test_rows_and_bytes_of_a_statement(recording: Recording, connection: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute("select repeat('x', 100) from seq_1_to_1000")
         cursor.execute("create temporary table t (a int)")
-        cursor.executemany("insert into t values (%s)", [(one,) for one in range(7)])
+        cursor.executemany("insert into t values (%s)", [(call,) for call in range(7)])
         cursor.execute("delete from t where a < %s", (3,))
     _, big, _, insert, delete = recording.calls
     assert (big.rows_returned, big.rows_affected) == (1000, -1)
@@ -143,13 +143,13 @@ def test_executemany_without_values_is_one_call(recording: Recording, connection
 def test_a_procedure_is_one_call(recording: Recording, connection: Any) -> None:
     with connection.cursor() as cursor, pytest.raises(pymysql.err.OperationalError):
         cursor.callproc("nothing", (1,))
-    (told,) = recording.saying("CALL")
-    assert told.sql == "CALL nothing"
+    (record,) = recording.saying("CALL")
+    assert record.sql == "CALL nothing"
 
 
 @pytest.mark.parametrize("factory", [SSCursor, SSDictCursor])
 @pytest.mark.parametrize("read", ["iterate", "fetchall", "fetchmany", "leave"])
-def test_rows_of_an_unbuffered_cursor_are_told(
+def test_rows_of_an_unbuffered_cursor_are_recorded(
     recording: Recording, connection: Any, factory: type[SSCursor], read: str
 ) -> None:
     with connection.cursor(factory) as cursor:
@@ -166,20 +166,22 @@ def test_rows_of_an_unbuffered_cursor_are_told(
     executed = recording.calls[1]
     assert (executed.rows_returned, executed.rows_affected) == (-1, -1)
     fetches = recording.of("FETCH")
-    assert sum(one.rows_returned for one in fetches) == (10 if read == "leave" else 2500)
-    assert sum(one.received for one in fetches) + executed.received > 250_000
-    assert {one.sql for one in fetches} == {executed.sql}
+    assert sum(call.rows_returned for call in fetches) == (10 if read == "leave" else 2500)
+    assert sum(call.received for call in fetches) + executed.received > 250_000
+    assert {call.sql for call in fetches} == {executed.sql}
     assert len(fetches) <= 3
 
 
-def test_rows_of_an_unbuffered_cursor_are_told_before_its_next_statement(recording: Recording, connection: Any) -> None:
+def test_rows_of_an_unbuffered_cursor_are_recorded_before_its_next_statement(
+    recording: Recording, connection: Any
+) -> None:
     cursor = connection.cursor(SSCursor)
     cursor.execute("select seq from seq_1_to_5")
     assert len(list(cursor)) == 5
     cursor.execute("select 2")
     assert cursor.fetchone() == (2,)
     cursor.close()
-    assert [(one.operation, one.rows_returned) for one in recording.calls[1:]] == [
+    assert [(call.operation, call.rows_returned) for call in recording.calls[1:]] == [
         ("", -1), ("FETCH", 5), ("", -1), ("FETCH", 1),
     ]  # fmt: skip
 
@@ -195,14 +197,14 @@ def test_choosing_another_database_makes_another_session(recording: Recording, c
     ]  # fmt: skip
 
 
-def test_commands_of_the_connection_are_told(recording: Recording, connection: Any) -> None:
+def test_commands_of_the_connection_are_recorded(recording: Recording, connection: Any) -> None:
     connection.begin()
     connection.commit()
     connection.rollback()
     connection.ping(reconnect=False)
     connection.autocommit(True)
     connection.query("select 5")
-    assert [one.operation for one in recording.calls[1:]] == ["BEGIN", "COMMIT", "ROLLBACK", "PING", "SET", ""]
+    assert [call.operation for call in recording.calls[1:]] == ["BEGIN", "COMMIT", "ROLLBACK", "PING", "SET", ""]
     assert recording.calls[-1].rows_returned == 1
 
 
@@ -211,7 +213,7 @@ def test_a_reconnect_is_a_new_session(recording: Recording, connection: Any) -> 
     connection.connect()
     with connection.cursor() as cursor:
         cursor.execute("select 1")
-    assert [one.operation for one in recording.calls] == ["connect", "connect", ""]
+    assert [call.operation for call in recording.calls] == ["connect", "connect", ""]
     assert recording.calls[2].received < 500
 
 
@@ -232,17 +234,17 @@ def test_the_apps_own_subclasses_stay(recording: Recording, mariadb: Server) -> 
     assert len(recording.saying("select 1")) == 1
 
 
-def test_a_connection_opened_earlier_is_watched_from_its_next_call(mariadb: Server) -> None:
+def test_an_earlier_connection_is_observed_from_its_next_call(mariadb: Server) -> None:
     with connect(mariadb, ssl_ca=mariadb.ca_file) as connection, connection.cursor() as cursor:
         cursor.execute("select repeat('x', 100000)")
-        with watching(PyMySQLProbe) as told:
+        with watching(PyMySQLProbe) as record:
             cursor.execute("select 1")
-        assert told.calls[0].session.encrypted is True
-        assert told.calls[0].session.account == mariadb.user
-        assert told.calls[0].received < 1000
+        assert record.calls[0].session.encrypted is True
+        assert record.calls[0].session.account == mariadb.user
+        assert record.calls[0].received < 1000
 
 
-def test_a_file_that_the_app_itself_sends_is_told_as_asked_for(
+def test_a_file_that_the_app_itself_sends_is_recorded_as_requested(
     recording: Recording, mariadb: Server, tmp_path: Path
 ) -> None:
     (tmp_path / "rows.csv").write_text("1\n2\n")
@@ -250,8 +252,8 @@ def test_a_file_that_the_app_itself_sends_is_told_as_asked_for(
         cursor.execute("create temporary table t (a int)")
         assert cursor.execute("load data local infile %s into table t", (str(tmp_path / "rows.csv"),)) == 2
         cursor.execute("select 1")
-    told = recording.saying("load data")[0]
-    assert told.facts == {names.LOCAL_INFILE: True, names.LOCAL_INFILE_FILE: str(tmp_path / "rows.csv")}
+    record = recording.saying("load data")[0]
+    assert record.facts == {names.LOCAL_INFILE: True, names.LOCAL_INFILE_FILE: str(tmp_path / "rows.csv")}
     assert recording.calls[-1].facts == {}
 
 
@@ -266,7 +268,7 @@ OK = b"\0\0\0\2\0\0\0"
 
 @contextlib.contextmanager
 def lying(answer: Callable[[bytes], bytes]) -> Generator[int]:
-    """A MySQL server that logs everybody in and answers each command as ``answer`` says; gives its port."""
+    """A MySQL server that accepts each login and answers each command with ``answer``; gives its port."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def packet(peer: socket.socket, number: int, payload: bytes) -> None:
@@ -292,7 +294,7 @@ def lying(answer: Callable[[bytes], bytes]) -> Generator[int]:
     try:
         yield listener.getsockname()[1]
     finally:
-        listener.shutdown(socket.SHUT_RDWR)  # a close alone leaves whoever waits in accept() there, and the port taken
+        listener.shutdown(socket.SHUT_RDWR)  # a close alone leaves the thread in accept(), and the port taken
         thread.join(5)
         listener.close()
 
@@ -303,19 +305,17 @@ def asks_for(file: str, on: bytes) -> Callable[[bytes], bytes]:
 
 @pytest.mark.parametrize("buffered", [True, False])
 @pytest.mark.parametrize("allowed", [True, False])
-def test_a_request_for_a_file_is_told_even_if_the_driver_refuses(
-    recording: Recording, buffered: bool, allowed: bool
-) -> None:
+def test_a_refused_request_for_a_file_is_recorded(recording: Recording, buffered: bool, allowed: bool) -> None:
     with lying(asks_for("/nowhere/secret", b"select 1")) as port:
         connection: Any = pymysql.connect(host="127.0.0.1", port=port, user="a", local_infile=allowed, read_timeout=5)
         with pytest.raises((RuntimeError, pymysql.err.OperationalError)):
             connection.cursor(None if buffered else SSCursor).execute("select 1")
         connection._force_close()
-    told = recording.saying("select 1")[0]
-    assert told.facts[names.LOCAL_INFILE] is True
-    assert told.facts[names.LOCAL_INFILE_FILE] == "/nowhere/secret"
-    assert told.session.encrypted is False
-    assert (told.session.requested, told.session.requested_explicit) == ("prefer", False)
+    record = recording.saying("select 1")[0]
+    assert record.facts[names.LOCAL_INFILE] is True
+    assert record.facts[names.LOCAL_INFILE_FILE] == "/nowhere/secret"
+    assert record.session.encrypted is False
+    assert (record.session.requested, record.session.requested_explicit) == ("prefer", False)
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_a_request_for_a_file_is_told_even_if_the_driver_refuses(
         (b"\x0e", "ping", "PING"), (b"\2nowhere", "select_db", "USE"),
     ],
 )  # fmt: skip
-def test_a_request_for_a_file_in_answer_to_a_command_is_told(
+def test_a_request_for_a_file_after_a_command_is_recorded(
     recording: Recording, command: bytes, call: str, operation: str
 ) -> None:
     with lying(asks_for("/etc/passwd", command)) as port:
@@ -336,7 +336,7 @@ def test_a_request_for_a_file_in_answer_to_a_command_is_told(
     assert recording.of(operation)[0].facts[names.LOCAL_INFILE_FILE] == "/etc/passwd"
 
 
-def test_a_request_for_a_file_while_connecting_is_told(recording: Recording) -> None:
+def test_a_request_for_a_file_while_connecting_is_recorded(recording: Recording) -> None:
     with lying(asks_for("/etc/shadow", b"SET NAMES")) as port:
         connection: Any = pymysql.connect(host="127.0.0.1", port=port, user="a", read_timeout=5)
         connection._force_close()
@@ -355,8 +355,12 @@ def test_a_file_name_is_bounded_and_printable(recording: Recording) -> None:
     assert name.isprintable()
 
 
-def test_a_server_without_tls_is_told_truthfully(recording: Recording) -> None:
+def test_a_server_without_tls_is_recorded_as_such(recording: Recording) -> None:
     with lying(asks_for("", b"never")) as port, pytest.raises(pymysql.err.OperationalError):
         connect(Server(kind="mysql", port=port, url=""), ssl={"ca": None, "verify_mode": False})
-    (told,) = recording.calls
-    assert (told.session.requested, told.session.requested_explicit, told.session.encrypted) == ("require", True, False)
+    (record,) = recording.calls
+    assert (record.session.requested, record.session.requested_explicit, record.session.encrypted) == (
+        "require",
+        True,
+        False,
+    )

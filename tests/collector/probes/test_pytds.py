@@ -28,13 +28,13 @@ driver: Any = pytds
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(PytdsProbe) as told:
-        yield told
+    with watching(PytdsProbe) as recording:
+        yield recording
 
 
 def connect(server: Server, **options: Any) -> Any:
-    said = {"dsn": "localhost", "port": server.port, "user": server.user, "password": server.password}
-    return driver.connect(**{**said, "database": "shop", "login_timeout": 5, **options})
+    values = {"dsn": "localhost", "port": server.port, "user": server.user, "password": server.password}
+    return driver.connect(**{**values, "database": "shop", "login_timeout": 5, **options})
 
 
 def over_tls(server: Server, **options: Any) -> Any:
@@ -53,7 +53,7 @@ def cursor(recording: Recording, sqlserver: Server) -> Iterator[Any]:
 # --- the session ---
 
 
-def test_a_session_over_tls_is_told(recording: Recording, sqlserver: Server) -> None:
+def test_a_session_over_tls_is_recorded(recording: Recording, sqlserver: Server) -> None:
     with over_tls(sqlserver) as connection:
         connection.cursor().execute("select 1 as one")
     connect, select = recording.calls
@@ -71,9 +71,7 @@ def test_a_session_over_tls_is_told(recording: Recording, sqlserver: Server) -> 
     assert sqlserver.password not in repr(recording.calls)
 
 
-def test_a_certificate_whose_name_nobody_checks_is_verified_by_its_chain(
-    recording: Recording, sqlserver: Server
-) -> None:
+def test_a_certificate_with_an_unchecked_name_is_verified_by_its_chain(recording: Recording, sqlserver: Server) -> None:
     over_tls(sqlserver, validate_host=False).close()
     session = recording.calls[0].session
     assert (session.requested, session.verified) == ("verify-ca", "chain")
@@ -87,18 +85,18 @@ def test_a_session_whose_login_alone_was_encrypted_is_not_encrypted(recording: R
     assert (session.tls_version, session.certificate_sha256, session.verified) == ("", "", "")
 
 
-def test_a_session_without_tls_is_told(recording: Recording, sqlserver: Server) -> None:
+def test_a_session_without_tls_is_recorded(recording: Recording, sqlserver: Server) -> None:
     connect(sqlserver).close()
     session = recording.calls[0].session
     assert (session.encrypted, session.requested, session.requested_explicit) == (False, "disable", False)
 
 
-def test_a_failed_login_is_told_with_its_tls(recording: Recording, sqlserver: Server) -> None:
+def test_a_failed_login_is_recorded_with_its_tls(recording: Recording, sqlserver: Server) -> None:
     with pytest.raises(pytds.OperationalError):
         over_tls(sqlserver, password="wrong")
-    (told,) = recording.calls
-    assert (told.operation, told.facts) == ("connect", {names.STATUS_CODE: "18456"})
-    assert (told.session.encrypted, told.session.account) == (True, sqlserver.user)
+    (record,) = recording.calls
+    assert (record.operation, record.facts) == ("connect", {names.STATUS_CODE: "18456"})
+    assert (record.session.encrypted, record.session.account) == (True, sqlserver.user)
 
 
 def test_a_certificate_that_is_not_trusted_is_no_plaintext(
@@ -107,20 +105,20 @@ def test_a_certificate_that_is_not_trusted_is_no_plaintext(
     other = Authority(tmp_path_factory.mktemp("other"), "Somebody else")
     with pytest.raises(Exception, match="certificate verify failed"):
         connect(sqlserver, cafile=str(other.ca_file))
-    (told,) = recording.calls
-    assert (told.operation, told.session.encrypted, type(told.error).__name__) == ("connect", None, "Error")
+    (record,) = recording.calls
+    assert (record.operation, record.session.encrypted, type(record.error).__name__) == ("connect", None, "Error")
 
 
-def test_each_server_that_was_tried_is_told(recording: Recording, sqlserver: Server) -> None:
+def test_each_server_that_was_tried_is_recorded(recording: Recording, sqlserver: Server) -> None:
     dead = free_port()
     with pytest.raises((OSError, pytds.Error)):
         connect(sqlserver, port=dead, login_timeout=0.5)
-    assert {(one.operation, one.session.port, one.session.encrypted) for one in recording.calls} == {
+    assert {(call.operation, call.session.port, call.session.encrypted) for call in recording.calls} == {
         ("connect", dead, None)
     }
 
 
-def test_where_a_server_sends_its_clients_is_told(recording: Recording, sqlserver: Server) -> None:
+def test_the_target_of_a_redirection_is_recorded(recording: Recording, sqlserver: Server) -> None:
     connect(sqlserver, dsn=HOST, database=ELSEWHERE).close()
     sent, arrived = recording.calls
     assert sent.facts == {names.REDIRECT_TARGET: f"localhost:{sqlserver.port}"}
@@ -128,24 +126,24 @@ def test_where_a_server_sends_its_clients_is_told(recording: Recording, sqlserve
     assert (sent.error, arrived.error, names.REDIRECT_TARGET in arrived.facts) == (None, None, False)
 
 
-def test_where_a_client_is_sent_is_told_even_if_nobody_is_there(recording: Recording, sqlserver: Server) -> None:
-    """Each is told once: the server that sent it, and the one that refused its login."""
+def test_the_target_of_a_redirection_is_recorded_if_it_is_down(recording: Recording, sqlserver: Server) -> None:
+    """Each is recorded once: the server that redirected it, and the one that refused its login."""
     with pytest.raises(pytds.OperationalError):
         connect(sqlserver, dsn=HOST, database=ELSEWHERE, password="wrong")
-    assert [one.facts for one in recording.calls] == [{names.STATUS_CODE: "18456"}]
+    assert [call.facts for call in recording.calls] == [{names.STATUS_CODE: "18456"}]
 
 
-def test_a_connection_opened_earlier_is_watched_from_its_next_call(sqlserver: Server) -> None:
+def test_an_earlier_connection_is_observed_from_its_next_call(sqlserver: Server) -> None:
     with over_tls(sqlserver) as connection:
         cursor = connection.cursor()
         cursor.execute("select 1 as one")
         cursor.fetchall()
-        with watching(PytdsProbe) as told:
+        with watching(PytdsProbe) as record:
             cursor.execute("select 2 as two")
-    assert [(one.session.encrypted, one.session.port, one.sql) for one in told.calls] == [
+    assert [(call.session.encrypted, call.session.port, call.sql) for call in record.calls] == [
         (True, sqlserver.port, "select 2 as two")
     ]
-    assert told.calls[0].received < 500
+    assert record.calls[0].received < 500
 
 
 # --- statements ---
@@ -154,7 +152,7 @@ def test_a_connection_opened_earlier_is_watched_from_its_next_call(sqlserver: Se
 def test_rows_and_bytes_of_statements(recording: Recording, cursor: Any) -> None:
     cursor.execute("delete from t")
     cursor.execute("insert into t values (%s, %s)", (1, SECRET))
-    cursor.executemany("insert into t values (%(a)s, %(b)s)", [{"a": one, "b": SECRET * 10} for one in range(10)])
+    cursor.executemany("insert into t values (%(a)s, %(b)s)", [{"a": call, "b": SECRET * 10} for call in range(10)])
     cursor.execute("select a, b from t where b <> %s", ("",))
     assert len(cursor.fetchall()) == 11
     assert cursor.execute_scalar("select count(*) as n from t") == 11
@@ -170,26 +168,26 @@ def test_rows_and_bytes_of_statements(recording: Recording, cursor: Any) -> None
 
 
 @pytest.mark.parametrize("read", ["all", "some"])
-def test_rows_are_told_as_they_are_read(recording: Recording, cursor: Any, read: str) -> None:
+def test_rows_are_recorded_as_they_are_read(recording: Recording, cursor: Any, read: str) -> None:
     cursor.execute(NUMBERS)
     assert len(cursor.fetchall() if read == "all" else cursor.fetchmany(300)) == (2500 if read == "all" else 300)
     cursor.close()
     executed, *fetches = recording.calls
     assert (executed.sql, executed.rows_returned) == (NUMBERS, -1)
-    assert [one.rows_returned for one in fetches] == ([1000, 1000, 500] if read == "all" else [300])
-    assert executed.received + sum(one.received for one in fetches) > (20_000 if read == "all" else 3_000)
+    assert [call.rows_returned for call in fetches] == ([1000, 1000, 500] if read == "all" else [300])
+    assert executed.received + sum(call.received for call in fetches) > (20_000 if read == "all" else 3_000)
 
 
-def test_every_set_of_rows_is_told(recording: Recording, cursor: Any) -> None:
+def test_every_set_of_rows_is_recorded(recording: Recording, cursor: Any) -> None:
     cursor.execute("select 1 as one; select 2 as two union select 3")
     assert cursor.fetchall() == [(1,)]
     assert cursor.nextset()
     assert cursor.fetchall() == [(2,), (3,)]
     assert cursor.fetchone() is None
-    assert [one.rows_returned for one in recording.of("FETCH")] == [1, 2]
+    assert [call.rows_returned for call in recording.of("FETCH")] == [1, 2]
 
 
-def test_what_a_procedure_is_given_is_not_told(recording: Recording, cursor: Any) -> None:
+def test_arguments_of_a_procedure_are_not_recorded(recording: Recording, cursor: Any) -> None:
     cursor.callproc("sp_who", [SECRET])
     assert cursor.fetchall() == [(1, "app")]
     call, fetch = recording.calls
@@ -199,32 +197,32 @@ def test_what_a_procedure_is_given_is_not_told(recording: Recording, cursor: Any
 
 def test_rows_that_are_copied_are_counted(recording: Recording, cursor: Any) -> None:
     cursor.copy_to(table_or_view="t", columns=["a", "b"], data=[("1", SECRET), ("2", SECRET)])
-    (told,) = recording.calls
-    assert (told.sql, told.rows_affected) == ("INSERT BULK [t]", 2)
+    (record,) = recording.calls
+    assert (record.sql, record.rows_affected) == ("INSERT BULK [t]", 2)
     assert SECRET not in repr(recording.calls)
 
 
 def test_messages_of_the_server_are_counted(recording: Recording, cursor: Any) -> None:
     cursor.execute("print 'one'; print 'two'")
-    assert [one.facts for one in recording.calls] == [{names.NOTICES: 2}]
+    assert [call.facts for call in recording.calls] == [{names.NOTICES: 2}]
 
 
-def test_an_error_is_told_with_the_servers_number(recording: Recording, cursor: Any) -> None:
+def test_an_error_is_recorded_with_the_servers_number(recording: Recording, cursor: Any) -> None:
     with pytest.raises(pytds.Error):
         cursor.execute("select * from nowhere")
-    (told,) = recording.calls
-    assert (told.facts, told.rows_returned) == ({names.STATUS_CODE: "208"}, -1)
-    assert isinstance(told.error, pytds.Error)
+    (record,) = recording.calls
+    assert (record.facts, record.rows_returned) == ({names.STATUS_CODE: "208"}, -1)
+    assert isinstance(record.error, pytds.Error)
 
 
-def test_transactions_are_told_where_there_are_any(recording: Recording, sqlserver: Server, cursor: Any) -> None:
+def test_open_transactions_are_recorded_at_their_end(recording: Recording, sqlserver: Server, cursor: Any) -> None:
     cursor.connection.commit()
     cursor.connection.rollback()
-    assert [one.operation for one in recording.calls] == ["COMMIT", "ROLLBACK"]
+    assert [call.operation for call in recording.calls] == ["COMMIT", "ROLLBACK"]
     recording.calls.clear()
     with connect(sqlserver, autocommit=True) as other:
         other.commit()
-    assert [one.operation for one in recording.calls] == ["connect"]
+    assert [call.operation for call in recording.calls] == ["connect"]
 
 
 def test_another_database_is_another_session(recording: Recording, cursor: Any) -> None:
@@ -234,7 +232,7 @@ def test_another_database_is_another_session(recording: Recording, cursor: Any) 
 
 
 @pytest.mark.skipif(OVERLAID in os.environ, reason="this is the oldest")
-def test_the_oldest_version_is_told_likewise() -> None:
+def test_the_oldest_version_is_recorded_the_same() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", HERE,
          "tests/contract/test_every_probe.py", "-k", "pytds"],

@@ -62,23 +62,23 @@ def work(engine: Engine) -> list[object]:
     return [tuple(row) for row in rows]
 
 
-@pytest.mark.parametrize(("kind", "fixture", "drivername"), WATCHED, ids=[one[2] for one in WATCHED])
-def test_over_a_watched_driver_each_call_is_told_once_by_the_driver(
+@pytest.mark.parametrize(("kind", "fixture", "drivername"), WATCHED, ids=[call[2] for call in WATCHED])
+def test_over_an_observed_driver_its_probe_records_each_call_once(
     kind: type[Probe], fixture: str, drivername: str, url: Callable[[str, str], Any]
 ) -> None:
     with delivering(SQLAlchemyProbe, kind) as stream:
         work(sa.create_engine(url(fixture, drivername), future=True))
     for mark in ("CREATE TEMPORARY TABLE thing", "INSERT INTO thing", "DELETE FROM thing"):
         assert len(stream.saying(mark)) == 1, mark
-    rows = [one.get(names.ROWS_RETURNED, -1) for one in stream.saying("SELECT thing.name")]
+    rows = [call.get(names.ROWS_RETURNED, -1) for call in stream.saying("SELECT thing.name")]
     assert [count for count in rows if count >= 0] == [5]
-    assert all(one[names.CODE_FILE] == HERE and one[names.CODE_FUNCTION] == "work" for one in stream.saying("thing"))
+    assert all(call[names.CODE_FILE] == HERE and call[names.CODE_FUNCTION] == "work" for call in stream.saying("thing"))
     if fixture:
-        assert all(names.PEER_ADDRESS in one for one in stream.calls())  # which only the driver's probe tells
+        assert all(names.PEER_ADDRESS in call for call in stream.calls())  # a fact of the driver's probe only
 
 
-@pytest.mark.parametrize(("kind", "fixture", "drivername"), WATCHED, ids=[one[2] for one in WATCHED])
-def test_over_an_unwatched_driver_each_call_is_told_once_by_sqlalchemy(
+@pytest.mark.parametrize(("kind", "fixture", "drivername"), WATCHED, ids=[call[2] for call in WATCHED])
+def test_over_an_unobserved_driver_sqlalchemy_records_each_call_once(
     kind: type[Probe], fixture: str, drivername: str, url: Callable[[str, str], Any]
 ) -> None:
     target = url(fixture, drivername)
@@ -86,12 +86,12 @@ def test_over_an_unwatched_driver_each_call_is_told_once_by_sqlalchemy(
         work(sa.create_engine(target, future=True))
     for mark in ("CREATE TEMPORARY TABLE thing", "INSERT INTO thing", "DELETE FROM thing"):
         assert len(stream.saying(mark)) == 1, mark
-    rows = [one.get(names.ROWS_RETURNED, -1) for one in stream.saying("SELECT thing.name")]
+    rows = [call.get(names.ROWS_RETURNED, -1) for call in stream.saying("SELECT thing.name")]
     assert [count for count in rows if count >= 0] == [5]
     assert stream.saying("DELETE FROM thing")[0][names.ROWS_AFFECTED] == 5
-    assert all(one[names.CODE_FILE] == HERE and one[names.CODE_FUNCTION] == "work" for one in stream.saying("thing"))
-    assert len([one for one in stream.calls() if one["name"] == "connect"]) == 1
-    assert not any(names.PEER_ADDRESS in one or names.TLS_ESTABLISHED in one for one in stream.calls())
+    assert all(call[names.CODE_FILE] == HERE and call[names.CODE_FUNCTION] == "work" for call in stream.saying("thing"))
+    assert len([call for call in stream.calls() if call["name"] == "connect"]) == 1
+    assert not any(names.PEER_ADDRESS in call or names.TLS_ESTABLISHED in call for call in stream.calls())
     if fixture:
         first = stream.saying("INSERT INTO thing")[0]
         assert (first[names.SERVER_ADDRESS], first[names.SERVER_PORT]) == (target.host, target.port)
@@ -114,11 +114,11 @@ def test_asyncio_over_asyncpg(watched: bool, postgresql: Server) -> None:
         assert asyncio.run(ask()) == list(range(1, 13))
     for mark, count in (("first", 1), ("second", 12), ("third", 9)):
         found = stream.saying(f"as {mark}")
-        # A server-side cursor tells its rows as they come; preparation is no call of its own.
-        assert sum(one.get(names.ROWS_RETURNED, 0) for one in found) == count
-        assert [one["name"] for one in found].count("SELECT") == 1
-        assert {one[names.CODE_FILE] for one in found} == {HERE}
-        assert all(".ask" in one[names.CODE_FUNCTION] for one in found)
+        # Rows of a server-side cursor are recorded as they come; preparation is no call of its own.
+        assert sum(call.get(names.ROWS_RETURNED, 0) for call in found) == count
+        assert [call["name"] for call in found].count("SELECT") == 1
+        assert {call[names.CODE_FILE] for call in found} == {HERE}
+        assert all(".ask" in call[names.CODE_FUNCTION] for call in found)
     assert (names.TLS_ESTABLISHED in stream.calls()[-1]) is watched
 
 
@@ -134,11 +134,11 @@ def test_synchronous_code_inside_run_sync_is_the_call_site(postgresql: Server) -
 
     with delivering(SQLAlchemyProbe) as stream:
         asyncio.run(ask())
-    (told,) = stream.saying("as inside")
-    assert told[names.CODE_FUNCTION].endswith("inside")
+    (record,) = stream.saying("as inside")
+    assert record[names.CODE_FUNCTION].endswith("inside")
 
 
-def test_a_watched_engine_is_left_as_it_is() -> None:
+def test_an_engine_with_an_observed_driver_is_left_alone() -> None:
     with watching(SQLiteProbe), watching(SQLAlchemyProbe):
         engine = sa.create_engine("sqlite://", future=True)
         result: Any = sa.engine.CursorResult
@@ -146,15 +146,15 @@ def test_a_watched_engine_is_left_as_it_is() -> None:
         assert not hasattr(result._fetchall_impl, "__wrapped__")
 
 
-def test_a_driver_whose_probe_comes_later_tells_from_then_on() -> None:
+def test_a_drivers_later_probe_records_from_then_on() -> None:
     with watching(SQLAlchemyProbe) as above:
         engine = sa.create_engine("sqlite://", future=True, poolclass=sa.pool.NullPool)
         with engine.connect() as connection:
             connection.execute(sa.text("select 1"))
-        told = len(above.calls)
+        record = len(above.calls)
         with watching(SQLiteProbe) as below, engine.connect() as connection:
             connection.execute(sa.text("select 2"))
-        assert len(above.calls) == told
+        assert len(above.calls) == record
         assert len(below.saying("select 2")) == 2  # its execution, and its rows
 
 
@@ -169,8 +169,8 @@ def test_a_statement_in_batches_is_a_call_for_each(postgresql: Server) -> None:
             inserted = connection.execute(items.insert().returning(items.c.id), [{"n": n} for n in range(2500)])
             assert len(inserted.all()) == 2500
         engine.dispose()
-    batches = [one for one in recording.saying("INSERT INTO many") if one.operation != "FETCH"]
-    assert sum(one.rows_returned for one in batches) == 2500
+    batches = [call for call in recording.saying("INSERT INTO many") if call.operation != "FETCH"]
+    assert sum(call.rows_returned for call in batches) == 2500
     assert 1 < len(batches) < 10
 
 
@@ -187,29 +187,29 @@ def test_rows_are_counted_as_they_are_read(reads: str) -> None:
     series = "with recursive s(n) as (select 1 union all select n + 1 from s where n < 30) select n from s"
     with watching(SQLAlchemyProbe) as recording, sa.create_engine("sqlite://", future=True).connect() as connection:
         read(connection.execute(sa.text(series)))
-    (told,) = recording.of("FETCH")
-    assert (told.rows_returned, told.sql) == (count, series)
+    (record,) = recording.of("FETCH")
+    assert (record.rows_returned, record.sql) == (count, series)
 
 
-def test_failures_are_told_with_the_drivers_own_error(recording: Recording, tmp_path: Path) -> None:
+def test_failures_are_recorded_with_the_drivers_own_error(recording: Recording, tmp_path: Path) -> None:
     with sa.create_engine("sqlite://", future=True).connect() as connection, pytest.raises(sa_errors.OperationalError):
         connection.execute(sa.text("select * from nothing"))
-    (told,) = recording.saying("nothing")
-    assert isinstance(told.error, sqlite3.OperationalError)
-    assert told.facts == {names.STATUS_CODE: "SQLITE_ERROR"}
+    (record,) = recording.saying("nothing")
+    assert isinstance(record.error, sqlite3.OperationalError)
+    assert record.facts == {names.STATUS_CODE: "SQLITE_ERROR"}
     with pytest.raises(sa_errors.OperationalError):
         sa.create_engine(f"sqlite:///{tmp_path}/no/such.db").connect()
     assert isinstance(recording.of("connect")[-1].error, sqlite3.OperationalError)
 
 
-def test_ends_of_transactions_and_pings_are_told(recording: Recording, postgresql: Server) -> None:
+def test_ends_of_transactions_and_pings_are_recorded(recording: Recording, postgresql: Server) -> None:
     engine = sa.create_engine(url_of(postgresql, f"postgresql+{PSYCOPG}"), future=True, pool_pre_ping=True)
     with engine.begin():
         pass
     with pytest.raises(sa_errors.ProgrammingError), engine.begin() as connection:
         connection.execute(sa.text("selec 1"))
     engine.dispose()
-    words = [one.operation for one in recording.calls]
+    words = [call.operation for call in recording.calls]
     assert (words.count("COMMIT"), words.count("PING")) == (1, 1)
     assert "ROLLBACK" in words
 
@@ -236,8 +236,8 @@ def test_engines_that_live_on_are_restored() -> None:
 
 @pytest.fixture
 def recording() -> Any:
-    with watching(SQLAlchemyProbe) as told:
-        yield told
+    with watching(SQLAlchemyProbe) as recording:
+        yield recording
 
 
 def test_every_keyword_of_an_engine_is_taken_as_without_us(recording: Recording) -> None:

@@ -1,4 +1,4 @@
-"""sqlite3: the app's own classes, its values and its iteration stay what they are; every call is told."""
+"""sqlite3: the app's own classes, its values and its iteration stay what they are; every call is recorded."""
 
 import contextlib
 import functools
@@ -21,28 +21,28 @@ from tests.collector.probes.recording import Recording, watching
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
-    with watching(SQLiteProbe) as told:
-        yield told
+    with watching(SQLiteProbe) as recording:
+        yield recording
 
 
 def test_opening_a_file_is_a_call(recording: Recording, tmp_path: Path) -> None:
     sqlite3.connect(tmp_path / "app.db").close()
-    (told,) = recording.calls
-    assert (told.operation, told.session.system, told.session.transport) == ("connect", "sqlite", "inproc")
-    assert told.session.address == str(tmp_path / "app.db")
-    assert told.session.server_version == sqlite3.sqlite_version
-    assert told.session.encrypted is None
+    (record,) = recording.calls
+    assert (record.operation, record.session.system, record.session.transport) == ("connect", "sqlite", "inproc")
+    assert record.session.address == str(tmp_path / "app.db")
+    assert record.session.server_version == sqlite3.sqlite_version
+    assert record.session.encrypted is None
 
 
-def test_a_file_that_cannot_be_opened_is_told(recording: Recording) -> None:
+def test_a_file_that_cannot_be_opened_is_recorded(recording: Recording) -> None:
     with pytest.raises(sqlite3.OperationalError):
         sqlite3.connect("/nowhere/at/all.db")
-    (told,) = recording.calls
-    assert isinstance(told.error, sqlite3.OperationalError)
-    assert told.session.address == "/nowhere/at/all.db"
+    (record,) = recording.calls
+    assert isinstance(record.error, sqlite3.OperationalError)
+    assert record.session.address == "/nowhere/at/all.db"
 
 
-def test_a_key_in_a_uri_is_not_told(recording: Recording) -> None:
+def test_a_key_in_a_uri_is_not_recorded(recording: Recording) -> None:
     sqlite3.connect("file:memory?mode=memory&key=secret", uri=True).close()
     assert recording.calls[0].session.address == "file:memory"
 
@@ -53,10 +53,10 @@ def test_connect_binds_to_nothing_and_can_be_pickled_as_the_built_in_one(recordi
 
     shop: Any = Shop()
     shop.connector(":memory:").close()
-    assert [one.operation for one in recording.calls] == ["connect"]
+    assert [call.operation for call in recording.calls] == ["connect"]
     opens = pickle.loads(pickle.dumps(functools.partial(sqlite3.connect, ":memory:")))
     opens().close()
-    assert [one.operation for one in recording.calls] == ["connect", "connect"]
+    assert [call.operation for call in recording.calls] == ["connect", "connect"]
 
 
 def test_an_app_does_not_hear_of_the_subclass_that_watches_its_connections(recording: Recording) -> None:
@@ -73,7 +73,7 @@ def test_an_app_does_not_hear_of_the_subclass_that_watches_its_connections(recor
     connection.execute("SELECT 1")
     assert isinstance(connection, Its)
     assert heard == [Its]
-    assert [one.sql for one in recording.calls[:2]] == [None, "SELECT 1"]
+    assert [call.sql for call in recording.calls[:2]] == [None, "SELECT 1"]
 
 
 AT_THE_LIMIT = """
@@ -129,18 +129,18 @@ def test_the_apps_own_classes_stay(recording: Recording) -> None:
     assert isinstance(cursor, Cursor)
     assert cursor.execute("select 7").first() == 7
     assert connection.execute("select 8").fetchone() == (8,)
-    assert [one.sql for one in recording.calls if one.operation == ""] == ["select 7", "select 8"]
+    assert [call.sql for call in recording.calls if call.operation == ""] == ["select 7", "select 8"]
 
 
 def test_a_factory_that_is_a_function_is_left_alone(recording: Recording) -> None:
     connection = sqlite3.connect(":memory:", factory=lambda *args, **_: sqlite3.Connection(*args))  # type: ignore[arg-type]
     assert type(connection) is sqlite3.Connection
     assert connection.execute("select 1").fetchall() == [(1,)]
-    assert [one.operation for one in recording.calls] == ["connect"]
+    assert [call.operation for call in recording.calls] == ["connect"]
 
 
 @pytest.mark.parametrize("read", ["iterate", "fetchall", "fetchone", "fetchmany", "drop"])
-def test_rows_are_told_once_they_were_read(recording: Recording, read: str) -> None:
+def test_rows_are_recorded_once_they_were_read(recording: Recording, read: str) -> None:
     connection = sqlite3.connect(":memory:")
     cursor = connection.execute(
         "with recursive c(x) as (select 1 union all select x + 1 from c where x < 50) select x from c"
@@ -161,7 +161,7 @@ def test_rows_are_told_once_they_were_read(recording: Recording, read: str) -> N
     assert fetch.sql == recording.calls[1].sql
 
 
-def test_changed_rows_are_told(recording: Recording) -> None:
+def test_changed_rows_are_recorded(recording: Recording) -> None:
     connection = sqlite3.connect(":memory:")
     connection.execute("create table t (a)")
     connection.executemany("insert into t values (?)", [(1,), (2,)])
@@ -179,12 +179,12 @@ def test_only_transactions_that_were_open_are_ended(recording: Recording) -> Non
     with contextlib.suppress(KeyError), connection:
         connection.execute("insert into t values (3)")
         raise KeyError
-    assert [one.operation for one in recording.calls if one.operation not in ("", "connect")] == [
+    assert [call.operation for call in recording.calls if call.operation not in ("", "connect")] == [
         "COMMIT", "ROLLBACK", "ROLLBACK",
     ]  # fmt: skip
 
 
-def test_an_error_is_told_with_its_code(recording: Recording) -> None:
+def test_an_error_is_recorded_with_its_code(recording: Recording) -> None:
     with pytest.raises(sqlite3.OperationalError):
         sqlite3.connect(":memory:").execute("select * from nothing")
     assert recording.calls[-1].facts == {names.STATUS_CODE: "SQLITE_ERROR"}
@@ -222,15 +222,15 @@ def test_the_drivers_thread_check_stays(recording: Recording) -> None:
 
 
 def test_connections_made_before_removal_become_plain(tmp_path: Path) -> None:
-    with watching(SQLiteProbe) as told:
+    with watching(SQLiteProbe) as record:
         connection = sqlite3.connect(tmp_path / "app.db")
-    before = len(told.calls)
+    before = len(record.calls)
     assert connection.execute("select 1").fetchall() == [(1,)]
     connection.commit()
-    assert len(told.calls) == before
+    assert len(record.calls) == before
 
 
-def test_a_cursor_of_the_apps_that_asks_the_c_type_by_name_is_told_once(recording: Recording) -> None:
+def test_an_apps_cursor_that_calls_the_c_type_is_recorded_once(recording: Recording) -> None:
     class Named(sqlite3.Cursor):
         def execute(self, *args: Any) -> Any:
             return sqlite3.Cursor.execute(self, *args)
@@ -249,12 +249,12 @@ def test_a_cursor_of_the_apps_that_asks_the_c_type_by_name_is_told_once(recordin
         cursor.execute("select no_such")
     with pytest.raises(TypeError):
         cursor.execute()
-    assert [one.rows_returned for one in recording.saying("union")] == [-1, 2]
+    assert [call.rows_returned for call in recording.saying("union")] == [-1, 2]
     (failed,) = recording.saying("no_such")
     assert isinstance(failed.error, sqlite3.OperationalError)
     connection.cursor(Doubly).execute("create table items (id integer)")
     connection.cursor(Doubly).executemany("insert into items values (?)", [(1,), (2,)])
-    assert [one.rows_affected for one in recording.saying("insert")] == [2]
+    assert [call.rows_affected for call in recording.saying("insert")] == [2]
     assert len(recording.saying("create")) == 1
 
 
@@ -266,4 +266,4 @@ def test_a_cursor_class_that_takes_no_other_attributes_works(recording: Recordin
     cursor = sqlite3.connect(":memory:").cursor(Closed)
     assert cursor.execute("SELECT 1 UNION SELECT 2").fetchone() == (1,)
     assert cursor.fetchall() == [(2,)]
-    assert [one.rows_returned for one in recording.of("FETCH")] == [2]
+    assert [call.rows_returned for call in recording.of("FETCH")] == [2]

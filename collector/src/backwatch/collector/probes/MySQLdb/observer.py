@@ -23,7 +23,7 @@ from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.session.socket_counters import SocketCounters
 
 _STATEMENT: Final = "_backwatch_statement"
-"""Where a cursor keeps its last statement as the app passed it, for results that are fetched later."""
+"""Attribute of a cursor: its last statement as the app passed it, for results that are fetched later."""
 _CLIENT_ERRORS: Final = range(2000, 3000)
 """Numbers of the client library's own errors. After one, the connection may be another one, or closed."""
 

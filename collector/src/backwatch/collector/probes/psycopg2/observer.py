@@ -30,9 +30,9 @@ from backwatch.collector.session.socket_counters import SocketCounters
 _READY: Final = 1
 """``STATUS_READY``: no transaction is open."""
 _PARAMETERS: Final = "_backwatch_parameters"
-"""Where a connection that ``poll`` drives keeps the app's own parameters."""
+"""Attribute of a connection that ``poll`` drives: the app's own parameters."""
 _STATEMENT: Final = "_backwatch_sql"
-"""Where a cursor keeps its last statement."""
+"""Attribute of a cursor: its last statement."""
 _COPY: Final = frozenset(("copy", "COPY", "Copy", b"copy", b"COPY"))
 _COPY_OUT: Final = re.compile(r"\bto\s+stdout\b", re.IGNORECASE)
 _ESTIMATED: Final[Facts] = ((names.BYTES_ESTIMATED, True),)

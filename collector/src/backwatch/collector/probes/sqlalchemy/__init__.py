@@ -2,7 +2,7 @@
 
 Where it has one, that engine is left alone, and the driver's probe records each call once. Else the public hooks
 of the engine's own dialect are wrapped (``connect``, ``do_execute``, ``do_commit`` …), through which SQLAlchemy sends
-everything to a driver, whatever pool, session or result is above. The facts are those that SQLAlchemy knows: the
+everything to a driver, whichever pool, session or result is above. The facts are those that SQLAlchemy knows: the
 endpoint of the URL, the statement before the driver fills in parameters, rows, errors; none of the connection.
 """
 
@@ -29,7 +29,7 @@ class SQLAlchemyProbe(Probe):
     _observer: SQLAlchemyCallObserver | None = None
     _patches: Patches | None = None
     _counts_rows = False
-    """Whether rows of results are counted: from the first engine on whose calls are recorded here."""
+    """True once rows of results are counted: from the first engine on whose calls are recorded here."""
 
     def install(self, recorder: Recorder) -> None:
         """Wrap the end of an engine's constructor; the rest waits for the first engine whose driver has no probe."""

@@ -20,7 +20,7 @@ from backwatch.collector.probes.toolkit.layers import (
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
 _BUFFER: Final = "_rows"
-"""Where SQLAlchemy's adapters of asynchronous drivers keep the rows, all of them read when they have executed."""
+"""Attribute of SQLAlchemy's adapters of asynchronous drivers: all rows, read as they execute."""
 
 Token = tuple[int, Args, Kwargs]
 """Start, arguments, keyword arguments."""

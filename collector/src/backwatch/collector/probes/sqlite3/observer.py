@@ -25,7 +25,7 @@ from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
 
 _IS_SEEN: Final = "_backwatch_seen"
-"""Whether a cursor's observed class has seen the running call, which an app's method may send past it."""
+"""Attribute of a cursor: its observed class has seen the running call, which an app's method may send past it."""
 
 
 def _error_facts(error: Error) -> Facts:

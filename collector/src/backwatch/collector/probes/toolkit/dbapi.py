@@ -18,9 +18,9 @@ from backwatch.collector.runtime.record import AttributeValue, Session
 from backwatch.collector.session.socket_counters import SocketCounters
 
 STATE_ATTRIBUTE: Final = "_backwatch_state"
-"""Where a connection keeps its state: an entry of its ``__dict__``, which no ``__setattr__`` of the app sees."""
+"""Attribute of a connection: its state. An entry of ``__dict__``, which no ``__setattr__`` of the app sees."""
 RESULT_ATTRIBUTE: Final = "_backwatch_result"
-"""Where a cursor, client or session keeps its open result, likewise."""
+"""Attribute of a cursor, client or session: its open result, likewise."""
 UNKNOWN: Final = -1
 NO_ROWS: Final = (UNKNOWN, UNKNOWN)
 """Returned and affected rows of a call whose rows are unknown."""

@@ -89,6 +89,6 @@ class LoginReader:
         self._is_unrequested = False
 
     def _keep_method(self, method: str) -> None:
-        """Keep the weakest method: a server that was sent the password has it, whatever was proven besides."""
+        """Keep the weakest method: a server that was sent the password has it, despite later proofs."""
         if self._is_unrequested or _STRENGTH.get(method, _STRONG) < _STRENGTH.get(self.method, _STRONG):
             self.method = method
