@@ -271,7 +271,7 @@ def test_only_a_dashboard_published_on_loopback_is_open_without_login() -> None:
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
 
 
-def test_a_courier_that_never_made_a_round_is_not_healthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_delivery_worker_without_a_finished_round_is_unhealthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"sqlite:///{tmp_path}/store.db"
     monkeypatch.setenv("BACKWATCH_WEBHOOK_URL", "https://alerts.example.com")
     monkeypatch.setenv("BACKWATCH_WEBHOOK_SECRET", f"whsec_{'A' * 44}")

@@ -223,8 +223,8 @@ def test_a_mark_that_comes_too_late_undoes_nothing(store: sa.Engine, serving: Se
     Owner(store).commit(raised(), now_ns=START_NS)
     with receiver() as one:
         service = serving(one)
-        endpoint = service.couriers[0].output.endpoint
-        service.couriers[0].register()
+        endpoint = service.workers[0].output.endpoint
+        service.workers[0].register()
         deliveries.route(store, lambda _: {endpoint: b"{}"}, now_ns=START_NS)
         slow = deliveries.lease(store, endpoint, now_ns=START_NS, lease_ns=10)
         clock.pass_s(1)

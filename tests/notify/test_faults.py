@@ -185,11 +185,11 @@ def test_a_notifier_is_healthy_as_long_as_its_couriers_make_their_rounds(
         assert _asked(monkeypatch, store_url, one).startswith(UNSERVED)
         with monkeypatch.context() as patched:
             patched.setattr(deliveries, "lease", lambda *_, **__: 1 / 0)
-            service.couriers[0]._kept_up_ns = None
+            service.workers[0]._kept_up_ns = None
             with pytest.raises(ZeroDivisionError):
-                service.couriers[0].deliver_due()
+                service.workers[0].deliver_due()
         assert _asked(monkeypatch, store_url, one) != ""
-        service.couriers[0].deliver_due()
+        service.workers[0].deliver_due()
         assert _asked(monkeypatch, store_url, one) == ""
 
 

@@ -99,7 +99,7 @@ def test_receiver_that_asks_for_a_day_is_reported_after_ten_minutes(
 
     with receiver(temper.status("429 Slow", "Retry-After: 86400")) as one:
         service = serving(one, clock_ns=clock)
-        endpoint = service.couriers[0].output.endpoint
+        endpoint = service.workers[0].output.endpoint
         Owner(store).commit(raised(level="critical"), now_ns=clock())
         found: list[list[str]] = []
         for seconds in (0, 300, 301):

@@ -60,7 +60,7 @@ def test_an_added_endpoint_is_told_of_nothing_that_is_too_old_too_low_or_muted(
     owner = Owner(store)
     with receiver() as first, receiver() as added:
         owner.commit(raised("old", level="critical"), now_ns=START_NS - 7 * HOUR_NS)
-        deliveries.register(store, serving(first).couriers[0].output.endpoint, 0)
+        deliveries.register(store, serving(first).workers[0].output.endpoint, 0)
         owner.commit(raised("low", level="low"), raised("high"), raised("muted", level="critical"), now_ns=START_NS)
         serving(first).run_once()
         decide(store, alert_id("unusual-query", "muted"), "mute", by="ann", now_ns=START_NS)
@@ -83,7 +83,7 @@ def test_an_endpoint_that_another_notifier_does_not_know_misses_nothing(
             one.run_once()  # routes it, and knows its own endpoint alone
             clock.pass_s(11)
             for _ in range(2):
-                another.couriers[0].deliver_due()
+                another.workers[0].deliver_due()
         assert sorted(mine.ids) == _opened("a", "b", "c")
         assert sorted(others.ids) == _opened("a", "b", "c")
 
@@ -154,6 +154,6 @@ def test_what_waits_for_an_endpoint_of_another_living_notifier_is_not_given_up(
         theirs.run_once()
         for _ in range(6):
             clock.pass_s(HOUR_S / 2)
-            theirs.couriers[0].deliver_due()
+            theirs.workers[0].deliver_due()
             ours.run_once()
     assert _losses(store) == {}

@@ -341,9 +341,9 @@ def test_no_heartbeat_while_alerts_are_not_delivered(
 ) -> None:
     with receiver() as one, receiver() as beats:
         service = serving(one)
-        [courier] = service.couriers
+        [worker] = service.workers
         settings = settings_for(one, heartbeat_s=60, heartbeat_url=beats.url)
-        watch = SelfWatch(store, {courier.output.endpoint: 15}, heartbeat_output(settings), settings, clock)
+        watch = SelfWatch(store, {worker.output.endpoint: 15}, heartbeat_output(settings), settings, clock)
         service.run_once()
         report(store, clock)
         watch.turn()
@@ -365,7 +365,7 @@ def _break(store: sa.Engine, service: Service, one: Receiver, clock: Clock, faul
     elif fault == "events wait":
         clock.pass_s(130)
         deliveries.keep_up(
-            store, service.couriers[0].output.endpoint, lambda _: b"{}", lowest=0, not_before_ns=0, now_ns=clock()
+            store, service.workers[0].output.endpoint, lambda _: b"{}", lowest=0, not_before_ns=0, now_ns=clock()
         )
     else:
         one.answer = temper.status("500 Oops")

@@ -235,9 +235,9 @@ def test_types_that_the_driver_looks_up_are_no_calls_of_the_apps(recording: Reco
 def test_executemany_and_fetchmany_are_one_call_each(recording: Recording, postgresql: Server) -> None:
     async def work(connection: Any) -> None:
         await connection.execute("create temporary table t (a int)")
-        await connection.executemany("insert into t values ($1)", [(call,) for call in range(5)])
+        await connection.executemany("insert into t values ($1)", [(number,) for number in range(5)])
         if hasattr(connection, "fetchmany"):
-            await connection.fetchmany("insert into t values ($1) returning a", [(call,) for call in range(3)])
+            await connection.fetchmany("insert into t values ($1) returning a", [(number,) for number in range(3)])
 
     connected(postgresql.url, work)
     plain, *returning = recording.saying("insert")

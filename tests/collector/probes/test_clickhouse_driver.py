@@ -157,7 +157,7 @@ def test_another_database_is_another_session(recording: Recording, client: Any) 
 def test_rows_and_bytes_of_statements(recording: Recording, client: Any) -> None:
     client.execute("create table t (a Int32, b String) engine = Memory")
     try:
-        client.execute("insert into t (a, b) values", [(call, "x" * 100) for call in range(1000)])
+        client.execute("insert into t (a, b) values", [(number, "x" * 100) for number in range(1000)])
         client.execute("select a, b from t where a >= %(low)s", {"low": 500}, columnar=True)
         client.execute("select a from t where a < 0")
         client.execute("insert into t select * from t")
@@ -213,13 +213,11 @@ def test_a_statement_over_db_api_is_recorded_once(recording: Recording, clickhou
 @pytest.mark.skipif(OVERLAID in os.environ, reason="this is the oldest")
 def test_the_oldest_version_is_recorded_the_same(clickhouse: Server) -> None:
     folder = overlay("clickhouse-driver==0.2.6")
-    record = (
-        f"{clickhouse.url}?tls_port={clickhouse.tls_port}&ca_file={clickhouse.ca_file}&tls_url={clickhouse.tls_url}"
-    )
+    url = f"{clickhouse.url}?tls_port={clickhouse.tls_port}&ca_file={clickhouse.ca_file}&tls_url={clickhouse.tls_url}"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", HERE,
          "tests/contract/test_every_probe.py", "-k", "clickhouse_driver"],
         cwd=ROOT, capture_output=True, text=True, timeout=380,
-        env={**os.environ, "PYTHONPATH": str(folder), OVERLAID: "1", "BACKWATCH_TEST_CLICKHOUSE_URL": record},
+        env={**os.environ, "PYTHONPATH": str(folder), OVERLAID: "1", "BACKWATCH_TEST_CLICKHOUSE_URL": url},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]

@@ -237,7 +237,7 @@ def test_rows_and_bytes_of_a_statement(recording: Recording, connection: Any, pu
         cursor.execute("select %s", (1,))  # at the first one with parameters the driver asks for the SQL mode
         cursor.execute("select repeat('x', 100) from seq_1_to_1000")
         cursor.execute("create temporary table t (a int)")
-        cursor.executemany("insert into t values (%s)", [(call,) for call in range(7)])
+        cursor.executemany("insert into t values (%s)", [(number,) for number in range(7)])
         cursor.execute("delete from t where a < %s", (3,))
         cursor.executemany("update t set a = %s", [(1,), (2,)])
     first, big, _, insert, delete, update = recording.calls[1:]
@@ -376,12 +376,12 @@ def test_a_connection_that_the_server_ended_is_recorded(recording: Recording, co
 @pytest.mark.parametrize("version", ["8.0.32", "9.7.0"], ids=["the oldest", "with the C extension"])
 def test_other_versions_are_recorded_the_same(mariadb: Server, version: str) -> None:
     folder = overlay(f"mysql-connector-python=={version}")
-    record = f"{mariadb.url}?tls_port={mariadb.tls_port}&ca_file={mariadb.ca_file}&socket={mariadb.socket}"
+    url = f"{mariadb.url}?tls_port={mariadb.tls_port}&ca_file={mariadb.ca_file}&socket={mariadb.socket}"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", HERE,
          "tests/collector/probes/test_mysql_aio.py", "tests/contract/test_every_probe.py",
          "-k", "mysql and not pymysql"],
         cwd=ROOT, capture_output=True, text=True, timeout=400,
-        env={**os.environ, "PYTHONPATH": str(folder), OVERLAID: "1", "BACKWATCH_TEST_MARIADB_URL": record},
+        env={**os.environ, "PYTHONPATH": str(folder), OVERLAID: "1", "BACKWATCH_TEST_MARIADB_URL": url},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]

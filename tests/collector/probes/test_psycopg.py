@@ -219,8 +219,8 @@ def test_rows_and_bytes_of_a_statement(recording: Recording, postgresql: Server)
 def test_executemany_is_one_call(recording: Recording, postgresql: Server) -> None:
     with psycopg.connect(postgresql.url) as connection, connection.cursor() as cursor:
         cursor.execute("create temporary table t (a int)")
-        cursor.executemany("insert into t values (%s)", [(call,) for call in range(5)])
-        cursor.executemany("insert into t values (%s) returning a", [(call,) for call in range(3)], returning=True)
+        cursor.executemany("insert into t values (%s)", [(number,) for number in range(5)])
+        cursor.executemany("insert into t values (%s) returning a", [(number,) for number in range(3)], returning=True)
     plain, returning = recording.saying("insert")
     assert (plain.rows_affected, plain.rows_returned) == (5, -1)
     assert (returning.rows_affected, returning.rows_returned) == (3, 3)

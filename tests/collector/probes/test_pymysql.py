@@ -124,7 +124,7 @@ def test_rows_and_bytes_of_a_statement(recording: Recording, connection: Any) ->
     with connection.cursor() as cursor:
         cursor.execute("select repeat('x', 100) from seq_1_to_1000")
         cursor.execute("create temporary table t (a int)")
-        cursor.executemany("insert into t values (%s)", [(call,) for call in range(7)])
+        cursor.executemany("insert into t values (%s)", [(number,) for number in range(7)])
         cursor.execute("delete from t where a < %s", (3,))
     _, big, _, insert, delete = recording.calls
     assert (big.rows_returned, big.rows_affected) == (1000, -1)

@@ -152,7 +152,7 @@ def test_an_earlier_connection_is_observed_from_its_next_call(sqlserver: Server)
 def test_rows_and_bytes_of_statements(recording: Recording, cursor: Any) -> None:
     cursor.execute("delete from t")
     cursor.execute("insert into t values (%s, %s)", (1, SECRET))
-    cursor.executemany("insert into t values (%(a)s, %(b)s)", [{"a": call, "b": SECRET * 10} for call in range(10)])
+    cursor.executemany("insert into t values (%(a)s, %(b)s)", [{"a": number, "b": SECRET * 10} for number in range(10)])
     cursor.execute("select a, b from t where b <> %s", ("",))
     assert len(cursor.fetchall()) == 11
     assert cursor.execute_scalar("select count(*) as n from t") == 11

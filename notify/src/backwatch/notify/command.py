@@ -60,7 +60,7 @@ def notify(store_url: str | None, *, once: bool, test: bool) -> None:
 
 
 def _run(service: Service, engine: sa.Engine, settings: NotifySettings) -> None:
-    endpoints = {one.output.endpoint: settings.timeout_s for one in service.couriers}
+    endpoints = {one.output.endpoint: settings.timeout_s for one in service.workers}
     watch = SelfWatch(engine, endpoints, heartbeat_output(settings), settings)
     loops = LoopMonitor("notify"), LoopMonitor("self-watch")
     stop = threading.Event()
@@ -72,7 +72,7 @@ def _run(service: Service, engine: sa.Engine, settings: NotifySettings) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
-    click.echo("backwatch: notifying; stop with Ctrl-C" if service.couriers else f"backwatch: {NOTHING_SET}", err=True)
+    click.echo("backwatch: notifying; stop with Ctrl-C" if service.workers else f"backwatch: {NOTHING_SET}", err=True)
     server = start_monitoring(
         "notify",
         lambda: engine,

@@ -1,7 +1,7 @@
-"""One endpoint's courier: leases what is due, has it sent, and marks what came of it.
+"""One endpoint's delivery worker: leases due deliveries, has them sent, and marks the outcome.
 
-Each endpoint has two couriers with a thread each, one for critical deliveries and one for all others: so a receiver
-that is dead, slow or hostile delays nobody else, and what is not critical delays nothing that is.
+Each endpoint has two delivery workers with a thread each, one for critical deliveries and one for all others: so a
+receiver that is dead, slow or hostile delays no other one, and no event delays a critical one.
 """
 
 import logging
@@ -24,22 +24,22 @@ SECOND_NS: Final = 1_000_000_000
 SCHEDULE_S: Final = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """Waits after the first, second … attempt: the table of the Standard Webhooks specification."""
 JITTER: Final = 0.1
-"""Up to this share is added to a wait, so that receivers are not hit by all of us at once."""
+"""Up to this share is added to a wait, so that notifiers do not hit a receiver at the same time."""
 FAILURES_BEFORE_PAUSE: Final = 3
 PAUSE_S: Final = 30
 KEEP_UP_S: Final = 10
-"""How often a courier looks for what others routed without it, and says that it makes its rounds."""
+"""Seconds between two searches for events that others routed, and between two signs of life."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What a courier did in one round."""
+    """Counts of one round of a delivery worker."""
 
     delivered: int = 0
     failed: int = 0
 
 
-class Courier:
+class DeliveryWorker:
     """Delivers to one endpoint.
 
     Args:
@@ -47,11 +47,11 @@ class Courier:
         output: The receiver.
         timeout_s: For one attempt, in all.
         give_up_after_s: From the first attempt; the last one is made when this time is up.
-        lowest: The lowest level's rank that is told.
+        lowest: Rank of the lowest delivered level.
         clock_ns: Wall time.
         chance: A number in [0, 1) for the jitter.
-        budget: What the endpoint is sent one by one; the rest is counted in a digest.
-        critical: Whether it delivers what is critical, or all else; the latter also keeps up and makes digests.
+        budget: Events that are sent one by one; the rest is counted in a digest.
+        critical: Whether it delivers critical events, or all others; the latter also catches up and makes digests.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Courier:
         self._kept_up_ns: int | None = None
 
     def register(self) -> None:
-        """Makes the endpoint known; a new one is told of what came true within the time that we would have tried."""
+        """Register the endpoint; a new one receives the events of the retry period."""
         now_ns = self._clock_ns()
         deliveries.register(self._engine, self._endpoint, now_ns - self._give_up_ns, now_ns=now_ns)
         self._kept_up_ns = None
@@ -98,7 +98,7 @@ class Courier:
             return None
 
     def deliver_due(self, stopped: Callable[[], bool] = lambda: False) -> Tally:
-        """Sends what is due, until nothing is, the receiver wants a pause, or we are told to stop."""
+        """Send due deliveries until none is left, the receiver wants a pause, or ``stopped`` is true."""
         tally = Tally()
         # Twice the timeout and some: a name look-up is not under the deadline.
         lease_ns = int((2 * self._timeout_s + 60) * SECOND_NS)
@@ -174,15 +174,15 @@ class Courier:
             self._pause(now_ns + PAUSE_S * SECOND_NS)
 
     def _pause(self, until_ns: int) -> None:
-        """Leaves the receiver alone: what a delivery that is not critical met says nothing of a critical one."""
+        """Pause the receiver in this lane: a failed delivery that is not critical must not delay a critical one."""
         deliveries.pause(self._engine, self._endpoint, until_ns, critical=self._critical)
 
 
 def attempt(output: Output, delivery: Delivery, timeout_s: float) -> Outcome:
-    """One attempt. Whatever an output raises, which it should not, is worth another try, and told by its kind alone."""
+    """Make one attempt. An exception of the output is retried, and only its type is recorded."""
     try:
         return output.send(delivery, timeout_s)
-    except Exception as error:  # noqa: BLE001  a receiver that finds our fault must not end its courier by it
+    except Exception as error:  # noqa: BLE001  a receiver that triggers a fault must not end its delivery worker
         return Outcome(kind=Kind.RETRY, detail=type(error).__name__)
 
 

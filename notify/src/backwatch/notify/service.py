@@ -1,4 +1,4 @@
-"""Notify as a process: turns events into deliveries, and runs two couriers per endpoint."""
+"""Notify as a process: turns events into deliveries, and runs two delivery workers per endpoint."""
 
 import logging
 import threading
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from backwatch.collector.settings import NotifySettings, SettingError
-from backwatch.notify.deliver import SECOND_NS, Courier, is_time
+from backwatch.notify.deliver import SECOND_NS, DeliveryWorker, is_time
 from backwatch.notify.outputs import Output, discover
 from backwatch.notify.store_wait import StoreWait
 from backwatch.store import deliveries
@@ -30,7 +30,7 @@ logger = logging.getLogger("backwatch")
 POLL_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
 SWEEP_S: Final = 60
-"""How often a notifier looks for deliveries to endpoints that nobody serves any more."""
+"""Seconds between two searches for deliveries to endpoints without a notifier."""
 DIGEST_RETRY_S: Final = 60
 """A digest that could not be made is tried again after so long; what it counts stays held."""
 EXIT_S: Final = 5.0
@@ -39,10 +39,10 @@ EXIT_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """What one round did.
+    """Counts of one round.
 
     Attributes:
-        left: Where all was not taken though nothing failed: a line for each endpoint that says why.
+        left: A line with the reason for each endpoint that did not accept everything, though nothing failed.
     """
 
     routed: int
@@ -52,16 +52,16 @@ class Round:
 
 
 def configured_outputs(settings: NotifySettings) -> list[Output]:
-    """Every receiver that the settings name."""
+    """Return every receiver that the settings configure."""
     return [one for kind in discover() for one in kind.configured(settings)]
 
 
 class Service:
-    """Delivers what the store holds.
+    """Routes events and delivers them.
 
     Args:
         engine: The store.
-        settings: Timeouts and the lowest level that is told.
+        settings: Timeouts and the lowest delivered level.
         outputs: The receivers; absent: those that the settings name.
         clock_ns: Wall time.
     """
@@ -81,15 +81,15 @@ class Service:
         self._store_wait = StoreWait("notify")
         self._clock_ns = clock_ns
         self._lowest = LEVELS.index(settings.minimum_level)
-        # No less than what a courier may need for a round, or one would be taken for dead that waits for its receiver.
+        # At least the longest round of a delivery worker, or one that waits for its receiver would count as dead.
         self._unserved_ns = int((settings.give_up_after_s + 2 * settings.timeout_s + 60) * SECOND_NS)
         self._swept_ns: int | None = None
         self._digest_failed_ns: dict[str, int] = {}
         self._budget = Budget(settings.events_per_hour)
         chosen = configured_outputs(settings) if outputs is None else outputs
-        self.couriers, self.critical_couriers = (
+        self.workers, self.critical_workers = (
             [
-                Courier(
+                DeliveryWorker(
                     engine, one, timeout_s=settings.timeout_s, give_up_after_s=settings.give_up_after_s,
                     lowest=self._lowest, clock_ns=clock_ns, budget=self._budget, critical=critical,
                 )
@@ -99,15 +99,15 @@ class Service:
         )  # fmt: skip
 
     def run_once(self) -> Round:
-        """One round: routes all that is new, then every courier sends what is due, all at the same time."""
-        for courier in self.couriers:
-            courier.register()
+        """One round: routes all that is new, then every delivery worker sends what is due, all at the same time."""
+        for worker in self.workers:
+            worker.register()
         routed = self._route()
-        if not self.couriers:
+        if not self.workers:
             return Round(routed=routed, delivered=0, failed=0)
-        couriers = (*self.critical_couriers, *self.couriers)
-        with ThreadPoolExecutor(len(couriers), "backwatch-courier") as pool:
-            tallies = list(pool.map(lambda courier: courier.deliver_due(), couriers))
+        workers = (*self.critical_workers, *self.workers)
+        with ThreadPoolExecutor(len(workers), "backwatch-delivery") as pool:
+            tallies = list(pool.map(lambda worker: worker.deliver_due(), workers))
         return Round(
             routed=routed, delivered=sum(one.delivered for one in tallies), failed=sum(one.failed for one in tallies),
             left=self._left(),
@@ -116,18 +116,18 @@ class Service:
     def run(self, stop: threading.Event) -> None:
         """Goes on until ``stop``; a store that is away is waited for. Ends within a few seconds."""
         threads = [
-            threading.Thread(target=self._carry, args=(courier, stop), name="backwatch-courier", daemon=True)
-            for courier in (*self.critical_couriers, *self.couriers)
+            threading.Thread(target=self._carry, args=(worker, stop), name="backwatch-delivery", daemon=True)
+            for worker in (*self.critical_workers, *self.workers)
         ]
-        self._patiently(stop, lambda: [courier.register() for courier in self.couriers], once=True)
+        self._patiently(stop, lambda: [worker.register() for worker in self.workers], once=True)
         for thread in threads:
             thread.start()
         self._patiently(stop, self._route)
         for thread in threads:
             thread.join(EXIT_S)
 
-    def _carry(self, courier: Courier, stop: threading.Event) -> None:
-        self._patiently(stop, lambda: courier.deliver_due(stop.is_set))
+    def _carry(self, worker: DeliveryWorker, stop: threading.Event) -> None:
+        self._patiently(stop, lambda: worker.deliver_due(stop.is_set))
 
     def _patiently(self, stop: threading.Event, work: Callable[[], object], *, once: bool = False) -> None:
         """Does the work over and over; while the store is away, ever less often."""
@@ -142,7 +142,7 @@ class Service:
             except (StoreUnavailable, StoreFull, DBAPIError) as error:
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
                 self._store_wait.note(error)
-            except Exception as error:  # noqa: BLE001  a thread that ended would be missed by nobody but the alerts
+            except Exception as error:  # noqa: BLE001  a thread that ended would go unnoticed, and alerts undelivered
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
                 at = traceback.extract_tb(error.__traceback__)[-1]
                 logger.error(  # noqa: TRY400  its text may be an attacker's
@@ -154,28 +154,28 @@ class Service:
     def _route(self) -> int:
         """Routes all that is new. Where there is no output it waits for one: what is routed is not routed again."""
         self._sweep()
-        if not self.couriers:
+        if not self.workers:
             return 0
         total = 0
         while routed := deliveries.route(
             self._engine, self._render, now_ns=self._clock_ns(), budget=self._budget
         ):  # fmt: skip
             total += routed
-        for courier in self.couriers:
-            self._make_digest(courier)
+        for worker in self.workers:
+            self._make_digest(worker)
         return total
 
-    def _make_digest(self, courier: Courier) -> None:
+    def _make_digest(self, worker: DeliveryWorker) -> None:
         """Make the endpoint's digest if one is due; a fault in it keeps no other digest and no event back."""
-        endpoint, now_ns = courier.output.endpoint, self._clock_ns()
+        endpoint, now_ns = worker.output.endpoint, self._clock_ns()
         if not is_time(self._digest_failed_ns.get(endpoint), now_ns, DIGEST_RETRY_S):
             return
         try:
-            courier.make_digest()
+            worker.make_digest()
             self._digest_failed_ns.pop(endpoint, None)
         except (StoreUnavailable, StoreFull, DBAPIError):
             raise
-        except Exception as error:  # noqa: BLE001  whatever an output raises must not slow the routing of all alerts
+        except Exception as error:  # noqa: BLE001  an exception of an output must not slow the routing of all alerts
             self._digest_failed_ns[endpoint] = now_ns
             logger.error(  # noqa: TRY400  its text may be an attacker's
                 "backwatch: the digest for %s cannot be made: %s; trying again", endpoint, type(error).__name__
@@ -190,7 +190,7 @@ class Service:
     def _left(self) -> tuple[str, ...]:
         now_ns, lines = self._clock_ns(), list[str]()
         with reading(self._engine) as connection:
-            for name in (courier.output.endpoint for courier in self.couriers):
+            for name in (worker.output.endpoint for worker in self.workers):
                 found = deliveries.standing(connection, name, now_ns=now_ns)
                 if found.disabled is not None:
                     lines.append(f"{name} is disabled ({found.disabled}) until `backwatch notify --test` is taken")
@@ -203,4 +203,4 @@ class Service:
     def _render(self, event: EventRow) -> Mapping[str, bytes | None]:
         if not is_wanted(event.kind, event.level_rank, self._lowest):
             return {}
-        return {courier.output.endpoint: courier.render(event) for courier in self.couriers}
+        return {worker.output.endpoint: worker.render(event) for worker in self.workers}

@@ -58,12 +58,12 @@ def _within(one: Sequence[str], accepted: Mapping[str, str] | None, accepts: Seq
 
 def _held(connection: sa.Connection, alert_id: str, now_ns: int) -> list[Mapping[str, str] | None]:
     """The values of each acceptance on this alert that holds; ``None``: entered before they held for values."""
-    said, entry = tables.decision, tables.entry
+    decision, entry = tables.decision, tables.entry
     query = (
-        sa.select(said.c.kind, said.c.until_ns, entry.c.body)
-        .join(entry, entry.c.id == said.c.entry_id)
-        .where(said.c.alert_id == alert_id, said.c.kind.in_(("accept", "revoke")))
-        .order_by(said.c.entry_id)
+        sa.select(decision.c.kind, decision.c.until_ns, entry.c.body)
+        .join(entry, entry.c.id == decision.c.entry_id)
+        .where(decision.c.alert_id == alert_id, decision.c.kind.in_(("accept", "revoke")))
+        .order_by(decision.c.entry_id)
     )
     held: list[Mapping[str, str] | None] = []
     for row in connection.execute(query):

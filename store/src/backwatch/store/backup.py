@@ -21,7 +21,7 @@ from backwatch.store.failures import StoreUnavailable
 
 
 def write_backup(engine: sa.Engine, path: Path) -> int:
-    """Copy the store as it is at one moment, of whatever version; the file appears once it is whole.
+    """Copy the store as it is at one moment, of any version; the file appears once it is whole.
 
     Returns:
         Its size in bytes.

@@ -1,4 +1,4 @@
-"""``backwatch db``: brings the store's tables up to date, and says how it stands."""
+"""``backwatch db``: upgrade, status, retention, backup and restore of the store."""
 
 import json
 import time
@@ -56,12 +56,12 @@ def upgrade(store_url: str | None) -> None:
     click.echo(f"{after}: up to date" if before == after else f"{before or 'empty'} -> {after}")
 
 
-@db.command(short_help="Says how far the shards are, what was lost, what waits.")
+@db.command(short_help="Shows shards, losses and pending deliveries.")
 @_URL_OPTION
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option("--check", is_flag=True, help="Exit with 3 where a part does not work.")
 def status(store_url: str | None, *, as_json: bool, check: bool) -> None:
-    """Says how far the shards are, what was lost, and what waits to be delivered.
+    """Show the progress of shards, losses, and pending deliveries.
 
     With --check, exit code 3 where no detector has reported for a minute, or a partition is not read or does not
     advance, or an endpoint is disabled, or notify does not deliver.

@@ -103,7 +103,7 @@ def _sqlite(parsed: URL, name: str, *, must_exist: bool) -> sa.Engine:
     @event.listens_for(engine, "connect")
     def _(connection: sqlite3.Connection, _record: object) -> None:
         # The driver's own BEGIN is deferred: a transaction that reads before it writes would then fail at once with
-        # "database is locked" whatever the timeout. We say BEGIN ourselves.
+        # "database is locked" for any timeout. So BEGIN is sent here.
         connection.isolation_level = None
         # The journal's mode is kept in the file: a reader leaves it as it is, for the file may not be a store at all.
         if not must_exist:
@@ -148,7 +148,7 @@ def _make_private(path: Path, name: str) -> None:
 
 
 def _speak_plainly(engine: sa.Engine, name: str) -> None:
-    """Turns the drivers' errors for a full disk and for a store that is away into ours, which name the setting."""
+    """Turn the drivers' errors for a full disk and an unavailable store into errors that name the setting."""
 
     @event.listens_for(engine, "handle_error")
     def _(context: ExceptionContext) -> BaseException | None:

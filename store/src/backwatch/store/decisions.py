@@ -1,4 +1,4 @@
-"""What people say about alerts: an entry for the engine, a row of the audit, and a mark on the alert, at once."""
+"""Decisions on alerts: a log entry for the engine, a row of the audit, and a mark on the alert, in one transaction."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -17,11 +17,11 @@ WHY_LIMIT: Final = 2_000
 
 
 class UnknownAlert(LookupError):
-    """There is no alert of that id (any more)."""
+    """No alert has this id, or no longer."""
 
 
 class OpenedAgain(ValueError):
-    """The alert is in another episode than the one that was looked at."""
+    """The alert is in a later episode than the one on the operator's screen."""
 
 
 def decide(
@@ -36,29 +36,28 @@ def decide(
     evidence: Mapping[str, Any] | None = None,
     episode: int | None = None,
 ) -> int:
-    """Enters a person's decision about an alert and gives the entry's number.
+    """Enter a decision on an alert, and return the number of its log entry.
 
     ``acknowledge``, ``close`` and ``reopen`` concern the present episode; ``mute`` withholds deliveries; ``accept``
-    tells the engine that this is as it should be, and closes the episode; ``unmute`` and ``revoke`` take those back.
+    makes the value expected and closes the episode; ``unmute`` and ``revoke`` undo these.
 
-    What is accepted on an alert about an identity is what its evidence shows (this certificate, this address), and
-    nothing that comes later; on any other alert, that its rule fires for its key. An episode that showed another
-    value, which nobody accepted, stays open.
+    On an alert about an identity, the values in its evidence are accepted (this certificate, this address), and
+    no later ones; on any other alert, that its rule fires for its key. An episode with a further value that was not
+    accepted stays open.
 
     Args:
         engine: The store.
         alert_id: The alert's id.
         kind: One of ``KINDS``.
-        by: Who says so; 1 to 200 characters.
+        by: Author; 1 to 200 characters.
         why: Reason, at most 2000 characters.
         until_ns: When a mute or an acceptance ends; 0: never.
         now_ns: Wall time of the decision.
-        evidence: What the person looked at; ``None``: the alert's newest. What came in between is not accepted.
-        episode: The episode that the person looked at; ``None``: the present one. What opened in between is not
-            closed.
+        evidence: The evidence on the operator's screen; ``None``: the alert's newest. Later values are not accepted.
+        episode: The episode on the operator's screen; ``None``: the present one. A later one is not closed.
 
     Raises:
-        ValueError: What was said is not a decision, or the alert folds resources and its rule is about identities.
+        ValueError: An argument is invalid, or the alert folds resources and its rule is about identities.
         OpenedAgain: The alert is in another episode by now.
         UnknownAlert: There is no such alert.
     """
@@ -75,7 +74,7 @@ def decide(
         body: dict[str, Any] = {"kind": kind, "alert_id": alert_id, "until_ns": until_ns}
         closes = True
         if kind == "accept":
-            told = from_json(found.evidence) if evidence is None else evidence
+            shown = from_json(found.evidence) if evidence is None else evidence
             rule = rules_meta.read_rule(connection, found.rule)
             accepts = rule.accepts if rule is not None else ()
             if accepts and not found.resource_id:
@@ -83,7 +82,7 @@ def decide(
                     "this alert folds many resources, and what is accepted are one resource's values: accept the"
                     " alert of the resource, or mute this one"
                 )
-            values = {name: told[name] for name in (*facts.IDENTITY, *accepts) if isinstance(told.get(name), str)}
+            values = {name: shown[name] for name in (*facts.IDENTITY, *accepts) if isinstance(shown.get(name), str)}
             body |= {"rule": found.rule, "resource_id": found.resource_id, "values": values}
             closes = acceptances.cover(connection, alert_id, found.episode, accepts, values, now_ns)
             body["closes"] = closes
@@ -100,12 +99,12 @@ def decide(
 
 
 def _checked(kind: str, by: str, why: str, until_ns: int, now_ns: int) -> str:
-    """Who said it, cleaned."""
+    """Check the arguments, and return the author, cleaned."""
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind[:40]!r}")
     by = clean(by.strip(), BY_LIMIT + 1)
     if not 1 <= len(by) <= BY_LIMIT:
-        raise ValueError(f"by must have 1 to {BY_LIMIT} characters, got {len(by)}: every decision is somebody's")
+        raise ValueError(f"by must have 1 to {BY_LIMIT} characters, got {len(by)}: every decision has an author")
     if len(why) > WHY_LIMIT:
         raise ValueError(f"why must have at most {WHY_LIMIT} characters, got {len(why)}")
     if until_ns and kind not in WITH_END:

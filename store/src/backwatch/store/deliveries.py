@@ -1,6 +1,6 @@
 """The outbox: events become one delivery per endpoint, deliveries are leased, sent by others, and marked.
 
-At least once, under the same id each time. A lease that ran out means that its holder died or is too late; whoever
+At least once, under the same id each time. An expired lease means that its holder died or is too late; a worker that
 marks must still hold the attempt that was given out, so a late answer never undoes a newer one.
 
 An event is routed once, by a notifier that may not know of every endpoint: of another one, or of one that was added or
@@ -52,10 +52,10 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leased:
-    """A delivery that is ours to send until the lease runs out.
+    """A delivery that its holder may send until the lease expires.
 
     Attributes:
-        attempt: 1 for the first; whoever marks must still hold it.
+        attempt: 1 for the first; only its holder may mark the outcome.
         first_try_ns: When the first attempt was made.
     """
 
@@ -116,16 +116,16 @@ def keep_up(
     now_ns: int,
     budget: Budget = UNLIMITED,
 ) -> None:
-    """Says that the endpoint is served, once it has a delivery for each event that was routed without it.
+    """Mark the endpoint as served, after creating deliveries for events that were routed without it.
 
-    For a new endpoint, and for one that nobody served for a while, that is all since ``not_before_ns``. What is not
-    routed yet is left to :func:`route`.
+    For a new endpoint, and for one that was not served for a while, these are all events since ``not_before_ns``.
+    :func:`route` handles events that are not routed yet.
 
     Args:
         engine: The store.
         endpoint: A registered one.
         render: For an event, the endpoint's body; ``None``: it has none, and the event is set aside.
-        lowest: The lowest level's rank that the endpoint is told of.
+        lowest: Rank of the lowest level that the endpoint receives.
         not_before_ns: Older events are past the time in which they would have been tried.
         now_ns: Wall time.
         budget: What the endpoint is sent one by one; the rest is held for a digest.
@@ -138,8 +138,8 @@ def keep_up(
     since_ns = max(known.since_ns, not_before_ns)
     routed_ns = max(known.served_ns, since_ns) - LOOK_BACK_NS
     has_one = sa.exists().where(delivery.c.event_id == event.c.id, delivery.c.endpoint == endpoint)
-    told = wanted(lowest) & (event.c.kind != DIGEST)  # a digest is one endpoint's
-    missed = (event.c.created_ns >= since_ns) & told & ~has_one
+    is_wanted = wanted(lowest) & (event.c.kind != DIGEST)  # a digest is one endpoint's
+    missed = (event.c.created_ns >= since_ns) & is_wanted & ~has_one
     while True:
         query = sa.select(event.c.id, event.c.routed_ns).where(event.c.routed_ns >= routed_ns, missed)
         with reading(engine) as connection:  # looks without the writer's lock: mostly there is nothing
@@ -186,8 +186,8 @@ def route(
             .with_for_update(skip_locked=True)
         )
         events = connection.execute(query).mappings().all()
-        # Locked: whoever disables one of them waits for these deliveries, and gives them up with the others; and of two
-        # notifiers neither spends what the other has spent of an endpoint's budget.
+        # Locked: a transaction that disables one of them waits for these deliveries and gives them up with the others;
+        # and no notifier spends the share of an endpoint's budget that another one has spent.
         endpoints = sa.select(tables.endpoint).order_by(tables.endpoint.c.name).with_for_update(key_share=True)
         known = {row["name"]: row for row in connection.execute(endpoints).mappings()} if events else {}
         _insert(connection, events, render, known, now_ns, budget)
@@ -343,7 +343,7 @@ def pause(engine: sa.Engine, endpoint: str, until_ns: int, *, critical: bool = F
 def disable(engine: sa.Engine, leased: Leased, *, now_ns: int, reason: str) -> None:
     """The receiver is gone for good: what waits for it is given up, and counted as lost.
 
-    An answer that comes after its lease ran out disables nothing: somebody else has the attempt by now.
+    An answer that comes after its lease ran out disables nothing: a different worker holds the attempt by then.
     """
     table, delivery = tables.endpoint, tables.delivery
     with writing(engine) as connection:

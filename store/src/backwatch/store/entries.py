@@ -1,6 +1,6 @@
 """The one numbered door by which decisions, profiles, models and losses come into the engine.
 
-Whoever appends locks the number until the transaction ends: so numbers have no gaps and become visible in their order,
+An append locks the number until its transaction ends. So numbers have no gaps and become visible in their order,
 and a reader that has seen number *n* will never find a smaller one later.
 """
 
@@ -27,7 +27,7 @@ class EntryRow:
     Attributes:
         id: Its number, from 1, gapless.
         kind: One of ``KINDS``.
-        body: What it says; which names are in it, the kind decides.
+        body: Its contents; the kind determines the names in it.
         at_ns: Wall time at which it was entered.
         by: Who entered it.
     """

@@ -64,7 +64,7 @@ def rules_by_name(connection: sa.Connection, names: Iterable[str]) -> dict[str, 
 
 
 def body(change: Change, alert: Mapping[str, Any], rule: Mapping[str, Any] | None) -> str:
-    """``{"type", "timestamp", "data"}`` of at most 20 kB; whatever is longest is left out first.
+    """``{"type", "timestamp", "data"}`` of at most 20 kB; the longest part is left out first.
 
     Args:
         change: What became true.

@@ -18,7 +18,7 @@ _AT_ONCE: Final = 5_000
 def give_up_unserved(engine: sa.Engine, *, now_ns: int, after_ns: int) -> None:
     """Gives up what waits for an endpoint that no notifier has served for so long.
 
-    Nobody else would: they would neither be delivered nor counted as lost, and their events would be kept for ever.
+    Otherwise they would be neither delivered nor counted as lost, and their events would be kept for ever.
     """
     table, endpoint = tables.delivery, tables.endpoint
     long_ago_ns = now_ns - after_ns

@@ -42,7 +42,7 @@ class Life:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """Something that came true of an alert, and of which people are told.
+    """A change of an alert that outputs deliver.
 
     Attributes:
         begin_ns: When the episode began: no two episodes of an alert share both this and ``episode``.

@@ -16,7 +16,7 @@ from backwatch.store.tables import VERSION_TABLE
 from backwatch.store.transactions import unbounded, writing
 
 _LOCK: Final = 0x6261636B77617463
-"""Advisory lock of whoever migrates a PostgreSQL store; SQLite's writers exclude each other anyway."""
+"""Advisory lock of a migration of a PostgreSQL store; SQLite's writers exclude each other anyway."""
 
 _WITHOUT_PREFIX: Final = "its tables are from before they had a prefix"
 

@@ -35,7 +35,7 @@ def get_model(connection: sa.Connection, sha256: str) -> bytes:
 
 
 def put_arrays(connection: sa.Connection, arrays: "Mapping[str, NDArray[Any]]", *, now_ns: int) -> str:
-    """Keeps named arrays as one ``.npz``; the same arrays have the same hash. Whoever has arrays has NumPy."""
+    """Keeps named arrays as one ``.npz``; the same arrays have the same hash. Callers have NumPy."""
     import numpy as np
 
     buffer = io.BytesIO()

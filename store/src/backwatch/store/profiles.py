@@ -17,7 +17,7 @@ class ProfileRow:
 
     Attributes:
         entry_id: The number under which it was entered.
-        sha256: Of what it says.
+        sha256: Hash of its contents.
         announced: What is announced, per resource: ``resource``, ``reason``, and lists of values by kind.
     """
 

@@ -1,4 +1,4 @@
-"""Retention: what is old enough goes, in small bites, so that nobody waits long for the writer's lock."""
+"""Retention: remove old rows in small batches, so that no transaction waits long for the writer's lock."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,7 +25,7 @@ _BITE = 5_000
 def prune(engine: sa.Engine, now_ns: int) -> dict[str, int]:
     """Removes what is past its time: rollups, events, quarantined records, processes, progress and cleared alerts.
 
-    Entries and decisions stay for ever; so does every alert that is raised, and whatever is yet to be delivered.
+    Entries and decisions stay for ever; so do raised alerts and pending deliveries.
 
     Returns:
         Rows removed, by table; of occurrences and episodes go with their alert.

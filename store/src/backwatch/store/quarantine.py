@@ -1,6 +1,6 @@
 """Records that cannot be read or judged: kept with the reason, bounded in number and in bytes.
 
-Whoever may write to the stream may fill it with records that cannot be read, of 16 MB each. A store whose disk is full
+A writer to the stream may fill it with records that cannot be read, of 16 MB each. A store whose disk is full
 stops every detector, so each kept value is cut, and beyond a number of rows records are counted as lost and not kept.
 """
 

@@ -57,7 +57,7 @@ def list_alerts(
         now_ns: Wall time, which decides whether a mute still holds.
 
     Raises:
-        ValueError: The cursor is not one of ours.
+        ValueError: The cursor is invalid.
     """
     limit = max(1, min(limit, PAGE_LIMIT))
     table = tables.alert

@@ -20,7 +20,7 @@ _PAGE_LIMIT: Final = 64_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriverLine:
-    """How one driver is told to do it.
+    """The configuration of one driver.
 
     Attributes:
         systems: Kinds of service as the contract names them.
@@ -93,7 +93,7 @@ def write_rules(engine: sa.Engine, rows: Sequence[Mapping[str, Any]]) -> None:
 
     Args:
         engine: The store.
-        rows: Mappings as the detector's rule book makes them: by the names of the columns, and of what a page says.
+        rows: Mappings as the detector's rule book makes them: by the names of the columns, and of a page's contents.
     """
     values = [
         {

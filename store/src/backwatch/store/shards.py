@@ -1,6 +1,6 @@
 """State of a shard: loaded by its owner, and committed with everything that follows from it in one transaction.
 
-The fence comes first and decides: whoever does not hold the number of the last commit changes nothing. After it come
+The fence comes first and decides: an owner without the number of the last commit changes nothing. After it come
 the delta (or a snapshot that replaces the older deltas), alerts and the events about them, resources, rollups,
 quarantine and counters.
 Rows are written in the order of their keys, so that two shards never wait for each

@@ -8,8 +8,8 @@ from backwatch.store import tables
 def state_at(now_ns: int) -> "sa.Case[str]":
     """open, acknowledged, closed or muted, as SQL.
 
-    A mute comes first, so that what is withheld can always be found. An acknowledgement or a closing holds for the
-    episode that it was said of; what the engine has cleared is closed whoever said what.
+    A mute comes first, so that what is withheld can always be found. An acknowledgement or a closing holds for its own
+    episode; an alert that the engine has cleared is closed in any case.
     """
     alert = tables.alert
     return sa.case(

@@ -25,7 +25,7 @@ PREFIX: Final = "backwatch_"
 VERSION_TABLE: Final = "backwatch_version"
 """Where Alembic keeps the revision of these tables; an app's own is ``alembic_version``."""
 FOREVER: Final = 2**63 - 1
-"""``until_ns`` of what a person said without an end."""
+"""``until_ns`` of a decision without an end."""
 
 
 def _big(name: str, *, nullable: bool = False) -> "sa.Column[int]":
@@ -86,7 +86,7 @@ entry_number = sa.Table(
     "backwatch_entry_number", metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False), _big("last"),
 )  # fmt: skip
-"""One row, locked by whoever appends: so numbers are gapless and become visible in their order."""
+"""One row, locked by each append: so numbers are gapless and become visible in their order."""
 
 entry = sa.Table(
     "backwatch_entry", metadata,
@@ -154,7 +154,7 @@ endpoint = sa.Table(
     sa.Column("critical_paused_until_ns", sa.BigInteger, nullable=False, server_default="0"),
 )  # fmt: skip
 """Where notify delivers to. Events older than ``since_ns`` are not for it; what answered 410 is disabled.
-``served_ns``: when its courier made its last round, and it had a delivery for all that was routed by then.
+``served_ns``: when its delivery worker made its last round, and it had a delivery for all that was routed by then.
 ``critical_paused_until_ns``: the pause of critical deliveries, which another delivery's failure does not pause."""
 
 delivery = sa.Table(
@@ -196,7 +196,7 @@ rule = sa.Table(
     sa.Column("page", sa.Text, nullable=False, server_default="{}"),
 )  # fmt: skip
 """The detector's rules, written at its start; ``tags``, ``falsepositives`` and ``references`` are JSON lists, ``page``
-is a JSON mapping of what else the rule's page says."""
+is a JSON mapping of the other contents of the rule's page."""
 
 model = sa.Table(
     "backwatch_model", metadata, _id("sha256"), sa.Column("blob", sa.LargeBinary, nullable=False), _big("created_ns"),

@@ -94,7 +94,7 @@ class EpisodeRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionRow:
-    """What somebody said about the alert."""
+    """A decision on the alert."""
 
     entry_id: int
     alert_id: str
@@ -112,7 +112,7 @@ class DeliveryRow:
 
     Attributes:
         state: pending, delivered, rejected, expired, muted, held (for a digest) or digested.
-        outcome: What the last attempt said.
+        outcome: Result of the last attempt.
     """
 
     event_id: str
@@ -217,7 +217,7 @@ class EndpointRow:
     Attributes:
         failing: Pending deliveries whose last attempt failed.
         held: Events beyond the budget, for the next digest.
-        disabled_ns: When the receiver said that it is gone for good; ``None``: it is in use.
+        disabled_ns: When the receiver replied that it is gone for good; ``None``: it is in use.
     """
 
     name: str

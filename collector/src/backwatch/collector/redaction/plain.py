@@ -1,7 +1,7 @@
 """Statements of systems with quotes and comments of their own, rewritten for the SQL scanner.
 
-Length for length, and on what the scanner knows already nothing is changed. A system that nobody knows may have any of
-these ways: what reads like a secret in one of them is hidden, at the price of some text that was none.
+Lengths stay the same, and text that the scanner reads correctly is unchanged. An unknown system may have any of these
+forms: text that reads like a secret in one of them is hidden, at the price of some text that is none.
 """
 
 import re

@@ -61,8 +61,8 @@ _skeletons: _Cache = {}
 def scan_cached(text: str, dialect: str) -> ScanResult:
     """:func:`scan`, remembered by the text, and by its skeleton for the next one that has other literals.
 
-    Both are remembered by a keyed hash (Python's own is SipHash), so that no raw statement is kept, and nobody can make
-    two texts meet.
+    Both caches use a keyed hash (Python's own is SipHash), so that no raw statement is kept, and an attacker cannot
+    construct collisions.
     """
     key = (keyed_hash(text), len(text), dialect)
     known = _texts.get(key)

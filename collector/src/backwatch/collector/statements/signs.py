@@ -1,8 +1,8 @@
 """Injection signs of a raw statement: words of the closed list ``names.SIGNS``, computed from its tokens.
 
-A sign is no verdict: rules join it with what is new at a call site. So a sign must be rare in honest SQL, that of
-object mappers above all, and each says one thing only. What they rely on: an injection has to end somebody else's
-literal, condition or statement, and leaves behind what no programmer writes on purpose.
+A sign is no verdict: rules combine it with novelty at a call site. So a sign must be rare in genuine SQL, above all
+that of object mappers, and each has one meaning. Signs rely on this: an injection has to end a literal, condition or
+statement of the app, and leaves behind text that no programmer writes on purpose.
 """
 
 from collections.abc import Iterable, Sequence

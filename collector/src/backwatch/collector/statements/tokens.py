@@ -216,7 +216,7 @@ def _encoded(text: str) -> tuple[str, bytes]:
 def cut_head(text: str) -> tuple[str, bool]:
     """Return the scanned beginning of a text as valid Unicode, and whether the text is longer.
 
-    What stands behind cannot be told from a literal's inside without reading all that is before.
+    Text behind it cannot be distinguished from a literal's inside without reading all text before it.
     """
     head, raw = _encoded(text[:SCAN_BYTES])
     if len(raw) <= SCAN_BYTES:

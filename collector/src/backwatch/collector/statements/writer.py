@@ -2,7 +2,7 @@
 
 Literals become ``?``; lists of literals after IN, VALUES and the like become one, rows that
 repeat are dropped; a sign before a number goes with it. In statements about accounts what follows PASSWORD, IDENTIFIED
-and their kin is cut whatever it is, for a secret may stand there unquoted; so are the words that ``SET`` gives to a
+and similar words is always cut, because it may be an unquoted secret; so are the words that ``SET`` assigns to a
 setting, and ``EXECUTE`` to a plan. A double-quoted text in the place of a value is written ``"?"``: hidden, and yet not
 the same as a string, for it may be a column (``WHERE id = "id"``). With a blank in it that is so wherever no name is
 due, unless double quotes can only hold names.

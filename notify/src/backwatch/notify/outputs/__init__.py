@@ -1,6 +1,6 @@
 """Outputs: one file per kind of receiver, found by walking this folder.
 
-An output renders an event once, when it is put into the outbox, and sends those bytes as often as it takes. It says
+An output renders an event once, when it is put into the outbox, and sends those bytes as often as needed. It returns
 what came of an attempt; when to try again is not its business, and it never sleeps.
 """
 

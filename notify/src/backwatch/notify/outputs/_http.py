@@ -47,7 +47,7 @@ class _Forbidden(Exception):
 
 
 class Deadline:
-    """Ends whatever this thread has connected to when the time is up."""
+    """Close this thread's connection when the time is up."""
 
     _of_thread = threading.local()
 

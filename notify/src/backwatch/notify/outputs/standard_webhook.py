@@ -129,7 +129,7 @@ def _seconds(retry_after: str | None) -> float | None:
 
 
 def _readable(ca_file: str) -> str:
-    """The file, once it was read: a wrong one is said at the start, not at every delivery until all are given up."""
+    """Return the path after reading the file: a wrong one is reported at the start, not at every delivery."""
     try:
         if ca_file:
             ssl.create_default_context(cafile=ca_file)

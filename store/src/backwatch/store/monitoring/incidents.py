@@ -1,7 +1,7 @@
 """What is wrong with the chain from the stream to the receivers, worst first: one verdict for all who show it.
 
 The dashboard's banner, ``backwatch db status --check``, the health checks, ``/readyz``, ``/metrics`` and notify's own
-events use it. A chain is as good as its worst partition: one that nobody reads hides attacks however well others do.
+events use it. A chain is as good as its worst partition: an unread one hides attacks, however well others work.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -24,7 +24,7 @@ ONE_END_S: Final = 15.0
 STALLED_AFTER_S: Final = 60.0
 """So long may the offset of a partition with lag stand still."""
 UNROUTED_AFTER_S: Final = 120.0
-"""So long may an event wait until notify makes deliveries of it, or an endpoint until its courier comes."""
+"""So long may an event wait until notify makes deliveries of it, or an endpoint until its delivery worker comes."""
 FAILING_AFTER_S: Final = 600.0
 """So long may an endpoint take nothing while deliveries to it fail again and again."""
 CRITICAL_WAITS_S: Final = 60.0

@@ -66,7 +66,7 @@ class MonitoredStop(threading.Event):
         self._ident = thread.ident if thread is not None else None
 
     def is_set(self) -> bool:
-        """Return what the event says, and count a turn of the loop."""
+        """Return the event's result, and count a turn of the loop."""
         self._count()
         return self._stop.is_set()
 

@@ -194,7 +194,7 @@ def _of_deliveries(connection: sa.Connection, health: Health) -> Iterator[Metric
 
 
 def _label(text: str) -> str:
-    """Return a name of ours as it is, anything else as ``other``."""
+    """Return a known name as it is, anything else as ``other``."""
     return text if _NAME.fullmatch(text) else "other"
 
 

@@ -1,7 +1,7 @@
 """A small HTTP server for monitors: bounded in connections, bytes and time, and never in the way of the main loop.
 
-One thread serves all connections without blocking on any of them, so a client that sends a byte a second holds nobody
-up. What reads the store runs in a second thread, one question at a time, and is waited for briefly: while the store
+One thread serves all connections without blocking on any of them, so a client that sends a byte a second delays no
+other. What reads the store runs in a second thread, one question at a time, and is waited for briefly: while the store
 hangs, ``/healthz`` answers at once, and the others answer what they know without it.
 """
 

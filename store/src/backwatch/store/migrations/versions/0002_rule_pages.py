@@ -1,4 +1,4 @@
-"""What a rule's page says beyond its own fields.
+"""Contents of a rule's page beyond its own fields.
 
 Revision 0002. The detector fills it at its next start.
 """

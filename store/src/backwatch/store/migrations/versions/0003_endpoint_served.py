@@ -1,6 +1,6 @@
 """When an endpoint was last served.
 
-Revision 0003. By it a notifier knows what was routed without its endpoint, and which endpoints nobody serves any more.
+Revision 0003. It shows which events were routed without an endpoint, and which endpoints have no notifier.
 """
 
 import sqlalchemy as sa

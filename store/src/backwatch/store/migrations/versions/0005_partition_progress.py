@@ -1,6 +1,6 @@
 """How far each consumer group has read each partition.
 
-Revision 0005. A partition that nobody reads was invisible: its shard stood still, and every check was green.
+Revision 0005. A partition that no detector reads was invisible: its shard stood still, and every check was green.
 """
 
 import sqlalchemy as sa

@@ -1,6 +1,6 @@
 """A shard keeps which topic its offset counts in, which leader wrote the last record, and which member holds it.
 
-Revision 0008. A log whose tail was cut was read again from its beginning, for nothing told it from a topic made anew.
+Revision 0008. A log whose tail was cut was read again from its beginning, because it looked like a recreated topic.
 """
 
 import sqlalchemy as sa
