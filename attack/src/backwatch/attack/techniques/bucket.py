@@ -41,7 +41,7 @@ class AbusedBucket(Scenario):
         """It goes on as it was."""
         service.kept.clear()
 
-    def client(self) -> Any:
+    def open_client(self) -> Any:
         """Of the library, over verified TLS."""
         import boto3
         from botocore.config import Config
@@ -55,7 +55,7 @@ class AbusedBucket(Scenario):
 
     def hand_on(self, operation: str, **parameters: str) -> dict[str, Any]:
         """What a page of support, which asks the store by itself, lets a visitor ask."""
-        answer = getattr(self.client(), operation)(**parameters)
+        answer = getattr(self.open_client(), operation)(**parameters)
         if "Body" in answer:
             answer["Body"] = answer["Body"].read().decode()
         return answer

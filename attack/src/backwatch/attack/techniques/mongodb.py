@@ -43,7 +43,7 @@ class AbusedMongoDB(Scenario):
         """It goes on as it was: the attacker comes through the app."""
         service.kept.clear()
 
-    def client(self) -> Any:
+    def open_client(self) -> Any:
         """Of the library, over verified TLS; one for all of the app."""
         import pymongo
 
@@ -56,7 +56,7 @@ class AbusedMongoDB(Scenario):
 
     def let_in(self, asked: dict[str, Any]) -> list[str]:
         """Whom a page lets in who asks for an account by this filter."""
-        return [str(one["name"]) for one in self.client()["shop"]["users"].find(asked).limit(1)]
+        return [str(one["name"]) for one in self.open_client()["shop"]["users"].find(asked).limit(1)]
 
     def work(self) -> None:
         """A visitor logs in."""

@@ -34,7 +34,7 @@ class RedisConsole(Scenario):
         """It goes on as it was: the attacker comes through the app."""
         service.kept.clear()
 
-    def client(self) -> Any:
+    def open_client(self) -> Any:
         """Of the library, over verified TLS."""
         import redis
 
@@ -47,7 +47,7 @@ class RedisConsole(Scenario):
         """What a page shows of the answers."""
         from contextlib import closing
 
-        with closing(self.client()) as client:
+        with closing(self.open_client()) as client:
             return [repr(client.execute_command(*command)) for command in commands]
 
     def work(self) -> None:

@@ -40,7 +40,7 @@ class AbusedSearch(Scenario):
         """It goes on as it was: the attacker comes through the app."""
         service.kept.clear()
 
-    def client(self) -> Any:
+    def open_client(self) -> Any:
         """Of the library, over verified TLS."""
         from elasticsearch import Elasticsearch
 
@@ -51,7 +51,7 @@ class AbusedSearch(Scenario):
 
     def search(self, query: dict[str, Any]) -> int:
         """How many goods a page finds."""
-        with closing(self.client()) as client:
+        with closing(self.open_client()) as client:
             return client.search(index="goods", query=query)["hits"]["total"]["value"]
 
     def work(self) -> None:

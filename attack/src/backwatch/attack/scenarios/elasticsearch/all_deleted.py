@@ -17,7 +17,7 @@ class ElasticsearchAllDeleted(AbusedSearch):
 
     def meet(self) -> object:
         """The attacker deletes."""
-        with closing(self.client()) as client:
+        with closing(self.open_client()) as client:
             return client.indices.delete(index="_all")["acknowledged"]
 
     @classmethod

@@ -18,7 +18,7 @@ class ElasticsearchCopiedOut(AbusedSearch):
 
     def meet(self) -> object:
         """The attacker registers it."""
-        with closing(self.client()) as client:
+        with closing(self.open_client()) as client:
             place = {"type": "s3", "settings": {"bucket": "backup-of-shop"}}
             return client.snapshot.create_repository(name="nightly", repository=place)["acknowledged"]
 

@@ -15,7 +15,7 @@ class MongodbAddsAccount(AbusedMongoDB):
 
     def meet(self) -> object:
         """The attacker makes it."""
-        self.client()["shop"].command("createUser", "backup2", pwd=SECRET, roles=[{"role": "root", "db": "admin"}])
+        self.open_client()["shop"].command("createUser", "backup2", pwd=SECRET, roles=[{"role": "root", "db": "admin"}])
         return None
 
     @classmethod

@@ -14,7 +14,7 @@ class MongodbDropsDatabase(AbusedMongoDB):
 
     def meet(self) -> object:
         """The attacker drops it."""
-        self.client().drop_database("shop")
+        self.open_client().drop_database("shop")
         return None
 
     @classmethod

@@ -14,7 +14,7 @@ class MongodbReconfigured(AbusedMongoDB):
 
     def meet(self) -> object:
         """The attacker reconfigures it."""
-        self.client()["admin"].command("setParameter", 1, quiet=1)
+        self.open_client()["admin"].command("setParameter", 1, quiet=1)
         return None
 
     @classmethod

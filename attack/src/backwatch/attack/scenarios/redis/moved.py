@@ -23,7 +23,7 @@ class RedisMoved(Scenario):
         """It leads elsewhere."""
         return Leading(authority)
 
-    def client(self) -> Any:
+    def open_client(self) -> Any:
         """Of the library, over verified TLS."""
         import redis
 
@@ -40,7 +40,7 @@ class RedisMoved(Scenario):
         """The same."""
         from contextlib import closing
 
-        with closing(self.client()) as client:
+        with closing(self.open_client()) as client:
             client.set("basket:7", "two apples", ex=60)
             return client.get("basket:7").decode()
 

@@ -22,7 +22,7 @@ class RedisMovedCluster(RedisMoved):
         service.target = b"localhost"
         return service
 
-    def client(self) -> Any:
+    def open_client(self) -> Any:
         """Of the library, over verified TLS."""
         from redis.cluster import RedisCluster
 

@@ -14,7 +14,7 @@ class RedisOldTls(OldTls, RedisMoved):
     option = 'ssl_min_version=TLSVersion.TLSv1_1, ssl_ciphers="DEFAULT@SECLEVEL=0"'
     honest = RedisServer
 
-    def client(self) -> Any:
+    def open_client(self) -> Any:
         """Of the library, over verified TLS of any age."""
         import ssl
 

@@ -21,7 +21,7 @@ class RedisPickle(ReadsPickles):
         service.command = f"exit {STATUS}"
         return service
 
-    def client(self) -> Any:
+    def open_client(self) -> Any:
         """Of the library, over verified TLS."""
         import redis
 
@@ -38,6 +38,6 @@ class RedisPickle(ReadsPickles):
         import pickle
         from contextlib import closing
 
-        with closing(self.client()) as client:
+        with closing(self.open_client()) as client:
             client.set("session:7", pickle.dumps({"basket": ["two apples"]}), ex=60)
             return pickle.loads(client.get("session:7"))

@@ -39,7 +39,7 @@ class RedisSentinelRogue(RedisMoved):
         """Both in one."""
         return _Sentinel(authority)
 
-    def client(self) -> Any:
+    def open_client(self) -> Any:
         """Of the library, over verified TLS."""
         from redis.sentinel import Sentinel
 

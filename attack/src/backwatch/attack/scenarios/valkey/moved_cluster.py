@@ -11,7 +11,7 @@ class ValkeyMovedCluster(RedisMovedCluster):
 
     driver = "valkey"
 
-    def client(self) -> Any:
+    def open_client(self) -> Any:
         """Of the library, over verified TLS."""
         from valkey.cluster import ValkeyCluster
 

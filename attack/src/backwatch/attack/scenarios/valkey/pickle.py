@@ -10,7 +10,7 @@ class ValkeyPickle(RedisPickle):
 
     driver = "valkey"
 
-    def client(self) -> Any:
+    def open_client(self) -> Any:
         """Of the library, over verified TLS."""
         import valkey
 
