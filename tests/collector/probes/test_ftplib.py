@@ -3,7 +3,9 @@
 # ruff: noqa: S321  FTP is what is watched here
 import ftplib
 import io
+import socket
 import ssl
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -113,3 +115,21 @@ def test_a_file_that_is_not_there_is_recorded(recording: Recording, ftp_server: 
             client.retrbinary("RETR nothing.bin", lambda _: None)
     (recorded,) = recording.of("RETR")
     assert recorded.facts[names.STATUS_CODE] == "550"
+
+
+def test_server_that_hangs_up_before_its_greeting_leaves_tls_unknown(recording: Recording) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def hang_up() -> None:
+            listening.accept()[0].close()
+
+        hangs_up = threading.Thread(target=hang_up, daemon=True)
+        hangs_up.start()
+        client = ftplib.FTP_TLS()
+        with pytest.raises((EOFError, OSError)):
+            client.connect("127.0.0.1", listening.getsockname()[1], timeout=5)
+        with pytest.raises((EOFError, OSError)):
+            client.quit()
+        hangs_up.join(5)
+    assert [call.operation for call in recording.calls] == ["connect", "QUIT"]
+    assert [call.session.encrypted for call in recording.calls] == [None, None]

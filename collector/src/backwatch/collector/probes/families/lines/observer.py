@@ -188,7 +188,8 @@ class LineCallObserver:
 
     def update_session(self, client: Any, state: ConnectionState, changes: dict[str, Any]) -> None:
         """Update the session by the connection's present facts, and by ``changes``."""
-        current = {**_current_facts(client), **changes}
+        # A server that hangs up before its greeting leaves a plain socket, on which TLS was about to begin: unknown.
+        current = {**(_current_facts(client) if state.number >= 0 else {}), **changes}
         offered = self.offers_starttls(client, current.get("encrypted", state.session.encrypted))
         if offered is not None:
             state.starttls_offered = offered
