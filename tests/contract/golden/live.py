@@ -1,7 +1,8 @@
 """Golden outcomes of live runs: what ``backwatch attack run --json`` and ``attack quiet --json`` print, normalized.
 
-Ports, certificates, times and folders differ from run to run and become placeholders. What still differed between the
-runs that were recorded is compared by kind only, and so is where in the pack's own code a call stands.
+Ports, certificates, times and folders differ from run to run and become placeholders. Evidence that differed between
+the recorded runs is compared by kind only. Call sites are code of the pack itself, which moves between its files: they
+become a placeholder, too, and alerts that differ in nothing else are one.
 
     backwatch attack run --all --json > runs.jsonl; python -m tests.contract.golden.live runs.jsonl
 """
@@ -29,6 +30,7 @@ Outcome = dict[str, Any]
 What is recorded has all results that were seen: some attacks succeed by the speed of the machine.
 """
 
+CALL_SITE = re.compile(r"(?<![\w/.-])[\w/.-]+\.py:[\w.<>]+"), "<call site>"
 _PORTS = ("server.port", "network.peer.port")
 _PATTERNS = (
     (re.compile(r"/[^\s'\"]*backwatch-(?:attack|quiet)-[^/\s'\"]+"), "<folder>"),
@@ -36,6 +38,7 @@ _PATTERNS = (
     (re.compile(r"(?<=localhost:|127\.0\.0\.1:)\d{4,5}\b"), "<port>"),
     (re.compile(r"\b[0-9A-Fa-f]{64}\b"), "<sha256>"),
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"), "<time>"),
+    CALL_SITE,
 )
 
 
@@ -55,7 +58,7 @@ def outcome_of(document: Mapping[str, Any], renames: Renames) -> Outcome:
     )
     return {
         "scenario": entry, "expected": expected, "result": re.split(r"[: ]", outcome)[0],
-        "alerts": sorted((_alert(alert, renames) for alert in alerts), key=_identity),
+        "alerts": _distinct(_alert(alert, renames) for alert in alerts),
     }  # fmt: skip
 
 
@@ -144,13 +147,22 @@ def renamed(outcome: Outcome, renames: Renames) -> Outcome:
             changed[name] = sorted(renames.rule(rule) for rule in outcome[name])
     if "expected" in outcome:
         changed["expected"] = renames.rule(outcome["expected"])
-        changed["alerts"] = sorted((_renamed_alert(alert, renames) for alert in outcome["alerts"]), key=_identity)
+        changed["alerts"] = _distinct(_renamed_alert(alert, renames) for alert in outcome["alerts"])
     return changed
 
 
 def _renamed_alert(alert: Mapping[str, Any], renames: Renames) -> dict[str, Any]:
     evidence = {renames.fact(name): renames.value(name, value) for name, value in alert["evidence"].items()}
-    return {**alert, "rule": renames.rule(alert["rule"]), "evidence": evidence}
+    label = CALL_SITE[0].sub(CALL_SITE[1], alert["label"])
+    return {**alert, "rule": renames.rule(alert["rule"]), "label": label, "evidence": evidence}
+
+
+def _distinct(alerts: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the alerts in the order of their identity, the first one of each."""
+    by_identity: dict[tuple[str, str], dict[str, Any]] = {}
+    for alert in alerts:
+        by_identity.setdefault(_identity(alert), alert)
+    return [by_identity[identity] for identity in sorted(by_identity)]
 
 
 def _identity(alert: Mapping[str, Any]) -> tuple[str, str]:

@@ -112,6 +112,16 @@ def test_live_outcomes_are_compared_without_what_differs_from_run_to_run() -> No
     assert live.differences([document(4_003, took=99, size=5) | {"alerts": []}], recorded, Renames()) != []
 
 
+def test_live_alerts_at_moved_call_sites_of_the_pack_are_equal() -> None:
+    before, after = document(4_001), document(4_001)
+    before["alerts"][0]["key"] = "SELECT ? @ app.py:Injected._search"
+    after["alerts"][0]["key"] = "SELECT ? @ attack/src/clients/sql.py:SqlClient.execute"
+    recorded = [live.merged([live.outcome_of(before, Renames())])]
+    assert live.differences([after], recorded, Renames()) == []
+    after["alerts"][0]["key"] = "SELECT ?, ? @ attack/src/clients/sql.py:SqlClient.execute"
+    assert live.differences([after], recorded, Renames()) != []
+
+
 def test_live_outcomes_survive_written_renames() -> None:
     recorded = [live.merged([live.outcome_of(document(4_001, **{"a.share": 1}), Renames())])]
     now = document(4_001, **{"a.fraction": 1})
