@@ -104,12 +104,12 @@ class Leading(Web):
         self.elsewhere = Elsewhere(authority)
 
     def start(self) -> None:
-        """Both listen."""
+        """Start both servers."""
         self.elsewhere.start()
         super().start()
 
     def stop(self) -> None:
-        """Neither listens."""
+        """Stop both servers."""
         super().stop()
         self.elsewhere.stop()
 

@@ -129,12 +129,12 @@ class Leading(SqlServer):
         self.elsewhere.taken = self.elsewhere.kept.append
 
     def start(self) -> None:
-        """Both listen."""
+        """Start both servers."""
         self.elsewhere.start()
         super().start()
 
     def stop(self) -> None:
-        """Neither listens."""
+        """Stop both servers."""
         super().stop()
         self.elsewhere.stop()
 

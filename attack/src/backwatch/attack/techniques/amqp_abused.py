@@ -16,14 +16,14 @@ class AbusedBroker(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """What is asked is kept."""
+        """Return the broker, which records each request."""
         service = AMQP(authority)
         service.taken = service.kept.append
         return service
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:
-        """It goes on as it was."""
+        """Leave the server honest. The attacker comes through the app."""
         service.kept.clear()
 
     def hand_on(self, operation: str, *arguments: str) -> None:

@@ -21,9 +21,9 @@ class QueuesPickles(ReadsPickles):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """The broker."""
+        """Return the broker."""
         return _Turning(authority)
 
     def work(self) -> None:
-        """Queues an order, and takes one."""
+        """Queue an order, and take one."""
         self.meet()

@@ -33,16 +33,16 @@ class AbusedBucket(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """It stays honest."""
+        """Return a server that stays honest."""
         return ObjectStore(authority)
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:
-        """It goes on as it was."""
+        """Leave the server honest. The attacker comes through the app."""
         service.kept.clear()
 
     def client(self) -> Any:
-        """Of the library, over verified TLS."""
+        """Return the library's client, over verified TLS."""
         import boto3
         from botocore.config import Config
 
@@ -61,7 +61,7 @@ class AbusedBucket(Scenario):
         return answer
 
     def work(self) -> None:
-        """A visitor looks for a basket."""
+        """Look up a basket as a visitor."""
         self.hand_on("get_object", Bucket="shop", Key="baskets/7")
 
     @abstractmethod

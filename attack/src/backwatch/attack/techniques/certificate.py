@@ -25,7 +25,7 @@ class CertificateSwapped(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Honest in all that it says."""
+        """Return the honest service."""
         return cls.honest(authority)
 
     @classmethod
@@ -36,6 +36,6 @@ class CertificateSwapped(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app went on as always: it got its answer."""
+        """Return whether the app got its response."""
         del service
         return bool(got)

@@ -43,7 +43,7 @@ class ReadsDocuments(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Honest yet."""
+        """Return the server, honest at first."""
         return Documents(authority, cls.kind, cls.honest, cls.hostile)
 
     @abstractmethod
@@ -51,11 +51,11 @@ class ReadsDocuments(Scenario):
         """What the app makes of the document."""
 
     def work(self) -> None:
-        """Fetches the rates."""
+        """Fetch the rates."""
         self.meet()
 
     def meet(self) -> object:
-        """The same."""
+        """Repeat the work once the server is hostile."""
         import requests
 
         url = f"https://localhost:{self.config.port}/rates.xml"

@@ -29,7 +29,7 @@ class ShowsExpired(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Honest in all that it says."""
+        """Return the honest service."""
         return cls.honest(authority)
 
     @classmethod
@@ -40,7 +40,7 @@ class ShowsExpired(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app went on as always: it got its answer."""
+        """Return whether the app got its response."""
         del service
         return bool(got)
 

@@ -51,6 +51,6 @@ class LogsErrors(Scenario):
 
     @classmethod
     def succeeded(cls, service: object, got: object) -> bool:
-        """The log has it as it came."""
+        """Return whether the log contains the text unescaped."""
         del service
         return isinstance(got, str) and "\x1b[2K" in got

@@ -35,12 +35,12 @@ class AbusedMongoDB(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Honest, with an account that may do everything."""
+        """Return an honest service with an all-powerful account."""
         return Accounts(authority)
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:
-        """It goes on as it was: the attacker comes through the app."""
+        """Leave the server honest. The attacker comes through the app."""
         service.kept.clear()
 
     def client(self) -> Any:
@@ -59,7 +59,7 @@ class AbusedMongoDB(Scenario):
         return [str(one["name"]) for one in self.client()["shop"]["users"].find(asked).limit(1)]
 
     def work(self) -> None:
-        """A visitor logs in."""
+        """Log in as a visitor."""
         self.let_in({"name": USER, "password": PASSWORD})
 
 

@@ -38,7 +38,7 @@ class Moving(Web):
         self.elsewhere: Elsewhere | None = None
 
     def stop(self) -> None:
-        """Neither listens."""
+        """Stop both servers."""
         super().stop()
         if self.elsewhere is not None:
             self.elsewhere.stop()
@@ -120,6 +120,6 @@ class NameMoved(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app took the other one's rates."""
+        """Return whether the app accepted the other server's rates."""
         assert isinstance(service, Moving)
         return service.elsewhere is not None and bool(service.elsewhere.kept) and "108.0" in f"{got}"

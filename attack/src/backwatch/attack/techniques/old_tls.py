@@ -52,7 +52,7 @@ class OldTls(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Honest in all that it says."""
+        """Return the honest service."""
         return cls.honest(authority)
 
     @classmethod
@@ -63,7 +63,7 @@ class OldTls(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app got its answer over it: the service spoke nothing else."""
+        """Return whether the app got its response over the old version."""
         return isinstance(service.certificate, cls.older) and bool(got)
 
 

@@ -17,6 +17,6 @@ class ReadsPickles(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The program ran in the app's process: its exit status came back as the value."""
+        """Return whether the program ran in the app: its exit status is the value."""
         del service
         return got == RAN

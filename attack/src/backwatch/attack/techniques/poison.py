@@ -27,7 +27,7 @@ class GivesBack(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """The broker."""
+        """Return the broker."""
         return _Turning(authority)
 
     def work(self) -> None:
@@ -36,6 +36,6 @@ class GivesBack(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The worker did nothing else any more."""
+        """Return whether the worker processed nothing else."""
         del service
         return got == PATIENCE

@@ -24,18 +24,18 @@ class RedisConsole(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """What arrives is kept."""
+        """Return the server, which records each command."""
         service = cls.server(authority)
         service.taken = service.kept.append
         return service
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:
-        """It goes on as it was: the attacker comes through the app."""
+        """Leave the server honest. The attacker comes through the app."""
         service.kept.clear()
 
     def client(self) -> Any:
-        """Of the library, over verified TLS."""
+        """Return the library's client, over verified TLS."""
         import redis
 
         return redis.Redis(
@@ -51,15 +51,15 @@ class RedisConsole(Scenario):
             return [repr(client.execute_command(*command)) for command in commands]
 
     def work(self) -> None:
-        """A visitor looks for a basket."""
+        """Look up a basket as a visitor."""
         self.hand_on((("SET", "basket:7", "two apples"), ("GET", "basket:7")))
 
     def meet(self) -> object:
-        """The attacker types."""
+        """Send what the attacker types."""
         return self.hand_on(self.typed)
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """All of it arrived."""
+        """Return whether every command arrived."""
         del got
         return all(" ".join(command).encode() in service.kept for command in cls.typed)

@@ -31,12 +31,12 @@ class Leading(RedisServer):
         self.elsewhere.taken = self.elsewhere.kept.append
 
     def start(self) -> None:
-        """Both listen."""
+        """Start both servers."""
         self.elsewhere.start()
         super().start()
 
     def stop(self) -> None:
-        """Neither listens."""
+        """Stop both servers."""
         super().stop()
         self.elsewhere.stop()
 

@@ -42,7 +42,7 @@ class Guessed(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """All but the right one were refused."""
+        """Return whether every password but the right one was refused."""
         del service
         return got == len(GUESSES)
 

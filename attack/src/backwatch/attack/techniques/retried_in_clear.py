@@ -18,7 +18,7 @@ class BreaksThenListens(HostileServer):
     listens = False
 
     def turn(self) -> None:
-        """Breaks the next one; hostile in nothing else."""
+        """Break the next handshake; stay honest otherwise."""
         self._to_break, self.listens = 1, True
         self.drop()
 
@@ -46,5 +46,5 @@ class RetriesInClear(TriesUnverified):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app got its answer, and its password was heard."""
+        """Return whether the app got its response and its password was overheard."""
         return isinstance(got, list) and any(SECRET.encode() in said for said in service.kept)

@@ -32,16 +32,16 @@ class AbusedSearch(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Honest, with an account that may do everything."""
+        """Return an honest service with an all-powerful account."""
         return SearchEngine(authority)
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:
-        """It goes on as it was: the attacker comes through the app."""
+        """Leave the server honest. The attacker comes through the app."""
         service.kept.clear()
 
     def client(self) -> Any:
-        """Of the library, over verified TLS."""
+        """Return the library's client, over verified TLS."""
         from elasticsearch import Elasticsearch
 
         return Elasticsearch(
@@ -55,5 +55,5 @@ class AbusedSearch(Scenario):
             return client.search(index="goods", query=query)["hits"]["total"]["value"]
 
     def work(self) -> None:
-        """A visitor searches."""
+        """Search for goods as a visitor."""
         self.search({"match": {"name": "apples"}})

@@ -65,7 +65,7 @@ class AttachesSecond(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Both in one."""
+        """Return one server that plays both."""
         return cls.service_class(authority)
 
     @abstractmethod
@@ -97,5 +97,5 @@ class AttachesInClear(AttachesSecond):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """It was heard on the way."""
+        """Return whether the secret was read on the network."""
         return got is not None and cls.said in b"".join(service.kept)

@@ -35,7 +35,7 @@ class Waits(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """It drips."""
+        """Return the dripping server."""
         return Dripping(authority)
 
     @property
@@ -51,6 +51,6 @@ class Waits(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app waited far longer than it wanted to."""
+        """Return whether the app waited far beyond its time limit."""
         del service
         return isinstance(got, float) and got > DRIPS * EVERY_S

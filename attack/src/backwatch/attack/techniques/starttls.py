@@ -30,7 +30,7 @@ class StartTLSHidden(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """What is said in clear is kept."""
+        """Return the service, which records plaintext."""
         service = cls.speaker(authority)
         service.taken = service.kept.append
         return service
@@ -53,6 +53,6 @@ class StartTLSHidden(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The password came in clear."""
+        """Return whether the password arrived in plaintext."""
         del got
         return any(SECRET.encode() in said for said in service.kept)

@@ -31,12 +31,12 @@ class Sniffed(Web):
         self.elsewhere = _Node(authority)
 
     def start(self) -> None:
-        """Both listen."""
+        """Start both servers."""
         self.elsewhere.start()
         super().start()
 
     def stop(self) -> None:
-        """Neither listens."""
+        """Stop both servers."""
         super().stop()
         self.elsewhere.stop()
 
@@ -69,12 +69,12 @@ class Sniffs(Scenario):
         return Sniffed(authority)
 
     def work(self) -> None:
-        """Searches."""
+        """Search for goods."""
         self.meet()
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The other node was sent a login."""
+        """Return whether the other node received a login."""
         del got
         assert isinstance(service, Sniffed)
         return any(b"authorization: Basic" in asked for asked in service.elsewhere.kept)

@@ -14,7 +14,7 @@ class BreaksHandshakes(HostileServer):
     _breaks = False
 
     def turn(self) -> None:
-        """Breaks the next one; hostile in nothing else."""
+        """Break the next handshake; stay honest otherwise."""
         self._breaks = True
         self.drop()
 
@@ -62,6 +62,6 @@ class TriesUnverified(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app got its answer without looking."""
+        """Return whether the app got its response over unverified TLS."""
         del service
         return isinstance(got, list)

@@ -48,7 +48,7 @@ class WithStandby(HostileServer):
         self.standby = type(self).next(authority, self.port)
 
     def stop(self) -> None:
-        """Neither listens."""
+        """Stop both servers."""
         super().stop()
         self.standby.stop()
 

@@ -25,7 +25,7 @@ class _Referring(LDAP):
 
 
 class LdapReferral(Scenario):
-    """On ldap3, which chases referrals, to any host and with the app's own login, unless it is told not to."""
+    """ldap3 follows referrals to any host with the app's own login, unless configured otherwise."""
 
     code = "C9"
     attack = "refers the app to another directory, which is sent the password"
@@ -35,15 +35,15 @@ class LdapReferral(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """It refers."""
+        """Return a directory that refers to another one."""
         return _Referring(authority)
 
     def work(self) -> None:
-        """Looks a customer up."""
+        """Look up a customer."""
         self.meet()
 
     def meet(self) -> object:
-        """The same."""
+        """Repeat the work once the server is hostile."""
         import ssl
 
         import ldap3
@@ -61,7 +61,7 @@ class LdapReferral(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The other directory was sent the password."""
+        """Return whether the other directory received the password."""
         del got
         assert isinstance(service, _Referring)
         return any(SECRET.encode() in said for said in service.elsewhere.kept)

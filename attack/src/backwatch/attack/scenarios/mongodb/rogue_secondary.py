@@ -40,7 +40,7 @@ class _Joined(MongoDB):
 
 
 class MongodbRogueSecondary(Scenario):
-    """On PyMongo, which reads from any secondary where it may."""
+    """PyMongo may read from any secondary."""
 
     code = "C3"
     attack = "names a host that is no member as a secondary, which answers what the app reads"
@@ -53,15 +53,15 @@ class MongodbRogueSecondary(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """The primary."""
+        """Return the primary."""
         return _Joined(authority)
 
     def work(self) -> None:
-        """Reads a basket."""
+        """Read a basket."""
         self.meet()
 
     def meet(self) -> object:
-        """The same, once the set is known."""
+        """Read a basket, now that the set is known."""
         import time
 
         import pymongo
@@ -80,7 +80,7 @@ class MongodbRogueSecondary(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The other host was asked."""
+        """Return whether the other host was queried."""
         del got
         assert isinstance(service, _Joined)
         return b"find" in service.elsewhere.kept

@@ -1,4 +1,4 @@
-"""B6: the server names how often the client hashes the password: millions of times."""
+"""B6: the server demands millions of hash iterations for the password."""
 
 import contextlib
 import hashlib

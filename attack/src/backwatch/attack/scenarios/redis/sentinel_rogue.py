@@ -27,7 +27,7 @@ class _Sentinel(Leading):
 
 
 class RedisSentinelRogue(RedisMoved):
-    """The Sentinel and the master share a port here; the client believes whatever the first one says."""
+    """Sentinel and master share one port here. The client accepts any master that the Sentinel names."""
 
     code = "C2"
     attack = "names, as a Sentinel, another host as the master, which is sent the password and the keys"
@@ -36,11 +36,11 @@ class RedisSentinelRogue(RedisMoved):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Both in one."""
+        """Return one server that plays both."""
         return _Sentinel(authority)
 
     def client(self) -> Any:
-        """Of the library, over verified TLS."""
+        """Return the library's client, over verified TLS."""
         from redis.sentinel import Sentinel
 
         tls: Any = {"ssl": True, "ssl_ca_certs": self.config.ca_file, "socket_timeout": 5}

@@ -5,7 +5,7 @@ from backwatch.attack.techniques.sqlite import DatabaseFile, SQLiteApp
 
 
 class DeletesEverything(SQLiteApp):
-    """A page for reports that was left behind, and runs whatever it is given."""
+    """A forgotten page for reports executes any statement."""
 
     code = "F8"
     attack = "deletes every customer"
@@ -13,11 +13,11 @@ class DeletesEverything(SQLiteApp):
     rule = "data-destroyed"
 
     def work(self) -> None:
-        """Makes the usual report."""
+        """Make the usual report."""
         self._report("SELECT name, mail FROM customers ORDER BY id LIMIT 10")
 
     def meet(self) -> object:
-        """Makes the attacker's."""
+        """Make the attacker's report."""
         return self._report("DELETE FROM customers")
 
     def _report(self, statement: str) -> list[list[str]]:
@@ -25,6 +25,6 @@ class DeletesEverything(SQLiteApp):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """None is left in the file."""
+        """Return whether the table in the file is empty."""
         del got
         return isinstance(service, DatabaseFile) and service.left() == 0
