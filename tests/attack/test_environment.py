@@ -1,4 +1,4 @@
-"""The demo's stage: what a child may inherit, how its end is told, how waiting ends."""
+"""The demo's environment: inherited variables, reports of ended children, time limits."""
 
 import os
 import signal

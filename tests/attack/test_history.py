@@ -1,4 +1,4 @@
-"""A quiet history: the calls that were made, told again at the shop's own pace, in order, as a backfill."""
+"""A quiet history: real calls repeated at the shop's own pace, in order, as a backfill."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +19,7 @@ NOW_NS = START_NS + 10 * 3_600 * SECOND
 
 @pytest.fixture
 def source(tmp_path: Path) -> StreamSettings:
-    """Ten rounds of two calls, as an app left them."""
+    """Return a stream with ten rounds of two calls."""
     settings = StreamSettings(url=f"sqlite:///{tmp_path / 'source.db'}", partitions=1)
     calls = [
         Call(START_NS + i * SECOND // 20, {**SAFE, names.DB_NAMESPACE: f"n{i % 2}"}, statement("SELECT ?"))

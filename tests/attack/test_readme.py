@@ -1,4 +1,4 @@
-"""The alerts that the README shows are real: each comes of the attack that it names, with the evidence shown."""
+"""The README's alerts are real: each comes from the named attack, with the evidence shown."""
 
 import io
 import re
@@ -14,11 +14,11 @@ from backwatch.attack.scenarios import discover
 README = (Path(__file__).parents[2] / "README.md").read_text()
 SHOWN: dict[str, str] = dict(re.findall(r"^```alert ([\w-]+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
 CHANGING = re.compile(r"localhost:\d+|127\.0\.0\.\d:\d+|\b[0-9A-F]{16}…")
-"""Ports and digests: others at each run."""
+"""Ports and digests, which differ at each run."""
 
 
 def lines(text: str) -> list[str]:
-    """The lines without what changes; runs of blanks are one."""
+    """Return the lines without changing parts; runs of blanks are one."""
     return [" ".join(CHANGING.sub("#", line).split()) for line in text.splitlines()]
 
 

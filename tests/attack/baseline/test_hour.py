@@ -1,4 +1,4 @@
-"""A quiet hour stays quiet on ordinary work; what is not ordinary is told, and then its exit code says so."""
+"""Ordinary work raises no alert in the quiet hour. Other work does, and the exit code is 1."""
 
 import json
 import subprocess
@@ -18,13 +18,13 @@ every_scene = pytest.mark.parametrize("kind", SCENES, ids=[kind.name() for kind 
 
 
 class FailOverNobodyAnnounced(FailOver):
-    """The same, and nobody said that it would come."""
+    """The same fail-over, without a declaration in the profile."""
 
     drivers = ("psycopg2",)
 
     @classmethod
     def announced(cls, service: HostileServer) -> Mapping[str, Sequence[str]]:
-        """Nothing."""
+        """Return no declarations."""
         del service
         return {}
 

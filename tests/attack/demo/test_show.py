@@ -1,4 +1,4 @@
-"""What the terminal shows: hostile text as text, lines within the width, colours only where there is a terminal."""
+"""The demo's terminal output: hostile text as text, lines within the width, colours only on a terminal."""
 
 import io
 

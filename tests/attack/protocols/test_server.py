@@ -1,4 +1,4 @@
-"""What the pack's services have in common."""
+"""Common behaviour of the pack's servers."""
 
 import socket
 import threading

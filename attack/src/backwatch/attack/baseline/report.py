@@ -1,4 +1,4 @@
-"""What ``backwatch attack quiet`` shows: how far it is, a table at the end, and the evidence of what was said."""
+"""Output of ``backwatch attack quiet``: progress, a final table, and the evidence of each alert."""
 
 import json
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from backwatch.attack.environment import printable
 
 
 class QuietReport:
-    """The terminal. What services and drivers say is shown as text, never as markup or control characters."""
+    """The terminal output. Texts of services and drivers are shown as text, never as markup or control characters."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     def step(self, text: str) -> None:
-        """One step."""
+        """Print one step."""
         self._say(Text("· " + printable(text), style="dim"))
 
     def table(self, parts: Sequence[Part]) -> None:
-        """Every scene on each driver."""
+        """Print every scene on each driver."""
         table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0), border_style="dim", header_style="dim")
         for column in ("scene", "driver"):
             table.add_column(column, no_wrap=True)
@@ -41,7 +41,7 @@ class QuietReport:
         self._console.print(table)
 
     def end(self, parts: Sequence[Part]) -> bool:
-        """What was said with its evidence, and how it went in one line; whether nothing was."""
+        """Print alerts with their evidence and a summary line. Return whether there were none."""
         for one in parts:
             for said in one.said:
                 head = f"  ✗ {one.scene.name()} on {one.driver}: {said.rule} ({said.level}), {said.count} times: "

@@ -1,4 +1,4 @@
-"""How the demo's stage is set: services, what is normal, detector, shop, dashboard."""
+"""The demo's setup: services, learning data, detector, shop, dashboard."""
 
 import shutil
 import sys
@@ -24,15 +24,15 @@ from backwatch.store.connect import open_store
 from backwatch.store.migrate import upgrade
 
 ROUNDS = 30
-"""Rounds of the shop that become its history."""
+"""Rounds of the shop for its history."""
 
 
 @contextmanager
 def staged(show: Show) -> Generator[tuple[Demo, str]]:
-    """Sets the stage in a private folder; gives the demo and the dashboard's address. All is put away at the end.
+    """Set up the stage in a private folder; yield the demo and the dashboard's address, then clean up.
 
     Raises:
-        StageError: Something did not come up.
+        StageError: A component did not start.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="backwatch-demo-")))
@@ -72,7 +72,7 @@ def _services(stack: ExitStack, folder: Path) -> tuple[Cast, Path]:
 
 
 class _Shop:
-    """The quiet app, as a script of its own: what is installed counts as nobody's own code and has no call sites."""
+    """The quiet app, as a script of its own: installed code does not count as the app's own and has no call sites."""
 
     def __init__(self, stage: Stage, folder: Path, cast: Cast, ca_file: Path) -> None:
         self._stage = stage
@@ -88,7 +88,7 @@ class _Shop:
         }  # fmt: skip
 
     def history(self, target: StreamSettings) -> tuple[int, int]:
-        """Has the shop work for a little while, and retells that as its past: (calls, end of the last one)."""
+        """Run the shop for a little while, and publish its calls as its past: (calls, end of the last one)."""
         capture = f"sqlite:///{self._folder / 'capture.db'}"
         more = {**self._settings, "BACKWATCH_STREAM_URL": capture}
         done = self._stage.start("history", (*self._command, "0.01", "--rounds", str(ROUNDS)), more)
@@ -99,5 +99,5 @@ class _Shop:
             raise StageError(f"{error} {done.last_words()}") from None
 
     def live(self) -> Child:
-        """The shop, open for business."""
+        """Start the live shop."""
         return self._stage.start("shop", (*self._command, str(history.EVERY_S)), self._settings, stdin=True)

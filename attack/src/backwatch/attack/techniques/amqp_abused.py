@@ -1,4 +1,4 @@
-"""G6: a broker abused through an app that hands on what a visitor may choose; the broker stays honest."""
+"""G6: an attacker abuses a broker through an app that forwards a visitor's choice; the broker stays honest."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from backwatch.attack.scenarios import SECRET, Scenario
 
 
 class AbusedBroker(Scenario):
-    """An app that queues orders, on pika, and has a page on which its queues are seen to."""
+    """An app that queues orders, on pika, and has a page to manage its queues."""
 
     code = "G6"
     driver = "pika"
@@ -27,7 +27,7 @@ class AbusedBroker(Scenario):
         service.kept.clear()
 
     def hand_on(self, operation: str, *arguments: str) -> None:
-        """What the page lets a visitor do."""
+        """Run a visitor's operation, as the page allows."""
         import ssl
 
         import pika
@@ -43,5 +43,5 @@ class AbusedBroker(Scenario):
             getattr(channel, operation)(*arguments)
 
     def work(self) -> None:
-        """A visitor looks how long a queue is."""
+        """Look up a queue's length as a visitor."""
         self.hand_on("queue_declare", "orders")

@@ -1,4 +1,4 @@
-"""G10: an object store abused through an app whose account may do too much; the service stays honest."""
+"""G10: an attacker abuses an object store through an app with an overly powerful account; the store stays honest."""
 
 from abc import abstractmethod
 from typing import Any
@@ -15,10 +15,10 @@ BUCKETS = (
 
 
 class ObjectStore(Web):
-    """One object, and one list of buckets."""
+    """A store of one object, and one list of buckets."""
 
     def answer(self, request: Request) -> bytes:
-        """Keeps what is asked."""
+        """Record the request, and respond."""
         self.keep(request.method + b" " + request.path)
         return answered(
             BUCKETS if request.path in (b"/", b"/?x-id=ListBuckets") else b"two apples", headers=(b'ETag: "1"',)
@@ -26,7 +26,7 @@ class ObjectStore(Web):
 
 
 class AbusedBucket(Scenario):
-    """An app that reads baskets from a bucket, on boto3, and lets itself be told what else to ask."""
+    """An app that reads baskets from a bucket, on boto3, and forwards further requests."""
 
     code = "G10"
     driver = "boto3"
@@ -54,7 +54,7 @@ class AbusedBucket(Scenario):
         )  # fmt: skip
 
     def hand_on(self, operation: str, **parameters: str) -> dict[str, Any]:
-        """What a page of support, which asks the store by itself, lets a visitor ask."""
+        """Forward a visitor's request, as the app's support page does."""
         answer = getattr(self.client(), operation)(**parameters)
         if "Body" in answer:
             answer["Body"] = answer["Body"].read().decode()
@@ -66,4 +66,4 @@ class AbusedBucket(Scenario):
 
     @abstractmethod
     def meet(self) -> object:
-        """The attacker asks."""
+        """Send the attacker's request."""

@@ -1,4 +1,4 @@
-"""D1: a MySQL server responds to a SELECT with a request for a file of the client's."""
+"""D1: a MySQL server responds to a SELECT with a request for a client's file."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar

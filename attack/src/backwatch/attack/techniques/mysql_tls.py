@@ -1,4 +1,4 @@
-"""A2, B3: a MySQL server that leaves TLS out of its greeting, and an app that forgot to ask for it in one place."""
+"""A2, B3: a MySQL server that hides TLS, and an app that once forgot to require it."""
 
 from backwatch.attack.clients.mysql import DEFAULT_TLS
 from backwatch.attack.protocols.mysql import HonestMySQL
@@ -9,7 +9,7 @@ class Stripping(HonestMySQL):
     """Offers no TLS any more, once it has turned."""
 
     def offers_tls(self) -> bool:
-        """Return whether it is honest yet."""
+        """Return whether the server is honest still."""
         return not self.hostile
 
 

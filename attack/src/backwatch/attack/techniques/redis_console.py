@@ -1,4 +1,4 @@
-"""G1 to G3: a Redis abused through an app that hands on what a visitor types; the service stays honest."""
+"""G1 to G3: an attacker abuses a Redis through an app that forwards raw input; the server stays honest."""
 
 from typing import Any, ClassVar
 
@@ -11,11 +11,11 @@ Commands = tuple[tuple[str, ...], ...]
 
 
 class RedisConsole(Scenario):
-    """An app whose page of support lets a visitor look a basket up, and hands on any command.
+    """An app whose support page lets a visitor look up a basket, and forwards any command.
 
     Attributes:
-        server: What stands behind it.
-        typed: What the attacker types there.
+        server: Class of the server.
+        typed: Commands that the attacker types.
     """
 
     driver = "redis"
@@ -44,7 +44,7 @@ class RedisConsole(Scenario):
         )  # fmt: skip
 
     def hand_on(self, commands: Commands) -> list[str]:
-        """What a page shows of the answers."""
+        """Return the replies as the page shows them."""
         from contextlib import closing
 
         with closing(self.client()) as client:

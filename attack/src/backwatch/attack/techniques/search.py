@@ -1,4 +1,4 @@
-"""G12: a search engine abused through an app that hands on what a visitor sends; the service stays honest."""
+"""G12: an attacker abuses a search engine through an app that forwards a visitor's query; the engine stays honest."""
 
 import json
 from contextlib import closing
@@ -13,10 +13,10 @@ PRODUCT = b"X-Elastic-Product: Elasticsearch"
 
 
 class SearchEngine(Web):
-    """One node with goods; it keeps what it is asked, and refuses nothing."""
+    """A node with goods. It records all requests, and refuses none."""
 
     def answer(self, request: Request) -> bytes:
-        """What was found, or that it is done."""
+        """Return the search result, or an acknowledgement."""
         if len(self.kept) < MOST_KEPT:
             self.kept.append(request.method + b" " + request.path + b" " + request.body)
         hits = {"total": {"value": 1, "relation": "eq"}, "hits": [{"_id": "7", "_source": {"name": "apples"}}]}
@@ -50,7 +50,7 @@ class AbusedSearch(Scenario):
         )  # fmt: skip
 
     def search(self, query: dict[str, Any]) -> int:
-        """How many goods a page finds."""
+        """Return the number of goods that a page finds."""
         with closing(self.client()) as client:
             return client.search(index="goods", query=query)["hits"]["total"]["value"]
 

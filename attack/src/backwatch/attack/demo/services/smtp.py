@@ -1,4 +1,4 @@
-"""A mail server that, once it has turned, no longer offers STARTTLS: whoever sits between can cut the word out.
+"""A mail server that, once hostile, hides STARTTLS, as a man in the middle can.
 
 A client that goes on regardless sends its password and its mails in plaintext.
 """
@@ -10,7 +10,7 @@ from backwatch.attack.protocols.server import LARGEST, HostileServer, Session
 
 
 class SMTP(HostileServer):
-    """Order confirmations are sent through it; then it hides STARTTLS."""
+    """Accepts order confirmations; once hostile, hides STARTTLS."""
 
     name = "smtp"
     attack = "hides STARTTLS, and takes logins in clear"
@@ -19,7 +19,7 @@ class SMTP(HostileServer):
     rule = "tls-stripped"
 
     def serve(self, session: Session) -> None:
-        """Commands until QUIT; every mail is taken and thrown away."""
+        """Serve commands until QUIT; every mail is accepted and discarded."""
         session.send(b"220 mail.shop.example ESMTP\r\n")
         while True:
             said = session.line()
