@@ -22,16 +22,16 @@ def lines(text: str) -> list[str]:
     return [" ".join(CHANGING.sub("#", line).split()) for line in text.splitlines()]
 
 
-def test_the_readme_shows_an_alert_of_each_of_the_seven_things() -> None:
+def test_readme_shows_seven_alerts() -> None:
     assert len(SHOWN) == 7
 
 
 @pytest.mark.heavy
-def test_what_the_readme_shows_is_what_is_raised() -> None:
+def test_readme_alerts_match_raised_alerts() -> None:
     kinds = {kind.name(): kind for kind in discover() if kind.name() in SHOWN}
     with opened(list(kinds.values()), lambda _: None) as pack:
         for name, kind in kinds.items():
-            told = io.StringIO()
-            Report(Console(file=told, width=200)).alerts(pack.play(kind))
-            raised = lines(told.getvalue())
+            output = io.StringIO()
+            Report(Console(file=output, width=200)).alerts(pack.play(kind))
+            raised = lines(output.getvalue())
             assert [line for line in lines(SHOWN[name]) if line not in raised] == [], name

@@ -43,7 +43,7 @@ def captured(stream: StreamSettings) -> list[Told]:
                     found += [(spans.resource, scope, span) for scope in spans.scope_spans for span in scope.spans]
     finally:
         consumer.close()
-    return sorted(found, key=lambda told: told[2].end_time_unix_nano)
+    return sorted(found, key=lambda call_data: call_data[2].end_time_unix_nano)
 
 
 def retold(
@@ -70,13 +70,13 @@ def retold_once(found: list[Told], first_ns: int, stretch_ns: int) -> Iterator[T
         yield resource, scope, again
 
 
-def messages(told: Iterable[Told]) -> Iterator[Message]:
+def messages(call_data: Iterable[Told]) -> Iterator[Message]:
     """Yield calls as records of a backfill, in order. A change of app or scope starts a new group."""
     request = ExportTraceServiceRequest()
     count = 0
     resource_now: Resource | None = None
     scope_now: ScopeSpans | None = None
-    for resource, scope, span in told:
+    for resource, scope, span in call_data:
         if resource is not resource_now or count == 0:
             request.resource_spans.add().resource.CopyFrom(resource)
             resource_now, scope_now = resource, None
@@ -108,15 +108,15 @@ def publish(source: StreamSettings, target: StreamSettings, rounds: int) -> tupl
     return publish_told(retold(found, rounds, time.time_ns()), target)
 
 
-def publish_told(told: Iterable[Told], target: StreamSettings) -> tuple[int, int]:
+def publish_told(call_data: Iterable[Told], target: StreamSettings) -> tuple[int, int]:
     """Publish ordered calls; return their number, and when the last of them ended."""
     count = last_ns = 0
 
     def counted() -> Iterator[Told]:
         nonlocal count, last_ns
-        for one in told:
-            count, last_ns = count + 1, one[2].end_time_unix_nano
-            yield one
+        for call in call_data:
+            count, last_ns = count + 1, call[2].end_time_unix_nano
+            yield call
 
     # All of it is built before any of it is published: at the log's end a detector assumes that time has reached now.
     # It judges calls that come after that as late, and does not learn from them.

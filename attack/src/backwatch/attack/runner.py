@@ -61,7 +61,7 @@ class Played:
     @property
     def said(self) -> list[str]:
         """Return the rules that raised an alert, without informational ones."""
-        return sorted({one.rule for one in self.alerts})
+        return sorted({row.rule for row in self.alerts})
 
     @property
     def ran(self) -> bool:
@@ -82,7 +82,7 @@ class Played:
             "said": self.said, "caught": self.caught,
             "seconds": None if self.seconds is None else round(self.seconds, 2),
             "alerts": [
-                {"rule": one.rule, "level": one.level, "key": one.key, "evidence": one.evidence} for one in self.alerts
+                {"rule": row.rule, "level": row.level, "key": row.key, "evidence": row.evidence} for row in self.alerts
             ],
         }  # fmt: skip
 
@@ -154,7 +154,7 @@ class Pack:
 
         def judged() -> bool:
             with self._store.connect() as connection:
-                return any(one.watermark_ns >= last_ns for one in shard_rows(connection))
+                return any(row.watermark_ns >= last_ns for row in shard_rows(connection))
 
         self._stage.wait_for("the past is judged", judged, COMPILED_WITHIN_S)
 
@@ -172,7 +172,7 @@ class Pack:
             self._stage.check()  # a failing app affects one scenario; a failing detector affects all
             played.outcome = _failed(error)
         self._settle()
-        played.alerts = [one for one in self._alerts(kind) if one.level != "informational"]
+        played.alerts = [row for row in self._alerts(kind) if row.level != "informational"]
         return played
 
     def _meet(self, played: Played, config: AppConfig, child: Child) -> None:
@@ -240,7 +240,7 @@ class Pack:
         return pasts
 
     def _is_raised(self, kind: type[Scenario], since_ns: int) -> bool:
-        return any(one.rule == kind.rule and one.opened_ns >= since_ns for one in self._alerts(kind))
+        return any(row.rule == kind.rule and row.opened_ns >= since_ns for row in self._alerts(kind))
 
     def _alerts(self, kind: type[Scenario]) -> Sequence[AlertRow]:
         with self._store.connect() as connection:
@@ -256,7 +256,7 @@ class Pack:
 
         def judged() -> bool:
             with self._store.connect() as connection:
-                return any(one.next_offset >= upcoming for one in shard_rows(connection))
+                return any(row.next_offset >= upcoming for row in shard_rows(connection))
 
         self._stage.wait_for("everything is judged", judged)
 
@@ -272,8 +272,8 @@ class Pack:
         return f"only with {kind.option}" if kind.option else SUCCEEDED
 
 
-def _end_ns(told: history.Told) -> int:
-    return told[2].end_time_unix_nano
+def _end_ns(call: history.Told) -> int:
+    return call[2].end_time_unix_nano
 
 
 def _failed(error: StageError) -> str:

@@ -108,10 +108,10 @@ class Working:
         until = [int(one["begun_ns"]) for one in answers[1:]] + [1 << 63]
         since = 0
         for spell, end in zip(self._process.spells, until, strict=True):
-            mine = [one for one in calls if since <= end_ns(one) < end]
+            spell_calls = [one for one in calls if since <= end_ns(one) < end]
             since = end
-            if mine:
-                self.made.append(Made(self.part, spell, mine))
+            if spell_calls:
+                self.made.append(Made(self.part, spell, spell_calls))
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,8 +78,8 @@ class Judge:
         Raises:
             StageError: Judging timed out, or some calls were too late to be compared with what is learnt.
         """
-        told = heapq.merge(*(one.told(hour_ns, past_only=past_only) for one in made), key=end_ns)
-        count, last_ns = history.publish_told(told, self._stream)
+        calls = heapq.merge(*(one.told(hour_ns, past_only=past_only) for one in made), key=end_ns)
+        count, last_ns = history.publish_told(calls, self._stream)
 
         def judged() -> bool:
             with self.store.connect() as connection:
@@ -165,9 +165,9 @@ class _Play:
         """Declare what each scene announces, for the resources that the calls went to."""
         for part in {one.part.name: one.part for one in made if one.part.announced}.values():
             where = set[str]().union(*(one.resources() for one in made if one.part is part))
-            said = [{"resource": one, "reason": part.scene.title, **part.announced} for one in sorted(where)]
+            declared = [{"resource": one, "reason": part.scene.title, **part.announced} for one in sorted(where)]
             document = self._folder / f"{part.name}.yml"
-            document.write_text(json.dumps({"profile": 1, "app": part.name, "announced": said}))
+            document.write_text(json.dumps({"profile": 1, "app": part.name, "announced": declared}))
             command = ("profile", "announce", str(document), "--store-url", hour.store_url)
             self._stage.finished(self._stage.start(f"{part.name}.announce", command))
 

@@ -59,8 +59,11 @@ class Part:
             "title": self.scene.title, "naive": self.scene.naive, "outcome": self.outcome or "played",
             "calls": self.calls, "informational": self.told, "before": self.before, "quiet": self.quiet,
             "said": [
-                {"rule": one.rule, "level": one.level, "count": one.count, "key": one.key, "evidence": one.evidence}
-                for one in self.said
+                {
+                    "rule": finding.rule, "level": finding.level, "count": finding.count, "key": finding.key,
+                    "evidence": finding.evidence,
+                }
+                for finding in self.said
             ],
         }  # fmt: skip
 

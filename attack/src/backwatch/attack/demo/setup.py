@@ -65,9 +65,9 @@ def _services(stack: ExitStack, folder: Path) -> tuple[Cast, Path]:
     authority = Authority(folder / "authority")
     mysql, postgresql, smtp = MySQL(authority), PostgreSQL(authority), SMTP(authority)
     cast = Cast(mysql=mysql, postgresql=postgresql, smtp=smtp, redis=Redis(authority), http=HTTP(authority))
-    for one in cast.servers:
-        one.start()
-        stack.callback(one.stop)
+    for server in cast.servers:
+        server.start()
+        stack.callback(server.stop)
     return cast, authority.ca_file
 
 
@@ -83,7 +83,7 @@ class _Shop:
             shutil.copyfile(source, script)
         self._command = ("run", "--", sys.executable, str(script), "--every")
         self._settings = {
-            **{f"SHOP_{one.name.upper()}_PORT": str(one.port) for one in cast.servers},
+            **{f"SHOP_{server.name.upper()}_PORT": str(server.port) for server in cast.servers},
             "SHOP_CA_FILE": str(ca_file), "SHOP_PASSWORD": "only-a-demo", "OTEL_SERVICE_NAME": "shop",
         }  # fmt: skip
 

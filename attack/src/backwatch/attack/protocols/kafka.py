@@ -90,13 +90,13 @@ class Kafka(HostileServer):
     def _metadata(self) -> bytes:
         brokers = self.brokers()
         leader = len(brokers) - 1
-        told = b"".join(
+        addresses = b"".join(
             struct.pack(">i", at) + _text(host) + struct.pack(">ih", port, -1)
             for at, (host, port) in enumerate(brokers)
         )
         partition = struct.pack(">ihiiiiii", 1, 0, 0, leader, 1, leader, 1, leader)
         topic = struct.pack(">h", 0) + _text(TOPIC) + b"\0" + partition
-        return struct.pack(">i", len(brokers)) + told + struct.pack(">ii", 0, 1) + topic
+        return struct.pack(">i", len(brokers)) + addresses + struct.pack(">ii", 0, 1) + topic
 
     def _produced(self, request: _Reader, version: int) -> bytes:
         if version >= 3:

@@ -102,10 +102,10 @@ class HostileServer(ABC):
         self._hear(listener)
         HostileServer.start(self)
 
-    def keep(self, told: bytes) -> None:
+    def keep(self, leaked: bytes) -> None:
         """Add data to ``kept``, up to ``MOST_KEPT`` items."""
         if len(self.kept) < MOST_KEPT:
-            self.kept.append(told)
+            self.kept.append(leaked)
 
     def record(self) -> None:
         """Record what careless clients leak from now on."""
@@ -125,8 +125,8 @@ class HostileServer(ABC):
         """Drop every session."""
         with self._lock:
             sessions, self._open = self._open, set()
-        for one in sessions:
-            one.drop()
+        for open_session in sessions:
+            open_session.drop()
 
     @abstractmethod
     def serve(self, session: "Session") -> None:

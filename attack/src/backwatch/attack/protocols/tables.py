@@ -119,8 +119,8 @@ class PostgreSQLOfTables(HonestPostgreSQL):
         verb = statement.split(None, 1)[0].upper()
         session.send(b"".join(row(_bytes(one)) for one in answer.rows))
         count = len(answer.rows) if answer.columns else answer.affected
-        told = {b"INSERT": b"INSERT 0 %d" % count}.get(verb, b"%s %d" % (verb, count))
-        send(session, b"C", (verb if verb in (b"BEGIN", b"SET", b"GRANT") else told) + b"\0")
+        tag = {b"INSERT": b"INSERT 0 %d" % count}.get(verb, b"%s %d" % (verb, count))
+        send(session, b"C", (verb if verb in (b"BEGIN", b"SET", b"GRANT") else tag) + b"\0")
         return True
 
     def _asked(self, statement: bytes) -> Answer:

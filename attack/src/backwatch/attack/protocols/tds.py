@@ -169,11 +169,11 @@ def _accepted() -> bytes:
 
 def _login(message: bytes) -> tuple[bytes, bytes]:
     """Return user and password of a LOGIN7."""
-    told: list[bytes] = []
+    fields: list[bytes] = []
     for at in (40, 44):
         offset, length = struct.unpack_from("<HH", message, at)
-        told.append(message[offset : offset + 2 * length])
-    user, hidden = told
+        fields.append(message[offset : offset + 2 * length])
+    user, hidden = fields
     password = bytes(((one ^ 0xA5) >> 4) | (((one ^ 0xA5) & 15) << 4) for one in hidden)
     return user.decode("utf-16-le").encode(), password.decode("utf-16-le").encode()
 

@@ -56,7 +56,7 @@ class AbusedMongoDB(Scenario):
 
     def let_in(self, asked: dict[str, Any]) -> list[str]:
         """Return the accounts that a login with this filter matches."""
-        return [str(one["name"]) for one in self.client()["shop"]["users"].find(asked).limit(1)]
+        return [str(account["name"]) for account in self.client()["shop"]["users"].find(asked).limit(1)]
 
     def work(self) -> None:
         """Log in as a visitor."""

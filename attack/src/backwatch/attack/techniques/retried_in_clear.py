@@ -47,4 +47,4 @@ class RetriesInClear(TriesUnverified):
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
         """Return whether the app got its response and its password was overheard."""
-        return isinstance(got, list) and any(SECRET.encode() in said for said in service.kept)
+        return isinstance(got, list) and any(SECRET.encode() in data for data in service.kept)

@@ -20,8 +20,8 @@ class SearchEngine(Web):
         if len(self.kept) < MOST_KEPT:
             self.kept.append(request.method + b" " + request.path + b" " + request.body)
         hits = {"total": {"value": 1, "relation": "eq"}, "hits": [{"_id": "7", "_source": {"name": "apples"}}]}
-        told = {"took": 1, "timed_out": False, "hits": hits} if b"_search" in request.path else {"acknowledged": True}
-        return answered(json.dumps(told).encode(), headers=(PRODUCT,))
+        body = {"took": 1, "timed_out": False, "hits": hits} if b"_search" in request.path else {"acknowledged": True}
+        return answered(json.dumps(body).encode(), headers=(PRODUCT,))
 
 
 class AbusedSearch(Scenario):

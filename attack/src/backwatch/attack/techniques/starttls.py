@@ -55,4 +55,4 @@ class StartTLSHidden(Scenario):
     def succeeded(cls, service: HostileServer, got: object) -> bool:
         """Return whether the password arrived in plaintext."""
         del got
-        return any(SECRET.encode() in said for said in service.kept)
+        return any(SECRET.encode() in data for data in service.kept)

@@ -184,9 +184,9 @@ def run(kind: type[Scene]) -> None:
     """Run a scene's file as an app: each spell starts on a line of standard input."""
     place = Place.of_environment()
 
-    def say(**told: object) -> None:
+    def write_progress(**progress: object) -> None:
         with Path(place.answers).open("a") as file:
-            file.write(json.dumps(told) + "\n")
+            file.write(json.dumps(progress) + "\n")
 
     app = kind(place)
     for name, rounds in place.spells:
@@ -194,4 +194,4 @@ def run(kind: type[Scene]) -> None:
         begun_ns = time.time_ns()
         for number in range(rounds):
             app.work(name, number)
-        say(spell=name, begun_ns=begun_ns)
+        write_progress(spell=name, begun_ns=begun_ns)

@@ -31,7 +31,7 @@ def drivers() -> tuple[str, ...]:
 
 @cache
 def _scenarios() -> tuple[type[Scenario], ...]:
-    return tuple(sorted(scenarios.discover(), key=lambda one: (one.code != "A6", one.name())))
+    return tuple(sorted(scenarios.discover(), key=lambda scenario: (scenario.code != "A6", scenario.name())))
 
 
 class ScenarioScene(Scene):

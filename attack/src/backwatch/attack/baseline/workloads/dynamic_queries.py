@@ -56,9 +56,9 @@ class DynamicQueries(ShopScene):
     def _imported(self, count: int) -> None:
         values = ", ".join([f"({self.placeholders(3)})"] * count)
         first, self._next = self._next, self._next + count
-        told = [one for i in range(count) for one in (first + i, "import", f"row {i}")]
+        parameters = [parameter for i in range(count) for parameter in (first + i, "import", f"row {i}")]
         with self.cursor() as cursor:
-            cursor.execute(f"INSERT INTO events (id, kind, told) VALUES {values}", told)
+            cursor.execute(f"INSERT INTO events (id, kind, told) VALUES {values}", parameters)
 
     def _traced(self, number: int) -> None:
         trace = f"{self._random.getrandbits(128):032x}-{self._random.getrandbits(64):016x}"

@@ -104,14 +104,14 @@ class FailOver(ShopScene):
     def announced(cls, service: HostileServer) -> Mapping[str, Sequence[str]]:
         """Return both servers, as an app's profile lists them from its first day: nothing else is taken on trust."""
         assert isinstance(service, WithStandby)
-        said = {
+        facts = {
             "certificates": [_fingerprint(service), _fingerprint(service.standby)], "peers": [LOOPBACK, OTHER],
         }  # fmt: skip
         if isinstance(service, _PostgreSQL):
-            return {**said, "server_versions": [service.version, _NextPostgreSQL.version]}
+            return {**facts, "server_versions": [service.version, _NextPostgreSQL.version]}
         if isinstance(service, _MySQL):
-            return {**said, "server_versions": [service.version.decode(), _NextMySQL.version.decode()]}
-        return said
+            return {**facts, "server_versions": [service.version.decode(), _NextMySQL.version.decode()]}
+        return facts
 
     @classmethod
     def enter(cls, spell: str, service: HostileServer, go: Callable[[], None]) -> None:

@@ -110,8 +110,8 @@ def said(session: Session) -> bytes:
 
 def row(values: Sequence[bytes | None]) -> bytes:
     """Return a message with one row."""
-    told = [b"\xff" * 4 if value is None else struct.pack("!I", len(value)) + value for value in values]
-    body = struct.pack("!H", len(told)) + b"".join(told)
+    encoded = [b"\xff" * 4 if value is None else struct.pack("!I", len(value)) + value for value in values]
+    body = struct.pack("!H", len(encoded)) + b"".join(encoded)
     return b"D" + struct.pack("!I", len(body) + 4) + body
 
 

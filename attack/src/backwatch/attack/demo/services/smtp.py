@@ -22,8 +22,8 @@ class SMTP(HostileServer):
         """Serve commands until QUIT; every mail is accepted and discarded."""
         session.send(b"220 mail.shop.example ESMTP\r\n")
         while True:
-            said = session.line()
-            verb, _, rest = said.upper().partition(b" ")
+            command = session.line()
+            verb, _, rest = command.upper().partition(b" ")
             if verb in (b"EHLO", b"HELO"):
                 session.send(self._greeting(session))
             elif verb == b"STARTTLS" and not self.hostile and not session.secured:
@@ -37,7 +37,7 @@ class SMTP(HostileServer):
                 session.send(b"221 bye\r\n")
                 return
             elif verb == b"AUTH":
-                session.send(self._login(session, said.split(b" ")[-1] if b" " in rest else b""))
+                session.send(self._login(session, command.split(b" ")[-1] if b" " in rest else b""))
             else:
                 session.send(b"250 ok\r\n")
 
@@ -68,4 +68,4 @@ class SMTP(HostileServer):
             offers.append(b"AUTH PLAIN")
         else:
             offers.append(b"STARTTLS")
-        return b"".join(b"250-" + one + b"\r\n" for one in offers[:-1]) + b"250 " + offers[-1] + b"\r\n"
+        return b"".join(b"250-" + offer + b"\r\n" for offer in offers[:-1]) + b"250 " + offers[-1] + b"\r\n"

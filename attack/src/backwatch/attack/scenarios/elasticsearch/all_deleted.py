@@ -23,4 +23,4 @@ class ElasticsearchAllDeleted(AbusedSearch):
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
         """Return whether the server reported success."""
-        return got is True and any(one.startswith(b"DELETE /_all") for one in service.kept)
+        return got is True and any(request.startswith(b"DELETE /_all") for request in service.kept)

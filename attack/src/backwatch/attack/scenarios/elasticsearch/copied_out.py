@@ -25,4 +25,4 @@ class ElasticsearchCopiedOut(AbusedSearch):
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
         """Return whether the server reported success."""
-        return got is True and any(one.startswith(b"PUT /_snapshot/nightly") for one in service.kept)
+        return got is True and any(request.startswith(b"PUT /_snapshot/nightly") for request in service.kept)

@@ -19,8 +19,8 @@ class _Offering(IMAP):
         self.drop()
 
     def _untagged(self, session: Session, verb: bytes) -> bytes:
-        told = super()._untagged(session, verb)
-        return told if self._wants_password else told.replace(b"AUTH=PLAIN", b"AUTH=CRAM-MD5 AUTH=PLAIN")
+        response = super()._untagged(session, verb)
+        return response if self._wants_password else response.replace(b"AUTH=PLAIN", b"AUTH=CRAM-MD5 AUTH=PLAIN")
 
     def _result(self, session: Session, verb: bytes, given: bytes) -> bytes:
         if verb == b"AUTHENTICATE":
@@ -72,4 +72,4 @@ class ImapMechanismHidden(Scenario):
     def succeeded(cls, service: HostileServer, got: object) -> bool:
         """Return whether the password has arrived."""
         del got
-        return any(SECRET.encode() in said for said in service.kept)
+        return any(SECRET.encode() in data for data in service.kept)

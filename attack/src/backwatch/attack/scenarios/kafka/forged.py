@@ -47,7 +47,7 @@ class KafkaForged(Scenario):
         try:
             consumer.assign([TopicPartition(TOPIC, 0)])
             found = consumer.poll(timeout_ms=5_000, max_records=1)
-            return [one.value.decode() for some in found.values() for one in some]
+            return [record.value.decode() for records in found.values() for record in records]
         finally:
             consumer.close()
 

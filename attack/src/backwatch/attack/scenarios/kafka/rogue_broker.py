@@ -65,5 +65,5 @@ class KafkaRogueBroker(Scenario):
         """Return whether the other broker received the password and the order."""
         del got
         assert isinstance(service, _Naming)
-        said = b"".join(service.elsewhere.kept)
-        return SECRET.encode() in said and b"two apples" in said
+        received = b"".join(service.elsewhere.kept)
+        return SECRET.encode() in received and b"two apples" in received

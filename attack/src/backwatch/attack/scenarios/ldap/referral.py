@@ -55,7 +55,7 @@ class LdapReferral(Scenario):
         )
         try:
             connection.search(BASE.decode(), "(uid=ann)", attributes=["mail"])
-            return [str(one.mail) for one in connection.entries]
+            return [str(entry.mail) for entry in connection.entries]
         finally:
             connection.unbind()
 
@@ -64,4 +64,4 @@ class LdapReferral(Scenario):
         """Return whether the other directory received the password."""
         del got
         assert isinstance(service, _Referring)
-        return any(SECRET.encode() in said for said in service.elsewhere.kept)
+        return any(SECRET.encode() in data for data in service.elsewhere.kept)

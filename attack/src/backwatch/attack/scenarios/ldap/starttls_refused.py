@@ -21,7 +21,7 @@ class LdapRefused(StartTLSHidden):
         """Return the server, which records all sessions once hostile: they are plaintext."""
         service = LDAP(authority)
         service.refuses_tls = True
-        service.taken = lambda said: service.kept.append(said) if service.hostile else None
+        service.taken = lambda data: service.kept.append(data) if service.hostile else None
         return service
 
     def visit(self) -> object:
@@ -40,6 +40,6 @@ class LdapRefused(StartTLSHidden):
                 connection.start_tls()
             connection.bind()
             connection.search(BASE.decode(), "(uid=ann)", attributes=["mail"])
-            return [str(one.mail) for one in connection.entries]
+            return [str(entry.mail) for entry in connection.entries]
         finally:
             connection.unbind()

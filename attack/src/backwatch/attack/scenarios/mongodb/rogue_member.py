@@ -73,7 +73,7 @@ class MongodbRogueMember(Scenario):
         with client:
             baskets = client["shop"]["baskets"]
             baskets.insert_one({"_id": 7, "basket": "two apples"})
-            return [str(one["basket"]) for one in baskets.find({"_id": 7})]
+            return [str(document["basket"]) for document in baskets.find({"_id": 7})]
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:

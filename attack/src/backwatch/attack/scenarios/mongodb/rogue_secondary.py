@@ -74,7 +74,7 @@ class MongodbRogueSecondary(Scenario):
         with client:
             found: list[str] = []
             for _ in range(3):
-                found += [str(one["basket"]) for one in client["shop"]["baskets"].find({"_id": 7})]
+                found += [str(document["basket"]) for document in client["shop"]["baskets"].find({"_id": 7})]
                 time.sleep(0.3)
             return found
 

@@ -19,4 +19,4 @@ class MongodbWhereInjected(AbusedMongoDB):
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
         """Return whether the code reached the server, which granted the login."""
-        return got == [USER] and any(b"$where" in one for one in service.kept)
+        return got == [USER] and any(b"$where" in command for command in service.kept)

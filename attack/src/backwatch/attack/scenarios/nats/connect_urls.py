@@ -87,4 +87,4 @@ class NatsConnectUrls(Scenario):
         """Return whether the other server received the password."""
         del got
         assert isinstance(service, _Telling)
-        return any(SECRET.encode() in said for said in service.elsewhere.kept)
+        return any(SECRET.encode() in data for data in service.elsewhere.kept)

@@ -36,4 +36,4 @@ class OpensearchScript(AbusedSearch):
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
         """Return whether the script reached the server, and it responded."""
-        return got == 1 and any(SCRIPT.encode() in one for one in service.kept)
+        return got == 1 and any(SCRIPT.encode() in request for request in service.kept)

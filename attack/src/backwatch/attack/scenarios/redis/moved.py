@@ -49,4 +49,4 @@ class RedisMoved(Scenario):
         """Return whether the other host received the password."""
         del got
         assert isinstance(service, Leading)
-        return any(SECRET.encode() in said for said in service.elsewhere.kept)
+        return any(SECRET.encode() in command for command in service.elsewhere.kept)

@@ -16,14 +16,14 @@ class _Sentinel(Leading):
         if verb != b"SENTINEL":
             return super().answer(verb, command, talk)
         host, port = (LOOPBACK, self.elsewhere.port) if self.hostile else ("localhost", self.port)
-        told = (
+        fields = (
             ("name", "shop"), ("ip", host), ("port", f"{port}"), ("flags", "master"), ("num-other-sentinels", "2"),
             ("num-slaves", "0"), ("quorum", "2"),
         )  # fmt: skip
-        state = b"".join(bulk(one.encode()) for pair in told for one in pair)
+        state = b"".join(bulk(text.encode()) for pair in fields for text in pair)
         if talk.three:
-            return b"*1\r\n%%%d\r\n" % len(told) + state
-        return b"*1\r\n*%d\r\n" % (2 * len(told)) + state
+            return b"*1\r\n%%%d\r\n" % len(fields) + state
+        return b"*1\r\n*%d\r\n" % (2 * len(fields)) + state
 
 
 class RedisSentinelRogue(RedisMoved):

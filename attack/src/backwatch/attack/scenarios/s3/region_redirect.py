@@ -11,12 +11,12 @@ class _Moving(Leading):
         if not self.hostile:
             return answered(b"two apples", headers=(b'ETag: "1"',))
         target = b"%s:%d" % (LOOPBACK.encode(), self.elsewhere.port)
-        said = (
+        document = (
             b"<Error><Code>PermanentRedirect</Code><Message>Address it there.</Message><Bucket>shop</Bucket><Endpoint>"
             + target + b"</Endpoint></Error>"
         )  # fmt: skip
         headers = (b"x-amz-bucket-region: us-west-2", b"Location: https://" + target + request.path)
-        return answered(said, status=b"301 Moved Permanently", headers=headers)
+        return answered(document, status=b"301 Moved Permanently", headers=headers)
 
 
 class S3RegionRedirect(Scenario):

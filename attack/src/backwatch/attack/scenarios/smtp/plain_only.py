@@ -72,4 +72,4 @@ class SmtpPlainOnly(Scenario):
     def succeeded(cls, service: HostileServer, got: object) -> bool:
         """Return whether the password has arrived."""
         del got
-        return any(SECRET.encode() in said for said in service.kept)
+        return any(SECRET.encode() in data for data in service.kept)

@@ -22,7 +22,7 @@ class AttachesDatabase(SQLiteApp):
         return LOOT.encode() in self.connection.serialize(name="wages")
 
     def _report(self, statement: str) -> list[list[str]]:
-        return [[str(value) for value in one] for one in self.connection.execute(statement).fetchall()]
+        return [[str(value) for value in row] for row in self.connection.execute(statement).fetchall()]
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:

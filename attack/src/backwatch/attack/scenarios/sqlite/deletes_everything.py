@@ -21,7 +21,7 @@ class DeletesEverything(SQLiteApp):
         return self._report("DELETE FROM customers")
 
     def _report(self, statement: str) -> list[list[str]]:
-        return [[str(value) for value in one] for one in self.connection.execute(statement)]
+        return [[str(value) for value in row] for row in self.connection.execute(statement)]
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:

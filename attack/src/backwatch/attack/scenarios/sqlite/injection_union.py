@@ -23,7 +23,7 @@ class UnionInjected(SQLiteApp):
 
     def _search(self, name: str) -> list[list[str]]:
         statement = f"SELECT id, name, mail FROM customers WHERE name = '{name}' ORDER BY id"  # the injection hole
-        return [[str(value) for value in one] for one in self.connection.execute(statement)]
+        return [[str(value) for value in row] for row in self.connection.execute(statement)]
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:

@@ -42,4 +42,4 @@ class RoutedElsewhere(Scenario):
     def succeeded(cls, service: HostileServer, got: object) -> bool:
         """Return whether the other host received the password and its orders were accepted."""
         assert isinstance(service, Leading)
-        return bool(got) and any(SECRET.encode() in said for said in service.elsewhere.kept)
+        return bool(got) and any(SECRET.encode() in data for data in service.elsewhere.kept)
