@@ -1,4 +1,4 @@
-"""What the drivers of SQL databases share: one connection, and rows as lists of text."""
+"""Common parts of the SQL drivers: one connection, and rows as lists of text."""
 
 import contextlib
 from abc import abstractmethod

@@ -41,7 +41,7 @@ def proof_of(password: str) -> bytes:
 
 def native_proof_of(password: str) -> bytes:
     """Return the same response by mysql_native_password."""
-    once = hashlib.sha1(password.encode()).digest()  # noqa: S324  what that plugin does
+    once = hashlib.sha1(password.encode()).digest()  # noqa: S324  the plugin's protocol requires it
     mask = hashlib.sha1(SALT + hashlib.sha1(once).digest()).digest()  # noqa: S324
     return bytes(a ^ b for a, b in zip(once, mask, strict=True))
 

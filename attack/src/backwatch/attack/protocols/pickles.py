@@ -11,7 +11,7 @@ RAN: Final = STATUS << 8
 
 class _Bomb:
     def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.system, (f"exit {STATUS}",)  # pyright: ignore[reportDeprecated]  what such bombs use
+        return os.system, (f"exit {STATUS}",)  # pyright: ignore[reportDeprecated]  real pickle bombs use it
 
 
 def bomb() -> bytes:

@@ -9,7 +9,7 @@ from backwatch.attack.scenarios import Scenario
 
 
 class Asking(HonestMySQL):
-    """Asks for a file, once it has turned."""
+    """Asks for a file, once hostile."""
 
     answers = MySQL.answers
 

@@ -6,7 +6,7 @@ from backwatch.attack.techniques.sql import Lookup
 
 
 class Stripping(HonestMySQL):
-    """Offers no TLS any more, once it has turned."""
+    """Offers no TLS any more, once hostile."""
 
     def offers_tls(self) -> bool:
         """Return whether the server is honest still."""

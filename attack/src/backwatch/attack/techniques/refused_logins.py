@@ -28,7 +28,7 @@ class Guessed(Scenario):
         for guess in (*GUESSES, SECRET):
             try:
                 self.log_in(guess)
-            except Exception:  # noqa: BLE001  the driver's own, whatever it is
+            except Exception:  # noqa: BLE001  the driver's own exception, of any class
                 refused += 1
         return refused
 

@@ -29,7 +29,7 @@ class BreaksThenListens(HostileServer):
         elif self.listens:
             self.hear(session)
         else:
-            super().serve(session)  # pyright: ignore[reportAbstractUsage]  the service's, which follows
+            super().serve(session)  # pyright: ignore[reportAbstractUsage]  the next base class implements it
 
     @abstractmethod
     def hear(self, session: Session) -> None:

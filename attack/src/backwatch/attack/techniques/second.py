@@ -51,7 +51,7 @@ class InClear(HostileServer):
     def serve(self, session: Session) -> None:
         """Serve the session as the service does."""
         heard = Overheard(session, self.kept) if self.listened_to else session
-        super().serve(heard)  # pyright: ignore[reportAbstractUsage]  the service's, which follows
+        super().serve(heard)  # pyright: ignore[reportAbstractUsage]  the next base class implements it
 
 
 class AttachesSecond(Scenario):

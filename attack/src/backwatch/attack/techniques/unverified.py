@@ -23,7 +23,7 @@ class BreaksHandshakes(HostileServer):
         if self._breaks:
             self._breaks = False
             return
-        super().serve(session)  # pyright: ignore[reportAbstractUsage]  the service's, which follows
+        super().serve(session)  # pyright: ignore[reportAbstractUsage]  the next base class implements it
 
 
 class TriesUnverified(Scenario):

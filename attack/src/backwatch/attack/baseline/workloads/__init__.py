@@ -86,7 +86,7 @@ class Process(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where an app of a scene finds its service, and its work.
+    """Configuration of a scene's app: its service and its work.
 
     Attributes:
         port: Port of the service on loopback.

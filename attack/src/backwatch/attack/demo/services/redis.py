@@ -17,7 +17,7 @@ class _Bomb:
         self._command = command
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.system, (self._command,)  # pyright: ignore[reportDeprecated]  what such bombs use
+        return os.system, (self._command,)  # pyright: ignore[reportDeprecated]  real pickle bombs use it
 
 
 class Redis(HostileServer):

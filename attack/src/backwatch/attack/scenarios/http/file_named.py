@@ -59,7 +59,7 @@ class HttpFileNamed(Scenario):
         from urllib.request import urlopen
 
         context = ssl.create_default_context(cafile=self.config.ca_file)
-        with urlopen(url, context=context, timeout=5) as answer:  # noqa: S310  that is what is shown
+        with urlopen(url, context=context, timeout=5) as answer:  # noqa: S310  the scenario is about this risk
             return answer.read().decode()
 
     @classmethod

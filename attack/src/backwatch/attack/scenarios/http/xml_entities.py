@@ -25,7 +25,7 @@ class HttpXmlEntities(ReadsDocuments):
         """Return the length of the document's text."""
         from xml.etree import ElementTree as ET
 
-        return len("".join(ET.fromstring(text).itertext()))  # noqa: S314  that is what is shown
+        return len("".join(ET.fromstring(text).itertext()))  # noqa: S314  the scenario is about this risk
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:

@@ -35,7 +35,7 @@ class HttpXmlExternal(ReadsDocuments):
 
         source = xmlreader.InputSource()
         source.setByteStream(io.BytesIO(text))
-        parser = sax.make_parser()  # noqa: S317  that is what is shown
+        parser = sax.make_parser()  # noqa: S317  the scenario is about this risk
         parser.setFeature(handler.feature_external_ges, True)
         parser.setContentHandler(Text())
         parser.parse(source)

@@ -10,7 +10,7 @@ from backwatch.attack.techniques.sql import Lookup
 
 
 class Asking(HonestMySQL):
-    """Asks for the password itself, once it has turned."""
+    """Asks for the password itself, once hostile."""
 
     def log_in(self, wire: Packets, proof: bytes) -> None:
         """Switch the plugin and take what the client sends."""

@@ -8,7 +8,7 @@ from backwatch.attack.techniques.mysql_tls import ForgetsTls, Stripping
 
 
 class FullLogin(Stripping):
-    """Offers no TLS and refuses the proof, once it has turned."""
+    """Offers no TLS and refuses the proof, once hostile."""
 
     def log_in(self, wire: Packets, proof: bytes) -> None:
         """Take the password instead of the proof."""

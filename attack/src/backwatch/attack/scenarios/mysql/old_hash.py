@@ -10,7 +10,7 @@ from backwatch.attack.techniques.sql import Lookup
 
 
 class Asking(HonestMySQL):
-    """Asks for a proof by SHA-1, which is guessed at leisure, once it has turned."""
+    """Asks for a proof by SHA-1, which can be cracked offline, once hostile."""
 
     def log_in(self, wire: Packets, proof: bytes) -> None:
         """Switch the plugin and take what the client sends."""

@@ -8,7 +8,7 @@ from backwatch.attack.techniques.sql import Lookup
 
 
 class Another(HonestMySQL):
-    """Announces another version, once it has turned."""
+    """Announces another version, once hostile."""
 
     def turn(self) -> None:
         """Change the version."""

@@ -8,7 +8,7 @@ from backwatch.attack.techniques.sql import Lookup
 
 
 class TlsRefused(Lookup):
-    """With an authority to verify with, nothing is lost, and the attacker is there all the same."""
+    """With a trusted authority nothing is lost, but the attack must raise an alert."""
 
     code = "A2"
     attack = "hides that it can do TLS, and reads what is said in plaintext"

@@ -29,7 +29,7 @@ def rounds_of(seconds: float) -> int:
 
 
 class Bomb(HonestPostgreSQL):
-    """Asks for millions of rounds, once it has turned."""
+    """Asks for millions of rounds, once hostile."""
 
     seconds = SECONDS
 

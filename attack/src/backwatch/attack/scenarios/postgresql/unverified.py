@@ -20,7 +20,7 @@ class Impostor(HonestPostgreSQL):
     """Asks for the password in plaintext, within TLS."""
 
     def log_in(self, session: Session) -> None:
-        """Take the password, once it has turned."""
+        """Take the password, once hostile."""
         if self.hostile:
             self.take_password(session)
         else:
