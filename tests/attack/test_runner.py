@@ -1,4 +1,4 @@
-"""The runner runs each scenario: an app that fails is reported, and the others run all the same."""
+"""The runner runs each scenario. A failing app is reported, and the others still run."""
 
 import sys
 

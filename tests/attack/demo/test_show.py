@@ -1,4 +1,4 @@
-"""The demo's terminal output: hostile text as text, lines within the width, colours only on a terminal."""
+"""The demo's terminal output: text is sanitized, fits the width, and is coloured only on a terminal."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""A quiet history: the shop's real calls, repeated with past event times and marked as a backfill.
+"""A quiet history: the shop's real calls with past event times. They are marked as a backfill.
 
 The detector learns from it on the shipped thresholds, by the same path as from live calls.
 """

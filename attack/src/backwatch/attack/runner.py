@@ -1,4 +1,4 @@
-"""Runs scenarios of the attack pack: an honest past on simulated time first, then each service turns hostile, live.
+"""Runs scenarios: an honest past on simulated time, then each service turns hostile, live.
 
 Every app is a process of its own; detector and store are the real ones, in a private folder. All pasts are published
 before any live call, in one order: the detector's time only advances.

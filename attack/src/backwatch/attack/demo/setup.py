@@ -29,7 +29,7 @@ ROUNDS = 30
 
 @contextmanager
 def staged(show: Show) -> Generator[tuple[Demo, str]]:
-    """Set up the stage in a private folder; yield the demo and the dashboard's address, then clean up.
+    """Set up a private folder, and yield the demo and the dashboard's address. Clean up at the end.
 
     Raises:
         StageError: A component did not start.
@@ -72,7 +72,7 @@ def _services(stack: ExitStack, folder: Path) -> tuple[Cast, Path]:
 
 
 class _Shop:
-    """The quiet app, as a script of its own: installed code does not count as the app's own and has no call sites."""
+    """The quiet app, as a script of its own. Installed code has no call sites, since it is not the app's own."""
 
     def __init__(self, stage: Stage, folder: Path, cast: Cast, ca_file: Path) -> None:
         self._stage = stage
@@ -88,7 +88,7 @@ class _Shop:
         }  # fmt: skip
 
     def history(self, target: StreamSettings) -> tuple[int, int]:
-        """Run the shop for a little while, and publish its calls as its past: (calls, end of the last one)."""
+        """Run the shop briefly, and publish its calls as its past: (calls, end of the last one)."""
         capture = f"sqlite:///{self._folder / 'capture.db'}"
         more = {**self._settings, "BACKWATCH_STREAM_URL": capture}
         done = self._stage.start("history", (*self._command, "0.01", "--rounds", str(ROUNDS)), more)

@@ -1,4 +1,4 @@
-"""An honest Redis over TLS, alone or as a cluster of one node, for scenarios to extend."""
+"""An honest Redis over TLS, alone or as a one-node cluster, for scenarios to extend."""
 
 from dataclasses import dataclass, field
 

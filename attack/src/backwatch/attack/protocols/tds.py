@@ -1,4 +1,4 @@
-"""An honest SQL Server over TLS, for scenarios to extend: TDS 7.4, and the same orders for any request."""
+"""An honest SQL Server over TLS (TDS 7.4). It returns the same orders for any request."""
 
 import ssl
 import struct

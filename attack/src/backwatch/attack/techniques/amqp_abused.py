@@ -1,4 +1,4 @@
-"""G6: an attacker abuses a broker through an app that forwards a visitor's choice; the broker stays honest."""
+"""G6: an attacker abuses a broker through an app that forwards a visitor's choice. The broker stays honest."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""G10: an attacker abuses an object store through an app with an overly powerful account; the store stays honest."""
+"""G10: an attacker abuses an object store through an app's overly powerful account. The store stays honest."""
 
 from abc import abstractmethod
 from typing import Any

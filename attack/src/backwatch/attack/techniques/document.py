@@ -26,7 +26,7 @@ class Documents(Web):
 
 
 class ReadsDocuments(Scenario):
-    """An app that fetches the rates as a document, on requests, and parses it with the standard library.
+    """An app that fetches the rates as a document, on requests. The standard library parses it.
 
     Attributes:
         kind: ``Content-Type`` of the document.

@@ -46,7 +46,7 @@ class ShowsExpired(Scenario):
 
 
 def dateless(ca_file: str) -> ssl.SSLContext:
-    """Return a context that checks chain and name, but no dates: a common workaround for a wrong clock."""
+    """Return a context that checks chain and name, but no dates. It is a common workaround for a wrong clock."""
     context = ssl.create_default_context(cafile=ca_file)
     context.verify_flags |= NO_CHECK_TIME
     return context

@@ -1,4 +1,4 @@
-"""G4, G5: an attacker abuses a MongoDB through an app with a hole; the server stays honest."""
+"""G4, G5: an attacker abuses a MongoDB through an app with a hole. The server stays honest."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A2, B3: a MySQL server that hides TLS, and an app that once forgot to require it."""
+"""A2, B3: a MySQL server that hides TLS. The app forgot to require it in one place."""
 
 from backwatch.attack.clients.mysql import DEFAULT_TLS
 from backwatch.attack.protocols.mysql import HonestMySQL

@@ -17,7 +17,7 @@ class _Turning(AMQP):
 
 
 class GivesBack(Scenario):
-    """A worker that requeues unreadable messages, so that no data is lost, and receives the same one again."""
+    """A worker that requeues unreadable messages, so that no data is lost. It receives the same one again."""
 
     code = "E5"
     attack = "hands out a message that nobody can read, and the same again whenever it is given back"

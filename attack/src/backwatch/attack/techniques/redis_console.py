@@ -1,4 +1,4 @@
-"""G1 to G3: an attacker abuses a Redis through an app that forwards raw input; the server stays honest."""
+"""G1 to G3: an attacker abuses a Redis through an app that forwards raw input. The server stays honest."""
 
 from typing import Any, ClassVar
 

@@ -8,7 +8,7 @@ from backwatch.attack.techniques.unverified import TriesUnverified
 
 
 class BreaksThenListens(HostileServer):
-    """A mixin for a server: once hostile, it breaks one session and serves the others without TLS. List it first.
+    """A mixin for a server that breaks one session once hostile. Later ones have no TLS. List it first.
 
     Attributes:
         listens: Whether it has turned hostile.

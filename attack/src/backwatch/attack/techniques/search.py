@@ -1,4 +1,4 @@
-"""G12: an attacker abuses a search engine through an app that forwards a visitor's query; the engine stays honest."""
+"""G12: an attacker abuses a search engine through an app that forwards queries. The engine stays honest."""
 
 import json
 from contextlib import closing

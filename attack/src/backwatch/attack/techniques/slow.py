@@ -1,4 +1,4 @@
-"""E1: a response that drips, a byte now and then: no single read exceeds the client's time limit."""
+"""E1: a response that drips, a byte now and then. No single read exceeds the client's time limit."""
 
 import time
 

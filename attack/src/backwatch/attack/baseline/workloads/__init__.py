@@ -46,7 +46,7 @@ class Spell(NamedTuple):
     lasting_s: float
 
     def tellings_s(self) -> Iterator[float]:
-        """Yield the start of each repetition that ends in time, in seconds from the quiet hour's start.
+        """Yield the start of each repetition that ends in time. Zero is the quiet hour's start.
 
         >>> list(Spell("night", 1, -3 * DAY_S, 0, DAY_S, 60).tellings_s())
         [-259200.0, -172800.0, -86400.0]
@@ -63,7 +63,7 @@ def past(rounds: int = 6, name: str = "past") -> Spell:
 
 
 def daily(name: str, rounds: int, at_s: float, lasting_s: float) -> Spell:
-    """Return a spell of once a day for eight days, at ``at_s`` after the quiet hour's time of day."""
+    """Return a spell of once a day for eight days. ``at_s`` is relative to the hour's time of day."""
     return Spell(name, rounds, at_s - PAST_DAYS * DAY_S, at_s - DAY_S + lasting_s, DAY_S, lasting_s)
 
 

@@ -29,7 +29,7 @@ class BusyWeb(Web):
 
 
 class BusyRedis(RedisServer):
-    """Aborts every other transaction as if another client had changed the key, and is slow on one key."""
+    """Aborts every other transaction, as after a concurrent change. One key is slow."""
 
     def answer(self, verb: bytes, command: list[bytes], talk: Talk) -> bytes:
         """Respond as Redis does."""

@@ -1,4 +1,4 @@
-"""Scenes whose app is the honest half of a scenario of the attack pack, one for each driver."""
+"""Scenes whose app is the honest half of a scenario. There is one for each driver."""
 
 import importlib
 import sys

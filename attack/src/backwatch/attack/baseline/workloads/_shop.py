@@ -1,4 +1,4 @@
-"""Common parts of the SQL scenes: a shop's database behind honest servers, and one API for five drivers."""
+"""Common parts of the SQL scenes. A shop's database runs behind honest servers; one API serves five drivers."""
 
 import contextlib
 import re

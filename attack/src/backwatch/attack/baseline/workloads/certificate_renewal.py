@@ -1,4 +1,4 @@
-"""A certificate renewed by its own authority some weeks before it expires: the same name, another key."""
+"""A certificate renewed by its own authority some weeks before it expires. Name stays, key changes."""
 
 from collections.abc import Callable
 

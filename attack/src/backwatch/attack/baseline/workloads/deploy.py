@@ -1,4 +1,4 @@
-"""A deploy: a migration, then the app's next release with other statements at known and new call sites."""
+"""A deploy: a migration, then the app's next release. Statements are at known and new call sites."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ def _worker(begins_s: float) -> Process:
 
 
 class Deploy(ShopScene):
-    """The next release reads one more column, renames a function, adds one, and runs on two workers."""
+    """The next release reads one more column, renames and adds a function. It runs on two workers."""
 
     title = "a migration, then a new release: known functions send other statements, functions are renamed and added"
     naive = "tables are altered, and places that sent the same statement for weeks send another one"

@@ -1,4 +1,4 @@
-"""A search form, lists of any length, pages, imports of any size: statements that the app composes at run time."""
+"""Statements that the app composes at run time: searches, lists of any length, pages, imports."""
 
 import random
 

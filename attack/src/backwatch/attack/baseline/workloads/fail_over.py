@@ -102,7 +102,7 @@ class FailOver(ShopScene):
 
     @classmethod
     def announced(cls, service: HostileServer) -> Mapping[str, Sequence[str]]:
-        """Return both servers, as an app's profile lists them from its first day: nothing else is taken on trust."""
+        """Return both servers, as an app's profile lists them from its first day. No other server is trusted."""
         assert isinstance(service, WithStandby)
         facts = {
             "certificates": [_fingerprint(service), _fingerprint(service.standby)], "peers": [LOOPBACK, OTHER],

@@ -1,4 +1,4 @@
-"""Health checks and metrics: the same small queries day and night, and an exporter that is attached one day."""
+"""Health checks and metrics: the same small queries day and night. One day an exporter is attached."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Redirects to known hosts: from one path to another, and to the host that always serves the pictures."""
+"""Redirects to known hosts: to another path, and to the host of all pictures."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A nightly batch reads far more than the day does, and a monthly report three times as much."""
+"""A nightly batch reads far more than the day does. A monthly report reads three times as much."""
 
 from backwatch.attack.baseline.workloads import Process, daily, minutely, once, past, run
 from backwatch.attack.baseline.workloads._shop import ShopScene
@@ -9,7 +9,7 @@ _AT_S = 900.0
 
 
 class NightlyBatch(ShopScene):
-    """Pages of twenty by day; by night some thousand rows in one result, and the monthly report once."""
+    """Pages of twenty by day, and some thousand rows by night. The monthly report runs once."""
 
     title = "a batch that reads 200 times a page each night at the same hour, and the month's report, three times that"
     naive = "rows and bytes leave in unusual volume"

@@ -1,4 +1,4 @@
-"""Every client library of the attack pack at its ordinary work, through an hour of lost connections."""
+"""Every client library of the attack pack at ordinary work. Connections are lost during the hour."""
 
 from collections.abc import Callable, Sequence
 

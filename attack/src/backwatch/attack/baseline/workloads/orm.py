@@ -1,4 +1,4 @@
-"""An ORM at work: it reads the catalogue, loads one row after the other, and has statements of its own."""
+"""An ORM at work. It reads the catalogue, loads rows one by one, and has statements of its own."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from backwatch.attack.scenarios import SECRET
 
 
 class Orm(ShopScene):
-    """SQLAlchemy: a worker reflects a table when it starts, and a tool reflects all of them once."""
+    """SQLAlchemy. A worker reflects a table when it starts, and a tool reflects all of them once."""
 
     title = "SQLAlchemy reflects tables at start, loads lazily (N+1), and one day a tool reflects every table"
     naive = "the catalogue is read, and definitions are asked for that nobody ever asked for"

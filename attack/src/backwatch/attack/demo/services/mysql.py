@@ -1,4 +1,4 @@
-"""A MySQL server that, once hostile, responds to any SELECT with a request for a client's file.
+"""A MySQL server that, once hostile, responds to any SELECT by requesting a client's file.
 
 The client/server protocol lets a server answer COM_QUERY with 0xFB and a file name; a client that allows LOCAL INFILE
 sends the file, for any statement.
@@ -78,7 +78,7 @@ class MySQL(HostileServer):
         """
 
     def answers(self, wire: "Packets", statement: bytes) -> bool:
-        """Respond to a statement in a special way and return ``True``, or return ``False`` for the default response."""
+        """Respond to a statement in a special way. Return ``False`` for the default response."""
         if self.hostile and statement.lstrip()[:6].upper() == b"SELECT":
             wire.send(b"\xfb" + self.wanted)
             while given := wire.receive():  # until an empty packet

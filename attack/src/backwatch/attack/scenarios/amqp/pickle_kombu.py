@@ -1,4 +1,4 @@
-"""D4 on kombu: a queue delivers a pickle that runs a program to a reader that accepts pickles."""
+"""D4 on kombu: a queue delivers a pickle that runs a program. The reader accepts pickles."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""G6 on pika: the attacker binds a queue to an exchange and receives a copy of every message."""
+"""G6 on pika: the attacker's queue is bound to an exchange, and receives every message."""
 
 from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.techniques.amqp_abused import AbusedBroker

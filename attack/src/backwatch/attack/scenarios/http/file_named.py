@@ -1,4 +1,4 @@
-"""D14 on urllib: an API's response names a local file as its next page, and urlopen opens it."""
+"""D14 on urllib: an API's response names a local file as next page. urlopen opens it."""
 
 import json
 

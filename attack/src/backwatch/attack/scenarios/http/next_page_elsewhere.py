@@ -1,4 +1,4 @@
-"""C13: an API's response names the address of its next page, and the app fetches any address.
+"""C13: an API's response names the address of its next page. The app fetches any address.
 
 Plaintext requests use the app's proxy, which the API's server plays here: the metadata address itself is
 never contacted.

@@ -1,4 +1,4 @@
-"""A7 on urllib: the app attaches a second API with an expired certificate, in a context that ignores dates."""
+"""A7 on urllib: the app attaches a second API with an expired certificate. The context ignores dates."""
 
 from backwatch.attack.protocols.http import Web
 from backwatch.attack.protocols.server import HostileServer

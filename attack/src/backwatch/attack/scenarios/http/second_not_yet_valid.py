@@ -1,4 +1,4 @@
-"""A7 on urllib: a second API's certificate is not valid yet, in a context that ignores dates."""
+"""A7 on urllib: a second API's certificate is not valid yet. The context ignores dates."""
 
 from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.scenarios.http.second_expired import HttpSecondExpired

@@ -18,7 +18,7 @@ class HttpXmlExternal(ReadsDocuments):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Return a server that knows one file on the app's machine: the authority's, which is no secret."""
+        """Return a server that knows one file on the app's machine. It is the authority's, and no secret."""
         return Documents(authority, cls.kind, cls.honest, cls.hostile % authority.ca_file.as_uri().encode())
 
     def read(self, text: bytes) -> object:

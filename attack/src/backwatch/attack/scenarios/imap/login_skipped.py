@@ -1,4 +1,4 @@
-"""B8: the server's greeting claims that the app is already logged in, so it needs no password."""
+"""B8: the server's greeting claims that the app is logged in. It needs no password for that."""
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.imap import IMAP

@@ -1,4 +1,4 @@
-"""D12: an attacker writes into a topic, and the app accepts the message as its own producer's."""
+"""D12: an attacker writes into a topic. The app accepts the message as its own producer's."""
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.kafka import TOPIC, KafkaLog, Message
@@ -9,7 +9,7 @@ FORGED = b'{"order": 8, "refund_to": "somebody else"}'
 
 
 class _Forging(KafkaLog):
-    """The attacker knows the content of an order, but not that orders have keys and trace headers."""
+    """The attacker knows the content of an order. Its forged message lacks the key and the trace headers."""
 
     def message(self, offset: int) -> Message:
         return Message(value=FORGED) if self.hostile else super().message(offset)

@@ -1,4 +1,4 @@
-"""C9: a directory refers the client to another one, and the client logs in there with the same password."""
+"""C9: a directory refers the client to another one. The client logs in there with the same password."""
 
 from typing import Any
 

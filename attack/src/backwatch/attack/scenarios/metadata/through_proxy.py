@@ -1,4 +1,4 @@
-"""G11: a visitor has the app fetch the cloud's metadata address, through its proxy for plaintext requests.
+"""G11: a visitor has the app fetch the metadata address, through its proxy for plaintext requests.
 
 The address itself is never contacted: the proxy on loopback responds for it.
 """

@@ -1,4 +1,4 @@
-"""C3: a replica set member names the attacker's host as the primary, and the client sends it everything."""
+"""C3: a replica set member names the attacker's host as primary. The client sends it everything."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""C3: a replica set's primary names the attacker's host as a member, and the client reads from it."""
+"""C3: a replica set's primary names the attacker's host as a member. The client reads from it."""
 
 from typing import Any
 

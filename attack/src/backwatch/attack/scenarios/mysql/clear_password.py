@@ -21,7 +21,7 @@ class Asking(HonestMySQL):
 
 
 class ClearPassword(Lookup):
-    """Verified TLS does not help: the attacker who has taken the server over now has the login, too."""
+    """Verified TLS does not help: an attacker who controls the server gets the login too."""
 
     code = "B2"
     attack = "asks for the password itself in place of a proof of it"

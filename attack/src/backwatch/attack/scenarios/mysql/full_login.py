@@ -1,4 +1,4 @@
-"""B3: without TLS the driver sends the password as it is, when the server refuses the proof."""
+"""B3: without TLS the driver sends the password itself when the server refuses the proof."""
 
 from backwatch.attack.clients.mysql_connector import MySQLConnector
 from backwatch.attack.demo.services.mysql import Packets

@@ -1,4 +1,4 @@
-"""B3: a server without TLS hands out a key, and the driver sends the password under it."""
+"""B3: a server without TLS provides a key. The driver encrypts the password with it."""
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa

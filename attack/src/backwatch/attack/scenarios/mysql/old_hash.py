@@ -21,7 +21,7 @@ class Asking(HonestMySQL):
 
 
 class OldHash(Lookup):
-    """Verified TLS does not help: the attacker who has taken the server over now has the login, too."""
+    """Verified TLS does not help: an attacker who controls the server gets the login too."""
 
     code = "B4"
     attack = "asks for a proof by a hash that is cheap to guess"

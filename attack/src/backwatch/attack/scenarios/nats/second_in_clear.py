@@ -13,7 +13,7 @@ class _Both(InClear, NATS):
 
 
 class NatsSecond(AttachesInClear):
-    """nats-py uses TLS only if the server asks for it, regardless of the URL, or if ``tls_handshake_first`` is set."""
+    """nats-py uses TLS only if the server asks for it, or with ``tls_handshake_first``. The URL does not matter."""
 
     attack = "is attached in plaintext beside another one, so that who is on the way reads what is published"
     driver = "nats"

@@ -22,7 +22,7 @@ _TRIED = 1_000_000
 
 
 def rounds_of(seconds: float) -> int:
-    """Return how often a client on this machine hashes in that time, as busy as the machine is now."""
+    """Return the iterations that a client on this machine computes in that time, at its current load."""
     begin = time.perf_counter()
     hashlib.pbkdf2_hmac("sha256", b"password", b"salt", _TRIED)
     return int(seconds * _TRIED / (time.perf_counter() - begin))

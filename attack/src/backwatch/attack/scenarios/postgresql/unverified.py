@@ -28,7 +28,7 @@ class Impostor(HonestPostgreSQL):
 
 
 class Unverified(Lookup):
-    """The shop verifies in full; its reports, in a database of their own, only ask for encryption."""
+    """The shop verifies in full. Its reports, in a database of their own, only ask for encryption."""
 
     code = "A5"
     attack = "shows a self-signed certificate, and asks for the password in clear"

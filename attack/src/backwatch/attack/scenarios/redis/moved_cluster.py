@@ -1,4 +1,4 @@
-"""C1 on redis, in a cluster client: one node replies MOVED, and the client logs in at that address."""
+"""C1 on redis, in a cluster client: one node replies MOVED. The client logs in at that address."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""C2 on redis: a Sentinel names the attacker's host as the master, and the client logs in there."""
+"""C2 on redis: a Sentinel names the attacker's host as the master. The client logs in there."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""G9: a visitor enters two hundred addresses instead of one, and the app mails all of them."""
+"""G9: a visitor enters two hundred addresses instead of one. The app mails all of them."""
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.demo.services.smtp import SMTP

@@ -1,4 +1,4 @@
-"""C7: a SQL Server routes a login to another host, and the client logs in there with the same password."""
+"""C7: a SQL Server routes a login to another host. The client logs in there with the same password."""
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.server import HostileServer
