@@ -1,4 +1,4 @@
-"""A quiet history: the calls that were made, told again at the shop's own pace, in order, as a backfill."""
+"""A quiet history: real calls repeated at the shop's own pace, in order, as a backfill."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +19,7 @@ NOW_NS = START_NS + 10 * 3_600 * SECOND
 
 @pytest.fixture
 def source(tmp_path: Path) -> StreamSettings:
-    """Ten rounds of two calls, as an app left them."""
+    """Return a stream with ten rounds of two calls."""
     settings = StreamSettings(url=f"sqlite:///{tmp_path / 'source.db'}", partitions=1)
     calls = [
         Call(START_NS + i * SECOND // 20, {**SAFE, names.DB_NAMESPACE: f"n{i % 2}"}, statement("SELECT ?"))
@@ -31,26 +31,24 @@ def source(tmp_path: Path) -> StreamSettings:
     return settings
 
 
-def test_it_is_as_long_and_as_dense_as_it_says_and_ends_before_now(source: StreamSettings) -> None:
-    told = [span for _, _, span in history.retold(history.captured(source), ROUNDS, NOW_NS)]
-    ends = [span.end_time_unix_nano for span in told]
-    assert len(told) == 2 * history.HOURS * 3_600 / history.EVERY_S
+def test_history_has_the_stated_length_and_density_and_ends_before_now(source: StreamSettings) -> None:
+    spans = [span for _, _, span in history.retold(history.captured(source), ROUNDS, NOW_NS)]
+    ends = [span.end_time_unix_nano for span in spans]
+    assert len(spans) == 2 * history.HOURS * 3_600 / history.EVERY_S
     assert ends[-1] < NOW_NS - 180 * SECOND, "later than the detector waits for what comes late"
     assert abs(ends[-1] - ends[0] - history.HOURS * 3_600 * SECOND) < 60 * SECOND
     minutes = [sum(one // (60 * SECOND) == minute for one in ends) for minute in {one // (60 * SECOND) for one in ends}]
     assert sorted(minutes)[len(minutes) // 2] == 2 * 60 / history.EVERY_S
 
 
-def test_it_keeps_the_order_and_lets_each_call_last_as_long_as_it_did(source: StreamSettings) -> None:
-    told = [span for _, _, span in history.retold(history.captured(source), ROUNDS, NOW_NS)]
-    assert all(a.end_time_unix_nano <= b.end_time_unix_nano for a, b in pairwise(told))
-    assert {one.end_time_unix_nano - one.start_time_unix_nano for one in told} == {1_000_000}
-    assert len({one.span_id for one in told}) == len(told)
+def test_history_keeps_order_and_duration_of_calls(source: StreamSettings) -> None:
+    spans = [span for _, _, span in history.retold(history.captured(source), ROUNDS, NOW_NS)]
+    assert all(a.end_time_unix_nano <= b.end_time_unix_nano for a, b in pairwise(spans))
+    assert {one.end_time_unix_nano - one.start_time_unix_nano for one in spans} == {1_000_000}
+    assert len({one.span_id for one in spans}) == len(spans)
 
 
-def test_it_is_published_as_a_backfill_with_each_call_under_its_own_session(
-    source: StreamSettings, tmp_path: Path
-) -> None:
+def test_history_is_a_backfill_with_each_call_in_its_session(source: StreamSettings, tmp_path: Path) -> None:
     target = StreamSettings(url=f"sqlite:///{tmp_path / 'target.db'}", partitions=1)
     count, last_ns = history.publish(source, target, ROUNDS)
     consumer = open_consumer(target, names.TOPIC_CALLS, "test")
@@ -72,7 +70,7 @@ def test_it_is_published_as_a_backfill_with_each_call_under_its_own_session(
     assert seen == ["n0", "n1"] * (count // 2)
 
 
-def test_an_app_that_left_nothing_is_told(tmp_path: Path) -> None:
+def test_app_without_calls_raises_an_error(tmp_path: Path) -> None:
     empty = StreamSettings(url=f"sqlite:///{tmp_path / 'empty.db'}", partitions=1)
     publisher = open_publisher(empty)
     publisher.close(1)

@@ -1,4 +1,4 @@
-"""The alerts that the README shows are real: each comes of the attack that it names, with the evidence shown."""
+"""The README's alerts are real: each comes from the named attack, with the evidence shown."""
 
 import io
 import re
@@ -14,24 +14,24 @@ from backwatch.attack.scenarios import discover
 README = (Path(__file__).parents[2] / "README.md").read_text()
 SHOWN: dict[str, str] = dict(re.findall(r"^```alert ([\w-]+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
 CHANGING = re.compile(r"localhost:\d+|127\.0\.0\.\d:\d+|\b[0-9A-F]{16}…")
-"""Ports and digests: others at each run."""
+"""Ports and digests, which differ at each run."""
 
 
 def lines(text: str) -> list[str]:
-    """The lines without what changes; runs of blanks are one."""
+    """Return the lines without changing parts; runs of blanks are one."""
     return [" ".join(CHANGING.sub("#", line).split()) for line in text.splitlines()]
 
 
-def test_the_readme_shows_an_alert_of_each_of_the_seven_things() -> None:
+def test_readme_shows_seven_alerts() -> None:
     assert len(SHOWN) == 7
 
 
 @pytest.mark.heavy
-def test_what_the_readme_shows_is_what_is_raised() -> None:
+def test_readme_alerts_match_raised_alerts() -> None:
     kinds = {kind.name(): kind for kind in discover() if kind.name() in SHOWN}
     with opened(list(kinds.values()), lambda _: None) as pack:
         for name, kind in kinds.items():
-            told = io.StringIO()
-            Report(Console(file=told, width=200)).alerts(pack.play(kind))
-            raised = lines(told.getvalue())
+            output = io.StringIO()
+            Report(Console(file=output, width=200)).alerts(pack.play(kind))
+            raised = lines(output.getvalue())
             assert [line for line in lines(SHOWN[name]) if line not in raised] == [], name

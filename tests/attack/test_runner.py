@@ -1,4 +1,4 @@
-"""The runner runs each scenario: an app that fails is reported, and the others run all the same."""
+"""The runner runs each scenario. A failing app is reported, and the others still run."""
 
 import sys
 
@@ -24,7 +24,7 @@ class Breaking(LocalInfile):
 
 
 @pytest.mark.slow
-def test_a_failing_app_is_reported_and_the_next_scenario_runs() -> None:
+def test_failing_app_is_reported_and_next_scenario_runs() -> None:
     (breaking,), sound = variants(sys.modules[__name__]), variants(local_infile)[0]
     with opened([breaking, sound], lambda _: None) as pack:
         broken, whole = pack.play(breaking), pack.play(sound)

@@ -1,4 +1,4 @@
-"""What the terminal shows: hostile text as text, lines within the width, colours only where there is a terminal."""
+"""The demo's terminal output: text is sanitized, fits the width, and is coloured only on a terminal."""
 
 import io
 
@@ -36,21 +36,21 @@ def shown(width: int, *, terminal: bool, resource: str = "mysql localhost:40717/
 
 
 @pytest.mark.parametrize("width", [80, 100, 120, 150])
-def test_everything_fits_and_nothing_is_cut(width: int) -> None:
-    said = shown(width, terminal=False)
-    assert max(map(len, said.splitlines())) <= width
-    assert said.count("local-file-request") == 6
-    assert "…" not in said
-    assert ("localhost:40717/shop" in said.partition(" level ")[2]) == (width >= 120)
+def test_output_fits_the_width_without_truncation(width: int) -> None:
+    text = shown(width, terminal=False)
+    assert max(map(len, text.splitlines())) <= width
+    assert text.count("local-file-request") == 6
+    assert "…" not in text
+    assert ("localhost:40717/shop" in text.partition(" level ")[2]) == (width >= 120)
 
 
-def test_a_pipe_gets_no_colours_and_a_terminal_does() -> None:
+def test_colours_appear_only_on_a_terminal() -> None:
     assert "\x1b" not in shown(100, terminal=False)
     assert "\x1b[" in shown(100, terminal=True)
 
 
-def test_a_hostile_name_is_shown_as_text() -> None:
-    said = shown(150, terminal=False, resource="mysql [red]x[/red]\x1b]0;owned\x07:1")
-    assert "[red]x[/red]" in said
-    assert "\x1b" not in said
-    assert "\x07" not in said
+def test_hostile_name_is_shown_as_text() -> None:
+    text = shown(150, terminal=False, resource="mysql [red]x[/red]\x1b]0;owned\x07:1")
+    assert "[red]x[/red]" in text
+    assert "\x1b" not in text
+    assert "\x07" not in text

@@ -1,4 +1,4 @@
-"""What the pack's services have in common."""
+"""Common behaviour of the pack's servers."""
 
 import socket
 import threading
@@ -12,7 +12,7 @@ from backwatch.attack.protocols.redis import RedisServer
 from backwatch.attack.protocols.server import LOOPBACK
 
 
-def test_a_service_that_is_restarted_refuses_meanwhile_and_nobody_else_gets_its_port(tmp_path: Path) -> None:
+def test_restarting_server_refuses_clients_and_keeps_its_port(tmp_path: Path) -> None:
     service = RedisServer(Authority(tmp_path))
     service.start()
     restarting = threading.Thread(target=service.restart, args=(1.0,))

@@ -1,4 +1,4 @@
-"""The sub-command ``attack``: the pack of hostile services, against oneself, on loopback."""
+"""The sub-command ``attack``: runs hostile services on loopback against your own setup."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ import sys
 import click
 
 WIDE = 180
-"""Columns of the table where there is no terminal to ask."""
+"""Columns of the table if the output is no terminal."""
 
 
 @click.group(short_help="Tests yourself against hostile services on loopback.")

@@ -1,4 +1,4 @@
-"""A throw-away certificate authority for loopback: made for each demo, trusted by nobody else, in a private folder."""
+"""A disposable certificate authority for loopback. Each demo makes its own in a private folder."""
 
 import datetime as dt
 import ipaddress
@@ -13,7 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 DAYS = 365
 AGE_DAYS = 30
-"""How long certificates have been valid when they are made: longer than any past that is told."""
+"""Age of new certificates, longer than any simulated past."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Certificate:
     key: Path
 
     def server_context(self) -> ssl.SSLContext:
-        """A context that serves it."""
+        """Return a server context with this certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.chain, self.key)
         return context
@@ -49,12 +49,12 @@ class Authority:
         self.ca_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
     def issue(self, name: str, *, days: int = DAYS, age_days: int = AGE_DAYS) -> Certificate:
-        """A new certificate and key; ``name`` is for people, the names it is valid for are loopback's.
+        """Return a new certificate and key. ``name`` is informative; the certificate is valid for loopback's names.
 
         Args:
-            name: For people.
-            days: Until its end; below 0: it is over.
-            age_days: Since its beginning; below 0: that is still to come.
+            name: Name to display.
+            days: Days until it expires. A negative number means that it has expired.
+            age_days: Days since it became valid. A negative number means that it is not valid yet.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])

@@ -12,7 +12,7 @@ PR_SET_PDEATHSIG = 1
 if __name__ == "__main__":
     parent = int(sys.argv.pop(1))
     if sys.platform == "linux":
-        # Not SIGTERM: who waits for browsers to hang up would wait for ever. Whatever runs here withstands a kill.
+        # Not SIGTERM: a child that waits for browsers to hang up would wait forever. All children survive a SIGKILL.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit(1)

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 PIPE_WIDTH = 150
-"""Columns of the table where there is no terminal to ask."""
+"""Columns of the table if the output is no terminal."""
 
 
 @click.command(short_help="Shows real attacks on loopback being caught.")
@@ -97,12 +97,12 @@ def _keep_up() -> None:
     port = settings.load(settings.MonitoringSettings).port
 
     def monitored(number: int) -> dict[str, str]:
-        """The monitoring port of the part of that number: each is a process of its own."""
+        """Return the monitoring port of a component by its number: each is a process of its own."""
         return {"BACKWATCH_MONITORING_PORT": str(port + number if port else 0)}
 
     _is_free(dashboard.address, dashboard.port)
     store = open_store(store_url, check=False)
-    upgrade(store)  # before anybody reads it
+    upgrade(store)  # before any client reads it
     store.dispose()
     with tempfile.TemporaryDirectory(prefix="backwatch-up-") as folder, Stage(Path(folder), os.environ) as stage:
         stage.start("detector", ("detect",), monitored(0))

@@ -1,4 +1,4 @@
-"""The demo's stage: a private folder, and the processes that work in it, all children of this one."""
+"""The demo's environment: a private folder and its child processes."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from backwatch.attack.protocols.server import LOOPBACK
 from backwatch.collector.settings import StreamSettings
 
 PATIENCE_S = 90.0
-"""A machine that is busy with other things takes several times as long as an idle one."""
+"""A busy machine takes several times as long as an idle one."""
 PARTING_S = 5.0
 LAST_WORDS = 1_500
 """Bytes of a child's log that are shown when it fails."""
@@ -25,24 +25,24 @@ PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
 class StageError(RuntimeError):
-    """Something on the stage did not come up; the message says what and shows its last words."""
+    """A component did not start. The message names it and shows the end of its log."""
 
     exit_code: int = 1
-    """What a child ended with, where that was it."""
+    """Exit code of the child, if it ended."""
 
 
 class NotInTime(StageError):
-    """Everything runs, but what was waited for did not come."""
+    """A condition did not hold in time, although everything runs."""
 
 
 def free_port() -> int:
-    """A port of loopback that nobody uses now."""
+    """Return an unused port of loopback."""
     with socket.create_server((LOOPBACK, 0)) as listener:
         return listener.getsockname()[1]
 
 
 def judging(stream: StreamSettings, store_url: str) -> dict[str, str]:
-    """Settings of a detector on one partition that judges loopback as any other network and commits at once."""
+    """Return settings of a detector on one partition that judges loopback too and commits at once."""
     return {
         "BACKWATCH_STREAM_URL": stream.url, "BACKWATCH_STREAM_PARTITIONS": "1", "BACKWATCH_STORE_URL": store_url,
         "BACKWATCH_DETECTOR_COMMIT_INTERVAL_S": "0.2", "BACKWATCH_DETECTOR_LOOPBACK": "judge",
@@ -50,7 +50,7 @@ def judging(stream: StreamSettings, store_url: str) -> dict[str, str]:
 
 
 def printable(text: str) -> str:
-    """The text without what a terminal would obey.
+    """Return the text without terminal control characters.
 
     >>> printable("a\\x1b[31mb")
     'a�[31mb'
@@ -59,7 +59,7 @@ def printable(text: str) -> str:
 
 
 def answers(address: str, port: int) -> bool:
-    """Whether somebody listens there."""
+    """Return whether a server listens there."""
     try:
         socket.create_connection((address, port), timeout=1).close()
     except OSError:
@@ -68,7 +68,7 @@ def answers(address: str, port: int) -> bool:
 
 
 def own_environment() -> dict[str, str]:
-    """This process's environment without what would make the demo another one: settings, services, proxies."""
+    """Return this process's environment without settings, services and proxies that would change the demo."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -77,12 +77,12 @@ def own_environment() -> dict[str, str]:
 
 
 def leave_on_signals() -> None:
-    """SIGTERM and a terminal that is closed end the program the orderly way, by :class:`SystemExit`."""
+    """Have SIGTERM and SIGHUP end the program in order, by :class:`SystemExit`."""
     numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
     def leave(number: int, _frame: FrameType | None) -> None:
         for one in numbers:
-            signal.signal(one, signal.SIG_IGN)  # once is enough: what is being put away is put away in peace
+            signal.signal(one, signal.SIG_IGN)  # once is enough: a second signal must not interrupt the cleanup
         raise SystemExit(128 + number)
 
     for one in numbers:
@@ -91,23 +91,23 @@ def leave_on_signals() -> None:
 
 @dataclass(slots=True)
 class Child:
-    """One process of the stage."""
+    """One process of the environment."""
 
     name: str
     process: "subprocess.Popen[bytes]"
     log: Path
 
     def last_words(self) -> str:
-        """The end of what it wrote, without control characters."""
+        """Return the end of its output, without control characters."""
         return printable(self.log.read_bytes()[-LAST_WORDS:].decode("utf-8", "replace")).strip()
 
 
 class Stage:
-    """Starts processes, watches that they live, and ends them all.
+    """Starts processes, checks that they are alive, and ends them all.
 
     Args:
-        folder: Where their logs go.
-        environment: Theirs.
+        folder: Folder for their logs.
+        environment: Environment of the processes.
     """
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
@@ -116,13 +116,13 @@ class Stage:
         self._children: list[Child] = []
 
     def __enter__(self) -> Self:
-        """Nothing runs yet."""
+        """Return itself; no process runs yet."""
         return self
 
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        """Ends every process, last started first; who has not left after ``PARTING_S`` is ended the hard way."""
+        """End every process, last started first. A process that is still alive after ``PARTING_S`` is killed."""
         for child in reversed(self._children):
             child.process.terminate()
         until = time.monotonic() + PARTING_S
@@ -139,24 +139,24 @@ class Stage:
     def start(
         self, name: str, arguments: Sequence[str], more: Mapping[str, str] | None = None, *, stdin: bool = False
     ) -> Child:
-        """Starts ``backwatch`` with these arguments as a child."""
+        """Start ``backwatch`` with these arguments as a child."""
         log = self.folder / f"{name}.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
                 [sys.executable, "-m", "backwatch.attack.child", str(os.getpid()), *arguments],
                 env={**self.environment, **(more or {})}, stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
                 stdout=out, stderr=subprocess.STDOUT,
-                process_group=0,  # Ctrl-C is for us alone: we end the others, in order
+                process_group=0,  # Ctrl-C goes to this process only, which ends the others in order
             )  # fmt: skip
         child = Child(name, process, log)
         self._children.append(child)
         return child
 
     def finished(self, child: Child, patience_s: float = PATIENCE_S) -> None:
-        """Waits for a child's own end.
+        """Wait for a child to end by itself.
 
         Raises:
-            StageError: It failed, or is not done in time.
+            StageError: The child failed or timed out.
         """
         try:
             code = child.process.wait(patience_s)
@@ -167,17 +167,17 @@ class Stage:
             raise _ended(child, code)
 
     def dismiss(self, child: Child) -> None:
-        """Ends one child, whatever it does, and waits for it no longer."""
+        """Kill one child, and wait only until it has ended."""
         if child in self._children:
             self._children.remove(child)
         child.process.kill()
         child.process.wait()
 
     def check(self) -> None:
-        """Sees that every child lives.
+        """Check that every child is alive.
 
         Raises:
-            StageError: One has ended.
+            StageError: A child has ended.
         """
         for child in self._children:
             code = child.process.poll()
@@ -187,10 +187,10 @@ class Stage:
     def wait_for(
         self, what: str, holds: Callable[[], bool], patience_s: float = PATIENCE_S, every_s: float = 0.1
     ) -> None:
-        """Waits until it holds, while every child lives.
+        """Wait until a condition holds, while every child is alive.
 
         Raises:
-            NotInTime: It does not within ``patience_s``.
+            NotInTime: The condition does not hold within ``patience_s``.
             StageError: A child has ended.
         """
         until = time.monotonic() + patience_s

@@ -1,4 +1,4 @@
-"""Folders of which each file holds one thing: a new one is one new file, and nothing else."""
+"""Folders with one item per file: a new item is one new file, and nothing else."""
 
 import importlib
 import pkgutil
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def files(path: Iterable[str]) -> Iterator[str]:
-    """Names of the files of a package that hold one, in order.
+    """Yield the names of a package's files that hold an item, in order.
 
     Args:
         path: The package's ``__path__``.
@@ -19,10 +19,10 @@ def files(path: Iterable[str]) -> Iterator[str]:
 
 
 def only(module: ModuleType | str, base: type[T]) -> type[T]:
-    """The one class of this kind that a file makes.
+    """Return the one class of this kind that a file defines.
 
     Raises:
-        ValueError: It makes none, or several.
+        ValueError: The file defines none, or several.
     """
     found = importlib.import_module(module) if isinstance(module, str) else module
     (kind,) = (

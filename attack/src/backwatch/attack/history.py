@@ -1,6 +1,6 @@
-"""A quiet history: calls that the shop really made, told again with past event times and marked as a backfill.
+"""A quiet history: the shop's real calls with past event times. They are marked as a backfill.
 
-So what is normal is learnt on the shipped thresholds, by the same path that live calls take.
+The detector learns from it on the shipped thresholds, by the same path as from live calls.
 """
 
 import secrets
@@ -18,20 +18,20 @@ from backwatch.collector.stream.factory import open_consumer, open_publisher
 
 HOURS = 1.5
 EVERY_S = 0.5
-"""Seconds between rounds, then as now: a history at another pace would make the shop's ordinary day a spike."""
+"""Seconds between rounds, the same as live: another pace would make the shop's ordinary day a spike."""
 CHUNK = 400
 """Spans per record."""
 RECORDS = 16
-"""Published at once."""
+"""Number of records that are published at once."""
 _HOUR_NS = 3_600 * 10**9
 _GAP_NS = 300 * 10**9
-"""Between the end of the history and now: longer than the detector waits for what comes late."""
+"""Between the end of the history and now: longer than the detector waits for late calls."""
 
 Told = tuple[Resource, ScopeSpans, Span]
 
 
 def captured(stream: StreamSettings) -> list[Told]:
-    """Every span of a stream, in order of its end."""
+    """Return every span of a stream, in order of its end."""
     consumer = open_consumer(stream, names.TOPIC_CALLS, "backwatch-history")
     found: list[Told] = []
     try:
@@ -43,13 +43,13 @@ def captured(stream: StreamSettings) -> list[Told]:
                     found += [(spans.resource, scope, span) for scope in spans.scope_spans for span in scope.spans]
     finally:
         consumer.close()
-    return sorted(found, key=lambda told: told[2].end_time_unix_nano)
+    return sorted(found, key=lambda call_data: call_data[2].end_time_unix_nano)
 
 
 def retold(
     found: list[Told], rounds: int, now_ns: int, *, hours: float = HOURS, every_s: float = EVERY_S
 ) -> Iterator[Told]:
-    """The same calls over and over, spread over the past hours up to a few minutes ago."""
+    """Repeat the same calls over the past hours, up to a few minutes ago."""
     copies = max(1, round(hours * 3_600 / every_s / rounds))
     stretch = int(hours * _HOUR_NS) // copies
     first = now_ns - _GAP_NS - int(hours * _HOUR_NS)
@@ -58,7 +58,7 @@ def retold(
 
 
 def retold_once(found: list[Told], first_ns: int, stretch_ns: int) -> Iterator[Told]:
-    """The same calls once more, spread over ``stretch_ns`` from ``first_ns`` on; each lasts as long as it did."""
+    """Repeat the same calls once, spread over ``stretch_ns`` from ``first_ns`` on; each keeps its duration."""
     begin, end = found[0][2].end_time_unix_nano, found[-1][2].end_time_unix_nano + 1
     for resource, scope, span in found:
         again = Span()
@@ -70,13 +70,13 @@ def retold_once(found: list[Told], first_ns: int, stretch_ns: int) -> Iterator[T
         yield resource, scope, again
 
 
-def messages(told: Iterable[Told]) -> Iterator[Message]:
-    """Calls as records of a backfill, in order: app and scope are repeated where those of several take turns."""
+def messages(call_data: Iterable[Told]) -> Iterator[Message]:
+    """Yield calls as records of a backfill, in order. A change of app or scope starts a new group."""
     request = ExportTraceServiceRequest()
     count = 0
     resource_now: Resource | None = None
     scope_now: ScopeSpans | None = None
-    for resource, scope, span in told:
+    for resource, scope, span in call_data:
         if resource is not resource_now or count == 0:
             request.resource_spans.add().resource.CopyFrom(resource)
             resource_now, scope_now = resource, None
@@ -94,13 +94,13 @@ def messages(told: Iterable[Told]) -> Iterator[Message]:
 
 
 def publish(source: StreamSettings, target: StreamSettings, rounds: int) -> tuple[int, int]:
-    """Retells what ``source`` holds into ``target``.
+    """Copy the calls of ``source`` into ``target`` as a repeated past.
 
     Returns:
-        How many calls that made, and when the last of them ended.
+        The number of calls, and when the last of them ended.
 
     Raises:
-        RuntimeError: The app left nothing behind.
+        RuntimeError: The app recorded no calls.
     """
     found = captured(source)
     if not found:
@@ -108,18 +108,18 @@ def publish(source: StreamSettings, target: StreamSettings, rounds: int) -> tupl
     return publish_told(retold(found, rounds, time.time_ns()), target)
 
 
-def publish_told(told: Iterable[Told], target: StreamSettings) -> tuple[int, int]:
-    """Publishes calls that come in order: how many there were, and when the last of them ended."""
+def publish_told(call_data: Iterable[Told], target: StreamSettings) -> tuple[int, int]:
+    """Publish ordered calls; return their number, and when the last of them ended."""
     count = last_ns = 0
 
     def counted() -> Iterator[Told]:
         nonlocal count, last_ns
-        for one in told:
-            count, last_ns = count + 1, one[2].end_time_unix_nano
-            yield one
+        for call in call_data:
+            count, last_ns = count + 1, call[2].end_time_unix_nano
+            yield call
 
-    # All of it is made before any of it is published: at the log's end a detector takes time to have gone on to now,
-    # and calls that come after that are late, judged by what was told and learnt by nobody.
+    # All of it is built before any of it is published: at the log's end a detector assumes that time has reached now.
+    # It judges calls that come after that as late, and does not learn from them.
     waiting = list(messages(counted()))
     publisher = open_publisher(target)
     try:

@@ -1,4 +1,4 @@
-"""What ``backwatch attack run`` shows: each attack before and after, and a table at the end."""
+"""Output of ``backwatch attack run``: each attack before and after, and a final table."""
 
 import json
 import re
@@ -18,28 +18,28 @@ from backwatch.attack.scenarios import SUCCEEDED
 from backwatch.detector.rules import rulebook
 
 LONGEST = 100
-"""Characters of a value that are shown."""
+"""Maximum number of characters of a value to display."""
 
 
 class Report:
-    """The terminal. What services and drivers say is shown as text, never as markup or control characters."""
+    """The terminal output. Texts of services and drivers are shown as text, never as markup or control characters."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     def step(self, text: str) -> None:
-        """One step of the set-up."""
+        """Print one step of the setup."""
         self._say(Text("· " + text, style="dim"))
 
     def before(self, played: Played) -> None:
-        """What is going to happen, and what must be said of it."""
+        """Print the attack, and the rule that must raise an alert."""
         kind = played.entry
         self._say(Text.assemble(("▶ ", "bold"), (f"{kind.code} {kind.name()}", "bold"), f"  {kind.attack}"))
         driver = f"{kind.driver} {played.driver_version}" + (f" with {kind.option}" if kind.option else "")
         self._say(Text(f"  on {driver}; its user notices: {kind.notices}; expected: {kind.rule}", style="dim"))
 
     def after(self, played: Played) -> None:
-        """How it went."""
+        """Print the result."""
         outcome = printable(played.outcome)
         if not played.ran:
             self._say(Text(f"  - {outcome}", style="yellow"))
@@ -49,7 +49,7 @@ class Report:
             self._say(Text(f"  ✗ {outcome}; said: {', '.join(played.said) or 'nothing'}", style="bold red"))
 
     def alerts(self, played: Played) -> None:
-        """Each alert as it stands in the store: what to look at, and what was there before."""
+        """Print each alert as the store holds it: key facts, and their previous values."""
         for one in played.alerts:
             level = (one.level, COLOURS.get(one.level, ""))
             self._say(Text.assemble("    ", level, (f" {one.rule}", "bold"), f"  {printable(one.resource)}"))
@@ -62,7 +62,7 @@ class Report:
                 self._say(Text(f"      {name:{width}}  {f'was {was}, is {is_}' if was else is_}"))
 
     def table(self, all_played: Sequence[Played]) -> None:
-        """Everything, once more."""
+        """Print a summary table."""
         table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0), border_style="dim", header_style="dim")
         for column in ("entry", "driver", "outcome", "expected", "said", "caught"):
             table.add_column(column, overflow="fold")
@@ -77,7 +77,7 @@ class Report:
         self._console.print(table)
 
     def end(self, all_played: Sequence[Played]) -> bool:
-        """How it went, in one line; whether all was well."""
+        """Print a summary line. Return whether every attack was caught."""
         ran = [one for one in all_played if one.ran]
         caught = sum(one.caught for one in ran)
         outcomes = Counter(
@@ -102,14 +102,14 @@ class Report:
 
 
 def _short(value: object) -> str:
-    """A value of the evidence on one line; numbers and flags as JSON writes them."""
+    """Format a value of the evidence on one line; numbers and flags as in JSON."""
     text = value if isinstance(value, str) else json.dumps(value)
     if re.fullmatch(r"[0-9A-Fa-f]{64}", text):
-        return f"{text[:16]}…"  # a digest, and this is for people
+        return f"{text[:16]}…"  # shorten a digest for display
     return printable(text)[:LONGEST]
 
 
 @cache
 def _looks_at() -> Mapping[str, Sequence[str]]:
-    """Rule to the facts to look at."""
+    """Return the key facts of each rule."""
     return {one.name: one.looks_at or sorted(one.fields) for one in rulebook.load().rules}

@@ -1,7 +1,7 @@
-"""Runs entries of the attack pack: an honest past on simulated time first, then each service turns, live.
+"""Runs scenarios: an honest past on simulated time, then each service turns hostile, live.
 
-Every app is a process of its own; detector and store are the real ones, in a private folder. All pasts are told before
-anything is live, in one order: the detector's time only goes forward.
+Every app is a process of its own; detector and store are the real ones, in a private folder. All pasts are published
+before any live call, in one order: the detector's time only advances.
 """
 
 import heapq
@@ -30,26 +30,26 @@ from backwatch.store.migrate import upgrade
 from backwatch.store.queries import AlertFilter, AlertRow, list_alerts, shard_rows
 
 CAUGHT_WITHIN_S = 10.0
-"""From the moment when a service has turned."""
+"""Seconds since the service turned hostile."""
 PAST_ROUNDS = 6
-"""Rounds that each app really makes of its past."""
+"""Number of rounds of its past that each app really makes."""
 PAST_HOURS = 8 * 24.0
 PAST_EVERY_S = 3_600.0
-"""A round an hour for eight days: longer than anything takes to settle."""
+"""A round an hour for eight days: longer than any learning period."""
 LIVE_ROUNDS = 2
 AT_ONCE = 3
-"""Apps whose pasts are made side by side."""
+"""Maximum number of apps that record their past at once."""
 COMPILED_WITHIN_S = 240.0
 
 
 @dataclass(slots=True, kw_only=True)
 class Played:
-    """What became of one entry.
+    """The result of one scenario.
 
     Attributes:
         outcome: ``succeeded``, ``refused by pymysql 1.2.4``, ``only with …``, ``not run: …``, ``failed: …``.
-        alerts: What was raised above informational on this app.
-        seconds: From the turn to the alert; ``None``: it was not raised.
+        alerts: Alerts above informational about this app.
+        seconds: From the turn to the alert, or ``None`` if it was not raised.
     """
 
     entry: type[Scenario]
@@ -60,43 +60,43 @@ class Played:
 
     @property
     def said(self) -> list[str]:
-        """Rules that spoke up, without those that only inform."""
-        return sorted({one.rule for one in self.alerts})
+        """Return the rules that raised an alert, without informational ones."""
+        return sorted({row.rule for row in self.alerts})
 
     @property
     def ran(self) -> bool:
-        """Whether it could be shown here."""
+        """Return whether the scenario could run here."""
         return not self.outcome.startswith("not run")
 
     @property
     def caught(self) -> bool:
-        """Under its declared name, in time, and nothing else above informational was said."""
+        """Return whether the declared rule raised an alert in time, and no other rule did."""
         in_time = self.seconds is not None and self.seconds <= CAUGHT_WITHIN_S
         return in_time and self.said == [self.entry.rule] and not self.outcome.startswith("failed")
 
     def document(self) -> dict[str, Any]:
-        """As ``--json`` prints it."""
+        """Return the object that ``--json`` prints."""
         return {
             "entry": self.entry.name(), "code": self.entry.code, "driver": self.entry.driver,
             "driver_version": self.driver_version, "outcome": self.outcome, "expected": self.entry.rule,
             "said": self.said, "caught": self.caught,
             "seconds": None if self.seconds is None else round(self.seconds, 2),
             "alerts": [
-                {"rule": one.rule, "level": one.level, "key": one.key, "evidence": one.evidence} for one in self.alerts
+                {"rule": row.rule, "level": row.level, "key": row.key, "evidence": row.evidence} for row in self.alerts
             ],
         }  # fmt: skip
 
 
 @contextmanager
 def opened(entries: Sequence[type[Scenario]], step: Callable[[str], None]) -> Generator["Pack"]:
-    """Everything that entries need, set up in a private folder and put away at the end.
+    """Set up a private folder for these scenarios, and clean up at the end.
 
     Args:
-        entries: Which ones.
-        step: Is told what goes on.
+        entries: Scenarios to run.
+        step: Receives a text for each step.
 
     Raises:
-        StageError: Something did not come up.
+        StageError: A component did not start.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="backwatch-attack-")))
@@ -113,13 +113,13 @@ def opened(entries: Sequence[type[Scenario]], step: Callable[[str], None]) -> Ge
 
 
 class Pack:
-    """Apps and services of entries, and one detector that judges them all.
+    """Apps and services of the scenarios, and one detector for all of them.
 
     Args:
-        stage: Where the processes run.
-        folder: Private; everything is in it.
-        stream, store: What the detector reads and writes.
-        step: Is told what goes on.
+        stage: Runs the processes.
+        folder: Private folder for all files.
+        stream, store: Stream and store of the detector.
+        step: Receives a text for each step.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Pack:
         self.played: dict[type[Scenario], Played] = {}
 
     def prepare(self, entries: Sequence[type[Scenario]]) -> None:
-        """Starts the services, has the apps work with them, and tells that as their past."""
+        """Start the services, run the apps on them, and publish their calls as the past."""
         for kind in entries:
             played = self.played[kind] = Played(entry=kind, driver_version=driver_version(kind.driver))
             if not played.driver_version:
@@ -154,14 +154,14 @@ class Pack:
 
         def judged() -> bool:
             with self._store.connect() as connection:
-                return any(one.watermark_ns >= last_ns for one in shard_rows(connection))
+                return any(row.watermark_ns >= last_ns for row in shard_rows(connection))
 
         self._stage.wait_for("the past is judged", judged, COMPILED_WITHIN_S)
 
     def play(self, kind: type[Scenario]) -> Played:
-        """Turns one service on its app, and looks what is said of it."""
+        """Turn one service hostile, and collect the alerts about its app."""
         played = self.played[kind]
-        if played.outcome:  # it cannot be run here, or its app has failed already
+        if played.outcome:  # it cannot run here, or its app has failed already
             return played
         config = self._config(kind, live=True)
         child = self._start(kind, config, self._stream.url)
@@ -169,10 +169,10 @@ class Pack:
             self._meet(played, config, child)
         except StageError as error:
             self._stage.dismiss(child)
-            self._stage.check()  # an app that fails is its entry's affair; a detector that does is everybody's
+            self._stage.check()  # a failing app affects one scenario; a failing detector affects all
             played.outcome = _failed(error)
         self._settle()
-        played.alerts = [one for one in self._alerts(kind) if one.level != "informational"]
+        played.alerts = [row for row in self._alerts(kind) if row.level != "informational"]
         return played
 
     def _meet(self, played: Played, config: AppConfig, child: Child) -> None:
@@ -195,7 +195,7 @@ class Pack:
         self._stage.finished(child)
 
     def stop(self) -> None:
-        """Stops the services."""
+        """Stop the services."""
         for service in self._services.values():
             service.stop()
 
@@ -240,14 +240,14 @@ class Pack:
         return pasts
 
     def _is_raised(self, kind: type[Scenario], since_ns: int) -> bool:
-        return any(one.rule == kind.rule and one.opened_ns >= since_ns for one in self._alerts(kind))
+        return any(row.rule == kind.rule and row.opened_ns >= since_ns for row in self._alerts(kind))
 
     def _alerts(self, kind: type[Scenario]) -> Sequence[AlertRow]:
         with self._store.connect() as connection:
             return list_alerts(connection, AlertFilter(apps=(kind.name(),)), limit=500).rows
 
     def _settle(self) -> None:
-        """Waits until all that is in the stream has been judged."""
+        """Wait until everything in the stream has been judged."""
         consumer = open_consumer(self._stream, names.TOPIC_CALLS, "backwatch-attack")
         try:
             upcoming = consumer.bounds(0)[1]
@@ -256,7 +256,7 @@ class Pack:
 
         def judged() -> bool:
             with self._store.connect() as connection:
-                return any(one.next_offset >= upcoming for one in shard_rows(connection))
+                return any(row.next_offset >= upcoming for row in shard_rows(connection))
 
         self._stage.wait_for("everything is judged", judged)
 
@@ -272,8 +272,8 @@ class Pack:
         return f"only with {kind.option}" if kind.option else SUCCEEDED
 
 
-def _end_ns(told: history.Told) -> int:
-    return told[2].end_time_unix_nano
+def _end_ns(call: history.Told) -> int:
+    return call[2].end_time_unix_nano
 
 
 def _failed(error: StageError) -> str:

@@ -1,4 +1,4 @@
-"""Apps of the quiet hour at work: each really makes its calls once, and they are told as often as its scene says."""
+"""Apps of the quiet hour. Each makes its calls once; the scene's schedule repeats them."""
 
 import json
 import sys
@@ -19,12 +19,12 @@ from backwatch.collector.settings import StreamSettings
 from backwatch.detector.columns.key_texts import resource_key
 
 AT_ONCE = 4
-"""Apps that are at work side by side."""
+"""Maximum number of apps that run at once."""
 PATIENCE_S = 60.0
 
 
 class Working:
-    """A part whose app is at work: its processes one after the other, each spell when the last one is done."""
+    """One part with its running app. It runs each process in turn, and each spell in order."""
 
     def __init__(self, stage: Stage, folder: Path, authority: Authority, part: Part) -> None:
         self.part = part
@@ -41,10 +41,10 @@ class Working:
         self._since = time.monotonic()
 
     def further(self) -> bool:
-        """Goes on where it can; whether all is done.
+        """Advance the app if possible, and return whether all work is done.
 
         Raises:
-            StageError: The app failed, or is not done in time.
+            StageError: The app failed or timed out.
         """
         if self._child is None:
             if not self._left:
@@ -65,7 +65,7 @@ class Working:
         return False
 
     def abandon(self) -> None:
-        """Ends its app."""
+        """Stop the app."""
         if self._child is not None:
             self._stage.dismiss(self._child)
 
@@ -76,7 +76,7 @@ class Working:
             port=self.service.port, ca_file=self._ca_file, driver=self.part.driver, release=process.release,
             spells=[(one.name, one.rounds) for one in process.spells], answers=str(self._folder / f"{number}.answers"),
         )  # fmt: skip
-        # Every process has its code at the same place: a release is rolled out over the last one.
+        # Every process uses the same path for its code: a release replaces the last one.
         for file, text in self.part.scene.sources(self.part.driver, process.release).items():
             (self._folder / file).write_text(text)
         more = {
@@ -108,15 +108,15 @@ class Working:
         until = [int(one["begun_ns"]) for one in answers[1:]] + [1 << 63]
         since = 0
         for spell, end in zip(self._process.spells, until, strict=True):
-            mine = [one for one in calls if since <= end_ns(one) < end]
+            spell_calls = [one for one in calls if since <= end_ns(one) < end]
             since = end
-            if mine:
-                self.made.append(Made(self.part, spell, mine))
+            if spell_calls:
+                self.made.append(Made(self.part, spell, spell_calls))
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The calls of one spell, as they were really made."""
+    """The recorded calls of one spell."""
 
     part: Part
     spell: Spell
@@ -124,11 +124,11 @@ class Made:
 
     @property
     def count(self) -> int:
-        """How many calls all its tellings are."""
+        """Return the number of calls in all repetitions."""
         return len(self.calls) * len(list(self.spell.tellings_s()))
 
     def told(self, hour_ns: int, *, past_only: bool) -> Iterator[history.Told]:
-        """All its tellings in order, or those that begin before the hour."""
+        """Yield all repetitions in order, or only those that begin before the hour."""
         for at_s in self.spell.tellings_s():
             if at_s < 0 or not past_only:
                 as_it_was_ns = end_ns(self.calls[-1]) + 1 - end_ns(self.calls[0])
@@ -136,7 +136,7 @@ class Made:
                 yield from history.retold_once(self.calls, hour_ns + int(at_s * 1e9), lasting_ns)
 
     def resources(self) -> set[str]:
-        """The resources that these calls went to, as alerts show them."""
+        """Return the resources that these calls went to, as alerts show them."""
         found = set[str]()
         for _, scope, span in self.calls:
             told = {one.key: one.value for one in (*scope.scope.attributes, *span.attributes)}
@@ -150,14 +150,14 @@ class Made:
 
 
 def end_ns(told: history.Told) -> int:
-    """When a call ended."""
+    """Return the end time of a call."""
     return told[2].end_time_unix_nano
 
 
 def made_by(
     parts: Sequence[Part], stage: Stage, folder: Path, authority: Authority, step: Callable[[str], None]
 ) -> list[Made]:
-    """Has the apps of these parts work, a few at a time; what fails is told in its part's outcome."""
+    """Run the apps of these parts, a few at a time. A failure is stored in its part's outcome."""
     waiting, running, made, done = list(parts), list[Working](), list[Made](), 0
     while waiting or running:
         while waiting and len(running) < AT_ONCE:

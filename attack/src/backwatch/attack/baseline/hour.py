@@ -1,6 +1,6 @@
-"""A quiet hour: apps at ordinary work of all kinds, judged by the real detector, of which nothing is to be said.
+"""A quiet hour: the real detector judges ordinary apps and must raise no alert.
 
-Every app is a process of its own and really makes its calls, once; they are told on simulated time, as eight days of
+Every app is a process of its own and makes its calls once. They are replayed on simulated time, as eight days of
 past and one hour, through the stream to the real detector and store in a private folder.
 """
 
@@ -31,20 +31,20 @@ JUDGED_WITHIN_S = 480.0
 """Kernels may have to be compiled first."""
 HOUR_NS = 3_600 * 10**9
 _GAP_NS = 310 * 10**9
-"""Between the end of the quiet hour and now: longer than the detector waits for what comes late."""
+"""Between the end of the quiet hour and now: longer than the detector waits for late calls."""
 _WINDOW_NS = 60 * 10**9
 ODD_WINDOW = "multivariate-anomaly"
 
 
 def played(parts: Sequence[Part], step: Callable[[str], None]) -> None:
-    """Plays a quiet hour with these parts, and writes into each what became of it.
+    """Run a quiet hour with these parts, and store each result in its part.
 
     Args:
-        parts: Which ones.
-        step: Is told what goes on.
+        parts: Parts to run.
+        step: Receives a text for each step.
 
     Raises:
-        StageError: Something did not come up.
+        StageError: A component did not start.
     """
     with tempfile.TemporaryDirectory(prefix="backwatch-quiet-") as name, ExitStack() as stack:
         folder = Path(name)
@@ -59,8 +59,8 @@ class Judge:
 
     Args:
         stage: Where it runs.
-        folder: Private.
-        name: Its own.
+        folder: Private folder.
+        name: Name of the detector.
     """
 
     def __init__(self, stage: Stage, folder: Path, name: str) -> None:
@@ -73,13 +73,13 @@ class Judge:
         self._child: Child = stage.start(f"detector.{name}", ("detect", "--no-router"), settings)
 
     def hears(self, made: Sequence[Made], hour_ns: int, *, past_only: bool) -> int:
-        """Publishes it all and waits until it is judged, the last minute as well; how many calls it was.
+        """Publish the calls, wait until all are judged, and return their number.
 
         Raises:
-            StageError: It is not judged in time, or some of it came too late to be judged by all that is learnt.
+            StageError: Judging timed out, or some calls were too late to be compared with what is learnt.
         """
-        told = heapq.merge(*(one.told(hour_ns, past_only=past_only) for one in made), key=end_ns)
-        count, last_ns = history.publish_told(told, self._stream)
+        calls = heapq.merge(*(one.told(hour_ns, past_only=past_only) for one in made), key=end_ns)
+        count, last_ns = history.publish_told(calls, self._stream)
 
         def judged() -> bool:
             with self.store.connect() as connection:
@@ -95,7 +95,7 @@ class Judge:
         return count
 
     def leave(self) -> None:
-        """It is no longer needed."""
+        """Stop the detector."""
         self._stage.dismiss(self._child)
 
 
@@ -117,11 +117,11 @@ class _Play:
         self._step = step
 
     def play(self, parts: Sequence[Part], past: Judge, hour: Judge) -> None:
-        """Has the apps work, tells it, has it judged, and looks what is said.
+        """Run the apps, publish their calls, have them judged, and collect the alerts.
 
         Args:
-            parts: Their outcome is written into them.
-            past: Judges what was before the hour, so that a model can be fitted on it.
+            parts: Parts to run. Their outcome is stored in them.
+            past: Judges the days before the hour, so that a model can be fitted on them.
             hour: Judges everything.
         """
         for part in parts:
@@ -141,7 +141,7 @@ class _Play:
             _look(part, hour, hour_ns)
 
     def _fit(self, past: Judge, hour: Judge, made: Sequence[Made], hour_ns: int) -> None:
-        """Hands on a model of odd minutes that was fitted on the past, as its users fit it each night."""
+        """Install a model of multivariate anomalies, fitted on the past as users do each night."""
         if importlib.util.find_spec("sklearn") is None:
             self._step(f"scikit-learn is not installed: {ODD_WINDOW} has no model and will say nothing")
             past.leave()
@@ -162,12 +162,12 @@ class _Play:
         self._step(f"a model of ordinary minutes is fitted on {count:,} calls of eight days")
 
     def _announce(self, hour: Judge, made: Sequence[Made]) -> None:
-        """Enters what is announced, for the resources that the calls went to."""
+        """Declare what each scene announces, for the resources that the calls went to."""
         for part in {one.part.name: one.part for one in made if one.part.announced}.values():
             where = set[str]().union(*(one.resources() for one in made if one.part is part))
-            said = [{"resource": one, "reason": part.scene.title, **part.announced} for one in sorted(where)]
+            declared = [{"resource": one, "reason": part.scene.title, **part.announced} for one in sorted(where)]
             document = self._folder / f"{part.name}.yml"
-            document.write_text(json.dumps({"profile": 1, "app": part.name, "announced": said}))
+            document.write_text(json.dumps({"profile": 1, "app": part.name, "announced": declared}))
             command = ("profile", "announce", str(document), "--store-url", hour.store_url)
             self._stage.finished(self._stage.start(f"{part.name}.announce", command))
 
@@ -180,7 +180,7 @@ class _Play:
 
 
 def _look(part: Part, hour: Judge, hour_ns: int) -> None:
-    """What was said in the hour. The days before it are when what is normal was learnt: that is told apart."""
+    """Store the alerts of the hour. Alerts of the learning days before it are listed separately."""
     with hour.store.connect() as connection:
         rows: Sequence[AlertRow] = list_alerts(connection, AlertFilter(apps=(part.name,)), limit=500).rows
     grave = [one for one in rows if one.level != "informational"]

@@ -1,4 +1,4 @@
-"""The parts of a quiet hour: each scene on each of its drivers, and what became of it."""
+"""The parts of a quiet hour: each scene on each of its drivers, with its result."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,15 +21,15 @@ class Said:
 
 @dataclass(slots=True, kw_only=True)
 class Part:
-    """One scene on one driver, and what became of it.
+    """One scene on one driver, with its result.
 
     Attributes:
-        outcome: Empty: it was played; else ``not run: …`` or ``failed: …``.
-        announced: What the profile says of its service, by its words.
-        calls: That were judged.
-        said: What should not have been.
-        before: Names of rules above informational that spoke up in the days before the hour, while it was learnt.
-        told: Names of informational rules that spoke up.
+        outcome: Empty if it was played; otherwise ``not run: …`` or ``failed: …``.
+        announced: Facts that the profile declares about its service, by their names.
+        calls: Number of calls that were judged.
+        said: False alerts.
+        before: Names of rules above informational that raised an alert in the learning days before the hour.
+        told: Names of informational rules that raised an alert.
     """
 
     scene: type[Scene]
@@ -44,29 +44,32 @@ class Part:
 
     @property
     def name(self) -> str:
-        """The app's."""
+        """Return the app's name."""
         return f"{self.scene.name()}-{self.driver}"
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing above informational was said, of something."""
+        """Return whether no alert above informational was raised."""
         return not self.said and not self.outcome.startswith("failed")
 
     def document(self) -> dict[str, Any]:
-        """As ``--json`` prints it."""
+        """Return the object that ``--json`` prints."""
         return {
             "scene": self.scene.name(), "driver": self.driver, "driver_version": self.driver_version,
             "title": self.scene.title, "naive": self.scene.naive, "outcome": self.outcome or "played",
             "calls": self.calls, "informational": self.told, "before": self.before, "quiet": self.quiet,
             "said": [
-                {"rule": one.rule, "level": one.level, "count": one.count, "key": one.key, "evidence": one.evidence}
-                for one in self.said
+                {
+                    "rule": finding.rule, "level": finding.level, "count": finding.count, "key": finding.key,
+                    "evidence": finding.evidence,
+                }
+                for finding in self.said
             ],
         }  # fmt: skip
 
 
 def parts_of(scenes: Iterable[type[Scene]]) -> list[Part]:
-    """Every scene on each of its drivers."""
+    """Return every scene on each of its drivers."""
     return [
         Part(scene=scene, driver=driver, driver_version=driver_version(driver))
         for scene in scenes

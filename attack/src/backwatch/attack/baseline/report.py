@@ -1,4 +1,4 @@
-"""What ``backwatch attack quiet`` shows: how far it is, a table at the end, and the evidence of what was said."""
+"""Output of ``backwatch attack quiet``: progress, a final table, and the evidence of each alert."""
 
 import json
 from collections.abc import Sequence
@@ -13,45 +13,45 @@ from backwatch.attack.environment import printable
 
 
 class QuietReport:
-    """The terminal. What services and drivers say is shown as text, never as markup or control characters."""
+    """The terminal output. Texts of services and drivers are shown as text, never as markup or control characters."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     def step(self, text: str) -> None:
-        """One step."""
+        """Print one step."""
         self._say(Text("· " + printable(text), style="dim"))
 
     def table(self, parts: Sequence[Part]) -> None:
-        """Every scene on each driver."""
+        """Print every scene on each driver."""
         table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0), border_style="dim", header_style="dim")
         for column in ("scene", "driver"):
             table.add_column(column, no_wrap=True)
         table.add_column("calls", justify="right", no_wrap=True)
         for column in ("said", "informational", "while learning"):
             table.add_column(column, overflow="fold")
-        for one in parts:
-            said = one.outcome or ", ".join(sorted({each.rule for each in one.said})) or "nothing"
+        for part in parts:
+            alert = part.outcome or ", ".join(sorted({each.rule for each in part.said})) or "nothing"
             table.add_row(
-                one.scene.name(), f"{one.driver} {one.driver_version}", f"{one.calls:,}",
-                Text(printable(said), style="" if one.quiet else "bold red"), ", ".join(one.told),
-                ", ".join(one.before),
+                part.scene.name(), f"{part.driver} {part.driver_version}", f"{part.calls:,}",
+                Text(printable(alert), style="" if part.quiet else "bold red"), ", ".join(part.told),
+                ", ".join(part.before),
             )  # fmt: skip
         self._console.print()
         self._console.print(table)
 
     def end(self, parts: Sequence[Part]) -> bool:
-        """What was said with its evidence, and how it went in one line; whether nothing was."""
-        for one in parts:
-            for said in one.said:
-                head = f"  ✗ {one.scene.name()} on {one.driver}: {said.rule} ({said.level}), {said.count} times: "
+        """Print alerts with their evidence and a summary line. Return whether there were none."""
+        for part in parts:
+            for alert in part.said:
+                head = f"  ✗ {part.scene.name()} on {part.driver}: {alert.rule} ({alert.level}), {alert.count} times: "
                 self._say(Text(head, style="bold red"))
-                self._say(Text("    " + printable(json.dumps(said.evidence, sort_keys=True)[:600]), style="red"))
-        ran = [one for one in parts if not one.outcome.startswith("not run")]
-        calls, alerts, failed = sum(one.calls for one in ran), sum(len(one.said) for one in ran), 0
-        failed = sum(one.outcome.startswith("failed") for one in ran)
-        good = bool(ran) and all(one.quiet for one in ran)
-        scenes, drivers = len({one.scene for one in ran}), len({one.driver for one in ran})
+                self._say(Text("    " + printable(json.dumps(alert.evidence, sort_keys=True)[:600]), style="red"))
+        ran = [part for part in parts if not part.outcome.startswith("not run")]
+        calls, alerts, failed = sum(part.calls for part in ran), sum(len(part.said) for part in ran), 0
+        failed = sum(part.outcome.startswith("failed") for part in ran)
+        good = bool(ran) and all(part.quiet for part in ran)
+        scenes, drivers = len({part.scene for part in ran}), len({part.driver for part in ran})
         rest = len(parts) - len(ran)
         self._say(
             Text(

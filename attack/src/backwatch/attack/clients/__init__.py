@@ -1,4 +1,4 @@
-"""The drivers that scenarios run on: one file per driver says once how to connect, to query and with which options.
+"""Drivers that scenarios run on, one file each. A file defines how to connect and to query, and the options.
 
 A driver is imported inside methods only: ``backwatch attack list`` works without any of them.
 """

@@ -55,7 +55,7 @@ def _resolver(address: str) -> Any:
                 )
             ]
 
-        async def close(self) -> None:  # it holds nothing
+        async def close(self) -> None:  # there is nothing to release
             pass
 
     return Resolver()

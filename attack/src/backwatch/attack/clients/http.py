@@ -1,4 +1,4 @@
-"""What the HTTP clients share."""
+"""Common parts of the HTTP clients."""
 
 import json
 from abc import abstractmethod

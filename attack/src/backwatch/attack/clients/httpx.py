@@ -22,7 +22,7 @@ class Httpx(HttpClient):
             return client.get(url, params=query, headers=headers).content
 
     def proxied(self) -> dict[str, Any]:
-        """Return the option that sends requests in plaintext through the API's server, which stands for a proxy."""
+        """Return the option that sends plaintext requests through a proxy. The API's server plays the proxy."""
         import httpx
 
         proxy = httpx.Proxy(self.url(""), ssl_context=self.tls_context())

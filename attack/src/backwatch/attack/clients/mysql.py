@@ -1,4 +1,4 @@
-"""What the drivers of MySQL share."""
+"""Common parts of the MySQL drivers."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the drivers of PostgreSQL share."""
+"""Common parts of the PostgreSQL drivers."""
 
 from typing import Any
 

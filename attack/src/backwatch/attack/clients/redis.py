@@ -11,7 +11,7 @@ class Redis(Client):
     driver = "redis"
 
     def open(self, **options: Any) -> Any:
-        """Return a client with these options in place of the defaults; ``None`` stands for the driver's default."""
+        """Return a client with these options instead of the defaults. ``None`` selects the driver's default."""
         return self.client_class()(**self.options(options))
 
     def client_class(self) -> Any:

@@ -1,4 +1,4 @@
-"""What the drivers of SQL databases share: one connection, and rows as lists of text."""
+"""Common parts of the SQL drivers: one connection, and rows as lists of text."""
 
 import contextlib
 from abc import abstractmethod
@@ -38,11 +38,17 @@ class SqlClient(Client):
         """Execute a statement and return its rows. Options are those of a new connection."""
         with self.connect(**options).cursor() as cursor:
             cursor.execute(statement, *([parameters] if parameters else []))
-            if not cursor.description:
-                return []
-            return [[str(value) for value in row] for row in cursor.fetchall()]
+            return fetch_rows(cursor)
 
     def look_up(self, **options: Any) -> int:
         """Run the app's ordinary query on a new connection and return the number of rows."""
         self.close()
         return len(self.execute(*self.lookup, **options))
+
+
+def fetch_rows(cursor: Any) -> Rows:
+    """Return the rows of a cursor's result as text; none if it has no result.
+
+    A function of its own, so that fetching has a call site of its own.
+    """
+    return [[str(value) for value in row] for row in cursor.fetchall()] if cursor.description else []

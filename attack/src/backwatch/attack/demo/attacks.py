@@ -1,4 +1,4 @@
-"""The demo's cast: who turns bad, how, and what Backwatch must say of it."""
+"""The demo's attacks: their services, and the rule that must raise an alert for each."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ class Act:
     """One attack.
 
     Attributes:
-        title: What happens, for people.
-        rule: What Backwatch must say.
-        system: On which kind of service.
-        also: Rules that may rightly speak up on the same service because of it.
+        title: Title to display.
+        rule: Rule that must raise an alert.
+        system: Kind of service.
+        also: Rules that may rightly raise an alert on the same service because of it.
         begin: Starts the attack.
-        end: Everything is as it was.
+        end: Restores the service.
     """
 
     title: str
@@ -37,7 +37,7 @@ class Act:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cast:
-    """The services of the shop, and what each will do."""
+    """The services of the shop, with their attacks."""
 
     mysql: MySQL
     postgresql: PostgreSQL
@@ -47,14 +47,14 @@ class Cast:
 
     @property
     def servers(self) -> Sequence[HostileServer]:
-        """All of them."""
+        """Return all services."""
         return (self.mysql, self.postgresql, self.smtp, self.redis, self.http)
 
     def acts(self, visitor_types: Callable[[str], None]) -> Sequence[Act]:
-        """What happens, in order.
+        """Return the attacks, in order.
 
         Args:
-            visitor_types: Puts a text into the shop's search box.
+            visitor_types: Enters a text into the shop's search box.
         """
         usual = self.http.certificate
 

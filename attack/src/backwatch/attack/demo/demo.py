@@ -1,4 +1,4 @@
-"""The demo: a quiet shop over verified TLS, services that turn bad one by one, each caught under its right name."""
+"""The demo: a quiet shop over verified TLS whose services turn hostile one by one. Each must be detected."""
 
 import time
 from dataclasses import dataclass, field
@@ -19,11 +19,11 @@ QUIET_ROUNDS = 4
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the cast.
+    """The result of all attacks.
 
     Attributes:
         caught, missed: Titles of attacks.
-        false_alerts: Alerts that no act explains: (rule, resource).
+        false_alerts: Alerts that no attack explains: (rule, resource).
     """
 
     caught: list[str] = field(default_factory=list[str])
@@ -32,7 +32,7 @@ class Outcome:
 
     @property
     def good(self) -> bool:
-        """Everything was caught, and nothing else was said."""
+        """Return whether every attack was caught and no other alert was raised."""
         return bool(self.caught) and not self.missed and not self.false_alerts
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Played:
-    """When an act was on: what it may rightly raise, and from when to when."""
+    """The time span of an attack, and the rules that it may raise."""
 
     act: Act
     begin_ns: int
@@ -55,13 +55,13 @@ class _Played:
 
 
 class Demo:
-    """One performance.
+    """One run of the demo.
 
     Args:
-        stage: Where everything runs.
-        cast: Who turns bad.
-        store: What the detector says.
-        show: The terminal.
+        stage: Runs the processes.
+        cast: Services that turn hostile.
+        store: Store of the detector.
+        show: Terminal output.
         shop: Runs the live shop.
         learnt_until_ns: End of the quiet history.
     """
@@ -79,7 +79,7 @@ class Demo:
         self._false: set[str] = set()
 
     def play(self) -> Outcome:
-        """Quiet first, then one act after the other."""
+        """Run quiet rounds first, then one attack after the other."""
         outcome = self.quiet(QUIET_ROUNDS)
         if not outcome.false_alerts:
             self._show.step("the shop is at work, and there is nothing to say of it")
@@ -89,7 +89,7 @@ class Demo:
         return outcome
 
     def quiet(self, rounds: int) -> Outcome:
-        """Has that many rounds of the shop's ordinary work judged; whatever is said of it is a false alert."""
+        """Judge ``rounds`` rounds of the shop's ordinary work. Every alert about it is a false one."""
         outcome = Outcome()
         self._wait_for_the_detector()
         for _ in range(rounds):
@@ -98,7 +98,7 @@ class Demo:
         return outcome
 
     def hold(self) -> None:
-        """Keeps everything running until it is stopped; what is said meanwhile is shown."""
+        """Keep everything running until it is stopped, and show new alerts."""
         known = {alert.id for alert in self._alerts()}
         while True:
             self._stage.check()
@@ -164,7 +164,7 @@ class Demo:
             self._stage.wait_for("the quiet history is judged", history_is_judged, COMPILED_WITHIN_S)
 
     def _judged_until_now(self) -> None:
-        """Waits until each service has been called once more and that is judged: all that went before is, too."""
+        """Wait until a new call to each service has been judged. Then all earlier calls have been, too."""
         now_ns = time.time_ns()
 
         def judged() -> bool:

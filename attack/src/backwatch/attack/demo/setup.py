@@ -1,4 +1,4 @@
-"""How the demo's stage is set: services, what is normal, detector, shop, dashboard."""
+"""The demo's setup: services, learning data, detector, shop, dashboard."""
 
 import shutil
 import sys
@@ -24,15 +24,15 @@ from backwatch.store.connect import open_store
 from backwatch.store.migrate import upgrade
 
 ROUNDS = 30
-"""Rounds of the shop that become its history."""
+"""Rounds of the shop for its history."""
 
 
 @contextmanager
 def staged(show: Show) -> Generator[tuple[Demo, str]]:
-    """Sets the stage in a private folder; gives the demo and the dashboard's address. All is put away at the end.
+    """Set up a private folder, and yield the demo and the dashboard's address. Clean up at the end.
 
     Raises:
-        StageError: Something did not come up.
+        StageError: A component did not start.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="backwatch-demo-")))
@@ -65,14 +65,14 @@ def _services(stack: ExitStack, folder: Path) -> tuple[Cast, Path]:
     authority = Authority(folder / "authority")
     mysql, postgresql, smtp = MySQL(authority), PostgreSQL(authority), SMTP(authority)
     cast = Cast(mysql=mysql, postgresql=postgresql, smtp=smtp, redis=Redis(authority), http=HTTP(authority))
-    for one in cast.servers:
-        one.start()
-        stack.callback(one.stop)
+    for server in cast.servers:
+        server.start()
+        stack.callback(server.stop)
     return cast, authority.ca_file
 
 
 class _Shop:
-    """The quiet app, as a script of its own: what is installed counts as nobody's own code and has no call sites."""
+    """The quiet app, as a script of its own. Installed code has no call sites, since it is not the app's own."""
 
     def __init__(self, stage: Stage, folder: Path, cast: Cast, ca_file: Path) -> None:
         self._stage = stage
@@ -83,12 +83,12 @@ class _Shop:
             shutil.copyfile(source, script)
         self._command = ("run", "--", sys.executable, str(script), "--every")
         self._settings = {
-            **{f"SHOP_{one.name.upper()}_PORT": str(one.port) for one in cast.servers},
+            **{f"SHOP_{server.name.upper()}_PORT": str(server.port) for server in cast.servers},
             "SHOP_CA_FILE": str(ca_file), "SHOP_PASSWORD": "only-a-demo", "OTEL_SERVICE_NAME": "shop",
         }  # fmt: skip
 
     def history(self, target: StreamSettings) -> tuple[int, int]:
-        """Has the shop work for a little while, and retells that as its past: (calls, end of the last one)."""
+        """Run the shop briefly, and publish its calls as its past: (calls, end of the last one)."""
         capture = f"sqlite:///{self._folder / 'capture.db'}"
         more = {**self._settings, "BACKWATCH_STREAM_URL": capture}
         done = self._stage.start("history", (*self._command, "0.01", "--rounds", str(ROUNDS)), more)
@@ -99,5 +99,5 @@ class _Shop:
             raise StageError(f"{error} {done.last_words()}") from None
 
     def live(self) -> Child:
-        """The shop, open for business."""
+        """Start the live shop."""
         return self._stage.start("shop", (*self._command, str(history.EVERY_S)), self._settings, stdin=True)

@@ -1,8 +1,8 @@
 """An ordinary little shop: reads orders and customers, caches sessions, sends mail, fetches exchange rates.
 
-It knows nothing of Backwatch and does nothing wrong, but for one query that is put together by hand, as they are.
-Where its services are stands in ``SHOP_*`` variables. A line on standard input is what a visitor types into the search
-box. The demo runs a copy of this file in a folder of its own, as the app's own code that it stands for.
+It does not know Backwatch and does nothing wrong, but for one query that is concatenated by hand.
+``SHOP_*`` variables hold the addresses of its services. A line on standard input is a visitor's text in the search
+box. The demo runs a copy of this file in a folder of its own, as the app's own code.
 """
 
 import logging
@@ -40,31 +40,31 @@ def _context() -> ssl.SSLContext:
 
 
 class Shop:
-    """The shop's services, each attached when it is first needed and again after it failed."""
+    """The shop's services. Each is connected at its first use, and again after a failure."""
 
     def __init__(self) -> None:
         self._attached: dict[str, Any] = {}
 
     def orders_of(self, customer: str) -> int:
-        """How many orders a customer has."""
+        """Return how many orders a customer has."""
         cursor = self._use("mysql", _attach_mysql).cursor()
         cursor.execute("SELECT id, customer, total FROM orders WHERE customer = %s ORDER BY id", (customer,))
         return len(cursor.fetchall())
 
     def search(self, name: str) -> int:
-        """How many customers have this name. The statement is put together by hand: here is the shop's one hole."""
+        """Return how many customers have this name. The concatenated statement is the shop's one injection hole."""
         with self._use("postgresql", _attach_postgresql).cursor() as cursor:
             cursor.execute(f"SELECT id, name, mail FROM customers WHERE name = '{name}' ORDER BY name")
             return len(cursor.fetchall())
 
     def visit(self, visitor: int) -> bytes | None:
-        """Notes a visit, and gives back what is known of the visitor. It is kept as plain text and never unpickled."""
+        """Store a visit, and return the previous one. It is plain text and never unpickled."""
         cache = self._use("redis", _attach_redis)
         cache.set(f"session:{visitor}", f"visitor {visitor}")
         return cache.get(f"session:{visitor}")
 
     def confirm(self, order: int) -> None:
-        """Confirms an order by mail."""
+        """Confirm an order by mail."""
         mail = EmailMessage()
         mail["From"], mail["To"], mail["Subject"] = "orders@shop.example", "customer@mail.example", f"Order {order}"
         mail.set_content("Thank you.")
@@ -74,7 +74,7 @@ class Shop:
             server.send_message(mail)
 
     def rates(self) -> int:
-        """Fetches exchange rates. Redirects are not followed."""
+        """Fetch exchange rates. Redirects are not followed."""
         session = self._use("http", requests.Session)
         url = f"https://localhost:{_port('http')}/v1/rates/EUR"
         ca_file = os.environ["SHOP_CA_FILE"]
@@ -86,7 +86,7 @@ class Shop:
         return self._attached[service]
 
     def attempt(self, service: str, work: Callable[[], object]) -> None:
-        """Does one piece of work; a failure is logged, and the service attached anew next time."""
+        """Do one piece of work. A failure is logged, and the next use connects anew."""
         try:
             work()
         except FAILURES as error:
@@ -118,14 +118,14 @@ def _attach_redis() -> redis.Redis:
 
 
 def typed() -> str:
-    """What a visitor has typed since, if anything."""
+    """Return what a visitor has typed in the meantime, if anything."""
     if sys.stdin.closed or not select.select([sys.stdin], [], [], 0)[0]:
         return ""
     return sys.stdin.readline().rstrip("\n")
 
 
 def round_of(shop: Shop, number: int, name: str) -> None:
-    """One round of the shop's day."""
+    """Do one round of the shop's day."""
     shop.attempt("mysql", lambda: shop.orders_of(f"customer {number % 7}"))
     shop.attempt("postgresql", lambda: shop.search(name))
     shop.attempt("redis", lambda: shop.visit(number % 5))
@@ -137,7 +137,7 @@ def round_of(shop: Shop, number: int, name: str) -> None:
 @click.option("--rounds", default=0, help="Rounds to do; 0: until it is stopped.")
 @click.option("--every", default=0.5, help="Seconds from the beginning of a round to that of the next.")
 def main(rounds: int, every: float) -> None:
-    """The shop, open for business."""
+    """Run the shop."""
     logging.basicConfig(format="%(name)s: %(message)s")
     shop = Shop()
     number = 0
@@ -145,7 +145,7 @@ def main(rounds: int, every: float) -> None:
     while not rounds or number < rounds:
         number += 1
         round_of(shop, number, typed() or ("Ada", "Grace", "Edsger", "Barbara")[number % 4])
-        begins = max(begins + every, time.monotonic())  # what was missed is not made up for in a rush
+        begins = max(begins + every, time.monotonic())  # missed rounds are not made up for
         time.sleep(max(0.0, begins - time.monotonic()))
 
 

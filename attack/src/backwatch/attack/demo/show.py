@@ -1,4 +1,4 @@
-"""What the demo shows on the terminal: each attack as it is caught, and a table at the end."""
+"""The demo's terminal output: each attack when it is caught, and a final table."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -20,31 +20,31 @@ COLOURS = {
     "informational": "dim",
 }
 WIDTH = 20
-"""Of a rule's name."""
+"""Columns for a rule's name."""
 ROOMY = 120
-"""Columns of a terminal that has room for a column more."""
+"""Width of a terminal with room for one more column."""
 
 
 class Show:
-    """The terminal. Texts of alerts are shown as text, never as markup or control characters."""
+    """The terminal output. Texts of alerts are shown as text, never as markup or control characters."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self._rows: list[tuple[Text, str, str, str, str]] = []
 
     def step(self, text: str) -> None:
-        """One step of the set-up."""
+        """Print one step of the setup."""
         self._say(Text("· " + text, style="dim"))
 
     @contextmanager
     def playing(self, act: Act) -> Generator[None]:
-        """An attack is on."""
+        """Show that an attack is running."""
         self._say(Text.assemble("\n" if not self._rows else "", ("▶ ", "bold"), act.title))
         with self.console.status(Text("  watching", style="dim"), spinner="dots"):
             yield
 
     def caught(self, act: Act, alert: AlertRow, after_s: float) -> None:
-        """It was caught under its right name."""
+        """Print that the attack was caught under its expected rule."""
         style = COLOURS.get(alert.level, "")
         after = f"{after_s:.1f} s"
         self._say(
@@ -57,16 +57,16 @@ class Show:
         self._rows.append((Text(alert.level, style), alert.rule, act.title, where, after))
 
     def missed(self, act: Act) -> None:
-        """It was not."""
+        """Print that the attack was missed."""
         self._say(Text(f"  ✗ missed   {act.rule} was expected on {act.system}", style="bold red"))
         self._rows.append((Text("missed", "bold red"), act.rule, act.title, act.system, ""))
 
     def false_alert(self, alert: AlertRow) -> None:
-        """Something was said that no attack explains."""
+        """Print an alert that no attack explains."""
         self._say(Text(f"  ✗ false alert: {alert.rule} on {printable(alert.resource)}", style="bold red"))
 
     def later(self, alert: AlertRow) -> None:
-        """Something is said after the cast has played."""
+        """Print an alert that was raised after the last attack."""
         self._say(
             Text.assemble(
                 "· ", (alert.level, COLOURS.get(alert.level, "")), f" {alert.rule}  {printable(alert.resource)}"
@@ -74,7 +74,7 @@ class Show:
         )
 
     def table(self) -> None:
-        """Everything, once more; where there is room, also on which service."""
+        """Print a summary table, with the service if there is room."""
         roomy = self.console.width >= ROOMY
         table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0), border_style="dim", header_style="dim")
         for column in ("level", "caught as", "attack", *(["service"] if roomy else [])):
@@ -86,7 +86,7 @@ class Show:
         self.console.print(table)
 
     def end(self, text: str, *, good: bool) -> None:
-        """How it went, in one line."""
+        """Print a summary line."""
         self._say(Text(text, style="bold green" if good else "bold red"))
 
     def _say(self, text: Text) -> None:

@@ -1,1 +1,1 @@
-"""Services that speak their protocols honestly, one file each; entries of the pack turn them in a small subclass."""
+"""Honest servers, one file per protocol. Scenarios make them hostile in a small subclass."""

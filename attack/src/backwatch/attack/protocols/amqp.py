@@ -1,6 +1,6 @@
-"""An AMQP 0-9-1 broker over TLS: its queues last as long as a session. Honest, unless a subclass changes messages.
+"""An honest AMQP 0-9-1 broker over TLS. Its queues last as long as a session. Subclasses change messages.
 
-What a client gives back is delivered again, first of all and marked so, as often as it gives it back.
+A message that a client requeues is redelivered first and marked so, as often as it is requeued.
 """
 
 import struct
@@ -22,13 +22,13 @@ _ANSWERS: Final = {
     _OPEN: b"\0", _CLOSE: b"", (20, 10): bytes(4), (20, 40): b"", (40, 10): b"", (50, 20): b"", (60, 10): b"",
     _CONFIRM: b"",
 }  # fmt: skip
-"""Of methods that are agreed to without a look: what follows class and the next method's number."""
+"""Methods accepted unread: the arguments of the reply, by class and method number."""
 MOST_FRAME: Final = 131_072
 
 
 @dataclass(slots=True)
 class _Talk:
-    """What one session has under way: confirms asked for, messages sent in and handed out, who consumes, queues."""
+    """State of one session: confirms, published and unacknowledged messages, consumers, queues."""
 
     confirms: bool = False
     published: int = 0
@@ -50,7 +50,7 @@ class _Message:
 
 
 class AMQP(HostileServer):
-    """Orders are queued in it."""
+    """Queues orders."""
 
     name = "amqp"
     attack = "is honest"
@@ -59,7 +59,7 @@ class AMQP(HostileServer):
     rule = "hostile-payload"
 
     def serve(self, session: Session) -> None:
-        """Handshake, login of anybody, then methods."""
+        """Serve the handshake, any login, then methods."""
         session.secure()
         if session.read(8)[:4] != b"AMQP":
             raise ValueError("not AMQP")
@@ -89,7 +89,7 @@ class AMQP(HostileServer):
                 self._took(session, channel, talk)
 
     def message(self, body: bytes) -> bytes:
-        """What is handed out for a message that came in; itself, here."""
+        """Return the message to deliver for a published one; unchanged here."""
         return body
 
     def _method(self, session: Session, channel: int, method: tuple[int, int], given: bytes, talk: _Talk) -> None:
@@ -148,7 +148,7 @@ class AMQP(HostileServer):
             _send(session, channel, _DELIVER, head, _content(channel, message.properties, message.body))
 
     def _hands_out(self, talk: _Talk, queue: bytes, message: _Message) -> tuple[bytes, _Message]:
-        """Its number and whether it came before, as they are sent; and itself."""
+        """Return delivery tag, redelivery flag and body as they are sent; and the message."""
         talk.delivered += 1
         if len(talk.handed_out) >= MOST_KEPT:
             talk.handed_out.clear()
@@ -199,5 +199,5 @@ def _long(text: bytes) -> bytes:
 
 
 def _table(pairs: dict[bytes, bytes]) -> bytes:
-    """Of values that bring their type along."""
+    """Encode a table of values that carry their type."""
     return _long(b"".join(_short(name) + value for name, value in pairs.items()))

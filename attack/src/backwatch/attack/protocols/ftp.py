@@ -1,4 +1,4 @@
-"""An honest FTP server with AUTH TLS and passive mode, for entries that turn it."""
+"""An honest FTP server with AUTH TLS and passive mode, for scenarios to extend."""
 
 import socket
 
@@ -13,10 +13,10 @@ CONTENT = b"sku;price\r\n7;9.90\r\n"
 
 
 class FTP(HostileServer):
-    """A price list is fetched from it.
+    """Serves a price list.
 
     Attributes:
-        refuses_tls: Whether it refuses AUTH TLS once it has turned, and takes logins in clear.
+        refuses_tls: Whether it refuses AUTH TLS once hostile, and accepts plaintext logins.
     """
 
     name = "ftp"
@@ -34,12 +34,12 @@ class FTP(HostileServer):
         self.data_port: int = self._data.getsockname()[1]
 
     def stop(self) -> None:
-        """Closes the door for data, too."""
+        """Close the data listener as well."""
         super().stop()
         self._data.close()
 
     def serve(self, session: Session) -> None:
-        """Commands until QUIT; one transfer at a time."""
+        """Serve commands until QUIT; one transfer at a time."""
         session.send(b"220 ftp.shop.example ready\r\n")
         while True:
             verb, _, given = session.line().partition(b" ")
@@ -55,7 +55,7 @@ class FTP(HostileServer):
 
     @property
     def passive_host(self) -> str:
-        """Where it says that data is to be fetched."""
+        """Return the address to announce for data."""
         return LOOPBACK
 
     @property
@@ -88,7 +88,7 @@ class FTP(HostileServer):
             if session.secured:
                 secured = self.certificate.server_context().wrap_socket(connection, server_side=True)
                 secured.sendall(CONTENT)
-                secured.unwrap().close()  # ftplib waits to be told of the end
+                secured.unwrap().close()  # ftplib waits for the TLS close notification
             else:
                 connection.sendall(CONTENT)
         session.send(b"226 done\r\n")

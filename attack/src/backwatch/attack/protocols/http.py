@@ -1,4 +1,4 @@
-"""An honest HTTP/1.1 service over TLS, for entries that turn it; and a second one, beside it, to which it can lead."""
+"""An honest HTTP/1.1 server over TLS, for scenarios to extend, and a second one for redirects."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from backwatch.attack.protocols.server import LOOPBACK, HostileServer, Session
 
 MOST_HEADERS = 100
 CREDENTIALS = b'{"AccessKeyId": "ASIAEXAMPLE", "SecretAccessKey": "only-on-loopback"}'
-"""What the machine's metadata address would hand out."""
+"""Response of the machine's metadata address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class Request:
 
 
 class Web(HostileServer):
-    """Exchange rates are fetched from it."""
+    """Serves exchange rates."""
 
     name = "http"
     attack = "is honest"
@@ -32,18 +32,18 @@ class Web(HostileServer):
     rule = "redirected"
 
     def serve(self, session: Session) -> None:
-        """TLS, then requests."""
+        """Negotiate TLS, then serve requests."""
         session.secure()
         self.obey(session)
 
     def obey(self, session: Session) -> None:
-        """One request after the other."""
+        """Serve one request after the other."""
         while True:
             self.reply(session, self.received(session))
 
     @staticmethod
     def received(session: Session) -> Request:
-        """The next request."""
+        """Return the next request."""
         method, _, rest = session.line().partition(b" ")
         headers: dict[bytes, bytes] = {}
         while line := session.line():
@@ -59,42 +59,42 @@ class Web(HostileServer):
         return Request(method=method, path=rest.partition(b" ")[0], headers=headers, body=body)
 
     def reply(self, session: Session, request: Request) -> None:
-        """Sends the answer."""
+        """Send the response."""
         session.send(self.answer(request))
 
     def answer(self, request: Request) -> bytes:
-        """All of an answer; an honest one here."""
+        """Return the whole response; an honest one here."""
         del request
         return answered(json.dumps({"base": "EUR", "rates": {"USD": 1.08, "GBP": 0.85}}).encode())
 
 
 class Logging(Web):
-    """Keeps the first line of each request, as every web server's log does, and serves honestly."""
+    """Records the first line of each request, as a web server's log does, and serves honestly."""
 
     def answer(self, request: Request) -> bytes:
-        """Keeps it."""
+        """Record the request, and respond honestly."""
         self.keep(request.method + b" " + request.path)
         return super().answer(request)
 
 
 class Elsewhere(Web):
-    """Where a client is led: it keeps the requests that arrive, and answers with credentials."""
+    """Target of a redirect: records the requests that arrive, and responds with credentials."""
 
     name = "elsewhere"
 
     def answer(self, request: Request) -> bytes:
-        """Keeps what came."""
+        """Record the request, and respond."""
         lines = [name + b": " + value for name, value in request.headers.items()]
         self.keep(b"\r\n".join([request.method + b" " + request.path, *lines]) + b"\r\n\r\n" + request.body)
         return answered(CREDENTIALS)
 
 
 class Leading(Web):
-    """Redirects, once it has turned, to a service of another host name: loopback's address instead of its name.
+    """Redirects, once hostile, to a service of another host name: loopback's address instead of its name.
 
     Attributes:
-        elsewhere: The other one; what arrived is in its ``kept``.
-        path: Where on it.
+        elsewhere: Target of the redirect; ``kept`` records its requests.
+        path: Path on the target.
     """
 
     path = b"/latest/meta-data/iam/security-credentials/shop"
@@ -104,17 +104,17 @@ class Leading(Web):
         self.elsewhere = Elsewhere(authority)
 
     def start(self) -> None:
-        """Both listen."""
+        """Start both servers."""
         self.elsewhere.start()
         super().start()
 
     def stop(self) -> None:
-        """Neither listens."""
+        """Stop both servers."""
         super().stop()
         self.elsewhere.stop()
 
     def answer(self, request: Request) -> bytes:
-        """A redirect, once it has turned."""
+        """Return a redirect, once hostile."""
         if not self.hostile:
             return super().answer(request)
         target = b"https://%s:%d%s" % (LOOPBACK.encode(), self.elsewhere.port, self.path)
@@ -122,6 +122,6 @@ class Leading(Web):
 
 
 def answered(body: bytes, *, status: bytes = b"200 OK", headers: tuple[bytes, ...] = ()) -> bytes:
-    """Status line, headers and body."""
+    """Return status line, headers and body."""
     all_headers = (b"Content-Type: application/json", b"Content-Length: %d" % len(body), *headers)
     return b"HTTP/1.1 " + status + b"\r\n" + b"\r\n".join(all_headers) + b"\r\n\r\n" + body

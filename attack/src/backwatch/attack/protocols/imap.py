@@ -1,10 +1,10 @@
-"""An IMAP service with STARTTLS, honest until it has turned; then STARTTLS is hidden."""
+"""An IMAP server with STARTTLS; once hostile, it hides STARTTLS."""
 
 from backwatch.attack.protocols.server import HostileServer, Session
 
 
 class IMAP(HostileServer):
-    """A mailbox is looked into.
+    """Serves a mailbox.
 
     Attributes:
         greeting: Its first line.
@@ -19,7 +19,7 @@ class IMAP(HostileServer):
     greeting = b"* OK mail.shop.example ready\r\n"
 
     def serve(self, session: Session) -> None:
-        """Commands until LOGOUT."""
+        """Serve commands until LOGOUT."""
         session.send(self.greeting)
         while True:
             tag, _, rest = session.line().partition(b" ")

@@ -1,4 +1,4 @@
-"""An honest Kafka broker over TLS, alone in its cluster, for entries that turn it: what a client asks of one."""
+"""An honest single-broker Kafka cluster over TLS, for scenarios to extend."""
 
 import struct
 from dataclasses import dataclass
@@ -17,26 +17,26 @@ TOPIC: Final = "orders"
 
 
 class _Reader:
-    """What is in a request, from its beginning."""
+    """A reader of a request's fields, from its beginning."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._at = 0
 
     def number(self, size: int) -> int:
-        """A signed number of so many bytes."""
+        """Return a signed number of ``size`` bytes."""
         return int.from_bytes(self.raw(size), "big", signed=True)
 
     def text(self) -> bytes:
-        """A string; empty where it is null."""
+        """Return a string; empty if it is null."""
         return self.raw(max(self.number(2), 0))
 
     def sized(self) -> bytes:
-        """Bytes; empty where they are null."""
+        """Return bytes; empty if they are null."""
         return self.raw(max(self.number(4), 0))
 
     def raw(self, count: int) -> bytes:
-        """So many bytes."""
+        """Return ``count`` bytes."""
         self._at += count
         if self._at > len(self._data):
             raise EOFError
@@ -44,7 +44,7 @@ class _Reader:
 
 
 class Kafka(HostileServer):
-    """Orders are sent to it. Passwords and messages are handed to ``taken``."""
+    """Accepts orders. Passwords and messages are passed to ``taken``."""
 
     name = "kafka"
     attack = "is honest"
@@ -53,12 +53,12 @@ class Kafka(HostileServer):
     rule = "topology-changed"
 
     def serve(self, session: Session) -> None:
-        """TLS, then requests; anybody may log in."""
+        """Negotiate TLS, then serve requests; any login is accepted."""
         session.secure()
         while True:
             request = _Reader(session.read(int.from_bytes(session.read(4), "big")))
             kind, version, number = request.number(2), request.number(2), request.raw(4)
-            request.text()  # the client's name
+            request.text()  # the client id
             if kind == _VERSIONS:
                 answer = _versions(version, self.spoken())
             elif kind == _SASL_HANDSHAKE:
@@ -75,33 +75,33 @@ class Kafka(HostileServer):
             session.send(struct.pack(">i", len(answer) + 4) + number + answer)
 
     def spoken(self) -> dict[int, tuple[int, int]]:
-        """Kinds of requests, with the oldest and the newest version of each that is understood."""
+        """Return the supported API keys, with the oldest and the newest version of each."""
         return dict(_SPOKEN)
 
     def further(self, kind: int, request: _Reader) -> bytes:
-        """What else it answers."""
+        """Respond to a request of another kind."""
         del kind, request
         raise ValueError("nobody in the pack asks for that")
 
     def brokers(self) -> list[tuple[str, int]]:
-        """The cluster's; the last one leads."""
+        """Return the cluster's brokers; the last one leads."""
         return [("localhost", self.port)]
 
     def _metadata(self) -> bytes:
         brokers = self.brokers()
         leader = len(brokers) - 1
-        told = b"".join(
+        addresses = b"".join(
             struct.pack(">i", at) + _text(host) + struct.pack(">ih", port, -1)
             for at, (host, port) in enumerate(brokers)
         )
         partition = struct.pack(">ihiiiiii", 1, 0, 0, leader, 1, leader, 1, leader)
         topic = struct.pack(">h", 0) + _text(TOPIC) + b"\0" + partition
-        return struct.pack(">i", len(brokers)) + told + struct.pack(">ii", 0, 1) + topic
+        return struct.pack(">i", len(brokers)) + addresses + struct.pack(">ii", 0, 1) + topic
 
     def _produced(self, request: _Reader, version: int) -> bytes:
         if version >= 3:
-            request.text()  # the transaction's name
-        request.raw(2 + 4 + 4)  # acknowledgements, patience, one topic
+            request.text()  # the transactional id
+        request.raw(2 + 4 + 4)  # acknowledgements, timeout, one topic
         topic = request.text()
         request.raw(4)  # one partition
         partition = request.raw(4)
@@ -112,10 +112,10 @@ class Kafka(HostileServer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One of a topic's.
+    """One message of a topic.
 
     Attributes:
-        key: ``None``: it has none.
+        key: Message key, or ``None``.
         headers: Name to value.
     """
 
@@ -125,23 +125,23 @@ class Message:
 
 
 class KafkaLog(Kafka):
-    """Orders are read of it, too: there is always one more."""
+    """A broker whose topic can be read too: there is always one more message."""
 
     def spoken(self) -> dict[int, tuple[int, int]]:
-        """The same, and what a consumer asks."""
+        """Return the API keys of a producer and a consumer."""
         return {**_SPOKEN, _FETCH: (4, 4), _OFFSETS: (1, 1)}
 
     def message(self, offset: int) -> Message:
-        """What stands there."""
+        """Return the message at an offset."""
         return Message(value=b'{"order": %d}' % offset, key=b"%d" % offset, headers=(("traceparent", _TRACE),))
 
     def further(self, kind: int, request: _Reader) -> bytes:
-        """Where the topic begins and ends, and one message at a time."""
+        """Respond with the topic's bounds, and one message at a time."""
         if kind == _OFFSETS:
             return struct.pack(">i", 1) + _text(TOPIC) + struct.pack(">iihqq", 1, 0, 0, -1, 0)
         if kind != _FETCH:
             return super().further(kind, request)
-        request.raw(4 + 4 + 4 + 4 + 1)  # replica, patience, least, most, isolation
+        request.raw(4 + 4 + 4 + 4 + 1)  # replica, maximum wait, minimum bytes, maximum bytes, isolation
         if not request.number(4):  # topics
             return struct.pack(">ii", 0, 0)
         request.text()
@@ -156,7 +156,7 @@ _TRACE: Final = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 def _batch(offset: int, message: Message) -> bytes:
-    """A record batch (version 2) of one message."""
+    """Encode a record batch (version 2) of one message."""
     pairs = b"".join(_counted(name.encode()) + _counted(value) for name, value in message.headers)
     record = (
         b"\0\0\0" + (_signed(-1) if message.key is None else _counted(message.key)) + _counted(message.value)

@@ -1,4 +1,4 @@
-"""An LDAP directory, StartTLS or TLS at once, for entries that turn it. BER as far as binds and searches go."""
+"""An LDAP directory with StartTLS or LDAPS, for scenarios to extend. BER covers binds and searches only."""
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.server import LARGEST, HostileServer, Session
@@ -11,14 +11,14 @@ _REFERRAL, _INVALID_CREDENTIALS, _UNAVAILABLE = 10, 49, 52
 
 
 class LDAP(HostileServer):
-    """Customers are looked up in it.
+    """Finds customers.
 
     Args:
-        at_once: It speaks TLS from the first byte.
+        at_once: Whether it speaks TLS from the first byte.
 
     Attributes:
-        refuses_tls: Whether it refuses StartTLS once it has turned.
-        referral: Where searches are sent once it has turned; empty: nowhere.
+        refuses_tls: Whether it refuses StartTLS once hostile.
+        referral: Target of searches once hostile; empty: none.
     """
 
     name = "ldap"
@@ -35,7 +35,7 @@ class LDAP(HostileServer):
         self._at_once = at_once
 
     def serve(self, session: Session) -> None:
-        """Requests until the client unbinds."""
+        """Serve requests until the client unbinds."""
         if self._at_once:
             session.secure()
         while True:
@@ -52,7 +52,7 @@ class LDAP(HostileServer):
                 raise ValueError("nobody in the pack asks for that")
 
     def lets_in(self, secret: bytes) -> bool:
-        """Whether this is the password; anybody's is, here."""
+        """Return whether this is the password; any is accepted here."""
         del secret
         return True
 
@@ -94,7 +94,7 @@ def _send(session: Session, number: int, kind: int, body: bytes) -> None:
 
 
 def _element(data: bytes) -> tuple[int, bytes, bytes]:
-    """The first element: its tag, its value; and what follows."""
+    """Return the first element's tag and value, and the remaining data."""
     tag, size, at = data[0], data[1], 2
     if size & 0x80:
         at += size & 0x7F
@@ -105,7 +105,7 @@ def _element(data: bytes) -> tuple[int, bytes, bytes]:
 
 
 def _received(session: Session) -> tuple[int, int, bytes]:
-    """Number, kind and body of a message."""
+    """Return number, kind and body of a message."""
     head = session.read(2)
     size = head[1]
     if size & 0x80:

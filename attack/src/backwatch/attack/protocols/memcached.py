@@ -1,10 +1,10 @@
-"""An honest memcached over TLS, text protocol, for entries that turn it."""
+"""An honest memcached over TLS, text protocol, for scenarios to extend."""
 
 from backwatch.attack.protocols.server import MOST_KEPT, HostileServer, Session
 
 
 class Memcached(HostileServer):
-    """Baskets are cached in it."""
+    """Stores baskets."""
 
     name = "memcached"
     attack = "is honest"
@@ -13,7 +13,7 @@ class Memcached(HostileServer):
     rule = "hostile-payload"
 
     def serve(self, session: Session) -> None:
-        """Commands until the client leaves."""
+        """Serve commands until the client leaves."""
         session.secure()
         stored: dict[bytes, tuple[bytes, bytes]] = {}
         while True:
@@ -41,11 +41,11 @@ class Memcached(HostileServer):
                 session.send(b"OK\r\n")
 
     def key(self, asked: bytes) -> bytes:
-        """The key that an answer names; the one that was asked for, here."""
+        """Return the key for the response; the requested one here."""
         return asked
 
     def value(self, key: bytes, stored: tuple[bytes, bytes] | None) -> tuple[bytes, bytes] | None:
-        """Flags and bytes to answer with; what was stored, here."""
+        """Return flags and bytes for the response; the stored ones here."""
         del key
         return stored
 

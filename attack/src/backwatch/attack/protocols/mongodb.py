@@ -1,4 +1,4 @@
-"""A MongoDB replica set's member over TLS: hello, finds and inserts, for entries that turn it. BSON is PyMongo's."""
+"""A MongoDB replica set member over TLS: hello, finds and inserts, for scenarios to extend. BSON is PyMongo's."""
 
 import struct
 from typing import Any
@@ -11,11 +11,11 @@ _HEAD = struct.Struct("<iiii")
 
 
 class MongoDB(HostileServer):
-    """Baskets are kept in it. Whatever is asked is handed to ``taken``, by its name.
+    """Stores baskets. The name of each command is passed to ``taken``.
 
     Attributes:
-        primary: Whether it says that it is.
-        host: The name by which it knows itself.
+        primary: Whether it claims to be the primary.
+        host: The member's own host name.
     """
 
     name = "mongodb"
@@ -28,7 +28,7 @@ class MongoDB(HostileServer):
     host = "localhost"
 
     def serve(self, session: Session) -> None:
-        """Commands, one after the other."""
+        """Serve commands, one after the other."""
         import bson
 
         session.secure()
@@ -44,7 +44,7 @@ class MongoDB(HostileServer):
             session.send(_HEAD.pack(total, 0, number, kind) + head + answer)
 
     def answer(self, command: dict[str, Any]) -> dict[str, Any]:
-        """To one command."""
+        """Return the reply to one command."""
         name = next(iter(command), "")
         if name.lower() in ("hello", "ismaster"):
             return self.hello()
@@ -55,7 +55,7 @@ class MongoDB(HostileServer):
         return {"n": 1}
 
     def hello(self) -> dict[str, Any]:
-        """What it says of itself and of the set."""
+        """Return the member's description of itself and of the set."""
         me = f"{self.host}:{self.port}"
         return {
             "helloOk": True, "ismaster": self.primary, "isWritablePrimary": self.primary, "secondary": not self.primary,
@@ -65,9 +65,9 @@ class MongoDB(HostileServer):
         }  # fmt: skip
 
     def members(self) -> list[str]:
-        """All of the set."""
+        """Return all members of the set."""
         return [f"{self.host}:{self.port}"]
 
     def leader(self) -> str:
-        """The primary."""
+        """Return the primary."""
         return f"{self.host}:{self.port}"

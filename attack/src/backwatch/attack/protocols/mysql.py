@@ -1,4 +1,4 @@
-"""An honest MySQL: verified TLS, and a login by caching_sha2_password that really checks the password."""
+"""An honest MySQL server: verified TLS, and caching_sha2_password with a real check of the password."""
 
 import hashlib
 import hmac
@@ -11,15 +11,15 @@ MODERN = b"caching_sha2_password"
 
 
 class HonestMySQL(MySQL):
-    """Orders are read from it. A subclass overrides where it turns: ``self.hostile`` says whether it has."""
+    """Returns orders. Subclasses override what turns hostile: ``self.hostile`` is set then."""
 
     plugin = MODERN
 
     def log_in(self, wire: Packets, proof: bytes) -> None:
-        """Checks the password's proof.
+        """Check the password's proof.
 
         Raises:
-            EOFError: It is another password's.
+            EOFError: The password is wrong.
         """
         if not hmac.compare_digest(proof, proof_of(SECRET)):
             wire.send(b"\xff\x15\x04#28000Access denied")
@@ -27,26 +27,26 @@ class HonestMySQL(MySQL):
         wire.send(_MORE + _FAST)
 
     def answers(self, wire: Packets, statement: bytes) -> bool:
-        """Never."""
+        """Return ``False``: every response is the default one."""
         del wire, statement
         return False
 
 
 def proof_of(password: str) -> bytes:
-    """What a client that knows the password answers to ``SALT``."""
+    """Return the response to ``SALT`` of a client that knows the password."""
     once = hashlib.sha256(password.encode()).digest()
     mask = hashlib.sha256(hashlib.sha256(once).digest() + SALT).digest()
     return bytes(a ^ b for a, b in zip(once, mask, strict=True))
 
 
 def native_proof_of(password: str) -> bytes:
-    """The same, by mysql_native_password."""
-    once = hashlib.sha1(password.encode()).digest()  # noqa: S324  what that plugin does
+    """Return the same response by mysql_native_password."""
+    once = hashlib.sha1(password.encode()).digest()  # noqa: S324  the plugin's protocol requires it
     mask = hashlib.sha1(SALT + hashlib.sha1(once).digest()).digest()  # noqa: S324
     return bytes(a ^ b for a, b in zip(once, mask, strict=True))
 
 
 def switch(wire: Packets, plugin: bytes) -> bytes:
-    """Has the client log in once more by another plugin, and tells what it answered."""
+    """Have the client log in again by another plugin, and return its response."""
     wire.send(_SWITCH + plugin + b"\0" + SALT + b"\0")
     return wire.receive()

@@ -1,4 +1,4 @@
-"""An honest NATS server over TLS, for entries that turn it."""
+"""An honest NATS server over TLS, for scenarios to extend."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ from backwatch.attack.protocols.server import MOST_KEPT, HostileServer, Session
 
 
 class NATS(HostileServer):
-    """Orders are published through it."""
+    """Distributes orders."""
 
     name = "nats"
     attack = "is honest"
@@ -16,7 +16,7 @@ class NATS(HostileServer):
     rule = "hostile-payload"
 
     def serve(self, session: Session) -> None:
-        """INFO, TLS, then commands."""
+        """Send INFO, negotiate TLS, then serve commands."""
         session.send(b"INFO " + json.dumps(self.information()).encode() + b"\r\n")
         session.secure()
         subscribed: dict[bytes, bytes] = {}
@@ -39,16 +39,16 @@ class NATS(HostileServer):
                         session.send(head + payload + b"\r\n")
 
     def information(self) -> dict[str, Any]:
-        """What it says of itself at the beginning."""
+        """Return the server information that INFO sends."""
         return {
             "server_id": "NATSONLOOPBACK", "server_name": "shop", "version": "2.10.14", "proto": 1, "headers": False,
             "host": "localhost", "port": self.port, "max_payload": 1_048_576, "tls_required": True,
         }  # fmt: skip
 
     def subject(self, published: bytes) -> bytes:
-        """What a message is delivered under; where it was published, here."""
+        """Return the subject to deliver a message under; the published one here."""
         return published
 
     def message(self, body: bytes) -> bytes:
-        """What subscribers get of what was published; itself, here."""
+        """Return the message for subscribers; the published one here."""
         return body

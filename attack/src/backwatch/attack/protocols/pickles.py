@@ -1,4 +1,4 @@
-"""A pickle that runs a program when it is loaded: one that does nothing but say that it ran."""
+"""A harmless pickle that runs a program when it is loaded. The program only reports that it ran."""
 
 import os
 import pickle
@@ -6,14 +6,14 @@ from typing import Final
 
 STATUS: Final = 42
 RAN: Final = STATUS << 8
-"""What loading it gives on POSIX: the program's exit status, as ``os.system`` tells it."""
+"""Value of the loaded pickle on POSIX: the program's exit status, as ``os.system`` returns it."""
 
 
 class _Bomb:
     def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.system, (f"exit {STATUS}",)  # pyright: ignore[reportDeprecated]  what such bombs use
+        return os.system, (f"exit {STATUS}",)  # pyright: ignore[reportDeprecated]  real pickle bombs use it
 
 
 def bomb() -> bytes:
-    """The pickle; nothing on the service's side ever loads it."""
+    """Return the pickle; the server's side never loads it."""
     return pickle.dumps(_Bomb())

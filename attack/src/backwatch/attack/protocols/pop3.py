@@ -1,10 +1,10 @@
-"""A POP3 service with STLS, honest until it has turned; then STLS is hidden."""
+"""A POP3 server with STLS; once hostile, it hides STLS."""
 
 from backwatch.attack.protocols.server import HostileServer, Session
 
 
 class POP3(HostileServer):
-    """A mailbox is emptied through it.
+    """Serves a mailbox.
 
     Attributes:
         greeting: Its first line.
@@ -19,7 +19,7 @@ class POP3(HostileServer):
     greeting = b"+OK mail.shop.example ready\r\n"
 
     def serve(self, session: Session) -> None:
-        """Commands until QUIT."""
+        """Serve commands until QUIT."""
         session.send(self.greeting)
         while True:
             verb, _, given = session.line().partition(b" ")

@@ -1,4 +1,4 @@
-"""An honest PostgreSQL: verified TLS, SCRAM that really checks the password. What turns is an entry's."""
+"""An honest PostgreSQL server: verified TLS, and SCRAM with a real check of the password."""
 
 import base64
 import hashlib
@@ -16,27 +16,27 @@ ITERATIONS = 4_096
 
 
 class HonestPostgreSQL(PostgreSQL):
-    """Customers are read from it. A subclass overrides where it turns: ``self.hostile`` says whether it has."""
+    """Returns customers. Subclasses override what turns hostile: ``self.hostile`` is set then."""
 
     iterations = ITERATIONS
-    """Rounds of hashing that it asks the client for."""
+    """Hash iterations that the server requests."""
 
     def offers_tls(self) -> bool:
-        """Always."""
+        """Return ``True``."""
         return True
 
     def log_in(self, session: Session) -> None:
-        """By SCRAM-SHA-256.
+        """Check a login by SCRAM-SHA-256.
 
         Raises:
-            EOFError: The password is not the one.
+            EOFError: The password is wrong.
         """
         scram(session, self.iterations)
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """A login by SCRAM up to the server's first message: what the client said, and what it was told."""
+    """A SCRAM login up to the server's first message: the messages of client and server."""
 
     header: bytes
     bare: bytes
@@ -46,7 +46,7 @@ class Challenge:
 
 
 def challenge(session: Session, iterations: int) -> Challenge:
-    """Begins SCRAM-SHA-256 (RFC 5802), without channel binding: the next message is the client's proof."""
+    """Begin SCRAM-SHA-256 (RFC 5802), without channel binding. The next message is the client's proof."""
     send(session, b"R", struct.pack("!I", _SASL) + _MECHANISM + b"\0\0")
     first = said(session)[len(_MECHANISM) + 5 :]
     header, bare = first[: first.index(b"n=")], first[first.index(b"n=") :]
@@ -57,10 +57,10 @@ def challenge(session: Session, iterations: int) -> Challenge:
 
 
 def scram(session: Session, iterations: int) -> None:
-    """The server's side of SCRAM-SHA-256.
+    """Run the server's side of SCRAM-SHA-256.
 
     Raises:
-        EOFError: The password is not the one.
+        EOFError: The password is wrong.
     """
     begun = challenge(session, iterations)
     final, _, proof = said(session).partition(b",p=")

@@ -1,4 +1,4 @@
-"""An honest Redis over TLS, alone or as a cluster of one, for entries that turn it."""
+"""An honest Redis over TLS, alone or as a one-node cluster, for scenarios to extend."""
 
 from dataclasses import dataclass, field
 
@@ -10,14 +10,14 @@ SLOTS = 16_384
 
 @dataclass(slots=True)
 class Talk:
-    """What one session has stored, and whether it speaks RESP3."""
+    """State of one session: stored values, and whether it speaks RESP3."""
 
     stored: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
     three: bool = False
 
 
 class RedisServer(HostileServer):
-    """Baskets are kept in it. What is sent is kept in ``kept`` where somebody looks."""
+    """Stores baskets. ``kept`` records the commands if it is enabled."""
 
     name = "redis"
     attack = "is honest"
@@ -26,12 +26,12 @@ class RedisServer(HostileServer):
     rule = "redirected"
 
     def serve(self, session: Session) -> None:
-        """TLS, then commands."""
+        """Negotiate TLS, then serve commands."""
         session.secure()
         self.obey(session)
 
     def obey(self, session: Session) -> None:
-        """Commands, one after the other."""
+        """Serve commands, one after the other."""
         talk = Talk()
         while True:
             command = Redis.received(session)
@@ -44,7 +44,7 @@ class RedisServer(HostileServer):
                 session.send(self.answer(verb, command, talk) or (b"_\r\n" if talk.three else b"$-1\r\n"))
 
     def answer(self, verb: bytes, command: list[bytes], talk: Talk) -> bytes:
-        """A reply; empty: nothing is there."""
+        """Return a reply; empty: the key does not exist."""
         if verb == b"SET" and len(command) > 2:
             if len(talk.stored) >= MOST_KEPT:
                 talk.stored.clear()
@@ -61,7 +61,7 @@ class RedisServer(HostileServer):
         return b"+PONG\r\n" if verb == b"PING" else b"+OK\r\n"
 
     def cluster(self, what: bytes) -> bytes:
-        """One node has all slots."""
+        """Return the reply to a cluster command: one node has all slots."""
         if what != b"SLOTS":
             return bulk(b"cluster_state:ok\r\ncluster_size:1\r\n")
         node = b"*3\r\n" + bulk(b"localhost") + b":%d\r\n" % self.port + bulk(b"0" * 40)

@@ -19,16 +19,16 @@ from backwatch.attack.authority import Authority, Certificate
 LOOPBACK = "127.0.0.1"
 SECRET = "only-on-loopback"
 LARGEST = 1 << 24
-"""Bytes that a peer may announce in one message."""
+"""Maximum bytes that a peer may announce in one message."""
 MOST_KEPT = 1_024
-"""Values, statements or parts that a session may make a server keep."""
+"""Maximum number of values, statements or parts that a session may make a server keep."""
 MOST_SESSIONS = 256
 PATIENCE_S = 60
-"""How long a session may be silent."""
+"""Seconds that a session may be silent."""
 Receiver = Callable[[bytes], object]
-"""Receives what a client gave away."""
+"""Receives data that a client leaked."""
 _UNSPEAKABLE = (OSError, EOFError, ValueError, IndexError, struct.error)
-"""The client left, or spoke what no driver speaks."""
+"""The client left, or sent data that no driver sends."""
 
 
 def _unseen(_given: bytes) -> None:
@@ -36,17 +36,17 @@ def _unseen(_given: bytes) -> None:
 
 
 class HostileServer(ABC):
-    """One service that is honest until it is told to turn.
+    """A server that is honest until it turns hostile.
 
     Attributes:
-        name: File name, and what the cast calls it.
-        attack: What it does once it has turned, in one sentence.
-        reference: Where this attack is described.
-        driver: The client library it is shown on.
-        rule: What Backwatch must say.
-        address: Where it listens: loopback's, or another of loopback's block for who is found at another address.
-        taken: Is handed what a careless client gave away; dropped unseen unless somebody looks.
-        kept: Where who looks may have it put: ``service.taken = service.kept.append``.
+        name: File name, and its name in the demo.
+        attack: Its behaviour once hostile, in one sentence.
+        reference: Description of this attack.
+        driver: Client library of the demonstration.
+        rule: Rule that must raise an alert.
+        address: Address to listen on: loopback's, or another of loopback's block for a server at another address.
+        taken: Receives data that a careless client leaked; discards it by default.
+        kept: Leaked data, if recording is on: ``service.taken = service.kept.append``.
     """
 
     name: ClassVar[str]
@@ -76,24 +76,24 @@ class HostileServer(ABC):
         self._thread = threading.Thread(target=self._accept, name=f"attack-{self.name}", daemon=True)
 
     def start(self) -> None:
-        """Listens from now on."""
+        """Start to listen."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Listens no longer, and drops whoever is connected; the port is free then."""
+        """Stop listening, and drop all clients; the port is free then."""
         with self._lock:
             self._stopped = True
-        with contextlib.suppress(OSError):  # not everywhere can a listener be shut down
-            self._listener.shutdown(socket.SHUT_RDWR)  # closing alone would not wake who waits in accept
+        with contextlib.suppress(OSError):  # shutdown of a listener is not supported everywhere
+            self._listener.shutdown(socket.SHUT_RDWR)  # closing alone would not wake a thread in accept
         self._listener.close()
         if self._thread.ident is not None:
             self._thread.join(5)
         self.drop()
 
     def restart(self, away_s: float = 0.0) -> None:
-        """Goes away, and is back at the same port after so long; what is beside it stays."""
+        """Stop, and return at the same port after ``away_s`` seconds; companions keep running."""
         HostileServer.stop(self)
-        # Bound at once, or the system might give the port to anybody meanwhile; whoever dials it is refused.
+        # Bound at once, or the system might assign the port to another process. Clients are refused meanwhile.
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((self.address, self.port))
@@ -102,42 +102,42 @@ class HostileServer(ABC):
         self._hear(listener)
         HostileServer.start(self)
 
-    def keep(self, told: bytes) -> None:
-        """Puts it among what is kept, while that is fewer than ``MOST_KEPT``."""
+    def keep(self, leaked: bytes) -> None:
+        """Add data to ``kept``, up to ``MOST_KEPT`` items."""
         if len(self.kept) < MOST_KEPT:
-            self.kept.append(told)
+            self.kept.append(leaked)
 
     def record(self) -> None:
-        """Keep from now on what careless clients give away."""
+        """Record what careless clients leak from now on."""
         self.taken = self.keep
 
     def turn(self) -> None:
-        """Turns hostile; sessions are dropped, so that clients come back to a hostile service."""
+        """Turn hostile, and drop all sessions, so that clients connect to a hostile server."""
         self.hostile = True
         self.drop()
 
     def repent(self) -> None:
-        """Is honest again."""
+        """Turn honest again."""
         self.hostile = False
         self.drop()
 
     def drop(self) -> None:
-        """Drops every session."""
+        """Drop every session."""
         with self._lock:
             sessions, self._open = self._open, set()
-        for one in sessions:
-            one.drop()
+        for open_session in sessions:
+            open_session.drop()
 
     @abstractmethod
     def serve(self, session: "Session") -> None:
-        """One session, from its first byte to its end."""
+        """Serve one session, from its first byte to its end."""
 
     def _accept(self) -> None:
         while not self._stopped:
             try:
                 connection, _ = self._listener.accept()
             except ConnectionError:
-                continue  # gone before it was here
+                continue  # the client left before it was accepted
             except OSError:
                 return
             threading.Thread(target=self._session, args=(connection,), daemon=True).start()
@@ -171,15 +171,15 @@ class Session:
         self._dropped = False
 
     def secure(self) -> None:
-        """The server's side of a TLS handshake, here and now.
+        """Run the server's side of a TLS handshake.
 
         Raises:
-            ValueError: There is TLS already.
+            ValueError: The session uses TLS already.
         """
         if self.secured:
             raise ValueError("TLS within TLS is no driver's")
         context = self._certificate.server_context()
-        with self._lock:  # whoever drops the session must not do it while the socket changes hands
+        with self._lock:  # a concurrent drop must not happen while the socket is replaced
             if self._dropped:
                 raise EOFError
             wrapped = context.wrap_socket(self._socket, server_side=True, do_handshake_on_connect=False)
@@ -188,14 +188,14 @@ class Session:
 
     @property
     def secured(self) -> bool:
-        """Whether TLS was agreed on."""
+        """Return whether the session uses TLS."""
         return isinstance(self._socket, ssl.SSLSocket)
 
     def read(self, count: int) -> bytes:
-        """Exactly ``count`` bytes.
+        """Return exactly ``count`` bytes.
 
         Raises:
-            EOFError: The client left before.
+            EOFError: The client left before that.
         """
         if not 0 <= count <= LARGEST:
             raise ValueError("a message of that size is no driver's")
@@ -209,7 +209,7 @@ class Session:
         return b"".join(parts)
 
     def line(self) -> bytes:
-        """The next line without its end, 64 KiB at most."""
+        """Return the next line without its end, 64 KiB at most."""
         found = bytearray()
         while not found.endswith(b"\n"):
             found += self.read(1)
@@ -218,16 +218,16 @@ class Session:
         return bytes(found).rstrip(b"\r\n")
 
     def send(self, data: bytes) -> None:
-        """All of it."""
+        """Send all data."""
         self._socket.sendall(data)
 
     def drop(self) -> None:
-        """Ends the conversation from another thread; whoever serves it finds that out by itself."""
-        with self._lock, contextlib.suppress(OSError):  # it may be gone already
+        """End the session from another thread; its serving thread then gets an error."""
+        with self._lock, contextlib.suppress(OSError):  # it may be closed already
             self._dropped = True
-            # Not the TLS socket's own: that one forgets its keys first, and what is sent meanwhile would be plaintext.
+            # Not the TLS socket's own shutdown: it drops its keys first, and later data would be plaintext.
             socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Hangs up."""
+        """Close the connection."""
         self._socket.close()

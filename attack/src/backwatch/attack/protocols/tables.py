@@ -1,7 +1,7 @@
-"""A small real database behind honest speakers, so that what an injected statement reads was really there.
+"""A small real database behind honest servers, so that an injected statement reads real rows.
 
-It speaks SQLite's SQL. What only a larger database understands (GRANT, COPY … TO PROGRAM, ALTER USER) is obeyed as an
-account with all rights would see it obeyed: nothing is done, and it is remembered.
+It executes SQLite's SQL. Statements of larger databases only (GRANT, COPY … TO PROGRAM, ALTER USER) succeed as for an
+account with all rights: they have no effect, and are recorded.
 """
 
 import re
@@ -21,9 +21,9 @@ from backwatch.attack.protocols.postgresql import HonestPostgreSQL
 from backwatch.attack.protocols.server import Session
 
 LOOT: Final = "$2b$12$of.an.administrator"
-"""What stands in the table of accounts, where no page of the shop looks."""
+"""Content of the table of accounts, which no page of the shop reads."""
 FILE: Final = "root:x:0:0: the database's machine"
-"""What functions that read files answer."""
+"""Result of functions that read files."""
 ACCOUNTS: Final = 3_000
 LONGEST_SLEEP_S: Final = 1.0
 _SCHEMA: Final = """
@@ -48,7 +48,7 @@ _ADMINISTRATION: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Columns and rows; ``columns`` is empty where there are none, and then ``affected`` says how many changed."""
+    """Columns and rows of a result. Without columns, ``affected`` is the number of changed rows."""
 
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[Any, ...], ...] = ()
@@ -56,7 +56,7 @@ class Answer:
 
 
 class Tables:
-    """Customers, orders, and accounts that nobody is to read."""
+    """Customers, orders, and accounts that no app may read."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -80,10 +80,10 @@ class Tables:
             self._database.create_function(name, count, lambda _given: "0")
 
     def ask(self, statement: str) -> Answer | None:
-        """Executes a statement; ``None``: it is one for administrators.
+        """Execute a statement. ``None`` means an administrative statement.
 
         Raises:
-            sqlite3.Error: It is not valid.
+            sqlite3.Error: The statement is not valid.
         """
         if _ADMINISTRATION.match(statement):
             return None
@@ -102,25 +102,25 @@ class PostgreSQLOfTables(HonestPostgreSQL):
         self._tables = Tables()
 
     def statements(self, text: bytes) -> Sequence[bytes]:
-        """One after the other."""
+        """Return the statements of a simple query."""
         return [one.encode() for one in _split(text.decode()) if one.strip()] or [text]
 
     def columns(self, statement: bytes) -> Sequence[bytes]:
-        """As the tables say."""
+        """Return the column names from the tables."""
         if statement.lstrip()[:6].upper() != b"SELECT":
             return ()
         return [name.encode() for name in self._asked(statement).columns]
 
     def answers(self, session: Session, statement: bytes) -> bool:
-        """From the tables."""
+        """Respond from the tables."""
         if not statement.strip():
             return False
         answer = self._asked(statement)
         verb = statement.split(None, 1)[0].upper()
         session.send(b"".join(row(_bytes(one)) for one in answer.rows))
         count = len(answer.rows) if answer.columns else answer.affected
-        told = {b"INSERT": b"INSERT 0 %d" % count}.get(verb, b"%s %d" % (verb, count))
-        send(session, b"C", (verb if verb in (b"BEGIN", b"SET", b"GRANT") else told) + b"\0")
+        tag = {b"INSERT": b"INSERT 0 %d" % count}.get(verb, b"%s %d" % (verb, count))
+        send(session, b"C", (verb if verb in (b"BEGIN", b"SET", b"GRANT") else tag) + b"\0")
         return True
 
     def _asked(self, statement: bytes) -> Answer:
@@ -135,7 +135,7 @@ class MySQLOfTables(HonestMySQL):
         self._tables = Tables()
 
     def answers(self, wire: Packets, statement: bytes) -> bool:
-        """From the tables; what a driver asks of its session is always empty."""
+        """Respond from the tables; a driver's session queries return no rows."""
         if statement.upper().startswith(b"SELECT @@"):
             wire.rows(("setting",), [("",)])
             return True
@@ -165,7 +165,7 @@ def _asked(
 
 
 def _split(text: str) -> list[str]:
-    """Statements at semicolons outside of quotes; what follows a comment sign is the last one's."""
+    """Split at semicolons outside of quotes; text after a comment sign belongs to the last statement."""
     return re.findall(r"(?:'[^']*(?:'|$)|--[^\n]*|[^;'])+", text)
 
 

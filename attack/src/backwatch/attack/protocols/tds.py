@@ -1,4 +1,4 @@
-"""An honest SQL Server over TLS, for entries that turn it: TDS 7.4, and the same orders for any request."""
+"""An honest SQL Server over TLS (TDS 7.4). It returns the same orders for any request."""
 
 import ssl
 import struct
@@ -17,7 +17,7 @@ ORDERS: Final = (("7", "18.50"), ("9", "4.20"))
 
 
 class Channel:
-    """Packets, and TLS whose handshake travels inside them."""
+    """TDS packets, and TLS whose handshake travels inside them."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -25,7 +25,7 @@ class Channel:
         self._tls: ssl.SSLObject | None = None
 
     def secure(self, certificate: Certificate) -> None:
-        """The server's side of a handshake."""
+        """Run the server's side of a TLS handshake."""
         tls = certificate.server_context().wrap_bio(self._taken, self._given, server_side=True)
         while True:
             try:
@@ -39,7 +39,7 @@ class Channel:
         self._tls = tls
 
     def receive(self) -> tuple[int, bytes]:
-        """The next message: its kind, and what is in it."""
+        """Return kind and content of the next message."""
         body = b""
         while True:
             kind, status, length = struct.unpack(">BBH", self._read(8)[:4])
@@ -50,7 +50,7 @@ class Channel:
                 return kind, body
 
     def send(self, body: bytes, kind: int = _REPLY) -> None:
-        """One message, in as many packets as it takes."""
+        """Send one message, in as many packets as it needs."""
         most = _PACKET - 8
         for at in range(0, max(len(body), 1), most):
             part, last = body[at : at + most], at + most >= len(body)
@@ -83,7 +83,7 @@ class Channel:
 
 
 class SqlServer(HostileServer):
-    """Orders are read from it. Who logged in is handed to ``taken``: TDS hides a password, but proves nothing."""
+    """Returns orders. Logins are passed to ``taken``: TDS obfuscates a password, but proves nothing."""
 
     name = "tds"
     attack = "is honest"
@@ -93,12 +93,10 @@ class SqlServer(HostileServer):
 
     def __init__(self, authority: Authority, *, called: str = "localhost") -> None:
         super().__init__(authority)
-        self.certificate = authority.issue(
-            called
-        )  # python-tds looks for the name where people write it: in the subject
+        self.certificate = authority.issue(called)  # python-tds reads the name from the subject's common name
 
     def serve(self, session: Session) -> None:
-        """A login over TLS, then requests."""
+        """Serve a login over TLS, then requests."""
         channel = Channel(session)
         channel.receive()
         channel.send(_prelogin())
@@ -111,16 +109,16 @@ class SqlServer(HostileServer):
             channel.send(_orders(procedure=kind == _RPC) if kind in (_BATCH, _RPC) else _done())
 
     def welcome(self) -> bytes:
-        """What answers a login."""
+        """Return the response to a login."""
         database = _change(1, _text("shop") + _text("master"))
         return database + _change(7, b"\x05" + _COLLATION + b"\0") + _accepted() + _done()
 
 
 class Leading(SqlServer):
-    """Sends its clients elsewhere, once it has turned.
+    """Routes its clients to another server, once hostile.
 
     Attributes:
-        elsewhere: The other one, which has a certificate for the name that it is called by.
+        elsewhere: The other server, with a certificate for its own name.
     """
 
     def __init__(self, authority: Authority) -> None:
@@ -129,17 +127,17 @@ class Leading(SqlServer):
         self.elsewhere.taken = self.elsewhere.kept.append
 
     def start(self) -> None:
-        """Both listen."""
+        """Start both servers."""
         self.elsewhere.start()
         super().start()
 
     def stop(self) -> None:
-        """Neither listens."""
+        """Stop both servers."""
         super().stop()
         self.elsewhere.stop()
 
     def welcome(self) -> bytes:
-        """Accepted, but not here, once it has turned."""
+        """Accept the login; once hostile, route it elsewhere."""
         if not self.hostile:
             return super().welcome()
         target = struct.pack("<BH", 0, self.elsewhere.port) + _text(LOOPBACK, "H")
@@ -159,7 +157,7 @@ def _change(kind: int, new_and_old: bytes) -> bytes:
 
 
 def _prelogin() -> bytes:
-    """The server's version, and TLS for all of the session."""
+    """Return the server's version, with TLS required for the whole session."""
     at = 5 * 2 + 1
     return struct.pack(">BHHBHHB", 0, at, 6, 1, at + 6, 1, 0xFF) + struct.pack(">BBHH", *_VERSION, 0) + b"\x01"
 
@@ -170,18 +168,18 @@ def _accepted() -> bytes:
 
 
 def _login(message: bytes) -> tuple[bytes, bytes]:
-    """User and password of a LOGIN7."""
-    told: list[bytes] = []
+    """Return user and password of a LOGIN7."""
+    fields: list[bytes] = []
     for at in (40, 44):
         offset, length = struct.unpack_from("<HH", message, at)
-        told.append(message[offset : offset + 2 * length])
-    user, hidden = told
+        fields.append(message[offset : offset + 2 * length])
+    user, hidden = fields
     password = bytes(((one ^ 0xA5) >> 4) | (((one ^ 0xA5) & 15) << 4) for one in hidden)
     return user.decode("utf-16-le").encode(), password.decode("utf-16-le").encode()
 
 
 def _orders(*, procedure: bool) -> bytes:
-    """Two columns of text, and their rows; as a procedure's if it was one."""
+    """Return two text columns and their rows; as a procedure's result if it was one."""
     column = struct.pack("<IHBH", 0, 1, 0xE7, 8000) + _COLLATION
     head = struct.pack("<BH", 0x81, 2) + b"".join(column + _text(name) for name in ("id", "total"))
     rows = b"".join(b"\xd1" + b"".join(_value(one) for one in row) for row in ORDERS)

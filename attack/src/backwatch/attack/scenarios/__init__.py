@@ -46,7 +46,7 @@ if __name__ == "__main__":
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppConfig:
-    """Where an app of the pack finds its server, and what it does.
+    """Configuration of a scenario's app: its server and its work.
 
     Attributes:
         port: Port of the server on loopback.

@@ -1,1 +1,1 @@
-"""What several scenarios share: servers that turn hostile in one way, and apps that are careless in one way."""
+"""Common parts of scenarios: servers that turn hostile, and careless apps."""

@@ -1,4 +1,4 @@
-"""G6: a broker abused through an app that hands on what a visitor may choose; the broker stays honest."""
+"""G6: an attacker abuses a broker through an app that forwards a visitor's choice. The broker stays honest."""
 
 from typing import Any
 
@@ -9,25 +9,25 @@ from backwatch.attack.scenarios import SECRET, Scenario
 
 
 class AbusedBroker(Scenario):
-    """An app that queues orders, on pika, and has a page on which its queues are seen to."""
+    """An app that queues orders, on pika, and has a page to manage its queues."""
 
     code = "G6"
     driver = "pika"
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """What is asked is kept."""
+        """Return the broker, which records each request."""
         service = AMQP(authority)
         service.taken = service.kept.append
         return service
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:
-        """It goes on as it was."""
+        """Leave the server honest. The attacker comes through the app."""
         service.kept.clear()
 
     def hand_on(self, operation: str, *arguments: str) -> None:
-        """What the page lets a visitor do."""
+        """Run a visitor's operation, as the page allows."""
         import ssl
 
         import pika
@@ -43,5 +43,5 @@ class AbusedBroker(Scenario):
             getattr(channel, operation)(*arguments)
 
     def work(self) -> None:
-        """A visitor looks how long a queue is."""
+        """Look up a queue's length as a visitor."""
         self.hand_on("queue_declare", "orders")

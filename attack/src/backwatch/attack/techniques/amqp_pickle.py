@@ -1,4 +1,4 @@
-"""D4: a broker hands out, in a message's place, a pickle that runs a program when it is read."""
+"""D4: a broker delivers a pickle that runs a program when it is read."""
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.amqp import AMQP
@@ -21,9 +21,9 @@ class QueuesPickles(ReadsPickles):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """The broker."""
+        """Return the broker."""
         return _Turning(authority)
 
     def work(self) -> None:
-        """Queues an order, and takes one."""
+        """Queue an order, and take one."""
         self.meet()

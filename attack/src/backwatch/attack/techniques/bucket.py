@@ -1,4 +1,4 @@
-"""G10: an object store abused through an app whose account may do too much; the service stays honest."""
+"""G10: an attacker abuses an object store through an app's overly powerful account. The store stays honest."""
 
 from abc import abstractmethod
 from typing import Any
@@ -15,10 +15,10 @@ BUCKETS = (
 
 
 class ObjectStore(Web):
-    """One object, and one list of buckets."""
+    """A store of one object, and one list of buckets."""
 
     def answer(self, request: Request) -> bytes:
-        """Keeps what is asked."""
+        """Record the request, and respond."""
         self.keep(request.method + b" " + request.path)
         return answered(
             BUCKETS if request.path in (b"/", b"/?x-id=ListBuckets") else b"two apples", headers=(b'ETag: "1"',)
@@ -26,23 +26,23 @@ class ObjectStore(Web):
 
 
 class AbusedBucket(Scenario):
-    """An app that reads baskets from a bucket, on boto3, and lets itself be told what else to ask."""
+    """An app that reads baskets from a bucket, on boto3, and forwards further requests."""
 
     code = "G10"
     driver = "boto3"
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """It stays honest."""
+        """Return a server that stays honest."""
         return ObjectStore(authority)
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:
-        """It goes on as it was."""
+        """Leave the server honest. The attacker comes through the app."""
         service.kept.clear()
 
     def open_client(self) -> Any:
-        """Of the library, over verified TLS."""
+        """Return the library's client, over verified TLS."""
         import boto3
         from botocore.config import Config
 
@@ -54,16 +54,16 @@ class AbusedBucket(Scenario):
         )  # fmt: skip
 
     def hand_on(self, operation: str, **parameters: str) -> dict[str, Any]:
-        """What a page of support, which asks the store by itself, lets a visitor ask."""
+        """Forward a visitor's request, as the app's support page does."""
         answer = getattr(self.open_client(), operation)(**parameters)
         if "Body" in answer:
             answer["Body"] = answer["Body"].read().decode()
         return answer
 
     def work(self) -> None:
-        """A visitor looks for a basket."""
+        """Look up a basket as a visitor."""
         self.hand_on("get_object", Bucket="shop", Key="baskets/7")
 
     @abstractmethod
     def meet(self) -> object:
-        """The attacker asks."""
+        """Send the attacker's request."""

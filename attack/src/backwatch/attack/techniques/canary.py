@@ -1,4 +1,4 @@
-"""D11: an account that nobody uses lies among the others; an attacker who reads one after the other reads it, too."""
+"""D11: an unused account lies among the others. An attacker who reads account after account reads it too."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -7,9 +7,9 @@ from backwatch.attack.protocols.tables import ACCOUNTS, LOOT
 from backwatch.attack.scenarios import Scenario
 
 PLANTED = ACCOUNTS - 1
-"""The account's number."""
+"""Number of the canary account."""
 CANARY = f"{LOOT}.{PLANTED}"
-"""The account's password hash, which the operator has declared to Backwatch."""
+"""Password hash of the canary account, which the operator has declared to Backwatch."""
 STATEMENT = "SELECT id, name, password FROM accounts WHERE id = {:d}"
 
 
@@ -29,7 +29,7 @@ class AccountsByNumber(Scenario):
         return self.account(7)
 
     def meet(self) -> object:
-        """Count up."""
+        """Read account after account."""
         return [self.account(number) for number in range(PLANTED - 3, PLANTED + 1)]
 
     def account(self, number: int) -> Any:

@@ -1,4 +1,4 @@
-"""A6: the service shows another certificate, which its authority issued too: to whom, nobody asked."""
+"""A6: the service presents another certificate of the same authority."""
 
 from typing import ClassVar
 
@@ -8,10 +8,10 @@ from backwatch.attack.scenarios import Scenario
 
 
 class CertificateSwapped(Scenario):
-    """Goes before an app that checks certificates in full, in the list of a class's bases.
+    """A mixin for an app that checks certificates in full. List it first among the bases.
 
     Attributes:
-        honest: The service, which is so but for this.
+        honest: Class of the honest service.
     """
 
     code = "A6"
@@ -25,17 +25,17 @@ class CertificateSwapped(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Honest in all that it says."""
+        """Return the honest service."""
         return cls.honest(authority)
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:
-        """Whoever took the name over has a certificate for it."""
+        """Serve a certificate that the attacker got for the name."""
         service.certificate = service.authority.issue("whoever took the name over")
         service.drop()
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app went on as always: it got its answer."""
+        """Return whether the app got its response."""
         del service
         return bool(got)

@@ -1,4 +1,4 @@
-"""D5: an API answers with a document that harms whoever reads it."""
+"""D5: an API responds with a document that harms its parser."""
 
 from abc import abstractmethod
 from typing import ClassVar
@@ -10,14 +10,14 @@ from backwatch.attack.scenarios import Scenario
 
 
 class Documents(Web):
-    """One document, before and after."""
+    """One document, honest at first."""
 
     def __init__(self, authority: Authority, kind: bytes, honest: bytes, hostile: bytes) -> None:
         super().__init__(authority)
         self._documents = kind, honest, hostile
 
     def answer(self, request: Request) -> bytes:
-        """It."""
+        """Return the document."""
         del request
         kind, honest, hostile = self._documents
         body = hostile if self.hostile else honest
@@ -26,11 +26,11 @@ class Documents(Web):
 
 
 class ReadsDocuments(Scenario):
-    """An app that fetches the rates as a document, on requests, and reads it with the standard library.
+    """An app that fetches the rates as a document, on requests. The standard library parses it.
 
     Attributes:
-        kind: Its ``Content-Type``.
-        honest, hostile: Itself, before and after.
+        kind: ``Content-Type`` of the document.
+        honest, hostile: The document, before and after.
     """
 
     code = "D5"
@@ -43,19 +43,19 @@ class ReadsDocuments(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Honest yet."""
+        """Return the server, honest at first."""
         return Documents(authority, cls.kind, cls.honest, cls.hostile)
 
     @abstractmethod
     def read(self, text: bytes) -> object:
-        """What the app makes of the document."""
+        """Parse the document, and return the result."""
 
     def work(self) -> None:
-        """Fetches the rates."""
+        """Fetch the rates."""
         self.meet()
 
     def meet(self) -> object:
-        """The same."""
+        """Repeat the work once the server is hostile."""
         import requests
 
         url = f"https://localhost:{self.config.port}/rates.xml"

@@ -1,4 +1,4 @@
-"""A7: a certificate that has ended and whose key got about, for clients that were told not to look at dates."""
+"""A7: an expired certificate whose key leaked, for clients configured to ignore dates."""
 
 import ssl
 from typing import ClassVar, Final
@@ -13,10 +13,10 @@ ENDED_DAYS: Final = 5
 
 
 class ShowsExpired(Scenario):
-    """Goes before an app whose context takes any date, in the list of a class's bases.
+    """A mixin for an app whose context ignores dates. List it first among the bases.
 
     Attributes:
-        honest: The service, which is so but for this.
+        honest: Class of the honest service.
     """
 
     code = "A7"
@@ -29,24 +29,24 @@ class ShowsExpired(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Honest in all that it says."""
+        """Return the honest service."""
         return cls.honest(authority)
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:
-        """Nobody guards what nobody uses any more."""
+        """Serve an expired certificate, whose key is no longer guarded."""
         service.certificate = service.authority.issue("what was thrown away", days=-ENDED_DAYS)
         service.drop()
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app went on as always: it got its answer."""
+        """Return whether the app got its response."""
         del service
         return bool(got)
 
 
 def dateless(ca_file: str) -> ssl.SSLContext:
-    """A context that checks chain and name, and no date: what is done when a clock or a certificate was wrong once."""
+    """Return a context that checks chain and name, but no dates. It is a common workaround for a wrong clock."""
     context = ssl.create_default_context(cafile=ca_file)
     context.verify_flags |= NO_CHECK_TIME
     return context

@@ -1,4 +1,4 @@
-"""D10: an error's text is made for the terminal on which somebody reads the app's log."""
+"""D10: an error text attacks the terminal that displays the app's log."""
 
 import io
 import logging
@@ -8,11 +8,11 @@ from typing import ClassVar
 from backwatch.attack.scenarios import Scenario
 
 FORGED = "no such basket\x1b[1A\x1b[2K\rINFO order 7 is paid in full"
-"""Goes one line up, clears it, and writes another in its place."""
+"""Moves one line up, clears it, and writes another in its place."""
 
 
 class LogsErrors(Scenario):
-    """An app that writes what went wrong into its log, as it came."""
+    """An app that logs error texts unescaped."""
 
     code = "D10"
     attack = "refuses with a text that rewrites the lines of whatever terminal shows the app's log"
@@ -21,18 +21,18 @@ class LogsErrors(Scenario):
     rule = "deceptive-error-text"
 
     errors: ClassVar[str]
-    """The driver's base of all errors, ``module.Class``."""
+    """The driver's base class of all errors, ``module.Class``."""
 
     @abstractmethod
     def ask(self) -> object:
-        """The ordinary work."""
+        """Do the ordinary work."""
 
     def work(self) -> None:
-        """As always."""
+        """Do the ordinary work."""
         self.ask()
 
     def meet(self) -> object:
-        """The same, and what the log got of it."""
+        """Repeat the work, and return the logged text."""
         import importlib
 
         module, _, name = self.errors.rpartition(".")
@@ -46,11 +46,11 @@ class LogsErrors(Scenario):
         return written.getvalue()
 
     def text_of(self, error: BaseException) -> object:
-        """What is written of it."""
+        """Return the text to log."""
         return error
 
     @classmethod
     def succeeded(cls, service: object, got: object) -> bool:
-        """The log has it as it came."""
+        """Return whether the log contains the text unescaped."""
         del service
         return isinstance(got, str) and "\x1b[2K" in got

@@ -1,4 +1,4 @@
-"""D1: a MySQL server responds to a SELECT with a request for a file of the client's."""
+"""D1: a MySQL server responds to a SELECT with a request for a client's file."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -9,7 +9,7 @@ from backwatch.attack.scenarios import Scenario
 
 
 class Asking(HonestMySQL):
-    """Asks for a file, once it has turned."""
+    """Asks for a file, once hostile."""
 
     answers = MySQL.answers
 

@@ -1,4 +1,4 @@
-"""G4, G5: a MongoDB abused through an app with a hole; the service stays honest."""
+"""G4, G5: an attacker abuses a MongoDB through an app with a hole. The server stays honest."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ USER, PASSWORD = "anna", "two apples a day"
 
 
 class Accounts(MongoDB):
-    """Visitors' accounts are kept in it: it knows one, compares by ``$ne``, and takes code for true, unread."""
+    """Stores visitors' accounts. It knows one account, supports ``$ne``, and treats code as true without running it."""
 
     def answer(self, command: dict[str, Any]) -> dict[str, Any]:
-        """To one command; what was asked is kept."""
+        """Record the command, and return its reply."""
         name = next(iter(command), "")
         if name.lower() not in ("hello", "ismaster"):
             self.keep(f"{name} {command[name]} {command.get('filter', '')}".strip().encode())
@@ -35,16 +35,16 @@ class AbusedMongoDB(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Honest, with an account that may do everything."""
+        """Return an honest service with an all-powerful account."""
         return Accounts(authority)
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:
-        """It goes on as it was: the attacker comes through the app."""
+        """Leave the server honest. The attacker comes through the app."""
         service.kept.clear()
 
     def open_client(self) -> Any:
-        """Of the library, over verified TLS; one for all of the app."""
+        """Return the library's client, over verified TLS; the app shares one."""
         import pymongo
 
         if self._client is None:
@@ -55,11 +55,11 @@ class AbusedMongoDB(Scenario):
         return self._client
 
     def let_in(self, asked: dict[str, Any]) -> list[str]:
-        """Whom a page lets in who asks for an account by this filter."""
-        return [str(one["name"]) for one in self.open_client()["shop"]["users"].find(asked).limit(1)]
+        """Return the accounts that a login with this filter matches."""
+        return [str(account["name"]) for account in self.open_client()["shop"]["users"].find(asked).limit(1)]
 
     def work(self) -> None:
-        """A visitor logs in."""
+        """Log in as a visitor."""
         self.let_in({"name": USER, "password": PASSWORD})
 
 

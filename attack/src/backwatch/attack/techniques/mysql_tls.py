@@ -1,4 +1,4 @@
-"""A2, B3: a MySQL server that leaves TLS out of its greeting, and an app that forgot to ask for it in one place."""
+"""A2, B3: a MySQL server that hides TLS. The app forgot to require it in one place."""
 
 from backwatch.attack.clients.mysql import DEFAULT_TLS
 from backwatch.attack.protocols.mysql import HonestMySQL
@@ -6,10 +6,10 @@ from backwatch.attack.techniques.sql import Lookup
 
 
 class Stripping(HonestMySQL):
-    """Offers no TLS any more, once it has turned."""
+    """Offers no TLS any more, once hostile."""
 
     def offers_tls(self) -> bool:
-        """Return whether it is honest yet."""
+        """Return whether the server is honest still."""
         return not self.hostile
 
 

@@ -1,4 +1,4 @@
-"""A9, A13: the service's name is answered with another address, where somebody else listens."""
+"""A9, A13: the service's name resolves to another address, where the attacker listens."""
 
 import socket
 from abc import abstractmethod
@@ -10,27 +10,27 @@ from backwatch.attack.protocols.server import LOOPBACK, HostileServer
 from backwatch.attack.scenarios import AppConfig, Scenario
 
 OTHER = "127.0.0.2"
-"""Loopback's, and another address than the service's."""
+"""A loopback address that differs from the service's."""
 RATES = b'{"base": "EUR", "rates": {"USD": 108.0}}'
-"""What is told at the other address."""
+"""Response of the server at the other address."""
 
 
 class Elsewhere(Web):
-    """Listens there on the same port; requests that arrive are in its ``kept``."""
+    """Listens at the other address on the same port; ``kept`` records the requests."""
 
     address = OTHER
 
     def answer(self, request: Request) -> bytes:
-        """Other rates."""
+        """Return other rates."""
         self.kept.append(request.headers.get(b"authorization", b""))
         return answered(RATES)
 
 
 class Moving(Web):
-    """The honest one, and beside it whoever takes its name over.
+    """The honest server, and beside it the attacker's.
 
     Attributes:
-        elsewhere: The other one; there is none until the name has moved.
+        elsewhere: The attacker's server; ``None`` until the name has moved.
     """
 
     def __init__(self, authority: Authority) -> None:
@@ -38,14 +38,14 @@ class Moving(Web):
         self.elsewhere: Elsewhere | None = None
 
     def stop(self) -> None:
-        """Neither listens."""
+        """Stop both servers."""
         super().stop()
         if self.elsewhere is not None:
             self.elsewhere.stop()
 
 
 class NameMoved(Scenario):
-    """An app on aiohttp, whose resolver asks whoever answers for the name, as that one's users write it."""
+    """An app on aiohttp with its own resolver, as aiohttp's documentation shows."""
 
     driver = "aiohttp"
 
@@ -55,12 +55,12 @@ class NameMoved(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Honest itself."""
+        """Return the honest server."""
         return Moving(authority)
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:
-        """Somebody else listens at the other address."""
+        """Start the attacker's server at the other address."""
         assert isinstance(service, Moving)
         service.elsewhere = Elsewhere(service.authority, service.port)
         cls.takes_over(service, service.elsewhere)
@@ -70,18 +70,18 @@ class NameMoved(Scenario):
     @classmethod
     @abstractmethod
     def takes_over(cls, service: HostileServer, elsewhere: HostileServer) -> None:
-        """Gives the other one its certificate."""
+        """Give the attacker's server its certificate."""
 
     @abstractmethod
     def context(self) -> Any:
-        """The app's TLS."""
+        """Return the app's TLS context."""
 
     def work(self) -> None:
-        """Fetches the rates, each time on a connection of its own."""
+        """Fetch the rates, on a new connection each time."""
         self._fetch()
 
     def meet(self) -> object:
-        """The same, while the name is answered with the other address."""
+        """Fetch the rates while the name resolves to the other address."""
         self.answered_with = OTHER
         return self._fetch()
 
@@ -108,7 +108,7 @@ class NameMoved(Scenario):
                     )
                 ]  # fmt: skip
 
-            async def close(self) -> None:  # it holds nothing
+            async def close(self) -> None:  # there is nothing to release
                 pass
 
         connector = aiohttp.TCPConnector(resolver=NameServer(), ssl=self.context())
@@ -120,6 +120,6 @@ class NameMoved(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app took the other one's rates."""
+        """Return whether the app accepted the other server's rates."""
         assert isinstance(service, Moving)
         return service.elsewhere is not None and bool(service.elsewhere.kept) and "108.0" in f"{got}"

@@ -1,4 +1,4 @@
-"""A8: the service goes back to TLS 1.2, or to 1.1, which a client that was told to bear old servers accepts."""
+"""A8: the service falls back to TLS 1.2 or 1.1, which a tolerant client accepts."""
 
 import ssl
 import warnings
@@ -9,14 +9,14 @@ from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.scenarios import Scenario
 
 CIPHERS = "DEFAULT@SECLEVEL=0"
-"""OpenSSL's words for: whatever there is, signatures with SHA-1 too, without which TLS 1.1 does not work."""
+"""OpenSSL's cipher string for everything, including SHA-1 signatures, which TLS 1.1 requires."""
 
 
 class OldCertificate(Certificate):
     """The same certificate and key, served over TLS 1.1 at best."""
 
     def server_context(self) -> ssl.SSLContext:
-        """A context that speaks nothing newer."""
+        """Return a context that supports nothing newer."""
         context = super().server_context()
         allow_old(context)
         context.maximum_version = ssl.TLSVersion.TLSv1_1
@@ -27,18 +27,18 @@ class LoweredCertificate(Certificate):
     """The same certificate and key, served over TLS 1.2 at best."""
 
     def server_context(self) -> ssl.SSLContext:
-        """A context that does not speak the newest."""
+        """Return a context that lacks the newest version."""
         context = super().server_context()
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         return context
 
 
 class OldTls(Scenario):
-    """Goes before an app whose context bears old versions, in the list of a class's bases.
+    """A mixin for an app whose context accepts old versions. List it first among the bases.
 
     Attributes:
-        honest: The service, which is so but for this.
-        older: How it serves its certificate then.
+        honest: Class of the honest service.
+        older: Certificate class with the older TLS version.
     """
 
     code = "A8"
@@ -52,23 +52,23 @@ class OldTls(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Honest in all that it says."""
+        """Return the honest service."""
         return cls.honest(authority)
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:
-        """What whoever stands in between wants of both."""
+        """Serve an older TLS version, as a downgrade attack achieves."""
         service.certificate = cls.older(service.certificate.chain, service.certificate.key)
         service.drop()
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app got its answer over it: the service spoke nothing else."""
+        """Return whether the app got its response over the old version."""
         return isinstance(service.certificate, cls.older) and bool(got)
 
 
 class LoweredTls(OldTls):
-    """Goes before an app whose context is its library's own."""
+    """A mixin for an app with its library's own context. List it first among the bases."""
 
     attack = "speaks no newer TLS than 1.2, where it always spoke 1.3"
     reference = "https://datatracker.ietf.org/doc/html/rfc8446#section-4.1.3; ATT&CK T1562.010"
@@ -77,8 +77,8 @@ class LoweredTls(OldTls):
 
 
 def allow_old(context: ssl.SSLContext) -> None:
-    """What a client does for the sake of an old server."""
+    """Configure a client for an old server."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # that is what is shown
+        warnings.simplefilter("ignore", DeprecationWarning)  # the deprecated version is the subject here
         context.minimum_version = ssl.TLSVersion.TLSv1_1
     context.set_ciphers(CIPHERS)

@@ -1,4 +1,4 @@
-"""D3, D4: what is stored or queued comes back as a pickle that runs a program when it is read."""
+"""D3, D4: a stored or queued value comes back as a pickle that runs a program."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ from backwatch.attack.scenarios import Scenario
 
 
 class ReadsPickles(Scenario):
-    """An app that keeps Python objects where others can write."""
+    """An app that stores Python objects where others can write."""
 
     code: ClassVar[str] = "D3"
     attack = "returns a pickle that runs a program as soon as it is read"
@@ -17,6 +17,6 @@ class ReadsPickles(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The program ran in the app's process: its exit status came back as the value."""
+        """Return whether the program ran in the app: its exit status is the value."""
         del service
         return got == RAN

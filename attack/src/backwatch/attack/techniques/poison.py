@@ -1,4 +1,4 @@
-"""E5: a broker hands out a message that cannot be read, and the same again as often as it is given back."""
+"""E5: a broker delivers an unreadable message, again each time it is requeued."""
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.amqp import AMQP
@@ -6,9 +6,9 @@ from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.scenarios import Scenario
 
 POISON = b'{"order": 7, "lines": ['
-"""What ends before its time."""
+"""A truncated message."""
 PATIENCE = 30
-"""How many messages a worker takes in the pack."""
+"""Maximum number of messages that a worker processes in the pack."""
 
 
 class _Turning(AMQP):
@@ -17,7 +17,7 @@ class _Turning(AMQP):
 
 
 class GivesBack(Scenario):
-    """A worker that gives back what it cannot read, so that nothing is lost, and takes the next: it is the same."""
+    """A worker that requeues unreadable messages, so that no data is lost. It receives the same one again."""
 
     code = "E5"
     attack = "hands out a message that nobody can read, and the same again whenever it is given back"
@@ -27,15 +27,15 @@ class GivesBack(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """The broker."""
+        """Return the broker."""
         return _Turning(authority)
 
     def work(self) -> None:
-        """Queues an order, and does it."""
+        """Queue an order, and process it."""
         self.meet()
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The worker did nothing else any more."""
+        """Return whether the worker processed nothing else."""
         del service
         return got == PATIENCE

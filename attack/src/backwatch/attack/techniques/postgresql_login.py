@@ -1,4 +1,4 @@
-"""B1, B4, B8: the service asks for another login than it always did, and takes whatever it is given."""
+"""B1, B4, B8: the server requests another login method than before, and accepts any response."""
 
 import struct
 
@@ -10,31 +10,31 @@ MD5 = struct.pack("!I", 5) + b"salt"
 
 
 class AsksOtherwise(HonestPostgreSQL):
-    """SCRAM yet; once it has turned, whatever ``asks`` says."""
+    """Requests SCRAM at first; once hostile, the method of ``asks``."""
 
     def log_in(self, session: Session) -> None:
-        """By SCRAM-SHA-256, until it turns."""
+        """Check a login by SCRAM-SHA-256, until it turns hostile."""
         if self.hostile:
             self.asks(session)
         else:
             super().log_in(session)
 
     def asks(self, session: Session) -> None:
-        """For nothing at all."""
+        """Request no login at all."""
 
 
 class AsksInClear(AsksOtherwise):
-    """For the password itself."""
+    """Requests the password itself."""
 
     def asks(self, session: Session) -> None:
-        """``AuthenticationCleartextPassword``."""
+        """Send ``AuthenticationCleartextPassword``."""
         self.take_password(session)
 
 
 class AsksOldHash(AsksOtherwise):
-    """For a hash that is guessed within hours."""
+    """Requests a hash that can be cracked within hours."""
 
     def asks(self, session: Session) -> None:
-        """``AuthenticationMD5Password``."""
+        """Send ``AuthenticationMD5Password``."""
         send(session, b"R", MD5)
         self.taken(said(session).rstrip(b"\0"))

@@ -1,4 +1,4 @@
-"""G1 to G3: a Redis abused through an app that hands on what a visitor types; the service stays honest."""
+"""G1 to G3: an attacker abuses a Redis through an app that forwards raw input. The server stays honest."""
 
 from typing import Any, ClassVar
 
@@ -11,11 +11,11 @@ Commands = tuple[tuple[str, ...], ...]
 
 
 class RedisConsole(Scenario):
-    """An app whose page of support lets a visitor look a basket up, and hands on any command.
+    """An app whose support page lets a visitor look up a basket, and forwards any command.
 
     Attributes:
-        server: What stands behind it.
-        typed: What the attacker types there.
+        server: Class of the server.
+        typed: Commands that the attacker types.
     """
 
     driver = "redis"
@@ -24,18 +24,18 @@ class RedisConsole(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """What arrives is kept."""
+        """Return the server, which records each command."""
         service = cls.server(authority)
         service.taken = service.kept.append
         return service
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:
-        """It goes on as it was: the attacker comes through the app."""
+        """Leave the server honest. The attacker comes through the app."""
         service.kept.clear()
 
     def open_client(self) -> Any:
-        """Of the library, over verified TLS."""
+        """Return the library's client, over verified TLS."""
         import redis
 
         return redis.Redis(
@@ -44,22 +44,22 @@ class RedisConsole(Scenario):
         )  # fmt: skip
 
     def hand_on(self, commands: Commands) -> list[str]:
-        """What a page shows of the answers."""
+        """Return the replies as the page shows them."""
         from contextlib import closing
 
         with closing(self.open_client()) as client:
             return [repr(client.execute_command(*command)) for command in commands]
 
     def work(self) -> None:
-        """A visitor looks for a basket."""
+        """Look up a basket as a visitor."""
         self.hand_on((("SET", "basket:7", "two apples"), ("GET", "basket:7")))
 
     def meet(self) -> object:
-        """The attacker types."""
+        """Send what the attacker types."""
         return self.hand_on(self.typed)
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """All of it arrived."""
+        """Return whether every command arrived."""
         del got
         return all(" ".join(command).encode() in service.kept for command in cls.typed)

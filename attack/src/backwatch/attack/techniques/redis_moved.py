@@ -1,4 +1,4 @@
-"""C1, C2: a Redis that leads its clients to another host."""
+"""C1, C2: a Redis that redirects its clients to another host."""
 
 from binascii import crc_hqx
 
@@ -8,19 +8,19 @@ from backwatch.attack.protocols.server import LOOPBACK
 
 
 class Elsewhere(RedisServer):
-    """Where clients are led: what they send is in its ``kept``, and every basket is the attacker's."""
+    """Target of the redirect: ``kept`` records its commands, and every basket is the attacker's."""
 
     def answer(self, verb: bytes, command: list[bytes], talk: Talk) -> bytes:
-        """The attacker's."""
+        """Return the attacker's basket."""
         return b"$7\r\npoisons\r\n" if verb == b"GET" else super().answer(verb, command, talk)
 
 
 class Leading(RedisServer):
-    """Answers every command on a key with MOVED, once it has turned.
+    """Replies MOVED to every command on a key, once hostile.
 
     Attributes:
-        elsewhere: The other one.
-        target: The host that it names: loopback by another name than the client's, or it would not be another host.
+        elsewhere: Target of the redirect.
+        target: Host in the redirect: loopback by another name than the client's, or it would not be another host.
     """
 
     target = LOOPBACK.encode()
@@ -31,17 +31,17 @@ class Leading(RedisServer):
         self.elsewhere.taken = self.elsewhere.kept.append
 
     def start(self) -> None:
-        """Both listen."""
+        """Start both servers."""
         self.elsewhere.start()
         super().start()
 
     def stop(self) -> None:
-        """Neither listens."""
+        """Stop both servers."""
         super().stop()
         self.elsewhere.stop()
 
     def answer(self, verb: bytes, command: list[bytes], talk: Talk) -> bytes:
-        """MOVED, once it has turned."""
+        """Reply MOVED, once hostile."""
         if self.hostile and verb in (b"GET", b"SET"):
             slot = crc_hqx(command[1], 0) % SLOTS
             return b"-MOVED %d %s:%d\r\n" % (slot, self.target, self.elsewhere.port)

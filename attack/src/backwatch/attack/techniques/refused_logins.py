@@ -1,4 +1,4 @@
-"""B10: passwords are tried out through an app that logs its visitors in to the service itself."""
+"""B10: an attacker guesses passwords through an app that passes its visitors' logins on."""
 
 from abc import abstractmethod
 
@@ -9,7 +9,7 @@ GUESSES = tuple(f"{word}{year}" for word in ("summer", "winter", "admin", "shop"
 
 
 class Guessed(Scenario):
-    """An app for the staff, who log in to the service under its account; nobody limits how often."""
+    """An app for the staff, who log in to the service under its account. Logins are not rate-limited."""
 
     code = "B10"
     attack = "tries a dozen passwords, one after the other, until one is let in"
@@ -19,36 +19,36 @@ class Guessed(Scenario):
     stays_honest = True
 
     def work(self) -> None:
-        """Somebody logs in, and mistypes nothing."""
+        """Log in with the right password."""
         self.log_in(SECRET)
 
     def meet(self) -> object:
-        """The attacker guesses: how many passwords were refused before the one that is right."""
+        """Guess passwords, and return how many were refused before the right one."""
         refused = 0
         for guess in (*GUESSES, SECRET):
             try:
                 self.log_in(guess)
-            except Exception:  # noqa: BLE001  the driver's own, whatever it is
+            except Exception:  # noqa: BLE001  the driver's own exception, of any class
                 refused += 1
         return refused
 
     @abstractmethod
     def log_in(self, password: str) -> None:
-        """By this password, and does a little.
+        """Log in with this password, and do a little work.
 
         Raises:
-            Exception: The driver's own: the service refuses it.
+            Exception: The driver's own: the service refuses the login.
         """
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """All but the right one were refused."""
+        """Return whether every password but the right one was refused."""
         del service
         return got == len(GUESSES)
 
 
 class GuessedDatabaseLogin(Guessed):
-    """The service is a database."""
+    """An app whose service is a database."""
 
     def log_in(self, password: str) -> None:
         """Log in and run the ordinary query."""

@@ -1,4 +1,4 @@
-"""A12: who breaks one handshake of an app that then tries again without TLS reads all that it says."""
+"""A12: an attacker breaks one handshake of an app that retries without TLS, and reads everything."""
 
 from abc import abstractmethod
 
@@ -8,36 +8,36 @@ from backwatch.attack.techniques.unverified import TriesUnverified
 
 
 class BreaksThenListens(HostileServer):
-    """Goes before a service in the list of bases: once it has turned, one session ends, and the others have no TLS.
+    """A mixin for a server that breaks one session once hostile. Later ones have no TLS. List it first.
 
     Attributes:
-        listens: Whether it has turned.
+        listens: Whether it has turned hostile.
     """
 
     _to_break = 0
     listens = False
 
     def turn(self) -> None:
-        """Breaks the next one; hostile in nothing else."""
+        """Break the next handshake; stay honest otherwise."""
         self._to_break, self.listens = 1, True
         self.drop()
 
     def serve(self, session: Session) -> None:
-        """Breaks one, hears the others."""
+        """Break one session, and serve the others in plaintext."""
         if self._to_break:
             self._to_break -= 1
         elif self.listens:
             self.hear(session)
         else:
-            super().serve(session)  # pyright: ignore[reportAbstractUsage]  the service's, which follows
+            super().serve(session)  # pyright: ignore[reportAbstractUsage]  the next base class implements it
 
     @abstractmethod
     def hear(self, session: Session) -> None:
-        """Serves a session without TLS; what is said in it is to be in ``kept``."""
+        """Serve a session without TLS; ``kept`` must record its content."""
 
 
 class RetriesInClear(TriesUnverified):
-    """An app that takes a failed handshake for a reason to do without TLS. ``visit(checked=False)`` does."""
+    """An app that retries without TLS after a failed handshake, by ``visit(checked=False)``."""
 
     code = "A12"
     attack = "breaks a handshake, so that the app tries again without TLS, and hears the password"
@@ -46,5 +46,5 @@ class RetriesInClear(TriesUnverified):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app got its answer, and its password was heard."""
-        return isinstance(got, list) and any(SECRET.encode() in said for said in service.kept)
+        """Return whether the app got its response and its password was overheard."""
+        return isinstance(got, list) and any(SECRET.encode() in data for data in service.kept)

@@ -1,4 +1,4 @@
-"""G12: a search engine abused through an app that hands on what a visitor sends; the service stays honest."""
+"""G12: an attacker abuses a search engine through an app that forwards queries. The engine stays honest."""
 
 import json
 from contextlib import closing
@@ -13,15 +13,15 @@ PRODUCT = b"X-Elastic-Product: Elasticsearch"
 
 
 class SearchEngine(Web):
-    """One node with goods; it keeps what it is asked, and refuses nothing."""
+    """A node with goods. It records all requests, and refuses none."""
 
     def answer(self, request: Request) -> bytes:
-        """What was found, or that it is done."""
+        """Return the search result, or an acknowledgement."""
         if len(self.kept) < MOST_KEPT:
             self.kept.append(request.method + b" " + request.path + b" " + request.body)
         hits = {"total": {"value": 1, "relation": "eq"}, "hits": [{"_id": "7", "_source": {"name": "apples"}}]}
-        told = {"took": 1, "timed_out": False, "hits": hits} if b"_search" in request.path else {"acknowledged": True}
-        return answered(json.dumps(told).encode(), headers=(PRODUCT,))
+        body = {"took": 1, "timed_out": False, "hits": hits} if b"_search" in request.path else {"acknowledged": True}
+        return answered(json.dumps(body).encode(), headers=(PRODUCT,))
 
 
 class AbusedSearch(Scenario):
@@ -32,16 +32,16 @@ class AbusedSearch(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Honest, with an account that may do everything."""
+        """Return an honest service with an all-powerful account."""
         return SearchEngine(authority)
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:
-        """It goes on as it was: the attacker comes through the app."""
+        """Leave the server honest. The attacker comes through the app."""
         service.kept.clear()
 
     def open_client(self) -> Any:
-        """Of the library, over verified TLS."""
+        """Return the library's client, over verified TLS."""
         from elasticsearch import Elasticsearch
 
         return Elasticsearch(
@@ -50,10 +50,10 @@ class AbusedSearch(Scenario):
         )  # fmt: skip
 
     def search(self, query: dict[str, Any]) -> int:
-        """How many goods a page finds."""
+        """Return the number of goods that a page finds."""
         with closing(self.open_client()) as client:
             return client.search(index="goods", query=query)["hits"]["total"]["value"]
 
     def work(self) -> None:
-        """A visitor searches."""
+        """Search for goods as a visitor."""
         self.search({"match": {"name": "apples"}})

@@ -1,6 +1,6 @@
-"""A1, A7: the app attaches a second service beside the old one, and does not look what it attaches.
+"""A1, A7: the app attaches a second service beside the first, without checking it.
 
-The second one has the same port and another name: by it, a resource of its own.
+The second one has the same port and another name, and so is a resource of its own.
 """
 
 from abc import abstractmethod
@@ -12,15 +12,15 @@ from backwatch.attack.scenarios import SECRET, Scenario
 
 FIRST = "localhost"
 SECOND = LOOPBACK
-"""The same host as another name for it, which no alert of the first one is about."""
+"""Another name of the same host. No alert about the first service refers to it."""
 
 
 class Overheard(Session):
-    """A session that stays as it is; whoever is on its way hears what the client says.
+    """A session that stays plaintext; an eavesdropper reads the client's data.
 
     Args:
-        session: The accepted one.
-        heard: Where that goes.
+        session: The accepted session.
+        heard: Receives the overheard data.
     """
 
     def __init__(self, session: Session, heard: list[bytes]) -> None:
@@ -28,10 +28,10 @@ class Overheard(Session):
         self._heard = heard
 
     def secure(self) -> None:
-        """Nobody asked for it."""
+        """Do nothing: the client did not ask for TLS."""
 
     def read(self, count: int) -> bytes:
-        """As it came, and overheard."""
+        """Read the data, and overhear it."""
         data = super().read(count)
         if len(self._heard) < MOST_KEPT:
             self._heard.append(data)
@@ -39,53 +39,53 @@ class Overheard(Session):
 
 
 class InClear(HostileServer):
-    """Goes before a service in the list of bases: once it has turned, there is no TLS; what is said is in ``kept``."""
+    """A mixin for a server: once hostile, sessions have no TLS, and ``kept`` records them. List it first."""
 
     listened_to = False
 
     def turn(self) -> None:
-        """Hostile in nothing: who listens stands on the way."""
+        """Start to overhear; the server itself stays honest."""
         self.listened_to = True
         self.drop()
 
     def serve(self, session: Session) -> None:
-        """As the service does."""
+        """Serve the session as the service does."""
         heard = Overheard(session, self.kept) if self.listened_to else session
-        super().serve(heard)  # pyright: ignore[reportAbstractUsage]  the service's, which follows
+        super().serve(heard)  # pyright: ignore[reportAbstractUsage]  the next base class implements it
 
 
 class AttachesSecond(Scenario):
-    """An app that has one service, attached with care, and gets another.
+    """An app with one carefully attached service that attaches a second one.
 
     Attributes:
-        service_class: The service.
+        service_class: Class of the service.
     """
 
     service_class: ClassVar[type[HostileServer]]
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Both in one."""
+        """Return one server that plays both."""
         return cls.service_class(authority)
 
     @abstractmethod
     def visit(self, host: str, *, careful: bool) -> object:
-        """Its ordinary work with one of them."""
+        """Do its ordinary work with one of the services."""
 
     def work(self) -> None:
-        """With the first."""
+        """Visit the first service."""
         self.visit(FIRST, careful=True)
 
     def meet(self) -> object:
-        """With the second, for the first time."""
+        """Visit the second service for the first time."""
         return self.visit(SECOND, careful=False)
 
 
 class AttachesInClear(AttachesSecond):
-    """The second one is attached without TLS: nobody thought of it.
+    """An app that attaches the second service without TLS.
 
     Attributes:
-        said: What must not be read by others, and is.
+        said: Confidential data that the app sends.
     """
 
     code = "A1"
@@ -97,5 +97,5 @@ class AttachesInClear(AttachesSecond):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """It was heard on the way."""
+        """Return whether the secret was read on the network."""
         return got is not None and cls.said in b"".join(service.kept)

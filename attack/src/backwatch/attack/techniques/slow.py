@@ -1,4 +1,4 @@
-"""E1: an answer that drips, a byte now and then: no read ever takes long enough for the client's time limit."""
+"""E1: a response that drips, a byte now and then. No single read exceeds the client's time limit."""
 
 import time
 
@@ -9,14 +9,14 @@ from backwatch.attack.scenarios import Scenario
 
 DRIPS = 12
 EVERY_S = 0.4
-"""Almost five seconds in all; a real one never ends."""
+"""Dripping takes almost five seconds in all; a real attack never ends."""
 
 
 class Dripping(Web):
-    """Its answers drip once it has turned."""
+    """Its responses drip, once hostile."""
 
     def reply(self, session: Session, request: Request) -> None:
-        """At once, or in drips."""
+        """Send the response at once, or in drips."""
         if self.hostile:
             for _ in range(DRIPS):
                 session.send(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -25,7 +25,7 @@ class Dripping(Web):
 
 
 class Waits(Scenario):
-    """An app that limits each read, as clients let it."""
+    """An app that limits each read, as its client supports."""
 
     code = "E1"
     attack = "answers in drips, each within the time limit of a read, and keeps the app waiting"
@@ -35,22 +35,22 @@ class Waits(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """It drips."""
+        """Return the dripping server."""
         return Dripping(authority)
 
     @property
     def url(self) -> str:
-        """Of the API."""
+        """Return a URL of the API."""
         return f"https://localhost:{self.config.port}/rates"
 
     def meet(self) -> object:
-        """The same work: how many times its own limit it took."""
+        """Repeat the work, and return its duration in multiples of the time limit."""
         begun = time.monotonic()
         self.work()
         return time.monotonic() - begun
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app waited far longer than it wanted to."""
+        """Return whether the app waited far beyond its time limit."""
         del service
         return isinstance(got, float) and got > DRIPS * EVERY_S

@@ -1,4 +1,4 @@
-"""Apps on a database: lookups on a server that turns hostile, and pages through which an attacker reaches it."""
+"""Apps on a database: lookups on a hostile server, and pages with holes."""
 
 from typing import Any, ClassVar
 

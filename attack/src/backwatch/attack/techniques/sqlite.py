@@ -1,4 +1,4 @@
-"""What the apps of the SQLite entries share: a database that is a file, so that there is no server to turn."""
+"""Common parts of the SQLite scenarios: the database is a file, so no server turns hostile."""
 
 import sqlite3
 from pathlib import Path
@@ -15,7 +15,7 @@ CREATE TABLE accounts (id INTEGER PRIMARY KEY, name TEXT, password TEXT);
 
 
 class DatabaseFile(HostileServer):
-    """Owns the app's database and another's, which the app is not to read; nobody has anything to say to its port."""
+    """Owns the app's database and another app's, which the app must not read. Its port serves nothing."""
 
     name = "sqlite"
     attack = reference = driver = rule = ""
@@ -33,10 +33,10 @@ class DatabaseFile(HostileServer):
             database.close()
 
     def serve(self, session: Session) -> None:
-        """Hangs up."""
+        """Close the connection."""
 
     def left(self) -> int:
-        """Customers that are still in the app's database."""
+        """Return the number of customers in the app's database."""
         database = sqlite3.connect(own(str(self.authority.ca_file), self.port))
         (count,) = database.execute("SELECT count(*) FROM customers").fetchone()
         database.close()
@@ -44,17 +44,17 @@ class DatabaseFile(HostileServer):
 
 
 def own(ca_file: str, port: int) -> Path:
-    """The app's database."""
+    """Return the file of the app's database."""
     return Path(ca_file).parent / f"shop-{port}.db"
 
 
 def neighbours(ca_file: str, port: int) -> Path:
-    """Another app's."""
+    """Return the file of another app's database."""
     return Path(ca_file).parent / f"wages-{port}.db"
 
 
 class SQLiteApp(Scenario):
-    """On sqlite3, which comes with Python."""
+    """An app on sqlite3, which comes with Python."""
 
     driver = "sqlite3"
 
@@ -65,10 +65,10 @@ class SQLiteApp(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """The file's owner."""
+        """Return the file's owner."""
         return DatabaseFile(authority)
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:
-        """The attacker comes through the app: nothing happens to the file."""
+        """Leave the file unchanged. The attacker comes through the app."""
         del service

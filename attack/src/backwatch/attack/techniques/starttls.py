@@ -1,6 +1,6 @@
-"""A4: whoever stands between app and service cuts the offer of TLS out, or refuses it, and waits for logins in clear.
+"""A4: a man in the middle hides or refuses STARTTLS, and waits for plaintext logins.
 
-The service plays both: nothing differs for the client.
+The server plays both roles; the client sees no difference.
 """
 
 from abc import abstractmethod
@@ -16,8 +16,8 @@ class StartTLSHidden(Scenario):
     """An app that upgrades its sessions to TLS before it logs in.
 
     Attributes:
-        speaker: The service.
-        goes_on: Whether it takes a refused upgrade for a reason to do without.
+        speaker: Class of the service.
+        goes_on: Whether it continues in plaintext after a refused upgrade.
     """
 
     code = "A4"
@@ -30,29 +30,29 @@ class StartTLSHidden(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """What is said in clear is kept."""
+        """Return the service, which records plaintext."""
         service = cls.speaker(authority)
         service.taken = service.kept.append
         return service
 
     @abstractmethod
     def visit(self) -> object:
-        """Connects, upgrades, logs in, works, leaves; the upgrade stands within :meth:`upgrading`."""
+        """Connect, upgrade, log in, work and leave. The upgrade runs within :meth:`upgrading`."""
 
     def upgrading(self, refusal: type[Exception]) -> suppress:
-        """What a careless app puts around the upgrade, and a careful one does not."""
+        """Return the context around the upgrade: a careless app suppresses the refusal."""
         return suppress(*((refusal,) if self.goes_on else ()))
 
     def work(self) -> None:
-        """One visit."""
+        """Make one visit."""
         self.visit()
 
     def meet(self) -> object:
-        """One more."""
+        """Make one more visit."""
         return self.visit()
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The password came in clear."""
+        """Return whether the password arrived in plaintext."""
         del got
-        return any(SECRET.encode() in said for said in service.kept)
+        return any(SECRET.encode() in data for data in service.kept)

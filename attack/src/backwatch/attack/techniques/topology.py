@@ -1,4 +1,4 @@
-"""C5, C6: a service names the attacker's host among its nodes, and clients go and log in there by themselves."""
+"""C5, C6: a service names the attacker's host among its nodes, and clients log in there."""
 
 import json
 from typing import ClassVar
@@ -12,7 +12,7 @@ PRODUCT = b"X-Elastic-Product: Elasticsearch"
 
 
 class _Node(Elsewhere):
-    """A node of the attacker's: it answers as searches are answered."""
+    """The attacker's node, which responds to searches."""
 
     def answer(self, request: Request) -> bytes:
         super().answer(request)
@@ -20,10 +20,10 @@ class _Node(Elsewhere):
 
 
 class Sniffed(Web):
-    """A search engine of one node; of another one, once it has turned.
+    """A search engine of one node. Once hostile, it names the attacker's node.
 
     Attributes:
-        elsewhere: The other one; what arrived is in its ``kept``.
+        elsewhere: The attacker's node; ``kept`` records its requests.
     """
 
     def __init__(self, authority: Authority) -> None:
@@ -31,17 +31,17 @@ class Sniffed(Web):
         self.elsewhere = _Node(authority)
 
     def start(self) -> None:
-        """Both listen."""
+        """Start both servers."""
         self.elsewhere.start()
         super().start()
 
     def stop(self) -> None:
-        """Neither listens."""
+        """Stop both servers."""
         super().stop()
         self.elsewhere.stop()
 
     def answer(self, request: Request) -> bytes:
-        """Its nodes, or what was found."""
+        """Return the nodes, or a search result."""
         if not request.path.startswith(b"/_nodes"):
             return found()
         address = f"{LOOPBACK}:{self.elsewhere.port}" if self.hostile else f"localhost/{LOOPBACK}:{self.port}"
@@ -50,7 +50,7 @@ class Sniffed(Web):
 
 
 def found() -> bytes:
-    """The answer to a search."""
+    """Return the response to a search."""
     hits = {"total": {"value": 1, "relation": "eq"}, "hits": [{"_id": "7", "_source": {"name": "apples"}}]}
     return answered(json.dumps({"took": 1, "timed_out": False, "hits": hits}).encode(), headers=(PRODUCT,))
 
@@ -65,16 +65,16 @@ class Sniffs(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """The first node."""
+        """Return the first node."""
         return Sniffed(authority)
 
     def work(self) -> None:
-        """Searches."""
+        """Search for goods."""
         self.meet()
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The other node was sent a login."""
+        """Return whether the other node received a login."""
         del got
         assert isinstance(service, Sniffed)
         return any(b"authorization: Basic" in asked for asked in service.elsewhere.kept)

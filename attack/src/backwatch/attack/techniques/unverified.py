@@ -1,4 +1,4 @@
-"""A5: who breaks one handshake of an app that then tries again without looking has it where they want it."""
+"""A5: an attacker breaks one handshake of an app that then retries without verification."""
 
 from abc import abstractmethod
 from typing import ClassVar
@@ -9,28 +9,28 @@ from backwatch.attack.scenarios import Scenario
 
 
 class BreaksHandshakes(HostileServer):
-    """Goes before a service in the list of bases: the first session after it turned ends before it began."""
+    """A mixin for a server: once hostile, it breaks the first session. List it first."""
 
     _breaks = False
 
     def turn(self) -> None:
-        """Breaks the next one; hostile in nothing else."""
+        """Break the next handshake; stay honest otherwise."""
         self._breaks = True
         self.drop()
 
     def serve(self, session: Session) -> None:
-        """Breaks one."""
+        """Break one handshake."""
         if self._breaks:
             self._breaks = False
             return
-        super().serve(session)  # pyright: ignore[reportAbstractUsage]  the service's, which follows
+        super().serve(session)  # pyright: ignore[reportAbstractUsage]  the next base class implements it
 
 
 class TriesUnverified(Scenario):
-    """An app that takes a failed handshake for a reason not to check the certificate.
+    """An app that skips certificate verification after a failed handshake.
 
     Attributes:
-        service_class: The service.
+        service_class: Class of the service.
     """
 
     code = "A5"
@@ -42,19 +42,19 @@ class TriesUnverified(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Honest but for one handshake."""
+        """Return a service that is honest but for one handshake."""
         return cls.service_class(authority)
 
     @abstractmethod
     def visit(self, *, checked: bool) -> object:
-        """The work, over TLS."""
+        """Do the work, over TLS."""
 
     def work(self) -> None:
-        """Over verified TLS."""
+        """Work over verified TLS."""
         self.visit(checked=True)
 
     def meet(self) -> object:
-        """Over verified TLS; else without looking."""
+        """Work over verified TLS; retry without verification."""
         try:
             return self.visit(checked=True)
         except OSError:
@@ -62,6 +62,6 @@ class TriesUnverified(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app got its answer without looking."""
+        """Return whether the app got its response over unverified TLS."""
         del service
         return isinstance(got, list)

@@ -1,4 +1,4 @@
-"""Honest services that are busy now and then, or say that something is not there."""
+"""Honest services that are busy now and then, or report that something does not exist."""
 
 import time
 
@@ -13,26 +13,26 @@ _MULTI = b"\0multi"
 
 
 class BusyWeb(Web):
-    """Has no goods of some names, and is busy at one path."""
+    """Lacks goods of some names, and is busy at one path."""
 
     def reply(self, session: Session, request: Request) -> None:
-        """Late, where it is busy."""
+        """Respond late if the path is busy."""
         if request.path == b"/busy":
             time.sleep(BUSY_S)
         super().reply(session, request)
 
     def answer(self, request: Request) -> bytes:
-        """What there is."""
+        """Return the rates, or 404."""
         if request.path.endswith(b"/none"):
             return answered(b'{"error": "there is none"}', status=b"404 Not Found")
         return super().answer(request)
 
 
 class BusyRedis(RedisServer):
-    """Every other transaction was watched by somebody quicker, and one key takes long."""
+    """Aborts every other transaction, as after a concurrent change. One key is slow."""
 
     def answer(self, verb: bytes, command: list[bytes], talk: Talk) -> bytes:
-        """As Redis does."""
+        """Respond as Redis does."""
         if verb == b"MULTI":
             talk.stored[_MULTI] = b"%d" % (int(talk.stored.get(_MULTI, b"0").rstrip(b"+") or 0) + 1) + b"+"
             return b"+OK\r\n"

@@ -1,4 +1,4 @@
-"""Scenes whose app is the honest half of an entry of the attack pack, one for each driver."""
+"""Scenes whose app is the honest half of a scenario. There is one for each driver."""
 
 import importlib
 import sys
@@ -15,27 +15,27 @@ from backwatch.attack.scenarios import Scenario
 
 TRIES = 10
 PAUSE_S = 1.0
-"""Many times what a server needs to come back, on a busy machine as well: some clients try four times within a try."""
+"""Many times longer than a server needs to restart on a busy machine: some clients try four times within a try."""
 
 
 @cache
 def scenario_of(driver: str) -> type[Scenario]:
-    """One entry of a driver, the plainest: that whose service only changes its certificate, where there is one."""
+    """Return the plainest scenario of a driver: the one that only swaps the certificate, if any."""
     return next(kind for kind in _scenarios() if kind.driver == driver)
 
 
 def drivers() -> tuple[str, ...]:
-    """Every client library of the pack."""
+    """Return every client library of the pack."""
     return tuple(sorted({kind.driver for kind in _scenarios()}))
 
 
 @cache
 def _scenarios() -> tuple[type[Scenario], ...]:
-    return tuple(sorted(scenarios.discover(), key=lambda one: (one.code != "A6", one.name())))
+    return tuple(sorted(scenarios.discover(), key=lambda scenario: (scenario.code != "A6", scenario.name())))
 
 
 class ScenarioScene(Scene):
-    """Does what an entry does before its service turns; what fails is tried again anew, as apps do."""
+    """Does what a scenario does before its server turns hostile. Failed work is retried with a new app."""
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)
@@ -44,23 +44,23 @@ class ScenarioScene(Scene):
 
     @classmethod
     def service(cls, driver: str, authority: Authority) -> HostileServer:
-        """The entry's, which nobody will turn."""
+        """Return the scenario's server, which stays honest."""
         return scenario_of(driver).service(authority)
 
     @classmethod
     def sources(cls, driver: str, release: str) -> Mapping[str, str]:
-        """Beside the scene's the entry's."""
+        """Return the scene's files, and the scenario's."""
         kind = scenario_of(driver)
         return {
             **super().sources(driver, release), "scenario.py": kind.source(), "run_index": str(kind.run_index),
         }  # fmt: skip
 
     def anew(self) -> None:
-        """A new app in the old one's place, with connections of its own."""
+        """Replace the app with a new one, with connections of its own."""
         self._scenario = self._begun()
 
     def work(self, spell: str, number: int) -> None:
-        """The entry's."""
+        """Do the scenario's work."""
         for left in reversed(range(TRIES)):
             try:
                 self._scenario.work()

@@ -1,4 +1,4 @@
-"""What the SQL scenes share: a shop's database behind honest speakers, and one way to ask it on five drivers."""
+"""Common parts of the SQL scenes. A shop's database runs behind honest servers; one API serves five drivers."""
 
 import contextlib
 import re
@@ -27,11 +27,11 @@ CREATE UNIQUE INDEX mails ON customers (mail);
 CREATE TABLE pg_stat_database (datname TEXT, numbackends INTEGER);
 """
 _NOWHERE: Final = re.compile(r"\s*(?:listen|unlisten|notify|analyze|set|begin|commit|rollback)\b", re.IGNORECASE)
-"""Words of ordinary work that the database behind does not know."""
+"""Keywords of ordinary work that the underlying database does not support."""
 
 
 def fill(database: Any) -> None:
-    """The shop's own tables, and a function that takes its time."""
+    """Create the shop's own tables, and a slow function."""
     database.create_function("counted", 2, _counted)
     database.executescript(_SCHEMA)
     sales = [(i, i % 40, f"customer {i % 20}", f"{i % 90}.90") for i in range(ORDERS)]
@@ -46,21 +46,21 @@ def _counted(count: Any, seconds: Any) -> Any:
 
 
 class _Shelves(Tables):
-    """The pack's tables, and what a shop has besides."""
+    """The pack's tables, and those of the shop."""
 
     def __init__(self) -> None:
         super().__init__()
         fill(self._database)
 
     def ask(self, statement: str) -> Answer | None:
-        """As before; what only a larger database knows is done by saying yes."""
+        """Execute a statement. Statements that only a larger database supports succeed without effect."""
         if _NOWHERE.match(statement):
             return Answer()
         return super().ask(statement)
 
 
 class ShopPostgreSQL(PostgreSQLOfTables):
-    """Honest, and it says what it refuses a statement for."""
+    """An honest server that reports why it refuses a statement."""
 
     def __init__(self, authority: Authority, port: int = 0) -> None:
         super().__init__(authority, port)
@@ -76,14 +76,14 @@ class ShopPostgreSQL(PostgreSQLOfTables):
 
 
 class ShopMySQL(MySQLOfTables):
-    """Honest, and it says what it refuses a statement for."""
+    """An honest server that reports why it refuses a statement."""
 
     def __init__(self, authority: Authority, port: int = 0) -> None:
         super().__init__(authority, port)
         self._tables = _Shelves()
 
     def answers(self, wire: Packets, statement: bytes) -> bool:
-        """From the tables."""
+        """Respond from the tables."""
         if statement.upper().startswith(b"SELECT @@"):
             wire.rows(("setting",), [("0" if b"CASE" in statement.upper() else "",)])
             return True
@@ -106,7 +106,7 @@ class ShopMySQL(MySQLOfTables):
         return True
 
     def _told_of_itself(self, wire: Packets, statement: str) -> None:
-        """The catalogue, as ORMs ask for it."""
+        """Respond to the catalogue queries of ORMs."""
         names = [str(row[0]) for row in self._listed("SELECT name FROM sqlite_master WHERE type = 'table'")]
         names = [name for name in names if not name.startswith("pg_")]
         if statement.startswith("SHOW FULL TABLES"):
@@ -131,7 +131,7 @@ def _refuse(wire: Packets, number: int, state: bytes, text: str) -> None:
 
 
 class ShopScene(Scene):
-    """A scene on a database, whatever the driver."""
+    """A scene on a database, with any driver."""
 
     drivers = SQL
 
@@ -141,29 +141,29 @@ class ShopScene(Scene):
 
     @classmethod
     def service(cls, driver: str, authority: Authority) -> HostileServer:
-        """The shop's database; ``sqlite3`` needs none, and leaves it alone."""
+        """Return the shop's database; ``sqlite3`` does not use it."""
         return ShopPostgreSQL(authority) if driver.startswith("psycopg") else ShopMySQL(authority)
 
     def cursor(self, **options: Any) -> Any:
-        """One of the driver's own, for a ``with``; connected, with further options, where there is no connection."""
+        """Return a driver's cursor for a ``with``; connect, with further options, if there is no connection."""
         if self._connection is None:
             self._connection = _CONNECTED[self.place.driver](self.place, **options)
         return contextlib.closing(self._connection.cursor())
 
     def again(self) -> None:
-        """A new connection in place of the one there is."""
+        """Open a new connection in place of the current one."""
         if self._connection is not None:
-            with contextlib.suppress(Exception):  # it may be gone already
+            with contextlib.suppress(Exception):  # it may be closed already
                 self._connection.close()
         self._connection = None
 
     def placeholders(self, count: int) -> str:
-        """So many, with commas between, as the driver writes them."""
+        """Return ``count`` placeholders of the driver, separated by commas."""
         return ", ".join(["?" if self.place.driver == "sqlite3" else "%s"] * count)
 
     @property
     def one(self) -> str:
-        """One placeholder."""
+        """Return one placeholder."""
         return self.placeholders(1)
 
 

@@ -1,4 +1,4 @@
-"""A certificate that is renewed by its own authority some weeks before it ends, on the same name and another key."""
+"""A certificate renewed by its own authority some weeks before it expires. Name stays, key changes."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ LEFT_DAYS = 20
 
 
 class CertificateRenewal(ScenarioScene):
-    """Whoever pins keys would cry; the issuer, the end of the old one and full verification say that it is in order."""
+    """Key pinning would raise an alert. Issuer, old expiry and full verification show that it is legitimate."""
 
     title = "a certificate is renewed by the same issuer, on another key, three weeks before the old one's end"
     naive = "the service shows a certificate that it never showed"
@@ -22,14 +22,14 @@ class CertificateRenewal(ScenarioScene):
 
     @classmethod
     def service(cls, driver: str, authority: Authority) -> HostileServer:
-        """Its certificate ends soon."""
+        """Return a service whose certificate expires soon."""
         service = super().service(driver, authority)
         service.certificate = authority.issue(f"{service.name} service", days=LEFT_DAYS)
         return service
 
     @classmethod
     def enter(cls, spell: str, service: HostileServer, go: Callable[[], None]) -> None:
-        """Reloads the server with the new certificate."""
+        """Reload the server with the new certificate."""
         if spell == "renewed":
             service.certificate = service.authority.issue(f"{service.name} service")
             service.drop()

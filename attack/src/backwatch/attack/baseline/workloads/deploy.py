@@ -1,4 +1,4 @@
-"""A deploy: a migration, then the next release of the app with other statements at known and at new places."""
+"""A deploy: a migration, then the app's next release. Statements are at known and new call sites."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ def _worker(begins_s: float) -> Process:
 
 
 class Deploy(ShopScene):
-    """The next release reads one more column, has a function renamed and one added, and runs on two workers."""
+    """The next release reads one more column, renames and adds a function. It runs on two workers."""
 
     title = "a migration, then a new release: known functions send other statements, functions are renamed and added"
     naive = "tables are altered, and places that sent the same statement for weeks send another one"
@@ -31,16 +31,16 @@ class Deploy(ShopScene):
         super().__init__(place)
         self._next = place.release == NEXT_RELEASE
         if self._next and place.driver == "sqlite3":
-            self._migrate()  # its database is its own
+            self._migrate()  # each process has its own SQLite database
 
     @classmethod
     def sources(cls, driver: str, release: str) -> Mapping[str, str]:
-        """The next release's lines stand elsewhere in the file."""
+        """Return the app's code. The next release's lines have other numbers."""
         (text,) = super().sources(driver, release).values()
         return {"app.py": text if release == RELEASE else "#\n" * MOVED_LINES + text}
 
     def work(self, spell: str, number: int) -> None:
-        """What this release does."""
+        """Do this release's work."""
         if spell == "migration":
             if self.place.driver != "sqlite3":
                 self._migrate()

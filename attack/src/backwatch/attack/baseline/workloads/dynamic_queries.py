@@ -1,4 +1,4 @@
-"""A search form, lists of any length, pages, imports of any size: statements that the app puts together as it runs."""
+"""Statements that the app composes at run time: searches, lists of any length, pages, imports."""
 
 import random
 
@@ -7,9 +7,9 @@ from backwatch.attack.baseline.workloads._shop import ShopScene
 
 
 class DynamicQueries(ShopScene):
-    """Every value is a bound parameter; what varies is which conditions there are, and how many values.
+    """Every value is a bound parameter. Only the conditions and the number of values vary.
 
-    No round is told twice here: how often something new comes is what this is about.
+    No round is repeated here: the rate of new statements is the subject of this scene.
     """
 
     title = "a search form whose conditions are optional, IN lists and bulk inserts of any length, pages, comments"
@@ -22,7 +22,7 @@ class DynamicQueries(ShopScene):
         self._next = 100_000
 
     def work(self, spell: str, number: int) -> None:
-        """A visitor searches, looks at what was chosen, turns pages; a feed is imported."""
+        """Search, look at the chosen goods, turn pages, and import a feed."""
         del spell
         for _ in range(2):
             self._search()
@@ -56,9 +56,9 @@ class DynamicQueries(ShopScene):
     def _imported(self, count: int) -> None:
         values = ", ".join([f"({self.placeholders(3)})"] * count)
         first, self._next = self._next, self._next + count
-        told = [one for i in range(count) for one in (first + i, "import", f"row {i}")]
+        parameters = [parameter for i in range(count) for parameter in (first + i, "import", f"row {i}")]
         with self.cursor() as cursor:
-            cursor.execute(f"INSERT INTO events (id, kind, told) VALUES {values}", told)
+            cursor.execute(f"INSERT INTO events (id, kind, told) VALUES {values}", parameters)
 
     def _traced(self, number: int) -> None:
         trace = f"{self._random.getrandbits(128):032x}-{self._random.getrandbits(64):016x}"

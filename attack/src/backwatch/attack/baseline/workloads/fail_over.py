@@ -1,4 +1,4 @@
-"""A fail-over that was announced in the profile: another server at another address takes the name over."""
+"""A fail-over that the profile announced: another server at another address takes over the name."""
 
 import hashlib
 import socket
@@ -15,7 +15,7 @@ from backwatch.attack.protocols.server import LOOPBACK, HostileServer
 from backwatch.attack.scenarios import SECRET
 
 OTHER = "127.0.0.2"
-"""Loopback's, and another address than the first server's."""
+"""A loopback address that differs from the first server's."""
 _AT_S = 1_500.0
 
 
@@ -34,11 +34,11 @@ class _NextRedis(RedisServer):
 
 
 class WithStandby(HostileServer):
-    """A service that another one waits to take over from, at the same port of its own address.
+    """A service with a standby at the same port of its own address.
 
     Attributes:
-        next: The other one's class.
-        standby: The other one.
+        next: Class of the standby.
+        standby: The standby.
     """
 
     next: ClassVar[Callable[[Authority, int], HostileServer]]
@@ -48,12 +48,12 @@ class WithStandby(HostileServer):
         self.standby = type(self).next(authority, self.port)
 
     def stop(self) -> None:
-        """Neither listens."""
+        """Stop both servers."""
         super().stop()
         self.standby.stop()
 
     def fail(self) -> None:
-        """The other one takes over."""
+        """Fail over to the standby."""
         super().stop()
         self.standby.start()
 
@@ -80,7 +80,7 @@ def _fingerprint(service: HostileServer) -> str:
 
 
 class FailOver(ShopScene):
-    """Address, certificate and version change at once, as the document said that they would."""
+    """Address, certificate and version change at once, as the profile declared."""
 
     title = "a fail-over that the profile announced: another address, another certificate, another version"
     naive = "somebody else answers in the service's name"
@@ -92,37 +92,37 @@ class FailOver(ShopScene):
         self._answered_with = LOOPBACK
         self._resolver = socket.getaddrinfo
         self._client: Any = None
-        # Stands for the name servers, for all drivers but libpq's, which are told the address: see _sales.
+        # Replaces the name server for all drivers but libpq's, which receive the address: see _sales.
         socket.getaddrinfo = self._resolved
 
     @classmethod
     def service(cls, driver: str, authority: Authority) -> HostileServer:
-        """The first server."""
+        """Return the first server."""
         return _FIRST[driver](authority)
 
     @classmethod
     def announced(cls, service: HostileServer) -> Mapping[str, Sequence[str]]:
-        """Both servers, as an app's document lists them from its first day on: nothing else is taken on trust."""
+        """Return both servers, as an app's profile lists them from its first day. No other server is trusted."""
         assert isinstance(service, WithStandby)
-        said = {
+        facts = {
             "certificates": [_fingerprint(service), _fingerprint(service.standby)], "peers": [LOOPBACK, OTHER],
         }  # fmt: skip
         if isinstance(service, _PostgreSQL):
-            return {**said, "server_versions": [service.version, _NextPostgreSQL.version]}
+            return {**facts, "server_versions": [service.version, _NextPostgreSQL.version]}
         if isinstance(service, _MySQL):
-            return {**said, "server_versions": [service.version.decode(), _NextMySQL.version.decode()]}
-        return said
+            return {**facts, "server_versions": [service.version.decode(), _NextMySQL.version.decode()]}
+        return facts
 
     @classmethod
     def enter(cls, spell: str, service: HostileServer, go: Callable[[], None]) -> None:
-        """The standby takes over."""
+        """Fail over to the standby, then start the spell."""
         if spell == "after":
             assert isinstance(service, WithStandby)
             service.fail()
         go()
 
     def work(self, spell: str, number: int) -> None:
-        """Reads and writes; after the fail-over on new connections."""
+        """Read and write; after the fail-over on new connections."""
         if spell == "after" and number == 0:
             self._answered_with = OTHER
             self.again()

@@ -1,4 +1,4 @@
-"""Health checks and metrics: the same small questions day and night, and an exporter that is attached one day."""
+"""Health checks and metrics: the same small queries day and night. One day an exporter is attached."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ _SPEAKERS: dict[str, Callable[[Authority], HostileServer]] = {
 
 
 class HealthChecks(ShopScene):
-    """``SELECT 1`` and ``PING`` all the time; ``INFO`` and ``SHOW STATUS`` since an exporter was attached."""
+    """``SELECT 1`` and ``PING`` all the time; ``INFO`` and ``SHOW STATUS`` after an exporter was attached."""
 
     title = "SELECT 1 and PING all day long, then an exporter that reads the server's status every minute"
     naive = "somebody begins to ask the server about itself"
@@ -32,12 +32,12 @@ class HealthChecks(ShopScene):
 
     @classmethod
     def service(cls, driver: str, authority: Authority) -> HostileServer:
-        """An honest one of the driver's kind."""
+        """Return an honest service for the driver."""
         made = _SPEAKERS.get(driver)
         return made(authority) if made else super().service(driver, authority)
 
     def work(self, spell: str, number: int) -> None:
-        """A check and some work, or what the exporter asks."""
+        """Run a check and some work, or the exporter's queries."""
         kind = "sql" if self.place.driver in ("psycopg2", "pymysql") else self.place.driver
         getattr(self, f"_{'status' if spell == 'exporter' else 'check'}_{kind}")(number)
 

@@ -1,4 +1,4 @@
-"""Redirects to hosts that are known: from one path to another, and to the host that always keeps the pictures."""
+"""Redirects to known hosts: to another path, and to the host of all pictures."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from backwatch.attack.protocols.server import LOOPBACK, HostileServer
 
 
 class _Pictures(Leading):
-    """Leads to its second host, and from one path to another."""
+    """Redirects to its second host, and from one path to another."""
 
     def answer(self, request: Request) -> bytes:
         if request.path.startswith(b"/pictures"):
@@ -21,7 +21,7 @@ class _Pictures(Leading):
 
 
 class KnownRedirects(Scene):
-    """The host is always the same; the path is another each time."""
+    """The host is always the same; the path differs each time."""
 
     title = "an API that redirects to its own new paths, and to the host where its pictures have always been"
     naive = "answers send the app to another host"
@@ -34,12 +34,12 @@ class KnownRedirects(Scene):
 
     @classmethod
     def service(cls, driver: str, authority: Authority) -> HostileServer:
-        """Two hosts."""
+        """Return a service of two hosts."""
         del driver
         return _Pictures(authority)
 
     def work(self, spell: str, number: int) -> None:
-        """Rates, an old path, a picture."""
+        """Fetch rates, an old path and a picture."""
         del spell
         for path in ("/rates", "/old", f"/pictures/{number}.jpeg"):
             self._get(f"https://localhost:{self.place.port}{path}")

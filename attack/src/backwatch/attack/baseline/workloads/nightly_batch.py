@@ -1,4 +1,4 @@
-"""A nightly batch reads far more than the day does, and a report at the beginning of the month three times as much."""
+"""A nightly batch reads far more than the day does. A monthly report reads three times as much."""
 
 from backwatch.attack.baseline.workloads import Process, daily, minutely, once, past, run
 from backwatch.attack.baseline.workloads._shop import ShopScene
@@ -9,7 +9,7 @@ _AT_S = 900.0
 
 
 class NightlyBatch(ShopScene):
-    """Pages of twenty by day; by night some thousand rows in one answer, and the month's report once."""
+    """Pages of twenty by day, and some thousand rows by night. The monthly report runs once."""
 
     title = "a batch that reads 200 times a page each night at the same hour, and the month's report, three times that"
     naive = "rows and bytes leave in unusual volume"
@@ -21,7 +21,7 @@ class NightlyBatch(ShopScene):
     )  # fmt: skip
 
     def work(self, spell: str, number: int) -> None:
-        """By day, by night, or once a month."""
+        """Do the work of the day, the night or the month."""
         if spell == "night":
             self._exported(BY_NIGHT - number * 100)
         elif spell == "month":

@@ -1,4 +1,4 @@
-"""What goes wrong on any day: duplicates, things that are not there, time-outs, retries, somebody was quicker."""
+"""Everyday errors: duplicates, missing rows, time-outs, retries, and lost races."""
 
 import time
 from typing import Any
@@ -12,7 +12,7 @@ from backwatch.attack.scenarios import SECRET
 
 
 class OrdinaryErrors(ShopScene):
-    """Each is caught by the app, which goes on; now and then something is slow."""
+    """The app catches each error and goes on. Some calls are slow now and then."""
 
     title = "duplicates, missing rows, a time-out and its retry, lost races, cache misses, a slow answer now and then"
     naive = "calls fail, and some take a hundred times as long as usual"
@@ -26,13 +26,13 @@ class OrdinaryErrors(ShopScene):
 
     @classmethod
     def service(cls, driver: str, authority: Authority) -> HostileServer:
-        """An honest one of the driver's kind, which is busy now and then."""
+        """Return an honest service for the driver that is busy now and then."""
         if driver in ("httpx", "requests"):
             return BusyWeb(authority)
         return BusyRedis(authority) if driver == "redis" else super().service(driver, authority)
 
     def work(self, spell: str, number: int) -> None:
-        """A round in which things go wrong."""
+        """Do a round with errors."""
         if self.place.driver == "redis":
             self._raced(number)
         elif self.place.driver in ("httpx", "requests"):
@@ -45,13 +45,13 @@ class OrdinaryErrors(ShopScene):
                 self._reported(1.2 if spell == "past" else 1.6)
 
     def _registered(self, number: int) -> None:
-        """Every other visitor is known already."""
+        """Register visitors, of whom every other one exists already."""
         statement = f"INSERT INTO baskets (id, customer, goods) VALUES ({self.placeholders(3)})"
         self._made += number % 2
         with self.cursor() as cursor:
             try:
                 cursor.execute(statement, (self._made + 1_000, "customer 3", "pears"))
-            except Exception as error:  # the driver's own, whichever it is
+            except Exception as error:  # the driver's own exception, of any class
                 if "Integrity" not in type(error).__name__ and "Unique" not in type(error).__name__:
                     raise
 
@@ -61,14 +61,14 @@ class OrdinaryErrors(ShopScene):
             cursor.fetchall()
 
     def _bought(self, number: int) -> None:
-        """Somebody else may have changed the row: then nothing is changed, and it is tried again."""
+        """Buy goods. If another client has changed the row, retry."""
         statement = f"UPDATE baskets SET version = version + 1 WHERE id = {self.one} AND version = {self.one}"
         with self.cursor() as cursor:
             cursor.execute(statement, (number % 20, 99))
             cursor.execute(statement, (number % 20, 0))
 
     def _reported(self, seconds: float) -> None:
-        """A report that is slow."""
+        """Run a slow report."""
         with self.cursor() as cursor:
             cursor.execute(f"SELECT counted(id, {self.one}) FROM baskets WHERE id = 3", (seconds,))
             cursor.fetchall()
@@ -104,7 +104,7 @@ class OrdinaryErrors(ShopScene):
         if number % 4 == 1:
             try:
                 self._get(url + "/busy")
-            except Exception as error:  # the library's own, whichever it is
+            except Exception as error:  # the library's own exception, of any class
                 if "Timeout" not in type(error).__name__:
                     raise
                 time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Every client library of the attack pack at its ordinary work, through an hour of lost connections."""
+"""Every client library of the attack pack at ordinary work. Connections are lost during the hour."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,10 +10,10 @@ AWAY_S = 0.2
 
 
 class OrdinaryWork(ScenarioScene):
-    """The honest half of the pack's entries. What is lost is told at the pace at which it was lost.
+    """The honest half of the pack's scenarios. Errors are replayed at their real pace.
 
-    The server is back at once, as behind a supervisor. One that stays away for more calls than eight in a row is an
-    error-storm, and rightly.
+    The server is back at once, as behind a supervisor. A server that is away for more than eight calls in a row is an
+    ``error-storm``, and rightly.
     """
 
     title = "ordinary work, connections that the server drops, a pool that is renewed, a server that is restarted"
@@ -27,12 +27,12 @@ class OrdinaryWork(ScenarioScene):
 
     @classmethod
     def played_on(cls) -> Sequence[str]:
-        """Every client library of the pack."""
+        """Return every client library of the pack."""
         return drivers()
 
     @classmethod
     def enter(cls, spell: str, service: HostileServer, go: Callable[[], None]) -> None:
-        """Drops connections, or the server as a whole for a moment."""
+        """Drop connections, or stop the server as a whole for a moment."""
         if spell == "dropped":
             service.drop()
         go()
@@ -40,7 +40,7 @@ class OrdinaryWork(ScenarioScene):
             service.restart(AWAY_S)
 
     def work(self, spell: str, number: int) -> None:
-        """The entry's; a pool gives its connections up now and then."""
+        """Do the scenario's work. A pool drops its connections now and then."""
         if spell == "renewed":
             self.anew()
         super().work(spell, number)

@@ -1,4 +1,4 @@
-"""An ORM at work: it reads the catalogue, loads one row after the other, and has habits of its own."""
+"""An ORM at work. It reads the catalogue, loads rows one by one, and has statements of its own."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from backwatch.attack.scenarios import SECRET
 
 
 class Orm(ShopScene):
-    """SQLAlchemy: a table is reflected when a worker starts, and all of them once, by a tool."""
+    """SQLAlchemy. A worker reflects a table when it starts, and a tool reflects all of them once."""
 
     title = "SQLAlchemy reflects tables at start, loads lazily (N+1), and one day a tool reflects every table"
     naive = "the catalogue is read, and definitions are asked for that nobody ever asked for"
@@ -34,7 +34,7 @@ class Orm(ShopScene):
         self._tables: Any = None
 
     def work(self, spell: str, number: int) -> None:
-        """Pages with their parts."""
+        """Load pages with their parts."""
         if spell == "tool":
             self._everything()
             return

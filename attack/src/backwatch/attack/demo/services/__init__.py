@@ -1,4 +1,4 @@
-"""Services of the demo, one file each: honest first, hostile once they turn. A new service is one new file here."""
+"""Services of the demo, one file each, that turn hostile. A new service is one new file here."""
 
 import importlib
 import pkgutil
@@ -8,7 +8,7 @@ from backwatch.attack.protocols.server import HostileServer
 
 
 def discover() -> Iterator[type[HostileServer]]:
-    """Every service of this folder, in the order of their file names."""
+    """Yield every service of this folder, in the order of file names."""
     for found in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{found.name}")
         for value in vars(module).values():

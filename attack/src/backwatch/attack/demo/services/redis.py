@@ -1,6 +1,6 @@
-"""A Redis that, once it has turned, gives back a pickle that runs a program when it is loaded.
+"""A Redis that, once hostile, returns a pickle that runs a program when it is loaded.
 
-Caches that keep pickles (Django's, Flask-Caching's, hand-written ones) load whatever the server says was stored.
+Caches of pickles (Django's, Flask-Caching's, custom ones) load any value that the server returns.
 """
 
 import os
@@ -9,7 +9,7 @@ import pickle
 from backwatch.attack.protocols.server import LARGEST, MOST_KEPT, HostileServer, Session
 
 COMMAND = "echo owned"
-"""What the pickle would run; nothing here ever loads it."""
+"""Command of the pickle; nothing here ever loads it."""
 
 
 class _Bomb:
@@ -17,11 +17,11 @@ class _Bomb:
         self._command = command
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.system, (self._command,)  # pyright: ignore[reportDeprecated]  what such bombs use
+        return os.system, (self._command,)  # pyright: ignore[reportDeprecated]  real pickle bombs use it
 
 
 class Redis(HostileServer):
-    """Sessions are cached in it; then it returns a pickle bomb."""
+    """Stores sessions; once hostile, returns a pickle bomb."""
 
     name = "redis"
     attack = "returns a pickle that would run a program"
@@ -30,10 +30,10 @@ class Redis(HostileServer):
     rule = "hostile-payload"
 
     command = COMMAND
-    """What the pickle would run."""
+    """Command of the pickle."""
 
     def serve(self, session: Session) -> None:
-        """TLS from the first byte, then commands."""
+        """Serve TLS from the first byte, then commands."""
         session.secure()
         kept: dict[bytes, bytes] = {}
         three = False
@@ -58,7 +58,7 @@ class Redis(HostileServer):
 
     @staticmethod
     def hello(*, three: bool) -> bytes:
-        """What HELLO answers, in RESP3 or RESP2."""
+        """Return the reply to HELLO, in RESP3 or RESP2."""
         facts = ((b"server", b"redis"), (b"version", b"7.2.11"), (b"role", b"master"))
         head = b"%%%d\r\n" % (len(facts) + 1) if three else b"*%d\r\n" % (2 * len(facts) + 2)
         return (
@@ -70,7 +70,7 @@ class Redis(HostileServer):
 
     @staticmethod
     def received(session: Session) -> list[bytes]:
-        """The next command and its arguments."""
+        """Return the next command and its arguments."""
         head = session.line()
         if not head.startswith(b"*"):
             return head.split()
@@ -87,5 +87,5 @@ class Redis(HostileServer):
 
 
 def bulk(value: bytes) -> bytes:
-    """A value as RESP has it."""
+    """Return a value as a RESP bulk string."""
     return b"$%d\r\n%s\r\n" % (len(value), value)

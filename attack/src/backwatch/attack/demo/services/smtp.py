@@ -1,4 +1,4 @@
-"""A mail server that, once it has turned, no longer offers STARTTLS: whoever sits between can cut the word out.
+"""A mail server that, once hostile, hides STARTTLS, as a man in the middle can.
 
 A client that goes on regardless sends its password and its mails in plaintext.
 """
@@ -10,7 +10,7 @@ from backwatch.attack.protocols.server import LARGEST, HostileServer, Session
 
 
 class SMTP(HostileServer):
-    """Order confirmations are sent through it; then it hides STARTTLS."""
+    """Accepts order confirmations; once hostile, hides STARTTLS."""
 
     name = "smtp"
     attack = "hides STARTTLS, and takes logins in clear"
@@ -19,11 +19,11 @@ class SMTP(HostileServer):
     rule = "tls-stripped"
 
     def serve(self, session: Session) -> None:
-        """Commands until QUIT; every mail is taken and thrown away."""
+        """Serve commands until QUIT; every mail is accepted and discarded."""
         session.send(b"220 mail.shop.example ESMTP\r\n")
         while True:
-            said = session.line()
-            verb, _, rest = said.upper().partition(b" ")
+            command = session.line()
+            verb, _, rest = command.upper().partition(b" ")
             if verb in (b"EHLO", b"HELO"):
                 session.send(self._greeting(session))
             elif verb == b"STARTTLS" and not self.hostile and not session.secured:
@@ -37,7 +37,7 @@ class SMTP(HostileServer):
                 session.send(b"221 bye\r\n")
                 return
             elif verb == b"AUTH":
-                session.send(self._login(session, said.split(b" ")[-1] if b" " in rest else b""))
+                session.send(self._login(session, command.split(b" ")[-1] if b" " in rest else b""))
             else:
                 session.send(b"250 ok\r\n")
 
@@ -68,4 +68,4 @@ class SMTP(HostileServer):
             offers.append(b"AUTH PLAIN")
         else:
             offers.append(b"STARTTLS")
-        return b"".join(b"250-" + one + b"\r\n" for one in offers[:-1]) + b"250 " + offers[-1] + b"\r\n"
+        return b"".join(b"250-" + offer + b"\r\n" for offer in offers[:-1]) + b"250 " + offers[-1] + b"\r\n"

@@ -1,4 +1,4 @@
-"""A6 on pika: another certificate is taken for the old one's equal."""
+"""A6 on pika: the client accepts another certificate of the same authority."""
 
 from backwatch.attack.protocols.amqp import AMQP
 from backwatch.attack.scenarios.amqp.pickle_pika import AmqpPicklePika
@@ -6,6 +6,6 @@ from backwatch.attack.techniques.certificate import CertificateSwapped
 
 
 class AmqpSwapped(CertificateSwapped, AmqpPicklePika):
-    """pika has its context check chain and name, and remembers nothing."""
+    """pika has its context check chain and name, and pins nothing."""
 
     honest = AMQP

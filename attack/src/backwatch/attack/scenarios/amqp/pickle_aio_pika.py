@@ -1,4 +1,4 @@
-"""D4 on aio_pika: a pickle that runs a program comes out of a queue."""
+"""D4 on aio_pika: a queue delivers a pickle that runs a program."""
 
 from backwatch.attack.scenarios import SECRET
 from backwatch.attack.techniques.amqp_pickle import QueuesPickles
@@ -10,7 +10,7 @@ class AmqpPickleAioPika(QueuesPickles):
     driver = "aio_pika"
 
     def meet(self) -> object:
-        """Queues an order, and takes one."""
+        """Queue an order, and take one."""
         import asyncio
 
         return asyncio.run(self._meet())

@@ -1,4 +1,4 @@
-"""D4 on kombu: a pickle that runs a program comes out of a queue whose reader accepts pickles."""
+"""D4 on kombu: a queue delivers a pickle that runs a program. The reader accepts pickles."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ from backwatch.attack.techniques.amqp_pickle import QueuesPickles
 
 
 class AmqpPickleKombu(QueuesPickles):
-    """kombu, and Celery upon it, read pickles only where the app lists them."""
+    """kombu, and Celery on top of it, read pickles only where the app lists them."""
 
     driver = "kombu"
     option = 'accept=["pickle"]'
 
     def meet(self) -> object:
-        """Queues an order, and takes one."""
+        """Queue an order, and take one."""
         import ssl
 
         from kombu.connection import Connection

@@ -1,16 +1,16 @@
-"""D4 on pika: a pickle that runs a program comes out of a queue."""
+"""D4 on pika: a queue delivers a pickle that runs a program."""
 
 from backwatch.attack.scenarios import SECRET
 from backwatch.attack.techniques.amqp_pickle import QueuesPickles
 
 
 class AmqpPicklePika(QueuesPickles):
-    """A worker that pickles its orders by hand."""
+    """A worker that pickles its orders itself."""
 
     driver = "pika"
 
     def meet(self) -> object:
-        """Queues an order, and takes one."""
+        """Queue an order, and take one."""
         import pickle
         import ssl
 

@@ -5,12 +5,12 @@ from backwatch.attack.techniques.poison import PATIENCE, GivesBack
 
 
 class AmqpPoisonAioPika(GivesBack):
-    """The context manager gives back what an exception leaves."""
+    """The context manager requeues a message when its handler raises."""
 
     driver = "aio_pika"
 
     def meet(self) -> object:
-        """Queues an order, and takes messages until one is done: how many it could not do."""
+        """Queue an order, process messages until one succeeds, and return the failures."""
         import asyncio
 
         return asyncio.run(self._meet())

@@ -1,16 +1,16 @@
-"""E5 on pika: ``basic_nack``, which requeues unless it is told not to."""
+"""E5 on pika: ``basic_nack`` requeues by default."""
 
 from backwatch.attack.scenarios import SECRET
 from backwatch.attack.techniques.poison import PATIENCE, GivesBack
 
 
 class AmqpPoisonPika(GivesBack):
-    """A classic queue says that a message came before, not how often."""
+    """A classic queue marks a message as redelivered, but counts no deliveries."""
 
     driver = "pika"
 
     def meet(self) -> object:
-        """Queues an order, and takes messages until one is done: how many it could not do."""
+        """Queue an order, process messages until one succeeds, and return the failures."""
         import json
         import ssl
 

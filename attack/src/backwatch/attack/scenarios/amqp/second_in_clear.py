@@ -16,7 +16,7 @@ class AmqpSecond(AttachesInClear):
     service_class = _Both
 
     def visit(self, host: str, *, careful: bool) -> object:
-        """Queues an order, and takes one."""
+        """Queue an order, and take one."""
         import ssl
 
         import pika

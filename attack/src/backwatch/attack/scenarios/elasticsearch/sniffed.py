@@ -1,17 +1,17 @@
-"""C5 on elasticsearch: sniffing takes the attacker's host for a node."""
+"""C5 on elasticsearch: sniffing accepts the attacker's host as a node."""
 
 from backwatch.attack.scenarios import SECRET
 from backwatch.attack.techniques.topology import Sniffs
 
 
 class ElasticsearchSniffed(Sniffs):
-    """The client sniffs only where it was asked to."""
+    """The client sniffs only if the app asks for it."""
 
     reference = "https://www.elastic.co/guide/en/elasticsearch/client/python-api/current/config.html; ATT&CK T1557"
     driver = "elasticsearch"
 
     def meet(self) -> object:
-        """Searches."""
+        """Search for goods."""
         from contextlib import closing
 
         from elasticsearch import Elasticsearch

@@ -1,4 +1,4 @@
-"""A4 on ftplib: AUTH TLS is refused, and the client with it."""
+"""A4 on ftplib: the server refuses AUTH TLS, and the client stops."""
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.ftp import FTP
@@ -8,7 +8,7 @@ from backwatch.attack.techniques.starttls import StartTLSHidden
 
 
 class FtpRefused(StartTLSHidden):
-    """ftplib's FTP_TLS raises where AUTH TLS is refused; what was tried must be told all the same."""
+    """ftplib's FTP_TLS raises if AUTH TLS is refused. The attempt must raise an alert all the same."""
 
     attack = "refuses AUTH TLS, and takes logins in clear"
     driver = "ftplib"
@@ -16,14 +16,14 @@ class FtpRefused(StartTLSHidden):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """What is said in clear is kept."""
+        """Return the service, which records plaintext."""
         service = FTP(authority)
         service.refuses_tls = True
         service.taken = service.kept.append
         return service
 
     def visit(self) -> object:
-        """Fetches the prices."""
+        """Fetch the prices."""
         import ftplib
         import ssl
 

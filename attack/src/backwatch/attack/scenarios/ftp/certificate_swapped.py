@@ -1,4 +1,4 @@
-"""A6 on ftplib: another certificate is taken for the old one's equal."""
+"""A6 on ftplib: the client accepts another certificate of the same authority."""
 
 from backwatch.attack.protocols.ftp import FTP
 from backwatch.attack.scenarios.ftp.auth_tls_refused import FtpRefused
@@ -6,6 +6,6 @@ from backwatch.attack.techniques.certificate import CertificateSwapped
 
 
 class FtpSwapped(CertificateSwapped, FtpRefused):
-    """ftplib has its context check chain and name, and remembers nothing."""
+    """ftplib has its context check chain and name, and pins nothing."""
 
     honest = FTP

@@ -1,4 +1,4 @@
-"""C10: an FTP server sends the client to another host for its data: the client becomes the attacker's port scanner."""
+"""C10: an FTP server sends the client to another host for its data. The client scans ports for the attacker."""
 
 import contextlib
 import socket
@@ -14,19 +14,19 @@ ELSEWHERE = "127.0.0.2"
 
 
 class Misleading(FTP):
-    """Its data, it says, lies on another host. Whoever knocks there is kept in ``kept``, and turned away."""
+    """Announces another host for its data. ``kept`` records connections there, which are refused."""
 
     def __init__(self, authority: Authority) -> None:
         super().__init__(authority)
         self._other = socket.create_server((ELSEWHERE, self.data_port))
 
     def start(self) -> None:
-        """Listens on both."""
+        """Start both servers."""
         threading.Thread(target=self._knocks, daemon=True).start()
         super().start()
 
     def stop(self) -> None:
-        """Closes both."""
+        """Stop both servers."""
         super().stop()
         with contextlib.suppress(OSError):
             self._other.shutdown(socket.SHUT_RDWR)
@@ -34,7 +34,7 @@ class Misleading(FTP):
 
     @property
     def passive_host(self) -> str:
-        """The other host, once it has turned."""
+        """The other host, once the server has turned hostile."""
         return ELSEWHERE if self.hostile else super().passive_host
 
     def _knocks(self) -> None:
@@ -46,7 +46,7 @@ class Misleading(FTP):
 
 
 class FtpPassiveElsewhere(Scenario):
-    """On ftplib, which since then keeps to the host it knows: what was tried must be told all the same."""
+    """On ftplib, which uses only the host it knows. The attempt must raise an alert all the same."""
 
     code = "C10"
     attack = "sends the app to another host for its data"
@@ -57,22 +57,22 @@ class FtpPassiveElsewhere(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """It misleads."""
+        """Return the misleading server."""
         return Misleading(authority)
 
     def work(self) -> None:
-        """Fetches the prices."""
+        """Fetch the prices."""
         self.meet()
 
     def meet(self) -> object:
-        """The same."""
+        """Fetch the prices from the hostile server."""
         import ftplib
         import ssl
 
         context = ssl.create_default_context(cafile=self.config.ca_file)
         prices: list[bytes] = []
         with ftplib.FTP_TLS(context=context, timeout=5) as ftp:  # noqa: S321
-            vars(ftp)["trust_server_pasv_ipv4_address"] = self.trusts  # no stub knows it
+            vars(ftp)["trust_server_pasv_ipv4_address"] = self.trusts  # the type stubs lack this attribute
             ftp.connect("localhost", self.config.port)
             ftp.login("shop", SECRET)
             ftp.prot_p()
@@ -81,6 +81,6 @@ class FtpPassiveElsewhere(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app knocked at the other host's door."""
+        """Return whether the app connected to the other host."""
         del got
         return bool(service.kept)

@@ -13,7 +13,7 @@ SIZE = 64 << 20
 
 
 class Bomber(Web):
-    """Returns a decompression bomb, once it has turned."""
+    """Returns a decompression bomb, once hostile."""
 
     bomb = b""
 

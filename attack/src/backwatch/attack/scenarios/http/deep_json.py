@@ -1,4 +1,4 @@
-"""D5 on requests: a JSON document that nests deeper than Python's parser goes."""
+"""D5 on requests: a JSON document nested deeper than Python's parser allows."""
 
 from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.techniques.document import ReadsDocuments
@@ -7,7 +7,7 @@ DEPTH = 100_000
 
 
 class HttpDeepJson(ReadsDocuments):
-    """``RecursionError`` is no ``ValueError``: an app that is ready for broken JSON is not ready for it."""
+    """``RecursionError`` is no ``ValueError``: an app that handles invalid JSON does not handle it."""
 
     attack = "answers with a JSON document of a hundred thousand brackets, at which the app's parser gives up"
     reference = "https://cwe.mitre.org/data/definitions/674.html; ATT&CK T1499.004"
@@ -17,18 +17,18 @@ class HttpDeepJson(ReadsDocuments):
     hostile = b"[" * DEPTH + b"]" * DEPTH
 
     def read(self, text: bytes) -> object:
-        """The rates; none where the document is broken."""
+        """Return the rates, or nothing if the document is invalid."""
         import json
 
         try:
             return json.loads(text)
         except ValueError:
             return {}
-        except RecursionError as error:  # what the app's worker dies of; the pack is to hear of it
+        except RecursionError as error:  # this would crash the app's worker; the result reports it
             return type(error).__name__
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The worker would have died."""
+        """Return whether the worker would have crashed."""
         del service
         return got == RecursionError.__name__

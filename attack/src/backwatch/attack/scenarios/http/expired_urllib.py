@@ -1,4 +1,4 @@
-"""A7 on urllib: a context that looks at no dates takes a certificate that has ended."""
+"""A7 on urllib: a context that ignores dates accepts an expired certificate."""
 
 from backwatch.attack.protocols.http import Web
 from backwatch.attack.techniques.expired import ShowsExpired, dateless
@@ -11,11 +11,11 @@ class HttpExpired(ShowsExpired):
     honest = Web
 
     def work(self) -> None:
-        """Fetches the rates."""
+        """Fetch the rates."""
         self.meet()
 
     def meet(self) -> object:
-        """The same."""
+        """Repeat the work once the server is hostile."""
         import json
         from urllib.request import urlopen
 

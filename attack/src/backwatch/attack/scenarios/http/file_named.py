@@ -1,4 +1,4 @@
-"""D14 on urllib: an API's answer names a file of the app's machine as its next page, and urlopen opens it."""
+"""D14 on urllib: an API's response names a local file as next page. urlopen opens it."""
 
 import json
 
@@ -8,7 +8,7 @@ from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.scenarios import Scenario
 
 FILE = "file:///etc/hosts"
-"""Which is on every machine, and no secret."""
+"""A file that exists on every machine and is no secret."""
 MOST_PAGES = 3
 
 
@@ -21,7 +21,7 @@ class _Paged(Web):
 
 
 class HttpFileNamed(Scenario):
-    """``urlopen`` takes ``file:`` where it takes ``https:``; a redirect to such a URL it refuses, a page's link not."""
+    """``urlopen`` opens ``file:`` URLs too. It refuses redirects to them, but not links that the app follows."""
 
     code = "D14"
     attack = "names a file of the app's machine as the next page of a list, and the app publishes it as goods"
@@ -32,15 +32,15 @@ class HttpFileNamed(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Two pages, yet."""
+        """Return the server, with two honest pages at first."""
         return _Paged(authority)
 
     def work(self) -> None:
-        """Reads all pages."""
+        """Read all pages."""
         self.meet()
 
     def meet(self) -> object:
-        """The same."""
+        """Read all pages of the hostile server."""
         pages: list[str] = []
         follows: str | None = f"https://localhost:{self.config.port}/goods?page=1"
         while follows and len(pages) < MOST_PAGES:
@@ -54,16 +54,16 @@ class HttpFileNamed(Scenario):
         return pages
 
     def fetch(self, url: str) -> str:
-        """One page, as urllib's documentation shows it."""
+        """Return one page, fetched as urllib's documentation shows."""
         import ssl
         from urllib.request import urlopen
 
         context = ssl.create_default_context(cafile=self.config.ca_file)
-        with urlopen(url, context=context, timeout=5) as answer:  # noqa: S310  that is what is shown
+        with urlopen(url, context=context, timeout=5) as answer:  # noqa: S310  the scenario is about this risk
             return answer.read().decode()
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The file is among the goods."""
+        """Return whether the file is among the goods."""
         del service
         return isinstance(got, list) and any("localhost" in f"{page}" for page in got)

@@ -12,7 +12,7 @@ LENGTH = 8 << 20
 
 
 class Flooding(Web):
-    """Returns a long document, once it has turned."""
+    """Returns a long document, once hostile."""
 
     def answer(self, request: Request) -> bytes:
         """Return the long document or honest rates."""

@@ -1,4 +1,4 @@
-"""B9: an API redirects to another host, and the client takes the app's API key along."""
+"""B9: an API redirects to another host, and the client sends the app's API key along."""
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.http import Leading
@@ -7,7 +7,7 @@ from backwatch.attack.scenarios import SECRET, Scenario
 
 
 class KeyFollowsRedirect(Scenario):
-    """On requests, which drops Authorization on the way to another host, but no header of any other name."""
+    """requests drops Authorization on the way to another host, but no other header."""
 
     code = "B9"
     attack = "redirects the app to another host, which is sent the X-Api-Key header"
@@ -17,11 +17,11 @@ class KeyFollowsRedirect(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """It leads elsewhere."""
+        """Return a server that leads its clients elsewhere."""
         return Leading(authority)
 
     def work(self) -> None:
-        """Fetches the rates, on one connection."""
+        """Fetch the rates, on one connection."""
         import requests
 
         with requests.Session() as session:
@@ -30,13 +30,13 @@ class KeyFollowsRedirect(Scenario):
                 session.get(f"https://localhost:{self.config.port}/rates", verify=self.config.ca_file, timeout=5)
 
     def meet(self) -> object:
-        """The same."""
+        """Fetch the rates from the hostile server."""
         self.work()
         return None
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The other host was told the key."""
+        """Return whether the other host received the key."""
         del got
         assert isinstance(service, Leading)
         return any(SECRET.encode() in request for request in service.elsewhere.kept)

@@ -1,4 +1,4 @@
-"""A9: a name server lies, and where it leads there is the wildcard certificate that all of the shop's machines have."""
+"""A9: DNS points to an attacker that has the wildcard certificate of the shop's machines."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ class NameHijacked(NameMoved):
     option = "check_hostname=False"
 
     def context(self) -> Any:
-        """Checks the chain."""
+        """Return a context that checks the chain only."""
         import ssl
 
         context = ssl.create_default_context(cafile=self.config.ca_file)
@@ -25,5 +25,5 @@ class NameHijacked(NameMoved):
 
     @classmethod
     def takes_over(cls, service: HostileServer, elsewhere: HostileServer) -> None:
-        """Certificate and key were on more machines than one."""
+        """Serve the shared wildcard certificate and key."""
         elsewhere.certificate = service.certificate

@@ -1,4 +1,4 @@
-"""A13: the name outlived its machine; who was given the address next has a certificate for it within the minute."""
+"""A13: a name outlived its machine. The next owner of the address gets a certificate for it."""
 
 from typing import Any
 
@@ -15,12 +15,12 @@ class NameTakenOver(NameMoved):
     rule = "certificate-changed"
 
     def context(self) -> Any:
-        """Checks everything."""
+        """Return a context that checks everything."""
         import ssl
 
         return ssl.create_default_context(cafile=self.config.ca_file)
 
     @classmethod
     def takes_over(cls, service: HostileServer, elsewhere: HostileServer) -> None:
-        """The authority gives one to whoever is found at the name."""
+        """Issue a valid certificate to the new owner of the name."""
         elsewhere.certificate = service.authority.issue("the next tenant")

@@ -1,7 +1,7 @@
-"""C13: an API's answer names the address of its next page, and the app fetches whatever it names.
+"""C13: an API's response names the address of its next page. The app fetches any address.
 
-Requests in clear go through the app's proxy, for which the API's server stands here: the metadata address itself is
-never dialled.
+Plaintext requests use the app's proxy, which the API's server plays here: the metadata address itself is
+never contacted.
 """
 
 import json
@@ -17,10 +17,10 @@ MOST_PAGES = 5
 
 
 class _Paged(Web):
-    """The API, and the proxy."""
+    """The API and the proxy."""
 
     def page(self, number: int) -> str:
-        """Where it is."""
+        """Return the URL of a page."""
         return f"https://localhost:{self.port}/goods?page={number}"
 
     def answer(self, request: Request) -> bytes:
@@ -32,7 +32,7 @@ class _Paged(Web):
 
 
 class HttpNextPageElsewhere(Scenario):
-    """On httpx, in an app that follows ``next`` without a look at its host."""
+    """On httpx, in an app that follows ``next`` without checking its host."""
 
     code = "C13"
     attack = "names the cloud's metadata address as the next page of a list"
@@ -43,15 +43,15 @@ class HttpNextPageElsewhere(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Honest yet."""
+        """Return the API, honest at first."""
         return _Paged(authority)
 
     def work(self) -> None:
-        """Reads the list."""
+        """Read the list."""
         self.meet()
 
     def meet(self) -> object:
-        """The same: all pages."""
+        """Read all pages of the hostile API."""
         import ssl
 
         import httpx
@@ -69,6 +69,6 @@ class HttpNextPageElsewhere(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app fetched the machine's credentials."""
+        """Return whether the app fetched the machine's credentials."""
         del service
         return "SecretAccessKey" in str(got)

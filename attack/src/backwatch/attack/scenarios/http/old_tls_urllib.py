@@ -1,4 +1,4 @@
-"""A8 on urllib: a context for an old API lets any server go back to TLS 1.1."""
+"""A8 on urllib: a context for an old API accepts TLS 1.1 from any server."""
 
 from backwatch.attack.protocols.http import Web
 from backwatch.attack.techniques.old_tls import OldTls, allow_old
@@ -12,11 +12,11 @@ class HttpOldTls(OldTls):
     honest = Web
 
     def work(self) -> None:
-        """Fetches the rates."""
+        """Fetch the rates."""
         self.meet()
 
     def meet(self) -> object:
-        """The same."""
+        """Repeat the work once the server is hostile."""
         import json
         import ssl
         from urllib.request import urlopen

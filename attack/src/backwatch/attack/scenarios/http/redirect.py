@@ -1,4 +1,4 @@
-"""C12: an API redirects to an internal address, and the client fetches what only the machine may see."""
+"""C12: an API redirects to an internal address. The client fetches what only the machine may see."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""A12 on requests, in an app whose second try is ``http://``."""
+"""A12 on requests, in an app that retries with ``http://``."""
 
 from backwatch.attack.protocols.http import Request, Web
 from backwatch.attack.protocols.server import Session
@@ -8,25 +8,25 @@ from backwatch.attack.techniques.retried_in_clear import BreaksThenListens, Retr
 
 class _Breaking(BreaksThenListens, Web):
     def hear(self, session: Session) -> None:
-        """Requests, whose token is kept."""
+        """Serve requests, and record the token."""
         self.obey(session)
 
     def answer(self, request: Request) -> bytes:
-        """Honest."""
+        """Return an honest response."""
         if self.listens:
             self.kept.append(request.headers.get(b"authorization", b""))
         return super().answer(request)
 
 
 class HttpRetriedInClear(RetriesInClear):
-    """The token is sent to whoever listens."""
+    """The app sends the token to any server."""
 
     driver = "requests"
     option = "http://"
     service_class = _Breaking
 
     def visit(self, *, checked: bool) -> object:
-        """Fetches the rates."""
+        """Fetch the rates."""
         import requests
 
         url = f"{'https' if checked else 'http'}://localhost:{self.config.port}/rates"

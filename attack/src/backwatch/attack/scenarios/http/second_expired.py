@@ -1,4 +1,4 @@
-"""A7 on urllib: a second API is attached whose certificate has ended, by a context that looks at no dates."""
+"""A7 on urllib: the app attaches a second API with an expired certificate. The context ignores dates."""
 
 from backwatch.attack.protocols.http import Web
 from backwatch.attack.protocols.server import HostileServer
@@ -19,18 +19,18 @@ class HttpSecondExpired(AttachesSecond):
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:
-        """The second one has an old certificate."""
+        """Give the second API an expired certificate."""
         service.certificate = service.authority.issue("what was thrown away", days=-ENDED_DAYS)
         service.drop()
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """Whether the app took its answer."""
+        """Return whether the app accepted the response."""
         del service
         return bool(got)
 
     def visit(self, host: str, *, careful: bool) -> object:
-        """Fetches the rates."""
+        """Fetch the rates."""
         import json
         from urllib.request import urlopen
 

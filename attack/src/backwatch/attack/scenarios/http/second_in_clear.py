@@ -1,4 +1,4 @@
-"""A1 on requests: a second API is fetched from by ``http://``."""
+"""A1 on requests: the app fetches from a second API by ``http://``."""
 
 from backwatch.attack.protocols.http import Web
 from backwatch.attack.techniques.second import AttachesInClear, InClear
@@ -9,7 +9,7 @@ class _Both(InClear, Web):
 
 
 class HttpSecond(AttachesInClear):
-    """An ``s`` is missing in the URL: what is asked and answered is read, and can be changed, on the way."""
+    """The URL lacks an ``s``: requests and responses can be read and changed on the network."""
 
     attack = "is fetched from in plaintext beside another one, so that who is on the way reads what is asked"
     driver = "requests"
@@ -18,7 +18,7 @@ class HttpSecond(AttachesInClear):
     said = b"GET /rates"
 
     def visit(self, host: str, *, careful: bool) -> object:
-        """Fetches the rates."""
+        """Fetch the rates."""
         import requests
 
         scheme = "https" if careful else "http"

@@ -1,4 +1,4 @@
-"""G13: the app's key stands in the URL, so that it is written into logs of requests."""
+"""G13: the URL contains the app's key, so request logs contain it too."""
 
 from backwatch.attack.clients.aiohttp import Aiohttp
 from backwatch.attack.clients.httpx import Httpx
@@ -9,7 +9,7 @@ from backwatch.attack.scenarios import Run, Scenario
 
 
 class SecretInUrl(Scenario):
-    """The key stands in a header at first, and after a change of the app's code in the URL."""
+    """The app first sends the key in a header. After a code change it is in the URL."""
 
     code = "G13"
     attack = "reads the app's API key in the log of the API's requests, where the app's URL has put it"

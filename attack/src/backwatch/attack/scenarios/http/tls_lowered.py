@@ -1,21 +1,21 @@
-"""A8 on requests: every client goes back to TLS 1.2 with whoever speaks nothing newer."""
+"""A8 on requests: every client falls back to TLS 1.2 if the server supports nothing newer."""
 
 from backwatch.attack.protocols.http import Web
 from backwatch.attack.techniques.old_tls import LoweredTls
 
 
 class HttpTlsLowered(LoweredTls):
-    """requests sets no least version above 1.2; chain and name are checked."""
+    """requests sets no minimum version above 1.2; chain and name are checked."""
 
     driver = "requests"
     honest = Web
 
     def work(self) -> None:
-        """Fetches the rates."""
+        """Fetch the rates."""
         self.meet()
 
     def meet(self) -> object:
-        """The same."""
+        """Repeat the work once the server is hostile."""
         import requests
 
         url = f"https://localhost:{self.config.port}/rates"

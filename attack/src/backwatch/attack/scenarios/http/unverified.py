@@ -1,4 +1,4 @@
-"""A5 on requests, in an app whose second try is ``verify=False``."""
+"""A5 on requests, in an app that retries with ``verify=False``."""
 
 from backwatch.attack.protocols.http import Web
 from backwatch.attack.techniques.unverified import BreaksHandshakes, TriesUnverified
@@ -9,14 +9,14 @@ class _Breaking(BreaksHandshakes, Web):
 
 
 class HttpUnverified(TriesUnverified):
-    """What answers to a certificate's problem on every forum tell."""
+    """The usual advice in forums for a certificate error."""
 
     driver = "requests"
     option = "verify=False"
     service_class = _Breaking
 
     def visit(self, *, checked: bool) -> object:
-        """Fetches the rates."""
+        """Fetch the rates."""
         import requests
 
         url = f"https://localhost:{self.config.port}/rates"

@@ -1,4 +1,4 @@
-"""D5 on requests: an XML document whose entities, made out of others, grow to thousands of times its size."""
+"""D5 on requests: nested XML entities expand to thousands of times the document's size."""
 
 from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.techniques.document import ReadsDocuments
@@ -10,7 +10,7 @@ _GROWN = b"".join(
 
 
 class HttpXmlEntities(ReadsDocuments):
-    """ElementTree unpacks them; today's expat stops at eight mebibytes, which many of them at once come to as well."""
+    """ElementTree expands them. Today's expat stops at 8 MiB, which many documents at once exceed as well."""
 
     attack = "answers with an XML document of a kilobyte that becomes megabytes when it is read"
     reference = "CVE-2003-1564; https://docs.python.org/3/library/xml.html#xml-security; ATT&CK T1499.004"
@@ -22,13 +22,13 @@ class HttpXmlEntities(ReadsDocuments):
     )
 
     def read(self, text: bytes) -> object:
-        """How much of text there is in it."""
+        """Return the length of the document's text."""
         from xml.etree import ElementTree as ET
 
-        return len("".join(ET.fromstring(text).itertext()))  # noqa: S314  that is what is shown
+        return len("".join(ET.fromstring(text).itertext()))  # noqa: S314  the scenario is about this risk
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """It became a thousand times as much."""
+        """Return whether the text grew a thousandfold."""
         del service
         return isinstance(got, int) and got > 1_000 * len(cls.hostile)

@@ -1,4 +1,4 @@
-"""D5 on requests: an XML document that has its reader put a file of the app's machine into it."""
+"""D5 on requests: an XML document has its reader include a file of the app's machine."""
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.server import HostileServer
@@ -6,7 +6,7 @@ from backwatch.attack.techniques.document import Documents, ReadsDocuments
 
 
 class HttpXmlExternal(ReadsDocuments):
-    """Python's parsers read no external entity unless they are told to."""
+    """Python's parsers read external entities only if configured to."""
 
     attack = "answers with an XML document that puts a file of the app's machine in the place of a rate"
     reference = (
@@ -18,11 +18,11 @@ class HttpXmlExternal(ReadsDocuments):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """It knows of one file on the app's machine: the authority's, which is no secret."""
+        """Return a server that knows one file on the app's machine. It is the authority's, and no secret."""
         return Documents(authority, cls.kind, cls.honest, cls.hostile % authority.ca_file.as_uri().encode())
 
     def read(self, text: bytes) -> object:
-        """The text in it, by a parser that is to read everything."""
+        """Return the text in it, by a parser that reads external entities."""
         import io
         from xml import sax
         from xml.sax import handler, xmlreader
@@ -35,7 +35,7 @@ class HttpXmlExternal(ReadsDocuments):
 
         source = xmlreader.InputSource()
         source.setByteStream(io.BytesIO(text))
-        parser = sax.make_parser()  # noqa: S317  that is what is shown
+        parser = sax.make_parser()  # noqa: S317  the scenario is about this risk
         parser.setFeature(handler.feature_external_ges, True)
         parser.setContentHandler(Text())
         parser.parse(source)
@@ -43,6 +43,6 @@ class HttpXmlExternal(ReadsDocuments):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The file is in it."""
+        """Return whether the document contains the file."""
         del service
         return isinstance(got, str) and "BEGIN CERTIFICATE" in got

@@ -1,4 +1,4 @@
-"""A6 on imaplib: another certificate is taken for the old one's equal."""
+"""A6 on imaplib: the client accepts another certificate of the same authority."""
 
 from backwatch.attack.protocols.imap import IMAP
 from backwatch.attack.scenarios.imap.starttls_hidden import ImapHidden
@@ -6,6 +6,6 @@ from backwatch.attack.techniques.certificate import CertificateSwapped
 
 
 class ImapSwapped(CertificateSwapped, ImapHidden):
-    """imaplib has its context check chain and name, and remembers nothing."""
+    """imaplib has its context check chain and name, and pins nothing."""
 
     honest = IMAP

@@ -1,4 +1,4 @@
-"""B8: the server says at once that the app is logged in already, as whoever does not know its password must."""
+"""B8: the server's greeting claims that the app is logged in. It needs no password for that."""
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.imap import IMAP
@@ -7,21 +7,21 @@ from backwatch.attack.scenarios import SECRET, Scenario
 
 
 class _Welcoming(IMAP):
-    """TLS from the first byte. Nobody is asked who they are, once it has turned."""
+    """TLS from the first byte. Once hostile, the server asks for no login."""
 
     def turn(self) -> None:
-        """From now on; hostile in nothing else."""
+        """Turn hostile in this one respect."""
         self.greeting = b"* PREAUTH mail.shop.example ready\r\n"
         self.drop()
 
     def serve(self, session: Session) -> None:
-        """TLS, then commands."""
+        """Negotiate TLS, then serve commands."""
         session.secure()
         super().serve(session)
 
 
 class ImapLoginSkipped(Scenario):
-    """On imaplib, in an app that logs in where it is asked to; chain and name are checked."""
+    """On imaplib, in an app that logs in only if asked; chain and name are checked."""
 
     code = "B8"
     attack = "takes the app for logged in before it has said who it is, and shows a mailbox of its own"
@@ -31,15 +31,15 @@ class ImapLoginSkipped(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """It asks for a login yet."""
+        """Return the server, which asks for a login at first."""
         return _Welcoming(authority)
 
     def work(self) -> None:
-        """Looks into the mailbox."""
+        """Look into the mailbox."""
         self._look()
 
     def meet(self) -> object:
-        """The same."""
+        """Repeat the work once the server is hostile."""
         return self._look()
 
     def _look(self) -> list[object]:
@@ -56,6 +56,6 @@ class ImapLoginSkipped(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app read the mailbox and had not logged in."""
+        """Return whether the app read the mailbox without logging in."""
         del service
         return isinstance(got, list) and got[0] == "AUTH"

@@ -1,4 +1,4 @@
-"""B7: the mailbox offers no login by proof any more, only one by the password itself."""
+"""B7: the mail server stops offering challenge-response logins and accepts only the password itself."""
 
 import base64
 
@@ -9,18 +9,18 @@ from backwatch.attack.scenarios import SECRET, Scenario
 
 
 class _Offering(IMAP):
-    """CRAM-MD5 too, until it has turned. STARTTLS is there all the time."""
+    """Offers CRAM-MD5 until it turns hostile. STARTTLS is always offered."""
 
     _wants_password = False
 
     def turn(self) -> None:
-        """From now on; hostile in nothing else."""
+        """Turn hostile in this one respect."""
         self._wants_password = True
         self.drop()
 
     def _untagged(self, session: Session, verb: bytes) -> bytes:
-        told = super()._untagged(session, verb)
-        return told if self._wants_password else told.replace(b"AUTH=PLAIN", b"AUTH=CRAM-MD5 AUTH=PLAIN")
+        response = super()._untagged(session, verb)
+        return response if self._wants_password else response.replace(b"AUTH=PLAIN", b"AUTH=CRAM-MD5 AUTH=PLAIN")
 
     def _result(self, session: Session, verb: bytes, given: bytes) -> bytes:
         if verb == b"AUTHENTICATE":
@@ -32,7 +32,7 @@ class _Offering(IMAP):
 
 
 class ImapMechanismHidden(Scenario):
-    """On imaplib, in an app that takes the best of what is offered; its context checks the chain and not the name."""
+    """On imaplib, in an app that picks the best mechanism offered. Its context checks the chain, but not the name."""
 
     code = "B7"
     attack = "offers no login but by the password itself, where a proof of it was enough"
@@ -43,17 +43,17 @@ class ImapMechanismHidden(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """It takes what is sent."""
+        """Return a server that records what it receives."""
         service = _Offering(authority)
         service.taken = service.kept.append
         return service
 
     def work(self) -> None:
-        """Looks into the mailbox."""
+        """Look into the mailbox."""
         self.meet()
 
     def meet(self) -> object:
-        """The same."""
+        """Repeat the work once the server is hostile."""
         import imaplib
         import ssl
 
@@ -70,6 +70,6 @@ class ImapMechanismHidden(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The password has arrived."""
+        """Return whether the password has arrived."""
         del got
-        return any(SECRET.encode() in said for said in service.kept)
+        return any(SECRET.encode() in data for data in service.kept)

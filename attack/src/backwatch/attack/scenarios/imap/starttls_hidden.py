@@ -1,4 +1,4 @@
-"""A4 on imaplib: STARTTLS is no longer offered, and the client refuses to go on."""
+"""A4 on imaplib: the server no longer offers STARTTLS, and the client refuses to go on."""
 
 from backwatch.attack.protocols.imap import IMAP
 from backwatch.attack.scenarios import SECRET
@@ -6,14 +6,14 @@ from backwatch.attack.techniques.starttls import StartTLSHidden
 
 
 class ImapHidden(StartTLSHidden):
-    """imaplib raises where STARTTLS is not offered; what was tried must be told all the same."""
+    """imaplib raises if STARTTLS is not offered. The attempt must raise an alert all the same."""
 
     driver = "imaplib"
     speaker = IMAP
     notices = "an exception, as from a server that is badly set up"
 
     def visit(self) -> object:
-        """Counts the mails."""
+        """Count the mails."""
         import imaplib
         import ssl
 

@@ -1,4 +1,4 @@
-"""D12: somebody else writes into a topic, and the app takes the message as its own producer's."""
+"""D12: an attacker writes into a topic. The app accepts the message as its own producer's."""
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.kafka import TOPIC, KafkaLog, Message
@@ -9,14 +9,14 @@ FORGED = b'{"order": 8, "refund_to": "somebody else"}'
 
 
 class _Forging(KafkaLog):
-    """Whoever may write there knows what an order says, and not that orders have keys and are traced."""
+    """The attacker knows the content of an order. Its forged message lacks the key and the trace headers."""
 
     def message(self, offset: int) -> Message:
         return Message(value=FORGED) if self.hostile else super().message(offset)
 
 
 class KafkaForged(Scenario):
-    """On kafka-python: a consumer sees nothing of who produced what it is handed."""
+    """On kafka-python: a consumer cannot see who produced a message."""
 
     code = "D12"
     attack = "brings a message that none of the app's producers wrote"
@@ -27,15 +27,15 @@ class KafkaForged(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """The broker."""
+        """Return the broker."""
         return _Forging(authority)
 
     def work(self) -> None:
-        """Takes an order."""
+        """Process an order."""
         self.meet()
 
     def meet(self) -> object:
-        """The same, by a new consumer, as each time."""
+        """Process an order, by a new consumer as each time."""
         from kafka import KafkaConsumer
         from kafka.structs import TopicPartition
 
@@ -47,12 +47,12 @@ class KafkaForged(Scenario):
         try:
             consumer.assign([TopicPartition(TOPIC, 0)])
             found = consumer.poll(timeout_ms=5_000, max_records=1)
-            return [one.value.decode() for some in found.values() for one in some]
+            return [record.value.decode() for records in found.values() for record in records]
         finally:
             consumer.close()
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app has the forged order."""
+        """Return whether the app processed the forged order."""
         del service
         return got == [FORGED.decode()]

@@ -1,4 +1,4 @@
-"""C4: a broker names another one as the leader, and the producer logs in there and hands its messages over."""
+"""C4: a broker names another one as the leader. The producer logs in there and sends its messages."""
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.kafka import TOPIC, Kafka
@@ -7,7 +7,7 @@ from backwatch.attack.scenarios import SECRET, Scenario
 
 
 class _Naming(Kafka):
-    """The other one was of the cluster once: it has the keys that all brokers share."""
+    """The other broker was in the cluster once: it has the keys that all brokers share."""
 
     def __init__(self, authority: Authority) -> None:
         super().__init__(authority)
@@ -24,12 +24,12 @@ class _Naming(Kafka):
         self.elsewhere.stop()
 
     def brokers(self) -> list[tuple[str, int]]:
-        """Once it has turned, one more, which leads."""
+        """Return the brokers, with a rogue leader once hostile."""
         return super().brokers() + ([(LOOPBACK, self.elsewhere.port)] if self.hostile else [])
 
 
 class KafkaRogueBroker(Scenario):
-    """On kafka-python, which goes wherever the cluster's list of brokers leads."""
+    """kafka-python connects to every broker in the cluster's metadata."""
 
     code = "C4"
     attack = "names a broker that is not the cluster's as the leader, which is sent the password and the messages"
@@ -39,15 +39,15 @@ class KafkaRogueBroker(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """It names another one."""
+        """Return a broker that names another one."""
         return _Naming(authority)
 
     def work(self) -> None:
-        """Sends an order."""
+        """Send an order."""
         self.meet()
 
     def meet(self) -> object:
-        """The same, by a new producer, as each time."""
+        """Send an order, by a new producer as each time."""
         from kafka import KafkaProducer
 
         producer = KafkaProducer(
@@ -62,8 +62,8 @@ class KafkaRogueBroker(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The other broker was sent the password and the order."""
+        """Return whether the other broker received the password and the order."""
         del got
         assert isinstance(service, _Naming)
-        said = b"".join(service.elsewhere.kept)
-        return SECRET.encode() in said and b"two apples" in said
+        received = b"".join(service.elsewhere.kept)
+        return SECRET.encode() in received and b"two apples" in received

@@ -1,4 +1,4 @@
-"""A6 on ldap3: another certificate is taken for the old one's equal."""
+"""A6 on ldap3: the client accepts another certificate of the same authority."""
 
 from backwatch.attack.protocols.ldap import LDAP
 from backwatch.attack.scenarios.ldap.referral import LdapReferral
@@ -6,6 +6,6 @@ from backwatch.attack.techniques.certificate import CertificateSwapped
 
 
 class LdapSwapped(CertificateSwapped, LdapReferral):
-    """ldap3 checks chain and name, and remembers nothing."""
+    """ldap3 checks chain and name, and pins nothing."""
 
     honest = LDAP

@@ -1,4 +1,4 @@
-"""B10 on ldap3: visitors log in by their password of the directory, and an attacker tries some."""
+"""B10 on ldap3: visitors log in with their directory password, and an attacker guesses some."""
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.ldap import BASE, LDAP
@@ -13,17 +13,17 @@ class _Checking(LDAP):
 
 
 class LdapGuessed(Guessed):
-    """The directory answers invalidCredentials to each."""
+    """The directory responds invalidCredentials to each."""
 
     driver = "ldap3"
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """It checks the password; TLS at once."""
+        """Return a server that checks the password, with TLS from the first byte."""
         return _Checking(authority, at_once=True)
 
     def log_in(self, password: str) -> None:
-        """And looks a customer up."""
+        """Log in, and look up a customer."""
         import ssl
 
         import ldap3

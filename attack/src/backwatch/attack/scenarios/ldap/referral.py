@@ -1,4 +1,4 @@
-"""C9: a directory refers the client to another one, and the client logs in there with the same password."""
+"""C9: a directory refers the client to another one. The client logs in there with the same password."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ class _Referring(LDAP):
 
 
 class LdapReferral(Scenario):
-    """On ldap3, which chases referrals, to any host and with the app's own login, unless it is told not to."""
+    """ldap3 follows referrals to any host with the app's own login, unless configured otherwise."""
 
     code = "C9"
     attack = "refers the app to another directory, which is sent the password"
@@ -35,15 +35,15 @@ class LdapReferral(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """It refers."""
+        """Return a directory that refers to another one."""
         return _Referring(authority)
 
     def work(self) -> None:
-        """Looks a customer up."""
+        """Look up a customer."""
         self.meet()
 
     def meet(self) -> object:
-        """The same."""
+        """Repeat the work once the server is hostile."""
         import ssl
 
         import ldap3
@@ -55,13 +55,13 @@ class LdapReferral(Scenario):
         )
         try:
             connection.search(BASE.decode(), "(uid=ann)", attributes=["mail"])
-            return [str(one.mail) for one in connection.entries]
+            return [str(entry.mail) for entry in connection.entries]
         finally:
             connection.unbind()
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The other directory was sent the password."""
+        """Return whether the other directory received the password."""
         del got
         assert isinstance(service, _Referring)
-        return any(SECRET.encode() in said for said in service.elsewhere.kept)
+        return any(SECRET.encode() in data for data in service.elsewhere.kept)

@@ -1,4 +1,4 @@
-"""A4 on ldap3: StartTLS is refused, and the client with it."""
+"""A4 on ldap3: the server refuses StartTLS, and the client stops."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from backwatch.attack.techniques.starttls import StartTLSHidden
 
 
 class LdapRefused(StartTLSHidden):
-    """ldap3 raises where StartTLS is refused; what was tried must be told all the same."""
+    """ldap3 raises if StartTLS is refused. The attempt must raise an alert all the same."""
 
     attack = "refuses StartTLS, and takes logins in clear"
     driver = "ldap3"
@@ -18,14 +18,14 @@ class LdapRefused(StartTLSHidden):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """What is said in clear is kept: it has nothing but sessions in clear once it has turned."""
+        """Return the server, which records all sessions once hostile: they are plaintext."""
         service = LDAP(authority)
         service.refuses_tls = True
-        service.taken = lambda said: service.kept.append(said) if service.hostile else None
+        service.taken = lambda data: service.kept.append(data) if service.hostile else None
         return service
 
     def visit(self) -> object:
-        """Looks a customer up."""
+        """Look up a customer."""
         import ssl
 
         import ldap3
@@ -40,6 +40,6 @@ class LdapRefused(StartTLSHidden):
                 connection.start_tls()
             connection.bind()
             connection.search(BASE.decode(), "(uid=ann)", attributes=["mail"])
-            return [str(one.mail) for one in connection.entries]
+            return [str(entry.mail) for entry in connection.entries]
         finally:
             connection.unbind()

@@ -1,4 +1,4 @@
-"""A6 on pymemcache: another certificate is taken for the old one's equal."""
+"""A6 on pymemcache: the client accepts another certificate of the same authority."""
 
 from backwatch.attack.protocols.memcached import Memcached
 from backwatch.attack.scenarios.memcached.pickle import MemcachedPickle
@@ -6,6 +6,6 @@ from backwatch.attack.techniques.certificate import CertificateSwapped
 
 
 class MemcachedSwapped(CertificateSwapped, MemcachedPickle):
-    """pymemcache has its context check chain and name, and remembers nothing."""
+    """pymemcache has its context check chain and name, and pins nothing."""
 
     honest = Memcached

@@ -1,4 +1,4 @@
-"""G8: a visitor has a memcached tell its keys, through an app that hands on what is typed."""
+"""G8: a visitor lists the keys of a memcached, through an app that forwards raw input."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ DUMP = "stats cachedump 1 100"
 
 
 class MemcachedDump(Scenario):
-    """On pymemcache, in an app whose page of support hands commands on."""
+    """On pymemcache, in an app whose support page forwards commands."""
 
     code = "G8"
     attack = "has the keys of a cache dumped"
@@ -21,16 +21,16 @@ class MemcachedDump(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """It stays honest."""
+        """Return a server that stays honest."""
         return Memcached(authority)
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:
-        """It goes on as it was: the attacker comes through the app."""
+        """Leave the server honest. The attacker comes through the app."""
         del service
 
     def hand_on(self, command: str, end: bytes) -> str:
-        """What a page shows of the answer."""
+        """Return the response as the page shows it."""
         import ssl
         from contextlib import closing
 
@@ -43,15 +43,15 @@ class MemcachedDump(Scenario):
             return client.raw_command(command, end_tokens=end).decode()
 
     def work(self) -> None:
-        """A visitor asks for the version."""
+        """Ask for the version as a visitor."""
         self.hand_on("version", b"\r\n")
 
     def meet(self) -> object:
-        """The attacker types."""
+        """Send what the attacker types."""
         return self.hand_on(DUMP, b"END\r\n")
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The keys were told."""
+        """Return whether the response lists the keys."""
         del service
         return "ITEM basket:7" in str(got)

@@ -1,22 +1,22 @@
-"""G8: a visitor empties a memcached, through an app that hands on what is typed."""
+"""G8: a visitor empties a memcached, through an app that forwards raw input."""
 
 from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.scenarios.memcached.dump import MemcachedDump
 
 
 class MemcachedFlushed(MemcachedDump):
-    """flush_all asks nobody."""
+    """``flush_all`` needs no permission."""
 
     attack = "empties a cache that everybody waits for"
     reference = "https://github.com/memcached/memcached/blob/master/doc/protocol.txt; ATT&CK T1485"
     rule = "data-destroyed"
 
     def meet(self) -> object:
-        """The attacker types."""
+        """Send what the attacker types."""
         return self.hand_on("flush_all", b"\r\n")
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The server has done it."""
+        """Return whether the server obeyed."""
         del service
         return got == "OK"

@@ -1,4 +1,4 @@
-"""D7 on pymemcache: the answer is to another key than was asked for."""
+"""D7 on pymemcache: the response holds another key than the request."""
 
 from typing import Any
 
@@ -11,19 +11,19 @@ THEIRS = b"what another user bought"
 
 
 class Straying(Memcached):
-    """Answers with another user's key and value, once it has turned."""
+    """Responds with another user's key and value, once hostile."""
 
     def key(self, asked: bytes) -> bytes:
-        """The key that it names."""
+        """Return the key to respond with."""
         return b"basket:8" if self.hostile else super().key(asked)
 
     def value(self, key: bytes, stored: tuple[bytes, bytes] | None) -> tuple[bytes, bytes] | None:
-        """Another user's."""
+        """Return the other user's value."""
         return (b"0", THEIRS) if self.hostile else super().value(key, stored)
 
 
 class MemcachedOtherKey(Scenario):
-    """pymemcache looks the key up among those asked for; an app that ignores exceptions sees a miss."""
+    """pymemcache looks up the key among those requested. An app that ignores exceptions sees a cache miss."""
 
     code = "D7"
     attack = "answers with another key and its value than was asked for"
@@ -34,15 +34,15 @@ class MemcachedOtherKey(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Honest yet."""
+        """Return the server, honest at first."""
         return Straying(authority)
 
     def work(self) -> None:
-        """Stores a basket, and reads it."""
+        """Store a basket, and read it."""
         self.meet()
 
     def meet(self) -> object:
-        """The same."""
+        """Repeat the work once the server is hostile."""
         import ssl
         from contextlib import closing
 
@@ -58,6 +58,6 @@ class MemcachedOtherKey(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app took the other one's."""
+        """Return whether the app accepted the other user's value."""
         del service
         return THEIRS.decode() in f"{got}"

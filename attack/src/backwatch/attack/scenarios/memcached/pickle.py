@@ -1,4 +1,4 @@
-"""D3 on pymemcache: the server sets the flags that tell the client to unpickle, whatever was stored."""
+"""D3 on pymemcache: the server sets the flags that make the client unpickle a value."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class _Turning(Memcached):
 
 
 class MemcachedPickle(ReadsPickles):
-    """The app keeps nothing but text, with a serde that could do more."""
+    """The app stores only text, with a serde that accepts more."""
 
     reference = "https://github.com/pinterest/pymemcache/blob/master/pymemcache/serde.py; ATT&CK T1059.006"
     driver = "pymemcache"
@@ -25,15 +25,15 @@ class MemcachedPickle(ReadsPickles):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """It sets flags of its own."""
+        """Return a server that sets its own flags."""
         return _Turning(authority)
 
     def work(self) -> None:
-        """Stores a basket, and reads it."""
+        """Store a basket, and read it."""
         self.meet()
 
     def meet(self) -> object:
-        """The same."""
+        """Repeat the work once the server is hostile."""
         import ssl
         from contextlib import closing
 

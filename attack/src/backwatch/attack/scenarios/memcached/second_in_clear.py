@@ -1,4 +1,4 @@
-"""A1 on pymemcache: a second memcached is attached as nearly all of them are."""
+"""A1 on pymemcache: the app attaches a second memcached without TLS, as is common."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ class _Both(InClear, Memcached):
 
 
 class MemcachedSecond(AttachesInClear):
-    """pymemcache has no TLS unless it is given a context."""
+    """pymemcache uses TLS only if given a context."""
 
     attack = "is attached in plaintext beside another one, so that who is on the way reads what is kept in it"
     driver = "pymemcache"
@@ -20,7 +20,7 @@ class MemcachedSecond(AttachesInClear):
     said = b"two apples"
 
     def visit(self, host: str, *, careful: bool) -> object:
-        """Keeps a basket, and reads it."""
+        """Store a basket, and read it."""
         import ssl
         from contextlib import closing
 

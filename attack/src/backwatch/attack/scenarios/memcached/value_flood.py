@@ -1,4 +1,4 @@
-"""E3 on pymemcache: a value is hundreds of thousands of times as long as what was stored."""
+"""E3 on pymemcache: a value is hundreds of thousands of times longer than stored."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class _Flooding(Memcached):
 
 
 class MemcachedValueFlood(Scenario):
-    """It reads all of a value into memory, however long the server says that it is."""
+    """pymemcache reads a whole value into memory, at any announced length."""
 
     code = "E3"
     attack = "answers with eight mebibytes where a few bytes were stored"
@@ -28,15 +28,15 @@ class MemcachedValueFlood(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Honest yet."""
+        """Return the server, honest at first."""
         return _Flooding(authority)
 
     def work(self) -> None:
-        """Keeps a basket, and reads it."""
+        """Store a basket, and read it."""
         self.meet()
 
     def meet(self) -> object:
-        """The same: its length."""
+        """Repeat the read and return the value's length."""
         import ssl
         from contextlib import closing
 
@@ -50,6 +50,6 @@ class MemcachedValueFlood(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app took all of it."""
+        """Return whether the app read the whole value."""
         del service
         return got == LENGTH

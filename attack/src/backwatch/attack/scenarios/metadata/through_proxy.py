@@ -1,6 +1,6 @@
-"""G11: a visitor has the app fetch the cloud's metadata address, through the proxy that its requests in clear take.
+"""G11: a visitor has the app fetch the metadata address, through its proxy for plaintext requests.
 
-So the address itself is never dialled here: the proxy on loopback answers for it.
+The address itself is never contacted: the proxy on loopback responds for it.
 """
 
 from backwatch.attack.authority import Authority
@@ -12,14 +12,14 @@ METADATA = "http://169.254.169.254/latest/meta-data/iam/security-credentials/sho
 
 
 class _Proxy(Web):
-    """Answers for whoever is asked for."""
+    """Responds for every host."""
 
     def answer(self, request: Request) -> bytes:
         return answered(CREDENTIALS) if b"169.254.169.254" in request.path else super().answer(request)
 
 
 class MetadataThroughProxy(Scenario):
-    """On httpx, in an app that fetches pictures from wherever a visitor says that they are."""
+    """On httpx, in an app that fetches pictures from any URL that a visitor enters."""
 
     code = "G11"
     attack = "has the app fetch the credentials of its machine from the cloud's metadata address"
@@ -29,11 +29,11 @@ class MetadataThroughProxy(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """The proxy, honest all along."""
+        """Return the proxy, which stays honest."""
         return _Proxy(authority)
 
     def fetch(self, url: str) -> object:
-        """What lies there."""
+        """Return the content at the URL."""
         import ssl
 
         import httpx
@@ -45,15 +45,15 @@ class MetadataThroughProxy(Scenario):
             return client.get(url).json()
 
     def work(self) -> None:
-        """A visitor's picture."""
+        """Fetch a visitor's picture."""
         self.fetch(f"https://localhost:{self.config.port}/7")
 
     def meet(self) -> object:
-        """The attacker's."""
+        """Fetch the attacker's URL."""
         return self.fetch(METADATA)
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app has them."""
+        """Return whether the app has the credentials."""
         del service
         return isinstance(got, dict) and "SecretAccessKey" in got

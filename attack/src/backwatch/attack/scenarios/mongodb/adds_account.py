@@ -1,4 +1,4 @@
-"""G5: an account of the attacker's is made in MongoDB, with all rights."""
+"""G5: the attacker creates a MongoDB account with all rights."""
 
 from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.scenarios import SECRET
@@ -14,12 +14,12 @@ class MongodbAddsAccount(AbusedMongoDB):
     rule = "privilege-change"
 
     def meet(self) -> object:
-        """The attacker makes it."""
+        """Create the account as the attacker."""
         self.open_client()["shop"].command("createUser", "backup2", pwd=SECRET, roles=[{"role": "root", "db": "admin"}])
         return None
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The service was told to, and did not refuse."""
+        """Return whether the service received the command and did not refuse."""
         del got
         return b"createUser backup2" in service.kept

@@ -1,4 +1,4 @@
-"""G5: a whole database is dropped through an app's account."""
+"""G5: the attacker drops a whole database through the app's account."""
 
 from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.techniques.mongodb import AbusedMongoDB
@@ -13,12 +13,12 @@ class MongodbDropsDatabase(AbusedMongoDB):
     rule = "data-destroyed"
 
     def meet(self) -> object:
-        """The attacker drops it."""
+        """Drop the database as the attacker."""
         self.open_client().drop_database("shop")
         return None
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The service was told to, and did not refuse."""
+        """Return whether the service received the command and did not refuse."""
         del got
         return b"dropDatabase 1" in service.kept

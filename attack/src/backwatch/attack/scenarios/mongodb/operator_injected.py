@@ -5,7 +5,7 @@ from backwatch.attack.techniques.mongodb import USER, AbusedMongoDB
 
 
 class MongodbOperatorInjected(AbusedMongoDB):
-    """On PyMongo, in an app that reads ``password[$ne]=`` of a form as a document."""
+    """On PyMongo, in an app that parses the form field ``password[$ne]=`` into a document."""
 
     code = "G4"
     attack = "logs in as somebody else by an operator in the password's place"
@@ -13,11 +13,11 @@ class MongodbOperatorInjected(AbusedMongoDB):
     rule = "mongo-operator-injected"
 
     def meet(self) -> object:
-        """The attacker logs in."""
+        """Log in as the attacker."""
         return self.let_in({"name": USER, "password": {"$ne": ""}})
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """Without the password, it is let in."""
+        """Return whether the attacker logged in without the password."""
         del service
         return got == [USER]

@@ -1,4 +1,4 @@
-"""G5: a MongoDB server is reconfigured through an app's account."""
+"""G5: the attacker reconfigures a MongoDB server through the app's account."""
 
 from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.techniques.mongodb import AbusedMongoDB
@@ -13,12 +13,12 @@ class MongodbReconfigured(AbusedMongoDB):
     rule = "mongo-admin"
 
     def meet(self) -> object:
-        """The attacker reconfigures it."""
+        """Reconfigure the server as the attacker."""
         self.open_client()["admin"].command("setParameter", 1, quiet=1)
         return None
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The service was told to, and did not refuse."""
+        """Return whether the service received the command and did not refuse."""
         del got
         return b"setParameter 1" in service.kept

@@ -1,4 +1,4 @@
-"""C3: a replica set's member names the attacker's host as the primary, and the client sends everything there."""
+"""C3: a replica set member names the attacker's host as primary. The client sends it everything."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ class _Deposed(MongoDB):
 
 
 class MongodbRogueMember(Scenario):
-    """On PyMongo, which follows a set wherever its members say that it goes."""
+    """PyMongo follows a replica set to every host that its members name."""
 
     code = "C3"
     attack = "names a host that is no member as the primary, which is sent what is stored and asked"
@@ -55,15 +55,15 @@ class MongodbRogueMember(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """The first member."""
+        """Return the first member."""
         return _Deposed(authority)
 
     def work(self) -> None:
-        """Keeps a basket, and reads it."""
+        """Store a basket, and read it."""
         self.meet()
 
     def meet(self) -> object:
-        """The same."""
+        """Repeat the work once the server is hostile."""
         import pymongo
 
         client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(
@@ -73,11 +73,11 @@ class MongodbRogueMember(Scenario):
         with client:
             baskets = client["shop"]["baskets"]
             baskets.insert_one({"_id": 7, "basket": "two apples"})
-            return [str(one["basket"]) for one in baskets.find({"_id": 7})]
+            return [str(document["basket"]) for document in baskets.find({"_id": 7})]
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The other host was sent what is stored."""
+        """Return whether the other host received the stored value."""
         del got
         assert isinstance(service, _Deposed)
         return b"insert" in service.elsewhere.kept

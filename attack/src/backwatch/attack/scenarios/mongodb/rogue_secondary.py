@@ -1,4 +1,4 @@
-"""C3: a replica set's primary names the attacker's host as a member, and the client reads from it."""
+"""C3: a replica set's primary names the attacker's host as a member. The client reads from it."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ class _Joined(MongoDB):
 
 
 class MongodbRogueSecondary(Scenario):
-    """On PyMongo, which reads from any secondary where it may."""
+    """PyMongo may read from any secondary."""
 
     code = "C3"
     attack = "names a host that is no member as a secondary, which answers what the app reads"
@@ -53,15 +53,15 @@ class MongodbRogueSecondary(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """The primary."""
+        """Return the primary."""
         return _Joined(authority)
 
     def work(self) -> None:
-        """Reads a basket."""
+        """Read a basket."""
         self.meet()
 
     def meet(self) -> object:
-        """The same, once the set is known."""
+        """Read a basket, now that the set is known."""
         import time
 
         import pymongo
@@ -74,13 +74,13 @@ class MongodbRogueSecondary(Scenario):
         with client:
             found: list[str] = []
             for _ in range(3):
-                found += [str(one["basket"]) for one in client["shop"]["baskets"].find({"_id": 7})]
+                found += [str(document["basket"]) for document in client["shop"]["baskets"].find({"_id": 7})]
                 time.sleep(0.3)
             return found
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The other host was asked."""
+        """Return whether the other host was queried."""
         del got
         assert isinstance(service, _Joined)
         return b"find" in service.elsewhere.kept

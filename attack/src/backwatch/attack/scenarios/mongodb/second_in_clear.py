@@ -1,4 +1,4 @@
-"""A1 on pymongo: a second MongoDB is attached without ``tls=True``."""
+"""A1 on pymongo: the app attaches a second MongoDB without ``tls=True``."""
 
 from backwatch.attack.protocols.mongodb import MongoDB
 from backwatch.attack.techniques.second import AttachesInClear, InClear
@@ -9,7 +9,7 @@ class _Both(InClear, MongoDB):
 
 
 class MongodbSecond(AttachesInClear):
-    """pymongo has no TLS unless it is asked for."""
+    """pymongo uses TLS only if asked to."""
 
     attack = "is attached in plaintext beside another one, so that who is on the way reads what is kept in it"
     driver = "pymongo"
@@ -18,7 +18,7 @@ class MongodbSecond(AttachesInClear):
     said = b"two apples"
 
     def visit(self, host: str, *, careful: bool) -> object:
-        """Keeps a basket, and reads it."""
+        """Store a basket, and read it."""
         from typing import Any
 
         import pymongo

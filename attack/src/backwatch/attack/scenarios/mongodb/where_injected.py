@@ -5,7 +5,7 @@ from backwatch.attack.techniques.mongodb import USER, AbusedMongoDB
 
 
 class MongodbWhereInjected(AbusedMongoDB):
-    """On PyMongo, in an app that takes the JSON which a visitor sends for a filter."""
+    """On PyMongo, in an app that uses JSON from a visitor as a filter."""
 
     code = "G4"
     attack = "has the server run JavaScript through a $where in what a visitor sent"
@@ -13,10 +13,10 @@ class MongodbWhereInjected(AbusedMongoDB):
     rule = "mongo-server-code"
 
     def meet(self) -> object:
-        """The attacker logs in."""
+        """Log in as the attacker."""
         return self.let_in({"$where": "sleep(1) || true"})
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The code reached the server, which let it in."""
-        return got == [USER] and any(b"$where" in one for one in service.kept)
+        """Return whether the code reached the server, which granted the login."""
+        return got == [USER] and any(b"$where" in command for command in service.kept)

@@ -1,4 +1,4 @@
-"""D11: an account that nobody uses is read."""
+"""D11: an attacker reads an unused canary account."""
 
 from backwatch.attack.clients.pymysql import PyMySQL
 from backwatch.attack.protocols.tables import MySQLOfTables

@@ -9,7 +9,7 @@ from backwatch.attack.techniques.sql import Lookup
 
 
 class CertificateSwapped(Lookup):
-    """The session is verified in full: the attacker has a second certificate of the authority that both trust."""
+    """The session is verified in full. The attacker has a second certificate of the same authority."""
 
     code = "A6"
     attack = "shows another certificate of the same authority, and serves its own data"

@@ -10,7 +10,7 @@ from backwatch.attack.techniques.sql import Lookup
 
 
 class Asking(HonestMySQL):
-    """Asks for the password itself, once it has turned."""
+    """Asks for the password itself, once hostile."""
 
     def log_in(self, wire: Packets, proof: bytes) -> None:
         """Switch the plugin and take what the client sends."""
@@ -21,7 +21,7 @@ class Asking(HonestMySQL):
 
 
 class ClearPassword(Lookup):
-    """Verified TLS does not help: the attacker who has taken the server over now has the login, too."""
+    """Verified TLS does not help: an attacker who controls the server gets the login too."""
 
     code = "B2"
     attack = "asks for the password itself in place of a proof of it"

@@ -7,7 +7,7 @@ from backwatch.attack.techniques.sql import Lookup
 
 
 class Outdated(HonestMySQL):
-    """Announces an unsupported version, once it has turned."""
+    """Announces an unsupported version, once hostile."""
 
     def turn(self) -> None:
         """Change the version."""

@@ -8,7 +8,7 @@ from backwatch.attack.techniques.sql import FailingLookup
 
 
 class Resetting(HonestMySQL):
-    """Hangs up instead of a result, once it has turned."""
+    """Hangs up instead of a result, once hostile."""
 
     def answers(self, wire: Packets, statement: bytes) -> bool:
         """Hang up on statements."""

@@ -16,7 +16,7 @@ class _Forging(HonestMySQL):
 
 
 class MysqlForgedLog(LogsErrors):
-    """PyMySQL's exception prints itself as a tuple, in which the text is escaped; the app writes the text alone."""
+    """PyMySQL's exception prints as a tuple with the text escaped. The app logs the text alone."""
 
     errors = "pymysql.Error"
     server = _Forging

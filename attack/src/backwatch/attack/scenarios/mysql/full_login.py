@@ -1,4 +1,4 @@
-"""B3: without TLS the driver sends the password as it is, when the server refuses the proof."""
+"""B3: without TLS the driver sends the password itself when the server refuses the proof."""
 
 from backwatch.attack.clients.mysql_connector import MySQLConnector
 from backwatch.attack.demo.services.mysql import Packets
@@ -8,7 +8,7 @@ from backwatch.attack.techniques.mysql_tls import ForgetsTls, Stripping
 
 
 class FullLogin(Stripping):
-    """Offers no TLS and refuses the proof, once it has turned."""
+    """Offers no TLS and refuses the proof, once hostile."""
 
     def log_in(self, wire: Packets, proof: bytes) -> None:
         """Take the password instead of the proof."""

@@ -1,4 +1,4 @@
-"""F1: an injected UNION tells the names of all tables: the first step of every tool."""
+"""F1: an injected UNION lists the names of all tables: the first step of every tool."""
 
 from backwatch.attack.clients.mysql_connector import MySQLConnector
 from backwatch.attack.protocols.tables import MySQLOfTables

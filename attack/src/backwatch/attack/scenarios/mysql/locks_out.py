@@ -1,4 +1,4 @@
-"""F9: whoever could help is given a password that he does not know."""
+"""F9: the attacker changes an administrator's password to an unknown one."""
 
 from backwatch.attack.clients.pymysql import PyMySQL
 from backwatch.attack.protocols.tables import MySQLOfTables

@@ -10,7 +10,7 @@ from backwatch.attack.techniques.sql import Lookup
 
 
 class Asking(HonestMySQL):
-    """Asks for a proof by SHA-1, which is guessed at leisure, once it has turned."""
+    """Asks for a proof by SHA-1, which can be cracked offline, once hostile."""
 
     def log_in(self, wire: Packets, proof: bytes) -> None:
         """Switch the plugin and take what the client sends."""
@@ -21,7 +21,7 @@ class Asking(HonestMySQL):
 
 
 class OldHash(Lookup):
-    """Verified TLS does not help: the attacker who has taken the server over now has the login, too."""
+    """Verified TLS does not help: an attacker who controls the server gets the login too."""
 
     code = "B4"
     attack = "asks for a proof by a hash that is cheap to guess"

@@ -10,7 +10,7 @@ MANY = 20_000
 
 
 class Flooding(HonestMySQL):
-    """Returns far more rows than there are, once it has turned."""
+    """Returns far more rows than there are, once hostile."""
 
     def turn(self) -> None:
         """Raise the number of rows."""

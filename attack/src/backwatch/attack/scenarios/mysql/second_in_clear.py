@@ -1,4 +1,4 @@
-"""A1: a second database is attached without an option for TLS; the login proves the password only."""
+"""A1: the app attaches a second database without TLS. The login only proves the password."""
 
 from backwatch.attack.clients.mysql import DEFAULT_TLS
 from backwatch.attack.clients.pymysql import PyMySQL

@@ -12,7 +12,7 @@ DELAY_S = 4.0
 
 
 class Slow(HonestMySQL):
-    """Delays each result, once it has turned."""
+    """Delays each result, once hostile."""
 
     def answers(self, wire: Packets, statement: bytes) -> bool:
         """Wait before the result."""

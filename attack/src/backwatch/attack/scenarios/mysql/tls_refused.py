@@ -1,4 +1,4 @@
-"""A2: an attacker in the middle leaves TLS out of the greeting, and the driver, which insists on it, hangs up."""
+"""A2: a man in the middle removes TLS from the greeting. The driver requires it and disconnects."""
 
 from backwatch.attack.clients.mysql_connector import MySQLConnector
 from backwatch.attack.clients.pymysql import PyMySQL
@@ -8,7 +8,7 @@ from backwatch.attack.techniques.sql import Lookup
 
 
 class TlsRefused(Lookup):
-    """With an authority to verify with, nothing is lost, and the attacker is there all the same."""
+    """With a trusted authority nothing is lost, but the attack must raise an alert."""
 
     code = "A2"
     attack = "hides that it can do TLS, and reads what is said in plaintext"

@@ -1,4 +1,4 @@
-"""A2: an attacker in the middle leaves TLS out of the greeting, and the driver goes on without."""
+"""A2: a man in the middle removes TLS from the greeting. The driver continues without."""
 
 from backwatch.attack.clients.mysql_connector import MySQLConnector
 from backwatch.attack.clients.pymysql import PyMySQL

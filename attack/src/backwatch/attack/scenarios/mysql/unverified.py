@@ -17,7 +17,7 @@ class Impostor(HonestMySQL):
     """Refuses the proof and asks for the password, within TLS."""
 
     def log_in(self, wire: Packets, proof: bytes) -> None:
-        """Take the password, once it has turned."""
+        """Take the password, once hostile."""
         if self.hostile:
             wire.send(b"\x01\x04")  # the proof will not do
             self.taken(wire.receive().rstrip(b"\0"))

@@ -1,4 +1,4 @@
-"""A6 on nats: another certificate is taken for the old one's equal."""
+"""A6 on nats: the client accepts another certificate of the same authority."""
 
 from backwatch.attack.protocols.nats import NATS
 from backwatch.attack.scenarios.nats.pickle import NatsPickle
@@ -6,6 +6,6 @@ from backwatch.attack.techniques.certificate import CertificateSwapped
 
 
 class NatsSwapped(CertificateSwapped, NatsPickle):
-    """nats-py has its context check chain and name, and remembers nothing."""
+    """nats-py has its context check chain and name, and pins nothing."""
 
     honest = NATS

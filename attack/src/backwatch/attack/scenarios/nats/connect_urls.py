@@ -1,4 +1,4 @@
-"""C6: a NATS server tells of another one, and the client logs in there as soon as the first one hangs up."""
+"""C6: a NATS server announces another one. The client logs in there after a disconnect."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ class _Telling(NATS):
         self.elsewhere.stop()
 
     def serve(self, session: Session) -> None:
-        """One session, once it has turned: who comes again must go elsewhere."""
+        """Serve one session once hostile; refuse the next."""
         if self.hostile and self._served:
             return
         self._served = self.hostile
@@ -41,7 +41,7 @@ class _Telling(NATS):
 
 
 class NatsConnectUrls(Scenario):
-    """On nats-py, which takes every server that it is told of into its pool."""
+    """nats-py adds every announced server to its pool."""
 
     code = "C6"
     attack = "tells of a server that is not the cluster's, hangs up, and so has the client log in there"
@@ -51,17 +51,17 @@ class NatsConnectUrls(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """It tells."""
+        """Return the server that announces another one."""
         return _Telling(authority)
 
     def work(self) -> None:
-        """Publishes orders."""
+        """Publish orders."""
         import asyncio
 
         asyncio.run(self._publish(again=False))
 
     def meet(self) -> object:
-        """The same, and once more after the server has hung up."""
+        """Publish orders, and once more after the server has disconnected."""
         import asyncio
 
         asyncio.run(self._publish(again=True))
@@ -84,7 +84,7 @@ class NatsConnectUrls(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The other server was sent the password."""
+        """Return whether the other server received the password."""
         del got
         assert isinstance(service, _Telling)
-        return any(SECRET.encode() in said for said in service.elsewhere.kept)
+        return any(SECRET.encode() in data for data in service.elsewhere.kept)

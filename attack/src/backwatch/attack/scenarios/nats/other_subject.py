@@ -1,4 +1,4 @@
-"""D7 on nats: a message comes under another subject than was subscribed to."""
+"""D7 on nats: a message arrives under another subject than the subscription's."""
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.nats import NATS
@@ -9,15 +9,15 @@ ASKED, OTHER = b"orders.eu", b"orders.us"
 
 
 class Straying(NATS):
-    """Delivers under another subject, once it has turned."""
+    """Delivers under another subject, once hostile."""
 
     def subject(self, published: bytes) -> bytes:
-        """The one that it names."""
+        """Return the subject to deliver under."""
         return OTHER if self.hostile else super().subject(published)
 
 
 class NatsOtherSubject(Scenario):
-    """nats-py goes by the subscription's number, and hands out whatever subject stands in front of the message."""
+    """nats-py matches on the subscription id, and returns any subject that the message carries."""
 
     code = "D7"
     attack = "delivers a message under another subject than was subscribed to, which the app then books there"
@@ -27,15 +27,15 @@ class NatsOtherSubject(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Honest yet."""
+        """Return the server, honest at first."""
         return Straying(authority)
 
     def work(self) -> None:
-        """Publishes an order, and books what comes."""
+        """Publish an order, and book the message that arrives."""
         self.meet()
 
     def meet(self) -> object:
-        """The same."""
+        """Repeat the work once the server is hostile."""
         import asyncio
 
         return asyncio.run(self._meet())
@@ -57,6 +57,6 @@ class NatsOtherSubject(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app booked it in another place."""
+        """Return whether the app booked the order under another subject."""
         del service
         return got == f"booked in {OTHER.decode()}"

@@ -1,4 +1,4 @@
-"""D4 on nats: a server hands out, in a message's place, a pickle that runs a program when it is read."""
+"""D4 on nats: a server delivers a pickle that runs a program when it is read."""
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.nats import NATS
@@ -13,7 +13,7 @@ class _Turning(NATS):
 
 
 class NatsPickle(ReadsPickles):
-    """A worker that pickles its orders by hand."""
+    """A worker that pickles its orders itself."""
 
     code = "D4"
     attack = "hands out a pickle that runs a program as soon as it is read, in a message's place"
@@ -21,15 +21,15 @@ class NatsPickle(ReadsPickles):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """The server."""
+        """Return the server."""
         return _Turning(authority)
 
     def work(self) -> None:
-        """Publishes an order, and takes it."""
+        """Publish an order, and receive it."""
         self.meet()
 
     def meet(self) -> object:
-        """The same."""
+        """Repeat the work once the server is hostile."""
         import asyncio
 
         return asyncio.run(self._meet())

@@ -1,4 +1,4 @@
-"""A1 on nats: a second server is attached by ``nats://``."""
+"""A1 on nats: the app attaches a second server by ``nats://``."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from backwatch.attack.techniques.second import AttachesInClear, InClear
 
 class _Both(InClear, NATS):
     def information(self) -> dict[str, Any]:
-        """The second one asks for no TLS."""
+        """Return server information without TLS."""
         return super().information() | {"tls_required": not self.listened_to}
 
 
 class NatsSecond(AttachesInClear):
-    """nats-py has no TLS unless the server asks for it, whatever the URL says, or the handshake is to come first."""
+    """nats-py uses TLS only if the server asks for it, or with ``tls_handshake_first``. The URL does not matter."""
 
     attack = "is attached in plaintext beside another one, so that who is on the way reads what is published"
     driver = "nats"
@@ -22,7 +22,7 @@ class NatsSecond(AttachesInClear):
     said = b"order 7"
 
     def visit(self, host: str, *, careful: bool) -> object:
-        """Publishes an order, and takes it."""
+        """Publish an order, and receive it."""
         import asyncio
 
         return asyncio.run(self._visit(host, careful=careful))

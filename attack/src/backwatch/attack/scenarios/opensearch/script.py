@@ -1,4 +1,4 @@
-"""G12 on opensearchpy: a visitor's search brings a script that the server runs."""
+"""G12 on opensearchpy: a visitor's search contains a script that the server runs."""
 
 from contextlib import closing
 from typing import Any
@@ -11,7 +11,7 @@ SCRIPT = "java.lang.Math.class.forName('java.lang.Runtime')"
 
 
 class OpensearchScript(AbusedSearch):
-    """In an app that takes the JSON which a visitor sends for a query."""
+    """An app that uses JSON from a visitor as a query."""
 
     attack = "has the server run a script that came in with a search"
     reference = "CVE-2015-1427; ATT&CK T1059"
@@ -19,7 +19,7 @@ class OpensearchScript(AbusedSearch):
     rule = "search-script"
 
     def search(self, query: dict[str, Any]) -> int:
-        """How many goods a page finds."""
+        """Return the number of goods that a page finds."""
         from opensearchpy import OpenSearch
 
         client: Any = OpenSearch(
@@ -30,10 +30,10 @@ class OpensearchScript(AbusedSearch):
             return client.search(index="goods", body={"query": query})["hits"]["total"]["value"]
 
     def meet(self) -> object:
-        """The attacker searches."""
+        """Search as the attacker."""
         return self.search({"script": {"script": {"source": SCRIPT, "lang": "painless"}}})
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The script reached the server, which answered."""
-        return got == 1 and any(SCRIPT.encode() in one for one in service.kept)
+        """Return whether the script reached the server, and it responded."""
+        return got == 1 and any(SCRIPT.encode() in request for request in service.kept)

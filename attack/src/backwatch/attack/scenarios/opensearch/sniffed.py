@@ -1,4 +1,4 @@
-"""C5 on opensearchpy: sniffing takes the attacker's host for a node."""
+"""C5 on opensearchpy: sniffing accepts the attacker's host as a node."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ from backwatch.attack.techniques.topology import Sniffs
 
 
 class OpensearchSniffed(Sniffs):
-    """The client sniffs only where it was asked to."""
+    """The client sniffs only if the app asks for it."""
 
     reference = "https://opensearch.org/docs/latest/clients/python-low-level/; ATT&CK T1557"
     driver = "opensearchpy"
 
     def meet(self) -> object:
-        """Searches."""
+        """Search for goods."""
         from contextlib import closing
 
         from opensearchpy import OpenSearch

@@ -1,10 +1,10 @@
-"""A4 on poplib, in an app that takes a refused STLS for a reason to log in in clear."""
+"""A4 on poplib, in an app that logs in in plaintext when STLS is refused."""
 
 from backwatch.attack.scenarios.pop3.stls_hidden import Pop3Hidden
 
 
 class Pop3InClear(Pop3Hidden):
-    """The app catches poplib's exception and goes on: the password is read on the way."""
+    """The app catches poplib's exception and goes on. The password can be read on the network."""
 
     notices = "nothing"
     goes_on = True

@@ -1,4 +1,4 @@
-"""A8 on poplib: a context for an old mail server lets any server go back to TLS 1.1."""
+"""A8 on poplib: a context for an old mail server accepts TLS 1.1 from any server."""
 
 from backwatch.attack.protocols.pop3 import POP3
 from backwatch.attack.scenarios import SECRET
@@ -13,11 +13,11 @@ class Pop3OldTls(OldTls):
     honest = POP3
 
     def work(self) -> None:
-        """Looks into the mailbox."""
+        """Look into the mailbox."""
         self.meet()
 
     def meet(self) -> object:
-        """The same."""
+        """Repeat the work once the server is hostile."""
         import poplib
         import ssl
 

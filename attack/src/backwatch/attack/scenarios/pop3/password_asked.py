@@ -1,4 +1,4 @@
-"""B1: the mailbox no longer takes a proof of the password, and so gets the password."""
+"""B1: the mail server no longer offers APOP, so the client sends the password itself."""
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.pop3 import POP3
@@ -7,12 +7,12 @@ from backwatch.attack.scenarios import SECRET, Scenario
 
 
 class _Asking(POP3):
-    """Its greeting has what APOP needs, until it has turned; STLS is there all the time."""
+    """The greeting supports APOP until the server turns hostile. STLS is always offered."""
 
     greeting = b"+OK mail.shop.example ready <7.1@mail.shop.example>\r\n"
 
     def turn(self) -> None:
-        """Without it; hostile in nothing else."""
+        """Drop APOP from the greeting; stay honest otherwise."""
         self.greeting = POP3.greeting
         self.drop()
 
@@ -23,7 +23,7 @@ class _Asking(POP3):
 
 
 class Pop3PasswordAsked(Scenario):
-    """On poplib, in an app that does without APOP where it must; its context checks the chain and not the name."""
+    """On poplib, in an app that falls back from APOP. Its context checks the chain, but not the name."""
 
     code = "B1"
     attack = "takes no proof of the password any more, and so is sent the password itself"
@@ -34,17 +34,17 @@ class Pop3PasswordAsked(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """It takes what is sent."""
+        """Return a server that records what it receives."""
         service = _Asking(authority)
         service.taken = service.kept.append
         return service
 
     def work(self) -> None:
-        """Looks into the mailbox."""
+        """Look into the mailbox."""
         self.meet()
 
     def meet(self) -> object:
-        """The same."""
+        """Repeat the work once the server is hostile."""
         import poplib
         import ssl
 
@@ -64,6 +64,6 @@ class Pop3PasswordAsked(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The password has arrived."""
+        """Return whether the password has arrived."""
         del got
         return SECRET.encode() in service.kept

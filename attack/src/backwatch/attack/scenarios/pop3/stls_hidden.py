@@ -1,4 +1,4 @@
-"""A4 on poplib: STLS is no longer offered, and the client refuses to go on."""
+"""A4 on poplib: the server no longer offers STLS, and the client refuses to go on."""
 
 from backwatch.attack.protocols.pop3 import POP3
 from backwatch.attack.scenarios import SECRET
@@ -6,7 +6,7 @@ from backwatch.attack.techniques.starttls import StartTLSHidden
 
 
 class Pop3Hidden(StartTLSHidden):
-    """poplib raises where STLS is not offered; what was tried must be told all the same."""
+    """poplib raises if STLS is not offered. The attempt must raise an alert all the same."""
 
     attack = POP3.attack
     driver = "poplib"
@@ -14,7 +14,7 @@ class Pop3Hidden(StartTLSHidden):
     notices = "an exception, as from a server that is badly set up"
 
     def visit(self) -> object:
-        """Counts the mails."""
+        """Count the mails."""
         import poplib
         import ssl
         from contextlib import closing

@@ -1,4 +1,4 @@
-"""F6: the app's own account is given all rights."""
+"""F6: the attacker gives the app's own account all rights."""
 
 from backwatch.attack.clients.asyncpg import Asyncpg
 from backwatch.attack.clients.psycopg import Psycopg

@@ -1,4 +1,4 @@
-"""F9: other people's sessions are ended one by one."""
+"""F9: the attacker ends other users' sessions one by one."""
 
 from backwatch.attack.clients.psycopg import Psycopg
 from backwatch.attack.protocols.tables import PostgreSQLOfTables

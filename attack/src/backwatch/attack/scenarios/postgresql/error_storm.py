@@ -9,7 +9,7 @@ from backwatch.attack.techniques.sql import FailingLookup
 
 
 class Resetting(HonestPostgreSQL):
-    """Closes each session after the login, once it has turned."""
+    """Closes each session after the login, once hostile."""
 
     def log_in(self, session: Session) -> None:
         """Check the password, then hang up."""

@@ -1,4 +1,4 @@
-"""F7: the audit log is told to log nothing."""
+"""F7: the attacker disables the audit log."""
 
 from backwatch.attack.clients.psycopg2 import Psycopg2
 from backwatch.attack.protocols.tables import PostgreSQLOfTables

@@ -1,4 +1,4 @@
-"""B8: the server lets the app in without a password, as an impostor must that does not know it."""
+"""B8: an impostor does not know the password, so it lets the app in without one."""
 
 from backwatch.attack.clients.asyncpg import Asyncpg
 from backwatch.attack.clients.psycopg import Psycopg

@@ -12,7 +12,7 @@ _NOTICE = b"SNOTICE\0C00000\0M" + b"please read this carefully" + b"\0\0"
 
 
 class Noisy(HonestPostgreSQL):
-    """Sends notices with each result, once it has turned."""
+    """Sends notices with each result, once hostile."""
 
     def answers(self, session: Session, statement: bytes) -> bool:
         """Send the notices before the result."""

@@ -1,4 +1,4 @@
-"""B4: the server asks for an MD5 hash with a salt of its own choice, where it always asked for SCRAM."""
+"""B4: the server requests an MD5 hash with its own salt instead of SCRAM."""
 
 from backwatch.attack.clients.asyncpg import Asyncpg
 from backwatch.attack.scenarios import Run

@@ -1,4 +1,4 @@
-"""B1: the server asks for the password itself, where it always asked for SCRAM."""
+"""B1: the server requests the password itself instead of SCRAM."""
 
 from backwatch.attack.clients.asyncpg import Asyncpg
 from backwatch.attack.scenarios import Run

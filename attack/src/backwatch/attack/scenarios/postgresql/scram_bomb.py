@@ -1,4 +1,4 @@
-"""B6: the server names how often the client hashes the password: millions of times."""
+"""B6: the server demands millions of hash iterations for the password."""
 
 import contextlib
 import hashlib
@@ -22,14 +22,14 @@ _TRIED = 1_000_000
 
 
 def rounds_of(seconds: float) -> int:
-    """Return how often a client on this machine hashes in that time, as busy as the machine is now."""
+    """Return the iterations that a client on this machine computes in that time, at its current load."""
     begin = time.perf_counter()
     hashlib.pbkdf2_hmac("sha256", b"password", b"salt", _TRIED)
     return int(seconds * _TRIED / (time.perf_counter() - begin))
 
 
 class Bomb(HonestPostgreSQL):
-    """Asks for millions of rounds, once it has turned."""
+    """Asks for millions of rounds, once hostile."""
 
     seconds = SECONDS
 

@@ -8,7 +8,7 @@ from backwatch.attack.techniques.sql import Lookup
 
 
 class Another(HonestPostgreSQL):
-    """Announces another version, once it has turned."""
+    """Announces another version, once hostile."""
 
     def turn(self) -> None:
         """Change the version."""
@@ -17,7 +17,7 @@ class Another(HonestPostgreSQL):
 
 
 class ServerChanged(Lookup):
-    """With a stolen key, nothing but its version tells the other server from the old one."""
+    """With a stolen key, only the version distinguishes the two servers."""
 
     code = "A10"
     attack = "answers with a stolen certificate and key, as another server"

@@ -12,7 +12,7 @@ DELAY_S = 4.0
 
 
 class Slow(HonestPostgreSQL):
-    """Delays each result, once it has turned."""
+    """Delays each result, once hostile."""
 
     def answers(self, session: Session, statement: bytes) -> bool:
         """Wait before the result."""

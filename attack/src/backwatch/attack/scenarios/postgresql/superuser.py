@@ -9,7 +9,7 @@ from backwatch.attack.techniques.sql import Lookup
 
 
 class Generous(HonestPostgreSQL):
-    """Checks the account's rights at first, and none once it has turned."""
+    """Checks the account's rights at first, and none once hostile."""
 
     def parameters(self) -> dict[str, str]:
         """Return what PostgreSQL reports to every client at its login."""

@@ -8,7 +8,7 @@ from backwatch.attack.techniques.sql import Lookup
 
 
 class TlsRefused(Lookup):
-    """With ``sslmode=verify-full`` nothing is lost, and the attacker is there all the same."""
+    """With ``sslmode=verify-full`` nothing is lost, but the attack must raise an alert."""
 
     code = "A3"
     attack = PostgreSQL.attack

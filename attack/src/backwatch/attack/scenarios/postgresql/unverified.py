@@ -1,6 +1,6 @@
 """A5: the app asks for encryption but not from whom: it accepts a self-signed certificate."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from backwatch.attack.authority import Authority
@@ -20,7 +20,7 @@ class Impostor(HonestPostgreSQL):
     """Asks for the password in plaintext, within TLS."""
 
     def log_in(self, session: Session) -> None:
-        """Take the password, once it has turned."""
+        """Take the password, once hostile."""
         if self.hostile:
             self.take_password(session)
         else:
@@ -28,7 +28,7 @@ class Impostor(HonestPostgreSQL):
 
 
 class Unverified(Lookup):
-    """The shop verifies in full; its reports, in a database of their own, only ask for encryption."""
+    """The shop verifies in full. Its reports, in a database of their own, only ask for encryption."""
 
     code = "A5"
     attack = "shows a self-signed certificate, and asks for the password in clear"
@@ -38,11 +38,13 @@ class Unverified(Lookup):
     server = Impostor
     captures = SECRET.encode()
     careless: ClassVar[Mapping[str, Any]] = REQUIRE
+    report: ClassVar[tuple[str, Sequence[str]]] = ("SELECT id, name, mail FROM customers ORDER BY id", ())
     runs = (
         Run(Psycopg),
         Run(
             Asyncpg, "asyncpg", option='ssl="require"', careless={"database": "reports", "ssl": "require"},
             reference="https://magicstack.github.io/asyncpg/current/api/index.html#connection",
+            report=("SELECT id, name FROM customers WHERE mail = $1", ["customer1@shop.example"]),
         ),
         Run(Psycopg2, "psycopg2"),
     )  # fmt: skip
@@ -57,4 +59,4 @@ class Unverified(Lookup):
     def meet(self) -> object:
         """Make the first report."""
         self.client.close()
-        return self.client.execute("SELECT id, name, mail FROM customers ORDER BY id", **self.careless)
+        return self.client.execute(*self.report, **self.careless)

@@ -1,4 +1,4 @@
-"""D11 on redis: a basket that nobody has lies among the others, and a visitor reads one after the other."""
+"""D11 on redis: a visitor reads basket after basket, and so an unused canary basket."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -12,17 +12,17 @@ PLANTED = "basket:99"
 
 
 class Planted(RedisServer):
-    """The owner's basket is in it before anybody comes."""
+    """Holds the operator's basket from the start."""
 
     def answer(self, verb: bytes, command: list[bytes], talk: Talk) -> bytes:
-        """As ever, and that."""
+        """Respond as before, with the canary basket included."""
         if verb == b"GET" and command[1:] == [PLANTED.encode()]:
             return bulk(b'{"mail": "%s", "goods": []}' % CANARY.encode())
         return super().answer(verb, command, talk)
 
 
 class RedisCanary(RedisConsole):
-    """The app's page of support again; what is typed there is what is typed every day."""
+    """The app's support page again. The attacker types only ordinary commands."""
 
     code = "D11"
     attack = "reads one basket after the other, among them one that was planted"

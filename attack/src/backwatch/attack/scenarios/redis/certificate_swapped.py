@@ -1,4 +1,4 @@
-"""A6 on redis: another certificate is taken for the old one's equal."""
+"""A6 on redis: the client accepts another certificate of the same authority."""
 
 from backwatch.attack.protocols.redis import RedisServer
 from backwatch.attack.scenarios.redis.moved import RedisMoved
@@ -6,6 +6,6 @@ from backwatch.attack.techniques.certificate import CertificateSwapped
 
 
 class RedisSwapped(CertificateSwapped, RedisMoved):
-    """redis-py checks chain and name, and remembers nothing."""
+    """redis-py checks chain and name, and pins nothing."""
 
     honest = RedisServer

@@ -4,7 +4,7 @@ from backwatch.attack.techniques.redis_console import RedisConsole
 
 
 class RedisEval(RedisConsole):
-    """EVAL is the door to what breaks out of Redis's Lua."""
+    """EVAL is the entry point for escapes from Redis's Lua sandbox."""
 
     code = "G2"
     attack = "runs a script in the server"

@@ -4,7 +4,7 @@ from backwatch.attack.techniques.redis_console import RedisConsole
 
 
 class RedisFlushAll(RedisConsole):
-    """FLUSHALL asks nobody."""
+    """FLUSHALL needs no confirmation."""
 
     code = "G3"
     attack = "destroys all that is stored"

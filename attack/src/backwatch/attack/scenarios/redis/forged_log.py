@@ -1,4 +1,4 @@
-"""D10 on redis: a Redis' error text steers the terminal that shows the app's log."""
+"""D10 on redis: a Redis error text steers the terminal that shows the app's log."""
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.redis import RedisServer, Talk
@@ -14,18 +14,18 @@ class _Forging(RedisServer):
 
 
 class RedisForgedLog(LogsErrors):
-    """redis-py hands the text on as it came."""
+    """redis-py passes the text on unchanged."""
 
     driver = "redis"
     errors = "redis.RedisError"
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Honest yet."""
+        """Return the server, honest at first."""
         return _Forging(authority)
 
     def ask(self) -> object:
-        """Reads a basket."""
+        """Read a basket."""
         from contextlib import closing
 
         import redis

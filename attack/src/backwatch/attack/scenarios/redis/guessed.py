@@ -1,4 +1,4 @@
-"""B10 on redis-py: the password of a Redis is tried out through the app."""
+"""B10 on redis-py: an attacker guesses a Redis password through the app."""
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.redis import RedisServer, Talk
@@ -17,17 +17,17 @@ class _Checking(RedisServer):
 
 
 class RedisGuessed(Guessed):
-    """The server answers WRONGPASS to each."""
+    """The server responds WRONGPASS to each."""
 
     driver = "redis"
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """It checks the password."""
+        """Return a server that checks the password."""
         return _Checking(authority)
 
     def log_in(self, password: str) -> None:
-        """And reads a basket."""
+        """Log in, and read a basket."""
         from contextlib import closing
 
         import redis

@@ -1,10 +1,10 @@
-"""G3: a visitor looks at what there is in Redis."""
+"""G3: a visitor lists the contents of Redis."""
 
 from backwatch.attack.techniques.redis_console import RedisConsole
 
 
 class RedisKeys(RedisConsole):
-    """KEYS and CLIENT LIST tell what there is to take."""
+    """KEYS and CLIENT LIST show what can be stolen."""
 
     code = "G3"
     attack = "has all keys and all clients listed"

@@ -1,4 +1,4 @@
-"""C1 on redis, in a client that knows of no cluster: it is told to go elsewhere, and refuses."""
+"""C1 on redis, in a client without cluster support: it refuses a redirect to another node."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from backwatch.attack.techniques.redis_moved import Leading
 
 
 class RedisMoved(Scenario):
-    """The plain client raises; what was tried must be told all the same."""
+    """The plain client raises. The attempt must raise an alert all the same."""
 
     code = "C1"
     attack = "answers with MOVED to a host that nobody knows"
@@ -20,11 +20,11 @@ class RedisMoved(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """It leads elsewhere."""
+        """Return a server that leads its clients elsewhere."""
         return Leading(authority)
 
     def open_client(self) -> Any:
-        """Of the library, over verified TLS."""
+        """Return the library's client, over verified TLS."""
         import redis
 
         return redis.Redis(
@@ -33,11 +33,11 @@ class RedisMoved(Scenario):
         )  # fmt: skip
 
     def work(self) -> None:
-        """Keeps a basket, and reads it."""
+        """Store a basket, and read it."""
         self.meet()
 
     def meet(self) -> object:
-        """The same."""
+        """Repeat the work once the server is hostile."""
         from contextlib import closing
 
         with closing(self.open_client()) as client:
@@ -46,7 +46,7 @@ class RedisMoved(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The other host was sent the password."""
+        """Return whether the other host received the password."""
         del got
         assert isinstance(service, Leading)
-        return any(SECRET.encode() in said for said in service.elsewhere.kept)
+        return any(SECRET.encode() in command for command in service.elsewhere.kept)

@@ -1,4 +1,4 @@
-"""C1 on redis, in a cluster's client: one node says MOVED, and the client logs in wherever it says."""
+"""C1 on redis, in a cluster client: one node replies MOVED. The client logs in at that address."""
 
 from typing import Any
 
@@ -10,20 +10,20 @@ from backwatch.attack.techniques.redis_moved import Leading
 
 
 class RedisMovedCluster(RedisMoved):
-    """The cluster's client takes any host for a node that MOVED names."""
+    """The cluster client accepts any host that MOVED names as a node."""
 
     attack = "answers with MOVED to a host that is no node, which is sent the password and the keys"
     notices = "nothing"
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """A cluster's client knows its nodes by address."""
+        """Return a server that its clients know by address, as cluster nodes are."""
         service = Leading(authority)
         service.target = b"localhost"
         return service
 
     def open_client(self) -> Any:
-        """Of the library, over verified TLS."""
+        """Return the library's client, over verified TLS."""
         from redis.cluster import RedisCluster
 
         return RedisCluster(

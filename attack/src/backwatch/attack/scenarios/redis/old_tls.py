@@ -1,4 +1,4 @@
-"""A8 on redis: ``ssl_min_version`` and ``ssl_ciphers`` for an old server open the door to TLS 1.1 for ever."""
+"""A8 on redis: ``ssl_min_version`` and ``ssl_ciphers`` for an old server allow TLS 1.1 permanently."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from backwatch.attack.techniques.old_tls import CIPHERS, OldTls
 
 
 class RedisOldTls(OldTls, RedisMoved):
-    """redis-py hands both to its context; chain and name are checked."""
+    """redis-py passes both to its context; chain and name are checked."""
 
     option = 'ssl_min_version=TLSVersion.TLSv1_1, ssl_ciphers="DEFAULT@SECLEVEL=0"'
     honest = RedisServer
 
     def open_client(self) -> Any:
-        """Of the library, over verified TLS of any age."""
+        """Return the library's client, over verified TLS of any version."""
         import ssl
 
         import redis

@@ -1,4 +1,4 @@
-"""D3 on redis: a cache of pickles gives back one that runs a program."""
+"""D3 on redis: a cache of pickles returns one that runs a program."""
 
 from typing import Any
 
@@ -16,13 +16,13 @@ class RedisPickle(ReadsPickles):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Its pickle says that it ran."""
+        """Return a server whose pickle reports that it ran."""
         service = Redis(authority)
         service.command = f"exit {STATUS}"
         return service
 
     def open_client(self) -> Any:
-        """Of the library, over verified TLS."""
+        """Return the library's client, over verified TLS."""
         import redis
 
         return redis.Redis(
@@ -30,11 +30,11 @@ class RedisPickle(ReadsPickles):
         )
 
     def work(self) -> None:
-        """Caches a session, and reads it."""
+        """Cache a session, and read it."""
         self.meet()
 
     def meet(self) -> object:
-        """The same."""
+        """Repeat the work once the server is hostile."""
         import pickle
         from contextlib import closing
 

@@ -1,4 +1,4 @@
-"""A12 on redis, in an app whose second try has ``ssl=False``."""
+"""A12 on redis, in an app that retries with ``ssl=False``."""
 
 from backwatch.attack.protocols.redis import RedisServer
 from backwatch.attack.protocols.server import Session
@@ -8,20 +8,20 @@ from backwatch.attack.techniques.retried_in_clear import BreaksThenListens, Retr
 
 class _Breaking(BreaksThenListens, RedisServer):
     def hear(self, session: Session) -> None:
-        """Keeps all commands."""
+        """Serve the session, and record all commands."""
         self.taken = self.kept.append
         self.obey(session)
 
 
 class RedisRetriedInClear(RetriesInClear):
-    """The password is sent to whoever listens."""
+    """The app sends the password to any server."""
 
     driver = "redis"
     option = "ssl=False"
     service_class = _Breaking
 
     def visit(self, *, checked: bool) -> object:
-        """Reads a basket."""
+        """Read a basket."""
         from contextlib import closing
 
         import redis

@@ -1,4 +1,4 @@
-"""A1 on redis: a second Redis is attached by ``redis://``."""
+"""A1 on redis: the app attaches a second Redis by ``redis://``."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ class _Both(InClear, RedisServer):
 
 
 class RedisSecond(AttachesInClear):
-    """An ``s`` is missing in the URL, and the password is read on the way."""
+    """The URL lacks an ``s``, and the password can be read on the network."""
 
     driver = "redis"
     service_class = _Both
 
     def visit(self, host: str, *, careful: bool) -> object:
-        """Keeps a basket, and reads it."""
+        """Store a basket, and read it."""
         from contextlib import closing
 
         import redis

@@ -1,4 +1,4 @@
-"""C2 on redis: a Sentinel names the attacker's host as the master, and the client logs in there."""
+"""C2 on redis: a Sentinel names the attacker's host as the master. The client logs in there."""
 
 from typing import Any
 
@@ -16,18 +16,18 @@ class _Sentinel(Leading):
         if verb != b"SENTINEL":
             return super().answer(verb, command, talk)
         host, port = (LOOPBACK, self.elsewhere.port) if self.hostile else ("localhost", self.port)
-        told = (
+        fields = (
             ("name", "shop"), ("ip", host), ("port", f"{port}"), ("flags", "master"), ("num-other-sentinels", "2"),
             ("num-slaves", "0"), ("quorum", "2"),
         )  # fmt: skip
-        state = b"".join(bulk(one.encode()) for pair in told for one in pair)
+        state = b"".join(bulk(text.encode()) for pair in fields for text in pair)
         if talk.three:
-            return b"*1\r\n%%%d\r\n" % len(told) + state
-        return b"*1\r\n*%d\r\n" % (2 * len(told)) + state
+            return b"*1\r\n%%%d\r\n" % len(fields) + state
+        return b"*1\r\n*%d\r\n" % (2 * len(fields)) + state
 
 
 class RedisSentinelRogue(RedisMoved):
-    """The Sentinel and the master share a port here; the client believes whatever the first one says."""
+    """Sentinel and master share one port here. The client accepts any master that the Sentinel names."""
 
     code = "C2"
     attack = "names, as a Sentinel, another host as the master, which is sent the password and the keys"
@@ -36,11 +36,11 @@ class RedisSentinelRogue(RedisMoved):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Both in one."""
+        """Return one server that plays both."""
         return _Sentinel(authority)
 
     def open_client(self) -> Any:
-        """Of the library, over verified TLS."""
+        """Return the library's client, over verified TLS."""
         from redis.sentinel import Sentinel
 
         tls: Any = {"ssl": True, "ssl_ca_certs": self.config.ca_file, "socket_timeout": 5}

@@ -1,4 +1,4 @@
-"""G7: a visitor has the consumers of a stream read it all once more."""
+"""G7: a visitor makes the consumers of a stream read it again from the start."""
 
 from backwatch.attack.techniques.redis_console import RedisConsole
 

@@ -1,4 +1,4 @@
-"""E1 on redis: the server accepts, and takes its time over each answer."""
+"""E1 on redis: the server accepts connections, and delays each reply."""
 
 import time
 
@@ -16,7 +16,7 @@ class _Tarpit(RedisServer):
 
 
 class RedisTarpit(Waits):
-    """redis-py waits as long as it must, unless ``socket_timeout`` says otherwise."""
+    """redis-py waits without limit, unless ``socket_timeout`` is set."""
 
     attack = "takes seconds over an answer, and keeps the app waiting"
     reference = "ATT&CK T1499.004; https://redis.io/docs/latest/develop/clients/redis-py/produsage/"
@@ -24,11 +24,11 @@ class RedisTarpit(Waits):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """It takes its time."""
+        """Return the slow server."""
         return _Tarpit(authority)
 
     def work(self) -> None:
-        """Reads a basket."""
+        """Read a basket."""
         from contextlib import closing
 
         import redis

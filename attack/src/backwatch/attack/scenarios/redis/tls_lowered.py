@@ -1,4 +1,4 @@
-"""A8 on redis: every client goes back to TLS 1.2 with whoever speaks nothing newer."""
+"""A8 on redis: every client falls back to TLS 1.2 if the server supports nothing newer."""
 
 from backwatch.attack.protocols.redis import RedisServer
 from backwatch.attack.scenarios.redis.moved import RedisMoved
@@ -6,6 +6,6 @@ from backwatch.attack.techniques.old_tls import LoweredTls
 
 
 class RedisTlsLowered(LoweredTls, RedisMoved):
-    """redis-py checks chain and name, over whatever version is agreed on."""
+    """redis-py checks chain and name, over any negotiated version."""
 
     honest = RedisServer

@@ -1,4 +1,4 @@
-"""A5 on redis, in an app whose second try has ``ssl_cert_reqs="none"``."""
+"""A5 on redis, in an app that retries with ``ssl_cert_reqs="none"``."""
 
 from backwatch.attack.protocols.redis import RedisServer
 from backwatch.attack.scenarios import SECRET
@@ -10,14 +10,14 @@ class _Breaking(BreaksHandshakes, RedisServer):
 
 
 class RedisUnverified(TriesUnverified):
-    """The password is sent to whoever answers."""
+    """The app sends the password to any server that responds."""
 
     driver = "redis"
     option = 'ssl_cert_reqs="none"'
     service_class = _Breaking
 
     def visit(self, *, checked: bool) -> object:
-        """Reads a basket."""
+        """Read a basket."""
         from contextlib import closing
 
         import redis

@@ -1,4 +1,4 @@
-"""E3 on redis-py: a value is hundreds of thousands of times as long as it ever was."""
+"""E3 on redis-py: a value is hundreds of thousands of times longer than before."""
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.demo.services.redis import bulk
@@ -7,7 +7,7 @@ from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.scenarios import Scenario
 
 LENGTH = 8 << 20
-"""Bytes; a real one may be half a gibibyte long."""
+"""Bytes; a real one may be up to 512 MiB long."""
 
 
 class _Flooding(RedisServer):
@@ -18,7 +18,7 @@ class _Flooding(RedisServer):
 
 
 class RedisValueFlood(Scenario):
-    """It reads all of a value into memory, however long the server says that it is."""
+    """redis-py reads a whole value into memory, at any announced length."""
 
     code = "E3"
     attack = "answers with eight mebibytes where a few bytes were stored"
@@ -29,15 +29,15 @@ class RedisValueFlood(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """Honest yet."""
+        """Return the server, honest at first."""
         return _Flooding(authority)
 
     def work(self) -> None:
-        """Reads a basket."""
+        """Read a basket."""
         self.meet()
 
     def meet(self) -> object:
-        """The same: its length."""
+        """Repeat the read and return the value's length."""
         from contextlib import closing
 
         import redis
@@ -50,6 +50,6 @@ class RedisValueFlood(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The app took all of it."""
+        """Return whether the app read the whole value."""
         del service
         return got == LENGTH

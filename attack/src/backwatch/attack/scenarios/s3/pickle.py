@@ -1,4 +1,4 @@
-"""D3 on boto3: a model that was stored as a pickle is another one when it is fetched."""
+"""D3 on boto3: an object store returns another pickle than the model stored there."""
 
 import pickle
 
@@ -17,21 +17,21 @@ class _ObjectStore(Web):
 
 
 class S3Pickle(ReadsPickles):
-    """The app loads its price model from an object store, as scikit-learn and joblib have it."""
+    """The app loads its price model from an object store, as scikit-learn and joblib recommend."""
 
     driver = "boto3"
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """One object, whatever is asked for."""
+        """Return a store that holds one object under every key."""
         return _ObjectStore(authority)
 
     def work(self) -> None:
-        """Loads the model."""
+        """Load the model."""
         self.meet()
 
     def meet(self) -> object:
-        """The same."""
+        """Repeat the work once the server is hostile."""
         import boto3
         from botocore.config import Config
 

@@ -1,4 +1,4 @@
-"""C11: an object store says that the bucket lies behind another endpoint, and the client goes there with its login."""
+"""C11: an object store redirects to another endpoint, and the client goes there with its login."""
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.http import Leading, Request, answered
@@ -11,16 +11,16 @@ class _Moving(Leading):
         if not self.hostile:
             return answered(b"two apples", headers=(b'ETag: "1"',))
         target = b"%s:%d" % (LOOPBACK.encode(), self.elsewhere.port)
-        said = (
+        document = (
             b"<Error><Code>PermanentRedirect</Code><Message>Address it there.</Message><Bucket>shop</Bucket><Endpoint>"
             + target + b"</Endpoint></Error>"
         )  # fmt: skip
         headers = (b"x-amz-bucket-region: us-west-2", b"Location: https://" + target + request.path)
-        return answered(said, status=b"301 Moved Permanently", headers=headers)
+        return answered(document, status=b"301 Moved Permanently", headers=headers)
 
 
 class S3RegionRedirect(Scenario):
-    """On boto3, which looks for the new region's endpoint itself: where the app names the endpoint, it stays there."""
+    """On boto3, which resolves the new region's endpoint itself. If the app sets the endpoint, it stays there."""
 
     code = "C11"
     attack = "says that the bucket is to be asked for at another endpoint"
@@ -31,15 +31,15 @@ class S3RegionRedirect(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """It leads elsewhere."""
+        """Return a server that leads its clients elsewhere."""
         return _Moving(authority)
 
     def work(self) -> None:
-        """Fetches an object."""
+        """Fetch an object."""
         self.meet()
 
     def meet(self) -> object:
-        """The same."""
+        """Repeat the work once the server is hostile."""
         import boto3
         from botocore.config import Config
 
@@ -53,7 +53,7 @@ class S3RegionRedirect(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The other endpoint was asked."""
+        """Return whether the other endpoint received a request."""
         del got
         assert isinstance(service, _Moving)
         return bool(service.elsewhere.kept)

@@ -1,4 +1,4 @@
-"""A6 on smtplib: another certificate is taken for the old one's equal."""
+"""A6 on smtplib: the client accepts another certificate of the same authority."""
 
 from backwatch.attack.demo.services.smtp import SMTP
 from backwatch.attack.scenarios.smtp.starttls_hidden import SmtpHidden
@@ -6,6 +6,6 @@ from backwatch.attack.techniques.certificate import CertificateSwapped
 
 
 class SmtpSwapped(CertificateSwapped, SmtpHidden):
-    """smtplib has its context check chain and name, and remembers nothing."""
+    """smtplib has its context check chain and name, and pins nothing."""
 
     honest = SMTP

@@ -1,4 +1,4 @@
-"""A7 on smtplib: a context that looks at no dates takes a certificate that has ended."""
+"""A7 on smtplib: a context that ignores dates accepts an expired certificate."""
 
 from backwatch.attack.demo.services.smtp import SMTP
 from backwatch.attack.scenarios import SECRET
@@ -12,11 +12,11 @@ class SmtpExpired(ShowsExpired):
     honest = SMTP
 
     def work(self) -> None:
-        """Sends one mail."""
+        """Send one mail."""
         self.meet()
 
     def meet(self) -> object:
-        """The same."""
+        """Repeat the work once the server is hostile."""
         import smtplib
 
         with smtplib.SMTP("localhost", self.config.port, timeout=5) as mail:

@@ -1,10 +1,10 @@
-"""A4 on smtplib, in an app that takes a refused STARTTLS for a reason to send in clear."""
+"""A4 on smtplib, in an app that sends in plaintext when STARTTLS is refused."""
 
 from backwatch.attack.scenarios.smtp.starttls_hidden import SmtpHidden
 
 
 class SmtpInClear(SmtpHidden):
-    """The app catches smtplib's exception and goes on: password and mail are read on the way."""
+    """The app catches smtplib's exception and goes on. Password and mail can be read on the network."""
 
     notices = "nothing"
     goes_on = True

@@ -1,4 +1,4 @@
-"""G9: a visitor puts two hundred addresses where one belongs, and the app mails all of them."""
+"""G9: a visitor enters two hundred addresses instead of one. The app mails all of them."""
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.demo.services.smtp import SMTP
@@ -9,7 +9,7 @@ MANY = 200
 
 
 class SmtpMassMail(Scenario):
-    """On smtplib, in an app that splits what stands in the field for the address at its commas."""
+    """On smtplib, in an app that splits the address field at its commas."""
 
     code = "G9"
     attack = "has the app send one mail to two hundred strangers"
@@ -19,16 +19,16 @@ class SmtpMassMail(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """It stays honest."""
+        """Return a server that stays honest."""
         return SMTP(authority)
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:
-        """It goes on as it was: the attacker comes through the app."""
+        """Leave the server honest. The attacker comes through the app."""
         del service
 
     def send(self, field: str) -> int:
-        """One mail to whoever stands in the field: how many that were."""
+        """Send one mail to each address in the field, and return their number."""
         import smtplib
         import ssl
 
@@ -40,15 +40,15 @@ class SmtpMassMail(Scenario):
         return len(recipients) - len(refused)
 
     def work(self) -> None:
-        """An order is confirmed."""
+        """Confirm an order."""
         self.send("ann@example.com")
 
     def meet(self) -> object:
-        """The attacker's order."""
+        """Confirm the attacker's order."""
         return self.send(",".join(f"stranger{number}@example.com" for number in range(MANY)))
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """All were accepted."""
+        """Return whether all mails were accepted."""
         del service
         return got == MANY

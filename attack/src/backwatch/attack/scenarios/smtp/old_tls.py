@@ -1,4 +1,4 @@
-"""A8 on smtplib: a context for an old mail server lets any server go back to TLS 1.1."""
+"""A8 on smtplib: a context for an old mail server accepts TLS 1.1 from any server."""
 
 from backwatch.attack.demo.services.smtp import SMTP
 from backwatch.attack.scenarios import SECRET
@@ -13,11 +13,11 @@ class SmtpOldTls(OldTls):
     honest = SMTP
 
     def work(self) -> None:
-        """Sends one mail."""
+        """Send one mail."""
         self.meet()
 
     def meet(self) -> object:
-        """The same."""
+        """Repeat the work once the server is hostile."""
         import smtplib
         import ssl
 

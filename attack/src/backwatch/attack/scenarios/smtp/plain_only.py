@@ -1,4 +1,4 @@
-"""B7: the mail server offers no login by proof any more, only one by the password itself."""
+"""B7: the mail server stops offering challenge-response logins and accepts only the password itself."""
 
 import base64
 import binascii
@@ -10,12 +10,12 @@ from backwatch.attack.scenarios import SECRET, Scenario
 
 
 class _Offering(SMTP):
-    """CRAM-MD5 and PLAIN; PLAIN alone, and STARTTLS still, once it has turned."""
+    """Offers CRAM-MD5 and PLAIN; once hostile PLAIN alone, with STARTTLS still."""
 
     _wants_password = False
 
     def turn(self) -> None:
-        """From now on; hostile in nothing else."""
+        """Turn hostile in this one respect."""
         self._wants_password = True
         self.drop()
 
@@ -35,7 +35,7 @@ class _Offering(SMTP):
 
 
 class SmtpPlainOnly(Scenario):
-    """On smtplib, which takes the best of what it is offered; its context checks the chain and not the name."""
+    """On smtplib, which picks the best mechanism offered. Its context checks the chain, but not the name."""
 
     code = "B7"
     attack = "offers no login but by the password itself, where a proof of it was enough"
@@ -46,17 +46,17 @@ class SmtpPlainOnly(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """It takes what is sent."""
+        """Return a server that records what it receives."""
         service = _Offering(authority)
         service.taken = service.kept.append
         return service
 
     def work(self) -> None:
-        """Sends one mail."""
+        """Send one mail."""
         self.meet()
 
     def meet(self) -> object:
-        """The same."""
+        """Repeat the work once the server is hostile."""
         import smtplib
         import ssl
 
@@ -70,6 +70,6 @@ class SmtpPlainOnly(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The password has arrived."""
+        """Return whether the password has arrived."""
         del got
-        return any(SECRET.encode() in said for said in service.kept)
+        return any(SECRET.encode() in data for data in service.kept)

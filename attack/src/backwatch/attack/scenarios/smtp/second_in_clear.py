@@ -1,4 +1,4 @@
-"""A1 on smtplib: mail goes out through a second server without STARTTLS."""
+"""A1 on smtplib: the app sends mail through a second server without STARTTLS."""
 
 from backwatch.attack.demo.services.smtp import SMTP
 from backwatch.attack.scenarios import SECRET
@@ -10,7 +10,7 @@ class _Both(InClear, SMTP):
 
 
 class SmtpSecond(AttachesInClear):
-    """A relay that takes mail without a login: one line is missing, and the mail is read on the way."""
+    """A relay without logins. One line is missing, and the mail can be read on the network."""
 
     attack = "is handed mail in plaintext beside another one, so that who is on the way reads it"
     driver = "smtplib"
@@ -19,7 +19,7 @@ class SmtpSecond(AttachesInClear):
     said = b"Your order"
 
     def visit(self, host: str, *, careful: bool) -> object:
-        """Sends one mail."""
+        """Send one mail."""
         import smtplib
         import ssl
 

@@ -1,4 +1,4 @@
-"""A4 on smtplib: STARTTLS is no longer offered, and the client refuses to go on."""
+"""A4 on smtplib: the server no longer offers STARTTLS, and the client refuses to go on."""
 
 from backwatch.attack.demo.services.smtp import SMTP
 from backwatch.attack.scenarios import SECRET
@@ -6,14 +6,14 @@ from backwatch.attack.techniques.starttls import StartTLSHidden
 
 
 class SmtpHidden(StartTLSHidden):
-    """smtplib raises where STARTTLS is not offered; what was tried must be told all the same."""
+    """smtplib raises if STARTTLS is not offered. The attempt must raise an alert all the same."""
 
     driver = "smtplib"
     speaker = SMTP
     notices = "an exception, as from a server that is badly set up"
 
     def visit(self) -> object:
-        """Sends one mail."""
+        """Send one mail."""
         import smtplib
         import ssl
 

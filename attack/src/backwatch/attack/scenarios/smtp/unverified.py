@@ -1,4 +1,4 @@
-"""A5 on smtplib: ``starttls()`` without a context looks at no certificate."""
+"""A5 on smtplib: ``starttls()`` without a context verifies no certificate."""
 
 from backwatch.attack.demo.services.smtp import SMTP
 from backwatch.attack.scenarios import SECRET
@@ -10,14 +10,14 @@ class _Breaking(BreaksHandshakes, SMTP):
 
 
 class SmtpUnverified(TriesUnverified):
-    """smtplib does so by itself where it is given no context."""
+    """This is smtplib's default without a context."""
 
     driver = "smtplib"
     option = "starttls() without a context"
     service_class = _Breaking
 
     def visit(self, *, checked: bool) -> object:
-        """Sends one mail."""
+        """Send one mail."""
         import smtplib
         import ssl
 

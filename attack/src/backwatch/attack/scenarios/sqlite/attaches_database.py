@@ -1,11 +1,11 @@
-"""F5: a database of another app's, in a file beside the own one, is attached and copied."""
+"""F5: an attacker attaches another app's database from a neighbouring file and copies it."""
 
 from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.techniques.sqlite import LOOT, SQLiteApp
 
 
 class AttachesDatabase(SQLiteApp):
-    """A page for reports that was left behind, and runs whatever it is given."""
+    """A forgotten page for reports executes any statement."""
 
     code = "F5"
     attack = "attaches the database of another app, and takes a copy of it"
@@ -13,19 +13,19 @@ class AttachesDatabase(SQLiteApp):
     rule = "lateral-movement"
 
     def work(self) -> None:
-        """Makes the usual report."""
+        """Make the usual report."""
         self._report("SELECT name, mail FROM customers ORDER BY id LIMIT 10")
 
     def meet(self) -> object:
-        """Makes the attacker's, and takes a copy."""
+        """Make the attacker's report, and copy the other database."""
         self._report(f"ATTACH DATABASE '{self.other}' AS wages")
         return LOOT.encode() in self.connection.serialize(name="wages")
 
     def _report(self, statement: str) -> list[list[str]]:
-        return [[str(value) for value in one] for one in self.connection.execute(statement).fetchall()]
+        return [[str(value) for value in row] for row in self.connection.execute(statement).fetchall()]
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The other app's password hashes came back."""
+        """Return whether the other app's password hashes came back."""
         del service
         return got is True

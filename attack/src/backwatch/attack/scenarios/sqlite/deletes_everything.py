@@ -5,7 +5,7 @@ from backwatch.attack.techniques.sqlite import DatabaseFile, SQLiteApp
 
 
 class DeletesEverything(SQLiteApp):
-    """A page for reports that was left behind, and runs whatever it is given."""
+    """A forgotten page for reports executes any statement."""
 
     code = "F8"
     attack = "deletes every customer"
@@ -13,18 +13,18 @@ class DeletesEverything(SQLiteApp):
     rule = "data-destroyed"
 
     def work(self) -> None:
-        """Makes the usual report."""
+        """Make the usual report."""
         self._report("SELECT name, mail FROM customers ORDER BY id LIMIT 10")
 
     def meet(self) -> object:
-        """Makes the attacker's."""
+        """Make the attacker's report."""
         return self._report("DELETE FROM customers")
 
     def _report(self, statement: str) -> list[list[str]]:
-        return [[str(value) for value in one] for one in self.connection.execute(statement)]
+        return [[str(value) for value in row] for row in self.connection.execute(statement)]
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """None is left in the file."""
+        """Return whether the table in the file is empty."""
         del got
         return isinstance(service, DatabaseFile) and service.left() == 0

@@ -1,4 +1,4 @@
-"""C7: a SQL Server answers a login with another host's name, and the client logs in there with the same password."""
+"""C7: a SQL Server routes a login to another host. The client logs in there with the same password."""
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.server import HostileServer
@@ -7,7 +7,7 @@ from backwatch.attack.scenarios import SECRET, Scenario
 
 
 class RoutedElsewhere(Scenario):
-    """On python-tds, which follows and checks the certificate for the name that it was given."""
+    """python-tds follows the routing, and checks the certificate for the name that it was given."""
 
     code = "C7"
     attack = "answers a login with a route to another host, which is sent the password"
@@ -17,15 +17,15 @@ class RoutedElsewhere(Scenario):
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """It leads elsewhere."""
+        """Return a server that leads its clients elsewhere."""
         return Leading(authority)
 
     def work(self) -> None:
-        """Reads orders."""
+        """Read orders."""
         self.meet()
 
     def meet(self) -> object:
-        """The same, on a new connection, as each time."""
+        """Read orders, on a new connection as each time."""
         import pytds
 
         with (
@@ -40,6 +40,6 @@ class RoutedElsewhere(Scenario):
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """The other host was sent the password, and its orders were taken for the shop's."""
+        """Return whether the other host received the password and its orders were accepted."""
         assert isinstance(service, Leading)
-        return bool(got) and any(SECRET.encode() in said for said in service.elsewhere.kept)
+        return bool(got) and any(SECRET.encode() in data for data in service.elsewhere.kept)

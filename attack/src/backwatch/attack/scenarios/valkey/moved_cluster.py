@@ -1,4 +1,4 @@
-"""C1 on valkey, in a cluster's client: one node says MOVED, and the client logs in wherever it says."""
+"""C1 on valkey, in a cluster client: one node replies MOVED. The client logs in at that address."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ class ValkeyMovedCluster(RedisMovedCluster):
     driver = "valkey"
 
     def open_client(self) -> Any:
-        """Of the library, over verified TLS."""
+        """Return the library's client, over verified TLS."""
         from valkey.cluster import ValkeyCluster
 
         return ValkeyCluster(

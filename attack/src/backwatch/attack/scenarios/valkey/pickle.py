@@ -1,4 +1,4 @@
-"""D3 on valkey: a cache of pickles gives back one that runs a program."""
+"""D3 on valkey: a cache of pickles returns one that runs a program."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ class ValkeyPickle(RedisPickle):
     driver = "valkey"
 
     def open_client(self) -> Any:
-        """Of the library, over verified TLS."""
+        """Return the library's client, over verified TLS."""
         import valkey
 
         return valkey.Valkey(
