@@ -67,9 +67,9 @@ def _request(scope: Mapping[str, str | int], spans: list[bytes]) -> bytes:
     return otlp_writer.request([otlp_writer.resource_spans(otlp_writer.resource(()), [body])])
 
 
-def _said(text: str, signs: str = "") -> bytes:
-    said = [(names.QUERY_TEXT, text), (names.QUERY_SIGNS, signs)] if signs else [(names.QUERY_TEXT, text)]
-    return otlp_writer.span(kind=3, end_ns=START_NS, attributes=said)
+def _statement_span(text: str, signs: str = "") -> bytes:
+    span_attributes = [(names.QUERY_TEXT, text), (names.QUERY_SIGNS, signs)] if signs else [(names.QUERY_TEXT, text)]
+    return otlp_writer.span(kind=3, end_ns=START_NS, attributes=span_attributes)
 
 
 def bombs() -> dict[str, bytes]:
@@ -106,7 +106,7 @@ def bombs() -> dict[str, bytes]:
         "long arrays": _request(system, [tiny + array]),
         "heartbeats": otlp_writer.request([otlp_writer.resource_spans(otlp_writer.resource(()), [beat] * 80)]),
         "new resources": _request({}, hosts),
-        "new statements": _request(ours, [_said(f"SELECT a{i} FROM b WHERE c = ?") for i in range(9_000)]),
-        "long statements": _request(ours, [_said(f"SELECT a{i}, " + "(b + ? * " * 7_000) for i in range(15)]),
-        "alerts": _request(ours, [_said(f"SELECT a{i}", signs="tautology,program") for i in range(9_000)]),
+        "new statements": _request(ours, [_statement_span(f"SELECT a{i} FROM b WHERE c = ?") for i in range(9_000)]),
+        "long statements": _request(ours, [_statement_span(f"SELECT a{i}, " + "(b + ? * " * 7_000) for i in range(15)]),
+        "alerts": _request(ours, [_statement_span(f"SELECT a{i}", signs="tautology,program") for i in range(9_000)]),
     }

@@ -71,10 +71,10 @@ def hashed(text: bytes) -> int:
 
 def call(at_s: float, statement: str = "SELECT ?", site: str = "views.py:show", **facts: Any) -> dict[str, Any]:
     """A quiet call at a time; further facts by their contract name with ``__`` for a dot."""
-    told = {name.replace("__", "."): value for name, value in facts.items()}
+    more_facts = {name.replace("__", "."): value for name, value in facts.items()}
     return {
         "time_ns": START_NS + int(at_s * SECOND_NS), "site": site, names.QUERY_TEXT: statement,
-        names.DB_SYSTEM: "postgresql", names.SERVER_ADDRESS: "db.example", **told,
+        names.DB_SYSTEM: "postgresql", names.SERVER_ADDRESS: "db.example", **more_facts,
     }  # fmt: skip
 
 

@@ -71,15 +71,15 @@ def built(resources: list[Facts]) -> bytes:
         for scope in resource["scopes"]:
             scope_spans = resource_spans.scope_spans.add()
             fill(scope_spans.scope.attributes, scope["attributes"])
-            for told in scope["spans"]:
+            for reported in scope["spans"]:
                 span = scope_spans.spans.add(
-                    kind=told["kind"], name=told["name"], trace_id=told["trace"], span_id=told["span"],
-                    start_time_unix_nano=told["start"], end_time_unix_nano=told["end"],
+                    kind=reported["kind"], name=reported["name"], trace_id=reported["trace"], span_id=reported["span"],
+                    start_time_unix_nano=reported["start"], end_time_unix_nano=reported["end"],
                 )  # fmt: skip
-                fill(span.attributes, told["attributes"])
-                if told["status"] is not None:
-                    span.status.code = told["status"]
-                for event in told["events"]:
+                fill(span.attributes, reported["attributes"])
+                if reported["status"] is not None:
+                    span.status.code = reported["status"]
+                for event in reported["events"]:
                     fill(span.events.add(name="exception").attributes, event)
     return request.SerializeToString()
 
@@ -106,7 +106,7 @@ def text_of(which: str, value: Any) -> bytes | None:
     return str(value).encode() if which == "int_value" and 0 <= value < 10_000 else None
 
 
-def told(pairs: list[Any], level: int, *, own: bool) -> Facts:
+def reported(pairs: list[Any], level: int, *, own: bool) -> Facts:
     """What a list of attributes says by contract name: the best name wins, and of equal ones the last."""
     found: dict[str, tuple[int, Any]] = {}
     for pair in pairs:
@@ -142,10 +142,10 @@ def reference(value: bytes) -> list[Facts]:
     """Calls of a request, without what follows from a URL."""
     calls: list[Facts] = []
     for resource in Request.FromString(value).resource_spans:
-        above = told(resource.resource.attributes, schema.RESOURCE, own=True)
+        above = reported(resource.resource.attributes, schema.RESOURCE, own=True)
         for scope in resource.scope_spans:
             own = contract(scope.scope.attributes) <= names.CONTRACT
-            session = above | told(scope.scope.attributes, schema.SCOPE, own=own)
+            session = above | reported(scope.scope.attributes, schema.SCOPE, own=own)
             for span in scope.spans:
                 calls += call_of(span, session, own=own)
     return calls
@@ -154,8 +154,8 @@ def reference(value: bytes) -> list[Facts]:
 def call_of(span: Any, session: Facts, *, own: bool) -> list[Facts]:
     events = [pair for event in span.events for pair in event.attributes]
     own = own and contract(span.attributes) <= names.CONTRACT
-    found = told(span.attributes, schema.SPAN, own=own)
-    errors = told(events, schema.EVENT, own=own)
+    found = reported(span.attributes, schema.SPAN, own=own)
+    errors = reported(events, schema.EVENT, own=own)
     if found["ranks"].get(names.ERROR_TYPE, 1) == 1 and names.ERROR_TYPE in errors:
         found[names.ERROR_TYPE] = errors[names.ERROR_TYPE]
     facts = session | found

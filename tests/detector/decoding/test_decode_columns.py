@@ -194,19 +194,19 @@ def test_a_peer_is_a_number_or_a_path_and_never_the_name_that_was_asked_for(peer
 
 
 def test_a_transport_s_older_spelling_is_read() -> None:
-    for told, expected in (("ip_tcp", "tcp"), ("ip_udp", "udp"), ("unix", "unix"), ("inproc", "inproc")):
-        assert expected == only(request(REDIS | {"net.transport": told})).text(names.TRANSPORT, 0)
+    for reported, expected in (("ip_tcp", "tcp"), ("ip_udp", "udp"), ("unix", "unix"), ("inproc", "inproc")):
+        assert expected == only(request(REDIS | {"net.transport": reported})).text(names.TRANSPORT, 0)
 
 
 def test_numbers_come_as_text_and_texts_as_numbers() -> None:
-    told = {
+    reported = {
         names.SERVER_PORT: "6379",
         "db.redis.database_index": 15,
         names.ROWS_RETURNED: 3.0,
         names.LOCAL_INFILE: "true",
     }
     expected = {names.SERVER_PORT: 6379, names.DB_NAMESPACE: "15", names.ROWS_RETURNED: 3, names.LOCAL_INFILE: True}
-    assert expected.items() <= only(request(REDIS | told)).evidence(0).items()
+    assert expected.items() <= only(request(REDIS | reported)).evidence(0).items()
 
 
 def test_numbers_saturate_and_negative_ones_are_absent() -> None:
@@ -253,8 +253,8 @@ def test_times_that_cannot_be_are_put_right(start: int, end: int, appended: int,
 def test_a_heartbeat_tells_what_was_dropped_and_no_call() -> None:
     beat = encode_heartbeat(APP, {"queue": 3, "publish": 2, "encode": 0, "some-day": 1})
     found = decode([request(REDIS), beat, beat])
-    told = (("queue", 3), ("publish", 2), ("other", 1))
-    assert [(record, "shop/web/prod", *one) for record in (1, 2) for one in told] == found.dropped
+    reported = (("queue", 3), ("publish", 2), ("other", 1))
+    assert [(record, "shop/web/prod", *one) for record in (1, 2) for one in reported] == found.dropped
     assert (found.spans, found.count) == (1, 1)
 
 

@@ -225,7 +225,7 @@ def fired(findings: Findings) -> list[tuple[str, str]]:
 def test_an_acceptance_ends_at_the_very_call_whatever_the_batch() -> None:
     engine = made()
     alert = dict(fired(engine.step(engine.new_shard(), entry(1, 0, PLAIN))))[RULE]
-    said: list[list[int]] = []
+    observed: list[list[int]] = []
     for size in (1, 10):
         shard = engine.new_shard()
         engine.step(shard, Decision(1, "accept", alert, START_NS + 5 * SECOND))
@@ -233,8 +233,8 @@ def test_an_acceptance_ends_at_the_very_call_whatever_the_batch() -> None:
         for at in range(0, 10, size):
             found = engine.step(shard, entry(size, at, PLAIN))
             times += [one.time_ns for one in found.raised() if one.alert_id == alert]
-        said.append(times)
-    assert said[0] == said[1] == [START_NS + i * SECOND for i in range(5, 10)]
+        observed.append(times)
+    assert observed[0] == observed[1] == [START_NS + i * SECOND for i in range(5, 10)]
 
 
 def test_a_loss_is_counted_and_found_under_the_app_it_befell() -> None:
@@ -393,8 +393,8 @@ def test_calls_that_never_pause_put_off_no_clear() -> None:
         events = [*engine.step(shard, entry(1, 0, PLAIN)).events]
         calls = [Call(START_NS + at * SECOND, SAFE, statement("SELECT ?")) for at in range(10, 3_600 + 600, 10)]
         for begin in range(0, len(calls), size):
-            told = streams.entry(streams.records(calls[begin : begin + size], backfill=False), 1 + begin)
-            events += engine.step(shard, told).events
+            log_entry = streams.entry(streams.records(calls[begin : begin + size], backfill=False), 1 + begin)
+            events += engine.step(shard, log_entry).events
         found.append([one.time_ns - START_NS for one in events if isinstance(one, Clear)])
     assert len(found[0]) == 1
     assert HOUR <= found[0][0] <= HOUR + 20 * SECOND

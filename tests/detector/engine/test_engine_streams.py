@@ -20,7 +20,7 @@ HOUR = 3_600 * SECOND
 CONFIG = EngineConfig(key=b"a key of 16 byte", clear_after_ns=HOUR)
 PLAIN = {**SAFE, names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none"}
 Value = tuple[bytes, int, bool]
-Told = tuple[str, ...]
+FindingText = tuple[str, ...]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def engine() -> Engine:
     return make_engine(CONFIG)
 
 
-def told(findings: Findings) -> Iterator[Told]:
+def finding_texts(findings: Findings) -> Iterator[FindingText]:
     """What was found, as comparable text."""
     for event in findings.events:
         if isinstance(event, Clear):
@@ -49,20 +49,20 @@ def restarted(engine: Engine, shard: Shard, blobs: list[bytes]) -> Shard:
     return fresh
 
 
-def run(engine: Engine, values: Sequence[Value], cuts: Sequence[int], *, restart: bool = False) -> list[Told]:
+def run(engine: Engine, values: Sequence[Value], cuts: Sequence[int], *, restart: bool = False) -> list[FindingText]:
     """All that is found in entries whose sizes are ``cuts``, over and over."""
-    shard, found, at, turn = engine.new_shard(), list[Told](), 0, 0
+    shard, found, at, turn = engine.new_shard(), list[FindingText](), 0, 0
     blobs: list[bytes] = []
     while at < len(values):
         size = cuts[turn % len(cuts)]
         findings = engine.step(shard, streams.entry(values[at : at + size], at))
         assert findings.faults == []
-        found += told(findings)
+        found += finding_texts(findings)
         at, turn = at + size, turn + 1
         if restart:
             shard = restarted(engine, shard, blobs)
     findings = engine.step(shard, Tick(shard.scalars.watermark_ns + 30 * HOUR))
-    return sorted([*found, *told(findings)])
+    return sorted([*found, *finding_texts(findings)])
 
 
 def _odd_value(source: random.Random, at_ns: int) -> bytes:

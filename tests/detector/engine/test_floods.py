@@ -91,9 +91,9 @@ def test_strong_signs_are_seen_where_a_flood_leaves_no_room_for_their_place(
 def test_places_for_which_there_was_no_room_are_a_loss_that_is_told(engine: Engine) -> None:
     shard = engine.new_shard()
     quiet_and_flood(engine, shard)
-    told = tick(engine, shard)
-    assert told.losses == {"overflow.site": 4_200 + 1 - keys.SITE.per_parent}
-    assert "telemetry-loss" in rules(told)
+    reported = tick(engine, shard)
+    assert reported.losses == {"overflow.site": 4_200 + 1 - keys.SITE.per_parent}
+    assert "telemetry-loss" in rules(reported)
 
 
 def test_what_was_known_before_a_flood_of_places_is_known_after_it(engine: Engine) -> None:
@@ -189,9 +189,9 @@ def test_resources_known_for_long_that_make_room_are_a_loss_that_is_told(engine:
     twice = [*hosts(36), *hosts(36, begin_ns=START_NS + 2 * DAY + 2 * HOUR)]
     others = hosts(39, SECOND // 100, START_NS + 3 * DAY)[36:]
     step(engine, shard, [*twice, *others], 1)
-    told = step(engine, shard, hosts(2, 20 * SECOND, START_NS + 3 * DAY + HOUR), 1)
-    assert told.losses == {"evicted.resource": 6}
-    assert "telemetry-loss" in rules(told)
+    reported = step(engine, shard, hosts(2, 20 * SECOND, START_NS + 3 * DAY + HOUR), 1)
+    assert reported.losses == {"evicted.resource": 6}
+    assert "telemetry-loss" in rules(reported)
 
 
 @pytest.mark.usefixtures("few_resources")
@@ -261,10 +261,10 @@ def test_a_flood_of_findings_about_statements_keeps_no_other_one_from_clearing(e
 def test_findings_that_will_not_clear_are_a_loss_that_is_told(engine: Engine) -> None:
     shard = engine.new_shard()
     raised = step(engine, shard, statements(100, START_NS))
-    told = tick(engine, shard)
+    reported = tick(engine, shard)
     many = len({event.alert_id for event in raised.events if isinstance(event, Fired)})
-    assert raised.losses.get("uncleared", 0) + told.losses["uncleared"] == many - 64
-    assert "telemetry-loss" in rules(told)
+    assert raised.losses.get("uncleared", 0) + reported.losses["uncleared"] == many - 64
+    assert "telemetry-loss" in rules(reported)
 
 
 def test_a_finding_about_one_statement_clears_by_time_and_one_about_a_resource_does_not(engine: Engine) -> None:
@@ -313,7 +313,7 @@ def slow(count: int, by_ns: int, step_ns: int = SECOND, app: str = "slow") -> li
     return [(streams.encoded([call], i), call.end_ns + by_ns + SECOND // 10, False) for i, call in enumerate(calls)]
 
 
-def late_told(engine: Engine, made: list[tuple[bytes, int, bool]]) -> list[tuple[str, int]]:
+def late_alerts(engine: Engine, made: list[tuple[bytes, int, bool]]) -> list[tuple[str, int]]:
     """(App, count) of each alert that says calls are late."""
     shard = engine.new_shard()
     made = sorted(made, key=lambda one: one[1])
@@ -325,15 +325,15 @@ def late_told(engine: Engine, made: list[tuple[bytes, int, bool]]) -> list[tuple
 
 
 def test_an_app_whose_calls_are_all_late_is_a_loss_that_is_told_under_its_name(engine: Engine) -> None:
-    assert late_told(engine, slow(100, 400 * SECOND)) == [("slow", 100)]
+    assert late_alerts(engine, slow(100, 400 * SECOND)) == [("slow", 100)]
 
 
 def test_an_app_that_calls_rarely_is_told_to_be_late_once_it_made_enough_calls(engine: Engine) -> None:
-    told = late_told(engine, slow(100, 400 * SECOND, 120 * SECOND))
-    assert sum(count for _, count in told) >= 80
-    assert {app for app, _ in told} == {"slow"}
+    reported = late_alerts(engine, slow(100, 400 * SECOND, 120 * SECOND))
+    assert sum(count for _, count in reported) >= 80
+    assert {app for app, _ in reported} == {"slow"}
 
 
 def test_a_few_late_calls_among_others_are_no_loss(engine: Engine) -> None:
-    assert late_told(engine, [*slow(40, 400 * SECOND, app="shop"), *slow(200, SECOND, app="shop")]) == []
-    assert late_told(engine, slow(5, 400 * SECOND)) == []
+    assert late_alerts(engine, [*slow(40, 400 * SECOND, app="shop"), *slow(200, SECOND, app="shop")]) == []
+    assert late_alerts(engine, slow(5, 400 * SECOND)) == []

@@ -207,17 +207,17 @@ def test_folding_does_not_depend_on_batches_or_restarts(engine: Engine) -> None:
     made = streams.records(calls, 1)
 
     def run(size: int, restart: bool) -> list[tuple[str, ...]]:
-        shard, said = engine.new_shard(), list[tuple[str, ...]]()
+        shard, alerts = engine.new_shard(), list[tuple[str, ...]]()
         for at in range(0, len(made), size):
             found = engine.step(shard, streams.entry(made[at : at + size], at))
-            said += [
+            alerts += [
                 (one.rule.name, one.alert_id, str(one.time_ns), str(sorted(one.evidence.items())))
                 for one in found.raised()
             ]
             if restart:
                 blobs, shard = [shard.snapshot()], engine.new_shard()
                 shard.apply(blobs)
-        return sorted(said)
+        return sorted(alerts)
 
     reference = run(len(made), False)
     assert any(folding.FOLD_SCOPE in one[3] for one in reference)

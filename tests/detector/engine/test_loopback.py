@@ -45,14 +45,14 @@ def test_every_row_of_a_batch_gets_its_own_answer() -> None:
         ("tcp", "127.0.0.1", "db"), ("tcp", "10.0.0.5", "localhost"), ("", "", "localhost"), ("inproc", "", "a.db"),
         ("tcp", "::ffff:127.0.0.1", "db"), ("", "", ""), ("tcp", "127.0.0.1", "db"), ("tcp", "127.0.0.1.evil", "db"),
     ]  # fmt: skip
-    told = names.TRANSPORT, names.PEER_ADDRESS, names.SERVER_ADDRESS
+    fact_names = names.TRANSPORT, names.PEER_ADDRESS, names.SERVER_ADDRESS
     columns = {
         name: np.array([hashed(row[at].encode()) if row[at] else 0 for row in rows], np.uint64)
-        for at, name in enumerate(told)
+        for at, name in enumerate(fact_names)
     }
     absent = names.CERT_NOT_AFTER, names.CERT_ISSUER, names.TLS_VERSION, names.REDIRECT_TARGET, names.OPERATION
     columns |= {name: np.zeros(len(rows), np.uint64) for name in absent}
-    found = TextColumns(hashed).columns(columns, lambda name, row: rows[row][told.index(name)])[PEER_LOCAL]
+    found = TextColumns(hashed).columns(columns, lambda name, row: rows[row][fact_names.index(name)])[PEER_LOCAL]
     assert found.tolist() == [1, 0, 1, 1, 1, 0, 1, 0]
 
 
@@ -65,9 +65,12 @@ def test_the_setting_is_one_of_two_words() -> None:
 
 def test_a_replay_judges_loopback_where_it_is_asked_to() -> None:
     spans = streams.encoded([streams.Call(streams.START_NS, PLAIN, streams.statement("SELECT ?"))])
-    said = {word: CliRunner().invoke(main, ["replay", "--loopback", word, "-"], input=spans) for word in
+    results = {word: CliRunner().invoke(main, ["replay", "--loopback", word, "-"], input=spans) for word in
             ("exempt", "judge")}  # fmt: skip
-    assert {word: "plaintext-session" in one.stdout for word, one in said.items()} == {"exempt": False, "judge": True}
+    assert {word: "plaintext-session" in one.stdout for word, one in results.items()} == {
+        "exempt": False,
+        "judge": True,
+    }
 
 
 def test_a_stripped_session_raises_one_alert() -> None:

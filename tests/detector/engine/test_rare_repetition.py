@@ -35,7 +35,7 @@ def days(rule: str, *when: float) -> list[CallFacts]:
     return [RULES[rule](day * DAY) for day in when]
 
 
-def told(rule: str, found: Sequence[set[str]]) -> list[bool]:
+def raised_flags(rule: str, found: Sequence[set[str]]) -> list[bool]:
     return [rule in one for one in found]
 
 
@@ -44,21 +44,21 @@ def told(rule: str, found: Sequence[set[str]]) -> list[bool]:
 def test_touches_days_apart_make_nothing_known(rule: str, touches: Sequence[float]) -> None:
     last = touches[-1]
     later = days(rule, *(last + 0.1 + i / 100 for i in range(20)))
-    assert all(told(rule, fired(past(LOGIN), days(rule, *touches), later)))
+    assert all(raised_flags(rule, fired(past(LOGIN), days(rule, *touches), later)))
 
 
 @every_rule
 def test_what_goes_on_on_workdays_is_known_after_a_week(rule: str) -> None:
     workdays = [3.0 + i for i in range(14) if i % 7 < 5]
-    found = told(rule, fired(past(LOGIN), days(rule, *workdays), days(rule, 17.5, 17.6)))
+    found = raised_flags(rule, fired(past(LOGIN), days(rule, *workdays), days(rule, 17.5, 17.6)))
     assert found == [False, False]
 
 
 @every_rule
 def test_a_week_that_broke_off_begins_anew(rule: str) -> None:
     broken = [*(3.0 + i for i in range(6)), *(13.0 + i for i in range(6))]
-    assert all(told(rule, fired(past(LOGIN), days(rule, *broken))))
-    assert told(rule, fired(past(LOGIN), days(rule, *broken, *(19.0 + i for i in range(3)))))[-1] is False
+    assert all(raised_flags(rule, fired(past(LOGIN), days(rule, *broken))))
+    assert raised_flags(rule, fired(past(LOGIN), days(rule, *broken, *(19.0 + i for i in range(3)))))[-1] is False
 
 
 @every_attack
@@ -67,8 +67,8 @@ def test_an_attack_does_not_become_known_by_repetition(rule: str, statement: str
         return at(day * DAY, statement=statement, backwatch__query__signs=signs)
 
     month = [sent(2.5 + i / 2) for i in range(60)]
-    assert all(told(rule, fired(past(), month)))
-    assert all(told(rule, fired(month)))
+    assert all(raised_flags(rule, fired(past(), month)))
+    assert all(raised_flags(rule, fired(month)))
 
 
 @every_attack
@@ -122,5 +122,5 @@ def test_a_statement_that_waits_in_an_older_state_begins_its_week_anew() -> None
 
 
 def assert_a_week_begins(rule: str, engine: SmallEngine) -> None:
-    assert all(told(rule, engine.step(days(rule, 10.1, 11.1))))
-    assert told(rule, engine.step(days(rule, *(12.1 + i for i in range(7)))))[-1] is False
+    assert all(raised_flags(rule, engine.step(days(rule, 10.1, 11.1))))
+    assert raised_flags(rule, engine.step(days(rule, *(12.1 + i for i in range(7)))))[-1] is False

@@ -25,8 +25,8 @@ def raised(session: dict[str, Any], facts: dict[str, Any], count: int = 1) -> di
     shard = ENGINE.new_shard()
     quiet = streams.records(list(streams.quiet(random.Random(3), 3_000)), 64)
     assert not list(ENGINE.step(shard, streams.entry(quiet)).raised())
-    told = {**streams.statement("SELECT id, name FROM customers WHERE id = ?", "views.py:customer"), **facts}
-    calls = [streams.Call(LAST_NS + i * 10**8, {**streams.SAFE, **session}, told) for i in range(count)]
+    reported = {**streams.statement("SELECT id, name FROM customers WHERE id = ?", "views.py:customer"), **facts}
+    calls = [streams.Call(LAST_NS + i * 10**8, {**streams.SAFE, **session}, reported) for i in range(count)]
     found = ENGINE.step(shard, streams.entry(streams.records(calls), len(quiet)))
     assert not found.faults
     return {one.rule.name: one for one in found.raised()}
@@ -63,8 +63,8 @@ def test_a_method_nobody_knows_is_neither_weak_nor_strong(method: str) -> None:
 
 
 def test_versions_order_as_they_do_and_not_as_text() -> None:
-    told = ["5.7.44-log", "8.0.9", "8.0.17", "10.11.6-MariaDB", "PostgreSQL 15.10 (Debian)"]
-    assert [version_number(one) for one in told] == sorted(version_number(one) for one in told)
+    reported = ["5.7.44-log", "8.0.9", "8.0.17", "10.11.6-MariaDB", "PostgreSQL 15.10 (Debian)"]
+    assert [version_number(one) for one in reported] == sorted(version_number(one) for one in reported)
 
 
 @pytest.mark.parametrize(

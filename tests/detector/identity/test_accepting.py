@@ -283,9 +283,9 @@ def test_a_form_of_messages_that_was_accepted_is_no_news_and_another_one_is(watc
     kafka = {**SAFE, names.MESSAGING_SYSTEM: "kafka", names.MESSAGING_DESTINATION: "orders"}
 
     def polls(forms: str, day: float, count: int = 1) -> list[Call]:
-        told = {names.STATEMENT: "poll orders", names.CODE_FUNCTION: "take", names.CODE_FILE: "worker.py"}
+        statement_facts = {names.STATEMENT: "poll orders", names.CODE_FUNCTION: "take", names.CODE_FILE: "worker.py"}
         return [
-            Call(START_NS + int(day * DAY) + i * 60 * SECOND, kafka, {**told, names.MESSAGE_FORMS: forms})
+            Call(START_NS + int(day * DAY) + i * 60 * SECOND, kafka, {**statement_facts, names.MESSAGE_FORMS: forms})
             for i in range(count)
         ]
 

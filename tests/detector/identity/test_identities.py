@@ -44,8 +44,8 @@ def announced(
 
 
 def calls(session: Facts, count: int = 1, day: float = 2, step_ns: int = SECOND, **facts: Any) -> list[Call]:
-    told = {**statement("SELECT ?"), **{name.replace("__", "."): value for name, value in facts.items()}}
-    return [Call(START_NS + int(day * DAY) + i * step_ns, session, told) for i in range(count)]
+    call_facts = {**statement("SELECT ?"), **{name.replace("__", "."): value for name, value in facts.items()}}
+    return [Call(START_NS + int(day * DAY) + i * step_ns, session, call_facts) for i in range(count)]
 
 
 def past(session: Facts = OURS, count: int = 100) -> list[Call]:

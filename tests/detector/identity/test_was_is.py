@@ -29,21 +29,22 @@ def engine() -> Engine:
 
 def found(engine: Engine, entries: Sequence[LogEntry], *, restart: str = "") -> list[tuple[str, dict[str, Any]]]:
     """Rule, and what was and is, of each firing in order."""
-    shard, deltas, told = engine.new_shard(), list[bytes](), list[tuple[str, dict[str, Any]]]()
+    shard, deltas, reported = engine.new_shard(), list[bytes](), list[tuple[str, dict[str, Any]]]()
     for one in entries:
         for event in engine.step(shard, one).events:
             for each in event.findings() if isinstance(event, Fired) else ():
                 was = {name: value for name, value in each.evidence.items() if name.endswith(WAS)}
-                told.append((each.rule.name, {"at": each.time_ns, **was}))
+                reported.append((each.rule.name, {"at": each.time_ns, **was}))
         if restart:
             shard = again(engine, shard, deltas, restart)
-    return sorted(told, key=str)
+    return sorted(reported, key=str)
 
 
 def was(engine: Engine, *parts: Sequence[Call]) -> dict[str, dict[str, Any]]:
     """Of the newest firing of each rule: what was."""
     return {
-        rule: {name: text for name, text in told.items() if name in WERE} for rule, told in found(engine, story(*parts))
+        rule: {name: text for name, text in reported.items() if name in WERE}
+        for rule, reported in found(engine, story(*parts))
     }
 
 
@@ -71,14 +72,14 @@ def test_a_changed_certificate_shows_all_that_was_another_and_nothing_else(engin
 def test_each_rule_shows_what_its_own_fact_was(
     engine: Engine, session: dict[str, str], facts: dict[str, Any], rule: str, shows: dict[str, str]
 ) -> None:
-    told = was(engine, past(KNOWN), calls({**KNOWN, **session}, **facts))
-    assert told[rule] == shows
+    reported = was(engine, past(KNOWN), calls({**KNOWN, **session}, **facts))
+    assert reported[rule] == shows
 
 
 def test_an_attack_does_not_become_what_was(engine: Engine) -> None:
     others = {**THEIRS, names.CERT_SHA256: "cc" * 32}
-    told = found(engine, story(past(), calls(THEIRS, 5), calls(others, 5, 2.1)))
-    assert {one[names.CERT_SHA256 + WAS] for _, one in told} == {"aa" * 32}
+    reported = found(engine, story(past(), calls(THEIRS, 5), calls(others, 5, 2.1)))
+    assert {one[names.CERT_SHA256 + WAS] for _, one in reported} == {"aa" * 32}
 
 
 def test_what_was_is_the_last_of_several_that_are_known(engine: Engine) -> None:
@@ -86,8 +87,8 @@ def test_what_was_is_the_last_of_several_that_are_known(engine: Engine) -> None:
     both = [Call(one.end_ns, (OURS, replica)[i % 2], one.facts) for i, one in enumerate(past(count=400))]
     theirs = {**OURS, names.PEER_ADDRESS: "10.0.9.9"}
     ends = [*calls(OURS, 1, 2.1), *calls(theirs, 1, 2.2), *calls(replica, 1, 2.3), *calls(theirs, 1, 2.4)]
-    told = [one[names.PEER_ADDRESS + WAS] for _, one in found(engine, story(both, ends))]
-    assert told == ["10.0.0.5", "10.0.0.6"]
+    reported = [one[names.PEER_ADDRESS + WAS] for _, one in found(engine, story(both, ends))]
+    assert reported == ["10.0.0.5", "10.0.0.6"]
 
 
 @pytest.mark.parametrize("size", [1, 7])

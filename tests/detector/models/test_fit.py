@@ -61,8 +61,8 @@ def test_the_arrays_score_as_scikit_learn_does(model: dict[str, Any]) -> None:
         found
     )
     expected = -forest.score_samples(found[:50])
-    told = [isolation_score(row, *(model[name] for name in ARRAYS[:-1])) for row in found[:50]]
-    np.testing.assert_allclose(told, expected, atol=1e-6)
+    scores = [isolation_score(row, *(model[name] for name in ARRAYS[:-1])) for row in found[:50]]
+    np.testing.assert_allclose(scores, expected, atol=1e-6)
 
 
 def test_the_same_history_gives_the_same_model(model: dict[str, Any]) -> None:

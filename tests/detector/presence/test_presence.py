@@ -28,7 +28,7 @@ BEGIN_NS = START_NS // HOUR_NS * HOUR_NS
 RULES = ("watch-lost", "app-ended", "process-ended")
 
 Beat = tuple[bytes, int, bool]
-Told = tuple[str, str, int]
+AlertChange = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ def engine() -> Engine:
     return make_engine(CONFIG)
 
 
-def told(findings: Findings) -> list[Told]:
+def reported(findings: Findings) -> list[AlertChange]:
     """Raises and clears, in order: rule or ``clear``, alert, seconds since the begin."""
-    found: list[Told] = []
+    found: list[AlertChange] = []
     for event in findings.events:
         if isinstance(event, Clear):
             found.append(("clear", event.alert_id, (event.time_ns - BEGIN_NS) // SECOND))
@@ -89,7 +89,7 @@ class Watch:
 
     def __init__(self, engine: Engine) -> None:
         self.engine, self.shard = engine, engine.new_shard()
-        self.found: list[Told] = []
+        self.found: list[AlertChange] = []
         self.evidence: list[dict[str, Any]] = []
         self._now_ns = BEGIN_NS
 
@@ -110,7 +110,7 @@ class Watch:
 
     def _step(self, entry: Any) -> None:
         findings = self.engine.step(self.shard, entry)
-        self.found += told(findings)
+        self.found += reported(findings)
         self.evidence += [dict(one.evidence) for one in findings.raised()]
 
 
@@ -220,18 +220,18 @@ def test_process_cannot_be_ended_by_a_report_of_another_app_or_host(watch: Watch
 def test_stream_that_was_away_makes_nobody_silent(engine: Engine) -> None:
     beats = [one for i in range(5) for one in Process(i).beats(i, 120)]
     back = [one for i in range(5) for one in Process(i).beats(1_000 + 6 * i, 1_100)]
-    shard, found = engine.new_shard(), list[Told]()
+    shard, found = engine.new_shard(), list[AlertChange]()
     for one in sorted([*beats, *back], key=lambda beat: beat[1]):  # no ticks: a stream that is away has no end
-        found += told(engine.step(shard, streams.entry([one])))
-    found += told(engine.step(shard, Tick(BEGIN_NS + 1_110 * SECOND - CONFIG.lateness_ns)))
+        found += reported(engine.step(shard, streams.entry([one])))
+    found += reported(engine.step(shard, Tick(BEGIN_NS + 1_110 * SECOND - CONFIG.lateness_ns)))
     assert found == []
 
 
 def test_detector_that_was_away_makes_nobody_silent(engine: Engine) -> None:
-    shard, found = engine.new_shard(), list[Told]()
+    shard, found = engine.new_shard(), list[AlertChange]()
     for one in Process(1).beats(0, 120):
-        found += told(engine.step(shard, streams.entry([one])))
-    found += told(engine.step(shard, Tick(BEGIN_NS + 86_400 * SECOND - CONFIG.lateness_ns)))
+        found += reported(engine.step(shard, streams.entry([one])))
+    found += reported(engine.step(shard, Tick(BEGIN_NS + 86_400 * SECOND - CONFIG.lateness_ns)))
     assert found == []
 
 
@@ -334,10 +334,10 @@ def by_restart(engine: Engine, kind: str) -> Callable[[Shard], Shard]:
     return again
 
 
-def run(engine: Engine, beats: Sequence[Beat], size: int, again: Callable[[Shard], Shard]) -> list[Told]:
-    shard, found = engine.new_shard(), list[Told]()
+def run(engine: Engine, beats: Sequence[Beat], size: int, again: Callable[[Shard], Shard]) -> list[AlertChange]:
+    shard, found = engine.new_shard(), list[AlertChange]()
     for at in range(0, len(beats), size):
-        found += told(engine.step(shard, streams.entry(beats[at : at + size], at)))
+        found += reported(engine.step(shard, streams.entry(beats[at : at + size], at)))
         shard = again(shard)
     return found
 
@@ -353,7 +353,7 @@ def test_any_batching_and_restart_finds_the_same_silence(engine: Engine, seed: i
 
 def test_heartbeats_of_any_content_are_read_without_a_fault(engine: Engine) -> None:
     source = random.Random(7)
-    told = [names.PROCESS_INSTANCE, names.PROCESS_PARENT, names.PROCESS_EVENT, names.PROCESS_STARTED,
+    reported = [names.PROCESS_INSTANCE, names.PROCESS_PARENT, names.PROCESS_EVENT, names.PROCESS_STARTED,
             names.PROCESS_INTERVAL, names.PROCESS_RECORDED, names.PROCESS_DELIVERED, names.PROCESS_DROPPED,
             names.SILENT_RELATIVES, names.ENDED_RELATIVES]  # fmt: skip
     one = f"{1:016x}"
@@ -363,7 +363,7 @@ def test_heartbeats_of_any_content_are_read_without_a_fault(engine: Engine) -> N
     ]  # fmt: skip
     shard = engine.new_shard()
     for at in range(400):
-        facts = {name: source.choice(values) for name in told if source.random() < 0.8}
+        facts = {name: source.choice(values) for name in reported if source.random() < 0.8}
         if source.random() < 0.7:
             facts[names.PROCESS_INSTANCE] = f"{source.randrange(9):016x}"
         app = source.choice(["", "shop", "a\x1fb", "x" * 5_000])

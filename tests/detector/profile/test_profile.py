@@ -40,7 +40,7 @@ announced:
 """
 
 
-def said(*arguments: str, given: str | None = None, **environment: str) -> Result:
+def run_profile(*arguments: str, given: str | None = None, **environment: str) -> Result:
     return CliRunner().invoke(main, ["profile", *arguments], env=environment, input=given)
 
 
@@ -96,8 +96,8 @@ def test_what_is_wrong_is_told_with_its_line(text: str, fault: str) -> None:
 
 
 def test_all_faults_are_told_at_once_in_the_order_of_the_document() -> None:
-    told = faults("profile: 2\napp: a\nx: 1\nannounced:\n- resource: r\n  peers: [b, c]\n")
-    assert [one.split(":")[0] for one in told] == ["1", "3", "6", "6"]
+    reported = faults("profile: 2\napp: a\nx: 1\nannounced:\n- resource: r\n  peers: [b, c]\n")
+    assert [one.split(":")[0] for one in reported] == ["1", "3", "6", "6"]
 
 
 _texts = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=40)
@@ -126,8 +126,8 @@ def test_what_is_written_is_what_is_read(app: str, resources: list[tuple[str, di
     assert [one.resource for one in found.announced] == [name for name, _ in resources]
     for one, (_, values) in zip(found.announced, resources, strict=True):
         assert one.values == {kind: sorted(set(some)) for kind, some in values.items() if some}
-        told = document.announced([one.plain()])[one.resource]
-        assert told == {KINDS[kind][0]: list(some) for kind, some in one.values.items()}
+        reported = document.announced([one.plain()])[one.resource]
+        assert reported == {KINDS[kind][0]: list(some) for kind, some in one.values.items()}
 
 
 @given(
@@ -145,14 +145,14 @@ def test_what_is_written_is_what_is_read(app: str, resources: list[tuple[str, di
 @example("profile: 1\napp: a\nannounced: &a [*a]")
 @example("\x00")
 def test_anything_else_is_a_profile_or_has_a_fault_with_a_line(text: str) -> None:
-    told: list[tuple[int, str]] = []
+    reported: list[tuple[int, str]] = []
     try:
         parse(text)
     except NotAProfile as error:
-        told = list(error.faults)
-        assert told
-    assert len(told) <= document.FAULTS
-    assert all(1 <= line <= len(text.splitlines()) + 2 and what for line, what in told)
+        reported = list(error.faults)
+        assert reported
+    assert len(reported) <= document.FAULTS
+    assert all(1 <= line <= len(text.splitlines()) + 2 and what for line, what in reported)
 
 
 @pytest.fixture
@@ -171,47 +171,47 @@ def test_check_tells_what_is_announced_or_every_fault_on_a_line(tmp_path: Path) 
     good, bad = tmp_path / "good.yml", tmp_path / "bad.yml"
     good.write_text(GOOD)
     bad.write_text("profile: 1\nannounced: []\nx: 1\n")
-    result = said("check", str(good))
+    result = run_profile("check", str(good))
     assert (result.exit_code, result.stdout.splitlines()[:2]) == (
         0, ["app shop: 5 values at 1 resource announced", f"  {RESOURCE} (fail-over to the new cluster)"]
     )  # fmt: skip
-    result = said("check", str(bad))
+    result = run_profile("check", str(bad))
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.splitlines() == [
         f"{bad}:1: app is missing", f"{bad}:3: 'x' is not known here; known are profile, app, announced"
     ]  # fmt: skip
-    assert said("check", "-", given=GOOD).exit_code == 0
-    assert said("check", str(tmp_path / "none.yml")).exit_code == 74
+    assert run_profile("check", "-", given=GOOD).exit_code == 0
+    assert run_profile("check", str(tmp_path / "none.yml")).exit_code == 74
 
 
 def test_announce_enters_a_profile_once_and_show_tells_it(store: sa.Engine, store_url: str) -> None:
-    first = said("announce", "-", "--by", "change 4711", "--store-url", store_url, given=GOOD)
-    again = said("announce", "-", "--store-url", store_url, given=GOOD + "# a comment\n")
+    first = run_profile("announce", "-", "--by", "change 4711", "--store-url", store_url, given=GOOD)
+    again = run_profile("announce", "-", "--store-url", store_url, given=GOOD + "# a comment\n")
     assert first.stdout == "entered as number 1: app shop, 5 values at 1 resource announced\n"
     assert again.stdout.startswith("unchanged since number 1")
     assert "app shop has made no call yet" in first.stderr
     with reading(store) as connection:
         (entry,) = entries.after(connection, 0)
     assert (entry.kind, entry.by, entry.body["app"]) == ("profile", "change 4711", "shop")
-    assert "number 1, by change 4711, " in said("show", "--store-url", store_url).stdout
-    (line,) = said("show", "--json", "--app", "shop", "--store-url", store_url).stdout.splitlines()
+    assert "number 1, by change 4711, " in run_profile("show", "--store-url", store_url).stdout
+    (line,) = run_profile("show", "--json", "--app", "shop", "--store-url", store_url).stdout.splitlines()
     assert json.loads(line)["announced"][0]["peers"] == ["10.0.9.9"]
-    said("announce", "-", "--store-url", store_url, given="{profile: 1, app: shop, announced: []}")
-    assert "nothing is announced" in said("show", "--store-url", store_url).stderr
+    run_profile("announce", "-", "--store-url", store_url, given="{profile: 1, app: shop, announced: []}")
+    assert "nothing is announced" in run_profile("show", "--store-url", store_url).stderr
 
 
 def test_what_an_app_calls_its_resources_steers_no_terminal(store: sa.Engine, store_url: str) -> None:
     owner = ShardWorker(0, engine_for(store, DetectorSettings()), store, DetectorSettings())
     owner.take(kept(calls({**OURS, names.SERVER_ADDRESS: "\x1b]0;mine\x07db"})), 0)
     assert owner.commit(1)
-    told = said("announce", "-", "--store-url", store_url, given=GOOD)
-    assert f"{RESOURCE} has not been seen yet" in told.stderr
-    assert "]0;mine\\x07db:5432" in told.stderr
-    assert not {"\x1b", "\x07"} & set(told.output)
+    reported = run_profile("announce", "-", "--store-url", store_url, given=GOOD)
+    assert f"{RESOURCE} has not been seen yet" in reported.stderr
+    assert "]0;mine\\x07db:5432" in reported.stderr
+    assert not {"\x1b", "\x07"} & set(reported.output)
 
 
 def test_a_profile_that_is_not_right_leaves_no_number_behind(store: sa.Engine, store_url: str) -> None:
-    assert said("announce", "-", "--store-url", store_url, given="profile: 1").exit_code == 1
+    assert run_profile("announce", "-", "--store-url", store_url, given="profile: 1").exit_code == 1
     with reading(store) as connection:
         assert entries.after(connection, 0) == []
 
@@ -244,7 +244,7 @@ def test_a_detector_takes_what_was_announced_out_of_the_store(
     owner.take(kept(before), 0)
     assert owner.commit(1)
     if announcing:
-        assert said("announce", "-", "--store-url", store_url, given=GOOD).stderr == ""
+        assert run_profile("announce", "-", "--store-url", store_url, given=GOOD).stderr == ""
         owner.take_entries()
         assert owner.commit(2)
         owner = ShardWorker(0, engine_for(store, settings), store, settings)

@@ -59,17 +59,17 @@ def intern_all(initial_rows: int, sketched: bool, batches: list[list[tuple[int, 
         one = Space(below, [Table("counts", below, 1, COUNTS)])
     finally:
         spaces.INITIAL_ROWS = before  # pyright: ignore[reportConstantRedefinition]
-    said: list[Any] = []
+    observed: list[Any] = []
     for number, batch in enumerate(batches):
         address = np.array([key for key, _ in batch], np.uint64)
         parent = np.array([above for _, above in batch], np.int32)
         time_ns = np.full(len(batch), (number + 1) * SECOND, np.int64)
         slot, sighting, touched = one.intern(address, parent, time_ns, number * SECOND)
         one.tables["counts"]["calls"][slot] += 1
-        said += [slot.tolist(), sighting.tolist(), touched.tolist(), one.used, one.overflowed()]
+        observed += [slot.tolist(), sighting.tolist(), touched.tolist(), one.used, one.overflowed()]
         one.reclaim(one.stale((number + 1) * SECOND))
     taken = np.flatnonzero(one.keys)
-    return [*said, taken.tolist(), one.keys[taken].tolist(), one.tables["counts"][taken].tolist(), one.used]
+    return [*observed, taken.tolist(), one.keys[taken].tolist(), one.tables["counts"][taken].tolist(), one.used]
 
 
 @given(

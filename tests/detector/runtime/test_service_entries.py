@@ -84,8 +84,8 @@ def started(store: sa.Engine, engine: Engine) -> Service:
 
 
 def announce(store: sa.Engine) -> None:
-    said = [{"resource": RESOURCE, "certificates": ["bb" * 32]}]
-    profiles.enter(store, "shop", said, sha256="1", by="ann", now_ns=1)
+    announcements = [{"resource": RESOURCE, "certificates": ["bb" * 32]}]
+    profiles.enter(store, "shop", announcements, sha256="1", by="ann", now_ns=1)
 
 
 def rules(store: sa.Engine) -> list[str]:

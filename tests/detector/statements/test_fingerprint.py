@@ -139,14 +139,14 @@ def test_siphash_is_the_one_of_cpython() -> None:
         pytest.skip("this Python hashes with something else")
     texts_ = [bytes(range(n)) for n in (1, 7, 8, 9, 15, 16, 63, 200)]
     code = f"print([hash(one) for one in {texts_!r}])"
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", code], env={"PYTHONHASHSEED": "0"}, capture_output=True, text=True, check=True
     )
     ours = [
         int(np.int64(np.uint64(siphash(np.frombuffer(one, np.uint8), 0, len(one), np.uint64(0), np.uint64(0)))))
         for one in texts_
     ]
-    assert eval(told.stdout) == ours  # noqa: S307  our own print
+    assert eval(printed.stdout) == ours  # noqa: S307  our own print
 
 
 def test_the_hash_depends_on_the_key_and_on_every_byte() -> None:
