@@ -1,4 +1,4 @@
-"""Floods and bombs: what an attacker sends to cost time or memory."""
+"""Floods and bombs: input from an attacker that costs time or memory."""
 
 import time
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from tests.detector.streams import SAFE, START_NS, statement
 
 RECORD_CALLS: Final = 1_000
 LARGEST: Final = 1_000_000
-"""Bytes of a record, as a broker takes them."""
+"""Maximum bytes of a record that a broker accepts."""
 
 
 def record(name: str, first: int, count: int, at_ns: int = START_NS) -> bytes:
@@ -43,7 +43,7 @@ def entry(values: list[bytes], offset: int = 0) -> Records:
 
 
 def flood(engine: Engine, name: str, count: int) -> float:
-    """Step so many distinct values of an attribute into a new shard; the seconds that the steps took.
+    """Step distinct values of an attribute into a new shard and return the seconds.
 
     Raises:
         AssertionError: A call was not judged, or a detector raised.
@@ -73,7 +73,7 @@ def _statement_span(text: str, signs: str = "") -> bytes:
 
 
 def bombs() -> dict[str, bytes]:
-    """Return messages of up to a megabyte that are made to cost many times their size."""
+    """Return messages of up to a megabyte that cost many times their size."""
     system = {names.DB_SYSTEM: "postgresql"}
     ours = {**system, names.BACKWATCH_CONTRACT: names.CONTRACT}
     tiny, wide = b"\x30\x03", "SELECT " + ",".join(f"c{i}" for i in range(8_000))

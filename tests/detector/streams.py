@@ -1,4 +1,4 @@
-"""Streams of calls for tests: quiet ones, and ones in which everything happens."""
+"""Streams of calls for tests: quiet ones, and ones with every kind of event."""
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ SAFE: Facts = {
     names.PEER_ADDRESS: "10.0.0.5", names.PEER_PORT: 5432, names.TRANSPORT: "tcp", names.ACCOUNT: "shop",
     names.SERVER_VERSION: "15.10",
 }  # fmt: skip
-"""A session that no rule has anything to say of."""
+"""A session on which no rule fires."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def _set(attributes: "Sequence[KeyValue]", facts: Facts) -> None:
 
 
 def encoded(calls: Sequence[Call], seed: int = 0) -> bytes:
-    """Calls as one request, in order."""
+    """Return the calls as one request, in order."""
     source = random.Random(f"{seed}{calls[0].end_ns if calls else 0}")
     request = ExportTraceServiceRequest()
     for call in calls:
@@ -80,7 +80,7 @@ def encoded(calls: Sequence[Call], seed: int = 0) -> bytes:
 def statement(
     text: str, place: str = "views.py:orders", rows: int = 10, **more: str | int | bool
 ) -> dict[str, str | int | bool]:
-    """Facts of a call that sends this statement from this place."""
+    """Return the facts of a call that sends this statement from this call site."""
     file, _, function = place.partition(":")
     return {
         names.QUERY_TEXT: text, names.CODE_FILE: file, names.CODE_FUNCTION: function, names.CODE_LINE: 7,
@@ -90,7 +90,7 @@ def statement(
 
 
 def quiet(source: random.Random, count: int, start_ns: int = START_NS, step_ns: int = 20 * SECOND) -> Iterator[Call]:
-    """An ordinary app: five places, a few statements each, rows and bytes that vary as they do."""
+    """Return an ordinary app: five call sites, a few statements each, naturally varying volumes."""
     texts = [
         ("SELECT id, total FROM orders WHERE customer_id = ?", "views.py:orders"),
         ("SELECT id, name FROM customers WHERE id = ?", "views.py:customer"),
@@ -106,7 +106,7 @@ def quiet(source: random.Random, count: int, start_ns: int = START_NS, step_ns: 
 
 
 def eventful(seed: int = 1, count: int = 1_500) -> list[Call]:
-    """Quiet work, and between it everything that rules and detectors look for; in order of time."""
+    """Return quiet work mixed with every event of rules and detectors, in order of time."""
     source = random.Random(seed)
     calls = list(quiet(source, count))
     middle = calls[len(calls) * 2 // 3].end_ns
@@ -137,7 +137,7 @@ def eventful(seed: int = 1, count: int = 1_500) -> list[Call]:
 
 
 def turning(middle_ns: int, span_ns: tuple[int, int], count: int = 400) -> list[Call]:
-    """A replica set that is honest until ``middle_ns``, and then another one: weaker, larger, slower, failing."""
+    """Return an honest replica set, replaced at ``middle_ns`` by a weaker, larger, failing one."""
     ours: Facts = {
         **SAFE, names.DB_SYSTEM: "mongodb", names.SERVER_PORT: 27017, names.SERVER_VERSION: "8.0.4",
         names.AUTH_METHOD: "scram-sha-256",
@@ -163,7 +163,7 @@ def turning(middle_ns: int, span_ns: tuple[int, int], count: int = 400) -> list[
 
 
 def records(calls: Sequence[Call], per_record: int = 1, *, backfill: bool = True) -> list[tuple[bytes, int, bool]]:
-    """Calls as (value, appended, backfill), a few calls to a record."""
+    """Return calls as (value, appended, backfill), a few calls to a record."""
     made: list[tuple[bytes, int, bool]] = []
     for at in range(0, len(calls), per_record):
         mine = calls[at : at + per_record]
@@ -172,7 +172,7 @@ def records(calls: Sequence[Call], per_record: int = 1, *, backfill: bool = True
 
 
 def entry(found: Sequence[tuple[bytes, int, bool]], offset: int = 0) -> Records:
-    """Records as one entry."""
+    """Return records as one log entry."""
     return Records(
         values=[value for value, _, _ in found],
         appended_ns=np.array([appended for _, appended, _ in found], np.int64),

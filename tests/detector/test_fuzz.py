@@ -1,4 +1,4 @@
-"""Hostile bytes, by the thousand: nothing dies, nothing stalls, nothing outside of a message is read."""
+"""Thousands of hostile messages: no crash, no stall, and no read outside of a message."""
 
 import subprocess
 import sys
@@ -56,7 +56,7 @@ def test_mutants_beside_guard_pages_are_decoded_or_refused() -> None:
 
 @pytest.mark.parametrize("edge", ["high", "low - 1"])
 def test_a_read_beyond_a_guard_page_ends_the_process(edge: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The test above cannot fail where the guard does not hold."""
+    """Without a working guard, the test above could not fail."""
     path = tmp_path_factory.mktemp("guard") / "overread.py"
     path.write_text(OVERREAD.format(edge=edge))
     done = run("import runpy, sys; runpy.run_path(sys.argv[1])", str(path))

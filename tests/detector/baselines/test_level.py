@@ -1,4 +1,4 @@
-"""What the streaming statistics promise, in numbers."""
+"""Bounds that the streaming statistics keep, in numbers."""
 
 import numpy as np
 import pytest

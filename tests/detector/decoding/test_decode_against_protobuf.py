@@ -1,4 +1,4 @@
-"""The compiled decoder beside one that is written for clarity and stands on protobuf's own parser."""
+"""The compiled decoder, compared with a plain reference on protobuf's own parser."""
 
 import math
 import struct
@@ -107,7 +107,7 @@ def text_of(which: str, value: Any) -> bytes | None:
 
 
 def reported(pairs: list[Any], level: int, *, own: bool) -> Facts:
-    """What a list of attributes says by contract name: the best name wins, and of equal ones the last."""
+    """Return attributes by contract name. The best name wins, and of equal names the last."""
     found: dict[str, tuple[int, Any]] = {}
     for pair in pairs:
         key, which = pair.key.decode("utf-8", "replace"), pair.value.WhichOneof("value")
@@ -139,7 +139,7 @@ def contract(pairs: list[Any]) -> int:
 
 
 def reference(value: bytes) -> list[Facts]:
-    """Calls of a request, without what follows from a URL."""
+    """Return the calls of a request, without facts derived from a URL."""
     calls: list[Facts] = []
     for resource in Request.FromString(value).resource_spans:
         above = reported(resource.resource.attributes, schema.RESOURCE, own=True)
@@ -210,7 +210,7 @@ def test_the_decoder_tells_what_a_reading_by_protobuf_tells(requests: list[list[
 
 
 def reversed_fields(value: bytes, nested: Mapping[int, Any]) -> bytes:
-    """The same message with its fields in the opposite order, and so in the messages within."""
+    """Return the message with its fields reversed, and those of its nested messages."""
     parts: list[bytes] = []
     at = 0
     while at < len(value):
@@ -247,7 +247,7 @@ def test_the_order_of_fields_changes_nothing_but_the_order_of_calls(resources: l
 
 
 def test_a_message_that_comes_in_parts_is_put_together() -> None:
-    """Protobuf merges a field that comes twice; an encoder that streams may write it so."""
+    """Protobuf merges a repeated occurrence of a field. A streaming encoder may write one."""
     first = built([{"attributes": [(names.SERVICE_NAME, "shop")], "scopes": []}])
     span = {
         "attributes": [(names.DB_SYSTEM, "redis")], "kind": 3, "name": "GET", "start": 1, "end": 2, "trace": b"",

@@ -1,4 +1,4 @@
-"""What becomes of the attributes that collectors and other people's instrumentations send."""
+"""Decoding of attributes from collectors and from third-party instrumentations."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Bytes that an attacker made: they cost what they weigh, and nothing outside of them is read."""
+"""Decoding of hostile bytes. Cost is proportional to size, and no read leaves the message."""
 
 import subprocess
 import sys
@@ -25,11 +25,11 @@ from tests.detector.streams import SAFE, START_NS, Call, encoded, statement
 
 HONEST = encoded([Call(START_NS + i, SAFE, statement("SELECT * FROM orders WHERE id = ?")) for i in range(3)])
 NOT_READ = {("Span", "links"), ("Resource", "entity_refs"), ("AnyValue", "array_value"), ("AnyValue", "kvlist_value")}
-"""Messages whose inside is of no interest: it is stepped over by its length, whatever it holds."""
+"""Messages whose content is not decoded. The decoder skips them by length."""
 
 
 def bare_request() -> Any:
-    """The request as far as it is read: texts and what is not read are plain bytes."""
+    """Return the request as far as it is decoded. Texts and skipped fields are plain bytes."""
     pool = descriptor_pool.DescriptorPool()
     for module in (common_pb2, resource_pb2, trace_pb2, trace_service_pb2):
         file = descriptor_pb2.FileDescriptorProto()
@@ -64,7 +64,7 @@ MUTATIONS = st.lists(st.tuples(st.integers(0, len(HONEST) - 1), st.integers(0, 2
 def test_a_value_is_refused_when_protobuf_refuses_what_is_read_of_it(
     mutations: list[tuple[int, int]], length: int
 ) -> None:
-    """One disagreement is meant: groups, which no OpenTelemetry message has, are never followed."""
+    """One difference is intended: the decoder never follows groups, which no OpenTelemetry message has."""
     changed = bytearray(HONEST)
     for at, byte in mutations:
         changed[at] = byte
@@ -137,7 +137,7 @@ GUARDED = textwrap.dedent("""
 
 
 def test_nothing_outside_of_a_value_is_read() -> None:
-    """The value ends, or begins, at a page that the process may not touch: one byte too far and it dies."""
+    """The value ends or begins at an inaccessible page. Reading one byte too far kills the process."""
     done = subprocess.run(
         [sys.executable, "-c", GUARDED, "6000"], capture_output=True, text=True, timeout=150, check=False
     )
@@ -196,7 +196,7 @@ def test_as_many_spans_as_may_be_are_all_counted() -> None:
 
 
 def test_many_spans_smaller_than_any_real_one_are_refused() -> None:
-    """400 kB of them, which inherit everything, would make 250 MB of columns."""
+    """400 kB of such spans, all inheriting everything, would make 250 MB of columns."""
     scope = wrapped(0x0A, body=wrapped(0x1A, body=b"\x0a\x09db.system" + wrapped(0x12, body=b"\x0a\x05redis")))
     span = b"\x12\x02\x30\x03"
     few = decode([wrapped(0x0A, 0x12, body=scope + span * schema.MAX_SMALL_SPANS)])
@@ -230,7 +230,7 @@ def test_the_outer_shape_alone_tells_how_many_spans_there_are() -> None:
 
 
 def test_bytes_that_are_no_utf8_are_judged_and_shown_as_such() -> None:
-    """One such byte must not get a whole batch refused: anyone can put it into a statement."""
+    """One such byte must not get a batch refused. Any client can put it into a statement."""
     found = decode([HONEST.replace(b"orders", b"\xff\xferd\xc0s")])
     assert found.count == 3
     assert found.text(names.QUERY_TEXT, 0) == "SELECT * FROM \ufffd\ufffdrd\ufffds WHERE id = ?"

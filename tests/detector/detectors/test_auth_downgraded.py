@@ -1,4 +1,4 @@
-"""Logins that are weaker than what a resource always asked for."""
+"""Logins with a weaker method than the resource's usual one."""
 
 from typing import Any
 

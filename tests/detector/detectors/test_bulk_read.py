@@ -1,4 +1,4 @@
-"""What the largest answer of a resource learns from, and what it does not."""
+"""Updates of a resource's largest usual response, and calls that must not update it."""
 
 import pytest
 

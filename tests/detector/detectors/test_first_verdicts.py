@@ -1,4 +1,4 @@
-"""For every detector and rule: what fires it, and a near miss that does not."""
+"""One firing case and one near miss for every detector and rule."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -33,7 +33,7 @@ def first(calls: Sequence[dict[str, Any]]) -> list[set[str]]:
 
 
 def after(past: Sequence[dict[str, Any]], *now: dict[str, Any]) -> set[str]:
-    """The rules that the last call fires, once a quiet history is known."""
+    """Return the rules that the last call fires after a quiet history."""
     engine = SmallEngine()
     quiet = engine.step(list(past))
     assert all(not one for one in quiet), quiet

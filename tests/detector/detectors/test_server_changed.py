@@ -1,4 +1,4 @@
-"""Servers that announce another version or identity than their resource ever did."""
+"""Servers that announce a version or an identity new to their resource."""
 
 from typing import Any
 

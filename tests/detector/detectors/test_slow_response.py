@@ -1,4 +1,4 @@
-"""Calls that take far longer than their statement ever did."""
+"""Calls that take far longer than any earlier call of their statement."""
 
 from typing import Any
 

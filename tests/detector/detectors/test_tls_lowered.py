@@ -1,4 +1,4 @@
-"""Sessions in an older TLS than their resource is known by."""
+"""Sessions with an older TLS version than the usual one of their resource."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Messages whose form a place never took from that topic."""
+"""Messages with a form that is new for their topic and call site."""
 
 from typing import Any
 

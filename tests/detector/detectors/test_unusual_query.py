@@ -1,4 +1,4 @@
-"""A release may bring new statements, and rows fetched by a call of their own are no second asking."""
+"""New statements of a release, and fetches that are no second query."""
 
 from backwatch.collector import names
 from tests.detector.stories import DAY, CallFacts, at, fired, past

@@ -1,4 +1,4 @@
-"""Whose clock counts: nobody's who sends, in either kind of record."""
+"""Event time never depends on the sender's clock alone, live or backfill."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ LATENESS_NS = 180 * 10**9
 
 
 def advanced(end_ns: int, appended_ns: int, *, backfill: bool) -> tuple[int, int]:
-    """Event time of one call in one record, and the watermark after it."""
+    """Return the event time of one call in one record, and the watermark afterwards."""
     time_ns, _, high = advance(
         np.zeros(1, np.int32), np.array([end_ns]), np.array([appended_ns]), np.array([backfill]), LATENESS_NS, 0
     )

@@ -1,4 +1,4 @@
-"""Floods and hostile names: slots are shared out and reclaimed, texts are bounded, two keys never get one id."""
+"""Floods and hostile names: shared slots, bounded texts, and distinct ids for distinct keys."""
 
 import json
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def engine() -> Engine:
 
 @pytest.fixture
 def small_spaces() -> Iterator[None]:
-    """Key spaces so small that a short stream overflows them."""
+    """Shrink the key spaces so that a short stream overflows them."""
     before = {space: (space.capacity, space.per_parent) for space in keys.SPACES}
     for space in keys.SPACES:
         _resize(space, *SMALL[space.name])
@@ -49,7 +49,7 @@ def _resize(space: keys.KeySpace, capacity: int, per_parent: int) -> None:
 
 
 def crowd(count: int = 400) -> list[tuple[bytes, int, bool]]:
-    """More resources, places and statements than have room, coming and going."""
+    """Return more resources, call sites and statements than have room, appearing in turns."""
     calls = [
         Call(
             START_NS + i * 3 * SECOND, {**(PLAIN if i % 11 == 0 else SAFE), names.DB_NAMESPACE: f"n{i // 40 % 9}"},

@@ -1,4 +1,4 @@
-"""A shard's state over restarts, releases and decisions: nothing is lost, and one detector's fault is its own."""
+"""Shard state over restarts, releases and decisions. A fault stays within its detector."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,7 +43,7 @@ WIDER = np.dtype([("calls", "<i8"), ("more", "<f8")])
 
 
 class Counting(Detector):
-    """Counts calls per resource and per site."""
+    """Count calls per resource and per site."""
 
     id: ClassVar[str] = "counting"
     provides: ClassVar[tuple[str, ...]] = ("backwatch.counted",)
@@ -51,7 +51,7 @@ class Counting(Detector):
     fails: ClassVar[bool] = False
 
     def facts(self, calls: Calls, slot: Mapping[str, Any], tables: Mapping[str, Any], learn: Array) -> dict[str, Array]:
-        """As the class says."""
+        """Return the counts."""
         for table in self.tables:
             np.add.at(tables[table.name]["calls"], slot[table.keys.name], 1)
         if self.fails:
@@ -60,7 +60,7 @@ class Counting(Detector):
 
 
 class Wider(Counting):
-    """The next release: one more field."""
+    """The next release, with one more field."""
 
     tables = (Table("counting", RESOURCE, 1, WIDER), Table("counting_site", SITE, 1, ROW))
 
@@ -71,48 +71,48 @@ class Moved(Counting):
     tables = (Table("counting", RESOURCE, 2, ROW), Table("counting_site", SITE, 1, ROW))
 
     def migrate(self, table: Table, rows: Any, from_version: int) -> Any:
-        """Counts in tens now."""
+        """Convert counts to tens."""
         assert (table.name, from_version) == ("counting", 1)
         rows["calls"] *= 10
         return rows
 
 
 class Forgetful(Counting):
-    """A release that cannot."""
+    """A release that cannot read the older rows."""
 
     tables = (Table("counting", RESOURCE, 2, ROW), Table("counting_site", SITE, 1, ROW))
 
 
 class Other(Counting):
-    """A neighbour."""
+    """A second detector."""
 
     id = "other"
     provides = ("backwatch.other",)
     tables = (Table("other", RESOURCE, 1, ROW),)
 
     def facts(self, calls: Calls, slot: Mapping[str, Any], tables: Mapping[str, Any], learn: Array) -> dict[str, Array]:
-        """Counts too."""
+        """Return a count too."""
         np.add.at(tables["other"]["calls"], slot[RESOURCE.name], 1)
         return {"backwatch.other": np.ones(calls.count)}
 
 
 class Failing(Counting):
-    """Writes, then raises."""
+    """A detector that writes, then raises."""
 
     fails = True
 
 
 class Short(Counting):
-    """Does not tell what it promised."""
+    """A detector that returns fewer facts than it declares."""
 
     def facts(self, calls: Calls, slot: Mapping[str, Any], tables: Mapping[str, Any], learn: Array) -> dict[str, Array]:
-        """One value too few."""
+        """Return one value too few."""
         super().facts(calls, slot, tables, learn)
         return {"backwatch.counted": np.ones(calls.count - 1)}
 
 
 def made(*kinds: type[Detector]) -> Engine:
-    """An engine of these detectors without any rule; of none: the shipped one."""
+    """Return an engine of these detectors without rules, or the shipped engine without arguments."""
     if not kinds:
         return make_engine(CONFIG)
     return Engine(CONFIG, [kind() for kind in kinds], RuleSet([], Vocabulary.of(kinds)))
@@ -129,7 +129,7 @@ def counts(shard: Shard, name: str = "counting", space: str = "resource") -> int
 
 @pytest.fixture
 def chain() -> list[bytes]:
-    """A snapshot and two deltas of an engine with two detectors."""
+    """Return a snapshot and two deltas of an engine with two detectors."""
     engine = made(Counting, Other)
     shard = engine.new_shard()
     engine.step(shard, entry(3))

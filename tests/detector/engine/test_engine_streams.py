@@ -1,4 +1,4 @@
-"""Weird streams: whatever comes, cut anywhere, with a restart anywhere, the same is found and nothing stops."""
+"""Irregular streams give the same findings however they are cut and restarted."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ def engine() -> Engine:
 
 
 def finding_texts(findings: Findings) -> Iterator[FindingText]:
-    """What was found, as comparable text."""
+    """Yield the findings as comparable text."""
     for event in findings.events:
         if isinstance(event, Clear):
             yield "clear", event.alert_id, str(event.time_ns)
@@ -50,7 +50,7 @@ def restarted(engine: Engine, shard: Shard, blobs: list[bytes]) -> Shard:
 
 
 def run(engine: Engine, values: Sequence[Value], cuts: Sequence[int], *, restart: bool = False) -> list[FindingText]:
-    """All that is found in entries whose sizes are ``cuts``, over and over."""
+    """Return all findings for log entries of the sizes ``cuts``, repeated."""
     shard, found, at, turn = engine.new_shard(), list[FindingText](), 0, 0
     blobs: list[bytes] = []
     while at < len(values):
@@ -66,7 +66,7 @@ def run(engine: Engine, values: Sequence[Value], cuts: Sequence[int], *, restart
 
 
 def _odd_value(source: random.Random, at_ns: int) -> bytes:
-    """One of the things that a stream can hold beside calls."""
+    """Return a value that a stream can hold beside calls."""
     which = source.randrange(6)
     if which == 0:
         return b""
@@ -82,7 +82,7 @@ def _odd_value(source: random.Random, at_ns: int) -> bytes:
 
 
 def weird(seed: int, count: int = 80) -> list[Value]:
-    """Calls of few kinds, at times that jump to and fro, live and backfill, with what is no call between them."""
+    """Draw calls of few kinds at jumping times, live and backfill, with other values between."""
     source = random.Random(seed)
     now = START_NS
     found: list[Value] = []

@@ -1,4 +1,4 @@
-"""Time goes on where a log has ended, also where its last word is a transaction's end and not a record."""
+"""Time advances at the end of a log, also after a transaction marker."""
 
 import time
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from tests.detector.streams import SAFE, SECOND, Call, statement
 
 
 def until(found: Callable[[], Any], seconds: float = 90) -> Any:
-    """What ``found`` gives once it gives something."""
+    """Return the first non-empty result of ``found``."""
     end = time.monotonic() + seconds
     while not (value := found()):
         assert time.monotonic() < end
@@ -33,7 +33,7 @@ def until(found: Callable[[], Any], seconds: float = 90) -> Any:
 
 @pytest.fixture(params=["sqlite", "kafka"])
 def stream(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[StreamSettings, str, str]:
-    """A stream of one partition and two topics of its own."""
+    """Create a stream of one partition and two topics of its own."""
     if request.param == "sqlite":
         return StreamSettings(url=f"sqlite:///{tmp_path / 'stream.db'}", partitions=1), "spans", "calls"
     make = request.getfixturevalue("kafka_topic")

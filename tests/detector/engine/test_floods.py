@@ -1,4 +1,4 @@
-"""A flood does not blind the detector silently: strong signs are seen, what was known stays, what is lost is told."""
+"""Floods: strong signs stay visible, known values stay known, and losses are reported."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -35,7 +35,7 @@ def engine() -> Engine:
 
 
 def bare(text: str, **more: str) -> dict[str, Any]:
-    """A statement whose call site is not told."""
+    """Return a statement without a call site."""
     return {name: value for name, value in {**statement(text), **more}.items() if name not in PLACELESS}
 
 
@@ -54,7 +54,7 @@ def tick(engine: Engine, shard: Shard, after_ns: int = 60 * SECOND) -> Findings:
 
 
 def quiet_and_flood(engine: Engine, shard: Shard, count: int = 4_200) -> Findings:
-    """300 quiet calls, and within four seconds so many plain statements, each of a family of its own."""
+    """Return 300 quiet calls, then many plain statements of distinct families within four seconds."""
     text = "SELECT id FROM orders WHERE id = ?"
     step(engine, shard, [Call(START_NS + i * 20 * SECOND, SAFE, bare(text)) for i in range(300)])
     begin = START_NS + 6_000 * SECOND + SECOND
@@ -108,7 +108,7 @@ def test_what_was_known_before_a_flood_of_places_is_known_after_it(engine: Engin
 
 
 def with_database(calls: Sequence[Call]) -> list[Call]:
-    """Two days of a database, these calls, and the database with another certificate."""
+    """Return two days of a database, these calls, and the database with another certificate."""
     text = statement("SELECT id FROM orders WHERE id = ?")
     days = [Call(START_NS + i * 120 * SECOND, SAFE, text) for i in range(1_440)]
     last = calls[-1].end_ns if calls else days[-1].end_ns
@@ -116,7 +116,7 @@ def with_database(calls: Sequence[Call]) -> list[Call]:
 
 
 def hosts(count: int, step_ns: int = SECOND, begin_ns: int = START_NS + 2 * DAY) -> list[Call]:
-    """Visits of hosts that somebody else chooses."""
+    """Return visits of hosts that a visitor of the app chooses."""
     return [
         Call(
             begin_ns + i * step_ns,
@@ -222,7 +222,7 @@ def test_keys_that_an_older_release_kept_count_as_known_for_long(engine: Engine)
 
 
 def statements(count: int, begin_ns: int) -> list[Call]:
-    """As many statements, each new and each bearing a sign that raises an alert of its own."""
+    """Return new statements, each with a sign that raises its own alert."""
     more = {names.QUERY_SIGNS: "program"}
     return [
         Call(begin_ns + i * SECOND // 100, SAFE, {**statement(f"COPY t{i} TO PROGRAM ?"), **more}) for i in range(count)
@@ -235,7 +235,7 @@ def cleared(findings: Findings) -> list[str]:
 
 @pytest.fixture
 def few_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table of open findings that a short flood fills, as it does where nothing folds."""
+    """Shrink the table of open findings so that a short flood fills it without folding."""
     monkeypatch.setattr(open_findings, "MAX_OPEN_FINDINGS", 64)
     monkeypatch.setattr(open_findings, "CROWDED_SHARE", 2)
     monkeypatch.setattr(folding, "MAX_OPEN", (1_000,) * 4)
@@ -308,13 +308,13 @@ def test_a_full_table_finds_its_rows_whatever_made_room(firings: list[tuple[int,
 
 
 def slow(count: int, by_ns: int, step_ns: int = SECOND, app: str = "slow") -> list[tuple[bytes, int, bool]]:
-    """An app whose clock is slow, as its records reach the stream."""
+    """Return records of an app with a slow clock, as they reach the stream."""
     calls = [Call(START_NS + i * step_ns - by_ns, SAFE, statement("SELECT ?"), app) for i in range(count)]
     return [(streams.encoded([call], i), call.end_ns + by_ns + SECOND // 10, False) for i, call in enumerate(calls)]
 
 
 def late_alerts(engine: Engine, made: list[tuple[bytes, int, bool]]) -> list[tuple[str, int]]:
-    """(App, count) of each alert that says calls are late."""
+    """Return (app, count) of each alert on late calls."""
     shard = engine.new_shard()
     made = sorted(made, key=lambda one: one[1])
     found = [engine.step(shard, streams.entry(made)), tick(engine, shard, 900 * SECOND)]

@@ -1,4 +1,4 @@
-"""A flood folds: beyond a number of open alerts of one rule, further keys share one alert of their scope."""
+"""Folding: beyond a number of open alerts of a rule, keys share their scope's alert."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ def programs(
     first: int = 0,
     site: Callable[[int], str] = lambda _: "views.py:orders",
 ) -> list[Call]:
-    """As many statements, each new and each bearing the sign of a program that a server is asked to run."""
+    """Return new statements, each with the sign of a program that the server runs."""
     sign = {names.QUERY_SIGNS: "program"}
     return [
         Call(
@@ -268,7 +268,7 @@ def test_a_resource_without_a_slot_is_not_in_the_inventory(engine: Engine) -> No
 
 
 def test_rules_read_only_the_facts_of_their_domain(engine: Engine) -> None:
-    """A flood of new statements is read once, for the fields that rules ask of a statement."""
+    """A flood of new statements is read once, for the fields that rules use of a statement."""
     for domain in DOMAINS:
         asked = set(engine.rules._entry[domain]._field_tests)
         assert {CALL_FIELDS[name].domain for name in asked} <= {domain}

@@ -1,4 +1,4 @@
-"""Loopback is exempt or judged, as the engine was told; what never leaves the machine's memory is always exempt."""
+"""Loopback is exempt or judged, as configured. Traffic in memory is always exempt."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What comes seldom is not learnt, however long that goes on; what goes on day by day is, unless it is an attack."""
+"""Rare behaviour is never learnt. Daily behaviour is learnt, unless it is an attack."""
 
 from collections.abc import Callable, Sequence
 
@@ -31,7 +31,7 @@ every_attack = pytest.mark.parametrize(("rule", "statement", "signs"), ATTACKS)
 
 
 def days(rule: str, *when: float) -> list[CallFacts]:
-    """A call of this kind on each of these days."""
+    """Return a call of this kind on each of these days."""
     return [RULES[rule](day * DAY) for day in when]
 
 

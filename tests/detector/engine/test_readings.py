@@ -1,4 +1,4 @@
-"""Numbers read out of texts, in the whole engine and for whatever a text may hold."""
+"""Numbers parsed from texts, in the whole engine and for arbitrary text."""
 
 import random
 from typing import Any
@@ -21,7 +21,7 @@ LAST_NS = streams.START_NS + 3_000 * 20 * 10**9
 
 
 def raised(session: dict[str, Any], facts: dict[str, Any], count: int = 1) -> dict[str, Finding]:
-    """What these calls raise after a quiet day, the newest of each rule."""
+    """Return the newest alert of each rule that these calls raise after a quiet day."""
     shard = ENGINE.new_shard()
     quiet = streams.records(list(streams.quiet(random.Random(3), 3_000)), 64)
     assert not list(ENGINE.step(shard, streams.entry(quiet)).raised())

@@ -1,4 +1,4 @@
-"""Splitting a shard by app: what was learnt goes along, and nothing is found twice."""
+"""Splitting a shard by app moves its baselines and reports no finding twice."""
 
 import random
 from collections import Counter
@@ -32,7 +32,7 @@ def engine() -> Engine:
 
 
 class Judged:
-    """A shard, and what each alert did so far."""
+    """A shard and the events of each alert so far."""
 
     def __init__(self, engine: Engine, shard: Shard) -> None:
         self.engine, self.shard = engine, shard
@@ -64,7 +64,7 @@ def _split(parent: Judged) -> tuple[Judged, Judged]:
 
 
 def _split_by(parent: Judged, moves: Callable[[str], bool]) -> tuple[Judged, Judged]:
-    """As a new process does it: from the stored state."""
+    """Split a shard from its stored state, as a new process does."""
     blob = parent.shard.snapshot()
     moved = {bytes.fromhex(one) for one, app in parent.app_of.items() if moves(app)}
     made: list[Judged] = []
@@ -109,7 +109,7 @@ def test_the_new_shard_keeps_only_its_apps_and_their_slots(engine: Engine) -> No
 
 @pytest.mark.parametrize("name", ["x" * 400, "a\x1fb", "a\x1bb"], ids=["long", "separator", "escape"])
 def test_an_app_whose_key_is_not_its_name_keeps_what_was_learnt(engine: Engine, name: str) -> None:
-    """Producers choose the partition by the name as given, and keys hold it escaped or shortened."""
+    """Producers choose the partition by the name as given. Keys hold it escaped or shortened."""
     calls = [Call(one.end_ns, SAFE, one.facts, name) for one in streams.quiet(random.Random(7), 1_500)]
     whole = Judged(engine, engine.new_shard())
     whole.feed(calls[:1_400])
@@ -121,7 +121,7 @@ def test_an_app_whose_key_is_not_its_name_keeps_what_was_learnt(engine: Engine, 
 
 
 def test_late_stragglers_at_the_old_shard_meet_their_baseline(engine: Engine) -> None:
-    """Producers learn of new partitions minutes later: until then an app's calls still come to its old shard."""
+    """Producers learn of new partitions minutes later. Until then the old shard gets an app's calls."""
     source = random.Random(7)
     calls = [Call(one.end_ns, SAFE, one.facts, "billing") for one in streams.quiet(source, 1_500)]
     whole = Judged(engine, engine.new_shard())
@@ -133,7 +133,7 @@ def test_late_stragglers_at_the_old_shard_meet_their_baseline(engine: Engine) ->
 
 
 def test_processes_of_moved_apps_are_missed_by_their_new_shard_alone(engine: Engine) -> None:
-    """A moving process is heard at the old shard, then at the new one: neither takes that for silence."""
+    """A moving process reports to the old shard, then to the new one. Neither raises silence."""
     moving, staying = Process(1, app="billing"), Process(2, app="shop")
     whole = Watch(engine)
     assert whole.read([*moving.beats(0, 120), *staying.beats(0, 120)], 120) == []
@@ -155,7 +155,7 @@ def test_processes_of_moved_apps_are_missed_by_their_new_shard_alone(engine: Eng
 
 
 def _split_watch(engine: Engine, whole: Watch, at_s: float, alerts: Sequence[str] = ()) -> tuple[Watch, Watch]:
-    """As ``partitions add`` does it: the shards of the apps that stay, and of those that moved with these alerts."""
+    """Split the shards as ``partitions add`` does: apps that stay, and moved apps with these alerts."""
     blob, moved = whole.shard.snapshot(), {bytes.fromhex(one) for one in alerts}
     old, new = Watch(engine), Watch(engine)
     for one in (old, new):
@@ -185,7 +185,7 @@ def test_process_that_was_silent_at_the_split_clears_in_its_new_shard_alone(engi
 
 
 def test_alert_that_is_held_open_at_the_split_clears_in_its_own_shard_alone(engine: Engine) -> None:
-    """The process was silent and heard by turns, until its alert stayed open for an hour each time."""
+    """The process was silent and active in turns, until its alert stayed open for an hour each time."""
     whole, sibling = Watch(engine), Process(2, app="billing")
     turns = [
         Process(1, app="billing").beat(round_s + at_s) for round_s in range(0, 960, 120) for at_s in (1, 16, 31, 46)

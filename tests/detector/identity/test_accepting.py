@@ -1,4 +1,4 @@
-"""Acceptance is of the value that the alert showed, not a mute: on the real store and engine, over restarts."""
+"""Acceptance of the value in the alert, on the real store and engine, over restarts."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ CERTIFICATE = "certificate-changed"
 
 
 class Watching:
-    """A detector over a store, restarted between any two things that it is given."""
+    """A detector over a store, restarted between any two inputs."""
 
     def __init__(self, engine: Engine, store: sa.Engine) -> None:
         self.engine, self.store, self.offset = engine, store, 0
@@ -59,14 +59,14 @@ class Watching:
         decisions.decide(self.store, _alert(rule), kind, by="ann", now_ns=1, **more)
 
     def alerts(self) -> dict[str, tuple[str, int, int]]:
-        """Rule to its alert's state, episode and count."""
+        """Return state, episode and count of each rule's alert."""
         table = tables.alert
         with reading(self.store) as connection:
             rows = connection.execute(sa.select(table.c.rule, state_at(2), table.c.episode, table.c.count))
         return {rule: (state, episode, count) for rule, state, episode, count in rows}
 
     def certificates(self) -> list[str]:
-        """What the kept occurrences of ``certificate-changed`` show, oldest first."""
+        """Return the certificates in the kept occurrences of ``certificate-changed``, oldest first."""
         with reading(self.store) as connection:
             detail = queries.get_alert(connection, _alert(CERTIFICATE))
         assert detail is not None

@@ -1,4 +1,4 @@
-"""What people said of identities: a swap that was announced raises nothing, and what was accepted is a value."""
+"""Declared identities: an announced swap raises nothing, and acceptance covers one value."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ CONFIG = EngineConfig(key=b"a key of 16 byte", clear_after_ns=DAY)
 RESOURCE = "postgresql db.internal:5432/shop"
 NODES = "a.internal:5432,b.internal:5432"
 OURS: Facts = {**SAFE, names.SERVER_ID: "7391", names.TLS_REQUESTED: "verify-ca", names.TLS_VERIFIED: "chain"}
-"""Nothing proves in full who answers, so that its address counts too."""
+"""A session without full proof of the server's identity, so that its address counts too."""
 THEIRS: Facts = {
     **OURS, names.PEER_ADDRESS: "10.0.9.9", names.CERT_SHA256: "bb" * 32, names.CERT_ISSUER: "CN=Other CA",
     names.SERVER_VERSION: "16.4", names.SERVER_ID: "8422",
@@ -49,14 +49,14 @@ def calls(session: Facts, count: int = 1, day: float = 2, step_ns: int = SECOND,
 
 
 def past(session: Facts = OURS, count: int = 100) -> list[Call]:
-    """Two quiet days, the nodes told now and then."""
+    """Return two quiet days with the nodes reported now and then."""
     found = calls(session, count, 0, 2 * DAY // count)
     return [Call(one.end_ns, one.session, {**one.facts, names.TOPOLOGY: NODES} if i % 3 else one.facts)
             for i, one in enumerate(found)]  # fmt: skip
 
 
 def story(*parts: Sequence[Call] | LogEntry, size: int = 100_000) -> list[LogEntry]:
-    """Calls in entries of so many records, and what was said between them."""
+    """Return log entries of calls and of the operator's declarations between them."""
     found: list[LogEntry] = []
     for part in parts:
         if isinstance(part, Sequence):
@@ -68,7 +68,7 @@ def story(*parts: Sequence[Call] | LogEntry, size: int = 100_000) -> list[LogEnt
 
 
 def raised(engine: Engine, entries: Sequence[LogEntry], *, restart: str = "") -> list[tuple[str, Any]]:
-    """Rule and certificate of each firing; the shard handed on as a snapshot or as deltas after each entry."""
+    """Return rule and certificate of each firing. The shard is reloaded after each entry."""
     shard, deltas, found = engine.new_shard(), list[bytes](), list[tuple[str, Any]]()
     for one in entries:
         events = engine.step(shard, one).events

@@ -1,4 +1,4 @@
-"""An alert about an identity says what was and what is: from quiet calls, bounded, the same whatever the batch."""
+"""Identity alerts show the previous and the current value, bounded and independent of batches."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +28,7 @@ def engine() -> Engine:
 
 
 def found(engine: Engine, entries: Sequence[LogEntry], *, restart: str = "") -> list[tuple[str, dict[str, Any]]]:
-    """Rule, and what was and is, of each firing in order."""
+    """Return rule, previous and current values of each firing in order."""
     shard, deltas, reported = engine.new_shard(), list[bytes](), list[tuple[str, dict[str, Any]]]()
     for one in entries:
         for event in engine.step(shard, one).events:
@@ -41,7 +41,7 @@ def found(engine: Engine, entries: Sequence[LogEntry], *, restart: str = "") -> 
 
 
 def was(engine: Engine, *parts: Sequence[Call]) -> dict[str, dict[str, Any]]:
-    """Of the newest firing of each rule: what was."""
+    """Return the previous values in the newest firing of each rule."""
     return {
         rule: {name: text for name, text in reported.items() if name in WERE}
         for rule, reported in found(engine, story(*parts))

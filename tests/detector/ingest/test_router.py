@@ -1,4 +1,4 @@
-"""What comes in at the door for everybody else: split by app, told in our words, and free of everybody's secrets."""
+"""Ingest of third-party spans: split by app, converted to the contract, and redacted."""
 
 import random
 import threading
@@ -27,7 +27,7 @@ SECRET = "hunter2"
 
 
 def contrib(facts: Facts, *, app: str = "shop", count: int = 1, name: str = "SELECT shop", kind: int = 3) -> bytes:
-    """Spans as an OpenTelemetry instrumentation sends them."""
+    """Return spans as an OpenTelemetry instrumentation sends them."""
     request = ExportTraceServiceRequest()
     resource = request.resource_spans.add()
     resource.resource.attributes.add(key=names.SERVICE_NAME).value.string_value = app
@@ -159,7 +159,7 @@ def test_our_own_spans_pass_as_they_are() -> None:
 
 
 def test_a_heartbeat_at_the_open_door_speaks_for_no_process() -> None:
-    """Else a forged farewell would end a process that was silenced, and nothing would miss it."""
+    """A forged farewell would otherwise end a silenced process, and no alert would report it."""
     process = {names.PROCESS_INSTANCE: "0" * 16, names.PROCESS_EVENT: "end", names.PROCESS_RECORDED: 7}
     beat = encode_heartbeat(App("web", "", "", (("service.name", "web"),)), {"queue": 3}, process)
     assert [one.instance for one in decode([beat]).processes] == ["0" * 16]
@@ -204,10 +204,10 @@ def test_spans_that_are_no_calls_are_counted_and_nothing_of_them_kept() -> None:
 @given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4), st.floats(0, 1))
 @example([(3018, 0)], 1.0)
 def test_what_cannot_be_read_can_be_read_by_nobody_after(changes: list[tuple[int, int]], part: float) -> None:
-    """Else text that was not redacted would be judged, and stand in an alert.
+    """Text that was not redacted would otherwise be judged, and appear in an alert.
 
     A statement whose quotes were changed is another one: without the quote before it, the secret is a name there, which
-    no server and no redaction can tell from a column's.
+    no server and no redaction can distinguish from a column's.
     """
     changed = bytearray(CONTRIB)
     for at, byte in changes:
@@ -225,7 +225,7 @@ def test_what_cannot_be_read_can_be_read_by_nobody_after(changes: list[tuple[int
 
 
 def is_still_quoted(value: bytes) -> bool:
-    """Return whether the secret stands in quotes as it did, and no other quote or comment opens before it."""
+    """Return whether the secret is still quoted, with no other quote or comment opened before it."""
     begin = CONTRIB.index(QUOTED) - len(UP_TO_VALUE)
     before = value[begin : begin + len(UP_TO_VALUE)]
     return value[begin + len(UP_TO_VALUE) :].startswith(QUOTED) and not set(before) & set(b"'\"`\\#-/*$[]")

@@ -1,4 +1,4 @@
-"""Recorded traces in every shape that people keep them in, and what happens to the damaged ones."""
+"""Recorded traces in every supported shape, and handling of damaged ones."""
 
 import gzip
 import io
@@ -39,7 +39,7 @@ def document(name: str = "q") -> dict[str, Any]:
 
 
 def names_of(path: Path | str) -> list[str]:
-    """Span names in order, ``!`` for each piece that could not be read."""
+    """Return span names in order, with ``!`` for each unreadable piece."""
     found: list[str] = []
     for item in read([str(path)]):
         if isinstance(item, Unreadable):
@@ -72,7 +72,7 @@ def framed(body: bytes) -> bytes:
 
 
 def frame_of(size: int) -> bytes:
-    """A request of exactly so many bytes."""
+    """Return a request of exactly so many bytes."""
     request = ExportTraceServiceRequest.FromString(to_protobuf(document()))
     request.resource_spans[0].scope_spans[0].spans[0].name = "long"
     request.resource_spans[0].resource.attributes[0].value.string_value = ""

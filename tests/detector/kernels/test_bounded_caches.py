@@ -80,7 +80,7 @@ def test_zero_and_minus_zero_keep_their_own_encodings() -> None:
 
 
 def message(name: str, distinct: int, number: int, value_of: Callable[[int], str | int]) -> bytes:
-    """One request with so many distinct values of an attribute."""
+    """Return one request with so many distinct values of an attribute."""
     first = number * distinct
     return b"".join(
         encoded([_call(name, value_of(first + i), i)]) for i in range(distinct)
@@ -102,14 +102,14 @@ SYSTEMS_AND_SIGNS = [(names.DB_SYSTEM, 1_101), (names.QUERY_SIGNS, 10_101)]
 
 @pytest.mark.parametrize(("name", "distinct"), SYSTEMS_AND_SIGNS)
 def test_more_distinct_values_than_a_cache_holds_end_no_detector(name: str, distinct: int, engine: Engine) -> None:
-    """The cache of dialects, and that of signs, emptied itself between storing a value and reading it."""
+    """Failure that taught it: the caches of dialects and signs emptied between a store and its read."""
     value = message(name, distinct, 0, lambda i: f"other-{i}")
     findings = engine.step(engine.new_shard(), entry([(value, START_NS + 10**9, True)]))
     assert (distinct, []) == (findings.calls, findings.unreadable)
 
 
 ATTRIBUTES = [name for name in (*schema.TEXTS, *schema.NUMBERS) if name != names.SPAN_NAME]
-"""What may be an attribute: the name of a span is a field."""
+"""Facts that may be an attribute. The name of a span is a field."""
 
 
 @pytest.mark.parametrize("name", ATTRIBUTES)

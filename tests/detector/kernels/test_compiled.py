@@ -1,4 +1,4 @@
-"""Compiled code is kept in a folder of our own, or not at all."""
+"""Compiled code is kept in a private folder or not at all."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The model of multivariate-anomaly: fitted by scikit-learn, scored without it, and what it calls odd."""
+"""The model of multivariate-anomaly: fitted by scikit-learn and scored without it."""
 
 from dataclasses import dataclass
 from typing import Any, cast
@@ -31,7 +31,7 @@ class Past:
 
 
 def sums(source: np.random.Generator, size: int) -> dict[str, int]:
-    """A minute of an app: rows and bytes go with the calls, and so does the time."""
+    """Return a minute of an app. Rows, bytes and time are proportional to the calls."""
     calls = int(source.poisson(size)) + 1
     rows = int(source.poisson(calls * 5))
     return {

@@ -1,4 +1,4 @@
-"""Families of processes that end and begin together: a server that is killed with its workers and starts again."""
+"""Process families that end and start together, such as a killed server with its workers."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def rules(watch: Watch, beats: list[Beat], until_s: float) -> list[str]:
 @pytest.mark.parametrize("phase_s", [0, 0.3, 3.7])
 @pytest.mark.parametrize("workers", [4, 2])
 def test_family_that_a_new_one_replaces_is_informational(watch: Watch, phase_s: float, workers: int) -> None:
-    """Workers have a phase each, so they are not missed at one boundary; the new family may have fewer."""
+    """Workers differ in phase, so they are not missed at one boundary. The new family may have fewer."""
     master, again = Process(10, pid=10), Process(20, pid=20)
     beats = [*master.beats(0, 600), *again.beats(606, 900)]
     for i, one in enumerate(family(OLD, 11, 4)):
@@ -49,7 +49,7 @@ def test_family_that_starts_again_late_clears_all_its_alerts(watch: Watch) -> No
 
 
 def test_family_that_ends_beside_an_old_one_is_missed(watch: Watch) -> None:
-    """A worker that the other family recycles meanwhile takes the place of one worker, and no more."""
+    """A worker that the other family recycles meanwhile replaces one worker only."""
     beats = [beat for one in family(OLD, 11, 4) for beat in one.beats(0, 600)]
     beats += [beat for one in family(OTHER, 31, 4) for beat in one.beats(2, 900)]
     beats += Process(40, parent=OTHER).beats(608, 900)

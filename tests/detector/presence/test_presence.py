@@ -1,4 +1,4 @@
-"""Processes that fall silent: what raises, what clears, and what must stay quiet."""
+"""Silent processes: alerts, clears, and cases that must raise nothing."""
 
 import random
 import time
@@ -33,7 +33,7 @@ AlertChange = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class Process:
-    """One watched process; its heartbeats are what a collector sends."""
+    """A watched process with the heartbeats of its collector."""
 
     number: int
     app: str = "shop"
@@ -55,7 +55,7 @@ class Process:
         return encode_heartbeat(App(self.app, "", "", resource), {}, facts), BEGIN_NS + int(at_s * SECOND), False
 
     def beats(self, since_s: float, until_s: float) -> list[Beat]:
-        """A start, and a heartbeat each interval up to then."""
+        """Return a start, and a heartbeat each interval until the given time."""
         count = int((until_s - since_s) // INTERVAL_S) + 1
         return [self.beat(since_s + i * INTERVAL_S, "beat" if i else "start") for i in range(count)]
 
@@ -70,7 +70,7 @@ def engine() -> Engine:
 
 
 def reported(findings: Findings) -> list[AlertChange]:
-    """Raises and clears, in order: rule or ``clear``, alert, seconds since the begin."""
+    """Return raises and clears in order: rule or ``clear``, alert, seconds since the beginning."""
     found: list[AlertChange] = []
     for event in findings.events:
         if isinstance(event, Clear):
@@ -85,7 +85,7 @@ def reported(findings: Findings) -> list[AlertChange]:
 
 
 class Watch:
-    """A shard that is read as a live detector reads it: a tick every ten seconds in which nothing comes."""
+    """A shard read as by a live detector: a tick every ten idle seconds."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine, self.shard = engine, engine.new_shard()
@@ -94,7 +94,7 @@ class Watch:
         self._now_ns = BEGIN_NS
 
     def read(self, beats: Iterable[Beat], until_s: float) -> "list[Told]":
-        """Read these records, and ticks between them and up to then; what was raised meanwhile."""
+        """Read these records with ticks between them, and return the alerts raised meanwhile."""
         before = len(self.found)
         for beat in sorted(beats, key=lambda one: one[1]):
             self._ticks(beat[1])
@@ -241,7 +241,7 @@ def test_heartbeat_of_an_older_collector_raises_nothing(watch: Watch) -> None:
 
 
 def hours(weeks: int, minutes: int = 70, *, farewell: bool = False) -> list[Beat]:
-    """The same hour of each week: a process that runs through it, and ends in good order or with its host."""
+    """Return a process that runs through the same hour each week, and ends cleanly or not."""
     found: list[Beat] = []
     for week in range(weeks):
         process = Process(week + 1)
@@ -251,7 +251,7 @@ def hours(weeks: int, minutes: int = 70, *, farewell: bool = False) -> list[Beat
 
 
 def missed_hour(engine: Engine, beats: Sequence[Beat], week: int) -> set[str]:
-    """What is raised in the hour after which the app is missed."""
+    """Return the alerts of the hour after which the app is missed."""
     watch = Watch(engine)
     for one in beats:
         watch._step(streams.entry([one]))
@@ -300,7 +300,7 @@ def test_flood_of_starts_costs_each_heartbeat_the_same_however_many_are_known(en
 
 
 def eventful(seed: int) -> list[Beat]:
-    """Processes that come, go, fall silent, return, are replaced and reported, over half an hour."""
+    """Draw half an hour of processes that start, stop, fall silent, return and are replaced."""
     source = random.Random(seed)
     found: list[Beat] = []
     for number in range(40):

@@ -1,4 +1,4 @@
-"""Heartbeats whose promise of the next one is hostile: they neither flood the alerts nor switch the watch off."""
+"""Heartbeats with hostile announced intervals neither flood the alerts nor disable detection."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from tests.detector.presence.test_presence import CONFIG, Beat, Process, Watch, 
 from tests.detector.streams import SECOND
 
 LIMIT_S = presence.MAX_MISSED_HEARTBEATS * MAX_INTERVAL_NS // SECOND + 30
-"""At which every process that was heard for two intervals is missed, whatever it promised."""
+"""Time at which every process with two intervals of heartbeats is missed, for any announced interval."""
 PROMISES: st.SearchStrategy[Any] = st.one_of(
     st.integers(-(1 << 63), (1 << 63) - 1), st.floats(), st.booleans(), st.text(max_size=20),
     st.sampled_from((0, 1, -1, 10**8, 10**18)),
@@ -64,7 +64,7 @@ def test_later_promise_does_not_put_off_the_time_of_silence(engine: Engine, prom
 
 
 def by_turns(rounds: int) -> list[Beat]:
-    """A process that is heard for a while and silent for a while, by turns, beside one that runs."""
+    """Return a process that is active and silent in turns, beside one that runs."""
     found = list(Process(2, parent="a" * 16).beats(0, rounds * 120))
     for i in range(rounds):
         found += [Process(1, parent="a" * 16).beat(i * 120 + at_s) for at_s in (1, 16, 31, 46)]

@@ -1,4 +1,4 @@
-"""``backwatch profile``: a document that people write; what is wrong with it is told line by line."""
+"""``backwatch profile``: a hand-written document, with faults reported line by line."""
 
 import ipaddress
 import json

@@ -1,4 +1,4 @@
-"""Correlations: what they count, when they fire and clear, and that neither batches nor restarts change it."""
+"""Correlations: counting, firing and clearing, independent of batches and restarts."""
 
 import random
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def findings(one: Engine, calls: Sequence[Call], names_of: Sequence[str] = ("tog
 
 
 def fired(one: Engine, calls: Sequence[Call], name: str = "together") -> list[float]:
-    """When, in seconds, the rule was raised."""
+    """Return the seconds at which the rule was raised."""
     return [(found.time_ns - START_NS) / SECOND for found in findings(one, calls, [name])]
 
 
@@ -212,7 +212,7 @@ def test_a_flood_of_groups_takes_no_more_memory_and_is_counted(tmp_path: Path) -
 
 
 def stream(seed: int, count: int) -> list[Value]:
-    """Calls of few accounts and operations, at times that jump to and fro, with restarts of time and late ones."""
+    """Draw calls of few accounts and operations, at jumping times, some of them late."""
     source = random.Random(seed)
     now, made = START_NS, list[Value]()
     for at in range(count):
@@ -233,7 +233,7 @@ def stream(seed: int, count: int) -> list[Value]:
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    """One of each kind, and one of two fields."""
+    """Return one correlation of each kind, and one of two fields."""
     selects = rule("selects", {"s": {names.OPERATION: "SELECT"}, "condition": "s"}, key="statement")
     kinds = [
         correlation(("own-rule", "writes")),

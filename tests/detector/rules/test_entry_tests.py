@@ -1,4 +1,4 @@
-"""All predicates on one entry, evaluated together, agree with each by itself."""
+"""Predicates evaluated together on one entry agree with each evaluated alone."""
 
 from typing import Any
 

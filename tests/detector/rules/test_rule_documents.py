@@ -1,4 +1,4 @@
-"""Rules, filters and correlations, right and broken: a fault is one line with file and line, and no more."""
+"""Valid and broken rules, filters and correlations. A fault is one line with its location."""
 
 import itertools
 import json
@@ -177,13 +177,13 @@ WHOLE = [rule(), sigma_filter(), correlation(backwatch={"key": "resource", "test
 
 
 def paths(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place of a document."""
+    """Return every path of a document."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [at, *(found for key, one in inner for found in paths(one, (*at, key)))]
 
 
 def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    """The document with something else at a place."""
+    """Return the document with another value at a path."""
     if not path:
         return new
     copy = dict(value) if isinstance(value, dict) else list(value)
@@ -193,7 +193,7 @@ def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 @st.composite
 def broken(draw: st.DrawFn) -> Any:
-    """A right document with one to three places that hold something else."""
+    """Draw a valid document with one to three replaced values."""
     found = draw(st.sampled_from(WHOLE))
     for _ in range(draw(st.integers(1, 3))):
         found = put(found, draw(st.sampled_from(paths(found))), draw(TREES))
@@ -201,7 +201,7 @@ def broken(draw: st.DrawFn) -> Any:
 
 
 def faults_of(folder: Path, file: bytes | str) -> tuple[Fault, ...]:
-    """The faults of a broken file beside one that is right, which must be read."""
+    """Return the faults of a broken file beside a valid one, which must load."""
     broken_file = folder / "broken.yml"
     broken_file.write_bytes(file) if isinstance(file, bytes) else broken_file.write_text(file, errors="surrogatepass")
     loaded = rulebook.read(str(folder))

@@ -1,4 +1,4 @@
-"""Filters: what they leave out, until when, and that a bad one is found and narrows nothing."""
+"""Filters: exclusion, expiry, and bad filters, which are reported and narrow nothing."""
 
 import json
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ def engine(folder: Path, *documents: dict[str, Any]) -> Engine:
 
 
 def fired(one: Engine, *calls: tuple[int, Any]) -> list[int]:
-    """The calls, by their place, on which the user's rule was raised."""
+    """Return the indexes of the calls on which the user's rule was raised."""
     made = [Call(at, session, statement("SELECT ?")) for at, session in calls]
     found = one.step(one.new_shard(), streams.entry(streams.records(made)))
     times = [found.time_ns for found in found.raised() if found.rule.name == "own-rule"]

@@ -1,4 +1,4 @@
-"""Calls get the rows of bits of their entries, independent of earlier entries."""
+"""Calls get the bit rows of their entries, independent of earlier entries."""
 
 from collections.abc import Mapping
 from typing import Any

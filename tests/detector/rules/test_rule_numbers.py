@@ -1,4 +1,4 @@
-"""Numbers that are looked up among limits are compared as the plain reading compares them."""
+"""Numbers looked up among limits compare as the plain evaluation does."""
 
 import dataclasses
 import math
@@ -60,7 +60,7 @@ def rule_set(conditions: list[p.Term]) -> RuleSet:
 
 
 def fired(rules: RuleSet, found: list[dict[str, Any]]) -> list[tuple[int, int]]:
-    """Row and rule, of both stages."""
+    """Return row and rule of both stages."""
     bits = {domain: np.stack([rules.evaluate_entry(domain, one) for one in found]) for domain in DOMAINS}
     entry = {str(domain): np.arange(len(found), dtype=np.int32) for domain in DOMAINS}
     columns: dict[str, Any] = {name: np.array([one.get(name, -1) for one in found], np.int64) for name in WHOLE}

@@ -88,7 +88,7 @@ facts = st.fixed_dictionaries(
 
 
 def evaluated(rules: RuleSet, calls: list[dict[str, Any]]) -> set[tuple[int, int]]:
-    """What both stages find, each firing once."""
+    """Return the findings of both stages, each firing once."""
     bits = {domain: np.stack([rules.evaluate_entry(domain, one) for one in calls]) for domain in DOMAINS}
     entry = {str(one): np.arange(len(calls), dtype=np.int32) for one in DOMAINS}
     columns = {

@@ -1,4 +1,4 @@
-"""``backwatch rules``: a bad rule of the user's is found and stops nothing else; verdicts explain themselves."""
+"""``backwatch rules``: a bad user rule is reported and stops no other. Verdicts are explained."""
 
 import json
 import logging
@@ -40,7 +40,7 @@ def run_rules(*arguments: str, **environment: str) -> Result:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """One good rule, and three bad ones: no YAML, no such field, a name that is taken."""
+    """Write one good rule and three bad ones: no YAML, unknown field, duplicate name."""
     (tmp_path / "a.yml").write_text("title: A\ndetection: [\n")
     (tmp_path / "b.yml").write_text(yaml.safe_dump({**GOOD, "detection": {"s": {"x.y": 1}, "condition": "s"}}))
     (tmp_path / "c.yml").write_text(yaml.safe_dump({**GOOD, "name": "weak-tls"}, sort_keys=False))

@@ -1,4 +1,4 @@
-"""Rules on facts of a resource: each call by its own facts, not by earlier ones."""
+"""Rules on facts of a resource judge each call by its own facts."""
 
 from pathlib import Path
 

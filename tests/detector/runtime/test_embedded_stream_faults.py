@@ -1,4 +1,4 @@
-"""The embedded stream's file comes to harm while an app writes it and a detector reads it."""
+"""Damage to the embedded stream's file while an app writes and a detector reads."""
 
 import math
 import random
@@ -35,7 +35,7 @@ from tests.detector.streams import eventful, records
 SESSION = Session(system="sqlite", address="db", port=1)
 PATIENCE_S = 60
 MAX_CALL_S = 0.5
-"""Processor time of a call on the app's own thread, at most: nothing of the stream happens there."""
+"""Maximum processor time of a call on the app's thread, which does no stream work."""
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def engine() -> Engine:
 
 
 class Chain:
-    """An app and a detector over one file. The app never stops to call."""
+    """An app and a detector over one file. The app calls without a pause."""
 
     def __init__(self, folder: Path, engine: Engine) -> None:
         self.file = folder / "state" / "stream.db"
@@ -83,7 +83,7 @@ class Chain:
         return self.counted("counter", "calls")
 
     def goes_on(self) -> None:
-        """Wait until calls that are made from now on are judged."""
+        """Wait until calls made from now on are judged."""
         made = self.judged()
         eventually(lambda: self.judged() >= made + 50)
 
@@ -219,7 +219,7 @@ def test_file_locked_by_another_process_is_waited_for_and_nothing_is_lost(chain:
 
 
 def test_connection_that_became_read_only_is_opened_anew(tmp_path: Path) -> None:
-    """As one is that was opened while the file was read-only, and stays so after the file is writable again."""
+    """A connection opened while the file was read-only stays so after the file is writable again."""
     publisher = open_publisher(StreamSettings(url=f"sqlite:///{tmp_path}/stream.db"))
     assert isinstance(publisher, sqlite.SqlitePublisher)
     publisher._file.connection().execute("PRAGMA query_only = ON")

@@ -1,4 +1,7 @@
-"""A log that lost its tail is read on behind the cut, a topic made anew from its beginning; both are losses."""
+"""A truncated log is read on behind the cut, a recreated topic from its beginning.
+
+Both are losses.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +28,7 @@ VALUES = records(eventful(seed=3, count=160), per_record=4)
 
 
 class EpochLog(Log):
-    """A partition of Kafka's, and a client that follows its log as kafka-python does."""
+    """A Kafka partition, and a client that follows its log as kafka-python does."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,7 +98,7 @@ def detector(store: sa.Engine, engine: Engine) -> Service:
 
 
 def turn(running: Service, log: Log, store: sa.Engine) -> None:
-    """Turn until all that is in the log is committed, and the log no longer ends below that."""
+    """Turn until the whole log is committed, and its end is no longer below the commit."""
     deadline_s = time.monotonic() + 20
     for _ in range(3):
         running.turn(log)
@@ -197,7 +200,7 @@ def test_an_epoch_that_the_broker_no_longer_knows_stalls_nothing(store: sa.Engin
 def test_a_log_that_is_short_for_a_moment_twice_is_not_judged_twice(
     store: sa.Engine, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A broker that restarts recovers its log, and its partitions go elsewhere meanwhile: that may happen again."""
+    """A restarting broker recovers its log while its partitions move. That may repeat."""
     log = EpochLog()
     log.has_epochs = False
     log.append(10)
@@ -223,7 +226,7 @@ def later_leader(log: EpochLog) -> None:
 def test_what_an_older_release_judged_meanwhile_is_not_judged_again(
     store: sa.Engine, engine: Engine, happens: Callable[[EpochLog], None]
 ) -> None:
-    """A detector of before the columns may still run while a newer one begins, and leaves them as they were."""
+    """A detector older than the columns may still run, and leaves them unchanged."""
     log = EpochLog()
     log.append(10)
     turn(detector(store, engine), log, store)

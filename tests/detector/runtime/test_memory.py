@@ -1,4 +1,4 @@
-"""Memory of a detector: rows on demand, blobs that stream, and a small process where there is little to do."""
+"""Memory of a detector: rows on demand, streamed blobs, and a small idle process."""
 
 import contextlib
 import io
@@ -52,7 +52,7 @@ def blob(engine: Engine) -> bytes:
 
 
 def intern_all(initial_rows: int, sketched: bool, batches: list[list[tuple[int, int]]]) -> list[Any]:
-    """Everything that a space with so many rows at first answers to these calls, and what it holds in the end."""
+    """Return all results of a space with so many initial rows, and its final content."""
     below = KeySpace(name="below", columns=(), parent=ABOVE, capacity=60, per_parent=25, sketched=sketched)
     before, spaces.INITIAL_ROWS = spaces.INITIAL_ROWS, initial_rows  # pyright: ignore[reportConstantRedefinition]
     try:
@@ -138,13 +138,13 @@ def test_blob_is_written_and_read_without_copies_of_the_state() -> None:
 
 
 def pack_at_once(plain: bytes) -> bytes:
-    """A blob as releases before the streams wrote it."""
+    """Return a blob as written by releases before streaming."""
     packed = zstandard.ZstdCompressor(level=1).compress(plain)
     return state_snapshot.MAGIC + struct.pack("<I", crc32c.crc32c(packed)) + packed
 
 
 def plain_of(blob: bytes) -> bytes:
-    """A blob's content as releases before the streams read it."""
+    """Return a blob's content as read by releases before streaming."""
     return zstandard.ZstdDecompressor().decompress(blob[8:], max_output_size=state_snapshot.LIMIT)
 
 
@@ -216,7 +216,7 @@ def test_slots_and_parents_beyond_a_space_are_refused(engine: Engine, blob: byte
 
 @pytest.fixture
 def cold(tmp_path: Path) -> dict[str, str]:
-    """Settings of a detector whose kernels were never compiled."""
+    """Return settings of a detector whose kernels were never compiled."""
     (tmp_path / "state").mkdir(mode=0o700)
     return {
         "BACKWATCH_STREAM_URL": f"sqlite:///{tmp_path}/stream.db",
@@ -225,7 +225,7 @@ def cold(tmp_path: Path) -> dict[str, str]:
 
 
 def compilers(parent: int) -> list[int]:
-    """Children of a process that compile kernels."""
+    """Return the children of a process that compile kernels."""
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     return [int(one) for one in children if b"backwatch.detector.warm" in Path(f"/proc/{one}/cmdline").read_bytes()]
 

@@ -1,4 +1,4 @@
-"""Portions keep their order, take turns between partitions, and follow the time that the last one took."""
+"""Portions keep their order, alternate between partitions, and adapt to the last duration."""
 
 from hypothesis import given
 from hypothesis import strategies as st

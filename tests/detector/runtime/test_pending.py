@@ -1,4 +1,4 @@
-"""Findings of several steps, folded into what one commit writes."""
+"""Findings of several steps, merged into the rows of one commit."""
 
 import numpy as np
 import pytest

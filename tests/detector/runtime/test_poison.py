@@ -1,4 +1,4 @@
-"""A record that cannot be judged is set aside with a loss, and everything else goes on as if it were not there."""
+"""A record that cannot be judged is quarantined as a loss. All other results are unchanged."""
 
 import contextlib
 import threading
@@ -56,7 +56,7 @@ def poison(at_ns: int) -> tuple[bytes, int, bool]:
 
 
 def history(*places: int, count: int = 160) -> tuple[list[tuple[bytes, int, bool]], list[tuple[bytes, int, bool]]]:
-    """An eventful stream without and with poison before these places."""
+    """Return an eventful stream without and with poison before these offsets."""
     good = records(eventful(seed=3, count=count), per_record=4)
     bad = list(good)
     for place in sorted(places, reverse=True):
@@ -65,7 +65,7 @@ def history(*places: int, count: int = 160) -> tuple[list[tuple[bytes, int, bool
 
 
 class Recorded(Log):
-    """A stream that holds these records."""
+    """A stream of these records."""
 
     def __init__(self, found: Sequence[tuple[bytes, int, bool]]) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ def service(store: sa.Engine, engine: Engine, poll_records: int = 50) -> Service
 
 
 def drain(running: Service, log: Log, store: sa.Engine) -> None:
-    """Turns until all is committed; a stall fails."""
+    """Turn until all is committed. A stall fails the test."""
     for _ in range(400):
         running.turn(log)
         with reading(store) as connection:
@@ -91,7 +91,7 @@ def drain(running: Service, log: Log, store: sa.Engine) -> None:
 
 
 def results(store: sa.Engine) -> dict[str, list[Any]]:
-    """All that was found, without what speaks of the loss itself and without offsets."""
+    """Return all findings, without those on the loss itself and without offsets."""
     alert, event, rollup, resource = tables.alert, tables.event, tables.rollup, tables.resource
     about_calls = alert.c.resource_id != ""
     of_calls = event.c.alert_id.in_(sa.select(alert.c.id).where(about_calls))
@@ -149,7 +149,7 @@ class Broken:
 
     @staticmethod
     def verdicts(patch: pytest.MonkeyPatch, error: BaseException) -> None:
-        """At the end of a run, when the shard has changed in every other way."""
+        """Raise at the end of a run, after all other changes of the shard."""
         original = RunVerdict.judge
 
         def judge(self: Any, *given: Any) -> None:
@@ -174,7 +174,7 @@ class Broken:
 
     @staticmethod
     def mark(patch: pytest.MonkeyPatch) -> None:
-        """Breaks nothing: a fact by which what follows from the record is known."""
+        """Break nothing. Add a fact that marks every effect of the record."""
         original_note = step._note_seen  # pyright: ignore[reportPrivateUsage]
 
         def note(prepared: Any, findings: Any) -> None:
@@ -244,7 +244,7 @@ def test_a_value_that_the_store_refuses_sets_its_record_aside(
 def test_a_fault_that_was_met_is_no_sign_of_a_death(
     engine: Engine, stores: Callable[[], sa.Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Loading a shard again to look for the record would else have the next 2 000 judged one by one."""
+    """Reloading a shard to find the record would otherwise judge the next 2 000 one by one."""
     _, bad = history(0)
     Broken.verdicts(monkeypatch, ValueError())
     store = stores()
@@ -256,7 +256,7 @@ def test_a_fault_that_was_met_is_no_sign_of_a_death(
 
 
 def test_loads_of_an_idle_shard_are_no_sign_of_a_death(engine: Engine, stores: Callable[[], sa.Engine]) -> None:
-    """A partition without records was loaded at each rebalance, and then had its first 2 000 judged one by one."""
+    """Failure that taught it: each rebalance loaded an empty partition, whose first 2 000 were then judged one by one."""
     good, _ = history()
     store = stores()
     for _ in range(2 * isolation.LOADS_BEFORE_CARE):
@@ -318,7 +318,7 @@ def test_an_entry_that_cannot_be_applied_is_skipped_with_a_loss(
 
 
 class Dies(BaseException):
-    """The process ends here."""
+    """The simulated end of the process."""
 
 
 def test_a_record_that_kills_its_detector_each_time_is_set_aside_in_the_end(
@@ -345,7 +345,7 @@ def test_a_record_that_kills_its_detector_each_time_is_set_aside_in_the_end(
 def test_deaths_elsewhere_set_no_record_aside(
     engine: Engine, stores: Callable[[], sa.Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twenty kills at random places: none of the records they fell on is to blame."""
+    """Twenty kills at random places. None of the records being judged is to blame."""
     good, _ = history()
     undisturbed, store = stores(), stores()
     drain(service(undisturbed, engine), Recorded(good), undisturbed)
@@ -398,10 +398,10 @@ def test_deaths_in_the_commit_set_no_record_aside(
 
 
 def test_a_turn_that_was_broken_off_reads_its_records_again(engine: Engine, stores: Callable[[], sa.Engine]) -> None:
-    """What was polled and not judged was skipped without a word."""
+    """Failure that taught it: records that were polled and not judged were skipped silently."""
 
     class Away(Recorded):
-        """Its broker is away when the log's start is asked for."""
+        """A broker that is unavailable when asked for the log's start."""
 
         away = True
 

@@ -1,4 +1,4 @@
-"""A partition that does not advance is in the store with its reason, raises an alert, and gets a new consumer."""
+"""A stalled partition is stored with its reason, raises an alert, and gets a new consumer."""
 
 import re
 import threading
@@ -39,7 +39,7 @@ S = 10**9
 
 
 class Clock:
-    """Wall and monotonic time that go on together."""
+    """Wall and monotonic time that advance together."""
 
     def __init__(self) -> None:
         self.now_ns = 1_800_000_000 * S
@@ -92,7 +92,7 @@ def alerts(store: sa.Engine, rule: str) -> list[Any]:
 
 
 def turns(group: GroupProgress, clock: Clock, seconds: int, positions: dict[int, tuple[int | None, int]], **more: str):  # noqa: ANN201
-    """The loop lives and polls for so long, and always finds the same."""
+    """Run the loop for so long with unchanging polls."""
     for _ in range(seconds):
         clock.passes(S)
         group.turn("polling")
@@ -374,7 +374,7 @@ def publish(stream: StreamSettings, topic: str, *numbers: int) -> None:
 
 @pytest.fixture
 def running() -> Iterator[Callable[..., None]]:
-    """Runs a loop in a thread until the test's end."""
+    """Run a loop in a thread until the test's end."""
     stop, threads = threading.Event(), list[threading.Thread]()
 
     def run(loop: Callable[[threading.Event], object]) -> None:
@@ -404,7 +404,7 @@ def counted(store: sa.Engine, name: str) -> int:
 
 
 class Wrapped(Consumer):
-    """A real consumer, and what happens to it."""
+    """A real consumer with injected failures."""
 
     def __init__(self, real: Consumer, polls: Callable[[Consumer, float], list[Record]]) -> None:
         self._real, self._polls = real, polls
@@ -474,7 +474,7 @@ def test_no_error_of_the_client_ends_the_detector(
 
 
 class WrappedRelay(Relay):
-    """A real relay, and what happens to it."""
+    """A real relay with injected failures."""
 
     def __init__(self, real: Relay, polls: Callable[[Relay, float], list[Record]]) -> None:
         self._real, self._polls = real, polls

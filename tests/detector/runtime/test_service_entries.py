@@ -1,4 +1,4 @@
-"""What people said by now holds for the calls that are read now: after a restart too, and however much was said."""
+"""Declarations hold for calls read after them, over restarts and for any number of declarations."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ NEW = {**OURS, names.CERT_SHA256: "bb" * 32}
 
 
 class Log(Consumer):
-    """A stream of one partition, kept here; each poll gives all that was not read."""
+    """A stream of one partition in memory. Each poll returns all unread records."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []

@@ -1,4 +1,4 @@
-"""Whatever happens to a member's partitions, and whatever the stream's client raises, each record is judged once."""
+"""Each record is judged once, for any rebalance and any error of the stream's client."""
 
 import dataclasses
 import sys
@@ -50,7 +50,7 @@ class World:
 
 
 class Member(Consumer):
-    """A client as kafka-python is one: a partition that came has the position that the group has committed, or any."""
+    """A client like kafka-python: a new partition starts at the group's commit, or anywhere."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -161,7 +161,7 @@ def step(world: World, what: str, one: int) -> None:
 
 
 def let_go(_service: Service, _consumer: Consumer | None) -> None:
-    """As the service does after an error that it does not foresee, which only a step of the plan may be."""
+    """Release all partitions, as the service does after an unforeseen error."""
     assert isinstance(sys.exception(), AssertionError | StreamUnavailable | StoreUnavailable), sys.exception()
 
 

@@ -1,4 +1,4 @@
-"""The kernels write the same canonical bytes as the app's own scanner, and read nothing that is not theirs."""
+"""The kernels write the scanner's canonical bytes and read only their own input."""
 
 import ctypes
 import hashlib
@@ -38,7 +38,7 @@ def written(text: bytes, dialect: str) -> bytes:
 
 
 def sent(text: str) -> bytes:
-    """As it comes over the wire, where no half of a surrogate pair can be."""
+    """Return the text as on the wire, where no lone surrogate can be."""
     return re.sub("[\ud800-\udfff]", "\ufffd", text).encode()
 
 

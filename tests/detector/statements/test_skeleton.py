@@ -1,4 +1,4 @@
-"""The short cut to the canonical text leads where the long way does."""
+"""The short path to the canonical text gives the long path's result."""
 
 import numpy as np
 import pytest
