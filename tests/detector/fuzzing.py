@@ -74,7 +74,7 @@ def _mutated(values: Any, first: int, size: int, area: Any, at: int, dice: Any) 
             area[where] = 128
         elif what == 4:
             area[where] = 255
-        elif what == 5:  # the wire type of what may be a tag
+        elif what == 5:  # the wire type of a possible tag
             area[where] = (area[where] & np.uint8(248)) | np.uint8(_random(dice) % 8)
         elif what == 6:
             area[where] = np.uint8(_random(dice) % 256)

@@ -127,7 +127,7 @@ def test_a_newer_contract_is_judged_on_standard_names_only_and_counted(where: st
     scope = {names.SERVER_VERSION: "7.2", names.SERVER_ADDRESS: "cache"}
     found = only(request(span | facts, scope) if where == "span" else request(span, scope | facts))
     assert found.newer == 1
-    # What a span's scope told, it told by a contract that we know.
+    # The facts of a span's scope follow a known contract.
     scope_s_own = {names.SERVER_VERSION: "7.2"} if where == "span" else {}
     assert scope_s_own | {
         names.DB_SYSTEM: "redis", names.TLS_ESTABLISHED: False, names.ACCOUNT: "ada", names.SERVER_ADDRESS: "cache",
@@ -238,7 +238,7 @@ def test_an_exception_event_names_the_error_where_nothing_else_does() -> None:
         (5, 0, 0, (5, 5)),
         (5, (1 << 64) - 1, 0, (5, 5)),
         (0, 0, 0, (0, 0)),
-        (0, 0, 100, (100, 100)),  # nothing is told: when the record came
+        (0, 0, 100, (100, 100)),  # no times reported: the append time
         (5, 900, 100, (5, 100)),  # the client's clock is the attacker's
         (800, 900, 100, (100, 100)),
         (5, 9, 100, (5, 9)),

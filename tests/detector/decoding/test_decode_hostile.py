@@ -94,7 +94,7 @@ def test_a_malformed_value_leaves_nothing_behind_and_its_neighbours_are_read() -
 
 def test_a_fault_in_a_value_s_last_span_takes_back_its_first_ones() -> None:
     span = wrapped(0x12, body=b"\x30\x03" + wrapped(0x4A, body=b"\x0a\x09db.system\x12\x07\x0a\x05redis"))
-    fault = wrapped(0x12, body=b"\x30\x03\x4a\x7f")  # an attribute that says it is longer than what is left
+    fault = wrapped(0x12, body=b"\x30\x03\x4a\x7f")  # an attribute longer than the remaining bytes
     assert decode([wrapped(0x0A, 0x12, body=span + span)]).count == 2
     found = decode([wrapped(0x0A, 0x12, body=span + span + fault), HONEST])
     assert [(0, protobuf.REASONS[protobuf.TRUNCATED])] == found.malformed
@@ -125,7 +125,7 @@ GUARDED = textwrap.dedent("""
         value = bytearray(HONEST[: source.randrange(1, len(HONEST) + 1)] if turn % 2 else HONEST)
         for _ in range(source.randrange(4)):
             value[source.randrange(len(value))] = source.choice((0, 1, 127, 128, 255, source.randrange(256)))
-        # Once with its end, once with its start at a page that cannot be touched.
+        # Once with its end, once with its start at an inaccessible page.
         start = (size + 1) * PAGE - len(value) if turn % 4 < 2 else PAGE
         whole[start : start + len(value)] = np.frombuffer(value, np.uint8)
         part, status = whole[start : start + len(value)], np.zeros(1, np.int64)

@@ -53,7 +53,7 @@ def test_a_theft_that_is_repeated_does_not_hide_another() -> None:
 
 @pytest.mark.parametrize("apart_s", [60, DAY])
 def test_new_statements_raise_the_largest_by_half_a_day_and_no_faster(apart_s: int) -> None:
-    begin = 600  # what is little is learnt at once
+    begin = 600  # small reads are learnt immediately
     steps = [reading(3 * DAY + i * apart_s, int(begin * 1.45**i), f"SELECT {i} FROM customers") for i in range(14)]
     assert any(raises(fired(usual(), steps))) is (apart_s < DAY)
 

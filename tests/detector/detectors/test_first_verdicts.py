@@ -40,7 +40,7 @@ def after(past: Sequence[dict[str, Any]], *now: dict[str, Any]) -> set[str]:
     return engine.step(list(now))[-1]
 
 
-# Rules without code: facts of one call, and whether the rule fires on them.
+# Rules without code: rule, facts of one call, and the expected firing.
 
 PUBLIC_API = {names.SYSTEM: "http", names.SERVER_ADDRESS: "api.example.com", names.PEER_ADDRESS: "203.0.113.5"}
 LOCAL_API = {names.SYSTEM: "http", names.SERVER_ADDRESS: "127.0.0.1", names.PEER_ADDRESS: "127.0.0.1"}
@@ -57,7 +57,7 @@ ONE_CALL: list[tuple[str, dict[str, Any], bool]] = [
     ("plaintext-session",
      {**PLAIN, names.PEER_ADDRESS: "127.0.0.1", names.TLS_REQUESTED: "prefer", names.TLS_REQUESTED_EXPLICIT: True},
      True),
-    ("plaintext-session", {**PLAIN, names.TLS_REQUESTED: "require"}, False),  # tls-stripped has it
+    ("plaintext-session", {**PLAIN, names.TLS_REQUESTED: "require"}, False),  # covered by tls-stripped
     ("plaintext-session", {**PLAIN, names.SYSTEM: "smtp", names.OPERATION: "connect"}, False),
     ("plaintext-session", {**PLAIN, names.SYSTEM: "smtp", names.OPERATION: "send"}, True),
     ("tls-stripped", {**PLAIN, names.TLS_REQUESTED: "require"}, True),
@@ -66,7 +66,7 @@ ONE_CALL: list[tuple[str, dict[str, Any], bool]] = [
     ("tls-stripped", {names.STARTTLS_OFFERED: False, names.TLS_REQUESTED: "verify-full"}, True),
     ("tls-stripped", {**TLS, names.STARTTLS_OFFERED: True}, False),
     ("unverified-session", {**TLS, names.TLS_VERIFIED: "none"}, True),
-    ("unverified-session", {**TLS, names.TLS_VERIFIED: "chain"}, True),  # the name was asked for and not checked
+    ("unverified-session", {**TLS, names.TLS_VERIFIED: "chain"}, True),  # the name check was requested and not done
     ("unverified-session", {**TLS, names.TLS_VERIFIED: "chain", names.TLS_REQUESTED: "verify-ca"}, False),
     ("unverified-session", {**TLS, names.TLS_VERIFIED: "none", names.PEER_ADDRESS: "127.0.0.1"}, False),
     ("unverified-session", {names.TLS_ESTABLISHED: True}, False),
@@ -153,7 +153,7 @@ def test_a_verified_renewal_near_the_end_is_not() -> None:
     assert "certificate-changed" not in after(history(old), on(new, 3 * DAY))
     assert "certificate-changed" in after(history(old), on({**new, names.TLS_VERIFIED: "none"}, 3 * DAY))
     assert "certificate-changed" in after(history(old), on({**new, names.CERT_ISSUER: "CN=Other"}, 3 * DAY))
-    assert "certificate-changed" in after(history(), on(new, 3 * DAY))  # the old one has half a year to go
+    assert "certificate-changed" in after(history(), on(new, 3 * DAY))  # the old one is valid for another half year
 
 
 def test_an_authority_signs_with_one_certificate_of_its_own_and_then_another() -> None:
@@ -429,7 +429,7 @@ def test_a_known_statement_with_signs_is_not_an_attack() -> None:
 )
 def test_access_to_files_programs_and_servers_raises_alerts_from_the_first_call(rule: str, statement: str) -> None:
     assert first([on(TLS, 0, statement)])[0] == {rule}
-    assert after(history(), on(TLS, 3 * DAY, statement)) == {rule}  # and not as an unusual query besides
+    assert after(history(), on(TLS, 3 * DAY, statement)) == {rule}  # and unusual-query does not fire too
 
 
 @pytest.mark.parametrize("operation", ["CONFIG SET", "MODULE LOAD", "REPLICAOF"])
@@ -493,7 +493,7 @@ def reads(rows: int, at_s: float, statement: str = "SELECT a FROM b") -> dict[st
 def test_a_call_that_reads_far_more_than_its_statement_ever_did_is_a_bulk_read() -> None:
     past = [reads(10 + i % 7, i * 60) for i in range(200)]
     assert "bulk-read" in after(past, reads(50_000, DAY))
-    assert "bulk-read" not in after(past, reads(120, DAY))  # much for it, and yet little
+    assert "bulk-read" not in after(past, reads(120, DAY))  # much for this statement, but below the minimum
 
 
 def test_a_statement_whose_answers_vary_is_given_room() -> None:

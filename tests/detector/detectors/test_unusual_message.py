@@ -40,11 +40,11 @@ def test_forged_message_among_usual_ones_raises_an_alert() -> None:
     [
         ("json+key+trace", "json+key", True), ("json+key+trace", "json+trace", True), ("json+key", "xml+key", True),
         ("json+key", "other+key", True), ("registry+key", "json+key", True), ("other+key", "json", True),
-        # What has more than is known: a producer that is traced from now on, the header of a second try.
+        # Additional parts: a newly traced producer, the header of a retry.
         ("json", "json+key+trace+headers", False), ("json+key+trace", "json+key+trace+headers", False),
-        # Texts and numbers may begin like anything.
+        # Texts and numbers may begin with any byte.
         ("other+key", "json+key", False), ("other", "registry+key", False), ("other", "xml", False),
-        # The consumer was given a function that reads values, or lost it.
+        # The consumer gained or lost a value deserializer.
         ("json+key", "object+key", False), ("object+key", "other+key", False), ("object+key", "xml+key", False),
         ("json+key", "object", True), ("object+key", "json", True),
     ],

@@ -70,7 +70,7 @@ def test_spaces_that_overflow_and_are_reclaimed_give_the_same_wherever_the_strea
 
 
 def test_a_run_longer_than_one_pass_gives_the_same(engine: Engine) -> None:
-    # 20 000 calls within one boundary: the engine cuts them itself.
+    # 20 000 calls within one boundary: the engine splits them itself.
     calls = [Call(START_NS + i * 1000, PLAIN if i == 16_384 else SAFE, statement("SELECT ?")) for i in range(20_000)]
     values = streams.records(calls, 1_000)
     assert run(engine, values, [100]) == run(engine, values, [3])

@@ -113,7 +113,7 @@ def test_an_app_whose_key_is_not_its_name_keeps_what_was_learnt(engine: Engine, 
     calls = [Call(one.end_ns, SAFE, one.facts, name) for one in streams.quiet(random.Random(7), 1_500)]
     whole = Judged(engine, engine.new_shard())
     whole.feed(calls[:1_400])
-    _, new = _split_by(whole, lambda app: app == name)  # as `partition_of` answers for the name
+    _, new = _split_by(whole, lambda app: app == name)  # as `partition_of` returns for the name
     new.feed([*calls[1_400:], Call(calls[-1].end_ns + SECOND, SAFE, ODD, name)])
     assert len(new.found) == 1
     for one in ("shop", "x" * 300, "a…b/" + "0" * 32):
@@ -177,7 +177,7 @@ def test_process_that_was_silent_at_the_split_clears_in_its_new_shard_alone(engi
     old, new = _split_watch(engine, whole, 300)
     assert old.shard.processes.raised == {}
     assert [row.app for row in old.shard.processes.rows.values()] == ["shop"]
-    assert new.read([sibling.beat(at) for at in range(600, 660, INTERVAL_S)], 660) == []  # it is no new process
+    assert new.read([sibling.beat(at) for at in range(600, 660, INTERVAL_S)], 660) == []  # not a new process
     assert new.read([silent.beat(661)], 662) == [("clear", alert, 661)]
     eight_days_s = 8 * 86_400
     old._now_ns += eight_days_s * SECOND

@@ -96,7 +96,7 @@ def test_one_click_accepts_who_answers_and_another_one_is_told(watching: Watchin
     watching.sees(calls(THEIRS, 3))
     watching.says("accept")
     watching.hears()
-    watching.sees(calls(THEIRS, 3, 2.1))  # nor does another rule speak of its address, version or identity
+    watching.sees(calls(THEIRS, 3, 2.1))  # no other rule reports its address, version or identity
     assert watching.alerts() == {CERTIFICATE: ("closed", 1, 3)}
     watching.sees(calls(ANOTHER, 2, 2.2))
     assert watching.alerts() == {CERTIFICATE: ("open", 2, 5)}
@@ -110,7 +110,7 @@ def test_an_acceptance_that_is_taken_back_makes_its_values_unknown_again_and_no_
     watching.sees(calls(certificate, 3, 2.1))
     watching.says("revoke")
     watching.hears()
-    watching.sees(calls(OURS, 3, 2.2))  # the address that it was shown at is the usual one
+    watching.sees(calls(OURS, 3, 2.2))  # the address in the alert is the usual one
     watching.sees(calls(certificate, 1, 2.3))
     assert watching.alerts() == {CERTIFICATE: ("open", 2, 4)}
 

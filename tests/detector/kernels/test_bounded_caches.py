@@ -84,7 +84,7 @@ def message(name: str, distinct: int, number: int, value_of: Callable[[int], str
     first = number * distinct
     return b"".join(
         encoded([_call(name, value_of(first + i), i)]) for i in range(distinct)
-    )  # requests concatenate: a message of the one repeated field
+    )  # requests concatenate: a request is one repeated field
 
 
 def _call(name: str, value: str | int, at: int) -> Call:

@@ -28,7 +28,7 @@ BEGIN_NS = START_NS // HOUR_NS * HOUR_NS
 RULES = ("watch-lost", "app-ended", "process-ended")
 
 Beat = tuple[bytes, int, bool]
-AlertChange = tuple[str, str, int]
+Told = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ def engine() -> Engine:
     return make_engine(CONFIG)
 
 
-def reported(findings: Findings) -> list[AlertChange]:
+def reported(findings: Findings) -> list[Told]:
     """Return raises and clears in order: rule or ``clear``, alert, seconds since the beginning."""
-    found: list[AlertChange] = []
+    found: list[Told] = []
     for event in findings.events:
         if isinstance(event, Clear):
             found.append(("clear", event.alert_id, (event.time_ns - BEGIN_NS) // SECOND))
@@ -89,7 +89,7 @@ class Watch:
 
     def __init__(self, engine: Engine) -> None:
         self.engine, self.shard = engine, engine.new_shard()
-        self.found: list[AlertChange] = []
+        self.found: list[Told] = []
         self.evidence: list[dict[str, Any]] = []
         self._now_ns = BEGIN_NS
 
@@ -122,7 +122,7 @@ def watch(engine: Engine) -> Watch:
 def test_process_that_falls_silent_is_named_within_sixty_seconds(watch: Watch) -> None:
     process = Process(1)
     assert watch.read(process.beats(3, 120), 120) == []
-    last_s = 108  # 3 + 7 * 15: at the earliest it falls silent right after its last heartbeat
+    last_s = 108  # 3 + 7 * 15: it falls silent right after its last heartbeat, at the earliest
     [(rule, _, at_s)] = watch.read([], 400)
     assert (rule, at_s - last_s <= 60) == ("watch-lost", True)
     [evidence] = watch.evidence
@@ -220,15 +220,15 @@ def test_process_cannot_be_ended_by_a_report_of_another_app_or_host(watch: Watch
 def test_stream_that_was_away_makes_nobody_silent(engine: Engine) -> None:
     beats = [one for i in range(5) for one in Process(i).beats(i, 120)]
     back = [one for i in range(5) for one in Process(i).beats(1_000 + 6 * i, 1_100)]
-    shard, found = engine.new_shard(), list[AlertChange]()
-    for one in sorted([*beats, *back], key=lambda beat: beat[1]):  # no ticks: a stream that is away has no end
+    shard, found = engine.new_shard(), list[Told]()
+    for one in sorted([*beats, *back], key=lambda beat: beat[1]):  # no ticks: an unavailable stream has no end
         found += reported(engine.step(shard, streams.entry([one])))
     found += reported(engine.step(shard, Tick(BEGIN_NS + 1_110 * SECOND - CONFIG.lateness_ns)))
     assert found == []
 
 
 def test_detector_that_was_away_makes_nobody_silent(engine: Engine) -> None:
-    shard, found = engine.new_shard(), list[AlertChange]()
+    shard, found = engine.new_shard(), list[Told]()
     for one in Process(1).beats(0, 120):
         found += reported(engine.step(shard, streams.entry([one])))
     found += reported(engine.step(shard, Tick(BEGIN_NS + 86_400 * SECOND - CONFIG.lateness_ns)))
@@ -334,8 +334,8 @@ def by_restart(engine: Engine, kind: str) -> Callable[[Shard], Shard]:
     return again
 
 
-def run(engine: Engine, beats: Sequence[Beat], size: int, again: Callable[[Shard], Shard]) -> list[AlertChange]:
-    shard, found = engine.new_shard(), list[AlertChange]()
+def run(engine: Engine, beats: Sequence[Beat], size: int, again: Callable[[Shard], Shard]) -> list[Told]:
+    shard, found = engine.new_shard(), list[Told]()
     for at in range(0, len(beats), size):
         found += reported(engine.step(shard, streams.entry(beats[at : at + size], at)))
         shard = again(shard)

@@ -25,7 +25,7 @@ def test_each_call_gets_its_entrys_bits_also_after_the_index_was_emptied(runs: l
         patched.setattr(rule_index, "MAX_ENTRIES", full)
         index = EntryIndex("statement", 2)
         for entries in runs:
-            address = np.array(entries, np.uint64) << np.uint64(40)  # all of one cell: probing is exercised
+            address = np.array(entries, np.uint64) << np.uint64(40)  # all in one cell, to exercise probing
             rows = index.rows(address, bits_of, lambda row, of=entries: {"entry": of[row]})
             assert index.bits[rows].tolist() == [[entry % 5, 7] for entry in entries]
         assert index.bits.shape[0] == 64, "five distinct rows are kept once each"

@@ -199,10 +199,10 @@ def test_chain_goes_on_without_a_restart_and_what_is_lost_is_reported(
 ) -> None:
     harm(chain.file)
     chain.goes_on()
-    eventually(lambda: has_records(chain.file))  # what others open is what app and detector use
+    eventually(lambda: has_records(chain.file))  # other connections open the file of app and detector
     chain.stop_calling()
     assert chain.pipeline.flush(PATIENCE_S)
-    # The log may have held all that was in the harmed file: then nothing is lost.
+    # The log may have held all records of the damaged file. Then nothing is lost.
     eventually(lambda: chain.judged() >= chain.calls or chain.losses() > 0)
     assert (guard.faults, chain.longest_s < MAX_CALL_S) == (0, True)
 

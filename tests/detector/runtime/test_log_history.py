@@ -153,7 +153,7 @@ def test_a_log_whose_tail_was_cut_is_judged_once(
     if has_epochs:  # each record is judged, whenever it was written
         assert (counted(store, "calls"), counted(store, "gap")) == (40 + 4 * (appended + 3), 1)
         assert loss_alerts(store) == ["telemetry-loss"]
-    else:  # where the log was cut is not known: what was written before it was noticed is lost
+    else:  # the cut's offset is unknown: records written before its detection are lost
         assert counted(store, "calls") <= 40 + 4 * (appended + 3)
         assert appended >= 4 or counted(store, "gap") == 1
 

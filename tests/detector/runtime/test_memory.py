@@ -124,7 +124,7 @@ def peak_bytes(work: Any) -> int:
 
 
 def test_blob_is_written_and_read_without_copies_of_the_state() -> None:
-    sections = random_sections(12, 65_536)  # 4 MiB each, and none of it can be compressed
+    sections = random_sections(12, 65_536)  # 4 MiB each, incompressible
     blobs: list[bytes] = []
     written = peak_bytes(lambda: blobs.append(state_snapshot.pack(sections, {})))
     assert len(blobs[0]) > 48 * MEBIBYTE

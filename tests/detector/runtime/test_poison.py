@@ -256,7 +256,7 @@ def test_a_fault_that_was_met_is_no_sign_of_a_death(
 
 
 def test_loads_of_an_idle_shard_are_no_sign_of_a_death(engine: Engine, stores: Callable[[], sa.Engine]) -> None:
-    """Failure that taught it: each rebalance loaded an empty partition, whose first 2 000 were then judged one by one."""
+    """Failure that taught it: a rebalance loaded an empty partition, and its first 2 000 were judged one by one."""
     good, _ = history()
     store = stores()
     for _ in range(2 * isolation.LOADS_BEFORE_CARE):
@@ -266,7 +266,7 @@ def test_loads_of_an_idle_shard_are_no_sign_of_a_death(engine: Engine, stores: C
     with reading(store) as connection:
         assert connection.scalar(sa.select(tables.shard.c.next_offset)) == len(log.records)
         commits = connection.scalar(sa.select(tables.shard.c.seq)) or 0
-    assert 0 < commits < len(log.records) // 2  # else one a record
+    assert 0 < commits < len(log.records) // 2  # otherwise one per record
 
 
 def is_away(*_: object) -> attempts.Attempts:
@@ -337,7 +337,7 @@ def test_a_record_that_kills_its_detector_each_time_is_set_aside_in_the_end(
             deaths += 1
             assert deaths < 20, "each start dies at the same record"
     assert [(60, isolation.KILLED, bad[60][0])] == quarantine(store)
-    # The first one ended a detector that had committed since its load.
+    # The first death ended a detector that had committed since its load.
     assert deaths == 1 + isolation.LOADS_BEFORE_CARE + isolation.TRIES_OF_A_RECORD
     assert results(undisturbed) == results(store)
 
@@ -407,7 +407,7 @@ def test_a_turn_that_was_broken_off_reads_its_records_again(engine: Engine, stor
 
         def poll(self, timeout_s: float) -> list[Record]:
             found = super().poll(timeout_s)
-            return [one for one in found if one.offset != 3]  # a hole, so that the log's start is asked for
+            return [one for one in found if one.offset != 3]  # a gap, so that the detector queries the log's start
 
         def bounds(self, partition: int) -> tuple[int, int]:
             if self.away:

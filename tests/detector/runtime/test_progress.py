@@ -197,7 +197,7 @@ def test_a_store_that_was_away_makes_no_partition_seem_unheld(
     write_progress(store, [held_elsewhere])
     one = board(store, group, engine, clock)
     one.write()
-    for _ in range(2 * STALL_NS // S):  # nothing can be written meanwhile, by this member or by the other one
+    for _ in range(2 * STALL_NS // S):  # meanwhile neither member can write
         turns(group, clock, 1, {0: (5, 5)})
         group.observe({0: (5, 5)}, {}, {0: 5, 1: 8})
     one.write()
@@ -226,7 +226,7 @@ def test_member_that_has_not_watched_clears_no_alert_of_another(
     watching = board(store, group, engine, clock)
     turns(group, clock, 1, {0: (5, 5), 1: (8, 8)})
     watching.write()
-    group.observe({}, {}, {0: 5, 1: 8})  # its client was closed: it holds no partition any more
+    group.observe({}, {}, {0: 5, 1: 8})  # its client was closed and holds no partition any more
     late = GroupProgress(GROUP, TOPIC, clock.wall_ns, clock.monotonic_s)
     another: ProgressBoard | None = None
     for second in range(3 * STALL_NS // S):
@@ -323,10 +323,10 @@ def test_a_member_that_was_stopped_does_not_overwrite_the_new_owners_progress(
     clock.passes(S)
     boards["stopped:1"][1].write()
     assert (rows(store)[0].member, rows(store)[0].next_offset) == ("owner:2", 8)
-    assert alerts(store, RULE) == []  # nor does it take its own standing still for the partition's
+    assert alerts(store, RULE) == []  # it does not report its own pause as the partition's
     observe("stopped:1", 5, "aa")  # its client does not know of the rebalance yet
     assert rows(store)[0].member == "owner:2"
-    clock.passes(ALIVE_NS)  # the new owner has died: whoever holds the partition writes
+    clock.passes(ALIVE_NS)  # the new owner has died: the partition's holder writes
     observe("stopped:1", 8, "aa")
     assert rows(store)[0].member == "stopped:1"
     observe("owner:2", 9, "bb")

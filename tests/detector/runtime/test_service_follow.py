@@ -176,7 +176,7 @@ def test_each_record_is_judged_once_in_any_order_of_rebalances_and_errors(plan: 
         patch.setattr("backwatch.detector.runtime.service.time.sleep", lambda _: None)
         patch.setattr(Service, "_take_entries", lambda _: None)
         patch.setattr(Service, "_let_go", let_go)
-        # Several portions to a poll: a commit that the store does not take must not cost those behind it.
+        # Several portions to a poll: a refused commit must not lose the portions behind it.
         one = Service(StreamSettings(), STORE, DetectorSettings(poll_records=1), lambda: 1, ENGINE)
         consumer: Consumer | None = None
         for what, partition in plan:
@@ -189,7 +189,7 @@ def test_each_record_is_judged_once_in_any_order_of_rebalances_and_errors(plan: 
     assert world.committed == [list(range(count)) for count in world.log]
 
 
-STORE: sa.Engine = sa.create_engine("sqlite://")  # asked for nothing here
+STORE: sa.Engine = sa.create_engine("sqlite://")  # not queried here
 
 
 def test_a_shard_that_cannot_be_loaded_is_one_line_an_outage(
