@@ -201,7 +201,7 @@ def assert_same(found: Decoded, calls: list[Facts]) -> None:
 
 @settings(deadline=None, max_examples=150)
 @given(st.lists(REQUEST, max_size=3))
-def test_the_decoder_tells_what_a_reading_by_protobuf_tells(requests: list[list[Facts]]) -> None:
+def test_decoder_agrees_with_protobuf(requests: list[list[Facts]]) -> None:
     values = [built(resources) for resources in requests]
     found = decode(values)
     assert found.malformed == []
@@ -239,14 +239,14 @@ def reversed_fields(value: bytes, nested: Mapping[int, Any]) -> bytes:
 
 @settings(deadline=None, max_examples=60)
 @given(REQUEST)
-def test_the_order_of_fields_changes_nothing_but_the_order_of_calls(resources: list[Facts]) -> None:
+def test_field_order_changes_only_the_order_of_calls(resources: list[Facts]) -> None:
     value = reversed_fields(built(resources), {0x0A: {0x12: {0x12: {}}}})
     found = decode([value])
     assert found.malformed == []
     assert_same(found, reference(value))
 
 
-def test_a_message_that_comes_in_parts_is_put_together() -> None:
+def test_message_in_parts_is_merged() -> None:
     """Protobuf merges a repeated occurrence of a field. A streaming encoder may write one."""
     first = built([{"attributes": [(names.SERVICE_NAME, "shop")], "scopes": []}])
     span = {
@@ -274,7 +274,7 @@ def test_a_message_that_comes_in_parts_is_put_together() -> None:
         (1e-320, 0),
     ],
 )
-def test_a_double_is_read_as_its_whole_part(number: float, expected: int) -> None:
+def test_double_is_read_as_its_integer_part(number: float, expected: int) -> None:
     from backwatch.detector.decoding.attributes import whole
 
     assert expected == whole(struct.unpack("<q", struct.pack("<d", number))[0])

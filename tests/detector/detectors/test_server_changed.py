@@ -21,23 +21,23 @@ def test_no_alert_before_the_resource_is_known() -> None:
     assert fired(past(OURS, 20), [at(3 * DAY, OTHER)]) == [set()]
 
 
-def test_nodes_that_take_turns_within_the_first_hour_are_all_known() -> None:
+def test_nodes_alternating_in_the_first_hour_are_all_known() -> None:
     turns = [at(i * 10, OTHER if i % 3 else OURS) for i in range(300)]
     assert set[str]().union(*fired(turns)) == set()
     assert fired(turns, [at(DAY, OTHER)]) == [set()]
 
 
-def test_a_process_that_was_restarted_is_no_other_server() -> None:
+def test_restarted_process_is_the_same_server() -> None:
     redis = {**OURS, names.DB_SYSTEM: "redis", names.SERVER_VERSION: "7.2.11"}
     assert fired(past(redis), [at(3 * DAY, {**redis, names.SERVER_ID: "run 2"})]) == [set()]
     assert fired(past(redis), [at(3 * DAY, {**redis, names.SERVER_VERSION: "6.2.1"})]) == [{"server-changed"}]
 
 
-def test_a_server_at_a_new_address_is_the_peers_alert_alone() -> None:
+def test_server_at_a_new_address_raises_only_peer_changed() -> None:
     assert fired(past(OURS), [at(3 * DAY, {**OTHER, names.PEER_ADDRESS: "203.0.113.9"})]) == [{"peer-changed"}]
 
 
-def test_calls_that_carry_an_attack_do_not_make_a_server_known() -> None:
+def test_attack_calls_do_not_make_a_server_known() -> None:
     bombed = [at(3 * DAY + i * 3_600, OTHER, backwatch__payload__globals="os.system") for i in range(400)]
     assert "server-changed" in fired(past(OURS), bombed, [at(30 * DAY, OTHER)])[0]
 

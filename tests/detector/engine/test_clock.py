@@ -17,17 +17,17 @@ def advanced(end_ns: int, appended_ns: int, *, backfill: bool) -> tuple[int, int
     return int(time_ns[0]), high
 
 
-def test_a_call_never_ends_after_it_was_appended() -> None:
+def test_call_never_ends_after_its_append() -> None:
     assert advanced(LATER_NS, NOW_NS, backfill=False) == (NOW_NS, NOW_NS - LATENESS_NS)
 
 
-def test_a_backfill_does_not_move_time_beyond_its_append() -> None:
+def test_backfill_does_not_advance_time_beyond_its_append() -> None:
     assert advanced(LATER_NS, NOW_NS, backfill=True) == (NOW_NS, NOW_NS)
 
 
-def test_a_backfill_of_past_calls_keeps_their_times() -> None:
+def test_backfill_keeps_the_times_of_past_calls() -> None:
     assert advanced(NOW_NS - 10**12, NOW_NS, backfill=True) == (NOW_NS - 10**12, NOW_NS - 10**12)
 
 
-def test_a_replay_knows_no_append_and_takes_times_as_told() -> None:
+def test_replay_without_append_times_uses_reported_times() -> None:
     assert advanced(NOW_NS, 0, backfill=True) == (NOW_NS, NOW_NS)

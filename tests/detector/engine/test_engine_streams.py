@@ -108,7 +108,7 @@ def weird(seed: int, count: int = 80) -> list[Value]:
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10_000), cuts=st.lists(st.integers(1, 40), min_size=1, max_size=5), restart=st.booleans())
-def test_a_weird_stream_gives_the_same_wherever_it_is_cut_and_restarted(
+def test_irregular_stream_gives_the_same_findings_for_any_cuts_and_restarts(
     engine: Engine, seed: int, cuts: list[int], restart: bool
 ) -> None:
     values = weird(seed)

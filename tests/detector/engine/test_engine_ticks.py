@@ -41,9 +41,7 @@ def stream(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[StreamSettin
     return StreamSettings(url=url, partitions=1), make("spans", partitions=1), make("calls", partitions=1)
 
 
-def test_a_shard_whose_last_records_came_by_the_router_ticks(
-    stream: tuple[StreamSettings, str, str], tmp_path: Path
-) -> None:
+def test_shard_ticks_after_records_of_the_router(stream: tuple[StreamSettings, str, str], tmp_path: Path) -> None:
     settings, source, target = stream
     ensure_topics(settings, (source, target))
     with closing(open_relay(settings, source, target, source)) as relay:
@@ -70,7 +68,7 @@ def test_a_shard_whose_last_records_came_by_the_router_ticks(
     store.dispose()
 
 
-def test_quiet_partition_ticks_while_another_one_is_busy(
+def test_quiet_partition_ticks_while_another_is_busy(
     tmp_path: Path, kafka: Any, kafka_topic: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, topic = StreamSettings(url=kafka.url, partitions=2), kafka_topic("calls", partitions=2)

@@ -79,13 +79,13 @@ def tick(engine: Engine) -> Callable[[Shard, int], Findings]:
     return lambda shard, at_ns: engine.step(shard, Tick(at_ns))
 
 
-def test_below_the_number_each_statement_has_an_alert_of_its_own(engine: Engine) -> None:
+def test_below_the_limit_each_statement_has_its_own_alert(engine: Engine) -> None:
     found = step(engine, engine.new_shard(), programs(SITE))
     assert len(ids(found)) == SITE
     assert folds(found) == []
 
 
-def test_a_flood_of_statements_at_one_call_site_is_one_more_alert(engine: Engine) -> None:
+def test_flood_of_statements_at_one_call_site_adds_one_alert(engine: Engine) -> None:
     found = step(engine, engine.new_shard(), programs(3_000))
     assert len(ids(found)) == SITE + 1
     assert sum(event.times.shape[0] for event in fired(found)) == 3_000
@@ -112,7 +112,7 @@ def test_statements_whose_call_site_is_unknown_fold_at_their_resource(engine: En
     assert len(ids(step(engine, engine.new_shard(), bare))) == RESOURCE + 1
 
 
-def test_a_flood_of_resources_folds_at_its_app_and_one_of_apps_in_the_shard(engine: Engine) -> None:
+def test_floods_of_resources_fold_per_app_and_floods_of_apps_per_shard(engine: Engine) -> None:
     many = [call for i in range(400) for call in programs(1, START_NS + i * SECOND // 100, host=f"h{i}")]
     found = step(engine, engine.new_shard(), many)
     assert len(ids(found)) == APP // folding.NEW_SHARE + 1
@@ -132,7 +132,7 @@ def test_a_rule_below_critical_folds_earlier(engine: Engine) -> None:
     assert len(ids(found, "tls-stripped")) == folding.MAX_OPEN[folding.APPLICATION] // folding.NEW_SHARE + 1
 
 
-def test_a_flood_of_new_resources_folds_away_no_alert_of_a_known_one(engine: Engine) -> None:
+def test_flood_of_new_resources_folds_no_alert_of_a_known_one(engine: Engine) -> None:
     shard = engine.new_shard()
     quiet = [Call(START_NS + i * 60 * SECOND, SAFE, statement("SELECT ?")) for i in range(180)]
     step(engine, shard, quiet)
@@ -144,16 +144,14 @@ def test_a_flood_of_new_resources_folds_away_no_alert_of_a_known_one(engine: Eng
     assert folds(found) == []
 
 
-def test_one_resources_flood_folds_away_no_alert_of_another(engine: Engine) -> None:
+def test_flood_of_one_resource_folds_no_alert_of_another(engine: Engine) -> None:
     shard = engine.new_shard()
     step(engine, shard, programs(5_000, site=lambda i: f"v{i}.py:f"), per_record=500)
     found = step(engine, shard, programs(2, START_NS + 10 * SECOND, host="other.internal"))
     assert folds(found) == []
 
 
-def test_a_fold_clears_by_time_and_single_alerts_come_again(
-    engine: Engine, tick: Callable[[Shard, int], Findings]
-) -> None:
+def test_fold_clears_by_time_and_single_alerts_return(engine: Engine, tick: Callable[[Shard, int], Findings]) -> None:
     shard = engine.new_shard()
     raised = ids(step(engine, shard, programs(100)))
     assert raised <= cleared(tick(shard, START_NS + 2 * DAY))

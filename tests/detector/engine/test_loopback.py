@@ -40,7 +40,7 @@ def test_a_unix_socket_is_exempt_even_where_loopback_is_judged() -> None:
     assert "plaintext-session" not in raised(SOCKET, judge=True)
 
 
-def test_every_row_of_a_batch_gets_its_own_answer() -> None:
+def test_each_row_of_a_batch_is_judged_separately() -> None:
     rows = [
         ("tcp", "127.0.0.1", "db"), ("tcp", "10.0.0.5", "localhost"), ("", "", "localhost"), ("inproc", "", "a.db"),
         ("tcp", "::ffff:127.0.0.1", "db"), ("", "", ""), ("tcp", "127.0.0.1", "db"), ("tcp", "127.0.0.1.evil", "db"),
@@ -56,14 +56,14 @@ def test_every_row_of_a_batch_gets_its_own_answer() -> None:
     assert found.tolist() == [1, 0, 1, 1, 1, 0, 1, 0]
 
 
-def test_the_setting_is_one_of_two_words() -> None:
+def test_loopback_setting_has_two_values() -> None:
     assert load(DetectorSettings, environment={}).loopback == "exempt"
     assert load(DetectorSettings, environment={"BACKWATCH_DETECTOR_LOOPBACK": "Judge"}).loopback == "judge"
     with pytest.raises(SettingError, match="BACKWATCH_DETECTOR_LOOPBACK='on': must be one of exempt, judge"):
         load(DetectorSettings, environment={"BACKWATCH_DETECTOR_LOOPBACK": "on"})
 
 
-def test_a_replay_judges_loopback_where_it_is_asked_to() -> None:
+def test_replay_judges_loopback_on_request() -> None:
     spans = streams.encoded([streams.Call(streams.START_NS, PLAIN, streams.statement("SELECT ?"))])
     results = {word: CliRunner().invoke(main, ["replay", "--loopback", word, "-"], input=spans) for word in
             ("exempt", "judge")}  # fmt: skip

@@ -78,7 +78,7 @@ def _split_by(parent: Judged, moves: Callable[[str], bool]) -> tuple[Judged, Jud
 
 
 @pytest.mark.parametrize("share", [0.3, 0.62, 0.75, 0.9])
-def test_a_split_shard_finds_what_the_whole_one_would_have_found(engine: Engine, share: float) -> None:
+def test_split_shards_find_the_same_as_the_whole_shard(engine: Engine, share: float) -> None:
     calls = streams.eventful(seed=3, count=900)
     at = int(len(calls) * share)
     end_ns = calls[-1].end_ns + 3 * HOUR_NS
@@ -108,7 +108,7 @@ def test_the_new_shard_keeps_only_its_apps_and_their_slots(engine: Engine) -> No
 
 
 @pytest.mark.parametrize("name", ["x" * 400, "a\x1fb", "a\x1bb"], ids=["long", "separator", "escape"])
-def test_an_app_whose_key_is_not_its_name_keeps_what_was_learnt(engine: Engine, name: str) -> None:
+def test_app_with_an_escaped_key_keeps_its_baselines(engine: Engine, name: str) -> None:
     """Producers choose the partition by the name as given. Keys hold it escaped or shortened."""
     calls = [Call(one.end_ns, SAFE, one.facts, name) for one in streams.quiet(random.Random(7), 1_500)]
     whole = Judged(engine, engine.new_shard())
@@ -120,7 +120,7 @@ def test_an_app_whose_key_is_not_its_name_keeps_what_was_learnt(engine: Engine, 
         assert is_verbatim(one)
 
 
-def test_late_stragglers_at_the_old_shard_meet_their_baseline(engine: Engine) -> None:
+def test_late_calls_at_the_old_shard_are_judged_by_their_baseline(engine: Engine) -> None:
     """Producers learn of new partitions minutes later. Until then the old shard gets an app's calls."""
     source = random.Random(7)
     calls = [Call(one.end_ns, SAFE, one.facts, "billing") for one in streams.quiet(source, 1_500)]
@@ -197,7 +197,7 @@ def test_alert_that_is_held_open_at_the_split_clears_in_its_own_shard_alone(engi
     assert new.read(Process(1, app="billing").beats(961, 6_000), 6_000)[-1][:2] == ("clear", alert)
 
 
-def test_process_that_is_not_heard_in_its_new_shard_is_not_missed(engine: Engine) -> None:
+def test_process_never_active_in_its_new_shard_is_not_missed(engine: Engine) -> None:
     """It may have ended while its producer did not know the new partition."""
     whole = Watch(engine)
     whole.read(Process(1, app="billing").beats(0, 300), 300)

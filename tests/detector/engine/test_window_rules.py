@@ -32,7 +32,7 @@ def burst(count: int, rows: int) -> list[streams.Call]:
     return [streams.Call(begin + i * 10**8, streams.SAFE, facts) for i in range(count)]
 
 
-def test_a_minute_that_moves_far_more_than_usual_is_a_volume_spike() -> None:
+def test_minute_far_above_the_usual_volume_is_a_spike() -> None:
     found = [one for one in raised(burst(500, 400)) if one.rule.name == "volume-spike"]
     assert len(found) == 1
     assert found[0].evidence["rows_returned"] == 200_000
@@ -40,5 +40,5 @@ def test_a_minute_that_moves_far_more_than_usual_is_a_volume_spike() -> None:
     assert found[0].trace_id == ""
 
 
-def test_a_minute_within_the_usual_is_none() -> None:
+def test_minute_of_usual_volume_is_no_spike() -> None:
     assert [one for one in raised(burst(3, 10)) if one.rule.name == "volume-spike"] == []

@@ -92,7 +92,7 @@ def watching(engine: Engine, tmp_path: Path) -> Iterator[Watching]:
     store.dispose()
 
 
-def test_one_click_accepts_who_answers_and_another_one_is_told(watching: Watching) -> None:
+def test_acceptance_covers_the_current_server_and_another_one_raises_alerts(watching: Watching) -> None:
     watching.sees(calls(THEIRS, 3))
     watching.says("accept")
     watching.hears()
@@ -102,7 +102,7 @@ def test_one_click_accepts_who_answers_and_another_one_is_told(watching: Watchin
     assert watching.alerts() == {CERTIFICATE: ("open", 2, 5)}
 
 
-def test_an_acceptance_that_is_taken_back_makes_its_values_unknown_again_and_no_others(watching: Watching) -> None:
+def test_revoked_acceptance_makes_only_its_own_values_unknown(watching: Watching) -> None:
     certificate = {**OURS, names.CERT_SHA256: "bb" * 32}
     watching.sees(calls(certificate, 3))
     watching.says("accept")
@@ -136,7 +136,7 @@ def test_two_values_may_be_accepted_one_after_the_other(watching: Watching) -> N
     assert watching.alerts() == {CERTIFICATE: ("closed", 2, 2)}
 
 
-def test_what_came_after_the_person_looked_is_not_accepted(watching: Watching) -> None:
+def test_values_newer_than_the_operators_view_are_not_accepted(watching: Watching) -> None:
     watching.sees(calls(THEIRS, 1))
     looked_at = {names.CERT_SHA256: "bb" * 32, names.PEER_ADDRESS: "10.0.9.9"}
     watching.sees(calls(ANOTHER, 1, 2.1))
@@ -149,7 +149,7 @@ def test_what_came_after_the_person_looked_is_not_accepted(watching: Watching) -
 
 
 @pytest.mark.parametrize("apart", [True, False])
-def test_an_episode_that_showed_what_nobody_accepted_stays_open_and_shows_it(watching: Watching, apart: bool) -> None:
+def test_episode_with_unaccepted_values_stays_open_and_shows_them(watching: Watching, apart: bool) -> None:
     theirs, ours = ({**OURS, names.CERT_SHA256: one * 32} for one in ("bb", "cc"))
     found = calls(theirs, 3), *(calls(ours, 20, 2.1 + turn / 100) for turn in range(3))
     for some in found if apart else [list(itertools.chain(*found))]:
@@ -168,7 +168,7 @@ def test_an_episode_that_showed_what_nobody_accepted_stays_open_and_shows_it(wat
     assert watching.alerts() == {CERTIFICATE: ("closed", 1, 64)}
 
 
-def test_what_fires_while_the_decision_is_on_its_way_does_not_open_the_alert_again(watching: Watching) -> None:
+def test_firing_during_a_pending_decision_does_not_reopen_the_alert(watching: Watching) -> None:
     watching.sees(calls(THEIRS, 1))
     watching.says("accept")
     watching.sees(calls(THEIRS, 1, 2.1))
@@ -176,7 +176,7 @@ def test_what_fires_while_the_decision_is_on_its_way_does_not_open_the_alert_aga
     assert watching.alerts()[CERTIFICATE][0] == "closed"
 
 
-def test_a_node_that_was_accepted_is_one_of_its_nodes(watching: Watching) -> None:
+def test_accepted_node_is_a_known_node(watching: Watching) -> None:
     watching.sees(calls(OURS, 1, backwatch__topology=MOVED))
     watching.says("accept", "topology-changed")
     watching.hears()
@@ -186,7 +186,7 @@ def test_a_node_that_was_accepted_is_one_of_its_nodes(watching: Watching) -> Non
     assert watching.alerts() == {"topology-changed": ("open", 2, 2)}
 
 
-def test_a_redirect_inside_that_was_accepted_is_that_target_alone(watching: Watching) -> None:
+def test_accepted_internal_redirect_covers_only_its_target(watching: Watching) -> None:
     def away(day: float, target: str) -> list[Call]:
         return calls({**OURS, names.SERVER_ADDRESS: "db.example"}, 1, day, backwatch__redirect__target=target)
 
@@ -202,7 +202,7 @@ def test_a_redirect_inside_that_was_accepted_is_that_target_alone(watching: Watc
     assert watching.alerts()[rule] == ("open", 2, 2)
 
 
-def test_a_weaker_login_that_was_accepted_is_that_method_alone(watching: Watching) -> None:
+def test_accepted_weaker_login_covers_only_its_method(watching: Watching) -> None:
     strong = {**OURS, names.AUTH_METHOD: "scram-sha-256"}
     watching.sees(calls(strong, 60))
     rule = "auth-downgraded"
@@ -215,7 +215,7 @@ def test_a_weaker_login_that_was_accepted_is_that_method_alone(watching: Watchin
     assert watching.alerts()[rule] == ("open", 2, 2)
 
 
-def test_what_was_accepted_takes_no_other_rules_place(watching: Watching) -> None:
+def test_accepted_rule_supersedes_no_other_rule(watching: Watching) -> None:
     clear = {name: value for name, value in OURS.items() if not name.startswith(("tls.", "backwatch.tls."))}
     clear |= {names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none", names.SERVER_ADDRESS: "plain.internal"}
     watching.sees(calls({**clear, names.AUTH_METHOD: "scram-sha-256"}, 60))
@@ -230,13 +230,13 @@ def test_what_was_accepted_takes_no_other_rules_place(watching: Watching) -> Non
     assert watching.alerts()["password-in-clear"] == ("open", 1, 50)
 
 
-def test_an_accepted_rule_takes_a_place_again_where_its_acceptance_does_not_reach(engine: Engine) -> None:
+def test_accepted_rule_still_supersedes_outside_its_acceptance(engine: Engine) -> None:
     old = Decision(1, "accept", _alert(CERTIFICATE), START_NS + int(2.15 * DAY))
     found = raised(engine, story(past(), old, calls(THEIRS, 1, 2.1), calls(THEIRS, 1, 2.2)))
     assert found == [(CERTIFICATE, "bb"), ("peer-changed", "bb")]
 
 
-def test_an_acceptance_of_before_that_carries_no_values_silences_as_it_did(engine: Engine) -> None:
+def test_older_acceptance_without_values_silences_as_before(engine: Engine) -> None:
     old = Decision(1, "accept", _alert(CERTIFICATE))
     theirs, another = ({**OURS, names.CERT_SHA256: one * 32} for one in ("bb", "cc"))
     assert raised(engine, story(past(), calls(theirs), old, calls(theirs, 2, 2.1), calls(another, 2, 2.2))) == [
@@ -244,7 +244,7 @@ def test_an_acceptance_of_before_that_carries_no_values_silences_as_it_did(engin
     ]
 
 
-def test_an_acceptance_of_a_whole_rule_ends_what_was_found_while_it_was_on_its_way(watching: Watching) -> None:
+def test_acceptance_of_a_rule_ends_findings_made_while_pending(watching: Watching) -> None:
     weak = {**OURS, names.TLS_VERSION: "1.0"}
     watching.sees(calls(weak, 2))
     watching.says("accept", "weak-tls")
@@ -262,7 +262,7 @@ def test_an_acceptance_of_a_whole_rule_ends_what_was_found_while_it_was_on_its_w
 @pytest.mark.parametrize("size", [1, 7])
 @pytest.mark.parametrize("restart", ["", "snapshot", "delta"])
 @pytest.mark.parametrize("until_ns", [0, START_NS + int(2.25 * DAY)])
-def test_accepting_gives_the_same_whatever_the_batch_and_after_a_restart(
+def test_acceptance_does_not_depend_on_batches_or_restarts(
     engine: Engine, size: int, restart: str, until_ns: int
 ) -> None:
     values = {name: str(THEIRS[name]) for name in IDENTITY if name in THEIRS}
@@ -279,7 +279,7 @@ def test_accepting_gives_the_same_whatever_the_batch_and_after_a_restart(
     assert expected == raised(engine, story(*parts, size=size), restart=restart)
 
 
-def test_a_form_of_messages_that_was_accepted_is_no_news_and_another_one_is(watching: Watching) -> None:
+def test_accepted_message_form_raises_nothing_and_another_form_does(watching: Watching) -> None:
     kafka = {**SAFE, names.MESSAGING_SYSTEM: "kafka", names.MESSAGING_DESTINATION: "orders"}
 
     def polls(forms: str, day: float, count: int = 1) -> list[Call]:

@@ -96,15 +96,15 @@ def swap(day: float = 2) -> list[Call]:
     return [*calls(THEIRS, 3, day), *calls(THEIRS, 2, day + 0.01, backwatch__topology=MOVED)]
 
 
-def test_a_swap_that_nobody_announced_is_told(engine: Engine) -> None:
+def test_unannounced_swap_raises_alerts(engine: Engine) -> None:
     assert rules(engine, story(past(), swap())) == {"certificate-changed", "topology-changed"}
 
 
-def test_a_swap_that_was_announced_raises_nothing(engine: Engine) -> None:
+def test_announced_swap_raises_nothing(engine: Engine) -> None:
     assert rules(engine, story(past(), announced(), swap())) == set()
 
 
-def test_a_value_that_the_announcement_does_not_list_is_told(engine: Engine) -> None:
+def test_value_missing_from_the_announcement_raises_an_alert(engine: Engine) -> None:
     others = {**THEIRS, names.CERT_SHA256: "cc" * 32}
     assert rules(engine, story(past(), announced(), swap(), calls(others, 2, 3))) == {"certificate-changed"}
 
@@ -119,12 +119,12 @@ def test_a_value_that_the_announcement_does_not_list_is_told(engine: Engine) -> 
         (names.TOPOLOGY, "topology-changed"),
     ],
 )
-def test_announcing_all_but_one_value_raises_that_ones_rule(engine: Engine, fact: str, rule: str) -> None:
+def test_one_unannounced_value_raises_its_rule(engine: Engine, fact: str, rule: str) -> None:
     left = {name: values for name, values in SWAP.items() if name != fact}
     assert rules(engine, story(past(), announced(left), swap())) == {rule}
 
 
-def test_a_network_of_many_peers_makes_no_stranger_familiar(engine: Engine) -> None:
+def test_announced_network_does_not_make_other_peers_known(engine: Engine) -> None:
     said = announced({names.PEER_ADDRESS: ["10.7.0.0/24"]})
     fleet = [one for i in range(24) for one in calls({**OURS, names.PEER_ADDRESS: f"10.7.0.{i}"}, 2, 2 + i / 12)]
     stranger = calls({**OURS, names.PEER_ADDRESS: "203.0.113.9"}, 2, 4.1)
@@ -136,7 +136,7 @@ def test_a_network_of_many_peers_makes_no_stranger_familiar(engine: Engine) -> N
     }
 
 
-def test_a_redirect_that_was_announced_raises_nothing_and_an_inner_address_still_does(engine: Engine) -> None:
+def test_announced_redirect_raises_nothing_except_to_an_internal_address(engine: Engine) -> None:
     away = calls(OURS, 2, 2, backwatch__redirect__target="https://other.example/")
     assert rules(engine, story(past(), away)) == {"redirected"}
     assert rules(engine, story(past(), announced(), away)) == set()
@@ -146,13 +146,13 @@ def test_a_redirect_that_was_announced_raises_nothing_and_an_inner_address_still
 
 
 @pytest.mark.parametrize("target", ["https://?/", "https://?:8443/a", "?", "http://?/?"])
-def test_a_redirect_to_a_host_that_cannot_be_read_is_told(engine: Engine, target: str) -> None:
+def test_redirect_to_an_unparseable_host_raises_an_alert(engine: Engine, target: str) -> None:
     assert rules(engine, story(past(), calls(OURS, 2, 2, backwatch__redirect__target=target))) == {"redirected"}
     itself = calls(OURS, 2, 2, backwatch__redirect__target="/login?next=/")
     assert rules(engine, story(past(), itself)) == set()
 
 
-def test_an_issuer_that_was_announced_counts_where_the_chain_was_verified(engine: Engine) -> None:
+def test_announced_issuer_counts_only_for_a_verified_chain(engine: Engine) -> None:
     said = announced({**SWAP, names.CERT_SHA256: [], names.CERT_ISSUER: ["CN=Other CA"]})
     proven = {**THEIRS, names.TLS_VERIFIED: "full"}
     assert rules(engine, story(past(), said, calls(proven, 3))) == set()
@@ -170,20 +170,20 @@ def test_a_network_and_a_plain_version_may_be_announced(engine: Engine) -> None:
         assert rules(engine, story(past(), said, calls({**theirs, name: value}, 3))) == {rule}
 
 
-def test_what_was_announced_and_never_came_is_forgotten_with_the_announcement(engine: Engine) -> None:
+def test_unused_announced_values_end_with_the_announcement(engine: Engine) -> None:
     assert "certificate-changed" in rules(engine, story(past(), announced(), NOTHING, swap()))
 
 
-def test_what_came_while_it_was_announced_stays_known(engine: Engine) -> None:
+def test_values_used_while_announced_stay_known(engine: Engine) -> None:
     assert rules(engine, story(past(), announced(), swap(), NOTHING, swap(2.1))) == set()
 
 
-def test_an_announcement_for_another_app_or_resource_is_none(engine: Engine) -> None:
+def test_announcement_for_another_app_or_resource_has_no_effect(engine: Engine) -> None:
     for said in (announced(app="billing"), announced(resource="postgresql db.internal:5432/other")):
         assert "certificate-changed" in rules(engine, story(past(), said, swap()))
 
 
-def test_a_resource_announced_before_its_first_call_takes_nothing_on_trust(engine: Engine) -> None:
+def test_resource_announced_before_its_first_call_skips_trust_on_first_use(engine: Engine) -> None:
     mallory = {**THEIRS, names.CERT_SHA256: "cc" * 32}
     assert rules(engine, story(calls(mallory, 3))) == set()
     assert rules(engine, story(announced(), calls(mallory, 3))) == {"certificate-changed"}
@@ -191,7 +191,7 @@ def test_a_resource_announced_before_its_first_call_takes_nothing_on_trust(engin
     assert rules(engine, story(announced(), calls(THEIRS, 200, 0, DAY // 100))) == set()
 
 
-def test_a_pin_goes_with_its_announcement(engine: Engine) -> None:
+def test_pin_ends_with_its_announcement(engine: Engine) -> None:
     mallory = {**THEIRS, names.CERT_SHA256: "cc" * 32}
     assert raised(engine, story(announced(), calls(mallory, 1), NOTHING, calls(mallory, 3, 2.1))) == [
         ("certificate-changed", "cc")
@@ -207,9 +207,7 @@ def test_a_renewal_of_an_announced_certificate_is_a_renewal(engine: Engine) -> N
 
 @pytest.mark.parametrize("size", [1, 7])
 @pytest.mark.parametrize("restart", ["", "snapshot", "delta"])
-def test_announcing_gives_the_same_whatever_the_batch_and_after_a_restart(
-    engine: Engine, size: int, restart: str
-) -> None:
+def test_announcements_do_not_depend_on_batches_or_restarts(engine: Engine, size: int, restart: str) -> None:
     mallory = {**THEIRS, names.CERT_SHA256: "cc" * 32}
     parts = (past(), announced(), swap(), calls(mallory, 3, 2.5), NOTHING, calls(OURS, 3, 3), calls(mallory, 3, 3.5))
     expected = raised(engine, story(*parts))
@@ -218,7 +216,7 @@ def test_announcing_gives_the_same_whatever_the_batch_and_after_a_restart(
 
 
 @pytest.mark.parametrize("said", ["ab" * 32, "AB" * 32])
-def test_an_announced_certificate_is_known_however_its_hash_is_written(engine: Engine, said: str) -> None:
+def test_announced_certificate_hash_matches_in_any_case(engine: Engine, said: str) -> None:
     as_collectors_write_it = {**OURS, names.CERT_SHA256: "AB" * 32}
     other = story(past(), announced({names.CERT_SHA256: [said]}), calls(as_collectors_write_it, 3))
     assert rules(engine, other) == set()

@@ -51,7 +51,7 @@ def was(engine: Engine, *parts: Sequence[Call]) -> dict[str, dict[str, Any]]:
 WERE = {name + WAS for name in LIMITS}
 
 
-def test_a_changed_certificate_shows_all_that_was_another_and_nothing_else(engine: Engine) -> None:
+def test_changed_certificate_shows_exactly_the_changed_values(engine: Engine) -> None:
     assert was(engine, past(), calls(THEIRS)) == {
         "certificate-changed": {
             names.CERT_SHA256 + WAS: "aa" * 32, names.CERT_ISSUER + WAS: "CN=Company CA",
@@ -69,20 +69,20 @@ def test_a_changed_certificate_shows_all_that_was_another_and_nothing_else(engin
         ({names.AUTH_METHOD: "md5"}, {}, "auth-downgraded", {names.AUTH_METHOD + WAS: "scram-sha-256"}),
     ],
 )
-def test_each_rule_shows_what_its_own_fact_was(
+def test_each_rule_shows_the_previous_value_of_its_fact(
     engine: Engine, session: dict[str, str], facts: dict[str, Any], rule: str, shows: dict[str, str]
 ) -> None:
     reported = was(engine, past(KNOWN), calls({**KNOWN, **session}, **facts))
     assert reported[rule] == shows
 
 
-def test_an_attack_does_not_become_what_was(engine: Engine) -> None:
+def test_attack_values_never_become_the_previous_value(engine: Engine) -> None:
     others = {**THEIRS, names.CERT_SHA256: "cc" * 32}
     reported = found(engine, story(past(), calls(THEIRS, 5), calls(others, 5, 2.1)))
     assert {one[names.CERT_SHA256 + WAS] for _, one in reported} == {"aa" * 32}
 
 
-def test_what_was_is_the_last_of_several_that_are_known(engine: Engine) -> None:
+def test_previous_value_is_the_last_of_several_known_values(engine: Engine) -> None:
     replica = {**OURS, names.PEER_ADDRESS: "10.0.0.6"}
     both = [Call(one.end_ns, (OURS, replica)[i % 2], one.facts) for i, one in enumerate(past(count=400))]
     theirs = {**OURS, names.PEER_ADDRESS: "10.0.9.9"}
@@ -93,7 +93,7 @@ def test_what_was_is_the_last_of_several_that_are_known(engine: Engine) -> None:
 
 @pytest.mark.parametrize("size", [1, 7])
 @pytest.mark.parametrize("restart", ["", "snapshot", "delta"])
-def test_what_was_is_the_same_whatever_the_batch_and_after_a_restart(engine: Engine, size: int, restart: str) -> None:
+def test_previous_value_does_not_depend_on_batches_or_restarts(engine: Engine, size: int, restart: str) -> None:
     untold = {name: value for name, value in OURS.items() if name not in (names.SERVER_VERSION, names.SERVER_ID)}
     mixed = [Call(one.end_ns, (OURS, untold)[i % 2], one.facts) for i, one in enumerate(past())]
     parts = (mixed, calls(THEIRS, 20), calls(untold, 20, 2.1), calls({**THEIRS, names.SERVER_VERSION: "9"}, 20, 2.2))
@@ -102,7 +102,7 @@ def test_what_was_is_the_same_whatever_the_batch_and_after_a_restart(engine: Eng
     assert expected == found(engine, story(*parts, size=size), restart=restart)
 
 
-def test_long_text_of_the_servers_is_cut(engine: Engine) -> None:
+def test_long_server_text_is_truncated(engine: Engine) -> None:
     long = {**OURS, names.SERVER_VERSION: "15 " + "é" * 5_000, names.CERT_ISSUER: "CN=" + "x" * 5_000}
     entries = story(past(long))
     shard = engine.new_shard()
@@ -115,14 +115,14 @@ def test_long_text_of_the_servers_is_cut(engine: Engine) -> None:
 
 
 @given(st.binary(max_size=400), st.sampled_from(sorted(LIMITS.values())))
-def test_whatever_the_bytes_a_text_is_bounded(text: bytes, limit: int) -> None:
+def test_text_of_any_bytes_is_bounded(text: bytes, limit: int) -> None:
     kept = cut(text, limit)
     assert len(kept.encode()) <= limit
     if len(text.decode("utf-8", "replace").encode()) <= limit:
         assert kept == text.decode("utf-8", "replace")
 
 
-def test_a_resource_that_takes_anothers_slot_does_not_show_its_texts(engine: Engine) -> None:
+def test_reused_slot_does_not_show_texts_of_the_earlier_resource(engine: Engine) -> None:
     shard = engine.new_shard()
     for one in story(past()):
         engine.step(shard, one)
@@ -145,5 +145,5 @@ def test_days_of_one_quiet_service_change_no_text(engine: Engine) -> None:
     assert shard.shown.scalars(everything=False) == {"shown": {}}
 
 
-def test_a_step_tells_the_firsts_of_as_many_things_as_a_store_keeps_of_an_episode() -> None:
+def test_step_returns_as_many_first_occurrences_as_the_store_keeps() -> None:
     assert MAX_FIRSTS == SHOWN

@@ -15,7 +15,7 @@ from tests.detector.ingest import otlp_mutator
 from tests.detector.streams import SAFE, START_NS, Call, statement
 
 
-def test_a_record_with_a_long_head_does_not_become_a_flood() -> None:
+def test_record_with_a_long_header_does_not_become_a_flood() -> None:
     long = "x" * 690_000
     for call in (
         Call(START_NS, SAFE, statement("SELECT ?"), app=long),
@@ -57,7 +57,7 @@ class Narrow(Relay):
         """Close nothing."""
 
 
-def test_a_value_that_the_log_refuses_goes_on_as_its_beginning_and_its_neighbours_whole() -> None:
+def test_refused_value_is_truncated_and_its_neighbours_pass_whole() -> None:
     good = streams.encoded([Call(START_NS, SAFE, statement("SELECT ?"))])
     relay = Narrow([good, b"\xff" * 200_000, good])
     router = Router(StreamSettings())
@@ -69,7 +69,7 @@ def test_a_value_that_the_log_refuses_goes_on_as_its_beginning_and_its_neighbour
     assert cut == UNREADABLE + b"\xff" * KEPT_BYTES
 
 
-def test_a_field_that_no_schema_knows_costs_its_neighbours_nothing() -> None:
+def test_unknown_field_does_not_affect_its_neighbours() -> None:
     """Failure that taught it: such a field, forwarded within an own scope, got its whole request refused."""
     good = streams.encoded([Call(START_NS, SAFE, statement("SELECT ?"))])
     ((number, wire, resource),) = otlp_mutator.parse(good)

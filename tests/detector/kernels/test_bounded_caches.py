@@ -101,7 +101,7 @@ SYSTEMS_AND_SIGNS = [(names.DB_SYSTEM, 1_101), (names.QUERY_SIGNS, 10_101)]
 
 
 @pytest.mark.parametrize(("name", "distinct"), SYSTEMS_AND_SIGNS)
-def test_more_distinct_values_than_a_cache_holds_end_no_detector(name: str, distinct: int, engine: Engine) -> None:
+def test_more_distinct_values_than_a_cache_holds_stop_no_detector(name: str, distinct: int, engine: Engine) -> None:
     """Failure that taught it: the caches of dialects and signs emptied between a store and its read."""
     value = message(name, distinct, 0, lambda i: f"other-{i}")
     findings = engine.step(engine.new_shard(), entry([(value, START_NS + 10**9, True)]))
@@ -123,7 +123,7 @@ def test_distinct_values_of_each_attribute_are_judged_in_one_request_and_over_ma
         assert findings.calls == distinct
 
 
-def test_caches_that_are_floods_target_stay_within_their_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_caches_stay_bounded_under_a_flood(monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[BoundedCache[Any, Any]] = []
     original = BoundedCache.__init__
 
@@ -139,7 +139,7 @@ def test_caches_that_are_floods_target_stay_within_their_bounds(monkeypatch: pyt
     assert all(len(cache) <= cache._limit for cache in found)  # pyright: ignore[reportPrivateUsage]
 
 
-def test_sign_texts_and_systems_are_read_as_before() -> None:
+def test_sign_texts_and_systems_are_read_unchanged() -> None:
     assert sign_mask("") == 0
     assert sign_mask(f"{names.SIGNS[2]},nosuch,{names.SIGNS[0]}") == 0b101
     assert dialect_of("Redis") == -1

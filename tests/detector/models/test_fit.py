@@ -70,7 +70,7 @@ def test_the_same_history_gives_the_same_model(model: dict[str, Any]) -> None:
     assert all((model[name] == again[name]).all() for name in ARRAYS)
 
 
-def test_an_odd_minute_is_named_with_the_features_that_made_it_odd(model: dict[str, Any]) -> None:
+def test_anomalous_minute_is_reported_with_its_deviating_features(model: dict[str, Any]) -> None:
     engine = SmallEngine()
     source = np.random.default_rng(9)
     for minute in range(200):
@@ -83,7 +83,7 @@ def test_an_odd_minute_is_named_with_the_features_that_made_it_odd(model: dict[s
     assert named == {"errors", "rows_returned", "duration"}
 
 
-def test_without_a_model_nothing_is_odd() -> None:
+def test_without_a_model_nothing_is_anomalous() -> None:
     engine = SmallEngine()
     source = np.random.default_rng(9)
     for minute in range(100):
@@ -98,7 +98,7 @@ def test_too_little_history_is_refused() -> None:
 
 
 @pytest.mark.parametrize("harm", ["missing", "leads out", "asks out", "not finite", "wrong type"])
-def test_arrays_that_are_no_forest_are_refused_and_never_scored(model: dict[str, Any], harm: str) -> None:
+def test_arrays_of_an_invalid_forest_are_refused(model: dict[str, Any], harm: str) -> None:
     bad = {name: array.copy() for name, array in model.items()}
     if harm == "missing":
         del bad["left"]

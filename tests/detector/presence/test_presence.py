@@ -142,7 +142,7 @@ def test_farewell_ends_a_process_without_an_alert(watch: Watch) -> None:
     assert watch.read([*Process(1).beats(0, 120), Process(1).beat(121, "end")], 1_000) == []
 
 
-def test_process_that_is_heard_again_clears_its_alert(watch: Watch) -> None:
+def test_process_active_again_clears_its_alert(watch: Watch) -> None:
     process = Process(1)
     [(_, alert, _)] = watch.read(process.beats(0, 120), 300)
     assert watch.read([process.beat(310)], 320) == [("clear", alert, 310)]
@@ -217,7 +217,7 @@ def test_process_cannot_be_ended_by_a_report_of_another_app_or_host(watch: Watch
     assert [rule for rule, _, _ in watch.read([*Process(1).beats(0, 120), *beats], 180)] == ["watch-lost"]
 
 
-def test_stream_that_was_away_makes_nobody_silent(engine: Engine) -> None:
+def test_unavailable_stream_makes_no_process_silent(engine: Engine) -> None:
     beats = [one for i in range(5) for one in Process(i).beats(i, 120)]
     back = [one for i in range(5) for one in Process(i).beats(1_000 + 6 * i, 1_100)]
     shard, found = engine.new_shard(), list[Told]()
@@ -227,7 +227,7 @@ def test_stream_that_was_away_makes_nobody_silent(engine: Engine) -> None:
     assert found == []
 
 
-def test_detector_that_was_away_makes_nobody_silent(engine: Engine) -> None:
+def test_stopped_detector_makes_no_process_silent(engine: Engine) -> None:
     shard, found = engine.new_shard(), list[Told]()
     for one in Process(1).beats(0, 120):
         found += reported(engine.step(shard, streams.entry([one])))
@@ -273,7 +273,7 @@ def test_nightly_job_is_not_missed(engine: Engine) -> None:
     assert missed_hour(engine, hours(4, minutes=40, farewell=True), 4) == set()
 
 
-def test_flood_of_processes_keeps_the_bound_and_is_a_loss(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flood_of_processes_stays_bounded_and_is_a_loss(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "MAX_PROCESSES", 50)
     shard = engine.new_shard()
     flood = [Process(i, app="flood").beat(100 + i / 10, "start") for i in range(200)]
@@ -284,7 +284,7 @@ def test_flood_of_processes_keeps_the_bound_and_is_a_loss(engine: Engine, monkey
     assert sum(one.losses["evicted.process"] for one in found) == 151
 
 
-def test_flood_of_starts_costs_each_heartbeat_the_same_however_many_are_known(engine: Engine) -> None:
+def test_heartbeat_cost_does_not_grow_with_known_processes(engine: Engine) -> None:
     def cpu_s(shard: Shard, first: int) -> float:
         beats = [Process(i, app="flood").beat(100 + i / 1000, "start") for i in range(first, first + 1_000)]
         began_s = time.process_time()
@@ -351,7 +351,7 @@ def test_any_batching_and_restart_finds_the_same_silence(engine: Engine, seed: i
     assert reference == run(engine, beats, size, by_restart(engine, kind))
 
 
-def test_heartbeats_of_any_content_are_read_without_a_fault(engine: Engine) -> None:
+def test_heartbeats_with_any_content_cause_no_error(engine: Engine) -> None:
     source = random.Random(7)
     reported = [names.PROCESS_INSTANCE, names.PROCESS_PARENT, names.PROCESS_EVENT, names.PROCESS_STARTED,
             names.PROCESS_INTERVAL, names.PROCESS_RECORDED, names.PROCESS_DELIVERED, names.PROCESS_DROPPED,

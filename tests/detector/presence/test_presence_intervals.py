@@ -41,7 +41,7 @@ def promising(process: Process, at_s: float, promise: object) -> Beat:
 @example(-(10**18))
 @example(10**18)
 @example(float("nan"))
-def test_no_promise_switches_the_watch_off_or_floods_it(engine: Engine, promise: object) -> None:
+def test_no_announced_interval_disables_or_floods_detection(engine: Engine, promise: object) -> None:
     process, watch = Process(1), Watch(engine)
     found = watch.read([promising(process, 15 * i, promise) for i in range(1, 121)], 1_800)
     assert len([rule for rule, _, _ in found if rule == "clear"]) <= processes.MAX_CLEARED + 1
@@ -54,7 +54,7 @@ def test_no_promise_switches_the_watch_off_or_floods_it(engine: Engine, promise:
 @settings(deadline=None, max_examples=25)
 @given(st.lists(PROMISES, min_size=1, max_size=8))
 @example([10**18])
-def test_later_promise_does_not_put_off_the_time_of_silence(engine: Engine, promises: Sequence[object]) -> None:
+def test_longer_announced_interval_does_not_delay_silence(engine: Engine, promises: Sequence[object]) -> None:
     process, watch = Process(1), Watch(engine)
     assert watch.read(process.beats(0, 60), 60) == []
     later = [promising(process, 75 + 15 * i, promise) for i, promise in enumerate(promises)]
@@ -71,7 +71,7 @@ def by_turns(rounds: int) -> list[Beat]:
     return found
 
 
-def test_process_silent_and_heard_by_turns_opens_few_alerts_and_stays_missed(engine: Engine) -> None:
+def test_process_silent_in_turns_opens_few_alerts_and_stays_missed(engine: Engine) -> None:
     watch = Watch(engine)
     found = watch.read(by_turns(60), 7_200)
     assert len({alert for _, alert, _ in found}) == 1

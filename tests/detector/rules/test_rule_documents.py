@@ -92,20 +92,20 @@ def test_bad_correlation_is_one_line_with_file_and_line(tmp_path: Path, changed:
     assert loaded.own == {"own-rule", "of-windows", "other"}
 
 
-def test_there_is_an_end_to_correlations(tmp_path: Path) -> None:
+def test_number_of_correlations_is_bounded(tmp_path: Path) -> None:
     many = [{**correlation(), "name": f"together-{at}"} for at in range(rulebook.MAX_CORRELATIONS + 1)]
     (tmp_path / "own.yml").write_text(text(rule(), *many))
     loaded = rulebook.read(str(tmp_path))
     assert [one.reason for one in loaded.faults] == ["correlation: is one too many: there may be 32"]
 
 
-def test_a_correlation_cannot_be_narrowed_but_the_rules_it_counts_can(tmp_path: Path) -> None:
+def test_filters_narrow_counted_rules_but_no_correlation(tmp_path: Path) -> None:
     (tmp_path / "own.yml").write_text(text(rule(), correlation(), sigma_filter(("together",)), sigma_filter()))
     (fault,) = rulebook.read(str(tmp_path)).faults
     assert fault.reason == "filter.rules: 'together' is a correlation; narrow the rules that it refers to"
 
 
-def test_examples_of_a_correlation_are_run_on_their_own_time(tmp_path: Path) -> None:
+def test_examples_of_a_correlation_run_on_their_own_clock(tmp_path: Path) -> None:
     own = {"key": "resource", "tests": TESTS}
     (tmp_path / "own.yml").write_text(text(rule(), correlation(backwatch=own)))
     result = run_rules(tmp_path, "test", "together")
@@ -260,7 +260,7 @@ def test_document_that_crashes_parsers_is_a_fault(folder: Path, file: str) -> No
 
 
 @given(st.text(alphabet="a:-# \n\r\x85\u2028.|'\"", max_size=60))
-def test_dividing_a_file_loses_nothing_and_knows_its_lines(content: str) -> None:
+def test_splitting_a_file_loses_nothing_and_keeps_line_numbers(content: str) -> None:
     found = documents.split_documents(content)
     lines = content.splitlines(keepends=True)
     for one in found:

@@ -20,7 +20,7 @@ def bits_of(_: str, facts: Mapping[str, Any]) -> NDArray[np.uint64]:
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.lists(st.integers(1, 60), min_size=1, max_size=20), max_size=8), st.integers(3, 40))
 @example([[1, 2, 3, 4], [5, 6, 1, 2], [1, 2, 3]], 3)
-def test_each_call_gets_its_entrys_bits_also_after_the_index_was_emptied(runs: list[list[int]], full: int) -> None:
+def test_each_call_gets_its_entrys_bits_after_the_index_is_cleared(runs: list[list[int]], full: int) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(rule_index, "MAX_ENTRIES", full)
         index = EntryIndex("statement", 2)
@@ -38,7 +38,7 @@ def test_many_distinct_rows_are_kept() -> None:
     assert index.bits[rows, 0].tolist() == list(range(5_000))
 
 
-def test_an_entry_that_could_not_be_read_is_read_again() -> None:
+def test_unreadable_entry_is_read_again() -> None:
     index = EntryIndex("statement", 2)
     address = np.array([9, 8], np.uint64)
 

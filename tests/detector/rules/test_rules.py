@@ -109,7 +109,7 @@ def evaluated(rules: RuleSet, calls: list[dict[str, Any]]) -> set[tuple[int, int
 
 @settings(max_examples=300, deadline=None)
 @given(found=st.lists(detections(), min_size=1, max_size=4), calls=st.lists(facts, min_size=1, max_size=6))
-def test_the_fast_path_and_the_plain_reading_agree(found: list[dict[str, Any]], calls: list[dict[str, Any]]) -> None:
+def test_bitset_and_plain_evaluation_agree(found: list[dict[str, Any]], calls: list[dict[str, Any]]) -> None:
     made: list[Rule] = []
     for i, one in enumerate(found):
         made.append(rule(one, name=f"rule-{i}"))
@@ -198,7 +198,7 @@ GOOD: dict[str, Any] = {"s": {names.TLS_ESTABLISHED: False}, "condition": "s"}
         ("title: T\nlogsource: 5\ndetection: 7", "a-test.yml: "),
     ],
 )  # fmt: skip
-def test_a_refusal_is_one_line_that_names_the_document_and_the_field(text: str, expected: str) -> None:
+def test_refusal_names_document_and_field_in_one_line(text: str, expected: str) -> None:
     with pytest.raises(RuleError) as refused:
         parse_rule(text, "a-test.yml", VOCABULARY)
     assert expected in str(refused.value)

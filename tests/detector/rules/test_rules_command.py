@@ -108,7 +108,7 @@ def test_missing_folder_is_refused() -> None:
     assert run_rules("check", "/nowhere").exit_code == EXIT_USAGE
 
 
-def test_good_rules_check_well(tmp_path: Path) -> None:
+def test_good_rules_pass_the_check(tmp_path: Path) -> None:
     (tmp_path / "own.yml").write_text(yaml.safe_dump(GOOD))
     result = run_rules("check", str(tmp_path))
     assert (result.exit_code, result.stdout) == (0, "")
@@ -151,7 +151,7 @@ def test_minimal_rule_has_a_page(tmp_path: Path) -> None:
     [({"how": "by night"}, "must be a list of texts"), ({"how": [""]}, "must be a list of texts"),
      ({"parameters": ["no-such"]}, "there is no list 'no-such'; known are")],
 )  # fmt: skip
-def test_what_a_page_is_made_of_is_checked(tmp_path: Path, own: dict[str, Any], reason: str) -> None:
+def test_fields_of_a_rule_page_are_checked(tmp_path: Path, own: dict[str, Any], reason: str) -> None:
     (tmp_path / "own.yml").write_text(yaml.safe_dump({**GOOD, "backwatch": {"key": "resource", **own}}))
     assert reason in run_rules("check", str(tmp_path)).stdout
 
@@ -161,7 +161,7 @@ def test_rule_is_explained_as_text_and_as_json() -> None:
     assert json.loads(run_rules("explain", "tls-stripped", "--json").stdout)["instead_of"] == ["plaintext-session"]
 
 
-def test_a_name_that_no_rule_bears_is_wrong_usage() -> None:
+def test_unknown_rule_name_is_a_usage_error() -> None:
     result = run_rules("explain", "tls-striped")
     assert result.exit_code == 2
     assert "is tls-stripped meant?" in result.stderr

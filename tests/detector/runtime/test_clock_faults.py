@@ -56,7 +56,7 @@ def incidents(store: sa.Engine, now_ns: int) -> list[str]:
     return [f"{one.kind} {one.reason}" for one in found]
 
 
-def test_a_shard_whose_clock_is_ahead_is_named_and_can_be_set_back(
+def test_shard_with_a_clock_ahead_is_reported_and_can_be_reset(
     engine: Engine, store: sa.Engine, tmp_path: Path
 ) -> None:
     """State left by a version that trusted a timestamp from the future."""

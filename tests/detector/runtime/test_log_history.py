@@ -134,7 +134,7 @@ def restarted(_running: Service, again: Callable[[], Service]) -> Service:
 @pytest.mark.parametrize("goes_on", [same, restarted])
 @pytest.mark.parametrize("has_epochs", [True, False])
 @pytest.mark.parametrize("appended", [0, 2, 6, 20])
-def test_a_log_whose_tail_was_cut_is_judged_once(
+def test_truncated_log_is_judged_once(
     store: sa.Engine, engine: Engine, goes_on: Callable[..., Service], appended: int, *, has_epochs: bool
 ) -> None:
     log = EpochLog()
@@ -159,7 +159,7 @@ def test_a_log_whose_tail_was_cut_is_judged_once(
 
 
 @pytest.mark.parametrize("count", [3, 10, 25])
-def test_a_topic_made_anew_while_no_detector_ran_is_read_from_its_beginning(
+def test_topic_recreated_without_a_running_detector_is_read_from_its_beginning(
     store: sa.Engine, engine: Engine, count: int
 ) -> None:
     log = EpochLog()
@@ -172,7 +172,7 @@ def test_a_topic_made_anew_while_no_detector_ran_is_read_from_its_beginning(
     assert loss_alerts(store) == ["telemetry-loss"]
 
 
-def test_a_record_at_the_offset_of_poison_is_judged_after_a_cut(store: sa.Engine, engine: Engine) -> None:
+def test_record_at_a_poison_offset_is_judged_after_truncation(store: sa.Engine, engine: Engine) -> None:
     log = EpochLog()
     log.append(10)
     running = detector(store, engine)
@@ -184,7 +184,7 @@ def test_a_record_at_the_offset_of_poison_is_judged_after_a_cut(store: sa.Engine
     assert (counted(store, "calls"), counted(store, "quarantine")) == (56, 0)
 
 
-def test_an_epoch_that_the_broker_no_longer_knows_stalls_nothing(store: sa.Engine, engine: Engine) -> None:
+def test_epoch_unknown_to_the_broker_stalls_no_partition(store: sa.Engine, engine: Engine) -> None:
     log = EpochLog()
     log.epoch = 3
     log.append(10)
@@ -197,7 +197,7 @@ def test_an_epoch_that_the_broker_no_longer_knows_stalls_nothing(store: sa.Engin
     assert (offset(store), counted(store, "calls")) == (14, 56)
 
 
-def test_a_log_that_is_short_for_a_moment_twice_is_not_judged_twice(
+def test_log_briefly_shorter_twice_is_judged_once(
     store: sa.Engine, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A restarting broker recovers its log while its partitions move. That may repeat."""
@@ -223,7 +223,7 @@ def later_leader(log: EpochLog) -> None:
 
 
 @pytest.mark.parametrize("happens", [later_leader, EpochLog.make_anew])
-def test_what_an_older_release_judged_meanwhile_is_not_judged_again(
+def test_records_judged_by_an_older_release_are_not_judged_again(
     store: sa.Engine, engine: Engine, happens: Callable[[EpochLog], None]
 ) -> None:
     """A detector older than the columns may still run, and leaves them unchanged."""

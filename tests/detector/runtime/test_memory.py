@@ -148,7 +148,7 @@ def plain_of(blob: bytes) -> bytes:
     return zstandard.ZstdDecompressor().decompress(blob[8:], max_output_size=state_snapshot.LIMIT)
 
 
-def test_blobs_of_releases_before_the_streams_load_and_theirs_read_ours(engine: Engine, blob: bytes) -> None:
+def test_blobs_before_and_after_streaming_load_in_both_releases(engine: Engine, blob: bytes) -> None:
     older = pack_at_once(plain_of(blob))
     one, other = engine.new_shard(), engine.new_shard()
     one.apply([blob])
@@ -178,7 +178,7 @@ def test_mutated_blobs_are_refused_or_loaded_and_nothing_else(engine: Engine, bl
         {"dtype": [["a"]], "shape": [1]}, {"dtype": "<i4", "shape": [2], "indexed": True},
     ],
 )  # fmt: skip
-def test_headers_that_cannot_be_are_refused(section: dict[str, Any]) -> None:
+def test_impossible_headers_are_refused(section: dict[str, Any]) -> None:
     described = {"name": "table/a", "version": 1, "indexed": False, **section}
     header = json.dumps({"sections": [described], "scalars": {}}).encode()
     with pytest.raises(state_snapshot.CorruptState):
@@ -252,7 +252,7 @@ print(json.dumps(scale(2_000, 100, 200_000, 30_000, repeats=3)))
 
 
 @pytest.mark.heavy
-def test_flood_of_resources_statements_and_keys_keeps_to_a_bound_and_changes_no_detection() -> None:
+def test_flood_of_keys_stays_within_memory_and_changes_no_detection() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCALE], capture_output=True, text=True, timeout=300, check=True,
         cwd=Path(__file__).parents[2],

@@ -203,7 +203,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("stage", "error"), FAULTS, ids=[f"{stage}-{type(error).__name__}" for stage, error in FAULTS])
-def test_a_record_that_raises_is_set_aside_and_changes_no_other_result(
+def test_failing_record_is_quarantined_and_changes_no_other_result(
     stage: str, error: BaseException, engine: Engine, stores: Callable[[], sa.Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, bad = history(7, 90, 91)
@@ -222,7 +222,7 @@ def test_a_record_that_raises_is_set_aside_and_changes_no_other_result(
     assert "quarantine" in loss_alerts(store)
 
 
-def test_a_value_that_the_store_refuses_sets_its_record_aside(
+def test_record_with_a_value_the_store_refuses_is_quarantined(
     engine: Engine, stores: Callable[[], sa.Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, bad = history(40)
@@ -241,7 +241,7 @@ def test_a_value_that_the_store_refuses_sets_its_record_aside(
     assert results(undisturbed) == results(store)
 
 
-def test_a_fault_that_was_met_is_no_sign_of_a_death(
+def test_handled_fault_does_not_count_as_a_death(
     engine: Engine, stores: Callable[[], sa.Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reloading a shard to find the record would otherwise judge the next 2 000 one by one."""
@@ -255,7 +255,7 @@ def test_a_fault_that_was_met_is_no_sign_of_a_death(
         assert attempts.read(connection, 0, 0).loads == 1
 
 
-def test_loads_of_an_idle_shard_are_no_sign_of_a_death(engine: Engine, stores: Callable[[], sa.Engine]) -> None:
+def test_loads_of_an_idle_shard_do_not_count_as_deaths(engine: Engine, stores: Callable[[], sa.Engine]) -> None:
     """Failure that taught it: a rebalance loaded an empty partition, and its first 2 000 were judged one by one."""
     good, _ = history()
     store = stores()
@@ -273,7 +273,7 @@ def is_away(*_: object) -> attempts.Attempts:
     raise StoreUnavailable("the store is away")
 
 
-def test_a_load_counts_though_the_store_was_away_as_judging_began(
+def test_load_counts_despite_a_store_outage_at_its_start(
     engine: Engine, stores: Callable[[], sa.Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, _ = history()
@@ -288,7 +288,7 @@ def test_a_load_counts_though_the_store_was_away_as_judging_began(
     assert found == [1]
 
 
-def test_a_stream_of_nothing_but_poison_ends_and_is_called_our_fault(
+def test_stream_of_poison_only_ends_and_blames_the_detector(
     engine: Engine,
     stores: Callable[[], sa.Engine],
     monkeypatch: pytest.MonkeyPatch,
@@ -321,7 +321,7 @@ class Dies(BaseException):
     """The simulated end of the process."""
 
 
-def test_a_record_that_kills_its_detector_each_time_is_set_aside_in_the_end(
+def test_record_that_kills_its_detector_is_eventually_quarantined(
     engine: Engine, stores: Callable[[], sa.Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, bad = history(60)
@@ -342,7 +342,7 @@ def test_a_record_that_kills_its_detector_each_time_is_set_aside_in_the_end(
     assert results(undisturbed) == results(store)
 
 
-def test_deaths_elsewhere_set_no_record_aside(
+def test_unrelated_deaths_quarantine_no_record(
     engine: Engine, stores: Callable[[], sa.Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twenty kills at random places. None of the records being judged is to blame."""
@@ -372,7 +372,7 @@ def test_deaths_elsewhere_set_no_record_aside(
     assert results(undisturbed) == results(store)
 
 
-def test_deaths_in_the_commit_set_no_record_aside(
+def test_deaths_in_the_commit_quarantine_no_record(
     engine: Engine, stores: Callable[[], sa.Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, _ = history()
@@ -397,7 +397,7 @@ def test_deaths_in_the_commit_set_no_record_aside(
     assert quarantine(store) == []
 
 
-def test_a_turn_that_was_broken_off_reads_its_records_again(engine: Engine, stores: Callable[[], sa.Engine]) -> None:
+def test_interrupted_turn_rereads_its_records(engine: Engine, stores: Callable[[], sa.Engine]) -> None:
     """Failure that taught it: records that were polled and not judged were skipped silently."""
 
     class Away(Recorded):
@@ -427,7 +427,7 @@ def test_a_turn_that_was_broken_off_reads_its_records_again(engine: Engine, stor
     assert len(eventful(seed=3, count=100)) - 4 == calls
 
 
-def test_the_stores_own_trouble_sets_no_record_aside(
+def test_store_outage_quarantines_no_record(
     engine: Engine, stores: Callable[[], sa.Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, _ = history(count=100)

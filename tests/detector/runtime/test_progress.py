@@ -151,7 +151,7 @@ def test_a_partition_that_no_member_holds_raises_the_alert(
     assert "elsewhere:7" in alert.evidence
 
 
-def test_progress_of_partitions_that_are_no_more_is_removed_and_clears_the_chain(
+def test_progress_of_removed_partitions_is_deleted_and_clears_the_alert(
     store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
 ) -> None:
     row = PartitionProgress(
@@ -187,7 +187,7 @@ def test_an_unforeseen_error_is_reported_by_class_and_place_without_its_text() -
     )
 
 
-def test_a_store_that_was_away_makes_no_partition_seem_unheld(
+def test_store_outage_makes_no_partition_seem_unassigned(
     store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
 ) -> None:
     held_elsewhere = PartitionProgress(
@@ -204,7 +204,7 @@ def test_a_store_that_was_away_makes_no_partition_seem_unheld(
     assert alerts(store, RULE) == []
 
 
-def test_a_broker_that_is_away_raises_the_alert_though_no_lag_is_known(
+def test_unavailable_broker_raises_the_alert_without_a_known_lag(
     store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
 ) -> None:
     one = board(store, group, engine, clock)
@@ -261,7 +261,7 @@ def test_a_partition_that_advances_under_load_raises_nothing(
     assert rows(store)[0].lag == 10_000 - 11
 
 
-def test_time_stood_still_is_not_forgotten_when_another_member_takes_over(
+def test_stall_time_survives_a_takeover_by_another_member(
     store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
 ) -> None:
     turns(group, clock, 1, {0: (5, 9)})
@@ -274,7 +274,7 @@ def test_time_stood_still_is_not_forgotten_when_another_member_takes_over(
     assert len(alerts(store, RULE)) == 1
 
 
-def test_a_backlog_of_a_time_without_detectors_raises_nothing(
+def test_backlog_from_detector_downtime_raises_nothing(
     store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
 ) -> None:
     turns(group, clock, 1, {0: (5, 9)})
@@ -287,7 +287,7 @@ def test_a_backlog_of_a_time_without_detectors_raises_nothing(
     assert alerts(store, RULE) == []
 
 
-def test_a_loop_that_hangs_is_itself_the_reason(
+def test_hanging_loop_is_reported_as_the_reason(
     store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
 ) -> None:
     turns(group, clock, 1, {0: (5, 9)})
@@ -297,7 +297,7 @@ def test_a_loop_that_hangs_is_itself_the_reason(
     assert rows(store)[0].reason == "the reading loop has been judging partition 0 from offset 5 for 25 s"
 
 
-def test_a_member_that_was_stopped_does_not_overwrite_the_new_owners_progress(
+def test_stopped_member_does_not_overwrite_the_new_owners_progress(
     store: sa.Engine, engine: Engine, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     boards: dict[str, tuple[GroupProgress, ProgressBoard]] = {}
@@ -333,7 +333,7 @@ def test_a_member_that_was_stopped_does_not_overwrite_the_new_owners_progress(
     assert rows(store)[0].member == "owner:2"
 
 
-def test_an_error_is_written_at_once_and_goes_when_it_is_over(
+def test_error_is_stored_immediately_and_removed_once_resolved(
     store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
 ) -> None:
     one = board(store, group, engine, clock)
@@ -422,7 +422,7 @@ class Wrapped(Consumer):
     def close(self) -> None: ...
 
 
-def test_a_consumer_that_delivers_nothing_is_opened_anew(
+def test_consumer_that_delivers_nothing_is_reopened(
     stream: StreamSettings, store: sa.Engine, engine: Engine, running: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
@@ -520,7 +520,7 @@ def test_no_error_ends_the_router(
     assert failures == []
 
 
-def test_a_record_that_fails_the_router_goes_on_as_unreadable_and_the_next_one_whole(
+def test_record_that_fails_the_router_is_forwarded_as_unreadable(
     stream: StreamSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     route = routing.route
@@ -545,7 +545,7 @@ def test_a_record_that_fails_the_router_goes_on_as_unreadable_and_the_next_one_w
     assert [one.value for one in whole] == [one.value for one in route(encoded(1))]
 
 
-def test_a_stream_that_was_made_anew_is_read_from_its_beginning_and_counts_as_a_loss(
+def test_recreated_stream_is_read_from_its_beginning_as_a_loss(
     stream: StreamSettings, store: sa.Engine, engine: Engine, running: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
 ) -> None:  # fmt: skip
@@ -569,7 +569,7 @@ def test_a_stream_that_was_made_anew_is_read_from_its_beginning_and_counts_as_a_
     eventually(lambda: covered(store) == 3)
 
 
-def test_records_that_stand_for_undecodable_ones_are_lost_and_kept_in_quarantine(
+def test_placeholders_of_undecodable_records_are_lost_and_quarantined(
     stream: StreamSettings, store: sa.Engine, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = [[Record(0, 0, 10, b"bytes", skipped=3, reason="codec snappy is not installed")]]

@@ -94,7 +94,7 @@ def rules(store: sa.Engine) -> list[str]:
 
 
 @pytest.mark.parametrize("waiting", [0, 2 * ENTRIES_PER_READ])
-def test_what_was_announced_while_no_detector_ran_holds_for_the_first_calls(
+def test_announcement_during_detector_downtime_holds_for_the_first_calls(
     store: sa.Engine, engine: Engine, log: Log, waiting: int
 ) -> None:
     started(store, engine).turn(log)
@@ -107,7 +107,7 @@ def test_what_was_announced_while_no_detector_ran_holds_for_the_first_calls(
     assert rules(store) == []
 
 
-def test_what_was_announced_before_the_calls_were_read_holds_for_them(
+def test_announcement_before_the_read_holds_for_the_calls(
     store: sa.Engine, engine: Engine, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "ENTRIES_EVERY_S", 0)
@@ -119,7 +119,7 @@ def test_what_was_announced_before_the_calls_were_read_holds_for_them(
     assert rules(store) == []
 
 
-def test_past_calls_appended_at_the_epoch_move_no_watermark(log: Log, store: sa.Engine, engine: Engine) -> None:
+def test_past_calls_appended_at_the_epoch_advance_no_watermark(log: Log, store: sa.Engine, engine: Engine) -> None:
     decades_ns = 10**18
     forged = replace(next(streams.quiet(random.Random(5), 1)), end_ns=START_NS + decades_ns)
     first = len(log.records)

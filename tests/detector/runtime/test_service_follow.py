@@ -192,7 +192,7 @@ def test_each_record_is_judged_once_in_any_order_of_rebalances_and_errors(plan: 
 STORE: sa.Engine = sa.create_engine("sqlite://")  # not queried here
 
 
-def test_a_shard_that_cannot_be_loaded_is_one_line_an_outage(
+def test_unloadable_shard_logs_one_line_per_outage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
@@ -214,9 +214,7 @@ def test_a_shard_that_cannot_be_loaded_is_one_line_an_outage(
     ]
 
 
-def test_what_is_found_while_a_commit_waits_for_the_store_is_in_the_next_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_findings_during_a_blocked_commit_are_in_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
     owner = shard_worker.ShardWorker(0, ENGINE, store, DetectorSettings(commit_interval_s=0))
     real, away = shards.commit, [True]
