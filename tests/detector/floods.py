@@ -51,9 +51,9 @@ def flood(engine: Engine, name: str, count: int) -> float:
     shard, spent = engine.new_shard(), 0.0
     for first in range(0, count, RECORD_CALLS):
         size = min(RECORD_CALLS, count - first)
-        one = entry([record(name, first, size)], first)
+        log_entry = entry([record(name, first, size)], first)
         begun = time.thread_time()
-        findings = engine.step(shard, one)
+        findings = engine.step(shard, log_entry)
         spent += time.thread_time() - begun
         if (findings.calls, findings.unreadable, findings.faults) != (size, [], []):
             raise AssertionError(

@@ -51,14 +51,14 @@ class Call:
 
 def _set(attributes: "Sequence[KeyValue]", facts: Facts) -> None:
     for key, value in facts.items():
-        one = attributes.add()  # type: ignore[attr-defined]
-        one.key = key
+        attribute = attributes.add()  # type: ignore[attr-defined]
+        attribute.key = key
         if isinstance(value, bool):
-            one.value.bool_value = value
+            attribute.value.bool_value = value
         elif isinstance(value, int):
-            one.value.int_value = value
+            attribute.value.int_value = value
         else:
-            one.value.string_value = value
+            attribute.value.string_value = value
 
 
 def encoded(calls: Sequence[Call], seed: int = 0) -> bytes:

@@ -93,13 +93,13 @@ def test_bomb_costs_below_a_second_and_bounded_memory(name: str, engine: Engine)
     begun = time.thread_time()
     messages = route(value)
     routed_s = time.thread_time() - begun
-    assert sum(len(one.value) for one in messages) <= 2 * (MAX_GROWTH * len(value) + MAX_MESSAGE_BYTES)
+    assert sum(len(message.value) for message in messages) <= 2 * (MAX_GROWTH * len(value) + MAX_MESSAGE_BYTES)
     findings = engine.step(shard, floods.entry([value], 2))
     spent_s = time.thread_time() - begun - routed_s
     assert max(routed_s, spent_s) < 1, f"{routed_s:.2f} s to route, {spent_s:.2f} s to step"
     assert findings.faults == []
     if "small calls" in name or "empty spans" in name or "text for each" in name:
-        assert any(decode([one.value]).malformed for one in messages), "a bomb is a loss"
+        assert any(decode([message.value]).malformed for message in messages), "a bomb is a loss"
 
 
 @pytest.mark.parametrize("name", [schema.TEXTS[4], "server.address"])

@@ -61,7 +61,7 @@ def test_attack_calls_do_not_make_a_login_method_known() -> None:
 def test_weaker_login_becomes_usual_after_a_week_but_no_still_weaker_one() -> None:
     week = [at((3 + i / 4) * DAY, by("md5")) for i in range(40)]
     found = fired(past(SCRAM), week)
-    assert all(one == {"auth-downgraded"} for one in found[:28])
+    assert all(raised == {"auth-downgraded"} for raised in found[:28])
     assert found[-1] == set()
     assert "auth-downgraded" in fired(past(SCRAM), week, [at(20 * DAY, by("clear-password"))])[0]
 

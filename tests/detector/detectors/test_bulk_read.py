@@ -20,7 +20,7 @@ def usual(days: int = 2) -> list[CallFacts]:
 
 
 def raises(found: list[set[str]]) -> list[bool]:
-    return ["bulk-read" in one for one in found]
+    return ["bulk-read" in raised for raised in found]
 
 
 def test_staircase_of_new_statements_is_detected_from_the_minimum_size_on() -> None:

@@ -21,8 +21,8 @@ def storm(
 
 def test_eighth_refused_login_within_a_moment_starts_a_storm() -> None:
     found = fired(past(), storm(20))
-    assert all(one == set() for one in found[:7])
-    assert all(one == {"login-failures"} for one in found[7:])
+    assert all(raised == set() for raised in found[:7])
+    assert all(raised == {"login-failures"} for raised in found[7:])
 
 
 def test_new_resource_is_judged_too() -> None:

@@ -44,5 +44,5 @@ def test_attack_calls_do_not_make_a_server_known() -> None:
 
 def test_an_upgrade_is_known_after_a_quiet_week() -> None:
     week = fired(past(OURS), [at((3 + i / 4) * DAY, OTHER) for i in range(40)])
-    assert all(one == {"server-changed"} for one in week[:28])
+    assert all(raised == {"server-changed"} for raised in week[:28])
     assert week[-1] == set()

@@ -38,7 +38,7 @@ def test_no_alert_before_enough_calls_of_the_statement() -> None:
 
 def test_slow_calls_become_usual_only_by_many() -> None:
     found = fired(usual(), [taking(3 * DAY + i * 60, 20_000) for i in range(100)])
-    assert all(one == {"slow-response"} for one in found[:30])
+    assert all(raised == {"slow-response"} for raised in found[:30])
     assert found[-1] == set()
 
 

@@ -80,7 +80,7 @@ def test_dynamic_call_site_with_fetches_never_settles() -> None:
             at(600 * i + 1, statement=text, db__operation__name="FETCH"),
         ]
 
-    assert fired([one for i in range(100) for one in asked(i)], asked(200)) == [set(), set()]
+    assert fired([call for i in range(100) for call in asked(i)], asked(200)) == [set(), set()]
 
 
 def test_call_site_with_repeated_statements_and_fetches_settles() -> None:
@@ -90,7 +90,7 @@ def test_call_site_with_repeated_statements_and_fetches_settles() -> None:
             at(600 * i + 1, statement=text, db__operation__name="FETCH"),
         ]
 
-    usual = [one for i in range(160) for one in asked(i, f"SELECT c{i % 3} FROM orders")]
+    usual = [call for i in range(160) for call in asked(i, f"SELECT c{i % 3} FROM orders")]
     assert fired(usual, asked(170, OTHER))[0] == {"unusual-query"}
 
 
@@ -98,7 +98,7 @@ def test_statement_that_always_failed_is_known_once_the_call_site_settles() -> N
     def asked(i: int) -> list[CallFacts]:
         return [at(600 * i), at(600 * i + 1, statement=OTHER, error__type="404")]
 
-    always = [one for i in range(60) for one in asked(i)]
+    always = [call for i in range(60) for call in asked(i)]
     assert fired(always, asked(70)) == [set(), set()]
     assert fired(past(), [at(DEPLOYED, statement=OTHER, error__type="404")]) == [{"unusual-query"}]
 

@@ -34,8 +34,14 @@ def finding_texts(findings: Findings) -> Iterator[FindingText]:
         if isinstance(event, Clear):
             yield "clear", event.alert_id, str(event.time_ns)
         else:
-            for one in event.findings():
-                yield one.rule.name, one.alert_id, str(one.time_ns), one.span_id, str(sorted(one.evidence.items()))
+            for finding in event.findings():
+                yield (
+                    finding.rule.name,
+                    finding.alert_id,
+                    str(finding.time_ns),
+                    finding.span_id,
+                    str(sorted(finding.evidence.items())),
+                )
     for window in findings.windows:
         yield "window", "".join(window.parts), str(window.end_ns), str(sorted(window.sums.items()))
     for kind, count in findings.losses.items():

@@ -36,7 +36,7 @@ def days(rule: str, *when: float) -> list[CallFacts]:
 
 
 def raised_flags(rule: str, found: Sequence[set[str]]) -> list[bool]:
-    return [rule in one for one in found]
+    return [rule in raised for raised in found]
 
 
 @every_rule
@@ -84,7 +84,7 @@ def test_new_statements_a_week_apart_do_not_unsettle_a_call_site() -> None:
     def burst(day: float, count: int) -> list[CallFacts]:
         return [at(day * DAY + i, statement=f"SELECT {day}, {i} FROM customers") for i in range(count)]
 
-    assert all("unusual-query" in one for one in fired(past(), burst(2.1, 1), burst(9.2, 60)))
+    assert all("unusual-query" in raised for raised in fired(past(), burst(2.1, 1), burst(9.2, 60)))
 
 
 def test_daily_new_statements_unsettle_a_call_site() -> None:
