@@ -50,10 +50,12 @@ _bits: dict[tuple[Any, ...], NDArray[np.uint64]] = {}
 
 
 def _entry_bits(domain: str, facts: Facts) -> NDArray[np.uint64]:
-    mine = {name: value for name, value in facts.items() if name in CALL_FIELDS and CALL_FIELDS[name].domain == domain}
-    known = domain, *sorted(mine.items())
+    selected = {
+        name: value for name, value in facts.items() if name in CALL_FIELDS and CALL_FIELDS[name].domain == domain
+    }
+    known = domain, *sorted(selected.items())
     if known not in _bits:
-        _bits[known] = RULES.evaluate_entry(domain, mine)
+        _bits[known] = RULES.evaluate_entry(domain, selected)
     return _bits[known]
 
 
@@ -172,8 +174,8 @@ class SmallEngine:
             for key in keys[space.name]:
                 times = self.sightings[f"{space.name} {key}"] = self.sightings.get(f"{space.name} {key}", 0) + 1
                 waiting = space.sketched and times == 1
-                mine = self.slots[space.name]
-                found.append(0 if waiting else mine.setdefault(key, len(mine) + 1))
+                selected = self.slots[space.name]
+                found.append(0 if waiting else selected.setdefault(key, len(selected) + 1))
                 seen.append((FIRST, SECOND, KNOWN)[min(times, 3) - 1])
             slot[space.name] = np.array(found, np.int32)
             if space.sketched:

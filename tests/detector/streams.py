@@ -138,22 +138,22 @@ def eventful(seed: int = 1, count: int = 1_500) -> list[Call]:
 
 def turning(middle_ns: int, span_ns: tuple[int, int], count: int = 400) -> list[Call]:
     """Return an honest replica set, replaced at ``middle_ns`` by a weaker, larger, failing one."""
-    ours: Facts = {
+    honest: Facts = {
         **SAFE, names.DB_SYSTEM: "mongodb", names.SERVER_PORT: 27017, names.SERVER_VERSION: "8.0.4",
         names.AUTH_METHOD: "scram-sha-256",
     }  # fmt: skip
-    theirs: Facts = {**ours, names.SERVER_VERSION: "7.0.30", names.AUTH_METHOD: "clear-password"}
+    impostor: Facts = {**honest, names.SERVER_VERSION: "7.0.30", names.AUTH_METHOD: "clear-password"}
     find = {**statement("", "shop.py:find"), names.STATEMENT: "find orders {id: ?}"}
     nodes = {**find, names.STATEMENT: "hello", names.TOPOLOGY: "a.internal:27017,b.internal:27017,c.internal:27017"}
     begin, end = span_ns
     step = (middle_ns - begin) // count
-    calls = [Call(begin + i * step, ours, find if i % 4 else nodes, "catalogue") for i in range(count)]
+    calls = [Call(begin + i * step, honest, find if i % 4 else nodes, "catalogue") for i in range(count)]
     odd: list[tuple[Facts, Facts, int]] = [
-        (theirs, find, 1_000_000),
-        (ours, {**nodes, names.TOPOLOGY: "a.internal:27017,b.internal:27017,evil.example:27017"}, 1_000_000),
-        (ours, find, 20 * SECOND),
-        *[(ours, {**find, names.ERROR_TYPE: "AutoReconnect"}, 1_000_000)] * 10,
-        *[(ours, {**find, names.ERROR_TYPE: "OperationFailure", names.STATUS_CODE: "18"}, 1_000_000)] * 10,
+        (impostor, find, 1_000_000),
+        (honest, {**nodes, names.TOPOLOGY: "a.internal:27017,b.internal:27017,evil.example:27017"}, 1_000_000),
+        (honest, find, 20 * SECOND),
+        *[(honest, {**find, names.ERROR_TYPE: "AutoReconnect"}, 1_000_000)] * 10,
+        *[(honest, {**find, names.ERROR_TYPE: "OperationFailure", names.STATUS_CODE: "18"}, 1_000_000)] * 10,
     ]
     later = middle_ns + (end - middle_ns) // 3
     return calls + [
@@ -166,8 +166,8 @@ def records(calls: Sequence[Call], per_record: int = 1, *, backfill: bool = True
     """Return calls as (value, appended, backfill), a few calls to a record."""
     made: list[tuple[bytes, int, bool]] = []
     for at in range(0, len(calls), per_record):
-        mine = calls[at : at + per_record]
-        made.append((encoded(mine, at), mine[-1].end_ns + SECOND, backfill))
+        portion = calls[at : at + per_record]
+        made.append((encoded(portion, at), portion[-1].end_ns + SECOND, backfill))
     return made
 
 

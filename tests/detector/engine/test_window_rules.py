@@ -33,7 +33,7 @@ def burst(count: int, rows: int) -> list[streams.Call]:
 
 
 def test_minute_far_above_the_usual_volume_is_a_spike() -> None:
-    found = [finding for finding in raised(burst(500, 400)) if finding.rule.name == "volume-spike"]
+    found = [spike for spike in raised(burst(500, 400)) if spike.rule.name == "volume-spike"]
     assert len(found) == 1
     assert found[0].evidence["rows_returned"] == 200_000
     assert found[0].evidence["calls"] == 500
@@ -41,4 +41,4 @@ def test_minute_far_above_the_usual_volume_is_a_spike() -> None:
 
 
 def test_minute_of_usual_volume_is_no_spike() -> None:
-    assert [finding for finding in raised(burst(3, 10)) if finding.rule.name == "volume-spike"] == []
+    assert [spike for spike in raised(burst(3, 10)) if spike.rule.name == "volume-spike"] == []

@@ -150,21 +150,21 @@ def test_values_newer_than_the_operators_view_are_not_accepted(watching: Watchin
 
 @pytest.mark.parametrize("apart", [True, False])
 def test_episode_with_unaccepted_values_stays_open_and_shows_them(watching: Watching, apart: bool) -> None:
-    theirs, ours = ({**OURS, names.CERT_SHA256: one * 32} for one in ("bb", "cc"))
-    found = calls(theirs, 3), *(calls(ours, 20, 2.1 + turn / 100) for turn in range(3))
+    first_session, second_session = ({**OURS, names.CERT_SHA256: one * 32} for one in ("bb", "cc"))
+    found = calls(first_session, 3), *(calls(second_session, 20, 2.1 + turn / 100) for turn in range(3))
     for some in found if apart else [list(itertools.chain(*found))]:
         watching.sees(some)
     assert watching.alerts() == {CERTIFICATE: ("open", 1, 63)}
     assert watching.certificates() == ["bb", "cc"] + ["cc"] * 50  # the first of each, and the newest
     watching.says("accept")
     watching.hears()
-    watching.sees(calls(ours, 5, 2.2))
+    watching.sees(calls(second_session, 5, 2.2))
     assert watching.alerts() == {CERTIFICATE: ("open", 1, 63)}
-    watching.sees(calls(theirs, 1, 2.3))
+    watching.sees(calls(first_session, 1, 2.3))
     assert watching.alerts() == {CERTIFICATE: ("open", 1, 64)}
     watching.says("accept")
     watching.hears()
-    watching.sees([*calls(theirs, 2, 2.4), *calls(ours, 2, 2.5)])
+    watching.sees([*calls(first_session, 2, 2.4), *calls(second_session, 2, 2.5)])
     assert watching.alerts() == {CERTIFICATE: ("closed", 1, 64)}
 
 
@@ -238,10 +238,10 @@ def test_accepted_rule_still_supersedes_outside_its_acceptance(engine: Engine) -
 
 def test_older_acceptance_without_values_silences_as_before(engine: Engine) -> None:
     old = Decision(1, "accept", _alert(CERTIFICATE))
-    theirs, another = ({**OURS, names.CERT_SHA256: one * 32} for one in ("bb", "cc"))
-    assert raised(engine, story(past(), calls(theirs), old, calls(theirs, 2, 2.1), calls(another, 2, 2.2))) == [
-        (CERTIFICATE, "bb")
-    ]
+    first_session, another = ({**OURS, names.CERT_SHA256: one * 32} for one in ("bb", "cc"))
+    assert raised(
+        engine, story(past(), calls(first_session), old, calls(first_session, 2, 2.1), calls(another, 2, 2.2))
+    ) == [(CERTIFICATE, "bb")]
 
 
 def test_acceptance_of_a_rule_ends_findings_made_while_pending(watching: Watching) -> None:

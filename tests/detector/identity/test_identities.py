@@ -73,8 +73,8 @@ def raised(engine: Engine, entries: Sequence[LogEntry], *, restart: str = "") ->
     for one in entries:
         events = engine.step(shard, one).events
         found += [
-            (it.rule.name, each.evidence.get(names.CERT_SHA256, "")[:2])
-            for it in events if isinstance(it, Fired) for each in it.findings()
+            (event.rule.name, finding.evidence.get(names.CERT_SHA256, "")[:2])
+            for event in events if isinstance(event, Fired) for finding in event.findings()
         ]  # fmt: skip
         if restart:
             shard = again(engine, shard, deltas, restart)
@@ -161,13 +161,13 @@ def test_announced_issuer_counts_only_for_a_verified_chain(engine: Engine) -> No
 
 def test_a_network_and_a_plain_version_may_be_announced(engine: Engine) -> None:
     said = announced({**SWAP, names.PEER_ADDRESS: ["fd00::/64", "10.0.9.0/24"], names.SERVER_VERSION: ["16.4"]})
-    theirs = {**THEIRS, names.SERVER_VERSION: "PostgreSQL 16.4 (Debian)"}
-    assert rules(engine, story(past(), said, calls(theirs, 3))) == set()
+    new_session = {**THEIRS, names.SERVER_VERSION: "PostgreSQL 16.4 (Debian)"}
+    assert rules(engine, story(past(), said, calls(new_session, 3))) == set()
     for name, value, rule in (
         (names.PEER_ADDRESS, "10.0.8.9", "peer-changed"),
         (names.SERVER_VERSION, "PostgreSQL 16.5 (Debian)", "server-changed"),
     ):
-        assert rules(engine, story(past(), said, calls({**theirs, name: value}, 3))) == {rule}
+        assert rules(engine, story(past(), said, calls({**new_session, name: value}, 3))) == {rule}
 
 
 def test_unused_announced_values_end_with_the_announcement(engine: Engine) -> None:
@@ -199,10 +199,10 @@ def test_pin_ends_with_its_announcement(engine: Engine) -> None:
 
 
 def test_a_renewal_of_an_announced_certificate_is_a_renewal(engine: Engine) -> None:
-    theirs = {**THEIRS, names.TLS_VERIFIED: "full", names.CERT_NOT_AFTER: "2026-10-15T00:00:00Z"}
-    renewed = {**theirs, names.CERT_SHA256: "dd" * 32, names.CERT_NOT_AFTER: "2027-10-15T00:00:00Z"}
+    new_session = {**THEIRS, names.TLS_VERIFIED: "full", names.CERT_NOT_AFTER: "2026-10-15T00:00:00Z"}
+    renewed = {**new_session, names.CERT_SHA256: "dd" * 32, names.CERT_NOT_AFTER: "2027-10-15T00:00:00Z"}
     expiring = {"certificate-expiring"}
-    assert rules(engine, story(past(), announced(), calls(theirs, 50), calls(renewed, 3, 3))) <= expiring
+    assert rules(engine, story(past(), announced(), calls(new_session, 50), calls(renewed, 3, 3))) <= expiring
 
 
 @pytest.mark.parametrize("size", [1, 7])

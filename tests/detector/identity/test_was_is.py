@@ -85,8 +85,8 @@ def test_attack_values_never_become_the_previous_value(engine: Engine) -> None:
 def test_previous_value_is_the_last_of_several_known_values(engine: Engine) -> None:
     replica = {**OURS, names.PEER_ADDRESS: "10.0.0.6"}
     both = [Call(one.end_ns, (OURS, replica)[i % 2], one.facts) for i, one in enumerate(past(count=400))]
-    theirs = {**OURS, names.PEER_ADDRESS: "10.0.9.9"}
-    ends = [*calls(OURS, 1, 2.1), *calls(theirs, 1, 2.2), *calls(replica, 1, 2.3), *calls(theirs, 1, 2.4)]
+    other_session = {**OURS, names.PEER_ADDRESS: "10.0.9.9"}
+    ends = [*calls(OURS, 1, 2.1), *calls(other_session, 1, 2.2), *calls(replica, 1, 2.3), *calls(other_session, 1, 2.4)]
     reported = [one[names.PEER_ADDRESS + WAS] for _, one in found(engine, story(both, ends))]
     assert reported == ["10.0.0.5", "10.0.0.6"]
 
@@ -94,9 +94,14 @@ def test_previous_value_is_the_last_of_several_known_values(engine: Engine) -> N
 @pytest.mark.parametrize("size", [1, 7])
 @pytest.mark.parametrize("restart", ["", "snapshot", "delta"])
 def test_previous_value_does_not_depend_on_batches_or_restarts(engine: Engine, size: int, restart: str) -> None:
-    untold = {name: value for name, value in OURS.items() if name not in (names.SERVER_VERSION, names.SERVER_ID)}
-    mixed = [Call(one.end_ns, (OURS, untold)[i % 2], one.facts) for i, one in enumerate(past())]
-    parts = (mixed, calls(THEIRS, 20), calls(untold, 20, 2.1), calls({**THEIRS, names.SERVER_VERSION: "9"}, 20, 2.2))
+    bare_session = {name: value for name, value in OURS.items() if name not in (names.SERVER_VERSION, names.SERVER_ID)}
+    mixed = [Call(one.end_ns, (OURS, bare_session)[i % 2], one.facts) for i, one in enumerate(past())]
+    parts = (
+        mixed,
+        calls(THEIRS, 20),
+        calls(bare_session, 20, 2.1),
+        calls({**THEIRS, names.SERVER_VERSION: "9"}, 20, 2.2),
+    )
     expected = found(engine, story(*parts))
     assert len(expected) >= 40
     assert expected == found(engine, story(*parts, size=size), restart=restart)

@@ -201,7 +201,7 @@ def _recorded(most: int = 60, largest: int = 8_192) -> Iterator[bytes]:
 def corpus(count: int, seed: int = 0, largest: int = 60_000) -> list[bytes]:
     """Return the seeds and so many structural mutants of them, none longer than ``largest`` bytes."""
     source, found = random.Random(seed), seeds()
-    parsed = [parse(one) for one in found]
+    parsed = [parse(request) for request in found]
     while len(found) < count:
         fields = mutate_structure(source.choice(parsed), source)
         value = serialize(fields, source if source.random() < 0.3 else None)

@@ -21,8 +21,8 @@ def test_record_with_a_long_header_does_not_become_a_flood() -> None:
         Call(START_NS, SAFE, statement("SELECT ?"), app=long),
         Call(START_NS, {**SAFE, names.CERT_SUBJECT: long}, statement("SELECT ?")),
     ):
-        one = streams.encoded([call])
-        value = one + streams.encoded([Call(START_NS, SAFE, statement("SELECT ?"))] * 500)
+        first_request = streams.encoded([call])
+        value = first_request + streams.encoded([Call(START_NS, SAFE, statement("SELECT ?"))] * 500)
         assert sum(len(message.value) for message in route(value)) < 2 * len(value)
 
 

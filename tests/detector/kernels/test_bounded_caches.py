@@ -65,9 +65,9 @@ def test_columns_of_any_bound_equal_those_of_a_large_one(limit: int, texts: list
         small = Columns(KEY)
     wide = Columns(KEY)
     for _ in range(2):
-        mine, theirs = small.prepare(decode([value])).columns, wide.prepare(decode([value])).columns
-        for column, expected in theirs.items():
-            assert [_plain(one) for one in expected] == [_plain(one) for one in mine[column]], column
+        small_columns, wide_columns = small.prepare(decode([value])).columns, wide.prepare(decode([value])).columns
+        for column, expected in wide_columns.items():
+            assert [_plain(one) for one in expected] == [_plain(one) for one in small_columns[column]], column
 
 
 def _plain(value: Any) -> Any:

@@ -23,7 +23,7 @@ def scored(values: list[float]) -> list[float]:
 def test_every_score_is_a_number_from_0_to_1(values: list[float]) -> None:
     found = scored(values)
     assert len(found) == len(values)
-    assert all(0 <= one <= 1 for one in found)
+    assert all(0 <= score <= 1 for score in found)
 
 
 @settings(max_examples=30, deadline=None)
@@ -38,8 +38,8 @@ def test_spike_in_a_daily_rhythm_scores_high() -> None:
     values[1_500] = 900
     found = scored(values)
     assert found[1_500] > 0.9
-    assert sum(one >= 0.5 for one in found[600:1_500]) <= 3
-    assert all(one < 0.5 for one in found[1_501:1_600])
+    assert sum(score >= 0.5 for score in found[600:1_500]) <= 3
+    assert all(score < 0.5 for score in found[1_501:1_600])
 
 
 def test_drift_of_one_percent_per_step_is_found_before_threefold() -> None:

@@ -47,7 +47,7 @@ def run_profile(*arguments: str, given: str | None = None, **environment: str) -
 def faults(text: str) -> list[str]:
     with pytest.raises(NotAProfile) as caught:
         parse(text)
-    return [f"{line}: {what}" for line, what in caught.value.faults]
+    return [f"{line}: {reason}" for line, reason in caught.value.faults]
 
 
 def test_document_values_are_read_in_the_form_of_evidence() -> None:
@@ -152,7 +152,7 @@ def test_any_text_is_a_profile_or_has_a_fault_with_a_line(text: str) -> None:
         reported = list(error.faults)
         assert reported
     assert len(reported) <= document.FAULTS
-    assert all(1 <= line <= len(text.splitlines()) + 2 and what for line, what in reported)
+    assert all(1 <= line <= len(text.splitlines()) + 2 and reason for line, reason in reported)
 
 
 @pytest.fixture

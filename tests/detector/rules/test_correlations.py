@@ -82,9 +82,9 @@ def test_temporal_needs_all_rules_unless_gte_asks_for_fewer(tmp_path: Path) -> N
 
 
 def test_firings_are_counted_per_app_and_group(tmp_path: Path) -> None:
-    everybody = rule("own-rule", {"s": {f"{names.DB_SYSTEM}|exists": True}, "condition": "s"})
+    any_account = rule("own-rule", {"s": {f"{names.DB_SYSTEM}|exists": True}, "condition": "s"})
     anonymous = {key: value for key, value in SAFE.items() if key != names.ACCOUNT}
-    one = engine(tmp_path, everybody, correlation())
+    one = engine(tmp_path, any_account, correlation())
     other = {**SAFE, names.ACCOUNT: "other"}
     calls = [call(0), call(1, other), call(2), call(3, other), call(4, app="billing"), call(5, anonymous),
              call(6, anonymous), call(7, anonymous), call(8, other)]  # fmt: skip

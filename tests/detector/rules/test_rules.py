@@ -100,9 +100,9 @@ def evaluated(rules: RuleSet, calls: list[dict[str, Any]]) -> set[tuple[int, int
     found: list[tuple[int, int]] = []
     for stage in (1, 3):
         row, number = rules.evaluate(bits, entry, columns, stage)
-        mine = list(zip(row.tolist(), number.tolist(), strict=True))
-        assert mine == sorted(mine)
-        found += mine
+        fast_path = list(zip(row.tolist(), number.tolist(), strict=True))
+        assert fast_path == sorted(fast_path)
+        found += fast_path
     assert len(found) == len(set(found))
     return set(found)
 

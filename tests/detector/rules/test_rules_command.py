@@ -52,7 +52,7 @@ def test_a_bad_rule_is_one_line_with_file_line_and_reason(folder: Path) -> None:
     result = run_rules("check", str(folder))
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
-    assert [line.split(": ")[0].rpartition(":")[0] for line in lines] == [str(folder / f"{it}.yml") for it in "abc"]
+    assert [line.split(": ")[0].rpartition(":")[0] for line in lines] == [str(folder / f"{stem}.yml") for stem in "abc"]
     line = next(at for at, one in enumerate((folder / "b.yml").read_text().splitlines(), 1) if "x.y" in one)
     assert lines[1] == f"{folder / 'b.yml'}:{line}: x.y: is no field that such a rule can read"
     assert lines[2] == f"{folder / 'c.yml'}:3: name: 'weak-tls' is used by weak-tls.yml already"

@@ -17,10 +17,10 @@ def test_each_partition_keeps_its_order_and_loses_nothing(sizes: list[tuple[int,
     pace, found = Pace(), dict[int, list[int]]()
     for partition, portion in pace.portions(records, lambda _: most):
         assert 1 <= len(portion) <= most
-        assert len(portion) == 1 or sum(len(record.value) for record in portion) <= pace.portion_bytes
-        found.setdefault(partition, []).extend(record.offset for record in portion)
+        assert len(portion) == 1 or sum(len(one.value) for one in portion) <= pace.portion_bytes
+        found.setdefault(partition, []).extend(one.offset for one in portion)
     for partition, offsets in found.items():
-        assert offsets == [record.offset for record in records if record.partition == partition]
+        assert offsets == [one.offset for one in records if one.partition == partition]
     assert sum(map(len, found.values())) == len(records)
 
 

@@ -303,8 +303,8 @@ def test_stopped_member_does_not_overwrite_the_new_owners_progress(
     boards: dict[str, tuple[GroupProgress, ProgressBoard]] = {}
     for member in ("stopped:1", "owner:2"):
         monkeypatch.setattr(progress_module, "member_name", lambda member=member: member)
-        mine = GroupProgress(GROUP, TOPIC, clock.wall_ns, clock.monotonic_s)
-        boards[member] = mine, board(store, mine, engine, clock)
+        member_progress = GroupProgress(GROUP, TOPIC, clock.wall_ns, clock.monotonic_s)
+        boards[member] = member_progress, board(store, member_progress, engine, clock)
 
     def observe(member: str, at: int, owner: str) -> None:
         boards[member][0].turn("polling")

@@ -43,9 +43,9 @@ class World:
     generation: list[int] = dataclasses.field(default_factory=lambda: [0] * PARTITIONS)
     failures: set[str] = dataclasses.field(default_factory=set[str])
 
-    def fails(self, what: str, error: BaseException) -> None:
-        if what in self.failures:
-            self.failures.discard(what)
+    def fails(self, action: str, error: BaseException) -> None:
+        if action in self.failures:
+            self.failures.discard(action)
             raise error
 
 
@@ -142,22 +142,22 @@ class Never(threading.Event):
         return False
 
 
-def step(world: World, what: str, one: int) -> None:
-    if what == "bounce":  # revoked and assigned within one poll
+def step(world: World, action: str, one: int) -> None:
+    if action == "bounce":  # revoked and assigned within one poll
         world.generation[one] += 1
-    elif what == "take away":
+    elif action == "take away":
         world.mine.discard(one)
         world.generation[one] += 1
-    elif what == "give":
+    elif action == "give":
         world.mine.add(one)
         world.generation[one] += 1
-    elif what == "other commits" and one not in world.mine:
+    elif action == "other commits" and one not in world.mine:
         world.committed[one] += range(len(world.committed[one]), world.log[one])
         world.seq[one] += 1
-    elif what == "append":
+    elif action == "append":
         world.log[one] += 2
-    elif what.startswith("fail") or what == "assert":
-        world.failures.add(what)
+    elif action.startswith("fail") or action == "assert":
+        world.failures.add(action)
 
 
 def let_go(_service: Service, _consumer: Consumer | None) -> None:
@@ -179,8 +179,8 @@ def test_each_record_is_judged_once_in_any_order_of_rebalances_and_errors(plan: 
         # Several portions to a poll: a refused commit must not lose the portions behind it.
         one = Service(StreamSettings(), STORE, DetectorSettings(poll_records=1), lambda: 1, ENGINE)
         consumer: Consumer | None = None
-        for what, partition in plan:
-            step(world, what, partition)
+        for action, partition in plan:
+            step(world, action, partition)
             consumer = one.attempt(consumer, Never())
         world.failures.clear()
         world.mine |= set(range(PARTITIONS))

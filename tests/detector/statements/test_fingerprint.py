@@ -142,11 +142,11 @@ def test_siphash_equals_cpythons() -> None:
     printed = subprocess.run(
         [sys.executable, "-c", code], env={"PYTHONHASHSEED": "0"}, capture_output=True, text=True, check=True
     )
-    ours = [
+    canonical = [
         int(np.int64(np.uint64(siphash(np.frombuffer(one, np.uint8), 0, len(one), np.uint64(0), np.uint64(0)))))
         for one in texts_
     ]
-    assert eval(printed.stdout) == ours  # noqa: S307  our own print
+    assert eval(printed.stdout) == canonical  # noqa: S307  our own print
 
 
 def test_the_hash_depends_on_the_key_and_on_every_byte() -> None:
