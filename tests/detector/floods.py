@@ -75,7 +75,7 @@ def _statement_span(text: str, signs: str = "") -> bytes:
 def bombs() -> dict[str, bytes]:
     """Return messages of up to a megabyte that cost many times their size."""
     system = {names.DB_SYSTEM: "postgresql"}
-    ours = {**system, names.BACKWATCH_CONTRACT: names.CONTRACT}
+    collector_scope = {**system, names.BACKWATCH_CONTRACT: names.CONTRACT}
     tiny, wide = b"\x30\x03", "SELECT " + ",".join(f"c{i}" for i in range(8_000))
     pair = otlp_writer.field(0x4A, otlp_writer.key_value("x", True))
     beat = otlp_writer.scope_spans(
@@ -96,8 +96,8 @@ def bombs() -> dict[str, bytes]:
         "no scopes": otlp_writer.request([b"\x12\x00" * (LARGEST // 2)]),
         "empty spans": _request({}, [b""] * (LARGEST // 2)),
         "few empty spans": _request({}, [b""] * 100_000),
-        "small calls": _request(ours, [tiny] * 100_000),
-        "smallest calls": _request(ours, [tiny + b"\x2a\x0a" + b"n" * 10] * 60_000),
+        "small calls": _request(collector_scope, [tiny] * 100_000),
+        "smallest calls": _request(collector_scope, [tiny + b"\x2a\x0a" + b"n" * 10] * 60_000),
         "a text for each span": _request({**system, "db.query.text": wide}, [tiny] * 4_000),
         "empty attributes": _request({}, [tiny + b"\x4a\x00" * 499_000]),
         "attributes": _request(system, [tiny + pair * 99_000]),
@@ -106,7 +106,13 @@ def bombs() -> dict[str, bytes]:
         "long arrays": _request(system, [tiny + array]),
         "heartbeats": otlp_writer.request([otlp_writer.resource_spans(otlp_writer.resource(()), [beat] * 80)]),
         "new resources": _request({}, hosts),
-        "new statements": _request(ours, [_statement_span(f"SELECT a{i} FROM b WHERE c = ?") for i in range(9_000)]),
-        "long statements": _request(ours, [_statement_span(f"SELECT a{i}, " + "(b + ? * " * 7_000) for i in range(15)]),
-        "alerts": _request(ours, [_statement_span(f"SELECT a{i}", signs="tautology,program") for i in range(9_000)]),
+        "new statements": _request(
+            collector_scope, [_statement_span(f"SELECT a{i} FROM b WHERE c = ?") for i in range(9_000)]
+        ),
+        "long statements": _request(
+            collector_scope, [_statement_span(f"SELECT a{i}, " + "(b + ? * " * 7_000) for i in range(15)]
+        ),
+        "alerts": _request(
+            collector_scope, [_statement_span(f"SELECT a{i}", signs="tautology,program") for i in range(9_000)]
+        ),
     }

@@ -157,12 +157,12 @@ def test_verified_renewal_near_expiry_raises_nothing() -> None:
 
 
 def test_changed_intermediate_of_one_authority_is_a_renewal() -> None:
-    ours = "CN={},O=Let's Encrypt,C=US"
-    old = {**TLS, names.CERT_ISSUER: ours.format("R10"), names.CERT_NOT_AFTER: "2026-10-15T00:00:00Z"}
+    issuer = "CN={},O=Let's Encrypt,C=US"
+    old = {**TLS, names.CERT_ISSUER: issuer.format("R10"), names.CERT_NOT_AFTER: "2026-10-15T00:00:00Z"}
     new = {
         **old,
         names.CERT_SHA256: "bb",
-        names.CERT_ISSUER: ours.format("R11"),
+        names.CERT_ISSUER: issuer.format("R11"),
         names.CERT_NOT_AFTER: "2027-01-15T00:00:00Z",
     }
     assert "certificate-changed" not in after(history(old), on(new, 3 * DAY))

@@ -50,8 +50,8 @@ def test_old_release_beside_a_new_one_explains_no_statement() -> None:
 
 
 def test_first_release_explains_nothing() -> None:
-    untold = past(statement="SELECT id FROM orders WHERE id = ?")
-    assert fired(untold, [at(DEPLOYED, statement=OTHER, **OLD)]) == [{"unusual-query"}]
+    without_release = past(statement="SELECT id FROM orders WHERE id = ?")
+    assert fired(without_release, [at(DEPLOYED, statement=OTHER, **OLD)]) == [{"unusual-query"}]
 
 
 def _released(at_s: float, release: str, statement: str = "SELECT id FROM orders WHERE id = ?") -> CallFacts:

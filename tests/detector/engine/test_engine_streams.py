@@ -28,7 +28,7 @@ def engine() -> Engine:
     return make_engine(CONFIG)
 
 
-def finding_texts(findings: Findings) -> Iterator[FindingText]:
+def to_texts(findings: Findings) -> Iterator[FindingText]:
     """Yield the findings as comparable text."""
     for event in findings.events:
         if isinstance(event, Clear):
@@ -63,12 +63,12 @@ def run(engine: Engine, values: Sequence[Value], cuts: Sequence[int], *, restart
         size = cuts[turn % len(cuts)]
         findings = engine.step(shard, streams.entry(values[at : at + size], at))
         assert findings.faults == []
-        found += finding_texts(findings)
+        found += to_texts(findings)
         at, turn = at + size, turn + 1
         if restart:
             shard = restarted(engine, shard, blobs)
     findings = engine.step(shard, Tick(shard.scalars.watermark_ns + 30 * HOUR))
-    return sorted([*found, *finding_texts(findings)])
+    return sorted([*found, *to_texts(findings)])
 
 
 def _odd_value(source: random.Random, at_ns: int) -> bytes:

@@ -18,10 +18,15 @@ DAY = 86_400 * SECOND
 CONFIG = EngineConfig(key=b"a key of 16 byte", clear_after_ns=DAY)
 RESOURCE = "postgresql db.internal:5432/shop"
 NODES = "a.internal:5432,b.internal:5432"
-OURS: Facts = {**SAFE, names.SERVER_ID: "7391", names.TLS_REQUESTED: "verify-ca", names.TLS_VERIFIED: "chain"}
+ORIGINAL_SESSION: Facts = {
+    **SAFE,
+    names.SERVER_ID: "7391",
+    names.TLS_REQUESTED: "verify-ca",
+    names.TLS_VERIFIED: "chain",
+}
 """A session without full proof of the server's identity, so that its address counts too."""
-THEIRS: Facts = {
-    **OURS, names.PEER_ADDRESS: "10.0.9.9", names.CERT_SHA256: "bb" * 32, names.CERT_ISSUER: "CN=Other CA",
+SWAPPED_SESSION: Facts = {
+    **ORIGINAL_SESSION, names.PEER_ADDRESS: "10.0.9.9", names.CERT_SHA256: "bb" * 32, names.CERT_ISSUER: "CN=Other CA",
     names.SERVER_VERSION: "16.4", names.SERVER_ID: "8422",
 }  # fmt: skip
 MOVED = "a.internal:5432,c.internal:5432"
@@ -48,7 +53,7 @@ def calls(session: Facts, count: int = 1, day: float = 2, step_ns: int = SECOND,
     return [Call(START_NS + int(day * DAY) + i * step_ns, session, call_facts) for i in range(count)]
 
 
-def past(session: Facts = OURS, count: int = 100) -> list[Call]:
+def past(session: Facts = ORIGINAL_SESSION, count: int = 100) -> list[Call]:
     """Return two quiet days with the nodes reported now and then."""
     found = calls(session, count, 0, 2 * DAY // count)
     return [Call(one.end_ns, one.session, {**one.facts, names.TOPOLOGY: NODES} if i % 3 else one.facts)
@@ -93,7 +98,7 @@ def rules(engine: Engine, entries: Sequence[LogEntry]) -> set[str]:
 
 
 def swap(day: float = 2) -> list[Call]:
-    return [*calls(THEIRS, 3, day), *calls(THEIRS, 2, day + 0.01, backwatch__topology=MOVED)]
+    return [*calls(SWAPPED_SESSION, 3, day), *calls(SWAPPED_SESSION, 2, day + 0.01, backwatch__topology=MOVED)]
 
 
 def test_unannounced_swap_raises_alerts(engine: Engine) -> None:
@@ -105,7 +110,7 @@ def test_announced_swap_raises_nothing(engine: Engine) -> None:
 
 
 def test_value_missing_from_the_announcement_raises_an_alert(engine: Engine) -> None:
-    others = {**THEIRS, names.CERT_SHA256: "cc" * 32}
+    others = {**SWAPPED_SESSION, names.CERT_SHA256: "cc" * 32}
     assert rules(engine, story(past(), announced(), swap(), calls(others, 2, 3))) == {"certificate-changed"}
 
 
@@ -126,42 +131,46 @@ def test_one_unannounced_value_raises_its_rule(engine: Engine, fact: str, rule: 
 
 def test_announced_network_does_not_make_other_peers_known(engine: Engine) -> None:
     said = announced({names.PEER_ADDRESS: ["10.7.0.0/24"]})
-    fleet = [one for i in range(24) for one in calls({**OURS, names.PEER_ADDRESS: f"10.7.0.{i}"}, 2, 2 + i / 12)]
-    stranger = calls({**OURS, names.PEER_ADDRESS: "203.0.113.9"}, 2, 4.1)
+    fleet = [
+        one for i in range(24) for one in calls({**ORIGINAL_SESSION, names.PEER_ADDRESS: f"10.7.0.{i}"}, 2, 2 + i / 12)
+    ]
+    stranger = calls({**ORIGINAL_SESSION, names.PEER_ADDRESS: "203.0.113.9"}, 2, 4.1)
     assert rules(engine, story(past(), said, fleet)) == set()
-    assert rules(engine, story(past(), said, fleet, calls(OURS, 2, 4.05))) == set()
+    assert rules(engine, story(past(), said, fleet, calls(ORIGINAL_SESSION, 2, 4.05))) == set()
     assert rules(engine, story(past(), said, fleet, stranger)) == {"peer-changed"}
-    assert rules(engine, story(said, past({**OURS, names.PEER_ADDRESS: "10.7.0.1"}), fleet, stranger)) == {
+    assert rules(engine, story(said, past({**ORIGINAL_SESSION, names.PEER_ADDRESS: "10.7.0.1"}), fleet, stranger)) == {
         "peer-changed"
     }
 
 
 def test_announced_redirect_raises_nothing_except_to_an_internal_address(engine: Engine) -> None:
-    away = calls(OURS, 2, 2, backwatch__redirect__target="https://other.example/")
+    away = calls(ORIGINAL_SESSION, 2, 2, backwatch__redirect__target="https://other.example/")
     assert rules(engine, story(past(), away)) == {"redirected"}
     assert rules(engine, story(past(), announced(), away)) == set()
-    inside = calls(OURS, 1, 2, backwatch__redirect__target="http://169.254.169.254/")
+    inside = calls(ORIGINAL_SESSION, 1, 2, backwatch__redirect__target="http://169.254.169.254/")
     said = announced({names.REDIRECT_TARGET: ["169.254.169.254"]})
     assert rules(engine, story(past(), said, inside)) == {"redirected"}
 
 
 @pytest.mark.parametrize("target", ["https://?/", "https://?:8443/a", "?", "http://?/?"])
 def test_redirect_to_an_unparseable_host_raises_an_alert(engine: Engine, target: str) -> None:
-    assert rules(engine, story(past(), calls(OURS, 2, 2, backwatch__redirect__target=target))) == {"redirected"}
-    itself = calls(OURS, 2, 2, backwatch__redirect__target="/login?next=/")
+    assert rules(engine, story(past(), calls(ORIGINAL_SESSION, 2, 2, backwatch__redirect__target=target))) == {
+        "redirected"
+    }
+    itself = calls(ORIGINAL_SESSION, 2, 2, backwatch__redirect__target="/login?next=/")
     assert rules(engine, story(past(), itself)) == set()
 
 
 def test_announced_issuer_counts_only_for_a_verified_chain(engine: Engine) -> None:
     said = announced({**SWAP, names.CERT_SHA256: [], names.CERT_ISSUER: ["CN=Other CA"]})
-    proven = {**THEIRS, names.TLS_VERIFIED: "full"}
+    proven = {**SWAPPED_SESSION, names.TLS_VERIFIED: "full"}
     assert rules(engine, story(past(), said, calls(proven, 3))) == set()
-    assert rules(engine, story(past(), said, calls(THEIRS, 3))) == {"certificate-changed"}
+    assert rules(engine, story(past(), said, calls(SWAPPED_SESSION, 3))) == {"certificate-changed"}
 
 
 def test_a_network_and_a_plain_version_may_be_announced(engine: Engine) -> None:
     said = announced({**SWAP, names.PEER_ADDRESS: ["fd00::/64", "10.0.9.0/24"], names.SERVER_VERSION: ["16.4"]})
-    new_session = {**THEIRS, names.SERVER_VERSION: "PostgreSQL 16.4 (Debian)"}
+    new_session = {**SWAPPED_SESSION, names.SERVER_VERSION: "PostgreSQL 16.4 (Debian)"}
     assert rules(engine, story(past(), said, calls(new_session, 3))) == set()
     for name, value, rule in (
         (names.PEER_ADDRESS, "10.0.8.9", "peer-changed"),
@@ -184,22 +193,24 @@ def test_announcement_for_another_app_or_resource_has_no_effect(engine: Engine) 
 
 
 def test_resource_announced_before_its_first_call_skips_trust_on_first_use(engine: Engine) -> None:
-    mallory = {**THEIRS, names.CERT_SHA256: "cc" * 32}
+    mallory = {**SWAPPED_SESSION, names.CERT_SHA256: "cc" * 32}
     assert rules(engine, story(calls(mallory, 3))) == set()
     assert rules(engine, story(announced(), calls(mallory, 3))) == {"certificate-changed"}
-    assert rules(engine, story(announced(), calls(THEIRS, 3), calls(mallory, 1, 2.1))) == {"certificate-changed"}
-    assert rules(engine, story(announced(), calls(THEIRS, 200, 0, DAY // 100))) == set()
+    assert rules(engine, story(announced(), calls(SWAPPED_SESSION, 3), calls(mallory, 1, 2.1))) == {
+        "certificate-changed"
+    }
+    assert rules(engine, story(announced(), calls(SWAPPED_SESSION, 200, 0, DAY // 100))) == set()
 
 
 def test_pin_ends_with_its_announcement(engine: Engine) -> None:
-    mallory = {**THEIRS, names.CERT_SHA256: "cc" * 32}
+    mallory = {**SWAPPED_SESSION, names.CERT_SHA256: "cc" * 32}
     assert raised(engine, story(announced(), calls(mallory, 1), NOTHING, calls(mallory, 3, 2.1))) == [
         ("certificate-changed", "cc")
     ]
 
 
 def test_a_renewal_of_an_announced_certificate_is_a_renewal(engine: Engine) -> None:
-    new_session = {**THEIRS, names.TLS_VERIFIED: "full", names.CERT_NOT_AFTER: "2026-10-15T00:00:00Z"}
+    new_session = {**SWAPPED_SESSION, names.TLS_VERIFIED: "full", names.CERT_NOT_AFTER: "2026-10-15T00:00:00Z"}
     renewed = {**new_session, names.CERT_SHA256: "dd" * 32, names.CERT_NOT_AFTER: "2027-10-15T00:00:00Z"}
     expiring = {"certificate-expiring"}
     assert rules(engine, story(past(), announced(), calls(new_session, 50), calls(renewed, 3, 3))) <= expiring
@@ -208,8 +219,16 @@ def test_a_renewal_of_an_announced_certificate_is_a_renewal(engine: Engine) -> N
 @pytest.mark.parametrize("size", [1, 7])
 @pytest.mark.parametrize("restart", ["", "snapshot", "delta"])
 def test_announcements_do_not_depend_on_batches_or_restarts(engine: Engine, size: int, restart: str) -> None:
-    mallory = {**THEIRS, names.CERT_SHA256: "cc" * 32}
-    parts = (past(), announced(), swap(), calls(mallory, 3, 2.5), NOTHING, calls(OURS, 3, 3), calls(mallory, 3, 3.5))
+    mallory = {**SWAPPED_SESSION, names.CERT_SHA256: "cc" * 32}
+    parts = (
+        past(),
+        announced(),
+        swap(),
+        calls(mallory, 3, 2.5),
+        NOTHING,
+        calls(ORIGINAL_SESSION, 3, 3),
+        calls(mallory, 3, 3.5),
+    )
     expected = raised(engine, story(*parts))
     assert expected
     assert expected == raised(engine, story(*parts, size=size), restart=restart)
@@ -217,6 +236,6 @@ def test_announcements_do_not_depend_on_batches_or_restarts(engine: Engine, size
 
 @pytest.mark.parametrize("said", ["ab" * 32, "AB" * 32])
 def test_announced_certificate_hash_matches_in_any_case(engine: Engine, said: str) -> None:
-    as_collectors_write_it = {**OURS, names.CERT_SHA256: "AB" * 32}
+    as_collectors_write_it = {**ORIGINAL_SESSION, names.CERT_SHA256: "AB" * 32}
     other = story(past(), announced({names.CERT_SHA256: [said]}), calls(as_collectors_write_it, 3))
     assert rules(engine, other) == set()

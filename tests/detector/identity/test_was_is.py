@@ -16,10 +16,21 @@ from backwatch.detector.engine.step import Engine
 from backwatch.detector.identity import identity_snapshot
 from backwatch.detector.identity.identity_snapshot import cut
 from backwatch.store.ring import SHOWN
-from tests.detector.identity.test_identities import CONFIG, DAY, MOVED, NODES, OURS, THEIRS, again, calls, past, story
+from tests.detector.identity.test_identities import (
+    CONFIG,
+    DAY,
+    MOVED,
+    NODES,
+    ORIGINAL_SESSION,
+    SWAPPED_SESSION,
+    again,
+    calls,
+    past,
+    story,
+)
 from tests.detector.streams import Call
 
-KNOWN = {**OURS, names.AUTH_METHOD: "scram-sha-256"}
+KNOWN = {**ORIGINAL_SESSION, names.AUTH_METHOD: "scram-sha-256"}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +63,7 @@ WERE = {name + WAS for name in LIMITS}
 
 
 def test_changed_certificate_shows_exactly_the_changed_values(engine: Engine) -> None:
-    assert was(engine, past(), calls(THEIRS)) == {
+    assert was(engine, past(), calls(SWAPPED_SESSION)) == {
         "certificate-changed": {
             names.CERT_SHA256 + WAS: "aa" * 32, names.CERT_ISSUER + WAS: "CN=Company CA",
             names.PEER_ADDRESS + WAS: "10.0.0.5", names.SERVER_VERSION + WAS: "15.10", names.SERVER_ID + WAS: "7391",
@@ -77,16 +88,21 @@ def test_each_rule_shows_the_previous_value_of_its_fact(
 
 
 def test_attack_values_never_become_the_previous_value(engine: Engine) -> None:
-    others = {**THEIRS, names.CERT_SHA256: "cc" * 32}
-    reported = found(engine, story(past(), calls(THEIRS, 5), calls(others, 5, 2.1)))
+    others = {**SWAPPED_SESSION, names.CERT_SHA256: "cc" * 32}
+    reported = found(engine, story(past(), calls(SWAPPED_SESSION, 5), calls(others, 5, 2.1)))
     assert {one[names.CERT_SHA256 + WAS] for _, one in reported} == {"aa" * 32}
 
 
 def test_previous_value_is_the_last_of_several_known_values(engine: Engine) -> None:
-    replica = {**OURS, names.PEER_ADDRESS: "10.0.0.6"}
-    both = [Call(one.end_ns, (OURS, replica)[i % 2], one.facts) for i, one in enumerate(past(count=400))]
-    other_session = {**OURS, names.PEER_ADDRESS: "10.0.9.9"}
-    ends = [*calls(OURS, 1, 2.1), *calls(other_session, 1, 2.2), *calls(replica, 1, 2.3), *calls(other_session, 1, 2.4)]
+    replica = {**ORIGINAL_SESSION, names.PEER_ADDRESS: "10.0.0.6"}
+    both = [Call(one.end_ns, (ORIGINAL_SESSION, replica)[i % 2], one.facts) for i, one in enumerate(past(count=400))]
+    other_session = {**ORIGINAL_SESSION, names.PEER_ADDRESS: "10.0.9.9"}
+    ends = [
+        *calls(ORIGINAL_SESSION, 1, 2.1),
+        *calls(other_session, 1, 2.2),
+        *calls(replica, 1, 2.3),
+        *calls(other_session, 1, 2.4),
+    ]
     reported = [one[names.PEER_ADDRESS + WAS] for _, one in found(engine, story(both, ends))]
     assert reported == ["10.0.0.5", "10.0.0.6"]
 
@@ -94,13 +110,15 @@ def test_previous_value_is_the_last_of_several_known_values(engine: Engine) -> N
 @pytest.mark.parametrize("size", [1, 7])
 @pytest.mark.parametrize("restart", ["", "snapshot", "delta"])
 def test_previous_value_does_not_depend_on_batches_or_restarts(engine: Engine, size: int, restart: str) -> None:
-    bare_session = {name: value for name, value in OURS.items() if name not in (names.SERVER_VERSION, names.SERVER_ID)}
-    mixed = [Call(one.end_ns, (OURS, bare_session)[i % 2], one.facts) for i, one in enumerate(past())]
+    bare_session = {
+        name: value for name, value in ORIGINAL_SESSION.items() if name not in (names.SERVER_VERSION, names.SERVER_ID)
+    }
+    mixed = [Call(one.end_ns, (ORIGINAL_SESSION, bare_session)[i % 2], one.facts) for i, one in enumerate(past())]
     parts = (
         mixed,
-        calls(THEIRS, 20),
+        calls(SWAPPED_SESSION, 20),
         calls(bare_session, 20, 2.1),
-        calls({**THEIRS, names.SERVER_VERSION: "9"}, 20, 2.2),
+        calls({**SWAPPED_SESSION, names.SERVER_VERSION: "9"}, 20, 2.2),
     )
     expected = found(engine, story(*parts))
     assert len(expected) >= 40
@@ -108,7 +126,7 @@ def test_previous_value_does_not_depend_on_batches_or_restarts(engine: Engine, s
 
 
 def test_long_server_text_is_truncated(engine: Engine) -> None:
-    long = {**OURS, names.SERVER_VERSION: "15 " + "é" * 5_000, names.CERT_ISSUER: "CN=" + "x" * 5_000}
+    long = {**ORIGINAL_SESSION, names.SERVER_VERSION: "15 " + "é" * 5_000, names.CERT_ISSUER: "CN=" + "x" * 5_000}
     entries = story(past(long))
     shard = engine.new_shard()
     for one in entries:
@@ -145,7 +163,7 @@ def test_days_of_one_quiet_service_change_no_text(engine: Engine) -> None:
     for one in story(past()):
         engine.step(shard, one)
     shard.delta()
-    for one in story(calls(OURS, 50, 2, DAY // 10), size=10):
+    for one in story(calls(ORIGINAL_SESSION, 50, 2, DAY // 10), size=10):
         engine.step(shard, one)
     assert shard.shown.scalars(everything=False) == {"shown": {}}
 

@@ -206,7 +206,7 @@ def test_spans_other_than_calls_are_only_counted() -> None:
 def test_text_that_cannot_be_redacted_is_never_decoded_later(changes: list[tuple[int, int]], part: float) -> None:
     """Text that was not redacted would otherwise be judged, and appear in an alert.
 
-    A statement whose quotes were changed is another one: without the quote before it, the secret is a name there, which
+    A statement with changed quotes is another statement. Without the quote before it, the secret is a name there, which
     no server and no redaction can distinguish from a column's.
     """
     changed = bytearray(CONTRIB)

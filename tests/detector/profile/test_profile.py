@@ -24,7 +24,7 @@ from backwatch.store import entries, profiles, queries
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
 from tests.detector import streams
-from tests.detector.identity.test_identities import OURS, RESOURCE, calls, past, swap
+from tests.detector.identity.test_identities import ORIGINAL_SESSION, RESOURCE, calls, past, swap
 
 GOOD = f"""
 profile: 1
@@ -202,7 +202,7 @@ def test_announce_stores_a_profile_once_and_show_prints_it(store: sa.Engine, sto
 
 def test_resource_names_cannot_inject_terminal_sequences(store: sa.Engine, store_url: str) -> None:
     owner = ShardWorker(0, engine_for(store, DetectorSettings()), store, DetectorSettings())
-    owner.take(kept(calls({**OURS, names.SERVER_ADDRESS: "\x1b]0;mine\x07db"})), 0)
+    owner.take(kept(calls({**ORIGINAL_SESSION, names.SERVER_ADDRESS: "\x1b]0;mine\x07db"})), 0)
     assert owner.commit(1)
     reported = run_profile("announce", "-", "--store-url", store_url, given=GOOD)
     assert f"{RESOURCE} has not been seen yet" in reported.stderr

@@ -16,7 +16,7 @@ from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.rules import correlation_state, rulebook
 from tests.detector import streams
-from tests.detector.engine.test_engine_streams import Value, finding_texts, run
+from tests.detector.engine.test_engine_streams import Value, run, to_texts
 from tests.detector.rules.rule_texts import correlation, rule, sigma_filter, text
 from tests.detector.streams import SAFE, SECOND, START_NS, Call, statement
 
@@ -265,7 +265,7 @@ def test_snapshot_with_deltas_continues_counting(many: Engine) -> None:
 
     def rest(shard: Any, at: int) -> list[tuple[str, ...]]:
         made: Findings = many.step(shard, streams.entry(values[at:], at))
-        return sorted(finding_texts(made))
+        return sorted(to_texts(made))
 
     shard = many.new_shard()
     many.step(shard, streams.entry(values[:100]))

@@ -20,7 +20,7 @@ from tests.detector.streams import SAFE, SECOND, Call, statement
 
 REPORTING = {**SAFE, names.ACCOUNT: "reporting"}
 IN_TEST = {**REPORTING, names.DB_NAMESPACE: "test"}
-OURS = {"rules": "own-rule"}
+OWN_RULES = {"rules": "own-rule"}
 END_NS = int(datetime(2030, 2, 1, tzinfo=UTC).timestamp()) * SECOND
 
 
@@ -56,7 +56,7 @@ def test_filter_expires_at_the_end_of_its_last_day_in_event_time(tmp_path: Path)
 def test_filters_on_one_rule_expire_separately(tmp_path: Path) -> None:
     days = [f"2030-01-{day:02}" for day in range(1, 21)]
     filters = [
-        sigma_filter(expires=day, filter={**OURS, "s": {names.DB_NAMESPACE: f"db{i}"}, "condition": "not s"})
+        sigma_filter(expires=day, filter={**OWN_RULES, "s": {names.DB_NAMESPACE: f"db{i}"}, "condition": "not s"})
         for i, day in enumerate(days)
     ]  # fmt: skip
     one = engine(tmp_path, rule(), *filters)
@@ -106,10 +106,10 @@ def test_loss_rules_are_narrowed_by_their_readable_fields_until_expiry(tmp_path:
         (sigma_filter(backwatch={"expires": "2030-01-31", "reason": "x", "by": 1}), "by:|backwatch.by: is unknown"),
         (sigma_filter(logsource={"product": "windows"}), "logsource:|logsource: must be product"),
         (sigma_filter(logsource={**LOGSOURCE, "service": "mysql"}), "service:|logsource.service: is 'mysql'"),
-        (sigma_filter(filter={**OURS, "s": {"x.y": 1}, "condition": "not s"}), "x.y:|x.y: is no field"),
-        (sigma_filter(filter={**OURS, "s": {"x|base64": "1"}, "condition": "s"}), "x|base64:|x: the modi"),
-        (sigma_filter(filter={**OURS, "s": {names.ACCOUNT: "a"}}), "filter:|filter.condition: "),
-        (sigma_filter(filter={**OURS, "s": {names.ACCOUNT: "a"}, "condition": "not t"}), "condition:|cond"),
+        (sigma_filter(filter={**OWN_RULES, "s": {"x.y": 1}, "condition": "not s"}), "x.y:|x.y: is no field"),
+        (sigma_filter(filter={**OWN_RULES, "s": {"x|base64": "1"}, "condition": "s"}), "x|base64:|x: the modi"),
+        (sigma_filter(filter={**OWN_RULES, "s": {names.ACCOUNT: "a"}}), "filter:|filter.condition: "),
+        (sigma_filter(filter={**OWN_RULES, "s": {names.ACCOUNT: "a"}, "condition": "not t"}), "condition:|cond"),
         (sigma_filter(filter={"s": {names.ACCOUNT: "a"}, "condition": "not s"}), "filter:|filter.rules: "),
         (sigma_filter(filter={"rules": [{"a": 1}], "s": {names.ACCOUNT: "a"}, "condition": "not s"}), "rules:|fil"),
         (sigma_filter(filter=7), "filter:|filter: "),

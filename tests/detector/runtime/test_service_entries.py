@@ -20,10 +20,10 @@ from backwatch.store import entries, profiles, tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading, writing
 from tests.detector import streams
-from tests.detector.identity.test_identities import CONFIG, OURS, RESOURCE, calls, past
+from tests.detector.identity.test_identities import CONFIG, ORIGINAL_SESSION, RESOURCE, calls, past
 from tests.detector.streams import START_NS, Call
 
-NEW = {**OURS, names.CERT_SHA256: "bb" * 32}
+NEW = {**ORIGINAL_SESSION, names.CERT_SHA256: "bb" * 32}
 
 
 class Log(Consumer):
