@@ -282,8 +282,8 @@ def test_acceptance_does_not_depend_on_batches_or_restarts(
     accept = Decision(1, "accept", _alert(CERTIFICATE), until_ns, *about, values=values)
     revoke = Decision(2, "revoke", _alert(CERTIFICATE))
     parts = (
-        past(), calls(SWAPPED_SESSION, 5), accept, calls(SWAPPED_SESSION, 5, 2.1), calls(ANOTHER, 5, 2.2), calls(SWAPPED_SESSION, 5, 2.3), revoke,
-        calls(SWAPPED_SESSION, 5, 2.4), calls(ORIGINAL_SESSION, 5, 2.5),
+        past(), calls(SWAPPED_SESSION, 5), accept, calls(SWAPPED_SESSION, 5, 2.1), calls(ANOTHER, 5, 2.2),
+        calls(SWAPPED_SESSION, 5, 2.3), revoke, calls(SWAPPED_SESSION, 5, 2.4), calls(ORIGINAL_SESSION, 5, 2.5),
     )  # fmt: skip
     expected = raised(engine, story(*parts))
     shown = [certificate for _, certificate in expected]
