@@ -20,7 +20,7 @@ LARGEST: Final = 1_000_000
 
 
 def record(name: str, first: int, count: int, at_ns: int = START_NS) -> bytes:
-    """Return calls with so many distinct values of an attribute, at every level where it may stand."""
+    """Return calls with distinct values of an attribute, at every level that allows it."""
     number = name in schema.NUMBERS
     resources: list[bytes] = []
     for i in range(first, first + count):

@@ -33,12 +33,12 @@ SAFE: Facts = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a test stream.
+    """A call of a test stream.
 
     Attributes:
         session: Scope attributes.
         facts: Span attributes.
-        lasted_ns: How long it took.
+        lasted_ns: Duration of the call.
     """
 
     end_ns: int

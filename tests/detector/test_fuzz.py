@@ -55,7 +55,7 @@ def test_mutants_beside_guard_pages_are_decoded_or_refused() -> None:
 
 
 @pytest.mark.parametrize("edge", ["high", "low - 1"])
-def test_a_read_beyond_a_guard_page_ends_the_process(edge: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_read_beyond_a_guard_page_ends_the_process(edge: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Without a working guard, the test above could not fail."""
     path = tmp_path_factory.mktemp("guard") / "overread.py"
     path.write_text(OVERREAD.format(edge=edge))
@@ -78,7 +78,7 @@ def test_mutants_raise_nothing_in_a_step(engine: Engine) -> None:
     expected(fuzz_step(otlp_mutator.corpus(300, 3), 3_000, 3, engine), 3_000)
 
 
-def test_the_mutator_reads_and_writes_its_seeds_unchanged() -> None:
+def test_mutator_reads_and_writes_its_seeds_unchanged() -> None:
     for seed in otlp_mutator.seeds():
         assert seed == otlp_mutator.serialize(otlp_mutator.parse(seed))
         assert decode([seed]).malformed == []

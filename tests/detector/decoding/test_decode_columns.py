@@ -209,7 +209,7 @@ def test_numbers_as_text_and_texts_as_numbers_are_read() -> None:
     assert expected.items() <= only(request(REDIS | reported)).evidence(0).items()
 
 
-def test_numbers_saturate_and_negative_ones_are_absent() -> None:
+def test_large_numbers_saturate_and_negative_numbers_are_absent() -> None:
     found = only(request(REDIS | {names.BYTES_SENT: (1 << 63) - 1, names.ROWS_AFFECTED: -1}))
     assert found.evidence(0) == {names.DB_SYSTEM: "redis", names.BYTES_SENT: schema.LARGEST}
 

@@ -228,7 +228,7 @@ def test_span_count_needs_only_the_outer_structure() -> None:
 
 
 def test_invalid_utf8_is_judged_and_shown() -> None:
-    """One such byte must not get a batch refused. Any client can put it into a statement."""
+    """Any client can put such a byte into a statement. It must not get a batch refused."""
     found = decode([HONEST.replace(b"orders", b"\xff\xferd\xc0s")])
     assert found.count == 3
     assert found.text(names.QUERY_TEXT, 0) == "SELECT * FROM \ufffd\ufffdrd\ufffds WHERE id = ?"

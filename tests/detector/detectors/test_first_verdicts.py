@@ -215,7 +215,7 @@ def test_certificate_of_the_first_hour_raises_nothing() -> None:
     assert set().union(*first(past)) == set()
 
 
-def test_a_new_certificate_is_known_after_a_quiet_week() -> None:
+def test_new_certificate_is_known_after_a_quiet_week() -> None:
     engine = SmallEngine()
     engine.step(history())
     swapped = {**TLS, names.CERT_SHA256: "bb"}
@@ -407,7 +407,7 @@ def test_usual_signs_of_a_call_site_are_no_attack() -> None:
     assert "query-attack" in after(tool, {**new, names.QUERY_SIGNS: "union-appended,catalogue"})
 
 
-def test_a_known_statement_with_signs_is_not_an_attack() -> None:
+def test_known_statement_with_signs_is_not_an_attack() -> None:
     usual = {names.QUERY_SIGNS: "union-appended"}
     past = [{**on(TLS, i * 60, INJECTED), **usual} for i in range(100)]
     assert "query-attack" not in after(past, {**on(TLS, DAY, INJECTED), **usual})
@@ -513,7 +513,7 @@ def test_new_statement_above_all_earlier_reads_is_a_bulk_read() -> None:
 # volume-spike, multivariate-anomaly, telemetry-loss
 
 
-def test_a_minute_with_far_more_bytes_is_a_spike() -> None:
+def test_minute_with_far_more_bytes_is_a_spike() -> None:
     engine = SmallEngine()
     for minute in range(100):
         fired, _ = engine.window(

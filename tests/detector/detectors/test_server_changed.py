@@ -42,7 +42,7 @@ def test_attack_calls_do_not_make_a_server_known() -> None:
     assert "server-changed" in fired(past(KNOWN_SERVER), bombed, [at(30 * DAY, OTHER)])[0]
 
 
-def test_an_upgrade_is_known_after_a_quiet_week() -> None:
+def test_upgrade_is_known_after_a_quiet_week() -> None:
     week = fired(past(KNOWN_SERVER), [at((3 + i / 4) * DAY, OTHER) for i in range(40)])
     assert all(raised == {"server-changed"} for raised in week[:28])
     assert week[-1] == set()

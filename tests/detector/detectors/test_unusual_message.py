@@ -58,7 +58,7 @@ def test_every_form_has_a_bit_of_a_signed_number() -> None:
     assert (KNOWN_BY > 0).all()
 
 
-def test_a_topic_of_several_forms_is_known_with_all_of_them() -> None:
+def test_topic_of_several_forms_is_known_with_all_of_them() -> None:
     both = [poll(i * 600, USUAL if i % 3 else "registry") for i in range(400)]
     assert raises(both, [poll(4 * DAY, "registry"), poll(4 * DAY + 1, f"registry,{USUAL}")]) == [False, False]
     assert raises(both, [poll(4 * DAY, "json")]) == [True]

@@ -280,7 +280,7 @@ def test_cleared_alert_that_fires_again_is_a_new_episode(store: sa.Engine) -> No
     assert (row["episode"], row["raised"], row["count"]) == (2, True, 2)
 
 
-def test_an_acceptance_and_its_revocation_hold_over_restarts(store: sa.Engine) -> None:
+def test_acceptance_and_its_revocation_hold_over_restarts(store: sa.Engine) -> None:
     engine = made()
     owner = owned(engine, store)
     owner.take(records(PLAIN, 0, 0), 0)
@@ -300,7 +300,7 @@ def test_an_acceptance_and_its_revocation_hold_over_restarts(store: sa.Engine) -
     assert alert_row(store, RULE)["episode"] == 2
 
 
-def test_the_ring_of_occurrences_keeps_the_newest_in_their_order(store: sa.Engine) -> None:
+def test_occurrence_ring_keeps_the_newest_in_order(store: sa.Engine) -> None:
     owner = owned(made(), store)
     for turn in range(3):
         owner.take(records(PLAIN, turn * 40, turn * 40, 40), 0)

@@ -97,7 +97,7 @@ def test_flood_of_statements_at_one_call_site_adds_one_alert(engine: Engine) -> 
     assert newest[names.QUERY_TEXT] == "COPY t2999 TO PROGRAM ?"
 
 
-def test_a_flood_of_call_sites_folds_at_its_resource(engine: Engine) -> None:
+def test_flood_of_call_sites_folds_at_its_resource(engine: Engine) -> None:
     found = step(engine, engine.new_shard(), programs(3_000, site=lambda i: f"v{i}.py:f"))
     assert len(ids(found)) == RESOURCE + 1
     assert {event.evidence[folding.FOLD_SCOPE] for event in folds(found)} == {"resource"}
@@ -122,7 +122,7 @@ def test_floods_of_resources_fold_per_app_and_floods_of_apps_per_shard(engine: E
     assert folds(found)[0].key.resource_id == ""
 
 
-def test_a_rule_below_critical_folds_earlier(engine: Engine) -> None:
+def test_rule_below_critical_folds_earlier(engine: Engine) -> None:
     plain = {**SAFE, names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none"}
     many = [
         Call(START_NS + i * SECOND // 100, {**plain, names.SERVER_ADDRESS: f"h{i}"}, statement("SELECT ?"))
@@ -160,7 +160,7 @@ def test_fold_clears_by_time_and_single_alerts_return(engine: Engine, tick: Call
     assert folds(again) == []
 
 
-def test_while_a_fold_is_open_new_statements_join_it(engine: Engine, tick: Callable[[Shard, int], Findings]) -> None:
+def test_new_statements_join_an_open_fold(engine: Engine, tick: Callable[[Shard, int], Findings]) -> None:
     shard = engine.new_shard()
     step(engine, shard, programs(100))
     step(engine, shard, programs(1, START_NS + DAY // 2, first=99_999))
@@ -175,7 +175,7 @@ def accept(engine: Engine, shard: Shard, alert_id: str, until_ns: int = 0) -> Fi
     return engine.step(shard, Decision(1, "accept", alert_id, until_ns, RULE, "", {}, True))
 
 
-def test_an_accepted_fold_is_silent_until_its_acceptance_ends(engine: Engine) -> None:
+def test_accepted_fold_is_silent_until_its_acceptance_ends(engine: Engine) -> None:
     shard = engine.new_shard()
     fold = folds(step(engine, shard, programs(100)))[0].alert_id
     assert cleared(accept(engine, shard, fold, START_NS + 100 * SECOND)) == {fold}
@@ -183,7 +183,7 @@ def test_an_accepted_fold_is_silent_until_its_acceptance_ends(engine: Engine) ->
     assert ids(step(engine, shard, programs(50, START_NS + 200 * SECOND, first=600))) == {fold}
 
 
-def test_an_accepted_statement_stays_silent_while_its_site_folds(engine: Engine) -> None:
+def test_accepted_statement_stays_silent_while_its_site_folds(engine: Engine) -> None:
     shard = engine.new_shard()
     found = step(engine, shard, programs(100))
     single = next(event for event in fired(found) if folding.FOLD_SCOPE not in event.evidence)
@@ -236,7 +236,7 @@ def small_table(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_table")
-def test_a_crowded_table_folds_every_new_key(engine: Engine) -> None:
+def test_crowded_table_folds_every_new_key(engine: Engine) -> None:
     shard = engine.new_shard()
     step(engine, shard, programs(60, site=lambda i: f"v{i}.py:f"))
     engine.step(shard, Tick(shard.scalars.watermark_ns + 300 * SECOND))
@@ -248,7 +248,7 @@ def test_a_crowded_table_folds_every_new_key(engine: Engine) -> None:
 
 @given(st.integers(0, 3_000))
 @settings(max_examples=30, deadline=None)
-def test_the_estimate_of_keys_is_near_and_grows_only_with_new_ones(count: int) -> None:
+def test_key_estimate_is_close_and_grows_only_with_new_keys(count: int) -> None:
     table = OpenFindings()
     keys = open_findings.keys_of(5, np.arange(1, count + 2, dtype=np.uint64))
     none = open_findings.NOT_UNDER
@@ -259,14 +259,14 @@ def test_the_estimate_of_keys_is_near_and_grows_only_with_new_ones(count: int) -
     assert first[-1] == pytest.approx(count + 1, rel=0.6, abs=2)
 
 
-def test_a_resource_without_a_slot_is_not_in_the_inventory(engine: Engine) -> None:
+def test_resource_without_a_slot_is_not_in_the_inventory(engine: Engine) -> None:
     calls = [call for i in range(5_000) for call in programs(1, START_NS + i * SECOND // 1_000, host=f"h{i}")]
     found = step(engine, engine.new_shard(), calls, per_record=500)
     assert len(found.seen) == spaces.RESOURCE.capacity - 1
 
 
 def test_rules_read_only_the_facts_of_their_domain(engine: Engine) -> None:
-    """A flood of new statements is read once, for the fields that rules use of a statement."""
+    """A flood of new statements is read once, for the statement fields of rules."""
     for domain in DOMAINS:
         asked = set(engine.rules._entry[domain]._field_tests)
         assert {CALL_FIELDS[name].domain for name in asked} <= {domain}

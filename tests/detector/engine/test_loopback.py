@@ -36,7 +36,7 @@ def test_loopback_is_an_alert_only_where_it_is_judged(session: dict[str, Any], r
     assert rule in raised(session, judge=True)
 
 
-def test_a_unix_socket_is_exempt_even_where_loopback_is_judged() -> None:
+def test_unix_socket_is_exempt_even_where_loopback_is_judged() -> None:
     assert "plaintext-session" not in raised(SOCKET, judge=True)
 
 
@@ -73,7 +73,7 @@ def test_replay_judges_loopback_on_request() -> None:
     }
 
 
-def test_a_stripped_session_raises_one_alert() -> None:
+def test_stripped_session_raises_one_alert() -> None:
     engine = make_engine(EngineConfig())
     quiet = [streams.Call(streams.START_NS + i * 10**10, streams.SAFE, streams.statement("SELECT ?")) for i in
              range(100)]  # fmt: skip

@@ -97,7 +97,7 @@ def test_split_shards_find_the_same_as_the_whole_shard(engine: Engine, share: fl
     assert not set(old.found) & set(new.found)
 
 
-def test_the_new_shard_keeps_only_its_apps_and_their_slots(engine: Engine) -> None:
+def test_new_shard_keeps_only_its_apps_and_their_slots(engine: Engine) -> None:
     whole = Judged(engine, engine.new_shard())
     whole.feed(streams.eventful(seed=5, count=300))
     _, new = _split(whole)
@@ -132,7 +132,7 @@ def test_late_calls_at_the_old_shard_are_judged_by_their_baseline(engine: Engine
     assert {one[:2] for one in old.found} == {one[:2] for one in new.found} != set()
 
 
-def test_processes_of_moved_apps_are_missed_by_their_new_shard_alone(engine: Engine) -> None:
+def test_processes_of_moved_apps_are_missed_only_by_their_new_shard(engine: Engine) -> None:
     """A moving process reports to the old shard, then to the new one. Neither raises silence."""
     moving, staying = Process(1, app="billing"), Process(2, app="shop")
     whole = Watch(engine)
@@ -170,7 +170,7 @@ def _split_watch(engine: Engine, whole: Watch, at_s: float, alerts: Sequence[str
     return old, new
 
 
-def test_process_that_was_silent_at_the_split_clears_in_its_new_shard_alone(engine: Engine) -> None:
+def test_process_silent_at_the_split_clears_only_in_its_new_shard(engine: Engine) -> None:
     silent, sibling, staying = (Process(i, app=app) for i, app in enumerate(("billing", "billing", "shop")))
     whole = Watch(engine)
     [(_, alert, _)] = whole.read([*silent.beats(0, 120), *sibling.beats(0, 300), *staying.beats(0, 300)], 300)
@@ -184,8 +184,8 @@ def test_process_that_was_silent_at_the_split_clears_in_its_new_shard_alone(engi
     assert [rule for rule, _, _ in old.read([staying.beat(eight_days_s + 320)], eight_days_s + 330)] == []
 
 
-def test_alert_that_is_held_open_at_the_split_clears_in_its_own_shard_alone(engine: Engine) -> None:
-    """The process was silent and active in turns, until its alert stayed open for an hour each time."""
+def test_alert_held_open_at_the_split_clears_only_in_its_own_shard(engine: Engine) -> None:
+    """The process fell silent repeatedly, until its alert stayed open for an hour each time."""
     whole, sibling = Watch(engine), Process(2, app="billing")
     turns = [
         Process(1, app="billing").beat(round_s + at_s) for round_s in range(0, 960, 120) for at_s in (1, 16, 31, 46)
@@ -219,7 +219,7 @@ def test_each_line_of_a_drain_is_printed_once(capsys: pytest.CaptureFixture[str]
     ]
 
 
-def test_losses_that_wait_at_a_split_stay_with_the_parent_alone(engine: Engine) -> None:
+def test_pending_losses_at_a_split_stay_with_the_parent(engine: Engine) -> None:
     whole = engine.new_shard()
     whole.scalars.uncounted, whole.processes.evicted = 7, 3
     whole.lose("evicted.site", 2)

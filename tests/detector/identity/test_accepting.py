@@ -125,7 +125,7 @@ def test_revoked_acceptance_makes_only_its_own_values_unknown(watching: Watching
     assert watching.alerts() == {CERTIFICATE: ("open", 2, 4)}
 
 
-def test_an_acceptance_with_an_end_holds_for_its_value_until_then(watching: Watching) -> None:
+def test_acceptance_with_an_end_holds_for_its_value_until_then(watching: Watching) -> None:
     watching.sees(calls(SWAPPED_SESSION, 1))
     watching.says("accept", until_ns=START_NS + 12 * DAY)
     watching.hears()
@@ -137,7 +137,7 @@ def test_an_acceptance_with_an_end_holds_for_its_value_until_then(watching: Watc
     assert watching.alerts() == {CERTIFICATE: ("open", 2, 5)}
 
 
-def test_two_values_may_be_accepted_one_after_the_other(watching: Watching) -> None:
+def test_two_values_can_be_accepted_in_turn(watching: Watching) -> None:
     for at, session in enumerate((SWAPPED_SESSION, ANOTHER)):
         watching.sees(calls(session, 1, 2 + at))
         watching.says("accept")

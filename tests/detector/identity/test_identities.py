@@ -168,7 +168,7 @@ def test_announced_issuer_counts_only_for_a_verified_chain(engine: Engine) -> No
     assert rules(engine, story(past(), said, calls(SWAPPED_SESSION, 3))) == {"certificate-changed"}
 
 
-def test_a_network_and_a_plain_version_may_be_announced(engine: Engine) -> None:
+def test_network_and_a_plain_version_may_be_announced(engine: Engine) -> None:
     said = announced({**SWAP, names.PEER_ADDRESS: ["fd00::/64", "10.0.9.0/24"], names.SERVER_VERSION: ["16.4"]})
     new_session = {**SWAPPED_SESSION, names.SERVER_VERSION: "PostgreSQL 16.4 (Debian)"}
     assert rules(engine, story(past(), said, calls(new_session, 3))) == set()
@@ -209,7 +209,7 @@ def test_pin_ends_with_its_announcement(engine: Engine) -> None:
     ]
 
 
-def test_a_renewal_of_an_announced_certificate_is_a_renewal(engine: Engine) -> None:
+def test_renewal_of_an_announced_certificate_is_a_renewal(engine: Engine) -> None:
     new_session = {**SWAPPED_SESSION, names.TLS_VERIFIED: "full", names.CERT_NOT_AFTER: "2026-10-15T00:00:00Z"}
     renewed = {**new_session, names.CERT_SHA256: "dd" * 32, names.CERT_NOT_AFTER: "2027-10-15T00:00:00Z"}
     expiring = {"certificate-expiring"}

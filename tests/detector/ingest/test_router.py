@@ -225,7 +225,7 @@ def test_text_that_cannot_be_redacted_is_never_decoded_later(changes: list[tuple
 
 
 def is_still_quoted(value: bytes) -> bool:
-    """Return whether the secret is still quoted, with no other quote or comment opened before it."""
+    """Check that the secret is still quoted, without another quote or comment before it."""
     begin = CONTRIB.index(QUOTED) - len(UP_TO_VALUE)
     before = value[begin : begin + len(UP_TO_VALUE)]
     return value[begin + len(UP_TO_VALUE) :].startswith(QUOTED) and not set(before) & set(b"'\"`\\#-/*$[]")

@@ -228,7 +228,7 @@ def test_snake_case_names_enum_words_and_short_ids_are_read() -> None:
     assert span.attributes[0].value.string_value == "E"
 
 
-def test_a_field_of_the_wrong_type_does_not_lose_its_span() -> None:
+def test_field_of_the_wrong_type_does_not_lose_its_span() -> None:
     wrong: Sequence[Any] = [None, 1, -5, "x", [], {}, True, 1e400]
     for value in wrong:
         found = document()

@@ -27,7 +27,7 @@ def test_record_with_a_long_header_does_not_become_a_flood() -> None:
 
 
 class Narrow(Relay):
-    """A log that accepts short values only and is re-read from the group's position, like Kafka's."""
+    """A log for short values only, re-read from the group's position, like Kafka's."""
 
     def __init__(self, values: Sequence[bytes]) -> None:
         self.records = [Record(0, at, START_NS, value) for at, value in enumerate(values)]

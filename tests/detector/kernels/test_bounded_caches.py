@@ -36,7 +36,7 @@ def test_results_of_any_bound_equal_the_uncached_function(limit: int, keys: list
         assert len(cache) <= limit
 
 
-def test_an_exception_while_computing_changes_nothing() -> None:
+def test_exception_while_computing_changes_nothing() -> None:
     cache = BoundedCache[int, int](1)
     assert cache.get(1, lambda: 7) == 7
     with pytest.raises(ZeroDivisionError):
@@ -44,7 +44,7 @@ def test_an_exception_while_computing_changes_nothing() -> None:
     assert cache.get(1, lambda: 8) == 7
 
 
-def test_a_cache_without_room_is_refused() -> None:
+def test_cache_without_room_is_refused() -> None:
     with pytest.raises(ValueError, match="limit=0"):
         BoundedCache[int, int](0)
 
@@ -113,7 +113,7 @@ ATTRIBUTES = [name for name in (*schema.TEXTS, *schema.NUMBERS) if name != names
 
 
 @pytest.mark.parametrize("name", ATTRIBUTES)
-def test_distinct_values_of_each_attribute_are_judged_in_one_request_and_over_many(name: str, engine: Engine) -> None:
+def test_distinct_attribute_values_are_judged_within_and_over_requests(name: str, engine: Engine) -> None:
     shard = engine.new_shard()
     number = name in schema.NUMBERS
     for at, distinct in enumerate((1_001, 60, 60)):

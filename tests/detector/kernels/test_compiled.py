@@ -33,7 +33,7 @@ def run(tmp_path: Path, state: Path | str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_created_folders_are_private_and_existing_ones_keep_their_mode(tmp_path: Path) -> None:
+def test_created_folders_are_private_and_existing_folders_keep_their_mode(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     assert own_folder(tmp_path / "state" / "numba")
     modes = [folder.stat().st_mode & 0o777 for folder in (tmp_path / "state" / "numba", tmp_path / "state", tmp_path)]

@@ -55,7 +55,7 @@ def model() -> dict[str, Any]:
     return fit(history())
 
 
-def test_the_arrays_score_as_scikit_learn_does(model: dict[str, Any]) -> None:
+def test_arrays_score_as_scikit_learn_does(model: dict[str, Any]) -> None:
     found = features(history())
     forest: Any = IsolationForest(n_estimators=TREE_COUNT, max_samples=cast(Any, MINUTES_PER_TREE), random_state=0).fit(
         found
@@ -65,7 +65,7 @@ def test_the_arrays_score_as_scikit_learn_does(model: dict[str, Any]) -> None:
     np.testing.assert_allclose(scores, expected, atol=1e-6)
 
 
-def test_the_same_history_gives_the_same_model(model: dict[str, Any]) -> None:
+def test_same_history_gives_the_same_model(model: dict[str, Any]) -> None:
     again = fit(history()[::-1])
     assert all((model[name] == again[name]).all() for name in ARRAYS)
 

@@ -28,7 +28,7 @@ def test_every_score_is_a_number_from_0_to_1(values: list[float]) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.floats(0, 1e6), min_size=40, max_size=120), st.lists(st.floats(0, 1e6), max_size=20))
-def test_a_score_does_not_depend_on_later_rows(values: list[float], later: list[float]) -> None:
+def test_score_does_not_depend_on_later_rows(values: list[float], later: list[float]) -> None:
     assert scored(values) == scored(values + later)[: len(values)]
 
 
@@ -82,13 +82,13 @@ def test_output_file_has_a_score_in_each_row(tmp_path: Path) -> None:
         ("timestamp,value\n5\n", "line 2: needs a timestamp and a value"),
     ],
 )
-def test_an_unreadable_row_is_named(tmp_path: Path, text: str, said: str) -> None:
+def test_unreadable_row_is_named(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(UnreadableSeries) as refused:
         score_file(written(tmp_path, text), io.StringIO())
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.csv"):
         score_file(str(tmp_path / "none.csv"), io.StringIO())

@@ -148,7 +148,7 @@ def test_process_active_again_clears_its_alert(watch: Watch) -> None:
     assert watch.read([process.beat(310)], 320) == [("clear", alert, 310)]
 
 
-def test_silent_process_is_raised_once_and_clears_with_the_last_on_its_host(watch: Watch) -> None:
+def test_silent_process_raises_one_alert_that_its_hosts_last_process_clears(watch: Watch) -> None:
     first, second = Process(1), Process(2, pid=8)
     raised = watch.read([*first.beats(0, 120), *second.beats(0, 120)], 3_600)
     assert [rule for rule, _, _ in raised] == ["watch-lost", "watch-lost"]
@@ -241,7 +241,7 @@ def test_heartbeat_of_an_older_collector_raises_nothing(watch: Watch) -> None:
 
 
 def hours(weeks: int, minutes: int = 70, *, farewell: bool = False) -> list[Beat]:
-    """Return a process that runs through the same hour each week, and ends cleanly or not."""
+    """Return a process that runs in one hour each week and ends cleanly or not."""
     found: list[Beat] = []
     for week in range(weeks):
         process = Process(week + 1)

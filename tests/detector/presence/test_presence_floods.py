@@ -147,7 +147,7 @@ def test_silent_process_that_is_heard_on_another_host_clears_its_alert(watch: Wa
 
 
 def missed_app(engine: Engine) -> tuple[Watch, str]:
-    """Return an app active in one hour of three weeks and missed in the fourth, and its alert."""
+    """Return an app with a usual hour that is missed in the fourth week, and its alert."""
     watch = Watch(engine)
     for one in hours(3, farewell=True):
         watch._step(streams.entry([one]))

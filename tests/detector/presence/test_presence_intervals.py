@@ -17,7 +17,7 @@ from tests.detector.presence.test_presence import CONFIG, Beat, Process, Watch, 
 from tests.detector.streams import SECOND
 
 LIMIT_S = presence.MAX_MISSED_HEARTBEATS * MAX_INTERVAL_NS // SECOND + 30
-"""Time at which every process with two intervals of heartbeats is missed, for any announced interval."""
+"""Time at which a process is missed after two heartbeat intervals, for any announced interval."""
 PROMISES: st.SearchStrategy[Any] = st.one_of(
     st.integers(-(1 << 63), (1 << 63) - 1), st.floats(), st.booleans(), st.text(max_size=20),
     st.sampled_from((0, 1, -1, 10**8, 10**18)),

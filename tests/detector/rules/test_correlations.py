@@ -91,14 +91,14 @@ def test_firings_are_counted_per_app_and_group(tmp_path: Path) -> None:
     assert fired(one, calls) == [7, 8]
 
 
-def test_a_group_may_be_a_number_or_a_statement(tmp_path: Path) -> None:
+def test_group_may_be_a_number_or_a_statement(tmp_path: Path) -> None:
     one = engine(tmp_path, rule(), correlation(group_by=[names.QUERY_TEXT, names.SERVER_PORT]))
     text_of = [f"SELECT a FROM t{n % 2} WHERE b = {n}" for n in range(6)]
     calls = [call(n, **{names.QUERY_TEXT: text_of[n]}) for n in range(6)]
     assert fired(one, calls) == [4, 5]
 
 
-def test_an_alias_names_another_field_for_each_rule(tmp_path: Path) -> None:
+def test_alias_names_another_field_for_each_rule(tmp_path: Path) -> None:
     one = correlation(
         ("own-rule", "writes"), "temporal", condition={"gte": 2}, group_by=["where"],
         aliases={"where": {"own-rule": names.DB_NAMESPACE, "writes": names.SERVER_ADDRESS}},
@@ -123,7 +123,7 @@ def test_counted_shipped_rules_still_raise_their_own_alerts(tmp_path: Path) -> N
     assert (fired(one, calls, "plaintext-session"), fired(one, calls)) == ([0, 1, 2], [2])
 
 
-def test_a_filter_on_a_counted_rule_leaves_its_calls_uncounted(tmp_path: Path) -> None:
+def test_filter_on_a_counted_rule_leaves_its_calls_uncounted(tmp_path: Path) -> None:
     one = engine(tmp_path, rule(), correlation(), sigma_filter())
     in_test = {**REPORTING, names.DB_NAMESPACE: "test"}
     assert fired(one, [call(0), call(1, in_test), call(2), call(3)]) == [3]

@@ -135,7 +135,7 @@ def test_examples_of_every_kind_are_run(tmp_path: Path, kind: str) -> None:
     assert (result.exit_code, result.stdout) == (0, "")
 
 
-def test_a_correlation_is_listed_and_explained_as_rules_are(tmp_path: Path) -> None:
+def test_correlation_is_listed_and_explained_as_rules_are(tmp_path: Path) -> None:
     (tmp_path / "own.yml").write_text(text(rule(), correlation(backwatch={"key": "resource", "tests": TESTS})))
     lines = run_rules(tmp_path, "list").stdout.splitlines()
     assert any(line.split()[:2] == ["high", "together"] for line in lines)
@@ -272,7 +272,7 @@ def test_splitting_a_file_loses_nothing_and_keeps_line_numbers(content: str) -> 
         assert all(not line.strip() or line.lstrip().startswith(("#", "---", "...")) for line in before.splitlines())
 
 
-def test_a_document_that_is_too_deep_or_too_large_is_refused() -> None:
+def test_document_that_is_too_deep_or_too_large_is_refused() -> None:
     deep = "a: " + "[" * 40 + "]" * 40
     large = "a: [" + "1," * (documents.MAX_VALUES + 1) + "]"
     for content, reason in ((deep, "levels deep"), (large, "values")):
@@ -280,7 +280,7 @@ def test_a_document_that_is_too_deep_or_too_large_is_refused() -> None:
             documents.load_document(content, "a.yml")
 
 
-def test_a_services_filter_does_not_reach_rules_of_all_services(tmp_path: Path) -> None:
+def test_services_filter_does_not_reach_rules_of_all_services(tmp_path: Path) -> None:
     of_mysql = sigma_filter(logsource={**LOGSOURCE, "service": "mysql"})
     (tmp_path / "own.yml").write_text(text(rule(), of_mysql))
     (fault,) = rulebook.read(str(tmp_path)).faults

@@ -79,7 +79,7 @@ def test_any_narrows_every_call_rule_of_the_filters_service(tmp_path: Path) -> N
     assert {narrowed[one.name] for one in loaded.rules.rules if one.over != "call"} == {0}
 
 
-def test_a_rule_is_named_by_its_name_or_its_id(tmp_path: Path) -> None:
+def test_rule_is_named_by_its_name_or_its_id(tmp_path: Path) -> None:
     now = streams.START_NS
     assert fired(engine(tmp_path, rule(), sigma_filter([rule()["id"]])), (now, IN_TEST)) == []
 
@@ -170,7 +170,7 @@ def test_explanation_of_a_filtered_rule_lists_the_filter(tmp_path: Path) -> None
     assert "Narrowed here" not in run_rules(tmp_path, "explain", "tls-stripped").stdout
 
 
-def test_a_filter_changes_no_examples_outcome(tmp_path: Path) -> None:
+def test_filter_changes_no_examples_outcome(tmp_path: Path) -> None:
     all_of_it = {"rules": "weak-tls", "s": {names.ACCOUNT: "nobody"}, "condition": "s"}
     (tmp_path / "own.yml").write_text(text(sigma_filter(filter=all_of_it)))
     assert run_rules(tmp_path, "test", "weak-tls").exit_code == 0

@@ -118,7 +118,7 @@ def test_rules_beyond_one_summary_word_fire() -> None:
     ]  # fmt: skip
 
 
-def test_the_tables_grow_with_the_tests_and_no_faster() -> None:
+def test_tables_grow_with_the_tests_and_no_faster() -> None:
     def size(count: int) -> int:
         tests = rule_set([compared(WHOLE[0], "gt", at) for at in range(count)])._numbers
         return tests.passing.nbytes + tests.limits.nbytes
@@ -136,7 +136,7 @@ def test_all_firings_beyond_one_buffer_are_returned() -> None:
 
 @pytest.mark.parametrize("dtype", [np.bool_, np.int8, np.int16, np.int64, np.float32, np.float64])
 @pytest.mark.parametrize(("how", "rows"), [("lt", [0]), ("lte", [0, 1]), ("gte", [1]), ("eq", [1])])
-def test_a_column_may_be_of_any_kind_of_number(dtype: Any, how: p.Operator, rows: list[int]) -> None:
+def test_column_may_be_of_any_kind_of_number(dtype: Any, how: p.Operator, rows: list[int]) -> None:
     rules = rule_set([compared("error", how, 1.0)])
     entry = {str(domain): np.zeros(2, np.int32) for domain in DOMAINS}
     bits = {domain: rules.evaluate_entry(domain, {})[np.newaxis] for domain in DOMAINS}

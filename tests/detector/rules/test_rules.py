@@ -158,7 +158,7 @@ def test_modifier_means_what_sigma_defines(
     assert not matches(one, fails)
 
 
-def test_a_service_in_the_log_source_narrows_the_rule() -> None:
+def test_service_in_the_log_source_narrows_the_rule() -> None:
     one = rule({"s": {names.TLS_ESTABLISHED: False}, "condition": "s"}, logsource={"service": "mysql"})
     assert matches(one, {names.TLS_ESTABLISHED: False, names.DB_SYSTEM: "MySQL"})
     assert not matches(one, {names.TLS_ESTABLISHED: False, names.DB_SYSTEM: "postgresql"})
@@ -212,7 +212,7 @@ def test_rule_on_derived_facts_cannot_mark_suspects() -> None:
         RuleSet([one], VOCABULARY)
 
 
-def test_a_condition_with_too_many_alternatives_is_refused() -> None:
+def test_condition_with_too_many_alternatives_is_refused() -> None:
     wide = {f"s{i}": [{names.ROWS_RETURNED: i}, {names.TLS_ESTABLISHED: True}] for i in range(MAX_CONJUNCTS)}
     with pytest.raises(RuleError, match="alternatives"):
         RuleSet([rule({**wide, "condition": "all of s*"})], VOCABULARY)

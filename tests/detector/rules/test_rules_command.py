@@ -48,7 +48,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_bad_rule_is_one_line_with_file_line_and_reason(folder: Path) -> None:
+def test_bad_rule_is_one_line_with_file_line_and_reason(folder: Path) -> None:
     result = run_rules("check", str(folder))
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
@@ -59,7 +59,7 @@ def test_a_bad_rule_is_one_line_with_file_line_and_reason(folder: Path) -> None:
     assert "1 good, 3 bad" in result.stderr
 
 
-def test_a_bad_rule_stops_no_other_and_is_logged_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_bad_rule_stops_no_other_and_is_logged_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "backwatch"):
         found = {one.name for one in rulebook.load(str(folder)).rules}
     assert {"own-rule", "weak-tls"} <= found

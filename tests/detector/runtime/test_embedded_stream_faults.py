@@ -217,7 +217,7 @@ def test_file_locked_by_another_process_loses_nothing(chain: Chain) -> None:
 
 
 def test_read_only_connection_is_reopened(tmp_path: Path) -> None:
-    """A connection opened while the file was read-only stays so after the file is writable again."""
+    """A connection to a read-only file stays read-only after the file is writable again."""
     publisher = open_publisher(StreamSettings(url=f"sqlite:///{tmp_path}/stream.db"))
     assert isinstance(publisher, sqlite.SqlitePublisher)
     publisher._file.connection().execute("PRAGMA query_only = ON")

@@ -98,7 +98,7 @@ def detector(store: sa.Engine, engine: Engine) -> Service:
 
 
 def turn(running: Service, log: Log, store: sa.Engine) -> None:
-    """Turn until the whole log is committed, and its end is no longer below the commit."""
+    """Turn until the whole log is committed and its end has reached the commit."""
     deadline_s = time.monotonic() + 20
     for _ in range(3):
         running.turn(log)
@@ -244,7 +244,7 @@ def test_records_judged_by_an_older_release_are_not_judged_again(
     assert (counted(store, "calls"), counted(store, "gap")) == judged
 
 
-def test_a_shard_of_an_older_version_learns_its_topic(store: sa.Engine, engine: Engine) -> None:
+def test_shard_of_an_older_version_learns_its_topic(store: sa.Engine, engine: Engine) -> None:
     log = EpochLog()
     log.append(3)
     log.records = [replace(one, leader_epoch=-1) for one in log.records]

@@ -244,7 +244,7 @@ def test_record_with_a_value_the_store_refuses_is_quarantined(
 def test_handled_fault_does_not_count_as_a_death(
     engine: Engine, stores: Callable[[], sa.Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Reloading a shard to find the record would otherwise judge the next 2 000 one by one."""
+    """The reload that finds the record would otherwise judge 2 000 records one by one."""
     _, bad = history(0)
     Broken.verdicts(monkeypatch, ValueError())
     store = stores()
@@ -302,9 +302,7 @@ def test_stream_of_poison_only_ends_and_blames_the_detector(
     assert any(f"the last {isolation.MAX_SET_ASIDE_IN_A_ROW} records" in one.getMessage() for one in caplog.records)
 
 
-def test_an_entry_that_cannot_be_applied_is_skipped_with_a_loss(
-    engine: Engine, stores: Callable[[], sa.Engine]
-) -> None:
+def test_entry_that_cannot_be_applied_is_skipped_with_a_loss(engine: Engine, stores: Callable[[], sa.Engine]) -> None:
     store = stores()
     with writing(store) as connection:
         entries.append(connection, "decision", {"kind": "accept"}, 1, "ann")  # no alert: KeyError

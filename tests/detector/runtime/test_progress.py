@@ -1,4 +1,4 @@
-"""A stalled partition is stored with its reason, raises an alert, and gets a new consumer."""
+"""Stalled partitions are stored with a reason, raise an alert, and get a new consumer."""
 
 import re
 import threading
@@ -104,7 +104,7 @@ def turns(group: GroupProgress, clock: Clock, seconds: int, positions: dict[int,
         )
 
 
-def test_a_lagging_partition_raises_one_alert_and_clears_it_once_it_advances(
+def test_lagging_partition_raises_one_alert_until_it_advances(
     store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
 ) -> None:
     two = [board(store, group, engine, clock), board(store, group, engine, clock)]  # as of two members
@@ -133,7 +133,7 @@ def test_a_lagging_partition_raises_one_alert_and_clears_it_once_it_advances(
     assert rows(store)[0].reason == ""
 
 
-def test_a_partition_that_no_member_holds_raises_the_alert(
+def test_unassigned_partition_raises_the_alert(
     store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
 ) -> None:
     gone = PartitionProgress(
@@ -177,7 +177,7 @@ def test_progress_of_removed_partitions_is_deleted_and_clears_the_alert(
     assert PARTITION_UNREAD not in {one.kind for one in find_incidents(stored, [], clock.now_ns)}
 
 
-def test_an_unforeseen_error_is_reported_by_class_and_place_without_its_text() -> None:
+def test_unforeseen_error_is_reported_by_class_and_place_without_its_text() -> None:
     try:
         raise ValueError("text of an attacker")
     except ValueError as error:
@@ -220,7 +220,7 @@ def test_unavailable_broker_raises_the_alert_without_a_known_lag(
 
 
 @pytest.mark.parametrize("ends", [{}, {0: 5, 1: 8}], ids=["without a broker", "new"])
-def test_member_that_has_not_watched_clears_no_alert_of_another(
+def test_new_member_clears_no_alert_of_another(
     store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock, ends: dict[int, int]
 ) -> None:
     watching = board(store, group, engine, clock)
@@ -250,7 +250,7 @@ def test_member_that_has_not_watched_clears_no_alert_of_another(
     assert (alert.raised, alert.episode) == (False, 1)
 
 
-def test_a_partition_that_advances_under_load_raises_nothing(
+def test_partition_that_advances_under_load_raises_nothing(
     store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
 ) -> None:
     one = board(store, group, engine, clock)

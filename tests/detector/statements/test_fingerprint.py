@@ -149,7 +149,7 @@ def test_siphash_equals_cpythons() -> None:
     assert eval(printed.stdout) == canonical  # noqa: S307  our own print
 
 
-def test_the_hash_depends_on_the_key_and_on_every_byte() -> None:
+def test_hash_depends_on_the_key_and_on_every_byte() -> None:
     text = np.frombuffer(b"SELECT A FROM T", np.uint8)
     k0, k1 = hash_key(b"sixteen bytes of key")
     one = siphash(text, 0, 15, k0, k1)
@@ -157,13 +157,13 @@ def test_the_hash_depends_on_the_key_and_on_every_byte() -> None:
     assert siphash(text, 0, 99, k0, k1) == one  # the text ends where the buffer does
 
 
-def test_a_fingerprint_is_blake2b_of_the_canonical_bytes() -> None:
+def test_fingerprint_is_blake2b_of_the_canonical_bytes() -> None:
     text = canonical_bytes(b"select 1", "mysql")
     assert text == b"SELECT ?"
     assert fingerprint_id(text) == hashlib.blake2b(b"SELECT ?", digest_size=16).hexdigest()
 
 
-def test_the_kernels_tables_follow_the_spec() -> None:
+def test_kernels_tables_follow_the_spec() -> None:
     assert {system: dialect_number(system) for system in ("postgresql", "mariadb", "oracle.db")} == {
         "postgresql": 0,
         "mariadb": 1,

@@ -29,7 +29,7 @@ def shortened(text: str) -> str | None:
 
 @settings(deadline=None)
 @given(st.lists(PIECES, max_size=24).map("".join), st.sampled_from(sorted(DIALECTS)))
-def test_a_skeleton_has_the_canonical_text_of_its_statement(text: str, dialect: str) -> None:
+def test_skeleton_has_the_canonical_text_of_its_statement(text: str, dialect: str) -> None:
     short = shortened(text)
     if short is not None:
         assert canonicalize(text, dialect) == canonicalize(short, dialect)
