@@ -436,8 +436,8 @@ def test_access_to_files_programs_and_servers_raises_alerts_from_the_first_call(
 def test_redis_commands_that_load_code_raise_alerts_from_the_first_call(operation: str) -> None:
     redis = {names.DB_SYSTEM: "redis", names.OPERATION: operation, names.STATEMENT: f"{operation} ?"}
     assert first([{**on(TLS), **redis, names.QUERY_TEXT: ""}])[0] == {"redis-reconfigured"}
-    told_by_text = {**on(TLS), names.DB_SYSTEM: "redis", names.QUERY_TEXT: f"{operation} ? ?"}
-    assert first([told_by_text])[0] == {"redis-reconfigured"}
+    known_by_text = {**on(TLS), names.DB_SYSTEM: "redis", names.QUERY_TEXT: f"{operation} ? ?"}
+    assert first([known_by_text])[0] == {"redis-reconfigured"}
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ def test_progress_of_removed_partitions_is_deleted_and_clears_the_alert(
     assert PARTITION_UNREAD not in {one.kind for one in find_incidents(stored, [], clock.now_ns)}
 
 
-def test_unforeseen_error_is_reported_by_class_and_place_without_its_text() -> None:
+def test_an_unforeseen_error_is_reported_by_class_and_place_without_its_text() -> None:
     try:
         raise ValueError("text of an attacker")
     except ValueError as error:
