@@ -1,4 +1,4 @@
-"""Floods and bombs: what an attacker sends to cost time or memory."""
+"""Floods and bombs: input from an attacker that costs time or memory."""
 
 import time
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ from tests.detector.streams import SAFE, START_NS, statement
 
 RECORD_CALLS: Final = 1_000
 LARGEST: Final = 1_000_000
-"""Bytes of a record, as a broker takes them."""
+"""Maximum bytes of a record that a broker accepts."""
 
 
 def record(name: str, first: int, count: int, at_ns: int = START_NS) -> bytes:
-    """Return calls with so many distinct values of an attribute, at every level where it may stand."""
+    """Return calls with distinct values of an attribute, at every level that allows it."""
     number = name in schema.NUMBERS
     resources: list[bytes] = []
     for i in range(first, first + count):
@@ -43,7 +43,7 @@ def entry(values: list[bytes], offset: int = 0) -> Records:
 
 
 def flood(engine: Engine, name: str, count: int) -> float:
-    """Step so many distinct values of an attribute into a new shard; the seconds that the steps took.
+    """Step distinct values of an attribute into a new shard and return the seconds.
 
     Raises:
         AssertionError: A call was not judged, or a detector raised.
@@ -51,9 +51,9 @@ def flood(engine: Engine, name: str, count: int) -> float:
     shard, spent = engine.new_shard(), 0.0
     for first in range(0, count, RECORD_CALLS):
         size = min(RECORD_CALLS, count - first)
-        one = entry([record(name, first, size)], first)
+        log_entry = entry([record(name, first, size)], first)
         begun = time.thread_time()
-        findings = engine.step(shard, one)
+        findings = engine.step(shard, log_entry)
         spent += time.thread_time() - begun
         if (findings.calls, findings.unreadable, findings.faults) != (size, [], []):
             raise AssertionError(
@@ -67,15 +67,15 @@ def _request(scope: Mapping[str, str | int], spans: list[bytes]) -> bytes:
     return otlp_writer.request([otlp_writer.resource_spans(otlp_writer.resource(()), [body])])
 
 
-def _said(text: str, signs: str = "") -> bytes:
-    said = [(names.QUERY_TEXT, text), (names.QUERY_SIGNS, signs)] if signs else [(names.QUERY_TEXT, text)]
-    return otlp_writer.span(kind=3, end_ns=START_NS, attributes=said)
+def _statement_span(text: str, signs: str = "") -> bytes:
+    span_attributes = [(names.QUERY_TEXT, text), (names.QUERY_SIGNS, signs)] if signs else [(names.QUERY_TEXT, text)]
+    return otlp_writer.span(kind=3, end_ns=START_NS, attributes=span_attributes)
 
 
 def bombs() -> dict[str, bytes]:
-    """Return messages of up to a megabyte that are made to cost many times their size."""
+    """Return messages of up to a megabyte that cost many times their size."""
     system = {names.DB_SYSTEM: "postgresql"}
-    ours = {**system, names.BACKWATCH_CONTRACT: names.CONTRACT}
+    collector_scope = {**system, names.BACKWATCH_CONTRACT: names.CONTRACT}
     tiny, wide = b"\x30\x03", "SELECT " + ",".join(f"c{i}" for i in range(8_000))
     pair = otlp_writer.field(0x4A, otlp_writer.key_value("x", True))
     beat = otlp_writer.scope_spans(
@@ -96,8 +96,8 @@ def bombs() -> dict[str, bytes]:
         "no scopes": otlp_writer.request([b"\x12\x00" * (LARGEST // 2)]),
         "empty spans": _request({}, [b""] * (LARGEST // 2)),
         "few empty spans": _request({}, [b""] * 100_000),
-        "small calls": _request(ours, [tiny] * 100_000),
-        "smallest calls": _request(ours, [tiny + b"\x2a\x0a" + b"n" * 10] * 60_000),
+        "small calls": _request(collector_scope, [tiny] * 100_000),
+        "smallest calls": _request(collector_scope, [tiny + b"\x2a\x0a" + b"n" * 10] * 60_000),
         "a text for each span": _request({**system, "db.query.text": wide}, [tiny] * 4_000),
         "empty attributes": _request({}, [tiny + b"\x4a\x00" * 499_000]),
         "attributes": _request(system, [tiny + pair * 99_000]),
@@ -106,7 +106,13 @@ def bombs() -> dict[str, bytes]:
         "long arrays": _request(system, [tiny + array]),
         "heartbeats": otlp_writer.request([otlp_writer.resource_spans(otlp_writer.resource(()), [beat] * 80)]),
         "new resources": _request({}, hosts),
-        "new statements": _request(ours, [_said(f"SELECT a{i} FROM b WHERE c = ?") for i in range(9_000)]),
-        "long statements": _request(ours, [_said(f"SELECT a{i}, " + "(b + ? * " * 7_000) for i in range(15)]),
-        "alerts": _request(ours, [_said(f"SELECT a{i}", signs="tautology,program") for i in range(9_000)]),
+        "new statements": _request(
+            collector_scope, [_statement_span(f"SELECT a{i} FROM b WHERE c = ?") for i in range(9_000)]
+        ),
+        "long statements": _request(
+            collector_scope, [_statement_span(f"SELECT a{i}, " + "(b + ? * " * 7_000) for i in range(15)]
+        ),
+        "alerts": _request(
+            collector_scope, [_statement_span(f"SELECT a{i}", signs="tautology,program") for i in range(9_000)]
+        ),
     }

@@ -1,4 +1,4 @@
-"""Fuzzing of what reads hostile bytes: the decoder beside pages that cannot be touched, the router, a whole step."""
+"""Fuzzing of the decoder beside guard pages, of the router, and of a whole step."""
 
 import ctypes
 import mmap
@@ -30,11 +30,11 @@ BATCH = 500
 
 @dataclass
 class Report:
-    """What a run met.
+    """Results of a fuzzing run.
 
     Attributes:
-        unexpected: Faults that are no refusal of the bytes, by what they are.
-        slowest_s: The message, or batch of a step, that took longest.
+        unexpected: Errors other than a refusal of the bytes, by kind.
+        slowest_s: The slowest message, or the slowest batch of a step.
     """
 
     messages: int = 0
@@ -74,7 +74,7 @@ def _mutated(values: Any, first: int, size: int, area: Any, at: int, dice: Any) 
             area[where] = 128
         elif what == 4:
             area[where] = 255
-        elif what == 5:  # the wire type of what may be a tag
+        elif what == 5:  # the wire type of a possible tag
             area[where] = (area[where] & np.uint8(248)) | np.uint8(_random(dice) % 8)
         elif what == 6:
             area[where] = np.uint8(_random(dice) % 256)
@@ -107,7 +107,7 @@ def _fuzz(
 
 
 class GuardedPages:
-    """Writable pages between two that the process cannot touch: a read one byte too far kills it."""
+    """Writable pages between two inaccessible ones. Reading one byte too far kills the process."""
 
     def __init__(self, size_bytes: int) -> None:
         page = mmap.PAGESIZE
@@ -152,7 +152,7 @@ def _timed(work: Any) -> float:
 
 
 def fuzz_router(values: list[bytes], count: int, seed: int) -> Report:
-    """Route so many mutants; what comes of each can be decoded and is of bounded size."""
+    """Route so many mutants. Each result must decode and be of bounded size."""
     source, report, begun = random.Random(seed), Report(), time.perf_counter()
     for _ in range(count):
         value = mutate_bytes(source.choice(values), source)
@@ -174,7 +174,7 @@ def fuzz_router(values: list[bytes], count: int, seed: int) -> Report:
 
 
 def fuzz_step(values: list[bytes], count: int, seed: int, engine: Engine | None = None) -> Report:
-    """Step one shard through so many mutants; nothing may raise, in the engine or in a detector."""
+    """Step one shard through so many mutants. Neither engine nor detectors may raise."""
     engine = engine or make_engine(EngineConfig(key=bytes(16)))
     shard, source, report = engine.new_shard(), random.Random(seed), Report()
     begun, now_ns = time.perf_counter(), START_NS

@@ -1,4 +1,4 @@
-"""Detectors and rules over calls given as facts, without decoding, shards or time: the strata of a step, no more."""
+"""Detectors and rules over calls given as facts, without decoding, shards or time."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ TEXTS = [
 
 
 def _rules() -> RuleSet:
-    """The shipped rules, read without the engine that they will run in."""
+    """Return the shipped rules, read without their engine."""
     vocabulary = Vocabulary.of(discover())
     paths = sorted((*SHIPPED.rglob("*.yml"), *DETECTORS.glob("*.yml")))
     found = [(path.name, path.read_text()) for path in paths]
@@ -50,37 +50,39 @@ _bits: dict[tuple[Any, ...], NDArray[np.uint64]] = {}
 
 
 def _entry_bits(domain: str, facts: Facts) -> NDArray[np.uint64]:
-    mine = {name: value for name, value in facts.items() if name in CALL_FIELDS and CALL_FIELDS[name].domain == domain}
-    known = domain, *sorted(mine.items())
+    selected = {
+        name: value for name, value in facts.items() if name in CALL_FIELDS and CALL_FIELDS[name].domain == domain
+    }
+    known = domain, *sorted(selected.items())
     if known not in _bits:
-        _bits[known] = RULES.evaluate_entry(domain, mine)
+        _bits[known] = RULES.evaluate_entry(domain, selected)
     return _bits[known]
 
 
 def _raised(fired: set[str]) -> set[str]:
-    """Without the rules whose place another one takes."""
+    """Return the rules without the superseded ones."""
     rule = np.array([i for i, one in enumerate(RULES.rules) if one.name in fired], np.int32)
     silenced = RULES.find_superseded(np.zeros_like(rule), rule)
     return {RULES.rules[i].name for i in rule[~silenced].tolist()}
 
 
 def hashed(text: bytes) -> int:
-    """A text as a column shows it."""
+    """Return a text as a column holds it."""
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") | 1
 
 
 def call(at_s: float, statement: str = "SELECT ?", site: str = "views.py:show", **facts: Any) -> dict[str, Any]:
-    """A quiet call at a time; further facts by their contract name with ``__`` for a dot."""
-    told = {name.replace("__", "."): value for name, value in facts.items()}
+    """Return a quiet call at a time. Further facts use ``__`` for a dot."""
+    more_facts = {name.replace("__", "."): value for name, value in facts.items()}
     return {
         "time_ns": START_NS + int(at_s * SECOND_NS), "site": site, names.QUERY_TEXT: statement,
-        names.DB_SYSTEM: "postgresql", names.SERVER_ADDRESS: "db.example", **told,
+        names.DB_SYSTEM: "postgresql", names.SERVER_ADDRESS: "db.example", **more_facts,
     }  # fmt: skip
 
 
 @dataclass
 class SmallEngine:
-    """Everything known so far; calls come in one or many at a time."""
+    """Detectors and rules with their state. Calls come in one or many at a time."""
 
     slots: dict[str, dict[str, int]] = field(default_factory=lambda: {space.name: {} for space in SPACES})
     sightings: dict[str, int] = field(default_factory=dict[str, int])
@@ -90,7 +92,7 @@ class SmallEngine:
         self.tables = {table.name: np.zeros(SLOTS, table.dtype) for one in self.detectors for table in one.tables}
 
     def step(self, calls: Sequence[Facts]) -> list[set[str]]:
-        """The rules that each call raises."""
+        """Return the rules that each call raises."""
         columns, slot = self._columns(calls)
         fired, suspect = self._evaluate(calls, columns, 1)
         learn = ~(suspect | columns["error"])
@@ -103,7 +105,7 @@ class SmallEngine:
     def window(
         self, minute: int, models: Mapping[str, Any] | None = None, **sums: int
     ) -> tuple[set[str], dict[str, float]]:
-        """The rules that one resource's minute fires, and what detectors say of it."""
+        """Return the rules that one resource's minute fires, and the detectors' facts about it."""
         closed = Closed(
             slot=np.ones(1, np.int32), end_ns=np.array([START_NS + minute * 60 * SECOND_NS]),
             columns={name: np.array([sums.get(name, 0)], np.int64) for name in WINDOW_SUMS}, models=models or {},
@@ -172,8 +174,8 @@ class SmallEngine:
             for key in keys[space.name]:
                 times = self.sightings[f"{space.name} {key}"] = self.sightings.get(f"{space.name} {key}", 0) + 1
                 waiting = space.sketched and times == 1
-                mine = self.slots[space.name]
-                found.append(0 if waiting else mine.setdefault(key, len(mine) + 1))
+                selected = self.slots[space.name]
+                found.append(0 if waiting else selected.setdefault(key, len(selected) + 1))
                 seen.append((FIRST, SECOND, KNOWN)[min(times, 3) - 1])
             slot[space.name] = np.array(found, np.int32)
             if space.sketched:

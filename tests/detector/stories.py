@@ -1,4 +1,4 @@
-"""Short stories for detectors: a quiet past, then something, told in one batch or call by call."""
+"""Short call sequences for detectors: a quiet past, then an event, in any batching."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ CallFacts = dict[str, Any]
 def at(
     at_s: float, session: CallFacts = SAFE, statement: str = "SELECT ?", site: str = "views.py:show", **facts: Any
 ) -> CallFacts:
-    """A call; further facts by contract name with ``__`` for a dot."""
+    """Return a call. Further facts use the contract name with ``__`` for a dot."""
     return {
         **call(at_s, statement, site),
         **session,
@@ -28,12 +28,15 @@ def at(
 
 
 def past(session: CallFacts = SAFE, count: int = 200, days: float = 2, **facts: Any) -> list[CallFacts]:
-    """Quiet calls of one kind over some days."""
+    """Return quiet calls of one kind over some days."""
     return [at(i * days * DAY / count, session, **facts) for i in range(count)]
 
 
 def fired(*stories: Sequence[CallFacts]) -> list[set[str]]:
-    """The rules that each call of the last story fires; told whole and call by call, which must not differ."""
+    """Return the rules that each call of the last story fires.
+
+    Evaluates the story in one batch and call by call, which must agree.
+    """
     whole, single = SmallEngine(), SmallEngine()
     found: list[set[str]] = []
     for story in stories:

@@ -1,4 +1,4 @@
-"""Streams of calls for tests: quiet ones, and ones in which everything happens."""
+"""Streams of calls for tests: quiet ones, and ones with every kind of event."""
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,17 +28,17 @@ SAFE: Facts = {
     names.PEER_ADDRESS: "10.0.0.5", names.PEER_PORT: 5432, names.TRANSPORT: "tcp", names.ACCOUNT: "shop",
     names.SERVER_VERSION: "15.10",
 }  # fmt: skip
-"""A session that no rule has anything to say of."""
+"""A session on which no rule fires."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a test stream.
+    """A call of a test stream.
 
     Attributes:
         session: Scope attributes.
         facts: Span attributes.
-        lasted_ns: How long it took.
+        lasted_ns: Duration of the call.
     """
 
     end_ns: int
@@ -51,18 +51,18 @@ class Call:
 
 def _set(attributes: "Sequence[KeyValue]", facts: Facts) -> None:
     for key, value in facts.items():
-        one = attributes.add()  # type: ignore[attr-defined]
-        one.key = key
+        attribute = attributes.add()  # type: ignore[attr-defined]
+        attribute.key = key
         if isinstance(value, bool):
-            one.value.bool_value = value
+            attribute.value.bool_value = value
         elif isinstance(value, int):
-            one.value.int_value = value
+            attribute.value.int_value = value
         else:
-            one.value.string_value = value
+            attribute.value.string_value = value
 
 
 def encoded(calls: Sequence[Call], seed: int = 0) -> bytes:
-    """Calls as one request, in order."""
+    """Return the calls as one request, in order."""
     source = random.Random(f"{seed}{calls[0].end_ns if calls else 0}")
     request = ExportTraceServiceRequest()
     for call in calls:
@@ -80,7 +80,7 @@ def encoded(calls: Sequence[Call], seed: int = 0) -> bytes:
 def statement(
     text: str, place: str = "views.py:orders", rows: int = 10, **more: str | int | bool
 ) -> dict[str, str | int | bool]:
-    """Facts of a call that sends this statement from this place."""
+    """Return the facts of a call that sends this statement from this call site."""
     file, _, function = place.partition(":")
     return {
         names.QUERY_TEXT: text, names.CODE_FILE: file, names.CODE_FUNCTION: function, names.CODE_LINE: 7,
@@ -90,7 +90,7 @@ def statement(
 
 
 def quiet(source: random.Random, count: int, start_ns: int = START_NS, step_ns: int = 20 * SECOND) -> Iterator[Call]:
-    """An ordinary app: five places, a few statements each, rows and bytes that vary as they do."""
+    """Return an ordinary app: five call sites, a few statements each, naturally varying volumes."""
     texts = [
         ("SELECT id, total FROM orders WHERE customer_id = ?", "views.py:orders"),
         ("SELECT id, name FROM customers WHERE id = ?", "views.py:customer"),
@@ -106,7 +106,7 @@ def quiet(source: random.Random, count: int, start_ns: int = START_NS, step_ns: 
 
 
 def eventful(seed: int = 1, count: int = 1_500) -> list[Call]:
-    """Quiet work, and between it everything that rules and detectors look for; in order of time."""
+    """Return quiet work mixed with every event of rules and detectors, in order of time."""
     source = random.Random(seed)
     calls = list(quiet(source, count))
     middle = calls[len(calls) * 2 // 3].end_ns
@@ -137,23 +137,23 @@ def eventful(seed: int = 1, count: int = 1_500) -> list[Call]:
 
 
 def turning(middle_ns: int, span_ns: tuple[int, int], count: int = 400) -> list[Call]:
-    """A replica set that is honest until ``middle_ns``, and then another one: weaker, larger, slower, failing."""
-    ours: Facts = {
+    """Return an honest replica set, replaced at ``middle_ns`` by a weaker, larger, failing one."""
+    honest: Facts = {
         **SAFE, names.DB_SYSTEM: "mongodb", names.SERVER_PORT: 27017, names.SERVER_VERSION: "8.0.4",
         names.AUTH_METHOD: "scram-sha-256",
     }  # fmt: skip
-    theirs: Facts = {**ours, names.SERVER_VERSION: "7.0.30", names.AUTH_METHOD: "clear-password"}
+    impostor: Facts = {**honest, names.SERVER_VERSION: "7.0.30", names.AUTH_METHOD: "clear-password"}
     find = {**statement("", "shop.py:find"), names.STATEMENT: "find orders {id: ?}"}
     nodes = {**find, names.STATEMENT: "hello", names.TOPOLOGY: "a.internal:27017,b.internal:27017,c.internal:27017"}
     begin, end = span_ns
     step = (middle_ns - begin) // count
-    calls = [Call(begin + i * step, ours, find if i % 4 else nodes, "catalogue") for i in range(count)]
+    calls = [Call(begin + i * step, honest, find if i % 4 else nodes, "catalogue") for i in range(count)]
     odd: list[tuple[Facts, Facts, int]] = [
-        (theirs, find, 1_000_000),
-        (ours, {**nodes, names.TOPOLOGY: "a.internal:27017,b.internal:27017,evil.example:27017"}, 1_000_000),
-        (ours, find, 20 * SECOND),
-        *[(ours, {**find, names.ERROR_TYPE: "AutoReconnect"}, 1_000_000)] * 10,
-        *[(ours, {**find, names.ERROR_TYPE: "OperationFailure", names.STATUS_CODE: "18"}, 1_000_000)] * 10,
+        (impostor, find, 1_000_000),
+        (honest, {**nodes, names.TOPOLOGY: "a.internal:27017,b.internal:27017,evil.example:27017"}, 1_000_000),
+        (honest, find, 20 * SECOND),
+        *[(honest, {**find, names.ERROR_TYPE: "AutoReconnect"}, 1_000_000)] * 10,
+        *[(honest, {**find, names.ERROR_TYPE: "OperationFailure", names.STATUS_CODE: "18"}, 1_000_000)] * 10,
     ]
     later = middle_ns + (end - middle_ns) // 3
     return calls + [
@@ -163,16 +163,16 @@ def turning(middle_ns: int, span_ns: tuple[int, int], count: int = 400) -> list[
 
 
 def records(calls: Sequence[Call], per_record: int = 1, *, backfill: bool = True) -> list[tuple[bytes, int, bool]]:
-    """Calls as (value, appended, backfill), a few calls to a record."""
+    """Return calls as (value, appended, backfill), a few calls to a record."""
     made: list[tuple[bytes, int, bool]] = []
     for at in range(0, len(calls), per_record):
-        mine = calls[at : at + per_record]
-        made.append((encoded(mine, at), mine[-1].end_ns + SECOND, backfill))
+        portion = calls[at : at + per_record]
+        made.append((encoded(portion, at), portion[-1].end_ns + SECOND, backfill))
     return made
 
 
 def entry(found: Sequence[tuple[bytes, int, bool]], offset: int = 0) -> Records:
-    """Records as one entry."""
+    """Return records as one log entry."""
     return Records(
         values=[value for value, _, _ in found],
         appended_ns=np.array([appended for _, appended, _ in found], np.int64),

@@ -1,4 +1,4 @@
-"""Hostile bytes, by the thousand: nothing dies, nothing stalls, nothing outside of a message is read."""
+"""Thousands of hostile messages: no crash, no stall, and no read outside of a message."""
 
 import subprocess
 import sys
@@ -55,8 +55,8 @@ def test_mutants_beside_guard_pages_are_decoded_or_refused() -> None:
 
 
 @pytest.mark.parametrize("edge", ["high", "low - 1"])
-def test_a_read_beyond_a_guard_page_ends_the_process(edge: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The test above cannot fail where the guard does not hold."""
+def test_read_beyond_a_guard_page_ends_the_process(edge: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Without a working guard, the test above could not fail."""
     path = tmp_path_factory.mktemp("guard") / "overread.py"
     path.write_text(OVERREAD.format(edge=edge))
     done = run("import runpy, sys; runpy.run_path(sys.argv[1])", str(path))
@@ -78,14 +78,14 @@ def test_mutants_raise_nothing_in_a_step(engine: Engine) -> None:
     expected(fuzz_step(otlp_mutator.corpus(300, 3), 3_000, 3, engine), 3_000)
 
 
-def test_the_mutator_reads_and_writes_its_seeds_unchanged() -> None:
+def test_mutator_reads_and_writes_its_seeds_unchanged() -> None:
     for seed in otlp_mutator.seeds():
         assert seed == otlp_mutator.serialize(otlp_mutator.parse(seed))
         assert decode([seed]).malformed == []
 
 
 @pytest.mark.parametrize("name", floods.bombs())
-def test_a_bomb_costs_less_than_a_second_and_a_bounded_growth(name: str, engine: Engine) -> None:
+def test_bomb_costs_below_a_second_and_bounded_memory(name: str, engine: Engine) -> None:
     value = floods.bombs()[name]
     route(value[:100])
     shard = engine.new_shard()
@@ -93,17 +93,17 @@ def test_a_bomb_costs_less_than_a_second_and_a_bounded_growth(name: str, engine:
     begun = time.thread_time()
     messages = route(value)
     routed_s = time.thread_time() - begun
-    assert sum(len(one.value) for one in messages) <= 2 * (MAX_GROWTH * len(value) + MAX_MESSAGE_BYTES)
+    assert sum(len(message.value) for message in messages) <= 2 * (MAX_GROWTH * len(value) + MAX_MESSAGE_BYTES)
     findings = engine.step(shard, floods.entry([value], 2))
     spent_s = time.thread_time() - begun - routed_s
     assert max(routed_s, spent_s) < 1, f"{routed_s:.2f} s to route, {spent_s:.2f} s to step"
     assert findings.faults == []
     if "small calls" in name or "empty spans" in name or "text for each" in name:
-        assert any(decode([one.value]).malformed for one in messages), "a bomb is a loss"
+        assert any(decode([message.value]).malformed for message in messages), "a bomb is a loss"
 
 
 @pytest.mark.parametrize("name", [schema.TEXTS[4], "server.address"])
-def test_time_grows_as_the_number_of_distinct_values_does(name: str, engine: Engine) -> None:
+def test_time_is_linear_in_the_number_of_distinct_values(name: str, engine: Engine) -> None:
     floods.flood(engine, name, 1_001)
     few, many = floods.flood(engine, name, 2_000), floods.flood(engine, name, 8_000)
     assert many < 4 * 3 * few

@@ -1,4 +1,4 @@
-"""What the streaming statistics promise, in numbers."""
+"""Bounds that the streaming statistics keep, in numbers."""
 
 import numpy as np
 import pytest
@@ -29,14 +29,14 @@ def test_no_score_before_enough_values() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_start_of_which_a_fifth_is_poisoned_still_leads_to_an_alert(seed: int) -> None:
+def test_learning_period_with_a_fifth_poisoned_still_raises_an_alert(seed: int) -> None:
     values = noise(200, seed)
     poisoned = [9.0 if i % 5 == 0 and i < 60 else value for i, value in enumerate(values)]
     assert update(learnt(poisoned), 0, 9.0, 200 * MINUTE_NS, False) >= SCORE_BOUND
 
 
 @pytest.mark.parametrize(("rate", "times"), [(0.1, 4), (0.01, 3), (0.001, 3), (0.0005, 3)])
-def test_a_ramp_is_found_before_it_has_gone_far(rate: float, times: float) -> None:
+def test_ramp_is_detected_early(rate: float, times: float) -> None:
     past = noise(3_000)
     rows, extent = learnt(past), np.zeros(1, EXTENT)
     start_range(extent[0], past[0])
@@ -53,7 +53,7 @@ def test_a_ramp_is_found_before_it_has_gone_far(rate: float, times: float) -> No
     pytest.fail(f"a drift of {rate} a step was not found")
 
 
-def test_a_day_and_night_that_repeat_are_no_drift() -> None:
+def test_daily_rhythm_is_no_drift() -> None:
     rows = np.zeros(1, LEVEL)
     source = np.random.default_rng(3)
     for i in range(20_000):
@@ -61,7 +61,7 @@ def test_a_day_and_night_that_repeat_are_no_drift() -> None:
         assert rows[0]["drift"] < MAX_DRIFT or i < 1_440
 
 
-def test_values_beyond_the_bound_do_not_teach_until_they_are_the_new_usual() -> None:
+def test_values_beyond_the_bound_are_not_learnt_until_they_become_usual() -> None:
     rows = learnt(noise(300))
     before = float(rows[0]["level"])
     start = 300 * MINUTE_NS
@@ -74,7 +74,7 @@ def test_values_beyond_the_bound_do_not_teach_until_they_are_the_new_usual() -> 
     assert abs(after[-1]) < SCORE_BOUND
 
 
-def test_a_call_that_comes_after_midnight_and_was_made_before_it_does_not_start_the_days_anew() -> None:
+def test_late_call_from_before_midnight_does_not_restart_the_days() -> None:
     rows = learnt(noise(300))
     start = 300 * MINUTE_NS
     for day in range(1, RELEARN_DAYS + 2):
@@ -85,7 +85,7 @@ def test_a_call_that_comes_after_midnight_and_was_made_before_it_does_not_start_
     assert abs(after[-1]) < SCORE_BOUND
 
 
-def test_values_beyond_the_bound_half_a_year_ago_do_not_keep_new_ones_from_becoming_usual() -> None:
+def test_half_year_old_outliers_do_not_keep_new_values_from_becoming_usual() -> None:
     rows = learnt(noise(300))
     start = 300 * MINUTE_NS
     update(rows, 0, 9.0, start, True)
@@ -95,5 +95,5 @@ def test_values_beyond_the_bound_half_a_year_ago_do_not_keep_new_ones_from_becom
     assert abs(after[-1]) < SCORE_BOUND
 
 
-def test_a_row_is_small() -> None:
+def test_row_is_small() -> None:
     assert LEVEL.itemsize == 24

@@ -1,4 +1,4 @@
-"""The compiled decoder beside one that is written for clarity and stands on protobuf's own parser."""
+"""The compiled decoder, compared with a plain reference on protobuf's own parser."""
 
 import math
 import struct
@@ -71,15 +71,15 @@ def built(resources: list[Facts]) -> bytes:
         for scope in resource["scopes"]:
             scope_spans = resource_spans.scope_spans.add()
             fill(scope_spans.scope.attributes, scope["attributes"])
-            for told in scope["spans"]:
+            for reported in scope["spans"]:
                 span = scope_spans.spans.add(
-                    kind=told["kind"], name=told["name"], trace_id=told["trace"], span_id=told["span"],
-                    start_time_unix_nano=told["start"], end_time_unix_nano=told["end"],
+                    kind=reported["kind"], name=reported["name"], trace_id=reported["trace"], span_id=reported["span"],
+                    start_time_unix_nano=reported["start"], end_time_unix_nano=reported["end"],
                 )  # fmt: skip
-                fill(span.attributes, told["attributes"])
-                if told["status"] is not None:
-                    span.status.code = told["status"]
-                for event in told["events"]:
+                fill(span.attributes, reported["attributes"])
+                if reported["status"] is not None:
+                    span.status.code = reported["status"]
+                for event in reported["events"]:
                     fill(span.events.add(name="exception").attributes, event)
     return request.SerializeToString()
 
@@ -106,8 +106,8 @@ def text_of(which: str, value: Any) -> bytes | None:
     return str(value).encode() if which == "int_value" and 0 <= value < 10_000 else None
 
 
-def told(pairs: list[Any], level: int, *, own: bool) -> Facts:
-    """What a list of attributes says by contract name: the best name wins, and of equal ones the last."""
+def reported(pairs: list[Any], level: int, *, own: bool) -> Facts:
+    """Return attributes by contract name. The best name wins, and of equal names the last."""
     found: dict[str, tuple[int, Any]] = {}
     for pair in pairs:
         key, which = pair.key.decode("utf-8", "replace"), pair.value.WhichOneof("value")
@@ -139,13 +139,13 @@ def contract(pairs: list[Any]) -> int:
 
 
 def reference(value: bytes) -> list[Facts]:
-    """Calls of a request, without what follows from a URL."""
+    """Return the calls of a request, without facts derived from a URL."""
     calls: list[Facts] = []
     for resource in Request.FromString(value).resource_spans:
-        above = told(resource.resource.attributes, schema.RESOURCE, own=True)
+        above = reported(resource.resource.attributes, schema.RESOURCE, own=True)
         for scope in resource.scope_spans:
             own = contract(scope.scope.attributes) <= names.CONTRACT
-            session = above | told(scope.scope.attributes, schema.SCOPE, own=own)
+            session = above | reported(scope.scope.attributes, schema.SCOPE, own=own)
             for span in scope.spans:
                 calls += call_of(span, session, own=own)
     return calls
@@ -154,8 +154,8 @@ def reference(value: bytes) -> list[Facts]:
 def call_of(span: Any, session: Facts, *, own: bool) -> list[Facts]:
     events = [pair for event in span.events for pair in event.attributes]
     own = own and contract(span.attributes) <= names.CONTRACT
-    found = told(span.attributes, schema.SPAN, own=own)
-    errors = told(events, schema.EVENT, own=own)
+    found = reported(span.attributes, schema.SPAN, own=own)
+    errors = reported(events, schema.EVENT, own=own)
     if found["ranks"].get(names.ERROR_TYPE, 1) == 1 and names.ERROR_TYPE in errors:
         found[names.ERROR_TYPE] = errors[names.ERROR_TYPE]
     facts = session | found
@@ -201,7 +201,7 @@ def assert_same(found: Decoded, calls: list[Facts]) -> None:
 
 @settings(deadline=None, max_examples=150)
 @given(st.lists(REQUEST, max_size=3))
-def test_the_decoder_tells_what_a_reading_by_protobuf_tells(requests: list[list[Facts]]) -> None:
+def test_decoder_agrees_with_protobuf(requests: list[list[Facts]]) -> None:
     values = [built(resources) for resources in requests]
     found = decode(values)
     assert found.malformed == []
@@ -210,7 +210,7 @@ def test_the_decoder_tells_what_a_reading_by_protobuf_tells(requests: list[list[
 
 
 def reversed_fields(value: bytes, nested: Mapping[int, Any]) -> bytes:
-    """The same message with its fields in the opposite order, and so in the messages within."""
+    """Return the message with its fields reversed, and those of its nested messages."""
     parts: list[bytes] = []
     at = 0
     while at < len(value):
@@ -239,15 +239,15 @@ def reversed_fields(value: bytes, nested: Mapping[int, Any]) -> bytes:
 
 @settings(deadline=None, max_examples=60)
 @given(REQUEST)
-def test_the_order_of_fields_changes_nothing_but_the_order_of_calls(resources: list[Facts]) -> None:
+def test_field_order_changes_only_the_order_of_calls(resources: list[Facts]) -> None:
     value = reversed_fields(built(resources), {0x0A: {0x12: {0x12: {}}}})
     found = decode([value])
     assert found.malformed == []
     assert_same(found, reference(value))
 
 
-def test_a_message_that_comes_in_parts_is_put_together() -> None:
-    """Protobuf merges a field that comes twice; an encoder that streams may write it so."""
+def test_message_in_parts_is_merged() -> None:
+    """Protobuf merges a repeated occurrence of a field. A streaming encoder may write one."""
     first = built([{"attributes": [(names.SERVICE_NAME, "shop")], "scopes": []}])
     span = {
         "attributes": [(names.DB_SYSTEM, "redis")], "kind": 3, "name": "GET", "start": 1, "end": 2, "trace": b"",
@@ -274,7 +274,7 @@ def test_a_message_that_comes_in_parts_is_put_together() -> None:
         (1e-320, 0),
     ],
 )
-def test_a_double_is_read_as_its_whole_part(number: float, expected: int) -> None:
+def test_double_is_read_as_its_integer_part(number: float, expected: int) -> None:
     from backwatch.detector.decoding.attributes import whole
 
     assert expected == whole(struct.unpack("<q", struct.pack("<d", number))[0])

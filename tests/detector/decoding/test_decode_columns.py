@@ -1,4 +1,4 @@
-"""What becomes of the attributes that collectors and other people's instrumentations send."""
+"""Decoding of attributes from collectors and from third-party instrumentations."""
 
 from collections.abc import Mapping
 
@@ -40,7 +40,7 @@ def only(value: bytes) -> Decoded:
 REDIS: dict[str, str | int | bool | float] = {names.DB_SYSTEM: "redis"}
 
 
-def test_what_our_collector_encodes_comes_out_as_it_was_told() -> None:
+def test_spans_of_the_collector_decode_unchanged() -> None:
     session = Session(
         system="postgresql", address="db.internal", port=5432, namespace="shop", requested="verify-full",
         requested_explicit=True, encrypted=True, tls_version="1.3", verified="full", peer_address="10.0.0.5",
@@ -93,7 +93,7 @@ def test_what_our_collector_encodes_comes_out_as_it_was_told() -> None:
         ("peer.service", "payments", names.SERVER_ADDRESS),
     ],
 )
-def test_an_older_name_is_the_same_fact_and_gives_way_to_the_newer(older: str, value: str | int, name: str) -> None:
+def test_older_attribute_name_is_read_and_newer_name_wins(older: str, value: str | int, name: str) -> None:
     assert value == only(request(REDIS | {older: value} if older != "db.system" else {older: value})).evidence(0)[name]
     newer = "10.9.9.9" if name == names.PEER_ADDRESS else "newer" if isinstance(value, str) else 1
     for facts in ({older: value, name: newer}, {name: newer, older: value}):
@@ -101,13 +101,13 @@ def test_an_older_name_is_the_same_fact_and_gives_way_to_the_newer(older: str, v
             assert newer == only(request(REDIS | facts)).evidence(0)[name]
 
 
-def test_an_app_is_named_by_its_resource_and_by_nothing_else() -> None:
+def test_app_name_comes_from_the_resource_only() -> None:
     above = {names.SERVICE_NAME: "web", "deployment.environment": "prod"}
     found = only(request(REDIS | {names.SERVICE_NAME: "bank"}, {names.SERVICE_NAME: "bank"}, above))
     assert (found.text(names.SERVICE_NAME, 0), found.text(names.ENVIRONMENT, 0)) == ("web", "prod")
 
 
-def test_a_span_s_own_word_about_its_session_stands_before_its_scope_s() -> None:
+def test_session_facts_of_a_span_override_its_scope() -> None:
     scope = {names.TLS_ESTABLISHED: True, names.ACCOUNT: "shop", names.SERVER_ADDRESS: "db"}
     found = only(request(REDIS | {names.TLS_ESTABLISHED: False, "db.user": "root", names.QUERY_TEXT: "x"}, scope))
     assert {names.TLS_ESTABLISHED: False, names.ACCOUNT: "root", names.SERVER_ADDRESS: "db"}.items() <= found.evidence(
@@ -115,19 +115,19 @@ def test_a_span_s_own_word_about_its_session_stands_before_its_scope_s() -> None
     ).items()
 
 
-def test_what_one_call_did_is_never_inherited() -> None:
+def test_call_facts_are_never_inherited() -> None:
     found = only(request(REDIS, {names.QUERY_TEXT: "SELECT 1", names.BYTES_SENT: 7, names.SERVER_ADDRESS: "db"}))
     assert found.evidence(0) == {names.DB_SYSTEM: "redis", names.SERVER_ADDRESS: "db"}
 
 
 @pytest.mark.parametrize("where", ["scope", "span"])
-def test_a_newer_contract_is_judged_on_standard_names_only_and_counted(where: str) -> None:
+def test_newer_contract_is_judged_on_standard_names_only_and_counted(where: str) -> None:
     facts = {names.BACKWATCH_CONTRACT: names.CONTRACT + 1}
     span = REDIS | {names.STATEMENT: "GET ?", names.TLS_ESTABLISHED: False, "db.user": "ada"}
     scope = {names.SERVER_VERSION: "7.2", names.SERVER_ADDRESS: "cache"}
     found = only(request(span | facts, scope) if where == "span" else request(span, scope | facts))
     assert found.newer == 1
-    # What a span's scope told, it told by a contract that we know.
+    # The facts of a span's scope follow a known contract.
     scope_s_own = {names.SERVER_VERSION: "7.2"} if where == "span" else {}
     assert scope_s_own | {
         names.DB_SYSTEM: "redis", names.TLS_ESTABLISHED: False, names.ACCOUNT: "ada", names.SERVER_ADDRESS: "cache",
@@ -152,7 +152,7 @@ def test_a_newer_contract_is_judged_on_standard_names_only_and_counted(where: st
         ({names.HTTP_METHOD: "GET"}, 2, 0),
     ],
 )
-def test_a_call_names_a_backing_service_and_every_span_counts(facts: Facts, kind: int, calls: int) -> None:
+def test_call_names_a_backing_service_and_every_span_counts(facts: Facts, kind: int, calls: int) -> None:
     found = decode([request(facts, kind=kind)])
     assert (1, calls) == (found.spans, found.count)
 
@@ -173,13 +173,13 @@ def test_a_call_names_a_backing_service_and_every_span_counts(facts: Facts, kind
         ("http://" + "h" * 600, "h" * 512, 80),
     ],
 )
-def test_where_a_request_went_is_read_from_its_url(url: str, address: str, port: int) -> None:
+def test_destination_of_a_request_is_read_from_its_url(url: str, address: str, port: int) -> None:
     found = only(request({"http.url": url, "http.method": "GET"}))
     assert ("http", address) == (found.text(names.SYSTEM, 0), found.text(names.SERVER_ADDRESS, 0))
     assert port == found.numbers[0, schema.NUMBER_INDEX[names.SERVER_PORT]]
 
 
-def test_what_is_told_of_a_server_stands_before_its_url() -> None:
+def test_reported_server_overrides_the_url() -> None:
     found = only(request({names.URL_FULL: "http://h:1/", names.SERVER_ADDRESS: "told", names.SERVER_PORT: 2}))
     assert {names.SERVER_ADDRESS: "told", names.SERVER_PORT: 2}.items() <= found.evidence(0).items()
 
@@ -189,38 +189,38 @@ def test_what_is_told_of_a_server_stands_before_its_url() -> None:
     [("10.0.0.1", True), ("::1", True), ("fe80::1%eth0", True), ("/run/db.sock", True), ("@abstract", True),
      ("localhost", False), ("bad.cafe", False), ("db", False), ("1.2.3", False), ("x" * 200, False)],
 )  # fmt: skip
-def test_a_peer_is_a_number_or_a_path_and_never_the_name_that_was_asked_for(peer: str, kept: bool) -> None:
+def test_peer_is_an_address_or_path_and_never_the_requested_name(peer: str, kept: bool) -> None:
     assert kept == (names.PEER_ADDRESS in only(request(REDIS | {names.PEER_ADDRESS: peer})).evidence(0))
 
 
-def test_a_transport_s_older_spelling_is_read() -> None:
-    for told, expected in (("ip_tcp", "tcp"), ("ip_udp", "udp"), ("unix", "unix"), ("inproc", "inproc")):
-        assert expected == only(request(REDIS | {"net.transport": told})).text(names.TRANSPORT, 0)
+def test_older_spelling_of_a_transport_is_read() -> None:
+    for reported, expected in (("ip_tcp", "tcp"), ("ip_udp", "udp"), ("unix", "unix"), ("inproc", "inproc")):
+        assert expected == only(request(REDIS | {"net.transport": reported})).text(names.TRANSPORT, 0)
 
 
-def test_numbers_come_as_text_and_texts_as_numbers() -> None:
-    told = {
+def test_numbers_as_text_and_texts_as_numbers_are_read() -> None:
+    reported = {
         names.SERVER_PORT: "6379",
         "db.redis.database_index": 15,
         names.ROWS_RETURNED: 3.0,
         names.LOCAL_INFILE: "true",
     }
     expected = {names.SERVER_PORT: 6379, names.DB_NAMESPACE: "15", names.ROWS_RETURNED: 3, names.LOCAL_INFILE: True}
-    assert expected.items() <= only(request(REDIS | told)).evidence(0).items()
+    assert expected.items() <= only(request(REDIS | reported)).evidence(0).items()
 
 
-def test_numbers_saturate_and_negative_ones_are_absent() -> None:
+def test_large_numbers_saturate_and_negative_numbers_are_absent() -> None:
     found = only(request(REDIS | {names.BYTES_SENT: (1 << 63) - 1, names.ROWS_AFFECTED: -1}))
     assert found.evidence(0) == {names.DB_SYSTEM: "redis", names.BYTES_SENT: schema.LARGEST}
 
 
-def test_the_size_of_a_body_is_marked_as_an_estimate() -> None:
+def test_body_size_is_marked_as_an_estimate() -> None:
     found = only(request({names.HTTP_METHOD: "GET", "http.response.body.size": 9}))
     assert {names.BYTES_RECEIVED: 9, names.BYTES_ESTIMATED: True}.items() <= found.evidence(0).items()
     assert names.BYTES_ESTIMATED not in only(request(REDIS | {names.BYTES_RECEIVED: 9})).evidence(0)
 
 
-def test_an_exception_event_names_the_error_where_nothing_else_does() -> None:
+def test_exception_event_names_the_error_in_absence_of_other_facts() -> None:
     value = ExportTraceServiceRequest.FromString(request(REDIS))
     event = value.resource_spans[0].scope_spans[0].spans[0].events.add(name="exception")
     event.attributes.add(key="exception.type").value.string_value = "OperationalError"
@@ -238,27 +238,27 @@ def test_an_exception_event_names_the_error_where_nothing_else_does() -> None:
         (5, 0, 0, (5, 5)),
         (5, (1 << 64) - 1, 0, (5, 5)),
         (0, 0, 0, (0, 0)),
-        (0, 0, 100, (100, 100)),  # nothing is told: when the record came
+        (0, 0, 100, (100, 100)),  # no times reported: the append time
         (5, 900, 100, (5, 100)),  # the client's clock is the attacker's
         (800, 900, 100, (100, 100)),
         (5, 9, 100, (5, 9)),
     ],
 )
-def test_times_that_cannot_be_are_put_right(start: int, end: int, appended: int, expected: tuple[int, int]) -> None:
+def test_impossible_times_are_corrected(start: int, end: int, appended: int, expected: tuple[int, int]) -> None:
     value = request(REDIS, start_time_unix_nano=start, end_time_unix_nano=end)
     found = decode([value], np.array([appended]))
     assert expected == (found.start_ns[0], found.end_ns[0])
 
 
-def test_a_heartbeat_tells_what_was_dropped_and_no_call() -> None:
+def test_heartbeat_reports_drops_and_adds_no_call() -> None:
     beat = encode_heartbeat(APP, {"queue": 3, "publish": 2, "encode": 0, "some-day": 1})
     found = decode([request(REDIS), beat, beat])
-    told = (("queue", 3), ("publish", 2), ("other", 1))
-    assert [(record, "shop/web/prod", *one) for record in (1, 2) for one in told] == found.dropped
+    reported = (("queue", 3), ("publish", 2), ("other", 1))
+    assert [(record, "shop/web/prod", *one) for record in (1, 2) for one in reported] == found.dropped
     assert (found.spans, found.count) == (1, 1)
 
 
-def test_more_heartbeats_than_there_is_room_for_at_first_are_all_told() -> None:
+def test_heartbeats_beyond_the_initial_capacity_are_all_reported() -> None:
     beats = [encode_heartbeat(APP, {"queue": i + 1}) for i in range(500)]
     assert [(i, "shop/web/prod", "queue", i + 1) for i in range(500)] == decode(beats).dropped
 
@@ -269,6 +269,6 @@ def test_evidence_is_bounded() -> None:
     assert found.lengths[0, schema.TEXT_INDEX[names.QUERY_TEXT]] == 100_000
 
 
-def test_nothing_at_all_is_nothing() -> None:
+def test_empty_request_has_no_calls() -> None:
     assert ((found := decode([])).count, found.spans, found.malformed) == (0, 0, [])
     assert ((found := decode([b"", b""])).count, found.spans, found.malformed) == (0, 0, [])

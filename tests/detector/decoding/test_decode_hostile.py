@@ -1,4 +1,4 @@
-"""Bytes that an attacker made: they cost what they weigh, and nothing outside of them is read."""
+"""Decoding of hostile bytes. Cost is proportional to size, and no read leaves the message."""
 
 import subprocess
 import sys
@@ -25,11 +25,11 @@ from tests.detector.streams import SAFE, START_NS, Call, encoded, statement
 
 HONEST = encoded([Call(START_NS + i, SAFE, statement("SELECT * FROM orders WHERE id = ?")) for i in range(3)])
 NOT_READ = {("Span", "links"), ("Resource", "entity_refs"), ("AnyValue", "array_value"), ("AnyValue", "kvlist_value")}
-"""Messages whose inside is of no interest: it is stepped over by its length, whatever it holds."""
+"""Messages whose content is not decoded. The decoder skips them by length."""
 
 
 def bare_request() -> Any:
-    """The request as far as it is read: texts and what is not read are plain bytes."""
+    """Return the request as far as it is decoded. Texts and skipped fields are plain bytes."""
     pool = descriptor_pool.DescriptorPool()
     for module in (common_pb2, resource_pb2, trace_pb2, trace_service_pb2):
         file = descriptor_pb2.FileDescriptorProto()
@@ -61,10 +61,8 @@ MUTATIONS = st.lists(st.tuples(st.integers(0, len(HONEST) - 1), st.integers(0, 2
 
 @settings(deadline=None, max_examples=400)
 @given(MUTATIONS, st.integers(0, len(HONEST)))
-def test_a_value_is_refused_when_protobuf_refuses_what_is_read_of_it(
-    mutations: list[tuple[int, int]], length: int
-) -> None:
-    """One disagreement is meant: groups, which no OpenTelemetry message has, are never followed."""
+def test_value_is_refused_when_protobuf_refuses_its_decoded_part(mutations: list[tuple[int, int]], length: int) -> None:
+    """One difference is intended: the decoder never follows groups, which no OpenTelemetry message has."""
     changed = bytearray(HONEST)
     for at, byte in mutations:
         changed[at] = byte
@@ -77,13 +75,13 @@ def test_a_value_is_refused_when_protobuf_refuses_what_is_read_of_it(
 
 @settings(deadline=None, max_examples=200)
 @given(st.binary(max_size=200))
-def test_any_bytes_are_read_or_refused(value: bytes) -> None:
+def test_arbitrary_bytes_are_decoded_or_refused(value: bytes) -> None:
     found = decode([value])
     if [reason for _, reason in found.malformed] != [GROUP]:
         assert is_accepted_by_protobuf(value) == (not found.malformed)
 
 
-def test_a_malformed_value_leaves_nothing_behind_and_its_neighbours_are_read() -> None:
+def test_malformed_value_leaves_no_rows_and_its_neighbours_are_decoded() -> None:
     found = decode([HONEST, HONEST[:-1], HONEST, b"\xff", HONEST])
     assert [record for record, _ in found.malformed] == [1, 3]
     assert found.record.tolist() == [0, 0, 0, 2, 2, 2, 4, 4, 4]
@@ -92,9 +90,9 @@ def test_a_malformed_value_leaves_nothing_behind_and_its_neighbours_are_read() -
     assert not found.dropped
 
 
-def test_a_fault_in_a_value_s_last_span_takes_back_its_first_ones() -> None:
+def test_fault_in_the_last_span_removes_the_first_ones() -> None:
     span = wrapped(0x12, body=b"\x30\x03" + wrapped(0x4A, body=b"\x0a\x09db.system\x12\x07\x0a\x05redis"))
-    fault = wrapped(0x12, body=b"\x30\x03\x4a\x7f")  # an attribute that says it is longer than what is left
+    fault = wrapped(0x12, body=b"\x30\x03\x4a\x7f")  # an attribute longer than the remaining bytes
     assert decode([wrapped(0x0A, 0x12, body=span + span)]).count == 2
     found = decode([wrapped(0x0A, 0x12, body=span + span + fault), HONEST])
     assert [(0, protobuf.REASONS[protobuf.TRUNCATED])] == found.malformed
@@ -136,8 +134,8 @@ GUARDED = textwrap.dedent("""
 """)
 
 
-def test_nothing_outside_of_a_value_is_read() -> None:
-    """The value ends, or begins, at a page that the process may not touch: one byte too far and it dies."""
+def test_no_read_leaves_the_value() -> None:
+    """The value ends or begins at an inaccessible page. Reading one byte too far kills the process."""
     done = subprocess.run(
         [sys.executable, "-c", GUARDED, "6000"], capture_output=True, text=True, timeout=150, check=False
     )
@@ -167,7 +165,7 @@ def wrapped(*tags: int, body: bytes) -> bytes:
     return body
 
 
-def test_nesting_costs_nothing_and_hides_nothing() -> None:
+def test_nesting_neither_costs_time_nor_hides_spans() -> None:
     attribute = wrapped(0x4A, body=b"\x0a\x01k" + wrapped(0x12, body=nested(3_000)))
     system = wrapped(0x4A, body=b"\x0a\x09db.system" + wrapped(0x12, body=b"\x0a\x05redis"))
     found = decode([wrapped(0x0A, 0x12, 0x12, body=attribute + b"\x30\x03" + system)])
@@ -175,7 +173,7 @@ def test_nesting_costs_nothing_and_hides_nothing() -> None:
     assert [found.text(names.DB_SYSTEM, row) for row in range(found.count)] == ["redis"]
 
 
-def test_a_bomb_of_empty_spans_is_refused_for_what_it_weighs() -> None:
+def test_bomb_of_empty_spans_is_refused() -> None:
     bomb = wrapped(0x0A, 0x12, body=b"\x12\x00" * (schema.MAX_SPANS + 1))
     decode([HONEST])
     tracemalloc.start()
@@ -188,15 +186,15 @@ def test_a_bomb_of_empty_spans_is_refused_for_what_it_weighs() -> None:
     assert peak < 64 << 20
 
 
-def test_as_many_spans_as_may_be_are_all_counted() -> None:
+def test_maximum_number_of_spans_is_counted() -> None:
     span = wrapped(0x12, body=b"\x2a\x0c" + b"n" * 12)
     assert len(span) == schema.MIN_SPAN_BYTES
     found = decode([wrapped(0x0A, 0x12, body=span * schema.MAX_SPANS)])
     assert (found.malformed, found.spans, found.count) == ([], schema.MAX_SPANS, 0)
 
 
-def test_many_spans_smaller_than_any_real_one_are_refused() -> None:
-    """400 kB of them, which inherit everything, would make 250 MB of columns."""
+def test_many_unrealistically_small_spans_are_refused() -> None:
+    """400 kB of such spans, all inheriting everything, would make 250 MB of columns."""
     scope = wrapped(0x0A, body=wrapped(0x1A, body=b"\x0a\x09db.system" + wrapped(0x12, body=b"\x0a\x05redis")))
     span = b"\x12\x02\x30\x03"
     few = decode([wrapped(0x0A, 0x12, body=scope + span * schema.MAX_SMALL_SPANS)])
@@ -205,7 +203,7 @@ def test_many_spans_smaller_than_any_real_one_are_refused() -> None:
     assert (many.count, many.malformed) == (0, [(0, protobuf.REASONS[protobuf.TOO_MANY_SPANS])])
 
 
-def test_rows_grow_with_what_is_found() -> None:
+def test_rows_grow_with_the_spans() -> None:
     many = encoded([Call(START_NS + i, SAFE, statement("SELECT 1")) for i in range(700)])
     found = decode([many] * 30)
     assert 21_000 == found.count == found.spans
@@ -213,7 +211,7 @@ def test_rows_grow_with_what_is_found() -> None:
     assert np.array_equal(np.repeat(np.arange(30), 700), found.record)
 
 
-def test_attributes_beyond_the_limit_are_counted_and_not_read() -> None:
+def test_attributes_beyond_the_limit_are_only_counted() -> None:
     attribute = wrapped(0x4A, body=b"\x0a\x01k\x12\x02\x18\x01")
     system = wrapped(0x4A, body=b"\x0a\x09db.system" + wrapped(0x12, body=b"\x0a\x05redis"))
     span = system + attribute * schema.MAX_ATTRIBUTES + b"\x30\x03"
@@ -223,14 +221,14 @@ def test_attributes_beyond_the_limit_are_counted_and_not_read() -> None:
     assert decode([wrapped(0x0A, 0x12, 0x12, body=late)]).count == 0
 
 
-def test_the_outer_shape_alone_tells_how_many_spans_there_are() -> None:
+def test_span_count_needs_only_the_outer_structure() -> None:
     assert spans_of(HONEST) == 3
     assert spans_of(b"") == 0
     assert spans_of(HONEST[:-1]) == -1
 
 
-def test_bytes_that_are_no_utf8_are_judged_and_shown_as_such() -> None:
-    """One such byte must not get a whole batch refused: anyone can put it into a statement."""
+def test_invalid_utf8_is_judged_and_shown() -> None:
+    """Any client can put such a byte into a statement. It must not get a batch refused."""
     found = decode([HONEST.replace(b"orders", b"\xff\xferd\xc0s")])
     assert found.count == 3
     assert found.text(names.QUERY_TEXT, 0) == "SELECT * FROM \ufffd\ufffdrd\ufffds WHERE id = ?"

@@ -1,4 +1,4 @@
-"""Logins that are weaker than what a resource always asked for."""
+"""Logins with a weaker method than the resource's usual one."""
 
 from typing import Any
 
@@ -24,17 +24,17 @@ def test_weaker_login_raises_an_alert(weaker: str) -> None:
     ("usual", "now"),
     [("md5", "scram-sha-256"), ("scram-sha-256", "a plugin of our own"), ("clear-password", "clear-password")],
 )
-def test_a_login_that_is_no_weaker_is_not(usual: str, now: str) -> None:
+def test_equally_strong_login_raises_nothing(usual: str, now: str) -> None:
     assert fired(past(by(usual)), [at(3 * DAY, by(now))]) == [set()]
 
 
-def test_a_password_over_tls_that_proves_the_server_is_better_than_a_weak_hash() -> None:
+def test_password_over_verified_tls_ranks_above_a_weak_hash() -> None:
     proven = by("clear-password", backwatch__tls__verified="full")
     assert fired(past(by("mysql_native_password")), [at(3 * DAY, proven)]) == [set()]
     assert "auth-downgraded" in fired(past(by("mysql_native_password")), [at(3 * DAY, by("clear-password"))])[0]
 
 
-def test_a_session_that_lost_its_tls_is_stripped_and_uses_no_weaker_method() -> None:
+def test_lost_tls_is_stripping_and_no_weaker_method() -> None:
     usual = by("clear-password", backwatch__tls__verified="full", backwatch__tls__requested="verify-full")
     bare = {names.TLS_ESTABLISHED: False, names.AUTH_METHOD: "clear-password", names.PEER_ADDRESS: "198.51.100.7"}
     assert fired(past(usual), [at(3 * DAY, bare)]) == [{"tls-stripped"}]
@@ -46,27 +46,27 @@ def test_no_alert_before_the_statement_is_known() -> None:
     assert fired(past(SCRAM, 25), [at(3 * DAY, by("none"))]) == [set()]
 
 
-def test_what_precedes_every_login_is_sent_without_one_and_does_not_hide_the_rest() -> None:
+def test_calls_before_each_login_do_not_hide_a_downgrade() -> None:
     mixed = [at(i * 600, by("none") if i % 2 else SCRAM, statement="hello" if i % 2 else "find") for i in range(200)]
     assert set[str]().union(*fired(mixed)) == set()
     assert fired(mixed, [at(3 * DAY, by("none"), statement="hello")]) == [set()]
     assert "auth-downgraded" in fired(mixed, [at(3 * DAY, by("none"), statement="find")])[0]
 
 
-def test_calls_that_carry_an_attack_teach_no_login() -> None:
+def test_attack_calls_do_not_make_a_login_method_known() -> None:
     bombed = [at(i * 600, by("none"), backwatch__payload__globals="os.system") for i in range(100)]
     assert "auth-downgraded" in fired(bombed, past(SCRAM), [at(3 * DAY, by("none"))])[0]
 
 
-def test_a_weaker_login_is_usual_after_a_quiet_week_and_a_weaker_one_still_is_not() -> None:
+def test_weaker_login_becomes_usual_after_a_week_but_no_still_weaker_one() -> None:
     week = [at((3 + i / 4) * DAY, by("md5")) for i in range(40)]
     found = fired(past(SCRAM), week)
-    assert all(one == {"auth-downgraded"} for one in found[:28])
+    assert all(raised == {"auth-downgraded"} for raised in found[:28])
     assert found[-1] == set()
     assert "auth-downgraded" in fired(past(SCRAM), week, [at(20 * DAY, by("clear-password"))])[0]
 
 
-def test_a_password_asked_for_in_clear_is_one_alert_and_without_a_past_another() -> None:
+def test_request_for_a_clear_password_raises_one_alert_with_or_without_history() -> None:
     bare = {names.TLS_ESTABLISHED: False, names.PEER_ADDRESS: "198.51.100.7", names.TLS_REQUESTED: "prefer"}
     hashed, clear = {**bare, names.AUTH_METHOD: "scram-sha-256"}, {**bare, names.AUTH_METHOD: "clear-password"}
     story = [at(i * 600, hashed) for i in range(200)]

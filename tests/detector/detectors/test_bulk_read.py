@@ -1,4 +1,4 @@
-"""What the largest answer of a resource learns from, and what it does not."""
+"""Updates of a resource's largest usual response, and calls that must not update it."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def usual(days: int = 2) -> list[CallFacts]:
 
 
 def raises(found: list[set[str]]) -> list[bool]:
-    return ["bulk-read" in one for one in found]
+    return ["bulk-read" in raised for raised in found]
 
 
 def test_staircase_of_new_statements_is_detected_from_the_minimum_size_on() -> None:
@@ -40,31 +40,31 @@ def test_staircase_of_bytes_is_detected_without_rows() -> None:
     assert raises(fired(past, stairs)) == [False, True, True, True]
 
 
-def test_one_theft_does_not_hide_the_next() -> None:
+def test_bulk_read_does_not_hide_the_next() -> None:
     thefts = [reading(3 * DAY + i * 3_600, 200_000, f"SELECT {i} FROM customers", 60) for i in range(21)]
     assert raises(fired(usual(), thefts)) == [True] * 21
 
 
-def test_a_theft_that_is_repeated_does_not_hide_another() -> None:
+def test_repeated_bulk_read_does_not_hide_another() -> None:
     again = [reading(3 * DAY + i, 200_000, "SELECT secret FROM customers") for i in range(60)]
     other = [reading(3 * DAY + 120, 200_000, "SELECT name FROM customers")]
     assert raises(fired(usual(), again, other)) == [True]
 
 
 @pytest.mark.parametrize("apart_s", [60, DAY])
-def test_new_statements_raise_the_largest_by_half_a_day_and_no_faster(apart_s: int) -> None:
-    begin = 600  # what is little is learnt at once
+def test_new_statements_raise_the_maximum_at_a_limited_daily_rate(apart_s: int) -> None:
+    begin = 600  # small reads are learnt immediately
     steps = [reading(3 * DAY + i * apart_s, int(begin * 1.45**i), f"SELECT {i} FROM customers") for i in range(14)]
     assert any(raises(fired(usual(), steps))) is (apart_s < DAY)
 
 
-def test_a_large_export_that_goes_on_is_in_time_what_new_ones_are_held_against() -> None:
+def test_continuing_large_export_becomes_the_reference_in_time() -> None:
     nightly = [reading((3 + i / 8) * DAY, 20_000 + i % 9, "SELECT export FROM orders") for i in range(240)]
     assert raises(fired(usual(), nightly, [reading(34 * DAY, 20_000, "SELECT other FROM orders")])) == [False]
     early = [reading(3 * DAY + 3_600 * 6, 20_000, "SELECT other FROM orders")]
     assert raises(fired(usual(), nightly[:2], early)) == [True]
 
 
-def test_what_a_resource_read_in_its_first_hundred_calls_is_its_usual() -> None:
+def test_first_hundred_calls_of_a_resource_define_its_usual_size() -> None:
     first = [reading(i * 600, 50_000, f"SELECT {i} FROM orders") for i in range(120)]
     assert raises(fired(first, [reading(2 * DAY, 90_000, "SELECT other FROM orders")])) == [False]

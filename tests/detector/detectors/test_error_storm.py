@@ -18,27 +18,27 @@ def failing(
     return [{**at(start_s + i * every_s), **RESET, **(facts or {})} for i in range(count)]
 
 
-def test_eight_failed_calls_in_a_row_are_a_storm() -> None:
+def test_eight_consecutive_failed_calls_are_a_storm() -> None:
     found = fired(past(), failing(20))
     assert all(one == set() for one in found[:7])
     assert all(one == {"error-storm"} for one in found[7:])
 
 
-def test_a_resource_that_is_not_known_is_not_judged() -> None:
+def test_unknown_resource_is_not_judged() -> None:
     assert set[str]().union(*fired(failing(50))) == set()
 
 
-def test_a_resource_that_always_fails_now_and_then_is_no_news() -> None:
+def test_usual_failures_of_a_resource_raise_nothing() -> None:
     flaky = [one for i in range(40) for one in (*failing(4, i * 60, 0.1), at(i * 60 + 30), at(i * 60 + 31))]
     assert "error-storm" not in set[str]().union(*fired(flaky, failing(20, DAY / 24)))
 
 
-def test_an_answer_between_ends_the_row() -> None:
+def test_successful_response_ends_the_failure_run() -> None:
     calls = [one for i in range(10) for one in (*failing(5, 3 * DAY + i * 10), at(3 * DAY + i * 10 + 9))]
     assert "error-storm" not in set[str]().union(*fired(past(), calls))
 
 
-def test_a_login_that_is_taken_is_no_answer_yet() -> None:
+def test_accepted_login_does_not_end_the_failure_run() -> None:
     calls = [one for i in range(10) for one in (at(3 * DAY + i, statement=""), *failing(1, 3 * DAY + i + 0.5))]
     found = fired(past(), calls)
     assert [i for i, one in enumerate(found) if "error-storm" in one] == [15, 17, 19]
@@ -52,11 +52,11 @@ def test_a_login_that_is_taken_is_no_answer_yet() -> None:
         {names.ERROR_TYPE: "404", names.HTTP_STATUS: 404, names.SYSTEM: "http", names.DB_SYSTEM: ""},
     ],
 )
-def test_the_apps_own_mistakes_are_not_the_services(own: dict[str, Any]) -> None:
+def test_errors_of_the_app_are_no_service_failures(own: dict[str, Any]) -> None:
     assert "error-storm" not in set[str]().union(*fired(past(), failing(30, facts=own)))
 
 
-def test_a_busy_resource_is_judged_by_its_share_of_faults_though_it_makes_millions_of_calls() -> None:
+def test_busy_resource_is_judged_by_its_share_of_faults() -> None:
     rows = np.zeros(2, SERVED)
     count = 1 << 20
     none, some = np.zeros(count, np.int8), (np.arange(count) % 100 == 0).astype(np.int8)
@@ -67,6 +67,6 @@ def test_a_busy_resource_is_judged_by_its_share_of_faults_though_it_makes_millio
     assert 0.009 < rows[1]["usual"] / rows[1]["usual_calls"] < 0.011
 
 
-def test_faults_of_an_http_service_are() -> None:
+def test_http_server_errors_are_service_failures() -> None:
     web = {names.SYSTEM: "http", names.DB_SYSTEM: "", names.ERROR_TYPE: "503", names.HTTP_STATUS: 503}
     assert fired(past(), failing(30, facts=web))[-1] == {"error-storm"}

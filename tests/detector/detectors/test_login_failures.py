@@ -19,13 +19,13 @@ def storm(
     ]
 
 
-def test_many_refused_logins_within_a_moment_are_a_storm_from_the_eighth_on() -> None:
+def test_eighth_refused_login_within_a_moment_starts_a_storm() -> None:
     found = fired(past(), storm(20))
-    assert all(one == set() for one in found[:7])
-    assert all(one == {"login-failures"} for one in found[7:])
+    assert all(raised == set() for raised in found[:7])
+    assert all(raised == {"login-failures"} for raised in found[7:])
 
 
-def test_a_resource_that_was_never_used_before_is_judged_as_well() -> None:
+def test_new_resource_is_judged_too() -> None:
     assert fired(storm(20))[-1] == {"login-failures"}
 
 
@@ -48,11 +48,11 @@ def test_other_errors_are_no_refused_logins() -> None:
     assert "login-failures" not in set[str]().union(*fired(past(), storm(40, facts=broken)))
 
 
-def test_a_user_who_mistypes_now_and_then_is_no_storm() -> None:
+def test_occasional_mistyped_password_is_no_storm() -> None:
     assert set[str]().union(*fired(storm(300, 0, every_s=120))) == set()
 
 
-def test_where_refused_logins_are_an_ordinary_day_only_many_more_are_a_storm() -> None:
+def test_frequent_refused_logins_raise_the_storm_threshold() -> None:
     usual = storm(3_000, 0, every_s=60)
     quiet = fired(usual)
     assert set[str]().union(*quiet[1_500:]) == set()

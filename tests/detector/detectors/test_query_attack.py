@@ -1,4 +1,4 @@
-"""What the detector of injections remembers, from one version to the next."""
+"""State of the injection detector over versions."""
 
 import numpy as np
 

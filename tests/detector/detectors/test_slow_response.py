@@ -1,4 +1,4 @@
-"""Calls that take far longer than their statement ever did."""
+"""Calls that take far longer than any earlier call of their statement."""
 
 from typing import Any
 
@@ -24,11 +24,11 @@ def test_call_beyond_the_drivers_timeout_raises_an_alert() -> None:
     assert fired(usual(), [taking(3 * DAY, 5_000, **{names.ERROR_TYPE: "TimeoutError"})]) == [{"slow-response"}]
 
 
-def test_what_is_slow_for_it_and_yet_quick_is_not() -> None:
+def test_relatively_slow_but_quick_call_raises_nothing() -> None:
     assert fired(usual(), [taking(3 * DAY, 900)]) == [set()]
 
 
-def test_a_statement_that_always_waits_is_not() -> None:
+def test_statement_that_always_waits_raises_nothing() -> None:
     assert fired(usual(ms=30_000), [taking(3 * DAY, 60_000)]) == [set()]
 
 
@@ -36,12 +36,12 @@ def test_no_alert_before_enough_calls_of_the_statement() -> None:
     assert fired(usual(20), [taking(3 * DAY, 60_000)]) == [set()]
 
 
-def test_one_slow_call_does_not_make_slow_calls_usual_and_many_do() -> None:
+def test_slow_calls_become_usual_only_by_many() -> None:
     found = fired(usual(), [taking(3 * DAY + i * 60, 20_000) for i in range(100)])
-    assert all(one == {"slow-response"} for one in found[:30])
+    assert all(raised == {"slow-response"} for raised in found[:30])
     assert found[-1] == set()
 
 
-def test_a_call_that_carries_an_attack_teaches_no_length() -> None:
+def test_duration_of_an_attack_call_is_not_learnt() -> None:
     bombed = [taking(i * 600, 60_000, backwatch__payload__globals="os.system") for i in range(100)]
     assert "slow-response" in fired(bombed, usual(), [taking(3 * DAY, 60_000)])[0]

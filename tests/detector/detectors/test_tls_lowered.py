@@ -1,4 +1,4 @@
-"""Sessions in an older TLS than their resource is known by."""
+"""Sessions with an older TLS version than the usual one of their resource."""
 
 from typing import Any
 
@@ -19,29 +19,29 @@ def test_older_tls_version_raises_alerts_until_it_is_usual() -> None:
     assert fired(past(in_version("1.3")), [at(3 * DAY, in_version("1.3"))]) == [set()]
 
 
-def test_a_newer_version_is_no_news() -> None:
+def test_newer_tls_version_raises_nothing() -> None:
     assert fired(past(in_version("1.2")), [at(3 * DAY, in_version("1.3"))]) == [set()]
 
 
-def test_what_was_left_behind_for_a_week_is_older_again_when_it_comes_back() -> None:
+def test_version_unused_for_a_week_raises_an_alert_on_return() -> None:
     upgraded = [at(3 * DAY + i * DAY / 4, in_version("1.3")) for i in range(60)]
     assert fired(past(in_version("1.2")), upgraded, [at(19 * DAY, in_version("1.2"))]) == [{"tls-lowered"}]
     soon = upgraded[:8]
     assert fired(past(in_version("1.2")), soon, [at(5.5 * DAY, in_version("1.2"))]) == [set()]
 
 
-def test_what_goes_on_for_a_week_becomes_the_usual() -> None:
+def test_version_in_use_for_a_week_becomes_usual() -> None:
     lowered = [at(3 * DAY + i * DAY / 4, in_version("1.2")) for i in range(30)]
     raised = fired(past(in_version("1.3")), lowered)
     assert raised[0] == {"tls-lowered"}
     assert raised[-1] == set()
 
 
-def test_what_is_outdated_everywhere_is_that_rules_alert_alone() -> None:
+def test_outdated_version_raises_only_its_own_rule() -> None:
     assert fired(past(in_version("1.3")), [at(3 * DAY, in_version("1.1"))]) == [{"weak-tls"}]
 
 
-def test_nodes_old_and_new_that_take_turns_within_the_first_hour_are_all_known() -> None:
+def test_old_and_new_nodes_of_the_first_hour_are_all_known() -> None:
     turns = [at(i * 10, in_version("1.2" if i % 3 else "1.3")) for i in range(300)]
     assert set[str]().union(*fired(turns)) == set()
     assert fired(turns, [at(DAY, in_version("1.2"))]) == [set()]
@@ -51,11 +51,11 @@ def test_no_alert_before_the_resource_is_known() -> None:
     assert fired(past(in_version("1.3"), 20), [at(3 * DAY, in_version("1.2"))]) == [set()]
 
 
-def test_another_certificate_is_that_rules_alert_alone() -> None:
+def test_changed_certificate_raises_only_its_own_rule() -> None:
     mallory = {**in_version("1.2"), names.CERT_SHA256: "bb"}
     assert fired(past(in_version("1.3")), [at(3 * DAY, mallory)]) == [{"certificate-changed"}]
 
 
 @pytest.mark.parametrize("text", ["", "QUIC", "?" * 300])
-def test_what_is_no_version_has_no_rank(text: str) -> None:
+def test_unknown_version_text_has_no_rank(text: str) -> None:
     assert tls_rank(text) == -1

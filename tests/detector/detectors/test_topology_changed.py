@@ -19,7 +19,7 @@ def test_new_node_raises_an_alert() -> None:
     assert fired(known(), [naming(DAY, rogue)]) == [{"topology-changed"}]
 
 
-def test_a_node_that_is_gone_or_written_otherwise_is_not_new() -> None:
+def test_missing_or_respelt_node_is_not_new() -> None:
     assert fired(known(), [naming(DAY, "10.0.0.3:6379, 10.0.0.1:6379")]) == [set()]
 
 
@@ -27,20 +27,20 @@ def test_no_alert_before_the_nodes_are_known() -> None:
     assert fired(known(5), [naming(DAY, "203.0.113.9:6379")]) == [set()]
 
 
-def test_a_cluster_whose_nodes_change_all_the_time_is_no_surprise() -> None:
+def test_cluster_with_ever_changing_nodes_raises_nothing() -> None:
     changing = [naming(i * 600, f"10.0.{i}.1:6379,10.0.{i}.2:6379") for i in range(100)]
     assert fired(changing, [naming(DAY, "203.0.113.9:6379")]) == [set()]
 
 
-def test_a_list_that_was_cut_names_no_node_of_its_own() -> None:
+def test_truncated_node_list_adds_no_node() -> None:
     assert fired(known(), [naming(DAY, "10.0.0.1:6379,…")]) == [set()]
 
 
-def test_calls_that_carry_an_attack_do_not_make_a_node_known() -> None:
+def test_attack_calls_do_not_make_a_node_known() -> None:
     bombed = [naming(DAY + i * 3_600, "203.0.113.9:1", backwatch__payload__globals="os.system") for i in range(400)]
     assert "topology-changed" in fired(known(), bombed, [naming(30 * DAY, "203.0.113.9:1")])[0]
 
 
-def test_more_nodes_than_are_remembered_settle_nothing() -> None:
+def test_more_nodes_than_remembered_never_settle() -> None:
     many = ",".join(f"10.0.0.{i}:9092" for i in range(200))
     assert fired(known(nodes=many), [naming(DAY, "203.0.113.9:9092")]) == [set()]

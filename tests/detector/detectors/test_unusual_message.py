@@ -1,4 +1,4 @@
-"""Messages whose form a place never took from that topic."""
+"""Messages with a form that is new for their topic and call site."""
 
 from typing import Any
 
@@ -40,18 +40,16 @@ def test_forged_message_among_usual_ones_raises_an_alert() -> None:
     [
         ("json+key+trace", "json+key", True), ("json+key+trace", "json+trace", True), ("json+key", "xml+key", True),
         ("json+key", "other+key", True), ("registry+key", "json+key", True), ("other+key", "json", True),
-        # What has more than is known: a producer that is traced from now on, the header of a second try.
+        # Additional parts: a newly traced producer, the header of a retry.
         ("json", "json+key+trace+headers", False), ("json+key+trace", "json+key+trace+headers", False),
-        # Texts and numbers may begin like anything.
+        # Texts and numbers may begin with any byte.
         ("other+key", "json+key", False), ("other", "registry+key", False), ("other", "xml", False),
-        # The consumer was given a function that reads values, or lost it.
+        # The consumer gained or lost a value deserializer.
         ("json+key", "object+key", False), ("object+key", "other+key", False), ("object+key", "xml+key", False),
         ("json+key", "object", True), ("object+key", "json", True),
     ],
 )  # fmt: skip
-def test_a_form_is_news_where_it_lacks_what_known_ones_have_or_begins_otherwise(
-    usual: str, then: str, expected: bool
-) -> None:
+def test_form_with_missing_parts_or_another_prefix_is_new(usual: str, then: str, expected: bool) -> None:
     assert raises(past(forms=usual), [poll(3 * DAY, then)]) == [expected]
 
 
@@ -60,7 +58,7 @@ def test_every_form_has_a_bit_of_a_signed_number() -> None:
     assert (KNOWN_BY > 0).all()
 
 
-def test_a_topic_of_several_forms_is_known_with_all_of_them() -> None:
+def test_topic_of_several_forms_is_known_with_all_of_them() -> None:
     both = [poll(i * 600, USUAL if i % 3 else "registry") for i in range(400)]
     assert raises(both, [poll(4 * DAY, "registry"), poll(4 * DAY + 1, f"registry,{USUAL}")]) == [False, False]
     assert raises(both, [poll(4 * DAY, "json")]) == [True]
@@ -72,7 +70,7 @@ def test_no_alert_before_the_topic_is_known() -> None:
     assert raises(past(200, days=0.02), [poll(0.02 * DAY, "json")]) == [False]
 
 
-def test_a_topic_that_goes_on_showing_new_forms_is_not_known() -> None:
+def test_topic_with_ever_new_forms_is_not_known() -> None:
     late = [*past(200), poll(2 * DAY, "json+key")]
     assert raises(past(100), [poll(2 * DAY + i, USUAL) for i in range(60)], [poll(3 * DAY, "xml")]) == [True]
     early = [*past(100), poll(2 * DAY, "registry"), *[poll(2 * DAY + i, USUAL) for i in range(1, 140)]]
@@ -100,28 +98,28 @@ def test_topics_beyond_eight_raise_nothing_until_one_is_forgotten() -> None:
     assert raises(many, later, [poll(21 * DAY, "json", topic="ninth")]) == [True]
 
 
-def test_what_goes_on_quietly_for_a_week_is_known() -> None:
+def test_form_in_quiet_use_for_a_week_is_known() -> None:
     week = raises(past(), [poll((3 + i / 4) * DAY, "json") for i in range(40)])
     assert all(week[:28])
     assert not week[-1]
 
 
-def test_two_messages_a_week_apart_are_no_week_of_it() -> None:
+def test_two_messages_a_week_apart_do_not_make_a_form_known() -> None:
     assert raises(past(), [poll(3 * DAY, "json"), poll(11 * DAY, "json"), poll(12 * DAY, "json")]) == [True] * 3
 
 
-def test_a_message_that_is_forged_once_beside_a_new_form_is_not_learnt_with_it() -> None:
+def test_single_forged_message_beside_a_new_form_is_not_learnt() -> None:
     going_on = [poll((3 + i / 4) * DAY, "json") for i in range(60)]
     forged = [*going_on[:20], poll(8 * DAY, "xml"), *going_on[20:]]
     assert raises(past(), forged, [poll(19 * DAY, "json"), poll(19 * DAY, "xml")]) == [False, True]
 
 
-def test_forged_messages_beside_a_new_form_do_not_keep_it_from_being_known() -> None:
+def test_forged_messages_do_not_keep_a_new_form_from_being_learnt() -> None:
     mixed = [poll((3 + i / 4) * DAY, "xml" if i % 17 == 0 else "json") for i in range(64)]
     assert raises(past(), mixed, [poll(20 * DAY, "json"), poll(20 * DAY, "xml")]) == [False, True]
 
 
-def test_a_message_that_carries_an_attack_makes_no_form_known() -> None:
+def test_attack_message_makes_no_form_known() -> None:
     bombs = [poll((3 + i / 4) * DAY, "other", backwatch__payload__globals="os.system") for i in range(60)]
     assert raises(past(), bombs, [poll(19 * DAY, "other")]) == [True]
 

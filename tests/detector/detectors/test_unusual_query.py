@@ -1,4 +1,4 @@
-"""A release may bring new statements, and rows fetched by a call of their own are no second asking."""
+"""New statements of a release, and fetches that are no second query."""
 
 from backwatch.collector import names
 from tests.detector.stories import DAY, CallFacts, at, fired, past
@@ -20,14 +20,14 @@ def test_new_statement_of_a_release_is_reported_once_as_part_of_it() -> None:
     assert (first, again, later) == ({"new-query-in-release"}, set(), set())
 
 
-def test_a_new_statement_of_the_release_that_is_known_is_unusual() -> None:
+def test_new_statement_of_a_known_release_is_unusual() -> None:
     assert fired(PAST, [at(DEPLOYED, statement=OTHER, **OLD)]) == [{"unusual-query"}]
     assert fired(past(statement="SELECT id FROM orders WHERE id = ?"), [at(DEPLOYED, statement=OTHER)]) == [
         {"unusual-query"}
     ]
 
 
-def test_a_release_explains_no_statement_that_bears_signs() -> None:
+def test_release_explains_no_statement_with_signs() -> None:
     [found] = fired(PAST, [at(DEPLOYED, statement=OTHER, backwatch__query__signs="odd-spacing", **NEW)])
     assert "unusual-query" in found
     assert "new-query-in-release" not in found
@@ -42,7 +42,7 @@ def test_release_is_young_for_an_hour_and_for_first_calls() -> None:
     assert fired([*PAST, *seldom], [at(DEPLOYED + DAY, statement=OTHER, **NEW)]) == [{"new-query-in-release"}]
 
 
-def test_an_old_release_beside_a_new_one_explains_nothing() -> None:
+def test_old_release_beside_a_new_one_explains_no_statement() -> None:
     known = "SELECT id FROM orders WHERE id = ?"
     assert fired([*PAST, at(DEPLOYED, statement=known, **NEW)], [at(DEPLOYED + 9, statement=OTHER, **OLD)]) == [
         {"unusual-query"}
@@ -50,8 +50,8 @@ def test_an_old_release_beside_a_new_one_explains_nothing() -> None:
 
 
 def test_first_release_explains_nothing() -> None:
-    untold = past(statement="SELECT id FROM orders WHERE id = ?")
-    assert fired(untold, [at(DEPLOYED, statement=OTHER, **OLD)]) == [{"unusual-query"}]
+    without_release = past(statement="SELECT id FROM orders WHERE id = ?")
+    assert fired(without_release, [at(DEPLOYED, statement=OTHER, **OLD)]) == [{"unusual-query"}]
 
 
 def _released(at_s: float, release: str, statement: str = "SELECT id FROM orders WHERE id = ?") -> CallFacts:
@@ -59,12 +59,12 @@ def _released(at_s: float, release: str, statement: str = "SELECT id FROM orders
     return at(at_s, statement=statement, **facts)
 
 
-def test_an_app_whose_processes_each_name_another_release_is_surprised_all_the_same() -> None:
+def test_distinct_release_per_process_does_not_suppress_alerts() -> None:
     pods = [_released(DEPLOYED + i, f"4.2.0-{i % 20}") for i in range(2_000)]
     assert fired([*PAST, *pods], [_released(DEPLOYED + 2 * HOUR, "4.2.0-19", OTHER)]) == [{"unusual-query"}]
 
 
-def test_several_releases_in_a_day_each_explain_their_statements_and_so_does_the_next_days() -> None:
+def test_each_of_several_daily_releases_explains_its_statements() -> None:
     for i in range(7):
         before = [_released(DEPLOYED + j * HOUR, f"5.{j}") for j in range(i)]
         assert fired([*PAST, *before], [_released(DEPLOYED + i * HOUR, f"5.{i}", OTHER)]) == [{"new-query-in-release"}]
@@ -80,7 +80,7 @@ def test_dynamic_call_site_with_fetches_never_settles() -> None:
             at(600 * i + 1, statement=text, db__operation__name="FETCH"),
         ]
 
-    assert fired([one for i in range(100) for one in asked(i)], asked(200)) == [set(), set()]
+    assert fired([call for i in range(100) for call in asked(i)], asked(200)) == [set(), set()]
 
 
 def test_call_site_with_repeated_statements_and_fetches_settles() -> None:
@@ -90,7 +90,7 @@ def test_call_site_with_repeated_statements_and_fetches_settles() -> None:
             at(600 * i + 1, statement=text, db__operation__name="FETCH"),
         ]
 
-    usual = [one for i in range(160) for one in asked(i, f"SELECT c{i % 3} FROM orders")]
+    usual = [call for i in range(160) for call in asked(i, f"SELECT c{i % 3} FROM orders")]
     assert fired(usual, asked(170, OTHER))[0] == {"unusual-query"}
 
 
@@ -98,12 +98,12 @@ def test_statement_that_always_failed_is_known_once_the_call_site_settles() -> N
     def asked(i: int) -> list[CallFacts]:
         return [at(600 * i), at(600 * i + 1, statement=OTHER, error__type="404")]
 
-    always = [one for i in range(60) for one in asked(i)]
+    always = [call for i in range(60) for call in asked(i)]
     assert fired(always, asked(70)) == [set(), set()]
     assert fired(past(), [at(DEPLOYED, statement=OTHER, error__type="404")]) == [{"unusual-query"}]
 
 
-def test_new_statement_of_a_dynamic_call_site_is_no_surprise() -> None:
+def test_new_statement_of_a_dynamic_call_site_raises_nothing() -> None:
     form = [at(600 * i, statement=f"SELECT a FROM b WHERE c{i % 9} = ?") for i in range(200)]
     other = "SELECT a FROM b WHERE d = ?"
     later = [at(3 * DAY, statement=other), at(3 * DAY + 1, statement=other), at(3 * DAY + 2, statement=other)]
@@ -112,18 +112,18 @@ def test_new_statement_of_a_dynamic_call_site_is_no_surprise() -> None:
     assert "unusual-query" in found
 
 
-def test_statement_known_at_another_call_site_is_no_surprise() -> None:
+def test_statement_known_at_another_call_site_raises_nothing() -> None:
     both = [at(600 * i + j, site=f"views.py:{j}", statement=f"SELECT c{j} FROM b") for i in range(160) for j in (0, 1)]
     assert fired(both, [at(3 * DAY, site="views.py:0", statement="SELECT c1 FROM b")]) == [set()]
     assert fired(both, [at(3 * DAY, site="views.py:0", statement="SELECT c2 FROM b")]) == [{"unusual-query"}]
 
 
-def test_a_branch_that_is_taken_once_in_a_hundred_calls_is_no_surprise_where_it_was_not_seen_yet() -> None:
+def test_rare_branch_of_an_unsettled_call_site_raises_nothing() -> None:
     seldom = past(statement="SELECT id FROM orders WHERE id = ?", count=100)
     assert fired(seldom, [at(DEPLOYED, statement=OTHER)] * 3) == [set(), set(), set()]
 
 
-def test_only_statements_with_signs_surprise_before_a_call_site_surely_settled() -> None:
+def test_only_statements_with_signs_raise_alerts_before_settling() -> None:
     few = past(statement="SELECT id FROM orders WHERE id = ?", count=60)
     assert fired(few, [at(DEPLOYED, statement=OTHER)]) == [set()]
     assert fired(few, [at(DEPLOYED, statement=OTHER, backwatch__query__signs="odd-spacing")]) == [{"unusual-query"}]

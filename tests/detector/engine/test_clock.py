@@ -1,4 +1,4 @@
-"""Whose clock counts: nobody's who sends, in either kind of record."""
+"""Event time never depends on the sender's clock alone, live or backfill."""
 
 import numpy as np
 
@@ -10,24 +10,24 @@ LATENESS_NS = 180 * 10**9
 
 
 def advanced(end_ns: int, appended_ns: int, *, backfill: bool) -> tuple[int, int]:
-    """Event time of one call in one record, and the watermark after it."""
+    """Return the event time of one call in one record, and the watermark afterwards."""
     time_ns, _, high = advance(
         np.zeros(1, np.int32), np.array([end_ns]), np.array([appended_ns]), np.array([backfill]), LATENESS_NS, 0
     )
     return int(time_ns[0]), high
 
 
-def test_a_call_never_ends_after_it_was_appended() -> None:
+def test_call_never_ends_after_its_append() -> None:
     assert advanced(LATER_NS, NOW_NS, backfill=False) == (NOW_NS, NOW_NS - LATENESS_NS)
 
 
-def test_a_backfill_does_not_move_time_beyond_its_append() -> None:
+def test_backfill_does_not_advance_time_beyond_its_append() -> None:
     assert advanced(LATER_NS, NOW_NS, backfill=True) == (NOW_NS, NOW_NS)
 
 
-def test_a_backfill_of_past_calls_keeps_their_times() -> None:
+def test_backfill_keeps_the_times_of_past_calls() -> None:
     assert advanced(NOW_NS - 10**12, NOW_NS, backfill=True) == (NOW_NS - 10**12, NOW_NS - 10**12)
 
 
-def test_a_replay_knows_no_append_and_takes_times_as_told() -> None:
+def test_replay_without_append_times_uses_reported_times() -> None:
     assert advanced(NOW_NS, 0, backfill=True) == (NOW_NS, NOW_NS)

@@ -1,4 +1,4 @@
-"""Floods and hostile names: slots are shared out and reclaimed, texts are bounded, two keys never get one id."""
+"""Floods and hostile names: shared slots, bounded texts, and distinct ids for distinct keys."""
 
 import json
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def engine() -> Engine:
 
 @pytest.fixture
 def small_spaces() -> Iterator[None]:
-    """Key spaces so small that a short stream overflows them."""
+    """Shrink the key spaces so that a short stream overflows them."""
     before = {space: (space.capacity, space.per_parent) for space in keys.SPACES}
     for space in keys.SPACES:
         _resize(space, *SMALL[space.name])
@@ -49,7 +49,7 @@ def _resize(space: keys.KeySpace, capacity: int, per_parent: int) -> None:
 
 
 def crowd(count: int = 400) -> list[tuple[bytes, int, bool]]:
-    """More resources, places and statements than have room, coming and going."""
+    """Return more resources, call sites and statements than have room, appearing in turns."""
     calls = [
         Call(
             START_NS + i * 3 * SECOND, {**(PLAIN if i % 11 == 0 else SAFE), names.DB_NAMESPACE: f"n{i // 40 % 9}"},
@@ -62,21 +62,19 @@ def crowd(count: int = 400) -> list[tuple[bytes, int, bool]]:
 
 @pytest.mark.usefixtures("small_spaces")
 @pytest.mark.parametrize(("cuts", "restart"), [([100_000], False), ([7, 3], True)])
-def test_spaces_that_overflow_and_are_reclaimed_give_the_same_wherever_the_stream_is_cut(
-    engine: Engine, cuts: list[int], restart: bool
-) -> None:
+def test_overflow_and_reclaiming_do_not_depend_on_batches(engine: Engine, cuts: list[int], restart: bool) -> None:
     values = crowd()
     assert run(engine, values, [1]) == run(engine, values, cuts, restart=restart)
 
 
-def test_a_run_longer_than_one_pass_gives_the_same(engine: Engine) -> None:
-    # 20 000 calls within one boundary: the engine cuts them itself.
+def test_run_longer_than_one_pass_gives_the_same_result(engine: Engine) -> None:
+    # 20 000 calls within one boundary: the engine splits them itself.
     calls = [Call(START_NS + i * 1000, PLAIN if i == 16_384 else SAFE, statement("SELECT ?")) for i in range(20_000)]
     values = streams.records(calls, 1_000)
     assert run(engine, values, [100]) == run(engine, values, [3])
 
 
-def test_a_parent_that_fills_its_quota_loses_its_own_oldest_slots_and_nobody_elses() -> None:
+def test_parent_over_quota_loses_only_its_own_oldest_slots() -> None:
     space = Space(replace(keys.STATEMENT, capacity=100, per_parent=20, sketched=False), [])
     time = np.arange(30, dtype=np.int64)
     space.intern(np.arange(1, 6, dtype=np.uint64), np.full(5, 2, np.int32), time[:5])
@@ -92,7 +90,7 @@ def test_a_parent_that_fills_its_quota_loses_its_own_oldest_slots_and_nobody_els
 
 
 @given(st.text(), st.text())
-def test_no_name_holds_what_divides_keys_and_two_names_never_become_one(first: str, second: str) -> None:
+def test_key_separators_in_names_are_escaped_without_collisions(first: str, second: str) -> None:
     assert not {"\x1e", "\x1f"} & set(part(first))
     assert (part(first) == part(second)) == (first == second)
 
@@ -113,7 +111,7 @@ def found_keys(engine: Engine, calls: list[Call]) -> list[tuple[str, str, str]]:
         ({names.DB_NAMESPACE: "n" * 70_000 + "a"}, {names.DB_NAMESPACE: "n" * 60_000 + "b"}),
     ],
 )
-def test_hostile_names_do_not_make_one_alert_of_two_resources(
+def test_hostile_names_do_not_merge_alerts_of_two_resources(
     engine: Engine, one: dict[str, Any], other: dict[str, Any]
 ) -> None:
     keys_found = [
@@ -124,7 +122,7 @@ def test_hostile_names_do_not_make_one_alert_of_two_resources(
     assert not {key[1] for key in keys_found[0]} & {key[1] for key in keys_found[1]}
 
 
-def test_what_a_resource_is_called_stays_bounded_in_state_and_evidence(engine: Engine) -> None:
+def test_resource_names_are_bounded_in_state_and_evidence(engine: Engine) -> None:
     long = "x" * 65_536
     session = {**PLAIN, names.DB_NAMESPACE: long, names.SERVER_ADDRESS: long, names.CERT_SUBJECT: long}
     shard = engine.new_shard()
@@ -137,7 +135,7 @@ def test_what_a_resource_is_called_stays_bounded_in_state_and_evidence(engine: E
         assert len(one.key.text) < 8 * MAX_PART_CHARACTERS
 
 
-def test_a_rule_reads_what_stands_behind_a_long_harmless_beginning(engine: Engine) -> None:
+def test_rule_reads_text_behind_a_long_harmless_prefix(engine: Engine) -> None:
     facts = {
         names.STATEMENT: "GET ?", names.PAYLOAD_FORMAT: "pickle",
         names.PAYLOAD_GLOBALS: ",".join(["shop.models.Order"] * 100) + ",os.system",
@@ -146,13 +144,13 @@ def test_a_rule_reads_what_stands_behind_a_long_harmless_beginning(engine: Engin
     assert "hostile-payload" in {rule for rule, _, _ in found}
 
 
-def test_evidence_leaves_unknown_facts_out_and_is_json() -> None:
+def test_evidence_is_json_without_unknown_facts() -> None:
     facts = {"unknown": np.float64("nan"), "small": np.float32("nan"), "all": float("inf"), "part": np.float64(1.23456)}
     shown = as_evidence(facts.items())
     assert json.loads(json.dumps(shown, allow_nan=False)) == {"all": "inf", "part": 1.2346}
 
 
-def test_replay_keeps_to_json_and_ascii_whatever_texts_hold(engine: Engine) -> None:
+def test_replay_output_is_ascii_json_for_any_text(engine: Engine) -> None:
     hostile = "\x00\x1b]0;x\x07\u202e\N{FULL BLOCK}\n"
     calls = [Call(START_NS, {**PLAIN, names.DB_NAMESPACE: hostile}, statement(hostile), app=hostile)]
     found = [json.dumps(as_json(one), allow_nan=False) for one in Replay(engine).judge([streams.encoded(calls)])]
@@ -160,7 +158,7 @@ def test_replay_keeps_to_json_and_ascii_whatever_texts_hold(engine: Engine) -> N
     assert all(line.isascii() and line.isprintable() for line in found)
 
 
-def test_replay_of_thousands_of_apps_makes_no_more_shards_than_it_has_room_for(engine: Engine) -> None:
+def test_replay_of_thousands_of_apps_bounds_its_shards(engine: Engine) -> None:
     made: list[object] = []
     with pytest.MonkeyPatch.context() as patched:
         new_shard = engine.new_shard
@@ -174,7 +172,7 @@ def test_replay_of_thousands_of_apps_makes_no_more_shards_than_it_has_room_for(e
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.binary(max_size=80), max_size=20))
-def test_bytes_that_are_no_spans_are_counted_and_kept_whole(engine: Engine, values: list[bytes]) -> None:
+def test_undecodable_bytes_are_counted_and_kept_whole(engine: Engine, values: list[bytes]) -> None:
     shard = engine.new_shard()
     findings = engine.step(shard, streams.entry([(value, START_NS, False) for value in values]))
     assert all(one.value == values[one.offset] for one in findings.unreadable)

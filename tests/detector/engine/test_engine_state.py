@@ -1,4 +1,4 @@
-"""A shard's state over restarts, releases and decisions: nothing is lost, and one detector's fault is its own."""
+"""Shard state over restarts, releases and decisions. A fault stays within its detector."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,7 +43,7 @@ WIDER = np.dtype([("calls", "<i8"), ("more", "<f8")])
 
 
 class Counting(Detector):
-    """Counts calls per resource and per site."""
+    """Count calls per resource and per site."""
 
     id: ClassVar[str] = "counting"
     provides: ClassVar[tuple[str, ...]] = ("backwatch.counted",)
@@ -51,7 +51,7 @@ class Counting(Detector):
     fails: ClassVar[bool] = False
 
     def facts(self, calls: Calls, slot: Mapping[str, Any], tables: Mapping[str, Any], learn: Array) -> dict[str, Array]:
-        """As the class says."""
+        """Return the counts."""
         for table in self.tables:
             np.add.at(tables[table.name]["calls"], slot[table.keys.name], 1)
         if self.fails:
@@ -60,7 +60,7 @@ class Counting(Detector):
 
 
 class Wider(Counting):
-    """The next release: one more field."""
+    """The next release, with one more field."""
 
     tables = (Table("counting", RESOURCE, 1, WIDER), Table("counting_site", SITE, 1, ROW))
 
@@ -71,48 +71,48 @@ class Moved(Counting):
     tables = (Table("counting", RESOURCE, 2, ROW), Table("counting_site", SITE, 1, ROW))
 
     def migrate(self, table: Table, rows: Any, from_version: int) -> Any:
-        """Counts in tens now."""
+        """Convert counts to tens."""
         assert (table.name, from_version) == ("counting", 1)
         rows["calls"] *= 10
         return rows
 
 
 class Forgetful(Counting):
-    """A release that cannot."""
+    """A release that cannot read the older rows."""
 
     tables = (Table("counting", RESOURCE, 2, ROW), Table("counting_site", SITE, 1, ROW))
 
 
 class Other(Counting):
-    """A neighbour."""
+    """A second detector."""
 
     id = "other"
     provides = ("backwatch.other",)
     tables = (Table("other", RESOURCE, 1, ROW),)
 
     def facts(self, calls: Calls, slot: Mapping[str, Any], tables: Mapping[str, Any], learn: Array) -> dict[str, Array]:
-        """Counts too."""
+        """Return a count too."""
         np.add.at(tables["other"]["calls"], slot[RESOURCE.name], 1)
         return {"backwatch.other": np.ones(calls.count)}
 
 
 class Failing(Counting):
-    """Writes, then raises."""
+    """A detector that writes, then raises."""
 
     fails = True
 
 
 class Short(Counting):
-    """Does not tell what it promised."""
+    """A detector that returns fewer facts than it declares."""
 
     def facts(self, calls: Calls, slot: Mapping[str, Any], tables: Mapping[str, Any], learn: Array) -> dict[str, Array]:
-        """One value too few."""
+        """Return one value too few."""
         super().facts(calls, slot, tables, learn)
         return {"backwatch.counted": np.ones(calls.count - 1)}
 
 
 def made(*kinds: type[Detector]) -> Engine:
-    """An engine of these detectors without any rule; of none: the shipped one."""
+    """Return an engine of these detectors without rules, or the shipped engine without arguments."""
     if not kinds:
         return make_engine(CONFIG)
     return Engine(CONFIG, [kind() for kind in kinds], RuleSet([], Vocabulary.of(kinds)))
@@ -129,7 +129,7 @@ def counts(shard: Shard, name: str = "counting", space: str = "resource") -> int
 
 @pytest.fixture
 def chain() -> list[bytes]:
-    """A snapshot and two deltas of an engine with two detectors."""
+    """Return a snapshot and two deltas of an engine with two detectors."""
     engine = made(Counting, Other)
     shard = engine.new_shard()
     engine.step(shard, entry(3))
@@ -147,35 +147,35 @@ def loaded(blobs: Sequence[bytes], *kinds: type[Detector]) -> Shard:
     return shard
 
 
-def test_a_snapshot_and_its_deltas_give_the_state_back(chain: list[bytes]) -> None:
+def test_snapshot_and_deltas_restore_the_state(chain: list[bytes]) -> None:
     shard = loaded(chain, Counting, Other)
     assert (counts(shard), counts(shard, "counting_site", "site"), counts(shard, "other")) == (9, 9, 9)
     assert shard.scalars.watermark_ns > 0
     assert shard.resources == {1: ("shop", "postgresql", "db.internal:5432", "shop")}
 
 
-def test_a_delta_that_repeats_what_the_snapshot_holds_changes_nothing(chain: list[bytes]) -> None:
+def test_delta_already_in_the_snapshot_changes_nothing(chain: list[bytes]) -> None:
     assert counts(loaded([chain[0], *chain[1:], chain[2]], Counting, Other)) == 9
 
 
-def test_a_new_field_begins_at_zero_and_the_others_stay(chain: list[bytes]) -> None:
+def test_new_field_starts_at_zero_and_others_stay(chain: list[bytes]) -> None:
     shard = loaded(chain, Wider, Other)
     assert (counts(shard), shard.spaces["resource"].tables["counting"]["more"].sum()) == (9, 0)
 
 
-def test_a_new_version_goes_through_migrate_in_every_blob(chain: list[bytes]) -> None:
+def test_new_version_migrates_every_blob(chain: list[bytes]) -> None:
     shard = loaded(chain, Moved, Other)
     assert (counts(shard), counts(shard, "counting_site", "site"), counts(shard, "other")) == (90, 9, 9)
     assert shard.relearning == []
 
 
-def test_a_detector_that_cannot_migrate_learns_anew_whole_and_alone(chain: list[bytes]) -> None:
+def test_detector_without_migration_alone_relearns_completely(chain: list[bytes]) -> None:
     shard = loaded(chain, Forgetful, Other)
     assert (counts(shard), counts(shard, "counting_site", "site"), counts(shard, "other")) == (0, 0, 9)
     assert set(shard.relearning) == {"counting"}
 
 
-def test_what_was_learnt_anew_stays_over_the_next_restart(chain: list[bytes]) -> None:
+def test_relearnt_state_survives_the_next_restart(chain: list[bytes]) -> None:
     engine = made(Forgetful, Other)
     shard = engine.new_shard()
     shard.apply(chain)
@@ -184,13 +184,13 @@ def test_what_was_learnt_anew_stays_over_the_next_restart(chain: list[bytes]) ->
     assert (counts(again), counts(again, "counting_site", "site"), counts(again, "other")) == (4, 4, 13)
 
 
-def test_a_detector_that_was_removed_is_forgotten_and_no_other(chain: list[bytes]) -> None:
+def test_only_a_removed_detector_is_dropped(chain: list[bytes]) -> None:
     shard = loaded(chain, Other)
     assert counts(shard, "other") == 9
     assert not any("counting" in section.name for section in state_snapshot.unpack(shard.snapshot())[0])
 
 
-def test_a_damaged_blob_is_refused_whatever_byte_is_wrong(chain: list[bytes]) -> None:
+def test_blob_with_any_damaged_byte_is_refused(chain: list[bytes]) -> None:
     blob = chain[0]
     for at in range(0, len(blob), max(1, len(blob) // 60)):
         for bad in (blob[:at], blob[:at] + bytes([blob[at] ^ 0x40]) + blob[at + 1 :]):
@@ -199,7 +199,7 @@ def test_a_damaged_blob_is_refused_whatever_byte_is_wrong(chain: list[bytes]) ->
 
 
 @pytest.mark.parametrize("kind", [Failing, Short])
-def test_a_detector_that_fails_is_undone_and_named_and_the_others_go_on(kind: type[Detector]) -> None:
+def test_failing_detector_is_rolled_back_and_named_while_others_continue(kind: type[Detector]) -> None:
     engine = made(kind, Other)
     shard = engine.new_shard()
     findings = engine.step(shard, entry(5))
@@ -207,7 +207,7 @@ def test_a_detector_that_fails_is_undone_and_named_and_the_others_go_on(kind: ty
     assert (counts(shard), counts(shard, "counting_site", "site"), counts(shard, "other")) == (0, 0, 5)
 
 
-def test_a_newer_model_replaces_the_older_one_whole_over_a_restart() -> None:
+def test_newer_model_replaces_the_older_one_over_a_restart() -> None:
     engine = made(Counting)
     shard = engine.new_shard()
     blobs: list[bytes] = []
@@ -222,10 +222,10 @@ def fired(findings: Findings) -> list[tuple[str, str]]:
     return [(one.rule.name, one.alert_id) for one in findings.events if isinstance(one, Fired)]
 
 
-def test_an_acceptance_ends_at_the_very_call_whatever_the_batch() -> None:
+def test_acceptance_ends_at_the_same_call_in_any_batching() -> None:
     engine = made()
     alert = dict(fired(engine.step(engine.new_shard(), entry(1, 0, PLAIN))))[RULE]
-    said: list[list[int]] = []
+    observed: list[list[int]] = []
     for size in (1, 10):
         shard = engine.new_shard()
         engine.step(shard, Decision(1, "accept", alert, START_NS + 5 * SECOND))
@@ -233,11 +233,11 @@ def test_an_acceptance_ends_at_the_very_call_whatever_the_batch() -> None:
         for at in range(0, 10, size):
             found = engine.step(shard, entry(size, at, PLAIN))
             times += [one.time_ns for one in found.raised() if one.alert_id == alert]
-        said.append(times)
-    assert said[0] == said[1] == [START_NS + i * SECOND for i in range(5, 10)]
+        observed.append(times)
+    assert observed[0] == observed[1] == [START_NS + i * SECOND for i in range(5, 10)]
 
 
-def test_a_loss_is_counted_and_found_under_the_app_it_befell() -> None:
+def test_loss_is_counted_and_reported_for_its_app() -> None:
     engine = made()
     findings = engine.step(engine.new_shard(), Loss("dropped.queue", 7, START_NS, "shop\x1fdropped.queue"))
     (one,) = findings.raised()
@@ -270,7 +270,7 @@ def alert_row(store: sa.Engine, rule: str) -> Any:
         return connection.execute(sa.select(tables.alert).where(tables.alert.c.rule == rule)).mappings().one()
 
 
-def test_an_alert_that_cleared_and_fires_again_is_a_new_episode_even_within_one_commit(store: sa.Engine) -> None:
+def test_cleared_alert_that_fires_again_is_a_new_episode(store: sa.Engine) -> None:
     owner = owned(made(), store)
     hour = 3_700
     for at, session in enumerate((PLAIN, SAFE, SAFE, PLAIN)):
@@ -280,7 +280,7 @@ def test_an_alert_that_cleared_and_fires_again_is_a_new_episode_even_within_one_
     assert (row["episode"], row["raised"], row["count"]) == (2, True, 2)
 
 
-def test_an_acceptance_and_its_revocation_hold_over_restarts(store: sa.Engine) -> None:
+def test_acceptance_and_its_revocation_hold_over_restarts(store: sa.Engine) -> None:
     engine = made()
     owner = owned(engine, store)
     owner.take(records(PLAIN, 0, 0), 0)
@@ -300,7 +300,7 @@ def test_an_acceptance_and_its_revocation_hold_over_restarts(store: sa.Engine) -
     assert alert_row(store, RULE)["episode"] == 2
 
 
-def test_the_ring_of_occurrences_keeps_the_newest_in_their_order(store: sa.Engine) -> None:
+def test_occurrence_ring_keeps_the_newest_in_order(store: sa.Engine) -> None:
     owner = owned(made(), store)
     for turn in range(3):
         owner.take(records(PLAIN, turn * 40, turn * 40, 40), 0)
@@ -315,7 +315,7 @@ def test_the_ring_of_occurrences_keeps_the_newest_in_their_order(store: sa.Engin
     assert [row.time_ns for row in found] == [START_NS + i * SECOND for i in range(70, 120)]
 
 
-def test_records_without_a_call_move_the_offset_on_for_good(store: sa.Engine) -> None:
+def test_records_without_calls_advance_the_offset_durably(store: sa.Engine) -> None:
     engine = made()
     owner = owned(engine, store)
     owner.take([Record(0, i, START_NS, streams.encoded([]), None, False) for i in range(5)], 0)
@@ -324,7 +324,7 @@ def test_records_without_a_call_move_the_offset_on_for_good(store: sa.Engine) ->
     assert owned(engine, store).next_offset == 5
 
 
-def test_a_detector_that_goes_on_failing_is_counted_each_time_and_named_once(
+def test_repeatedly_failing_detector_is_counted_each_time_and_named_once(
     store: sa.Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     owner = owned(made(Failing), store)
@@ -337,9 +337,7 @@ def test_a_detector_that_goes_on_failing_is_counted_each_time_and_named_once(
         assert queries.health(connection).losses == {"detector.counting": 5}
 
 
-def test_a_detector_that_fails_is_an_alert_about_what_was_not_judged(
-    store: sa.Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failing_detector_raises_an_alert_on_unjudged_calls(store: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = made()
     failing = next(one for one in engine.detectors if one.provides)
     monkeypatch.setattr(type(failing), "facts", Failing.facts)
@@ -351,7 +349,7 @@ def test_a_detector_that_fails_is_an_alert_about_what_was_not_judged(
     assert (evidence[LOSS_KIND], evidence[LOSS_COUNT]) == (f"detector.{failing.id}", 1)
 
 
-def test_what_was_lost_elsewhere_and_counted_there_is_an_alert_and_not_counted_again(store: sa.Engine) -> None:
+def test_loss_counted_elsewhere_raises_an_alert_and_is_not_recounted(store: sa.Engine) -> None:
     with writing(store) as connection:
         body = {"kind": "delivery.expired", "count": 3, "time_ns": START_NS}
         entries.append(connection, "loss", body, START_NS, "notify")
@@ -363,7 +361,7 @@ def test_what_was_lost_elsewhere_and_counted_there_is_an_alert_and_not_counted_a
         assert queries.health(connection).losses == {}
 
 
-def test_texts_that_no_database_takes_stop_no_commit(store: sa.Engine) -> None:
+def test_texts_that_databases_refuse_stop_no_commit(store: sa.Engine) -> None:
     owner = owned(made(), store)
     hostile = "a\x00b\x1f\x1e\x1b[2J"
     session = {**PLAIN, names.DB_NAMESPACE: hostile, names.ACCOUNT: hostile, names.SERVER_VERSION: hostile * 9_000}
@@ -373,7 +371,7 @@ def test_texts_that_no_database_takes_stop_no_commit(store: sa.Engine) -> None:
     assert "\x00" not in alert_row(store, RULE)["resource"]
 
 
-def test_a_finding_clears_only_after_a_call_on_which_it_did_not_fire() -> None:
+def test_finding_clears_only_after_a_call_without_it() -> None:
     engine = made()
     shard = engine.new_shard()
     engine.step(shard, entry(1, 0, PLAIN))
@@ -385,7 +383,7 @@ def test_a_finding_clears_only_after_a_call_on_which_it_did_not_fire() -> None:
     assert [one.time_ns for one in cleared.events if isinstance(one, Clear)]
 
 
-def test_calls_that_never_pause_put_off_no_clear() -> None:
+def test_continuous_calls_do_not_delay_a_clear() -> None:
     found: list[list[int]] = []
     for size in (1, 7, 1_000):
         engine = made()
@@ -393,15 +391,15 @@ def test_calls_that_never_pause_put_off_no_clear() -> None:
         events = [*engine.step(shard, entry(1, 0, PLAIN)).events]
         calls = [Call(START_NS + at * SECOND, SAFE, statement("SELECT ?")) for at in range(10, 3_600 + 600, 10)]
         for begin in range(0, len(calls), size):
-            told = streams.entry(streams.records(calls[begin : begin + size], backfill=False), 1 + begin)
-            events += engine.step(shard, told).events
+            log_entry = streams.entry(streams.records(calls[begin : begin + size], backfill=False), 1 + begin)
+            events += engine.step(shard, log_entry).events
         found.append([one.time_ns - START_NS for one in events if isinstance(one, Clear)])
     assert len(found[0]) == 1
     assert HOUR <= found[0][0] <= HOUR + 20 * SECOND
     assert found[1:] == found[:2]
 
 
-def test_a_shard_whose_state_is_damaged_is_named_in_one_line(store: sa.Engine) -> None:
+def test_damaged_shard_state_is_reported_in_one_line(store: sa.Engine) -> None:
     owner = owned(made(), store)
     owner.take(records(SAFE, 0, 0), 0)
     owner.commit(1)
@@ -411,6 +409,6 @@ def test_a_shard_whose_state_is_damaged_is_named_in_one_line(store: sa.Engine) -
         owned(made(), store)
 
 
-def test_a_lateness_beyond_the_windows_that_stay_open_is_refused(store: sa.Engine) -> None:
+def test_lateness_beyond_the_open_windows_is_refused(store: sa.Engine) -> None:
     with pytest.raises(SettingError, match="BACKWATCH_DETECTOR_LATENESS_S=361: must be at most 360"):
         engine_for(store, DetectorSettings(lateness_s=361))

@@ -1,4 +1,4 @@
-"""Weird streams: whatever comes, cut anywhere, with a restart anywhere, the same is found and nothing stops."""
+"""Irregular streams give the same findings however they are cut and restarted."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ HOUR = 3_600 * SECOND
 CONFIG = EngineConfig(key=b"a key of 16 byte", clear_after_ns=HOUR)
 PLAIN = {**SAFE, names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none"}
 Value = tuple[bytes, int, bool]
-Told = tuple[str, ...]
+FindingText = tuple[str, ...]
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +28,20 @@ def engine() -> Engine:
     return make_engine(CONFIG)
 
 
-def told(findings: Findings) -> Iterator[Told]:
-    """What was found, as comparable text."""
+def to_texts(findings: Findings) -> Iterator[FindingText]:
+    """Yield the findings as comparable text."""
     for event in findings.events:
         if isinstance(event, Clear):
             yield "clear", event.alert_id, str(event.time_ns)
         else:
-            for one in event.findings():
-                yield one.rule.name, one.alert_id, str(one.time_ns), one.span_id, str(sorted(one.evidence.items()))
+            for finding in event.findings():
+                yield (
+                    finding.rule.name,
+                    finding.alert_id,
+                    str(finding.time_ns),
+                    finding.span_id,
+                    str(sorted(finding.evidence.items())),
+                )
     for window in findings.windows:
         yield "window", "".join(window.parts), str(window.end_ns), str(sorted(window.sums.items()))
     for kind, count in findings.losses.items():
@@ -49,24 +55,24 @@ def restarted(engine: Engine, shard: Shard, blobs: list[bytes]) -> Shard:
     return fresh
 
 
-def run(engine: Engine, values: Sequence[Value], cuts: Sequence[int], *, restart: bool = False) -> list[Told]:
-    """All that is found in entries whose sizes are ``cuts``, over and over."""
-    shard, found, at, turn = engine.new_shard(), list[Told](), 0, 0
+def run(engine: Engine, values: Sequence[Value], cuts: Sequence[int], *, restart: bool = False) -> list[FindingText]:
+    """Return all findings for log entries of the sizes ``cuts``, repeated."""
+    shard, found, at, turn = engine.new_shard(), list[FindingText](), 0, 0
     blobs: list[bytes] = []
     while at < len(values):
         size = cuts[turn % len(cuts)]
         findings = engine.step(shard, streams.entry(values[at : at + size], at))
         assert findings.faults == []
-        found += told(findings)
+        found += to_texts(findings)
         at, turn = at + size, turn + 1
         if restart:
             shard = restarted(engine, shard, blobs)
     findings = engine.step(shard, Tick(shard.scalars.watermark_ns + 30 * HOUR))
-    return sorted([*found, *told(findings)])
+    return sorted([*found, *to_texts(findings)])
 
 
 def _odd_value(source: random.Random, at_ns: int) -> bytes:
-    """One of the things that a stream can hold beside calls."""
+    """Return a value that a stream can hold beside calls."""
     which = source.randrange(6)
     if which == 0:
         return b""
@@ -82,7 +88,7 @@ def _odd_value(source: random.Random, at_ns: int) -> bytes:
 
 
 def weird(seed: int, count: int = 80) -> list[Value]:
-    """Calls of few kinds, at times that jump to and fro, live and backfill, with what is no call between them."""
+    """Draw calls of few kinds at jumping times, live and backfill, with other values between."""
     source = random.Random(seed)
     now = START_NS
     found: list[Value] = []
@@ -108,7 +114,7 @@ def weird(seed: int, count: int = 80) -> list[Value]:
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10_000), cuts=st.lists(st.integers(1, 40), min_size=1, max_size=5), restart=st.booleans())
-def test_a_weird_stream_gives_the_same_wherever_it_is_cut_and_restarted(
+def test_irregular_stream_gives_the_same_findings_for_any_cuts_and_restarts(
     engine: Engine, seed: int, cuts: list[int], restart: bool
 ) -> None:
     values = weird(seed)

@@ -1,4 +1,4 @@
-"""Time goes on where a log has ended, also where its last word is a transaction's end and not a record."""
+"""Time advances at the end of a log, also after a transaction marker."""
 
 import time
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from tests.detector.streams import SAFE, SECOND, Call, statement
 
 
 def until(found: Callable[[], Any], seconds: float = 90) -> Any:
-    """What ``found`` gives once it gives something."""
+    """Return the first non-empty result of ``found``."""
     end = time.monotonic() + seconds
     while not (value := found()):
         assert time.monotonic() < end
@@ -33,7 +33,7 @@ def until(found: Callable[[], Any], seconds: float = 90) -> Any:
 
 @pytest.fixture(params=["sqlite", "kafka"])
 def stream(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[StreamSettings, str, str]:
-    """A stream of one partition and two topics of its own."""
+    """Create a stream of one partition and two topics of its own."""
     if request.param == "sqlite":
         return StreamSettings(url=f"sqlite:///{tmp_path / 'stream.db'}", partitions=1), "spans", "calls"
     make = request.getfixturevalue("kafka_topic")
@@ -41,9 +41,7 @@ def stream(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[StreamSettin
     return StreamSettings(url=url, partitions=1), make("spans", partitions=1), make("calls", partitions=1)
 
 
-def test_a_shard_whose_last_records_came_by_the_router_ticks(
-    stream: tuple[StreamSettings, str, str], tmp_path: Path
-) -> None:
+def test_shard_ticks_after_records_of_the_router(stream: tuple[StreamSettings, str, str], tmp_path: Path) -> None:
     settings, source, target = stream
     ensure_topics(settings, (source, target))
     with closing(open_relay(settings, source, target, source)) as relay:
@@ -70,7 +68,7 @@ def test_a_shard_whose_last_records_came_by_the_router_ticks(
     store.dispose()
 
 
-def test_quiet_partition_ticks_while_another_one_is_busy(
+def test_quiet_partition_ticks_while_another_is_busy(
     tmp_path: Path, kafka: Any, kafka_topic: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, topic = StreamSettings(url=kafka.url, partitions=2), kafka_topic("calls", partitions=2)

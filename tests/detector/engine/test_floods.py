@@ -1,4 +1,4 @@
-"""A flood does not blind the detector silently: strong signs are seen, what was known stays, what is lost is told."""
+"""Floods: strong signs stay visible, known values stay known, and losses are reported."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -35,7 +35,7 @@ def engine() -> Engine:
 
 
 def bare(text: str, **more: str) -> dict[str, Any]:
-    """A statement whose call site is not told."""
+    """Return a statement without a call site."""
     return {name: value for name, value in {**statement(text), **more}.items() if name not in PLACELESS}
 
 
@@ -54,7 +54,7 @@ def tick(engine: Engine, shard: Shard, after_ns: int = 60 * SECOND) -> Findings:
 
 
 def quiet_and_flood(engine: Engine, shard: Shard, count: int = 4_200) -> Findings:
-    """300 quiet calls, and within four seconds so many plain statements, each of a family of its own."""
+    """Return 300 quiet calls, then many plain statements of distinct families within four seconds."""
     text = "SELECT id FROM orders WHERE id = ?"
     step(engine, shard, [Call(START_NS + i * 20 * SECOND, SAFE, bare(text)) for i in range(300)])
     begin = START_NS + 6_000 * SECOND + SECOND
@@ -80,23 +80,21 @@ def after_flood(text: str, *signs: str) -> Call:
         (after_flood("GRANT ALL ON loot TO mallory"), "privilege-change"),
     ],
 )  # fmt: skip
-def test_strong_signs_are_seen_where_a_flood_leaves_no_room_for_their_place(
-    engine: Engine, call: Call, rule: str
-) -> None:
+def test_strong_signs_raise_alerts_without_room_for_their_call_site(engine: Engine, call: Call, rule: str) -> None:
     shard = engine.new_shard()
     assert rules(quiet_and_flood(engine, shard)) == set()
     assert rule in rules(step(engine, shard, [call]))
 
 
-def test_places_for_which_there_was_no_room_are_a_loss_that_is_told(engine: Engine) -> None:
+def test_call_sites_without_room_are_reported_as_a_loss(engine: Engine) -> None:
     shard = engine.new_shard()
     quiet_and_flood(engine, shard)
-    told = tick(engine, shard)
-    assert told.losses == {"overflow.site": 4_200 + 1 - keys.SITE.per_parent}
-    assert "telemetry-loss" in rules(told)
+    reported = tick(engine, shard)
+    assert reported.losses == {"overflow.site": 4_200 + 1 - keys.SITE.per_parent}
+    assert "telemetry-loss" in rules(reported)
 
 
-def test_what_was_known_before_a_flood_of_places_is_known_after_it(engine: Engine) -> None:
+def test_known_call_sites_survive_a_flood_of_call_sites(engine: Engine) -> None:
     shard = engine.new_shard()
     quiet_and_flood(engine, shard)
     known = shard.spaces["site"].keys[1]
@@ -108,7 +106,7 @@ def test_what_was_known_before_a_flood_of_places_is_known_after_it(engine: Engin
 
 
 def with_database(calls: Sequence[Call]) -> list[Call]:
-    """Two days of a database, these calls, and the database with another certificate."""
+    """Return two days of a database, these calls, and the database with another certificate."""
     text = statement("SELECT id FROM orders WHERE id = ?")
     days = [Call(START_NS + i * 120 * SECOND, SAFE, text) for i in range(1_440)]
     last = calls[-1].end_ns if calls else days[-1].end_ns
@@ -116,7 +114,7 @@ def with_database(calls: Sequence[Call]) -> list[Call]:
 
 
 def hosts(count: int, step_ns: int = SECOND, begin_ns: int = START_NS + 2 * DAY) -> list[Call]:
-    """Visits of hosts that somebody else chooses."""
+    """Return visits of hosts that a visitor of the app chooses."""
     return [
         Call(
             begin_ns + i * step_ns,
@@ -128,9 +126,7 @@ def hosts(count: int, step_ns: int = SECOND, begin_ns: int = START_NS + 2 * DAY)
 
 
 @pytest.mark.parametrize("count", [0, 3_800])
-def test_hosts_that_visitors_choose_do_not_push_out_what_is_known_of_a_quiet_resource(
-    engine: Engine, count: int
-) -> None:
+def test_hosts_chosen_by_visitors_do_not_evict_a_quiet_resource(engine: Engine, count: int) -> None:
     shard = engine.new_shard()
     findings = step(engine, shard, with_database(hosts(count)))
     assert "certificate-changed" in rules(findings)
@@ -148,7 +144,7 @@ def seen(one: Space, addresses: Sequence[int], at_ns: int, now_ns: int = 0) -> N
 
 @given(st.permutations(range(1, 41)))
 @settings(max_examples=20, deadline=None)
-def test_what_is_known_for_longer_keeps_its_slot_whoever_was_seen_last(order: list[int]) -> None:
+def test_longer_known_key_keeps_its_slot_in_any_order(order: list[int]) -> None:
     one = space()
     seen(one, order, START_NS)
     seen(one, order, START_NS + DAY)
@@ -158,7 +154,7 @@ def test_what_is_known_for_longer_keeps_its_slot_whoever_was_seen_last(order: li
     assert one.settled(stale, START_NS + DAY + HOUR) == 0
 
 
-def test_what_was_not_seen_for_a_month_goes_first_however_long_it_was_known() -> None:
+def test_key_unused_for_a_month_is_evicted_first() -> None:
     one = space()
     seen(one, range(1, 21), START_NS)
     seen(one, range(1, 21), START_NS + DAY)
@@ -168,7 +164,7 @@ def test_what_was_not_seen_for_a_month_goes_first_however_long_it_was_known() ->
     assert one.settled(stale, START_NS + 40 * DAY) == 0
 
 
-def test_a_first_call_that_says_it_is_old_makes_no_old_key() -> None:
+def test_backdated_first_call_makes_no_old_key() -> None:
     one = space()
     seen(one, [1], SECOND, START_NS)
     seen(one, [1], START_NS, START_NS)
@@ -184,18 +180,18 @@ def few_resources() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("few_resources")
-def test_resources_known_for_long_that_make_room_are_a_loss_that_is_told(engine: Engine) -> None:
+def test_eviction_of_long_known_resources_is_reported_as_a_loss(engine: Engine) -> None:
     shard = engine.new_shard()
     twice = [*hosts(36), *hosts(36, begin_ns=START_NS + 2 * DAY + 2 * HOUR)]
     others = hosts(39, SECOND // 100, START_NS + 3 * DAY)[36:]
     step(engine, shard, [*twice, *others], 1)
-    told = step(engine, shard, hosts(2, 20 * SECOND, START_NS + 3 * DAY + HOUR), 1)
-    assert told.losses == {"evicted.resource": 6}
-    assert "telemetry-loss" in rules(told)
+    reported = step(engine, shard, hosts(2, 20 * SECOND, START_NS + 3 * DAY + HOUR), 1)
+    assert reported.losses == {"evicted.resource": 6}
+    assert "telemetry-loss" in rules(reported)
 
 
 @pytest.mark.usefixtures("few_resources")
-def test_losses_that_are_not_yet_told_survive_a_restart(engine: Engine) -> None:
+def test_unreported_losses_survive_a_restart(engine: Engine) -> None:
     shard = engine.new_shard()
     step(engine, shard, hosts(60, SECOND // 100))
     again = engine.new_shard()
@@ -203,7 +199,7 @@ def test_losses_that_are_not_yet_told_survive_a_restart(engine: Engine) -> None:
     assert tick(engine, again).losses == {"overflow.resource": 60 - 39}
 
 
-def test_keys_that_an_older_release_kept_count_as_known_for_long(engine: Engine) -> None:
+def test_keys_of_an_older_release_count_as_long_known(engine: Engine) -> None:
     shard = engine.new_shard()
     step(engine, shard, hosts(3))
     sections, scalars = state_snapshot.unpack(shard.snapshot())
@@ -222,7 +218,7 @@ def test_keys_that_an_older_release_kept_count_as_known_for_long(engine: Engine)
 
 
 def statements(count: int, begin_ns: int) -> list[Call]:
-    """As many statements, each new and each bearing a sign that raises an alert of its own."""
+    """Return new statements, each with a sign that raises its own alert."""
     more = {names.QUERY_SIGNS: "program"}
     return [
         Call(begin_ns + i * SECOND // 100, SAFE, {**statement(f"COPY t{i} TO PROGRAM ?"), **more}) for i in range(count)
@@ -235,7 +231,7 @@ def cleared(findings: Findings) -> list[str]:
 
 @pytest.fixture
 def few_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table of open findings that a short flood fills, as it does where nothing folds."""
+    """Shrink the table of open findings so that a short flood fills it without folding."""
     monkeypatch.setattr(open_findings, "MAX_OPEN_FINDINGS", 64)
     monkeypatch.setattr(open_findings, "CROWDED_SHARE", 2)
     monkeypatch.setattr(folding, "MAX_OPEN", (1_000,) * 4)
@@ -244,7 +240,7 @@ def few_open(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("few_open")
 @pytest.mark.parametrize("restart", [False, True])
-def test_a_flood_of_findings_about_statements_keeps_no_other_one_from_clearing(engine: Engine, restart: bool) -> None:
+def test_flood_of_statement_findings_does_not_block_other_clears(engine: Engine, restart: bool) -> None:
     shard = engine.new_shard()
     step(engine, shard, statements(100, START_NS))
     if restart:
@@ -258,16 +254,16 @@ def test_a_flood_of_findings_about_statements_keeps_no_other_one_from_clearing(e
 
 
 @pytest.mark.usefixtures("few_open")
-def test_findings_that_will_not_clear_are_a_loss_that_is_told(engine: Engine) -> None:
+def test_findings_that_cannot_clear_are_reported_as_a_loss(engine: Engine) -> None:
     shard = engine.new_shard()
     raised = step(engine, shard, statements(100, START_NS))
-    told = tick(engine, shard)
+    reported = tick(engine, shard)
     many = len({event.alert_id for event in raised.events if isinstance(event, Fired)})
-    assert raised.losses.get("uncleared", 0) + told.losses["uncleared"] == many - 64
-    assert "telemetry-loss" in rules(told)
+    assert raised.losses.get("uncleared", 0) + reported.losses["uncleared"] == many - 64
+    assert "telemetry-loss" in rules(reported)
 
 
-def test_a_finding_about_one_statement_clears_by_time_and_one_about_a_resource_does_not(engine: Engine) -> None:
+def test_only_statement_findings_clear_by_time(engine: Engine) -> None:
     shard = engine.new_shard()
     raised = step(engine, shard, [*statements(1, START_NS), Call(START_NS + SECOND, PLAIN, statement("SELECT ?"))])
     alerts = {one.rule.name: one.alert_id for one in raised.raised()}
@@ -278,7 +274,7 @@ def test_a_finding_about_one_statement_clears_by_time_and_one_about_a_resource_d
     ]
 
 
-def test_a_statement_that_goes_on_firing_does_not_clear(engine: Engine) -> None:
+def test_statement_that_keeps_firing_does_not_clear(engine: Engine) -> None:
     shard = engine.new_shard()
     again = [one for day in range(4) for one in statements(1, START_NS + day * DAY // 2)]
     assert cleared(step(engine, shard, again, 1)) == []
@@ -287,7 +283,7 @@ def test_a_statement_that_goes_on_firing_does_not_clear(engine: Engine) -> None:
 @pytest.mark.usefixtures("few_open")
 @given(st.lists(st.tuples(st.integers(1, 400), st.integers(0, 50), st.booleans()), max_size=200))
 @settings(max_examples=50, deadline=None)
-def test_a_full_table_finds_its_rows_whatever_made_room(firings: list[tuple[int, int, bool]]) -> None:
+def test_full_table_finds_its_rows_after_any_eviction(firings: list[tuple[int, int, bool]]) -> None:
     lost: list[int] = []
     table = OpenFindings(frozenset((7,)), lambda: lost.append(1))
     again = OpenFindings(frozenset((7,)), lambda: None)
@@ -308,13 +304,13 @@ def test_a_full_table_finds_its_rows_whatever_made_room(firings: list[tuple[int,
 
 
 def slow(count: int, by_ns: int, step_ns: int = SECOND, app: str = "slow") -> list[tuple[bytes, int, bool]]:
-    """An app whose clock is slow, as its records reach the stream."""
+    """Return records of an app with a slow clock, as they reach the stream."""
     calls = [Call(START_NS + i * step_ns - by_ns, SAFE, statement("SELECT ?"), app) for i in range(count)]
     return [(streams.encoded([call], i), call.end_ns + by_ns + SECOND // 10, False) for i, call in enumerate(calls)]
 
 
-def late_told(engine: Engine, made: list[tuple[bytes, int, bool]]) -> list[tuple[str, int]]:
-    """(App, count) of each alert that says calls are late."""
+def late_alerts(engine: Engine, made: list[tuple[bytes, int, bool]]) -> list[tuple[str, int]]:
+    """Return (app, count) of each alert on late calls."""
     shard = engine.new_shard()
     made = sorted(made, key=lambda one: one[1])
     found = [engine.step(shard, streams.entry(made)), tick(engine, shard, 900 * SECOND)]
@@ -324,16 +320,16 @@ def late_told(engine: Engine, made: list[tuple[bytes, int, bool]]) -> list[tuple
     ]  # fmt: skip
 
 
-def test_an_app_whose_calls_are_all_late_is_a_loss_that_is_told_under_its_name(engine: Engine) -> None:
-    assert late_told(engine, slow(100, 400 * SECOND)) == [("slow", 100)]
+def test_app_with_only_late_calls_is_reported_as_a_loss(engine: Engine) -> None:
+    assert late_alerts(engine, slow(100, 400 * SECOND)) == [("slow", 100)]
 
 
-def test_an_app_that_calls_rarely_is_told_to_be_late_once_it_made_enough_calls(engine: Engine) -> None:
-    told = late_told(engine, slow(100, 400 * SECOND, 120 * SECOND))
-    assert sum(count for _, count in told) >= 80
-    assert {app for app, _ in told} == {"slow"}
+def test_rare_late_app_is_reported_after_enough_calls(engine: Engine) -> None:
+    reported = late_alerts(engine, slow(100, 400 * SECOND, 120 * SECOND))
+    assert sum(count for _, count in reported) >= 80
+    assert {app for app, _ in reported} == {"slow"}
 
 
-def test_a_few_late_calls_among_others_are_no_loss(engine: Engine) -> None:
-    assert late_told(engine, [*slow(40, 400 * SECOND, app="shop"), *slow(200, SECOND, app="shop")]) == []
-    assert late_told(engine, slow(5, 400 * SECOND)) == []
+def test_few_late_calls_are_no_loss(engine: Engine) -> None:
+    assert late_alerts(engine, [*slow(40, 400 * SECOND, app="shop"), *slow(200, SECOND, app="shop")]) == []
+    assert late_alerts(engine, slow(5, 400 * SECOND)) == []

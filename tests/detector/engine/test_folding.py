@@ -1,4 +1,4 @@
-"""A flood folds: beyond a number of open alerts of one rule, further keys share one alert of their scope."""
+"""Folding: beyond a number of open alerts of a rule, keys share their scope's alert."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ def programs(
     first: int = 0,
     site: Callable[[int], str] = lambda _: "views.py:orders",
 ) -> list[Call]:
-    """As many statements, each new and each bearing the sign of a program that a server is asked to run."""
+    """Return new statements, each with the sign of a program that the server runs."""
     sign = {names.QUERY_SIGNS: "program"}
     return [
         Call(
@@ -79,13 +79,13 @@ def tick(engine: Engine) -> Callable[[Shard, int], Findings]:
     return lambda shard, at_ns: engine.step(shard, Tick(at_ns))
 
 
-def test_below_the_number_each_statement_has_an_alert_of_its_own(engine: Engine) -> None:
+def test_below_the_limit_each_statement_has_its_own_alert(engine: Engine) -> None:
     found = step(engine, engine.new_shard(), programs(SITE))
     assert len(ids(found)) == SITE
     assert folds(found) == []
 
 
-def test_a_flood_of_statements_at_one_call_site_is_one_more_alert(engine: Engine) -> None:
+def test_flood_of_statements_at_one_call_site_adds_one_alert(engine: Engine) -> None:
     found = step(engine, engine.new_shard(), programs(3_000))
     assert len(ids(found)) == SITE + 1
     assert sum(event.times.shape[0] for event in fired(found)) == 3_000
@@ -97,7 +97,7 @@ def test_a_flood_of_statements_at_one_call_site_is_one_more_alert(engine: Engine
     assert newest[names.QUERY_TEXT] == "COPY t2999 TO PROGRAM ?"
 
 
-def test_a_flood_of_call_sites_folds_at_its_resource(engine: Engine) -> None:
+def test_flood_of_call_sites_folds_at_its_resource(engine: Engine) -> None:
     found = step(engine, engine.new_shard(), programs(3_000, site=lambda i: f"v{i}.py:f"))
     assert len(ids(found)) == RESOURCE + 1
     assert {event.evidence[folding.FOLD_SCOPE] for event in folds(found)} == {"resource"}
@@ -112,7 +112,7 @@ def test_statements_whose_call_site_is_unknown_fold_at_their_resource(engine: En
     assert len(ids(step(engine, engine.new_shard(), bare))) == RESOURCE + 1
 
 
-def test_a_flood_of_resources_folds_at_its_app_and_one_of_apps_in_the_shard(engine: Engine) -> None:
+def test_floods_of_resources_fold_per_app_and_floods_of_apps_per_shard(engine: Engine) -> None:
     many = [call for i in range(400) for call in programs(1, START_NS + i * SECOND // 100, host=f"h{i}")]
     found = step(engine, engine.new_shard(), many)
     assert len(ids(found)) == APP // folding.NEW_SHARE + 1
@@ -122,7 +122,7 @@ def test_a_flood_of_resources_folds_at_its_app_and_one_of_apps_in_the_shard(engi
     assert folds(found)[0].key.resource_id == ""
 
 
-def test_a_rule_below_critical_folds_earlier(engine: Engine) -> None:
+def test_rule_below_critical_folds_earlier(engine: Engine) -> None:
     plain = {**SAFE, names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none"}
     many = [
         Call(START_NS + i * SECOND // 100, {**plain, names.SERVER_ADDRESS: f"h{i}"}, statement("SELECT ?"))
@@ -132,7 +132,7 @@ def test_a_rule_below_critical_folds_earlier(engine: Engine) -> None:
     assert len(ids(found, "tls-stripped")) == folding.MAX_OPEN[folding.APPLICATION] // folding.NEW_SHARE + 1
 
 
-def test_a_flood_of_new_resources_folds_away_no_alert_of_a_known_one(engine: Engine) -> None:
+def test_flood_of_new_resources_folds_no_alert_of_a_known_one(engine: Engine) -> None:
     shard = engine.new_shard()
     quiet = [Call(START_NS + i * 60 * SECOND, SAFE, statement("SELECT ?")) for i in range(180)]
     step(engine, shard, quiet)
@@ -144,16 +144,14 @@ def test_a_flood_of_new_resources_folds_away_no_alert_of_a_known_one(engine: Eng
     assert folds(found) == []
 
 
-def test_one_resources_flood_folds_away_no_alert_of_another(engine: Engine) -> None:
+def test_flood_of_one_resource_folds_no_alert_of_another(engine: Engine) -> None:
     shard = engine.new_shard()
     step(engine, shard, programs(5_000, site=lambda i: f"v{i}.py:f"), per_record=500)
     found = step(engine, shard, programs(2, START_NS + 10 * SECOND, host="other.internal"))
     assert folds(found) == []
 
 
-def test_a_fold_clears_by_time_and_single_alerts_come_again(
-    engine: Engine, tick: Callable[[Shard, int], Findings]
-) -> None:
+def test_fold_clears_by_time_and_single_alerts_return(engine: Engine, tick: Callable[[Shard, int], Findings]) -> None:
     shard = engine.new_shard()
     raised = ids(step(engine, shard, programs(100)))
     assert raised <= cleared(tick(shard, START_NS + 2 * DAY))
@@ -162,7 +160,7 @@ def test_a_fold_clears_by_time_and_single_alerts_come_again(
     assert folds(again) == []
 
 
-def test_while_a_fold_is_open_new_statements_join_it(engine: Engine, tick: Callable[[Shard, int], Findings]) -> None:
+def test_new_statements_join_an_open_fold(engine: Engine, tick: Callable[[Shard, int], Findings]) -> None:
     shard = engine.new_shard()
     step(engine, shard, programs(100))
     step(engine, shard, programs(1, START_NS + DAY // 2, first=99_999))
@@ -177,7 +175,7 @@ def accept(engine: Engine, shard: Shard, alert_id: str, until_ns: int = 0) -> Fi
     return engine.step(shard, Decision(1, "accept", alert_id, until_ns, RULE, "", {}, True))
 
 
-def test_an_accepted_fold_is_silent_until_its_acceptance_ends(engine: Engine) -> None:
+def test_accepted_fold_is_silent_until_its_acceptance_ends(engine: Engine) -> None:
     shard = engine.new_shard()
     fold = folds(step(engine, shard, programs(100)))[0].alert_id
     assert cleared(accept(engine, shard, fold, START_NS + 100 * SECOND)) == {fold}
@@ -185,7 +183,7 @@ def test_an_accepted_fold_is_silent_until_its_acceptance_ends(engine: Engine) ->
     assert ids(step(engine, shard, programs(50, START_NS + 200 * SECOND, first=600))) == {fold}
 
 
-def test_an_accepted_statement_stays_silent_while_its_site_folds(engine: Engine) -> None:
+def test_accepted_statement_stays_silent_while_its_site_folds(engine: Engine) -> None:
     shard = engine.new_shard()
     found = step(engine, shard, programs(100))
     single = next(event for event in fired(found) if folding.FOLD_SCOPE not in event.evidence)
@@ -207,17 +205,17 @@ def test_folding_does_not_depend_on_batches_or_restarts(engine: Engine) -> None:
     made = streams.records(calls, 1)
 
     def run(size: int, restart: bool) -> list[tuple[str, ...]]:
-        shard, said = engine.new_shard(), list[tuple[str, ...]]()
+        shard, alerts = engine.new_shard(), list[tuple[str, ...]]()
         for at in range(0, len(made), size):
             found = engine.step(shard, streams.entry(made[at : at + size], at))
-            said += [
+            alerts += [
                 (one.rule.name, one.alert_id, str(one.time_ns), str(sorted(one.evidence.items())))
                 for one in found.raised()
             ]
             if restart:
                 blobs, shard = [shard.snapshot()], engine.new_shard()
                 shard.apply(blobs)
-        return sorted(said)
+        return sorted(alerts)
 
     reference = run(len(made), False)
     assert any(folding.FOLD_SCOPE in one[3] for one in reference)
@@ -238,7 +236,7 @@ def small_table(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_table")
-def test_a_crowded_table_folds_every_new_key(engine: Engine) -> None:
+def test_crowded_table_folds_every_new_key(engine: Engine) -> None:
     shard = engine.new_shard()
     step(engine, shard, programs(60, site=lambda i: f"v{i}.py:f"))
     engine.step(shard, Tick(shard.scalars.watermark_ns + 300 * SECOND))
@@ -250,7 +248,7 @@ def test_a_crowded_table_folds_every_new_key(engine: Engine) -> None:
 
 @given(st.integers(0, 3_000))
 @settings(max_examples=30, deadline=None)
-def test_the_estimate_of_keys_is_near_and_grows_only_with_new_ones(count: int) -> None:
+def test_key_estimate_is_close_and_grows_only_with_new_keys(count: int) -> None:
     table = OpenFindings()
     keys = open_findings.keys_of(5, np.arange(1, count + 2, dtype=np.uint64))
     none = open_findings.NOT_UNDER
@@ -261,14 +259,14 @@ def test_the_estimate_of_keys_is_near_and_grows_only_with_new_ones(count: int) -
     assert first[-1] == pytest.approx(count + 1, rel=0.6, abs=2)
 
 
-def test_a_resource_without_a_slot_is_not_in_the_inventory(engine: Engine) -> None:
+def test_resource_without_a_slot_is_not_in_the_inventory(engine: Engine) -> None:
     calls = [call for i in range(5_000) for call in programs(1, START_NS + i * SECOND // 1_000, host=f"h{i}")]
     found = step(engine, engine.new_shard(), calls, per_record=500)
     assert len(found.seen) == spaces.RESOURCE.capacity - 1
 
 
 def test_rules_read_only_the_facts_of_their_domain(engine: Engine) -> None:
-    """A flood of new statements is read once, for the fields that rules ask of a statement."""
+    """A flood of new statements is read once, for the statement fields of rules."""
     for domain in DOMAINS:
         asked = set(engine.rules._entry[domain]._field_tests)
         assert {CALL_FIELDS[name].domain for name in asked} <= {domain}

@@ -1,4 +1,4 @@
-"""Loopback is exempt or judged, as the engine was told; what never leaves the machine's memory is always exempt."""
+"""Loopback is exempt or judged, as configured. Traffic in memory is always exempt."""
 
 from typing import Any
 
@@ -36,41 +36,44 @@ def test_loopback_is_an_alert_only_where_it_is_judged(session: dict[str, Any], r
     assert rule in raised(session, judge=True)
 
 
-def test_a_unix_socket_is_exempt_even_where_loopback_is_judged() -> None:
+def test_unix_socket_is_exempt_even_where_loopback_is_judged() -> None:
     assert "plaintext-session" not in raised(SOCKET, judge=True)
 
 
-def test_every_row_of_a_batch_gets_its_own_answer() -> None:
+def test_each_row_of_a_batch_is_judged_separately() -> None:
     rows = [
         ("tcp", "127.0.0.1", "db"), ("tcp", "10.0.0.5", "localhost"), ("", "", "localhost"), ("inproc", "", "a.db"),
         ("tcp", "::ffff:127.0.0.1", "db"), ("", "", ""), ("tcp", "127.0.0.1", "db"), ("tcp", "127.0.0.1.evil", "db"),
     ]  # fmt: skip
-    told = names.TRANSPORT, names.PEER_ADDRESS, names.SERVER_ADDRESS
+    fact_names = names.TRANSPORT, names.PEER_ADDRESS, names.SERVER_ADDRESS
     columns = {
         name: np.array([hashed(row[at].encode()) if row[at] else 0 for row in rows], np.uint64)
-        for at, name in enumerate(told)
+        for at, name in enumerate(fact_names)
     }
     absent = names.CERT_NOT_AFTER, names.CERT_ISSUER, names.TLS_VERSION, names.REDIRECT_TARGET, names.OPERATION
     columns |= {name: np.zeros(len(rows), np.uint64) for name in absent}
-    found = TextColumns(hashed).columns(columns, lambda name, row: rows[row][told.index(name)])[PEER_LOCAL]
+    found = TextColumns(hashed).columns(columns, lambda name, row: rows[row][fact_names.index(name)])[PEER_LOCAL]
     assert found.tolist() == [1, 0, 1, 1, 1, 0, 1, 0]
 
 
-def test_the_setting_is_one_of_two_words() -> None:
+def test_loopback_setting_has_two_values() -> None:
     assert load(DetectorSettings, environment={}).loopback == "exempt"
     assert load(DetectorSettings, environment={"BACKWATCH_DETECTOR_LOOPBACK": "Judge"}).loopback == "judge"
     with pytest.raises(SettingError, match="BACKWATCH_DETECTOR_LOOPBACK='on': must be one of exempt, judge"):
         load(DetectorSettings, environment={"BACKWATCH_DETECTOR_LOOPBACK": "on"})
 
 
-def test_a_replay_judges_loopback_where_it_is_asked_to() -> None:
+def test_replay_judges_loopback_on_request() -> None:
     spans = streams.encoded([streams.Call(streams.START_NS, PLAIN, streams.statement("SELECT ?"))])
-    said = {word: CliRunner().invoke(main, ["replay", "--loopback", word, "-"], input=spans) for word in
+    results = {word: CliRunner().invoke(main, ["replay", "--loopback", word, "-"], input=spans) for word in
             ("exempt", "judge")}  # fmt: skip
-    assert {word: "plaintext-session" in one.stdout for word, one in said.items()} == {"exempt": False, "judge": True}
+    assert {word: "plaintext-session" in one.stdout for word, one in results.items()} == {
+        "exempt": False,
+        "judge": True,
+    }
 
 
-def test_a_stripped_session_raises_one_alert() -> None:
+def test_stripped_session_raises_one_alert() -> None:
     engine = make_engine(EngineConfig())
     quiet = [streams.Call(streams.START_NS + i * 10**10, streams.SAFE, streams.statement("SELECT ?")) for i in
              range(100)]  # fmt: skip

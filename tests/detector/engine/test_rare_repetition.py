@@ -1,4 +1,4 @@
-"""What comes seldom is not learnt, however long that goes on; what goes on day by day is, unless it is an attack."""
+"""Rare behaviour is never learnt. Daily behaviour is learnt, unless it is an attack."""
 
 from collections.abc import Callable, Sequence
 
@@ -31,48 +31,48 @@ every_attack = pytest.mark.parametrize(("rule", "statement", "signs"), ATTACKS)
 
 
 def days(rule: str, *when: float) -> list[CallFacts]:
-    """A call of this kind on each of these days."""
+    """Return a call of this kind on each of these days."""
     return [RULES[rule](day * DAY) for day in when]
 
 
-def told(rule: str, found: Sequence[set[str]]) -> list[bool]:
-    return [rule in one for one in found]
+def raised_flags(rule: str, found: Sequence[set[str]]) -> list[bool]:
+    return [rule in raised for raised in found]
 
 
 @every_rule
 @pytest.mark.parametrize("touches", [(2.1, 2.1, 9.2), (2.1, 6.2, 9.2), (2.1, 2.2, 13, 20), (2.1, 5.9, 9.9, 13.9, 17.9)])
-def test_touches_days_apart_make_nothing_known(rule: str, touches: Sequence[float]) -> None:
+def test_occurrences_days_apart_make_nothing_known(rule: str, touches: Sequence[float]) -> None:
     last = touches[-1]
     later = days(rule, *(last + 0.1 + i / 100 for i in range(20)))
-    assert all(told(rule, fired(past(LOGIN), days(rule, *touches), later)))
+    assert all(raised_flags(rule, fired(past(LOGIN), days(rule, *touches), later)))
 
 
 @every_rule
-def test_what_goes_on_on_workdays_is_known_after_a_week(rule: str) -> None:
+def test_workday_behaviour_is_known_after_a_week(rule: str) -> None:
     workdays = [3.0 + i for i in range(14) if i % 7 < 5]
-    found = told(rule, fired(past(LOGIN), days(rule, *workdays), days(rule, 17.5, 17.6)))
+    found = raised_flags(rule, fired(past(LOGIN), days(rule, *workdays), days(rule, 17.5, 17.6)))
     assert found == [False, False]
 
 
 @every_rule
-def test_a_week_that_broke_off_begins_anew(rule: str) -> None:
+def test_interrupted_week_restarts(rule: str) -> None:
     broken = [*(3.0 + i for i in range(6)), *(13.0 + i for i in range(6))]
-    assert all(told(rule, fired(past(LOGIN), days(rule, *broken))))
-    assert told(rule, fired(past(LOGIN), days(rule, *broken, *(19.0 + i for i in range(3)))))[-1] is False
+    assert all(raised_flags(rule, fired(past(LOGIN), days(rule, *broken))))
+    assert raised_flags(rule, fired(past(LOGIN), days(rule, *broken, *(19.0 + i for i in range(3)))))[-1] is False
 
 
 @every_attack
-def test_an_attack_does_not_become_known_by_repetition(rule: str, statement: str, signs: str) -> None:
+def test_repeated_attack_does_not_become_known(rule: str, statement: str, signs: str) -> None:
     def sent(day: float) -> CallFacts:
         return at(day * DAY, statement=statement, backwatch__query__signs=signs)
 
     month = [sent(2.5 + i / 2) for i in range(60)]
-    assert all(told(rule, fired(past(), month)))
-    assert all(told(rule, fired(month)))
+    assert all(raised_flags(rule, fired(past(), month)))
+    assert all(raised_flags(rule, fired(month)))
 
 
 @every_attack
-def test_an_attack_does_not_unsettle_a_place_by_ever_new_statements(rule: str, statement: str, signs: str) -> None:
+def test_attack_with_new_statements_does_not_unsettle_a_call_site(rule: str, statement: str, signs: str) -> None:
     def sent(i: int) -> CallFacts:
         return at((3 + i / 4) * DAY, statement=f"{statement} -- {i}", backwatch__query__signs=signs)
 
@@ -80,14 +80,14 @@ def test_an_attack_does_not_unsettle_a_place_by_ever_new_statements(rule: str, s
     assert found == [{"unusual-query"}]
 
 
-def test_new_statements_a_week_apart_do_not_unsettle_a_place() -> None:
+def test_new_statements_a_week_apart_do_not_unsettle_a_call_site() -> None:
     def burst(day: float, count: int) -> list[CallFacts]:
         return [at(day * DAY + i, statement=f"SELECT {day}, {i} FROM customers") for i in range(count)]
 
-    assert all("unusual-query" in one for one in fired(past(), burst(2.1, 1), burst(9.2, 60)))
+    assert all("unusual-query" in raised for raised in fired(past(), burst(2.1, 1), burst(9.2, 60)))
 
 
-def test_new_statements_day_by_day_do() -> None:
+def test_daily_new_statements_unsettle_a_call_site() -> None:
     daily = [at((3 + i / 4) * DAY, statement=f"SELECT {i} FROM customers") for i in range(40)]
     assert fired(past(), daily)[-1] == set()
 
@@ -99,9 +99,7 @@ def test_new_statements_day_by_day_do() -> None:
         ("auth-downgraded", "auth_downgraded", "day"),
     ],
 )
-def test_a_week_of_which_an_older_state_does_not_say_whether_it_went_on_begins_anew(
-    rule: str, table: str, field: str
-) -> None:
+def test_week_of_unknown_continuity_in_older_state_restarts(rule: str, table: str, field: str) -> None:
     engine = SmallEngine()
     engine.step(past(LOGIN))
     engine.step(days(rule, *(3.0 + i for i in range(7))))
@@ -113,7 +111,7 @@ def test_a_week_of_which_an_older_state_does_not_say_whether_it_went_on_begins_a
     assert_a_week_begins(rule, engine)
 
 
-def test_a_statement_that_waits_in_an_older_state_begins_its_week_anew() -> None:
+def test_pending_statement_in_older_state_restarts_its_week() -> None:
     engine = SmallEngine()
     engine.step(past(LOGIN))
     engine.step(days("unusual-query", *(3.0 + i for i in range(7))))
@@ -122,5 +120,5 @@ def test_a_statement_that_waits_in_an_older_state_begins_its_week_anew() -> None
 
 
 def assert_a_week_begins(rule: str, engine: SmallEngine) -> None:
-    assert all(told(rule, engine.step(days(rule, 10.1, 11.1))))
-    assert told(rule, engine.step(days(rule, *(12.1 + i for i in range(7)))))[-1] is False
+    assert all(raised_flags(rule, engine.step(days(rule, 10.1, 11.1))))
+    assert raised_flags(rule, engine.step(days(rule, *(12.1 + i for i in range(7)))))[-1] is False

@@ -1,4 +1,4 @@
-"""Splitting a shard by app: what was learnt goes along, and nothing is found twice."""
+"""Splitting a shard by app moves its baselines and reports no finding twice."""
 
 import random
 from collections import Counter
@@ -32,7 +32,7 @@ def engine() -> Engine:
 
 
 class Judged:
-    """A shard, and what each alert did so far."""
+    """A shard and the events of each alert so far."""
 
     def __init__(self, engine: Engine, shard: Shard) -> None:
         self.engine, self.shard = engine, shard
@@ -64,7 +64,7 @@ def _split(parent: Judged) -> tuple[Judged, Judged]:
 
 
 def _split_by(parent: Judged, moves: Callable[[str], bool]) -> tuple[Judged, Judged]:
-    """As a new process does it: from the stored state."""
+    """Split a shard from its stored state, as a new process does."""
     blob = parent.shard.snapshot()
     moved = {bytes.fromhex(one) for one, app in parent.app_of.items() if moves(app)}
     made: list[Judged] = []
@@ -78,7 +78,7 @@ def _split_by(parent: Judged, moves: Callable[[str], bool]) -> tuple[Judged, Jud
 
 
 @pytest.mark.parametrize("share", [0.3, 0.62, 0.75, 0.9])
-def test_a_split_shard_finds_what_the_whole_one_would_have_found(engine: Engine, share: float) -> None:
+def test_split_shards_find_the_same_as_the_whole_shard(engine: Engine, share: float) -> None:
     calls = streams.eventful(seed=3, count=900)
     at = int(len(calls) * share)
     end_ns = calls[-1].end_ns + 3 * HOUR_NS
@@ -97,7 +97,7 @@ def test_a_split_shard_finds_what_the_whole_one_would_have_found(engine: Engine,
     assert not set(old.found) & set(new.found)
 
 
-def test_the_new_shard_keeps_only_its_apps_and_their_slots(engine: Engine) -> None:
+def test_new_shard_keeps_only_its_apps_and_their_slots(engine: Engine) -> None:
     whole = Judged(engine, engine.new_shard())
     whole.feed(streams.eventful(seed=5, count=300))
     _, new = _split(whole)
@@ -108,20 +108,20 @@ def test_the_new_shard_keeps_only_its_apps_and_their_slots(engine: Engine) -> No
 
 
 @pytest.mark.parametrize("name", ["x" * 400, "a\x1fb", "a\x1bb"], ids=["long", "separator", "escape"])
-def test_an_app_whose_key_is_not_its_name_keeps_what_was_learnt(engine: Engine, name: str) -> None:
-    """Producers choose the partition by the name as given, and keys hold it escaped or shortened."""
+def test_app_with_an_escaped_key_keeps_its_baselines(engine: Engine, name: str) -> None:
+    """Producers choose the partition by the name as given. Keys hold it escaped or shortened."""
     calls = [Call(one.end_ns, SAFE, one.facts, name) for one in streams.quiet(random.Random(7), 1_500)]
     whole = Judged(engine, engine.new_shard())
     whole.feed(calls[:1_400])
-    _, new = _split_by(whole, lambda app: app == name)  # as `partition_of` answers for the name
+    _, new = _split_by(whole, lambda app: app == name)  # as `partition_of` returns for the name
     new.feed([*calls[1_400:], Call(calls[-1].end_ns + SECOND, SAFE, ODD, name)])
     assert len(new.found) == 1
     for one in ("shop", "x" * 300, "a…b/" + "0" * 32):
         assert is_verbatim(one)
 
 
-def test_late_stragglers_at_the_old_shard_meet_their_baseline(engine: Engine) -> None:
-    """Producers learn of new partitions minutes later: until then an app's calls still come to its old shard."""
+def test_late_calls_at_the_old_shard_are_judged_by_their_baseline(engine: Engine) -> None:
+    """Producers learn of new partitions minutes later. Until then the old shard gets an app's calls."""
     source = random.Random(7)
     calls = [Call(one.end_ns, SAFE, one.facts, "billing") for one in streams.quiet(source, 1_500)]
     whole = Judged(engine, engine.new_shard())
@@ -132,8 +132,8 @@ def test_late_stragglers_at_the_old_shard_meet_their_baseline(engine: Engine) ->
     assert {one[:2] for one in old.found} == {one[:2] for one in new.found} != set()
 
 
-def test_processes_of_moved_apps_are_missed_by_their_new_shard_alone(engine: Engine) -> None:
-    """A moving process is heard at the old shard, then at the new one: neither takes that for silence."""
+def test_processes_of_moved_apps_are_missed_only_by_their_new_shard(engine: Engine) -> None:
+    """A moving process reports to the old shard, then to the new one. Neither raises silence."""
     moving, staying = Process(1, app="billing"), Process(2, app="shop")
     whole = Watch(engine)
     assert whole.read([*moving.beats(0, 120), *staying.beats(0, 120)], 120) == []
@@ -155,7 +155,7 @@ def test_processes_of_moved_apps_are_missed_by_their_new_shard_alone(engine: Eng
 
 
 def _split_watch(engine: Engine, whole: Watch, at_s: float, alerts: Sequence[str] = ()) -> tuple[Watch, Watch]:
-    """As ``partitions add`` does it: the shards of the apps that stay, and of those that moved with these alerts."""
+    """Split the shards as ``partitions add`` does: apps that stay, and moved apps with these alerts."""
     blob, moved = whole.shard.snapshot(), {bytes.fromhex(one) for one in alerts}
     old, new = Watch(engine), Watch(engine)
     for one in (old, new):
@@ -170,22 +170,22 @@ def _split_watch(engine: Engine, whole: Watch, at_s: float, alerts: Sequence[str
     return old, new
 
 
-def test_process_that_was_silent_at_the_split_clears_in_its_new_shard_alone(engine: Engine) -> None:
+def test_process_silent_at_the_split_clears_only_in_its_new_shard(engine: Engine) -> None:
     silent, sibling, staying = (Process(i, app=app) for i, app in enumerate(("billing", "billing", "shop")))
     whole = Watch(engine)
     [(_, alert, _)] = whole.read([*silent.beats(0, 120), *sibling.beats(0, 300), *staying.beats(0, 300)], 300)
     old, new = _split_watch(engine, whole, 300)
     assert old.shard.processes.raised == {}
     assert [row.app for row in old.shard.processes.rows.values()] == ["shop"]
-    assert new.read([sibling.beat(at) for at in range(600, 660, INTERVAL_S)], 660) == []  # it is no new process
+    assert new.read([sibling.beat(at) for at in range(600, 660, INTERVAL_S)], 660) == []  # not a new process
     assert new.read([silent.beat(661)], 662) == [("clear", alert, 661)]
     eight_days_s = 8 * 86_400
     old._now_ns += eight_days_s * SECOND
     assert [rule for rule, _, _ in old.read([staying.beat(eight_days_s + 320)], eight_days_s + 330)] == []
 
 
-def test_alert_that_is_held_open_at_the_split_clears_in_its_own_shard_alone(engine: Engine) -> None:
-    """The process was silent and heard by turns, until its alert stayed open for an hour each time."""
+def test_alert_held_open_at_the_split_clears_only_in_its_own_shard(engine: Engine) -> None:
+    """The process fell silent repeatedly, until its alert stayed open for an hour each time."""
     whole, sibling = Watch(engine), Process(2, app="billing")
     turns = [
         Process(1, app="billing").beat(round_s + at_s) for round_s in range(0, 960, 120) for at_s in (1, 16, 31, 46)
@@ -197,7 +197,7 @@ def test_alert_that_is_held_open_at_the_split_clears_in_its_own_shard_alone(engi
     assert new.read(Process(1, app="billing").beats(961, 6_000), 6_000)[-1][:2] == ("clear", alert)
 
 
-def test_process_that_is_not_heard_in_its_new_shard_is_not_missed(engine: Engine) -> None:
+def test_process_never_active_in_its_new_shard_is_not_missed(engine: Engine) -> None:
     """It may have ended while its producer did not know the new partition."""
     whole = Watch(engine)
     whole.read(Process(1, app="billing").beats(0, 300), 300)
@@ -219,7 +219,7 @@ def test_each_line_of_a_drain_is_printed_once(capsys: pytest.CaptureFixture[str]
     ]
 
 
-def test_losses_that_wait_at_a_split_stay_with_the_parent_alone(engine: Engine) -> None:
+def test_pending_losses_at_a_split_stay_with_the_parent(engine: Engine) -> None:
     whole = engine.new_shard()
     whole.scalars.uncounted, whole.processes.evicted = 7, 3
     whole.lose("evicted.site", 2)

@@ -1,4 +1,4 @@
-"""Rules over closed windows, in the whole engine: what a window's sums are called there is what rules call them."""
+"""Rules over closed windows in the whole engine, with matching names for window sums."""
 
 import random
 
@@ -12,7 +12,7 @@ MINUTE_NS = 60 * 10**9
 
 
 def raised(more: list[streams.Call]) -> list[Finding]:
-    """What a quiet day and these calls raise."""
+    """Return the rules that a quiet day and these calls raise."""
     engine = make_engine(EngineConfig(key=b"a key of 16 byte"))
     shard = engine.new_shard()
     records = streams.records([*streams.quiet(random.Random(3), 3_000), *more], 16)
@@ -26,19 +26,19 @@ def raised(more: list[streams.Call]) -> list[Finding]:
 
 
 def burst(count: int, rows: int) -> list[streams.Call]:
-    """Calls of a known statement within one minute, after the quiet day."""
+    """Return calls of a known statement within one minute, after the quiet day."""
     begin = (streams.START_NS + 3_000 * 20 * 10**9) // MINUTE_NS * MINUTE_NS + 2 * MINUTE_NS
     facts = streams.statement("SELECT id, total FROM orders WHERE customer_id = ?", rows=rows)
     return [streams.Call(begin + i * 10**8, streams.SAFE, facts) for i in range(count)]
 
 
-def test_a_minute_that_moves_far_more_than_usual_is_a_volume_spike() -> None:
-    found = [one for one in raised(burst(500, 400)) if one.rule.name == "volume-spike"]
+def test_minute_far_above_the_usual_volume_is_a_spike() -> None:
+    found = [spike for spike in raised(burst(500, 400)) if spike.rule.name == "volume-spike"]
     assert len(found) == 1
     assert found[0].evidence["rows_returned"] == 200_000
     assert found[0].evidence["calls"] == 500
     assert found[0].trace_id == ""
 
 
-def test_a_minute_within_the_usual_is_none() -> None:
-    assert [one for one in raised(burst(3, 10)) if one.rule.name == "volume-spike"] == []
+def test_minute_of_usual_volume_is_no_spike() -> None:
+    assert [spike for spike in raised(burst(3, 10)) if spike.rule.name == "volume-spike"] == []

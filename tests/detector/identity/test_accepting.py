@@ -1,4 +1,4 @@
-"""Acceptance is of the value that the alert showed, not a mute: on the real store and engine, over restarts."""
+"""Acceptance of the value in the alert, on the real store and engine, over restarts."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -23,16 +23,26 @@ from backwatch.store.connect import open_store
 from backwatch.store.state import state_at
 from backwatch.store.transactions import reading
 from tests.detector import streams
-from tests.detector.identity.test_identities import CONFIG, DAY, MOVED, OURS, THEIRS, calls, past, raised, story
+from tests.detector.identity.test_identities import (
+    CONFIG,
+    DAY,
+    MOVED,
+    ORIGINAL_SESSION,
+    SWAPPED_SESSION,
+    calls,
+    past,
+    raised,
+    story,
+)
 from tests.detector.streams import SAFE, SECOND, START_NS, Call
 
 PARTS = ("shop", "postgresql", "db.internal:5432", "shop")
-ANOTHER = {**THEIRS, names.CERT_SHA256: "cc" * 32}
+ANOTHER = {**SWAPPED_SESSION, names.CERT_SHA256: "cc" * 32}
 CERTIFICATE = "certificate-changed"
 
 
 class Watching:
-    """A detector over a store, restarted between any two things that it is given."""
+    """A detector over a store, restarted between any two inputs."""
 
     def __init__(self, engine: Engine, store: sa.Engine) -> None:
         self.engine, self.store, self.offset = engine, store, 0
@@ -59,14 +69,14 @@ class Watching:
         decisions.decide(self.store, _alert(rule), kind, by="ann", now_ns=1, **more)
 
     def alerts(self) -> dict[str, tuple[str, int, int]]:
-        """Rule to its alert's state, episode and count."""
+        """Return state, episode and count of each rule's alert."""
         table = tables.alert
         with reading(self.store) as connection:
             rows = connection.execute(sa.select(table.c.rule, state_at(2), table.c.episode, table.c.count))
         return {rule: (state, episode, count) for rule, state, episode, count in rows}
 
     def certificates(self) -> list[str]:
-        """What the kept occurrences of ``certificate-changed`` show, oldest first."""
+        """Return the certificates in the kept occurrences of ``certificate-changed``, oldest first."""
         with reading(self.store) as connection:
             detail = queries.get_alert(connection, _alert(CERTIFICATE))
         assert detail is not None
@@ -92,105 +102,107 @@ def watching(engine: Engine, tmp_path: Path) -> Iterator[Watching]:
     store.dispose()
 
 
-def test_one_click_accepts_who_answers_and_another_one_is_told(watching: Watching) -> None:
-    watching.sees(calls(THEIRS, 3))
+def test_acceptance_covers_the_current_server_and_another_one_raises_alerts(watching: Watching) -> None:
+    watching.sees(calls(SWAPPED_SESSION, 3))
     watching.says("accept")
     watching.hears()
-    watching.sees(calls(THEIRS, 3, 2.1))  # nor does another rule speak of its address, version or identity
+    watching.sees(calls(SWAPPED_SESSION, 3, 2.1))  # no other rule reports its address, version or identity
     assert watching.alerts() == {CERTIFICATE: ("closed", 1, 3)}
     watching.sees(calls(ANOTHER, 2, 2.2))
     assert watching.alerts() == {CERTIFICATE: ("open", 2, 5)}
 
 
-def test_an_acceptance_that_is_taken_back_makes_its_values_unknown_again_and_no_others(watching: Watching) -> None:
-    certificate = {**OURS, names.CERT_SHA256: "bb" * 32}
+def test_revoked_acceptance_makes_only_its_own_values_unknown(watching: Watching) -> None:
+    certificate = {**ORIGINAL_SESSION, names.CERT_SHA256: "bb" * 32}
     watching.sees(calls(certificate, 3))
     watching.says("accept")
     watching.hears()
     watching.sees(calls(certificate, 3, 2.1))
     watching.says("revoke")
     watching.hears()
-    watching.sees(calls(OURS, 3, 2.2))  # the address that it was shown at is the usual one
+    watching.sees(calls(ORIGINAL_SESSION, 3, 2.2))  # the address in the alert is the usual one
     watching.sees(calls(certificate, 1, 2.3))
     assert watching.alerts() == {CERTIFICATE: ("open", 2, 4)}
 
 
-def test_an_acceptance_with_an_end_holds_for_its_value_until_then(watching: Watching) -> None:
-    watching.sees(calls(THEIRS, 1))
+def test_acceptance_with_an_end_holds_for_its_value_until_then(watching: Watching) -> None:
+    watching.sees(calls(SWAPPED_SESSION, 1))
     watching.says("accept", until_ns=START_NS + 12 * DAY)
     watching.hears()
-    watching.sees(calls(THEIRS, 20, 2.1, DAY // 3))
-    watching.sees(calls(THEIRS, 4, 11.5))
+    watching.sees(calls(SWAPPED_SESSION, 20, 2.1, DAY // 3))
+    watching.sees(calls(SWAPPED_SESSION, 4, 11.5))
     watching.sees(calls(ANOTHER, 1, 11.6))
     assert watching.alerts() == {CERTIFICATE: ("open", 2, 2)}
-    watching.sees(calls(THEIRS, 3, 12.1))
+    watching.sees(calls(SWAPPED_SESSION, 3, 12.1))
     assert watching.alerts() == {CERTIFICATE: ("open", 2, 5)}
 
 
-def test_two_values_may_be_accepted_one_after_the_other(watching: Watching) -> None:
-    for at, session in enumerate((THEIRS, ANOTHER)):
+def test_two_values_can_be_accepted_in_turn(watching: Watching) -> None:
+    for at, session in enumerate((SWAPPED_SESSION, ANOTHER)):
         watching.sees(calls(session, 1, 2 + at))
         watching.says("accept")
         watching.hears()
-    watching.sees([*calls(THEIRS, 2, 4), *calls(ANOTHER, 2, 4.1)])
+    watching.sees([*calls(SWAPPED_SESSION, 2, 4), *calls(ANOTHER, 2, 4.1)])
     assert watching.alerts() == {CERTIFICATE: ("closed", 2, 2)}
 
 
-def test_what_came_after_the_person_looked_is_not_accepted(watching: Watching) -> None:
-    watching.sees(calls(THEIRS, 1))
+def test_values_newer_than_the_operators_view_are_not_accepted(watching: Watching) -> None:
+    watching.sees(calls(SWAPPED_SESSION, 1))
     looked_at = {names.CERT_SHA256: "bb" * 32, names.PEER_ADDRESS: "10.0.9.9"}
     watching.sees(calls(ANOTHER, 1, 2.1))
     watching.says("accept", evidence=looked_at)
     watching.hears()
-    watching.sees(calls(THEIRS, 1, 2.2))
+    watching.sees(calls(SWAPPED_SESSION, 1, 2.2))
     assert watching.alerts()[CERTIFICATE] == ("open", 1, 2)
     watching.sees(calls(ANOTHER, 1, 2.3))
     assert watching.alerts()[CERTIFICATE] == ("open", 1, 3)
 
 
 @pytest.mark.parametrize("apart", [True, False])
-def test_an_episode_that_showed_what_nobody_accepted_stays_open_and_shows_it(watching: Watching, apart: bool) -> None:
-    theirs, ours = ({**OURS, names.CERT_SHA256: one * 32} for one in ("bb", "cc"))
-    found = calls(theirs, 3), *(calls(ours, 20, 2.1 + turn / 100) for turn in range(3))
+def test_episode_with_unaccepted_values_stays_open_and_shows_them(watching: Watching, apart: bool) -> None:
+    first_session, second_session = ({**ORIGINAL_SESSION, names.CERT_SHA256: one * 32} for one in ("bb", "cc"))
+    found = calls(first_session, 3), *(calls(second_session, 20, 2.1 + turn / 100) for turn in range(3))
     for some in found if apart else [list(itertools.chain(*found))]:
         watching.sees(some)
     assert watching.alerts() == {CERTIFICATE: ("open", 1, 63)}
     assert watching.certificates() == ["bb", "cc"] + ["cc"] * 50  # the first of each, and the newest
     watching.says("accept")
     watching.hears()
-    watching.sees(calls(ours, 5, 2.2))
+    watching.sees(calls(second_session, 5, 2.2))
     assert watching.alerts() == {CERTIFICATE: ("open", 1, 63)}
-    watching.sees(calls(theirs, 1, 2.3))
+    watching.sees(calls(first_session, 1, 2.3))
     assert watching.alerts() == {CERTIFICATE: ("open", 1, 64)}
     watching.says("accept")
     watching.hears()
-    watching.sees([*calls(theirs, 2, 2.4), *calls(ours, 2, 2.5)])
+    watching.sees([*calls(first_session, 2, 2.4), *calls(second_session, 2, 2.5)])
     assert watching.alerts() == {CERTIFICATE: ("closed", 1, 64)}
 
 
-def test_what_fires_while_the_decision_is_on_its_way_does_not_open_the_alert_again(watching: Watching) -> None:
-    watching.sees(calls(THEIRS, 1))
+def test_firing_during_a_pending_decision_does_not_reopen_the_alert(watching: Watching) -> None:
+    watching.sees(calls(SWAPPED_SESSION, 1))
     watching.says("accept")
-    watching.sees(calls(THEIRS, 1, 2.1))
+    watching.sees(calls(SWAPPED_SESSION, 1, 2.1))
     watching.hears()
     assert watching.alerts()[CERTIFICATE][0] == "closed"
 
 
-def test_a_node_that_was_accepted_is_one_of_its_nodes(watching: Watching) -> None:
-    watching.sees(calls(OURS, 1, backwatch__topology=MOVED))
+def test_accepted_node_is_a_known_node(watching: Watching) -> None:
+    watching.sees(calls(ORIGINAL_SESSION, 1, backwatch__topology=MOVED))
     watching.says("accept", "topology-changed")
     watching.hears()
-    watching.sees(calls(OURS, 1, 2.1, backwatch__topology="b.internal:5432,c.internal:5432"))
+    watching.sees(calls(ORIGINAL_SESSION, 1, 2.1, backwatch__topology="b.internal:5432,c.internal:5432"))
     assert watching.alerts() == {"topology-changed": ("closed", 1, 1)}
-    watching.sees(calls(OURS, 1, 2.2, backwatch__topology=f"{MOVED},d.internal:5432"))
+    watching.sees(calls(ORIGINAL_SESSION, 1, 2.2, backwatch__topology=f"{MOVED},d.internal:5432"))
     assert watching.alerts() == {"topology-changed": ("open", 2, 2)}
 
 
-def test_a_redirect_inside_that_was_accepted_is_that_target_alone(watching: Watching) -> None:
+def test_accepted_internal_redirect_covers_only_its_target(watching: Watching) -> None:
     def away(day: float, target: str) -> list[Call]:
-        return calls({**OURS, names.SERVER_ADDRESS: "db.example"}, 1, day, backwatch__redirect__target=target)
+        return calls(
+            {**ORIGINAL_SESSION, names.SERVER_ADDRESS: "db.example"}, 1, day, backwatch__redirect__target=target
+        )
 
-    watching.sees(calls({**OURS, names.SERVER_ADDRESS: "db.example"}, 60, 2))
+    watching.sees(calls({**ORIGINAL_SESSION, names.SERVER_ADDRESS: "db.example"}, 60, 2))
     watching.sees(away(2.1, "http://10.0.0.7/a"))
     rule = "redirected"
     one = alert_id(rule, "shop\x1fpostgresql\x1fdb.example:5432\x1fshop")
@@ -202,8 +214,8 @@ def test_a_redirect_inside_that_was_accepted_is_that_target_alone(watching: Watc
     assert watching.alerts()[rule] == ("open", 2, 2)
 
 
-def test_a_weaker_login_that_was_accepted_is_that_method_alone(watching: Watching) -> None:
-    strong = {**OURS, names.AUTH_METHOD: "scram-sha-256"}
+def test_accepted_weaker_login_covers_only_its_method(watching: Watching) -> None:
+    strong = {**ORIGINAL_SESSION, names.AUTH_METHOD: "scram-sha-256"}
     watching.sees(calls(strong, 60))
     rule = "auth-downgraded"
     watching.sees(calls({**strong, names.AUTH_METHOD: "md5"}, 1, 2.1))
@@ -215,8 +227,8 @@ def test_a_weaker_login_that_was_accepted_is_that_method_alone(watching: Watchin
     assert watching.alerts()[rule] == ("open", 2, 2)
 
 
-def test_what_was_accepted_takes_no_other_rules_place(watching: Watching) -> None:
-    clear = {name: value for name, value in OURS.items() if not name.startswith(("tls.", "backwatch.tls."))}
+def test_accepted_rule_supersedes_no_other_rule(watching: Watching) -> None:
+    clear = {name: value for name, value in ORIGINAL_SESSION.items() if not name.startswith(("tls.", "backwatch.tls."))}
     clear |= {names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none", names.SERVER_ADDRESS: "plain.internal"}
     watching.sees(calls({**clear, names.AUTH_METHOD: "scram-sha-256"}, 60))
     weak = {**clear, names.AUTH_METHOD: "clear-password"}
@@ -230,22 +242,22 @@ def test_what_was_accepted_takes_no_other_rules_place(watching: Watching) -> Non
     assert watching.alerts()["password-in-clear"] == ("open", 1, 50)
 
 
-def test_an_accepted_rule_takes_a_place_again_where_its_acceptance_does_not_reach(engine: Engine) -> None:
+def test_accepted_rule_still_supersedes_outside_its_acceptance(engine: Engine) -> None:
     old = Decision(1, "accept", _alert(CERTIFICATE), START_NS + int(2.15 * DAY))
-    found = raised(engine, story(past(), old, calls(THEIRS, 1, 2.1), calls(THEIRS, 1, 2.2)))
+    found = raised(engine, story(past(), old, calls(SWAPPED_SESSION, 1, 2.1), calls(SWAPPED_SESSION, 1, 2.2)))
     assert found == [(CERTIFICATE, "bb"), ("peer-changed", "bb")]
 
 
-def test_an_acceptance_of_before_that_carries_no_values_silences_as_it_did(engine: Engine) -> None:
+def test_older_acceptance_without_values_silences_as_before(engine: Engine) -> None:
     old = Decision(1, "accept", _alert(CERTIFICATE))
-    theirs, another = ({**OURS, names.CERT_SHA256: one * 32} for one in ("bb", "cc"))
-    assert raised(engine, story(past(), calls(theirs), old, calls(theirs, 2, 2.1), calls(another, 2, 2.2))) == [
-        (CERTIFICATE, "bb")
-    ]
+    first_session, another = ({**ORIGINAL_SESSION, names.CERT_SHA256: one * 32} for one in ("bb", "cc"))
+    assert raised(
+        engine, story(past(), calls(first_session), old, calls(first_session, 2, 2.1), calls(another, 2, 2.2))
+    ) == [(CERTIFICATE, "bb")]
 
 
-def test_an_acceptance_of_a_whole_rule_ends_what_was_found_while_it_was_on_its_way(watching: Watching) -> None:
-    weak = {**OURS, names.TLS_VERSION: "1.0"}
+def test_acceptance_of_a_rule_ends_findings_made_while_pending(watching: Watching) -> None:
+    weak = {**ORIGINAL_SESSION, names.TLS_VERSION: "1.0"}
     watching.sees(calls(weak, 2))
     watching.says("accept", "weak-tls")
     watching.sees(calls(weak, 2, 2.1))
@@ -262,16 +274,16 @@ def test_an_acceptance_of_a_whole_rule_ends_what_was_found_while_it_was_on_its_w
 @pytest.mark.parametrize("size", [1, 7])
 @pytest.mark.parametrize("restart", ["", "snapshot", "delta"])
 @pytest.mark.parametrize("until_ns", [0, START_NS + int(2.25 * DAY)])
-def test_accepting_gives_the_same_whatever_the_batch_and_after_a_restart(
+def test_acceptance_does_not_depend_on_batches_or_restarts(
     engine: Engine, size: int, restart: str, until_ns: int
 ) -> None:
-    values = {name: str(THEIRS[name]) for name in IDENTITY if name in THEIRS}
+    values = {name: str(SWAPPED_SESSION[name]) for name in IDENTITY if name in SWAPPED_SESSION}
     about = CERTIFICATE, resource_key(PARTS).resource_id
     accept = Decision(1, "accept", _alert(CERTIFICATE), until_ns, *about, values=values)
     revoke = Decision(2, "revoke", _alert(CERTIFICATE))
     parts = (
-        past(), calls(THEIRS, 5), accept, calls(THEIRS, 5, 2.1), calls(ANOTHER, 5, 2.2), calls(THEIRS, 5, 2.3), revoke,
-        calls(THEIRS, 5, 2.4), calls(OURS, 5, 2.5),
+        past(), calls(SWAPPED_SESSION, 5), accept, calls(SWAPPED_SESSION, 5, 2.1), calls(ANOTHER, 5, 2.2),
+        calls(SWAPPED_SESSION, 5, 2.3), revoke, calls(SWAPPED_SESSION, 5, 2.4), calls(ORIGINAL_SESSION, 5, 2.5),
     )  # fmt: skip
     expected = raised(engine, story(*parts))
     shown = [certificate for _, certificate in expected]
@@ -279,13 +291,13 @@ def test_accepting_gives_the_same_whatever_the_batch_and_after_a_restart(
     assert expected == raised(engine, story(*parts, size=size), restart=restart)
 
 
-def test_a_form_of_messages_that_was_accepted_is_no_news_and_another_one_is(watching: Watching) -> None:
+def test_accepted_message_form_raises_nothing_and_another_form_does(watching: Watching) -> None:
     kafka = {**SAFE, names.MESSAGING_SYSTEM: "kafka", names.MESSAGING_DESTINATION: "orders"}
 
     def polls(forms: str, day: float, count: int = 1) -> list[Call]:
-        told = {names.STATEMENT: "poll orders", names.CODE_FUNCTION: "take", names.CODE_FILE: "worker.py"}
+        statement_facts = {names.STATEMENT: "poll orders", names.CODE_FUNCTION: "take", names.CODE_FILE: "worker.py"}
         return [
-            Call(START_NS + int(day * DAY) + i * 60 * SECOND, kafka, {**told, names.MESSAGE_FORMS: forms})
+            Call(START_NS + int(day * DAY) + i * 60 * SECOND, kafka, {**statement_facts, names.MESSAGE_FORMS: forms})
             for i in range(count)
         ]
 

@@ -1,4 +1,4 @@
-"""What people said of identities: a swap that was announced raises nothing, and what was accepted is a value."""
+"""Declared identities: an announced swap raises nothing, and acceptance covers one value."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,10 +18,15 @@ DAY = 86_400 * SECOND
 CONFIG = EngineConfig(key=b"a key of 16 byte", clear_after_ns=DAY)
 RESOURCE = "postgresql db.internal:5432/shop"
 NODES = "a.internal:5432,b.internal:5432"
-OURS: Facts = {**SAFE, names.SERVER_ID: "7391", names.TLS_REQUESTED: "verify-ca", names.TLS_VERIFIED: "chain"}
-"""Nothing proves in full who answers, so that its address counts too."""
-THEIRS: Facts = {
-    **OURS, names.PEER_ADDRESS: "10.0.9.9", names.CERT_SHA256: "bb" * 32, names.CERT_ISSUER: "CN=Other CA",
+ORIGINAL_SESSION: Facts = {
+    **SAFE,
+    names.SERVER_ID: "7391",
+    names.TLS_REQUESTED: "verify-ca",
+    names.TLS_VERIFIED: "chain",
+}
+"""A session without full proof of the server's identity, so that its address counts too."""
+SWAPPED_SESSION: Facts = {
+    **ORIGINAL_SESSION, names.PEER_ADDRESS: "10.0.9.9", names.CERT_SHA256: "bb" * 32, names.CERT_ISSUER: "CN=Other CA",
     names.SERVER_VERSION: "16.4", names.SERVER_ID: "8422",
 }  # fmt: skip
 MOVED = "a.internal:5432,c.internal:5432"
@@ -44,19 +49,19 @@ def announced(
 
 
 def calls(session: Facts, count: int = 1, day: float = 2, step_ns: int = SECOND, **facts: Any) -> list[Call]:
-    told = {**statement("SELECT ?"), **{name.replace("__", "."): value for name, value in facts.items()}}
-    return [Call(START_NS + int(day * DAY) + i * step_ns, session, told) for i in range(count)]
+    call_facts = {**statement("SELECT ?"), **{name.replace("__", "."): value for name, value in facts.items()}}
+    return [Call(START_NS + int(day * DAY) + i * step_ns, session, call_facts) for i in range(count)]
 
 
-def past(session: Facts = OURS, count: int = 100) -> list[Call]:
-    """Two quiet days, the nodes told now and then."""
+def past(session: Facts = ORIGINAL_SESSION, count: int = 100) -> list[Call]:
+    """Return two quiet days with the nodes reported now and then."""
     found = calls(session, count, 0, 2 * DAY // count)
     return [Call(one.end_ns, one.session, {**one.facts, names.TOPOLOGY: NODES} if i % 3 else one.facts)
             for i, one in enumerate(found)]  # fmt: skip
 
 
 def story(*parts: Sequence[Call] | LogEntry, size: int = 100_000) -> list[LogEntry]:
-    """Calls in entries of so many records, and what was said between them."""
+    """Return log entries of calls and of the operator's declarations between them."""
     found: list[LogEntry] = []
     for part in parts:
         if isinstance(part, Sequence):
@@ -68,13 +73,13 @@ def story(*parts: Sequence[Call] | LogEntry, size: int = 100_000) -> list[LogEnt
 
 
 def raised(engine: Engine, entries: Sequence[LogEntry], *, restart: str = "") -> list[tuple[str, Any]]:
-    """Rule and certificate of each firing; the shard handed on as a snapshot or as deltas after each entry."""
+    """Return rule and certificate of each firing. The shard is reloaded after each entry."""
     shard, deltas, found = engine.new_shard(), list[bytes](), list[tuple[str, Any]]()
     for one in entries:
         events = engine.step(shard, one).events
         found += [
-            (it.rule.name, each.evidence.get(names.CERT_SHA256, "")[:2])
-            for it in events if isinstance(it, Fired) for each in it.findings()
+            (event.rule.name, finding.evidence.get(names.CERT_SHA256, "")[:2])
+            for event in events if isinstance(event, Fired) for finding in event.findings()
         ]  # fmt: skip
         if restart:
             shard = again(engine, shard, deltas, restart)
@@ -93,19 +98,19 @@ def rules(engine: Engine, entries: Sequence[LogEntry]) -> set[str]:
 
 
 def swap(day: float = 2) -> list[Call]:
-    return [*calls(THEIRS, 3, day), *calls(THEIRS, 2, day + 0.01, backwatch__topology=MOVED)]
+    return [*calls(SWAPPED_SESSION, 3, day), *calls(SWAPPED_SESSION, 2, day + 0.01, backwatch__topology=MOVED)]
 
 
-def test_a_swap_that_nobody_announced_is_told(engine: Engine) -> None:
+def test_unannounced_swap_raises_alerts(engine: Engine) -> None:
     assert rules(engine, story(past(), swap())) == {"certificate-changed", "topology-changed"}
 
 
-def test_a_swap_that_was_announced_raises_nothing(engine: Engine) -> None:
+def test_announced_swap_raises_nothing(engine: Engine) -> None:
     assert rules(engine, story(past(), announced(), swap())) == set()
 
 
-def test_a_value_that_the_announcement_does_not_list_is_told(engine: Engine) -> None:
-    others = {**THEIRS, names.CERT_SHA256: "cc" * 32}
+def test_value_missing_from_the_announcement_raises_an_alert(engine: Engine) -> None:
+    others = {**SWAPPED_SESSION, names.CERT_SHA256: "cc" * 32}
     assert rules(engine, story(past(), announced(), swap(), calls(others, 2, 3))) == {"certificate-changed"}
 
 
@@ -119,106 +124,118 @@ def test_a_value_that_the_announcement_does_not_list_is_told(engine: Engine) -> 
         (names.TOPOLOGY, "topology-changed"),
     ],
 )
-def test_announcing_all_but_one_value_raises_that_ones_rule(engine: Engine, fact: str, rule: str) -> None:
+def test_one_unannounced_value_raises_its_rule(engine: Engine, fact: str, rule: str) -> None:
     left = {name: values for name, values in SWAP.items() if name != fact}
     assert rules(engine, story(past(), announced(left), swap())) == {rule}
 
 
-def test_a_network_of_many_peers_makes_no_stranger_familiar(engine: Engine) -> None:
+def test_announced_network_does_not_make_other_peers_known(engine: Engine) -> None:
     said = announced({names.PEER_ADDRESS: ["10.7.0.0/24"]})
-    fleet = [one for i in range(24) for one in calls({**OURS, names.PEER_ADDRESS: f"10.7.0.{i}"}, 2, 2 + i / 12)]
-    stranger = calls({**OURS, names.PEER_ADDRESS: "203.0.113.9"}, 2, 4.1)
+    fleet = [
+        one for i in range(24) for one in calls({**ORIGINAL_SESSION, names.PEER_ADDRESS: f"10.7.0.{i}"}, 2, 2 + i / 12)
+    ]
+    stranger = calls({**ORIGINAL_SESSION, names.PEER_ADDRESS: "203.0.113.9"}, 2, 4.1)
     assert rules(engine, story(past(), said, fleet)) == set()
-    assert rules(engine, story(past(), said, fleet, calls(OURS, 2, 4.05))) == set()
+    assert rules(engine, story(past(), said, fleet, calls(ORIGINAL_SESSION, 2, 4.05))) == set()
     assert rules(engine, story(past(), said, fleet, stranger)) == {"peer-changed"}
-    assert rules(engine, story(said, past({**OURS, names.PEER_ADDRESS: "10.7.0.1"}), fleet, stranger)) == {
+    assert rules(engine, story(said, past({**ORIGINAL_SESSION, names.PEER_ADDRESS: "10.7.0.1"}), fleet, stranger)) == {
         "peer-changed"
     }
 
 
-def test_a_redirect_that_was_announced_raises_nothing_and_an_inner_address_still_does(engine: Engine) -> None:
-    away = calls(OURS, 2, 2, backwatch__redirect__target="https://other.example/")
+def test_announced_redirect_raises_nothing_except_to_an_internal_address(engine: Engine) -> None:
+    away = calls(ORIGINAL_SESSION, 2, 2, backwatch__redirect__target="https://other.example/")
     assert rules(engine, story(past(), away)) == {"redirected"}
     assert rules(engine, story(past(), announced(), away)) == set()
-    inside = calls(OURS, 1, 2, backwatch__redirect__target="http://169.254.169.254/")
+    inside = calls(ORIGINAL_SESSION, 1, 2, backwatch__redirect__target="http://169.254.169.254/")
     said = announced({names.REDIRECT_TARGET: ["169.254.169.254"]})
     assert rules(engine, story(past(), said, inside)) == {"redirected"}
 
 
 @pytest.mark.parametrize("target", ["https://?/", "https://?:8443/a", "?", "http://?/?"])
-def test_a_redirect_to_a_host_that_cannot_be_read_is_told(engine: Engine, target: str) -> None:
-    assert rules(engine, story(past(), calls(OURS, 2, 2, backwatch__redirect__target=target))) == {"redirected"}
-    itself = calls(OURS, 2, 2, backwatch__redirect__target="/login?next=/")
+def test_redirect_to_an_unparseable_host_raises_an_alert(engine: Engine, target: str) -> None:
+    assert rules(engine, story(past(), calls(ORIGINAL_SESSION, 2, 2, backwatch__redirect__target=target))) == {
+        "redirected"
+    }
+    itself = calls(ORIGINAL_SESSION, 2, 2, backwatch__redirect__target="/login?next=/")
     assert rules(engine, story(past(), itself)) == set()
 
 
-def test_an_issuer_that_was_announced_counts_where_the_chain_was_verified(engine: Engine) -> None:
+def test_announced_issuer_counts_only_for_a_verified_chain(engine: Engine) -> None:
     said = announced({**SWAP, names.CERT_SHA256: [], names.CERT_ISSUER: ["CN=Other CA"]})
-    proven = {**THEIRS, names.TLS_VERIFIED: "full"}
+    proven = {**SWAPPED_SESSION, names.TLS_VERIFIED: "full"}
     assert rules(engine, story(past(), said, calls(proven, 3))) == set()
-    assert rules(engine, story(past(), said, calls(THEIRS, 3))) == {"certificate-changed"}
+    assert rules(engine, story(past(), said, calls(SWAPPED_SESSION, 3))) == {"certificate-changed"}
 
 
-def test_a_network_and_a_plain_version_may_be_announced(engine: Engine) -> None:
+def test_network_and_a_plain_version_may_be_announced(engine: Engine) -> None:
     said = announced({**SWAP, names.PEER_ADDRESS: ["fd00::/64", "10.0.9.0/24"], names.SERVER_VERSION: ["16.4"]})
-    theirs = {**THEIRS, names.SERVER_VERSION: "PostgreSQL 16.4 (Debian)"}
-    assert rules(engine, story(past(), said, calls(theirs, 3))) == set()
+    new_session = {**SWAPPED_SESSION, names.SERVER_VERSION: "PostgreSQL 16.4 (Debian)"}
+    assert rules(engine, story(past(), said, calls(new_session, 3))) == set()
     for name, value, rule in (
         (names.PEER_ADDRESS, "10.0.8.9", "peer-changed"),
         (names.SERVER_VERSION, "PostgreSQL 16.5 (Debian)", "server-changed"),
     ):
-        assert rules(engine, story(past(), said, calls({**theirs, name: value}, 3))) == {rule}
+        assert rules(engine, story(past(), said, calls({**new_session, name: value}, 3))) == {rule}
 
 
-def test_what_was_announced_and_never_came_is_forgotten_with_the_announcement(engine: Engine) -> None:
+def test_unused_announced_values_end_with_the_announcement(engine: Engine) -> None:
     assert "certificate-changed" in rules(engine, story(past(), announced(), NOTHING, swap()))
 
 
-def test_what_came_while_it_was_announced_stays_known(engine: Engine) -> None:
+def test_values_used_while_announced_stay_known(engine: Engine) -> None:
     assert rules(engine, story(past(), announced(), swap(), NOTHING, swap(2.1))) == set()
 
 
-def test_an_announcement_for_another_app_or_resource_is_none(engine: Engine) -> None:
+def test_announcement_for_another_app_or_resource_has_no_effect(engine: Engine) -> None:
     for said in (announced(app="billing"), announced(resource="postgresql db.internal:5432/other")):
         assert "certificate-changed" in rules(engine, story(past(), said, swap()))
 
 
-def test_a_resource_announced_before_its_first_call_takes_nothing_on_trust(engine: Engine) -> None:
-    mallory = {**THEIRS, names.CERT_SHA256: "cc" * 32}
+def test_resource_announced_before_its_first_call_skips_trust_on_first_use(engine: Engine) -> None:
+    mallory = {**SWAPPED_SESSION, names.CERT_SHA256: "cc" * 32}
     assert rules(engine, story(calls(mallory, 3))) == set()
     assert rules(engine, story(announced(), calls(mallory, 3))) == {"certificate-changed"}
-    assert rules(engine, story(announced(), calls(THEIRS, 3), calls(mallory, 1, 2.1))) == {"certificate-changed"}
-    assert rules(engine, story(announced(), calls(THEIRS, 200, 0, DAY // 100))) == set()
+    assert rules(engine, story(announced(), calls(SWAPPED_SESSION, 3), calls(mallory, 1, 2.1))) == {
+        "certificate-changed"
+    }
+    assert rules(engine, story(announced(), calls(SWAPPED_SESSION, 200, 0, DAY // 100))) == set()
 
 
-def test_a_pin_goes_with_its_announcement(engine: Engine) -> None:
-    mallory = {**THEIRS, names.CERT_SHA256: "cc" * 32}
+def test_pin_ends_with_its_announcement(engine: Engine) -> None:
+    mallory = {**SWAPPED_SESSION, names.CERT_SHA256: "cc" * 32}
     assert raised(engine, story(announced(), calls(mallory, 1), NOTHING, calls(mallory, 3, 2.1))) == [
         ("certificate-changed", "cc")
     ]
 
 
-def test_a_renewal_of_an_announced_certificate_is_a_renewal(engine: Engine) -> None:
-    theirs = {**THEIRS, names.TLS_VERIFIED: "full", names.CERT_NOT_AFTER: "2026-10-15T00:00:00Z"}
-    renewed = {**theirs, names.CERT_SHA256: "dd" * 32, names.CERT_NOT_AFTER: "2027-10-15T00:00:00Z"}
+def test_renewal_of_an_announced_certificate_is_a_renewal(engine: Engine) -> None:
+    new_session = {**SWAPPED_SESSION, names.TLS_VERIFIED: "full", names.CERT_NOT_AFTER: "2026-10-15T00:00:00Z"}
+    renewed = {**new_session, names.CERT_SHA256: "dd" * 32, names.CERT_NOT_AFTER: "2027-10-15T00:00:00Z"}
     expiring = {"certificate-expiring"}
-    assert rules(engine, story(past(), announced(), calls(theirs, 50), calls(renewed, 3, 3))) <= expiring
+    assert rules(engine, story(past(), announced(), calls(new_session, 50), calls(renewed, 3, 3))) <= expiring
 
 
 @pytest.mark.parametrize("size", [1, 7])
 @pytest.mark.parametrize("restart", ["", "snapshot", "delta"])
-def test_announcing_gives_the_same_whatever_the_batch_and_after_a_restart(
-    engine: Engine, size: int, restart: str
-) -> None:
-    mallory = {**THEIRS, names.CERT_SHA256: "cc" * 32}
-    parts = (past(), announced(), swap(), calls(mallory, 3, 2.5), NOTHING, calls(OURS, 3, 3), calls(mallory, 3, 3.5))
+def test_announcements_do_not_depend_on_batches_or_restarts(engine: Engine, size: int, restart: str) -> None:
+    mallory = {**SWAPPED_SESSION, names.CERT_SHA256: "cc" * 32}
+    parts = (
+        past(),
+        announced(),
+        swap(),
+        calls(mallory, 3, 2.5),
+        NOTHING,
+        calls(ORIGINAL_SESSION, 3, 3),
+        calls(mallory, 3, 3.5),
+    )
     expected = raised(engine, story(*parts))
     assert expected
     assert expected == raised(engine, story(*parts, size=size), restart=restart)
 
 
 @pytest.mark.parametrize("said", ["ab" * 32, "AB" * 32])
-def test_an_announced_certificate_is_known_however_its_hash_is_written(engine: Engine, said: str) -> None:
-    as_collectors_write_it = {**OURS, names.CERT_SHA256: "AB" * 32}
+def test_announced_certificate_hash_matches_in_any_case(engine: Engine, said: str) -> None:
+    as_collectors_write_it = {**ORIGINAL_SESSION, names.CERT_SHA256: "AB" * 32}
     other = story(past(), announced({names.CERT_SHA256: [said]}), calls(as_collectors_write_it, 3))
     assert rules(engine, other) == set()

@@ -1,4 +1,4 @@
-"""An alert about an identity says what was and what is: from quiet calls, bounded, the same whatever the batch."""
+"""Identity alerts show the previous and the current value, bounded and independent of batches."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,10 +16,21 @@ from backwatch.detector.engine.step import Engine
 from backwatch.detector.identity import identity_snapshot
 from backwatch.detector.identity.identity_snapshot import cut
 from backwatch.store.ring import SHOWN
-from tests.detector.identity.test_identities import CONFIG, DAY, MOVED, NODES, OURS, THEIRS, again, calls, past, story
+from tests.detector.identity.test_identities import (
+    CONFIG,
+    DAY,
+    MOVED,
+    NODES,
+    ORIGINAL_SESSION,
+    SWAPPED_SESSION,
+    again,
+    calls,
+    past,
+    story,
+)
 from tests.detector.streams import Call
 
-KNOWN = {**OURS, names.AUTH_METHOD: "scram-sha-256"}
+KNOWN = {**ORIGINAL_SESSION, names.AUTH_METHOD: "scram-sha-256"}
 
 
 @pytest.fixture(scope="module")
@@ -28,30 +39,31 @@ def engine() -> Engine:
 
 
 def found(engine: Engine, entries: Sequence[LogEntry], *, restart: str = "") -> list[tuple[str, dict[str, Any]]]:
-    """Rule, and what was and is, of each firing in order."""
-    shard, deltas, told = engine.new_shard(), list[bytes](), list[tuple[str, dict[str, Any]]]()
+    """Return rule, previous and current values of each firing in order."""
+    shard, deltas, reported = engine.new_shard(), list[bytes](), list[tuple[str, dict[str, Any]]]()
     for one in entries:
         for event in engine.step(shard, one).events:
             for each in event.findings() if isinstance(event, Fired) else ():
                 was = {name: value for name, value in each.evidence.items() if name.endswith(WAS)}
-                told.append((each.rule.name, {"at": each.time_ns, **was}))
+                reported.append((each.rule.name, {"at": each.time_ns, **was}))
         if restart:
             shard = again(engine, shard, deltas, restart)
-    return sorted(told, key=str)
+    return sorted(reported, key=str)
 
 
 def was(engine: Engine, *parts: Sequence[Call]) -> dict[str, dict[str, Any]]:
-    """Of the newest firing of each rule: what was."""
+    """Return the previous values in the newest firing of each rule."""
     return {
-        rule: {name: text for name, text in told.items() if name in WERE} for rule, told in found(engine, story(*parts))
+        rule: {name: text for name, text in reported.items() if name in WERE}
+        for rule, reported in found(engine, story(*parts))
     }
 
 
 WERE = {name + WAS for name in LIMITS}
 
 
-def test_a_changed_certificate_shows_all_that_was_another_and_nothing_else(engine: Engine) -> None:
-    assert was(engine, past(), calls(THEIRS)) == {
+def test_changed_certificate_shows_exactly_the_changed_values(engine: Engine) -> None:
+    assert was(engine, past(), calls(SWAPPED_SESSION)) == {
         "certificate-changed": {
             names.CERT_SHA256 + WAS: "aa" * 32, names.CERT_ISSUER + WAS: "CN=Company CA",
             names.PEER_ADDRESS + WAS: "10.0.0.5", names.SERVER_VERSION + WAS: "15.10", names.SERVER_ID + WAS: "7391",
@@ -68,41 +80,53 @@ def test_a_changed_certificate_shows_all_that_was_another_and_nothing_else(engin
         ({names.AUTH_METHOD: "md5"}, {}, "auth-downgraded", {names.AUTH_METHOD + WAS: "scram-sha-256"}),
     ],
 )
-def test_each_rule_shows_what_its_own_fact_was(
+def test_each_rule_shows_the_previous_value_of_its_fact(
     engine: Engine, session: dict[str, str], facts: dict[str, Any], rule: str, shows: dict[str, str]
 ) -> None:
-    told = was(engine, past(KNOWN), calls({**KNOWN, **session}, **facts))
-    assert told[rule] == shows
+    reported = was(engine, past(KNOWN), calls({**KNOWN, **session}, **facts))
+    assert reported[rule] == shows
 
 
-def test_an_attack_does_not_become_what_was(engine: Engine) -> None:
-    others = {**THEIRS, names.CERT_SHA256: "cc" * 32}
-    told = found(engine, story(past(), calls(THEIRS, 5), calls(others, 5, 2.1)))
-    assert {one[names.CERT_SHA256 + WAS] for _, one in told} == {"aa" * 32}
+def test_attack_values_never_become_the_previous_value(engine: Engine) -> None:
+    others = {**SWAPPED_SESSION, names.CERT_SHA256: "cc" * 32}
+    reported = found(engine, story(past(), calls(SWAPPED_SESSION, 5), calls(others, 5, 2.1)))
+    assert {one[names.CERT_SHA256 + WAS] for _, one in reported} == {"aa" * 32}
 
 
-def test_what_was_is_the_last_of_several_that_are_known(engine: Engine) -> None:
-    replica = {**OURS, names.PEER_ADDRESS: "10.0.0.6"}
-    both = [Call(one.end_ns, (OURS, replica)[i % 2], one.facts) for i, one in enumerate(past(count=400))]
-    theirs = {**OURS, names.PEER_ADDRESS: "10.0.9.9"}
-    ends = [*calls(OURS, 1, 2.1), *calls(theirs, 1, 2.2), *calls(replica, 1, 2.3), *calls(theirs, 1, 2.4)]
-    told = [one[names.PEER_ADDRESS + WAS] for _, one in found(engine, story(both, ends))]
-    assert told == ["10.0.0.5", "10.0.0.6"]
+def test_previous_value_is_the_last_of_several_known_values(engine: Engine) -> None:
+    replica = {**ORIGINAL_SESSION, names.PEER_ADDRESS: "10.0.0.6"}
+    both = [Call(one.end_ns, (ORIGINAL_SESSION, replica)[i % 2], one.facts) for i, one in enumerate(past(count=400))]
+    other_session = {**ORIGINAL_SESSION, names.PEER_ADDRESS: "10.0.9.9"}
+    ends = [
+        *calls(ORIGINAL_SESSION, 1, 2.1),
+        *calls(other_session, 1, 2.2),
+        *calls(replica, 1, 2.3),
+        *calls(other_session, 1, 2.4),
+    ]
+    reported = [one[names.PEER_ADDRESS + WAS] for _, one in found(engine, story(both, ends))]
+    assert reported == ["10.0.0.5", "10.0.0.6"]
 
 
 @pytest.mark.parametrize("size", [1, 7])
 @pytest.mark.parametrize("restart", ["", "snapshot", "delta"])
-def test_what_was_is_the_same_whatever_the_batch_and_after_a_restart(engine: Engine, size: int, restart: str) -> None:
-    untold = {name: value for name, value in OURS.items() if name not in (names.SERVER_VERSION, names.SERVER_ID)}
-    mixed = [Call(one.end_ns, (OURS, untold)[i % 2], one.facts) for i, one in enumerate(past())]
-    parts = (mixed, calls(THEIRS, 20), calls(untold, 20, 2.1), calls({**THEIRS, names.SERVER_VERSION: "9"}, 20, 2.2))
+def test_previous_value_does_not_depend_on_batches_or_restarts(engine: Engine, size: int, restart: str) -> None:
+    bare_session = {
+        name: value for name, value in ORIGINAL_SESSION.items() if name not in (names.SERVER_VERSION, names.SERVER_ID)
+    }
+    mixed = [Call(one.end_ns, (ORIGINAL_SESSION, bare_session)[i % 2], one.facts) for i, one in enumerate(past())]
+    parts = (
+        mixed,
+        calls(SWAPPED_SESSION, 20),
+        calls(bare_session, 20, 2.1),
+        calls({**SWAPPED_SESSION, names.SERVER_VERSION: "9"}, 20, 2.2),
+    )
     expected = found(engine, story(*parts))
     assert len(expected) >= 40
     assert expected == found(engine, story(*parts, size=size), restart=restart)
 
 
-def test_long_text_of_the_servers_is_cut(engine: Engine) -> None:
-    long = {**OURS, names.SERVER_VERSION: "15 " + "é" * 5_000, names.CERT_ISSUER: "CN=" + "x" * 5_000}
+def test_long_server_text_is_truncated(engine: Engine) -> None:
+    long = {**ORIGINAL_SESSION, names.SERVER_VERSION: "15 " + "é" * 5_000, names.CERT_ISSUER: "CN=" + "x" * 5_000}
     entries = story(past(long))
     shard = engine.new_shard()
     for one in entries:
@@ -114,14 +138,14 @@ def test_long_text_of_the_servers_is_cut(engine: Engine) -> None:
 
 
 @given(st.binary(max_size=400), st.sampled_from(sorted(LIMITS.values())))
-def test_whatever_the_bytes_a_text_is_bounded(text: bytes, limit: int) -> None:
+def test_text_of_any_bytes_is_bounded(text: bytes, limit: int) -> None:
     kept = cut(text, limit)
     assert len(kept.encode()) <= limit
     if len(text.decode("utf-8", "replace").encode()) <= limit:
         assert kept == text.decode("utf-8", "replace")
 
 
-def test_a_resource_that_takes_anothers_slot_does_not_show_its_texts(engine: Engine) -> None:
+def test_reused_slot_does_not_show_texts_of_the_earlier_resource(engine: Engine) -> None:
     shard = engine.new_shard()
     for one in story(past()):
         engine.step(shard, one)
@@ -139,10 +163,10 @@ def test_days_of_one_quiet_service_change_no_text(engine: Engine) -> None:
     for one in story(past()):
         engine.step(shard, one)
     shard.delta()
-    for one in story(calls(OURS, 50, 2, DAY // 10), size=10):
+    for one in story(calls(ORIGINAL_SESSION, 50, 2, DAY // 10), size=10):
         engine.step(shard, one)
     assert shard.shown.scalars(everything=False) == {"shown": {}}
 
 
-def test_a_step_tells_the_firsts_of_as_many_things_as_a_store_keeps_of_an_episode() -> None:
+def test_step_returns_as_many_first_occurrences_as_the_store_keeps() -> None:
     assert MAX_FIRSTS == SHOWN

@@ -1,4 +1,4 @@
-"""Mutations of OTLP trace requests that know their structure, and seeds to begin with."""
+"""Structure-aware mutations of OTLP trace requests, and their seeds."""
 
 import os
 import random
@@ -16,7 +16,7 @@ from backwatch.detector.ingest import otlp_writer
 from tests.detector.streams import SAFE, START_NS, Call, Facts, encoded, eventful, statement
 
 Field = tuple[int, int, "bytes | list[Field]"]
-"""Number, wire type, and the field's bytes (of a length-delimited one its content) or the fields inside."""
+"""Number, wire type, and the field's bytes (its content if length-delimited) or nested fields."""
 
 NESTED: Final[Mapping[tuple[str, int], str]] = {
     ("request", 1): "resource spans", ("resource spans", 1): "resource", ("resource spans", 2): "scope spans",
@@ -73,7 +73,7 @@ def _read_varint(value: bytes, at: int) -> tuple[int, int]:
 
 
 def serialize(fields: "Sequence[Field]", lie: random.Random | None = None) -> bytes:
-    """Return the message's bytes; with ``lie``, lengths are wrong now and then."""
+    """Return the message's bytes. With ``lie``, some lengths are wrong."""
     out = bytearray()
     for number, wire, body in fields:
         content = body if isinstance(body, bytes) else serialize(body, lie)
@@ -157,7 +157,7 @@ def mutate_bytes(value: bytes, source: random.Random) -> bytes:
 
 
 def seeds() -> list[bytes]:
-    """Return well-formed requests of our encoder, of others' SDKs and, where they are given, recorded ones."""
+    """Return well-formed requests of the collector and third-party SDKs, and any recorded ones."""
     app = App("shop", "", "", (("service.name", "shop"), ("process.pid", 7)))
     session = Session(system="postgresql", address="db.internal", port=5432)
     calls = [
@@ -201,7 +201,7 @@ def _recorded(most: int = 60, largest: int = 8_192) -> Iterator[bytes]:
 def corpus(count: int, seed: int = 0, largest: int = 60_000) -> list[bytes]:
     """Return the seeds and so many structural mutants of them, none longer than ``largest`` bytes."""
     source, found = random.Random(seed), seeds()
-    parsed = [parse(one) for one in found]
+    parsed = [parse(request) for request in found]
     while len(found) < count:
         fields = mutate_structure(source.choice(parsed), source)
         value = serialize(fields, source if source.random() < 0.3 else None)

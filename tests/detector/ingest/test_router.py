@@ -1,4 +1,4 @@
-"""What comes in at the door for everybody else: split by app, told in our words, and free of everybody's secrets."""
+"""Ingest of third-party spans: split by app, converted to the contract, and redacted."""
 
 import random
 import threading
@@ -27,7 +27,7 @@ SECRET = "hunter2"
 
 
 def contrib(facts: Facts, *, app: str = "shop", count: int = 1, name: str = "SELECT shop", kind: int = 3) -> bytes:
-    """Spans as an OpenTelemetry instrumentation sends them."""
+    """Return spans as an OpenTelemetry instrumentation sends them."""
     request = ExportTraceServiceRequest()
     resource = request.resource_spans.add()
     resource.resource.attributes.add(key=names.SERVICE_NAME).value.string_value = app
@@ -55,7 +55,7 @@ def judged(value: bytes) -> list[dict[str, Any]]:
     return [found.evidence(row) for row in range(found.count)]
 
 
-def test_a_contrib_span_is_told_as_our_collector_would_have_told_it() -> None:
+def test_contrib_span_is_converted_to_the_collectors_facts() -> None:
     (facts,) = judged(
         contrib({
             "db.system": "postgresql", "db.name": "shop", "db.user": "ada", "net.peer.name": "db",
@@ -102,7 +102,7 @@ SECRETIVE: dict[str, Facts] = {
 
 
 @pytest.mark.parametrize("which", SECRETIVE)
-def test_no_secret_gets_through(which: str) -> None:
+def test_secrets_are_redacted(which: str) -> None:
     request = ExportTraceServiceRequest.FromString(contrib(SECRETIVE[which], name=f"SELECT '{SECRET}'"))
     request.resource_spans[0].resource.attributes.add(key="process.command_line").value.string_value = SECRET
     request.resource_spans[0].scope_spans[0].scope.attributes.add(key="x").value.string_value = SECRET
@@ -118,7 +118,7 @@ def test_no_secret_gets_through(which: str) -> None:
     assert decode([message.value for message in messages]).spans == 1
 
 
-def test_other_people_s_http_calls_have_our_statement_and_their_tls() -> None:
+def test_third_party_http_calls_get_a_statement_and_keep_their_tls() -> None:
     (facts,) = judged(
         contrib(
             {"http.method": "get", "http.url": "http://api.example:81/users/4711/mails?q=1", "http.status_code": 200}
@@ -132,7 +132,7 @@ def test_other_people_s_http_calls_have_our_statement_and_their_tls() -> None:
     assert names.TLS_ESTABLISHED not in failed
 
 
-def test_a_key_in_other_people_s_urls_is_told_and_not_the_key() -> None:
+def test_key_in_a_third_party_url_is_reported_without_its_value() -> None:
     url = "https://api.example/v1/rates?base=EUR&api_key="
     (facts,) = judged(contrib({"http.request.method": "GET", "url.full": url + SECRET}))
     assert facts[names.URL_SECRET] is True
@@ -147,7 +147,7 @@ def test_redis_commands_keep_their_shape() -> None:
     assert {names.STATEMENT: "SET session:? ?", names.DB_NAMESPACE: "3"}.items() <= facts.items()
 
 
-def test_our_own_spans_pass_as_they_are() -> None:
+def test_collector_spans_pass_unchanged() -> None:
     value = encoded([Call(START_NS, SAFE, {**statement("SELECT ?"), names.QUERY_SIGNS: "stacked"})])
     (message,) = route(value)
     assert decode([value]).evidence(0) == decode([message.value]).evidence(0)
@@ -158,8 +158,8 @@ def test_our_own_spans_pass_as_they_are() -> None:
     assert (decode([message.value]).dropped, message.key) == ([(0, "web/prod", "queue", 3)], b"web/prod")
 
 
-def test_a_heartbeat_at_the_open_door_speaks_for_no_process() -> None:
-    """Else a forged farewell would end a process that was silenced, and nothing would miss it."""
+def test_heartbeat_from_third_party_ingest_ends_no_process() -> None:
+    """A forged farewell would otherwise end a silenced process, and no alert would report it."""
     process = {names.PROCESS_INSTANCE: "0" * 16, names.PROCESS_EVENT: "end", names.PROCESS_RECORDED: 7}
     beat = encode_heartbeat(App("web", "", "", (("service.name", "web"),)), {"queue": 3}, process)
     assert [one.instance for one in decode([beat]).processes] == ["0" * 16]
@@ -169,7 +169,7 @@ def test_a_heartbeat_at_the_open_door_speaks_for_no_process() -> None:
     assert found.processes == []
 
 
-def test_a_heartbeat_at_the_open_door_keeps_no_app_from_being_missed() -> None:
+def test_heartbeat_from_third_party_ingest_keeps_no_app_from_being_missed() -> None:
     resource = (("service.name", "web"),)
     plain = encode_heartbeat(App("web", "", "", resource), {"queue": 3})
     large = encode_heartbeat(App("web", "", "", resource), {}, {f"x.{i}": "x" * 1_000 for i in range(100)})
@@ -184,7 +184,7 @@ def test_spans_are_split_by_app_and_stay_in_order() -> None:
     assert [decode([message.value]).count for message in messages] == [6, 3]
 
 
-def test_what_no_broker_would_take_in_one_piece_is_sent_in_several() -> None:
+def test_request_too_large_for_a_broker_is_sent_in_parts() -> None:
     text = "SELECT " + ", ".join(f"column_{i}" for i in range(400))
     messages = route(contrib({"db.system": "mysql", "db.statement": text}, count=700))
     assert len(messages) > 2
@@ -193,7 +193,7 @@ def test_what_no_broker_would_take_in_one_piece_is_sent_in_several() -> None:
     assert [i.to_bytes(8, "big").hex() for i in range(700)] == [found.span_id(row) for row in range(700)]
 
 
-def test_spans_that_are_no_calls_are_counted_and_nothing_of_them_kept() -> None:
+def test_spans_other_than_calls_are_only_counted() -> None:
     messages = route(contrib({"http.route": "/users", "http.method": "GET"}, kind=2, name="GET /users"))
     found = decode([message.value for message in messages])
     assert (found.spans, found.count) == (1, 0)
@@ -203,11 +203,11 @@ def test_spans_that_are_no_calls_are_counted_and_nothing_of_them_kept() -> None:
 @settings(deadline=None, max_examples=150)
 @given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4), st.floats(0, 1))
 @example([(3018, 0)], 1.0)
-def test_what_cannot_be_read_can_be_read_by_nobody_after(changes: list[tuple[int, int]], part: float) -> None:
-    """Else text that was not redacted would be judged, and stand in an alert.
+def test_text_that_cannot_be_redacted_is_never_decoded_later(changes: list[tuple[int, int]], part: float) -> None:
+    """Text that was not redacted would otherwise be judged, and appear in an alert.
 
-    A statement whose quotes were changed is another one: without the quote before it, the secret is a name there, which
-    no server and no redaction can tell from a column's.
+    A statement with changed quotes is another statement. Without the quote before it, the secret is a name there, which
+    no server and no redaction can distinguish from a column's.
     """
     changed = bytearray(CONTRIB)
     for at, byte in changes:
@@ -225,7 +225,7 @@ def test_what_cannot_be_read_can_be_read_by_nobody_after(changes: list[tuple[int
 
 
 def is_still_quoted(value: bytes) -> bool:
-    """Return whether the secret stands in quotes as it did, and no other quote or comment opens before it."""
+    """Check that the secret is still quoted, without another quote or comment before it."""
     begin = CONTRIB.index(QUOTED) - len(UP_TO_VALUE)
     before = value[begin : begin + len(UP_TO_VALUE)]
     return value[begin + len(UP_TO_VALUE) :].startswith(QUOTED) and not set(before) & set(b"'\"`\\#-/*$[]")
@@ -239,12 +239,12 @@ CONTRIB = contrib({
 })  # fmt: skip
 
 
-def test_a_byte_that_is_no_utf8_does_not_hide_the_rest() -> None:
+def test_invalid_utf8_byte_does_not_hide_the_rest() -> None:
     value = contrib({"db.system": "mysql", "db.statement": "SELECT 'x' OR 1=1 -- "}, count=2).replace(b"'x'", b"'\xff'")
     assert ["SELECT ? OR 1 = 1"[:10]] * 2 == [facts[names.QUERY_TEXT][:10] for facts in judged(value)]
 
 
-def test_a_bomb_is_handed_on_unread() -> None:
+def test_bomb_is_forwarded_undecoded() -> None:
     spans = b"\x12\x00" * 400_000
     body = b"\x12" + varint(len(spans)) + spans
     bomb = b"\x0a" + varint(len(body)) + body
@@ -259,11 +259,11 @@ def varint(number: int) -> bytes:
     return bytes([*out, number])
 
 
-def test_nothing_becomes_nothing() -> None:
+def test_empty_request_stays_empty() -> None:
     assert route(b"") == []
 
 
-def test_the_first_append_time_is_kept_and_nobody_may_call_it_a_backfill_at_this_door() -> None:
+def test_first_append_time_is_kept_and_backfill_claims_are_ignored() -> None:
     record = Record(partition=0, offset=3, appended_ns=77, value=CONTRIB, key=None, backfill=True)
     assert [(message.appended_ns, message.backfill) for message in outputs(record)] == [(77, False)]
 
@@ -292,7 +292,7 @@ def carried(settings: StreamSettings, count: int) -> list[Record]:
     return found
 
 
-def test_each_record_is_carried_over_once_with_the_time_it_first_came(tmp_path: Path) -> None:
+def test_each_record_is_forwarded_once_with_its_first_append_time(tmp_path: Path) -> None:
     settings = stream(tmp_path)
     source = random.Random(1)
     values = [contrib({"db.system": "mysql"}, app=source.choice("abc"), count=i + 1) for i in range(20)] + [b"\xff"]
@@ -312,7 +312,7 @@ def test_each_record_is_carried_over_once_with_the_time_it_first_came(tmp_path: 
     assert all(record.appended_ns > START_NS // 10 for record in found)
 
 
-def test_a_router_that_goes_on_after_another_repeats_nothing(tmp_path: Path) -> None:
+def test_router_that_continues_for_another_repeats_nothing(tmp_path: Path) -> None:
     settings = stream(tmp_path)
     router = Router(settings)
     for turn in range(3):

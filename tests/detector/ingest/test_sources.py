@@ -1,4 +1,4 @@
-"""Recorded traces in every shape that people keep them in, and what happens to the damaged ones."""
+"""Recorded traces in every supported shape, and handling of damaged ones."""
 
 import gzip
 import io
@@ -39,7 +39,7 @@ def document(name: str = "q") -> dict[str, Any]:
 
 
 def names_of(path: Path | str) -> list[str]:
-    """Span names in order, ``!`` for each piece that could not be read."""
+    """Return span names in order, with ``!`` for each unreadable piece."""
     found: list[str] = []
     for item in read([str(path)]):
         if isinstance(item, Unreadable):
@@ -72,7 +72,7 @@ def framed(body: bytes) -> bytes:
 
 
 def frame_of(size: int) -> bytes:
-    """A request of exactly so many bytes."""
+    """Return a request of exactly so many bytes."""
     request = ExportTraceServiceRequest.FromString(to_protobuf(document()))
     request.resource_spans[0].scope_spans[0].spans[0].name = "long"
     request.resource_spans[0].resource.attributes[0].value.string_value = ""
@@ -121,7 +121,7 @@ DAMAGED: dict[str, tuple[bytes, Sequence[str]]] = {
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("shape", [*SHAPES, *DAMAGED])
-def test_every_shape_is_read_and_damage_costs_its_own_piece_only(shape: str, packed: bool, tmp_path: Path) -> None:
+def test_every_format_is_read_and_damage_stays_within_its_part(shape: str, packed: bool, tmp_path: Path) -> None:
     content, expected = {**SHAPES, **DAMAGED}[shape]
     path = tmp_path / "spans"
     path.write_bytes(gzip.compress(content) if packed else content)
@@ -133,7 +133,7 @@ def test_standard_input_is_read_like_a_file(monkeypatch: pytest.MonkeyPatch) -> 
     assert list("abc") == names_of("-")
 
 
-def test_a_damaged_gzip_gives_what_was_in_it_before_and_the_next_file_is_read(tmp_path: Path) -> None:
+def test_damaged_gzip_yields_its_intact_part_before_the_next_file(tmp_path: Path) -> None:
     many = gzip.compress(lines(*LINE * 2_000))
     (tmp_path / "cut.gz").write_bytes(many[: len(many) // 2])
     (tmp_path / "good").write_bytes(lines(*LINE))
@@ -144,13 +144,13 @@ def test_a_damaged_gzip_gives_what_was_in_it_before_and_the_next_file_is_read(tm
     assert len(items) > 4
 
 
-def test_a_file_that_is_not_there_is_said_before_anything_is_read(tmp_path: Path) -> None:
+def test_missing_file_is_reported_before_any_read(tmp_path: Path) -> None:
     (tmp_path / "good").write_bytes(lines(*LINE))
     with pytest.raises(FileNotFoundError, match="missing"):
         next(read([str(tmp_path / "good"), str(tmp_path / "missing")]))
 
 
-def test_each_piece_says_where_it_stood(tmp_path: Path) -> None:
+def test_each_part_has_its_location(tmp_path: Path) -> None:
     path = tmp_path / "spans"
     path.write_bytes(lines(*PRETTY, "nonsense"))
     per = PRETTY[0].count("\n") + 1
@@ -162,7 +162,7 @@ def test_each_piece_says_where_it_stood(tmp_path: Path) -> None:
 
 
 @pytest.mark.data
-def test_recorded_systems_are_read_whole(data_folder: Path) -> None:
+def test_recorded_systems_are_read_completely(data_folder: Path) -> None:
     files = sorted(map(str, (data_folder / "otlp").glob("*.otlp.jsonl.gz")))
     items = list(read(files))
     assert not [item for item in items if isinstance(item, Unreadable)]
@@ -205,14 +205,14 @@ def test_ids_are_hex_and_numbers_may_be_text() -> None:
         ({"int_value": "3"}, 3),
     ],
 )
-def test_every_kind_of_value_is_carried_over(told: dict[str, Any], expected: object) -> None:
+def test_every_kind_of_value_is_converted(told: dict[str, Any], expected: object) -> None:
     found = document()
     found["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"] = [{"key": "k", "value": told}]
     (attribute,) = spans_of(to_protobuf(found))[0].attributes
     assert expected == getattr(attribute.value, str(attribute.value.WhichOneof("value")))
 
 
-def test_names_in_snake_case_enumerations_in_words_and_short_ids_are_read() -> None:
+def test_snake_case_names_enum_words_and_short_ids_are_read() -> None:
     found = {
         "resource_spans": [{"scope_spans": [{"spans": [{
             "trace_id": "b7ad6b7169203331", "span_id": "t61rcWkgMzE=", "parent_span_id": "zz",
@@ -228,7 +228,7 @@ def test_names_in_snake_case_enumerations_in_words_and_short_ids_are_read() -> N
     assert span.attributes[0].value.string_value == "E"
 
 
-def test_a_field_of_the_wrong_type_does_not_lose_its_span() -> None:
+def test_field_of_the_wrong_type_does_not_lose_its_span() -> None:
     wrong: Sequence[Any] = [None, 1, -5, "x", [], {}, True, 1e400]
     for value in wrong:
         found = document()
@@ -242,7 +242,7 @@ def test_a_field_of_the_wrong_type_does_not_lose_its_span() -> None:
 @pytest.mark.parametrize(
     "broken", [[], 7, "x", None, {"resourceLogs": []}, {"resourceSpans": 7}, {"resourceSpans": [7]}]
 )
-def test_what_is_no_trace_is_refused_in_one_line(broken: object) -> None:
+def test_input_other_than_a_trace_is_refused_in_one_line(broken: object) -> None:
     with pytest.raises(NotATrace) as refused:
         to_protobuf(broken)
     assert "\n" not in str(refused.value)
@@ -271,12 +271,12 @@ def test_any_json_is_a_request_or_refused(found: Any) -> None:
         ExportTraceServiceRequest.FromString(value)
 
 
-def test_what_python_s_parser_refuses_in_its_own_ways_is_one_kind_of_error() -> None:
+def test_all_json_parser_errors_become_one_kind() -> None:
     for text in ("[" * 200_000, "{", b"\xff{}", "1" * 5_000, '{"a": \x00}'):
         with pytest.raises(ValueError, match=r"^(is not|nested|Exceeds)"):
             parse(text)
 
 
-def test_recorded_requests_of_ours_are_read_back() -> None:
+def test_recorded_collector_requests_are_read_back() -> None:
     value = encoded([Call(START_NS, SAFE, statement("SELECT 1"))])
     assert decode([value]).text(names.QUERY_TEXT, 0) == "SELECT 1"

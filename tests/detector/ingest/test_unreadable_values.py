@@ -1,4 +1,4 @@
-"""The router's door: one record never becomes a flood, and one that the log will not take stops nobody."""
+"""Ingest of unreadable values: no record becomes a flood, and no refusal stops the router."""
 
 from collections.abc import Sequence
 
@@ -15,19 +15,19 @@ from tests.detector.ingest import otlp_mutator
 from tests.detector.streams import SAFE, START_NS, Call, statement
 
 
-def test_a_record_with_a_long_head_does_not_become_a_flood() -> None:
+def test_record_with_a_long_header_does_not_become_a_flood() -> None:
     long = "x" * 690_000
     for call in (
         Call(START_NS, SAFE, statement("SELECT ?"), app=long),
         Call(START_NS, {**SAFE, names.CERT_SUBJECT: long}, statement("SELECT ?")),
     ):
-        one = streams.encoded([call])
-        value = one + streams.encoded([Call(START_NS, SAFE, statement("SELECT ?"))] * 500)
+        first_request = streams.encoded([call])
+        value = first_request + streams.encoded([Call(START_NS, SAFE, statement("SELECT ?"))] * 500)
         assert sum(len(message.value) for message in route(value)) < 2 * len(value)
 
 
 class Narrow(Relay):
-    """A log that takes short values only, read anew from where the group is, as Kafka's is after a refusal."""
+    """A log for short values only, re-read from the group's position, like Kafka's."""
 
     def __init__(self, values: Sequence[bytes]) -> None:
         self.records = [Record(0, at, START_NS, value) for at, value in enumerate(values)]
@@ -35,29 +35,29 @@ class Narrow(Relay):
         self.taken: list[bytes] = []
 
     def poll(self, timeout_s: float) -> list[Record]:
-        """All that is left."""
+        """Return all remaining records."""
         return self.records[self.progress :]
 
     def forward(self, consumed: Sequence[Record], outputs: Sequence[Message]) -> None:
-        """All or nothing."""
+        """Append all values or none."""
         if any(len(message.value) > 100_000 for message in outputs):
             raise MessageRefused("too large")
         self.taken += [message.value for message in outputs]
         self.progress = consumed[-1].offset + 1
 
     def positions(self) -> dict[int, tuple[int, int]]:
-        """Where the next read begins and where the log ends."""
+        """Return the next offset to read and the log's end."""
         return {0: (self.progress, len(self.records))}
 
     def ends(self) -> dict[int, int]:
-        """Where the log ends."""
+        """Return the log's end."""
         return {0: len(self.records)}
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Close nothing."""
 
 
-def test_a_value_that_the_log_refuses_goes_on_as_its_beginning_and_its_neighbours_whole() -> None:
+def test_refused_value_is_truncated_and_its_neighbours_pass_whole() -> None:
     good = streams.encoded([Call(START_NS, SAFE, statement("SELECT ?"))])
     relay = Narrow([good, b"\xff" * 200_000, good])
     router = Router(StreamSettings())
@@ -69,8 +69,8 @@ def test_a_value_that_the_log_refuses_goes_on_as_its_beginning_and_its_neighbour
     assert cut == UNREADABLE + b"\xff" * KEPT_BYTES
 
 
-def test_a_field_that_no_schema_knows_costs_its_neighbours_nothing() -> None:
-    """It was handed on within a scope of our own, and the detector refused all that came with it."""
+def test_unknown_field_does_not_affect_its_neighbours() -> None:
+    """Failure that taught it: such a field, forwarded within an own scope, got its whole request refused."""
     good = streams.encoded([Call(START_NS, SAFE, statement("SELECT ?"))])
     ((number, wire, resource),) = otlp_mutator.parse(good)
     group = (100, 3, b""), (100, 4, b"")

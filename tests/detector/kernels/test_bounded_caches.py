@@ -36,7 +36,7 @@ def test_results_of_any_bound_equal_the_uncached_function(limit: int, keys: list
         assert len(cache) <= limit
 
 
-def test_an_exception_while_computing_changes_nothing() -> None:
+def test_exception_while_computing_changes_nothing() -> None:
     cache = BoundedCache[int, int](1)
     assert cache.get(1, lambda: 7) == 7
     with pytest.raises(ZeroDivisionError):
@@ -44,7 +44,7 @@ def test_an_exception_while_computing_changes_nothing() -> None:
     assert cache.get(1, lambda: 8) == 7
 
 
-def test_a_cache_without_room_is_refused() -> None:
+def test_cache_without_room_is_refused() -> None:
     with pytest.raises(ValueError, match="limit=0"):
         BoundedCache[int, int](0)
 
@@ -65,9 +65,9 @@ def test_columns_of_any_bound_equal_those_of_a_large_one(limit: int, texts: list
         small = Columns(KEY)
     wide = Columns(KEY)
     for _ in range(2):
-        mine, theirs = small.prepare(decode([value])).columns, wide.prepare(decode([value])).columns
-        for column, expected in theirs.items():
-            assert [_plain(one) for one in expected] == [_plain(one) for one in mine[column]], column
+        small_columns, wide_columns = small.prepare(decode([value])).columns, wide.prepare(decode([value])).columns
+        for column, expected in wide_columns.items():
+            assert [_plain(one) for one in expected] == [_plain(one) for one in small_columns[column]], column
 
 
 def _plain(value: Any) -> Any:
@@ -80,11 +80,11 @@ def test_zero_and_minus_zero_keep_their_own_encodings() -> None:
 
 
 def message(name: str, distinct: int, number: int, value_of: Callable[[int], str | int]) -> bytes:
-    """One request with so many distinct values of an attribute."""
+    """Return one request with so many distinct values of an attribute."""
     first = number * distinct
     return b"".join(
         encoded([_call(name, value_of(first + i), i)]) for i in range(distinct)
-    )  # requests concatenate: a message of the one repeated field
+    )  # requests concatenate: a request is one repeated field
 
 
 def _call(name: str, value: str | int, at: int) -> Call:
@@ -101,19 +101,19 @@ SYSTEMS_AND_SIGNS = [(names.DB_SYSTEM, 1_101), (names.QUERY_SIGNS, 10_101)]
 
 
 @pytest.mark.parametrize(("name", "distinct"), SYSTEMS_AND_SIGNS)
-def test_more_distinct_values_than_a_cache_holds_end_no_detector(name: str, distinct: int, engine: Engine) -> None:
-    """The cache of dialects, and that of signs, emptied itself between storing a value and reading it."""
+def test_more_distinct_values_than_a_cache_holds_stop_no_detector(name: str, distinct: int, engine: Engine) -> None:
+    """Failure that taught it: the caches of dialects and signs emptied between a store and its read."""
     value = message(name, distinct, 0, lambda i: f"other-{i}")
     findings = engine.step(engine.new_shard(), entry([(value, START_NS + 10**9, True)]))
     assert (distinct, []) == (findings.calls, findings.unreadable)
 
 
 ATTRIBUTES = [name for name in (*schema.TEXTS, *schema.NUMBERS) if name != names.SPAN_NAME]
-"""What may be an attribute: the name of a span is a field."""
+"""Facts that may be an attribute. The name of a span is a field."""
 
 
 @pytest.mark.parametrize("name", ATTRIBUTES)
-def test_distinct_values_of_each_attribute_are_judged_in_one_request_and_over_many(name: str, engine: Engine) -> None:
+def test_distinct_attribute_values_are_judged_within_and_over_requests(name: str, engine: Engine) -> None:
     shard = engine.new_shard()
     number = name in schema.NUMBERS
     for at, distinct in enumerate((1_001, 60, 60)):
@@ -123,7 +123,7 @@ def test_distinct_values_of_each_attribute_are_judged_in_one_request_and_over_ma
         assert findings.calls == distinct
 
 
-def test_caches_that_are_floods_target_stay_within_their_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_caches_stay_bounded_under_a_flood(monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[BoundedCache[Any, Any]] = []
     original = BoundedCache.__init__
 
@@ -139,7 +139,7 @@ def test_caches_that_are_floods_target_stay_within_their_bounds(monkeypatch: pyt
     assert all(len(cache) <= cache._limit for cache in found)  # pyright: ignore[reportPrivateUsage]
 
 
-def test_sign_texts_and_systems_are_read_as_before() -> None:
+def test_sign_texts_and_systems_are_read_unchanged() -> None:
     assert sign_mask("") == 0
     assert sign_mask(f"{names.SIGNS[2]},nosuch,{names.SIGNS[0]}") == 0b101
     assert dialect_of("Redis") == -1

@@ -1,4 +1,4 @@
-"""Compiled code is kept in a folder of our own, or not at all."""
+"""Compiled code is kept in a private folder or not at all."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ def run(tmp_path: Path, state: Path | str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_folder_and_those_made_on_its_way_are_private_and_what_was_there_keeps_its_mode(tmp_path: Path) -> None:
+def test_created_folders_are_private_and_existing_folders_keep_their_mode(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     assert own_folder(tmp_path / "state" / "numba")
     modes = [folder.stat().st_mode & 0o777 for folder in (tmp_path / "state" / "numba", tmp_path / "state", tmp_path)]
@@ -41,7 +41,7 @@ def test_the_folder_and_those_made_on_its_way_are_private_and_what_was_there_kee
 
 
 @pytest.mark.parametrize("how", ["open to others", "a link", "a file"])
-def test_a_folder_that_others_may_have_written_is_not_used(how: str, tmp_path: Path) -> None:
+def test_folder_writable_by_others_is_not_used(how: str, tmp_path: Path) -> None:
     path = tmp_path / "numba"
     if how == "open to others":
         path.mkdir()
@@ -54,7 +54,7 @@ def test_a_folder_that_others_may_have_written_is_not_used(how: str, tmp_path: P
     assert not own_folder(path)
 
 
-def test_without_a_folder_kernels_are_compiled_uncached_and_it_is_said(tmp_path: Path) -> None:
+def test_without_a_folder_kernels_compile_uncached_with_a_warning(tmp_path: Path) -> None:
     (tmp_path / "inner.py").write_text(INNER.format(1))
     (tmp_path / "calls.py").write_text(OUTER)
     (tmp_path / "file").write_text("")
@@ -63,7 +63,7 @@ def test_without_a_folder_kernels_are_compiled_uncached_and_it_is_said(tmp_path:
     assert "compiled anew" in found.stderr
 
 
-def test_a_kernel_is_compiled_anew_when_one_that_it_calls_has_changed(tmp_path: Path) -> None:
+def test_kernel_is_recompiled_after_a_change_of_its_callee(tmp_path: Path) -> None:
     (tmp_path / "calls.py").write_text(OUTER)
     for added, expected in ((1, "True 30\n"), (1, "True 30\n"), (5, "True 70\n")):
         (tmp_path / "inner.py").write_text(INNER.format(added))

@@ -1,4 +1,4 @@
-"""The model of multivariate-anomaly: fitted by scikit-learn, scored without it, and what it calls odd."""
+"""The model of multivariate-anomaly: fitted by scikit-learn and scored without it."""
 
 from dataclasses import dataclass
 from typing import Any, cast
@@ -31,7 +31,7 @@ class Past:
 
 
 def sums(source: np.random.Generator, size: int) -> dict[str, int]:
-    """A minute of an app: rows and bytes go with the calls, and so does the time."""
+    """Return a minute of an app. Rows, bytes and time are proportional to the calls."""
     calls = int(source.poisson(size)) + 1
     rows = int(source.poisson(calls * 5))
     return {
@@ -55,22 +55,22 @@ def model() -> dict[str, Any]:
     return fit(history())
 
 
-def test_the_arrays_score_as_scikit_learn_does(model: dict[str, Any]) -> None:
+def test_arrays_score_as_scikit_learn_does(model: dict[str, Any]) -> None:
     found = features(history())
     forest: Any = IsolationForest(n_estimators=TREE_COUNT, max_samples=cast(Any, MINUTES_PER_TREE), random_state=0).fit(
         found
     )
     expected = -forest.score_samples(found[:50])
-    told = [isolation_score(row, *(model[name] for name in ARRAYS[:-1])) for row in found[:50]]
-    np.testing.assert_allclose(told, expected, atol=1e-6)
+    scores = [isolation_score(row, *(model[name] for name in ARRAYS[:-1])) for row in found[:50]]
+    np.testing.assert_allclose(scores, expected, atol=1e-6)
 
 
-def test_the_same_history_gives_the_same_model(model: dict[str, Any]) -> None:
+def test_same_history_gives_the_same_model(model: dict[str, Any]) -> None:
     again = fit(history()[::-1])
     assert all((model[name] == again[name]).all() for name in ARRAYS)
 
 
-def test_an_odd_minute_is_named_with_the_features_that_made_it_odd(model: dict[str, Any]) -> None:
+def test_anomalous_minute_is_reported_with_its_deviating_features(model: dict[str, Any]) -> None:
     engine = SmallEngine()
     source = np.random.default_rng(9)
     for minute in range(200):
@@ -83,7 +83,7 @@ def test_an_odd_minute_is_named_with_the_features_that_made_it_odd(model: dict[s
     assert named == {"errors", "rows_returned", "duration"}
 
 
-def test_without_a_model_nothing_is_odd() -> None:
+def test_without_a_model_nothing_is_anomalous() -> None:
     engine = SmallEngine()
     source = np.random.default_rng(9)
     for minute in range(100):
@@ -98,7 +98,7 @@ def test_too_little_history_is_refused() -> None:
 
 
 @pytest.mark.parametrize("harm", ["missing", "leads out", "asks out", "not finite", "wrong type"])
-def test_arrays_that_are_no_forest_are_refused_and_never_scored(model: dict[str, Any], harm: str) -> None:
+def test_arrays_of_an_invalid_forest_are_refused(model: dict[str, Any], harm: str) -> None:
     bad = {name: array.copy() for name, array in model.items()}
     if harm == "missing":
         del bad["left"]

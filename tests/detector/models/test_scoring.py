@@ -23,26 +23,26 @@ def scored(values: list[float]) -> list[float]:
 def test_every_score_is_a_number_from_0_to_1(values: list[float]) -> None:
     found = scored(values)
     assert len(found) == len(values)
-    assert all(0 <= one <= 1 for one in found)
+    assert all(0 <= score <= 1 for score in found)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.floats(0, 1e6), min_size=40, max_size=120), st.lists(st.floats(0, 1e6), max_size=20))
-def test_a_score_does_not_depend_on_later_rows(values: list[float], later: list[float]) -> None:
+def test_score_does_not_depend_on_later_rows(values: list[float], later: list[float]) -> None:
     assert scored(values) == scored(values + later)[: len(values)]
 
 
-def test_a_spike_stands_out_of_a_daily_rhythm() -> None:
+def test_spike_in_a_daily_rhythm_scores_high() -> None:
     source = np.random.default_rng(1)
     values = [100 + 50 * math.sin(i / 144 * math.pi) + float(source.normal(0, 5)) for i in range(2_000)]
     values[1_500] = 900
     found = scored(values)
     assert found[1_500] > 0.9
-    assert sum(one >= 0.5 for one in found[600:1_500]) <= 3
-    assert all(one < 0.5 for one in found[1_501:1_600])
+    assert sum(score >= 0.5 for score in found[600:1_500]) <= 3
+    assert all(score < 0.5 for score in found[1_501:1_600])
 
 
-def test_a_drift_of_one_in_a_hundred_a_step_is_found_before_it_is_threefold() -> None:
+def test_drift_of_one_percent_per_step_is_found_before_threefold() -> None:
     source = np.random.default_rng(2)
     values = [100 * math.exp(float(source.normal(0, 0.1))) for _ in range(1_000)]
     values += [values[i] * 1.01**i for i in range(110)]
@@ -50,7 +50,7 @@ def test_a_drift_of_one_in_a_hundred_a_step_is_found_before_it_is_threefold() ->
 
 
 @pytest.mark.parametrize("constant", [0.0, 5.0])
-def test_a_flat_line_is_never_odd(constant: float) -> None:
+def test_constant_value_is_never_anomalous(constant: float) -> None:
     assert max(scored([constant] * 500)) < 1e-6
 
 
@@ -60,7 +60,7 @@ def written(tmp_path: Path, text: str) -> str:
     return str(path)
 
 
-def test_the_file_comes_back_with_a_score_in_each_row(tmp_path: Path) -> None:
+def test_output_file_has_a_score_in_each_row(tmp_path: Path) -> None:
     rows = [f"2026-01-01 00:{i // 60:02d}:{i % 60:02d},{100 + i % 3}" for i in range(100)]
     out = io.StringIO()
     score_file(written(tmp_path, "timestamp,value\n" + "\n".join(rows) + "\n"), out)
@@ -82,13 +82,13 @@ def test_the_file_comes_back_with_a_score_in_each_row(tmp_path: Path) -> None:
         ("timestamp,value\n5\n", "line 2: needs a timestamp and a value"),
     ],
 )
-def test_an_unreadable_row_is_named(tmp_path: Path, text: str, said: str) -> None:
+def test_unreadable_row_is_named(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(UnreadableSeries) as refused:
         score_file(written(tmp_path, text), io.StringIO())
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.csv"):
         score_file(str(tmp_path / "none.csv"), io.StringIO())

@@ -1,4 +1,4 @@
-"""Processes that fall silent: what raises, what clears, and what must stay quiet."""
+"""Silent processes: alerts, clears, and cases that must raise nothing."""
 
 import random
 import time
@@ -33,7 +33,7 @@ Told = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class Process:
-    """One watched process; its heartbeats are what a collector sends."""
+    """A watched process with the heartbeats of its collector."""
 
     number: int
     app: str = "shop"
@@ -55,7 +55,7 @@ class Process:
         return encode_heartbeat(App(self.app, "", "", resource), {}, facts), BEGIN_NS + int(at_s * SECOND), False
 
     def beats(self, since_s: float, until_s: float) -> list[Beat]:
-        """A start, and a heartbeat each interval up to then."""
+        """Return a start, and a heartbeat each interval until the given time."""
         count = int((until_s - since_s) // INTERVAL_S) + 1
         return [self.beat(since_s + i * INTERVAL_S, "beat" if i else "start") for i in range(count)]
 
@@ -69,8 +69,8 @@ def engine() -> Engine:
     return make_engine(CONFIG)
 
 
-def told(findings: Findings) -> list[Told]:
-    """Raises and clears, in order: rule or ``clear``, alert, seconds since the begin."""
+def reported(findings: Findings) -> list[Told]:
+    """Return raises and clears in order: rule or ``clear``, alert, seconds since the beginning."""
     found: list[Told] = []
     for event in findings.events:
         if isinstance(event, Clear):
@@ -85,7 +85,7 @@ def told(findings: Findings) -> list[Told]:
 
 
 class Watch:
-    """A shard that is read as a live detector reads it: a tick every ten seconds in which nothing comes."""
+    """A shard read as by a live detector: a tick every ten idle seconds."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine, self.shard = engine, engine.new_shard()
@@ -94,7 +94,7 @@ class Watch:
         self._now_ns = BEGIN_NS
 
     def read(self, beats: Iterable[Beat], until_s: float) -> "list[Told]":
-        """Read these records, and ticks between them and up to then; what was raised meanwhile."""
+        """Read these records with ticks between them, and return the alerts raised meanwhile."""
         before = len(self.found)
         for beat in sorted(beats, key=lambda one: one[1]):
             self._ticks(beat[1])
@@ -110,7 +110,7 @@ class Watch:
 
     def _step(self, entry: Any) -> None:
         findings = self.engine.step(self.shard, entry)
-        self.found += told(findings)
+        self.found += reported(findings)
         self.evidence += [dict(one.evidence) for one in findings.raised()]
 
 
@@ -122,7 +122,7 @@ def watch(engine: Engine) -> Watch:
 def test_process_that_falls_silent_is_named_within_sixty_seconds(watch: Watch) -> None:
     process = Process(1)
     assert watch.read(process.beats(3, 120), 120) == []
-    last_s = 108  # 3 + 7 * 15: at the earliest it falls silent right after its last heartbeat
+    last_s = 108  # 3 + 7 * 15: it falls silent right after its last heartbeat, at the earliest
     [(rule, _, at_s)] = watch.read([], 400)
     assert (rule, at_s - last_s <= 60) == ("watch-lost", True)
     [evidence] = watch.evidence
@@ -142,13 +142,13 @@ def test_farewell_ends_a_process_without_an_alert(watch: Watch) -> None:
     assert watch.read([*Process(1).beats(0, 120), Process(1).beat(121, "end")], 1_000) == []
 
 
-def test_process_that_is_heard_again_clears_its_alert(watch: Watch) -> None:
+def test_process_active_again_clears_its_alert(watch: Watch) -> None:
     process = Process(1)
     [(_, alert, _)] = watch.read(process.beats(0, 120), 300)
     assert watch.read([process.beat(310)], 320) == [("clear", alert, 310)]
 
 
-def test_silent_process_is_raised_once_and_clears_with_the_last_on_its_host(watch: Watch) -> None:
+def test_silent_process_raises_one_alert_that_its_hosts_last_process_clears(watch: Watch) -> None:
     first, second = Process(1), Process(2, pid=8)
     raised = watch.read([*first.beats(0, 120), *second.beats(0, 120)], 3_600)
     assert [rule for rule, _, _ in raised] == ["watch-lost", "watch-lost"]
@@ -217,21 +217,21 @@ def test_process_cannot_be_ended_by_a_report_of_another_app_or_host(watch: Watch
     assert [rule for rule, _, _ in watch.read([*Process(1).beats(0, 120), *beats], 180)] == ["watch-lost"]
 
 
-def test_stream_that_was_away_makes_nobody_silent(engine: Engine) -> None:
+def test_unavailable_stream_makes_no_process_silent(engine: Engine) -> None:
     beats = [one for i in range(5) for one in Process(i).beats(i, 120)]
     back = [one for i in range(5) for one in Process(i).beats(1_000 + 6 * i, 1_100)]
     shard, found = engine.new_shard(), list[Told]()
-    for one in sorted([*beats, *back], key=lambda beat: beat[1]):  # no ticks: a stream that is away has no end
-        found += told(engine.step(shard, streams.entry([one])))
-    found += told(engine.step(shard, Tick(BEGIN_NS + 1_110 * SECOND - CONFIG.lateness_ns)))
+    for one in sorted([*beats, *back], key=lambda beat: beat[1]):  # no ticks: an unavailable stream has no end
+        found += reported(engine.step(shard, streams.entry([one])))
+    found += reported(engine.step(shard, Tick(BEGIN_NS + 1_110 * SECOND - CONFIG.lateness_ns)))
     assert found == []
 
 
-def test_detector_that_was_away_makes_nobody_silent(engine: Engine) -> None:
+def test_stopped_detector_makes_no_process_silent(engine: Engine) -> None:
     shard, found = engine.new_shard(), list[Told]()
     for one in Process(1).beats(0, 120):
-        found += told(engine.step(shard, streams.entry([one])))
-    found += told(engine.step(shard, Tick(BEGIN_NS + 86_400 * SECOND - CONFIG.lateness_ns)))
+        found += reported(engine.step(shard, streams.entry([one])))
+    found += reported(engine.step(shard, Tick(BEGIN_NS + 86_400 * SECOND - CONFIG.lateness_ns)))
     assert found == []
 
 
@@ -241,7 +241,7 @@ def test_heartbeat_of_an_older_collector_raises_nothing(watch: Watch) -> None:
 
 
 def hours(weeks: int, minutes: int = 70, *, farewell: bool = False) -> list[Beat]:
-    """The same hour of each week: a process that runs through it, and ends in good order or with its host."""
+    """Return a process that runs in one hour each week and ends cleanly or not."""
     found: list[Beat] = []
     for week in range(weeks):
         process = Process(week + 1)
@@ -251,7 +251,7 @@ def hours(weeks: int, minutes: int = 70, *, farewell: bool = False) -> list[Beat
 
 
 def missed_hour(engine: Engine, beats: Sequence[Beat], week: int) -> set[str]:
-    """What is raised in the hour after which the app is missed."""
+    """Return the alerts of the hour after which the app is missed."""
     watch = Watch(engine)
     for one in beats:
         watch._step(streams.entry([one]))
@@ -273,7 +273,7 @@ def test_nightly_job_is_not_missed(engine: Engine) -> None:
     assert missed_hour(engine, hours(4, minutes=40, farewell=True), 4) == set()
 
 
-def test_flood_of_processes_keeps_the_bound_and_is_a_loss(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flood_of_processes_stays_bounded_and_is_a_loss(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "MAX_PROCESSES", 50)
     shard = engine.new_shard()
     flood = [Process(i, app="flood").beat(100 + i / 10, "start") for i in range(200)]
@@ -284,7 +284,7 @@ def test_flood_of_processes_keeps_the_bound_and_is_a_loss(engine: Engine, monkey
     assert sum(one.losses["evicted.process"] for one in found) == 151
 
 
-def test_flood_of_starts_costs_each_heartbeat_the_same_however_many_are_known(engine: Engine) -> None:
+def test_heartbeat_cost_does_not_grow_with_known_processes(engine: Engine) -> None:
     def cpu_s(shard: Shard, first: int) -> float:
         beats = [Process(i, app="flood").beat(100 + i / 1000, "start") for i in range(first, first + 1_000)]
         began_s = time.process_time()
@@ -300,7 +300,7 @@ def test_flood_of_starts_costs_each_heartbeat_the_same_however_many_are_known(en
 
 
 def eventful(seed: int) -> list[Beat]:
-    """Processes that come, go, fall silent, return, are replaced and reported, over half an hour."""
+    """Draw half an hour of processes that start, stop, fall silent, return and are replaced."""
     source = random.Random(seed)
     found: list[Beat] = []
     for number in range(40):
@@ -337,7 +337,7 @@ def by_restart(engine: Engine, kind: str) -> Callable[[Shard], Shard]:
 def run(engine: Engine, beats: Sequence[Beat], size: int, again: Callable[[Shard], Shard]) -> list[Told]:
     shard, found = engine.new_shard(), list[Told]()
     for at in range(0, len(beats), size):
-        found += told(engine.step(shard, streams.entry(beats[at : at + size], at)))
+        found += reported(engine.step(shard, streams.entry(beats[at : at + size], at)))
         shard = again(shard)
     return found
 
@@ -351,9 +351,9 @@ def test_any_batching_and_restart_finds_the_same_silence(engine: Engine, seed: i
     assert reference == run(engine, beats, size, by_restart(engine, kind))
 
 
-def test_heartbeats_of_any_content_are_read_without_a_fault(engine: Engine) -> None:
+def test_heartbeats_with_any_content_cause_no_error(engine: Engine) -> None:
     source = random.Random(7)
-    told = [names.PROCESS_INSTANCE, names.PROCESS_PARENT, names.PROCESS_EVENT, names.PROCESS_STARTED,
+    reported = [names.PROCESS_INSTANCE, names.PROCESS_PARENT, names.PROCESS_EVENT, names.PROCESS_STARTED,
             names.PROCESS_INTERVAL, names.PROCESS_RECORDED, names.PROCESS_DELIVERED, names.PROCESS_DROPPED,
             names.SILENT_RELATIVES, names.ENDED_RELATIVES]  # fmt: skip
     one = f"{1:016x}"
@@ -363,7 +363,7 @@ def test_heartbeats_of_any_content_are_read_without_a_fault(engine: Engine) -> N
     ]  # fmt: skip
     shard = engine.new_shard()
     for at in range(400):
-        facts = {name: source.choice(values) for name in told if source.random() < 0.8}
+        facts = {name: source.choice(values) for name in reported if source.random() < 0.8}
         if source.random() < 0.7:
             facts[names.PROCESS_INSTANCE] = f"{source.randrange(9):016x}"
         app = source.choice(["", "shop", "a\x1fb", "x" * 5_000])

@@ -1,4 +1,4 @@
-"""Forged heartbeats: their cost, the alerts that they can raise, and the processes that they displace."""
+"""Forged heartbeats: their cost, the alerts they raise, and the processes they displace."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -44,14 +44,14 @@ def watch(engine: Engine) -> Watch:
 
 
 def step_s(engine: Engine, shard: Shard, beats: Sequence[Beat]) -> float:
-    """Processor time of a step over these records."""
+    """Return the processor time of a step over these records."""
     begun_s = time.process_time()
     engine.step(shard, streams.entry(beats))
     return time.process_time() - begun_s
 
 
 def forged(begin: int, count: int, at_s: float) -> list[Beat]:
-    """Heartbeats of processes with a parent each, every other one of which is reported silent right away."""
+    """Return heartbeats of child processes, every second one reported silent immediately."""
     made = [
         Process(begin + i, app="evil", host=f"h{i % HOSTS}", parent=f"{10**9 + begin + i:016x}") for i in range(count)
     ]
@@ -62,7 +62,7 @@ def forged(begin: int, count: int, at_s: float) -> list[Beat]:
 
 
 def reports(begin: int, at_s: float) -> list[Beat]:
-    """Heartbeats of new processes, each with as many unknown relatives as one may name."""
+    """Return heartbeats of new processes, each with the maximum of unknown relatives."""
     found: list[Beat] = []
     for number in range(begin, begin + BEATS):
         relatives = ",".join(f"{number * 100 + i:016x}:5:1:1" for i in range(RELATIVES))
@@ -147,7 +147,7 @@ def test_silent_process_that_is_heard_on_another_host_clears_its_alert(watch: Wa
 
 
 def missed_app(engine: Engine) -> tuple[Watch, str]:
-    """An app that was heard in the same hour of three weeks and is missed in the fourth, and its alert."""
+    """Return an app with a usual hour that is missed in the fourth week, and its alert."""
     watch = Watch(engine)
     for one in hours(3, farewell=True):
         watch._step(streams.entry([one]))
@@ -253,19 +253,19 @@ SILENCED, SIBLING = Process(10**6, parent="a" * 16), Process(10**6 + 1, parent="
 
 
 def flooded(engine: Engine, flood: Sequence[Beat], until_s: float = 300) -> Watch:
-    """A process that is heard for two minutes, and falls silent while the flood comes. Its sibling runs on."""
+    """Return a process that falls silent during the flood, after two minutes. Its sibling runs on."""
     watch = Watch(engine)
     watch.read([*SILENCED.beats(0, 120), *SIBLING.beats(0, until_s), *flood], until_s)
     return watch
 
 
 def starts(count: int, app: str = "shop", host: str = "a") -> list[Beat]:
-    """New processes, each heard once, over half a minute right after the last heartbeat."""
+    """Return new processes, each with one heartbeat, within half a minute of the last heartbeat."""
     return [Process(i, app=app, host=host).beat(120.5 + i * 30 / count, "start") for i in range(count)]
 
 
 def pairs(count: int, app: str = "shop", host: str = "a") -> list[Beat]:
-    """New processes, each of which ends right away."""
+    """Return new processes, each of which ends immediately."""
     found: list[Beat] = []
     for i in range(count):
         at_s = 120.5 + i * 30 / count

@@ -1,4 +1,4 @@
-"""Heartbeats whose promise of the next one is hostile: they neither flood the alerts nor switch the watch off."""
+"""Heartbeats with hostile announced intervals neither flood the alerts nor disable detection."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from tests.detector.presence.test_presence import CONFIG, Beat, Process, Watch, 
 from tests.detector.streams import SECOND
 
 LIMIT_S = presence.MAX_MISSED_HEARTBEATS * MAX_INTERVAL_NS // SECOND + 30
-"""At which every process that was heard for two intervals is missed, whatever it promised."""
+"""Time at which a process is missed after two heartbeat intervals, for any announced interval."""
 PROMISES: st.SearchStrategy[Any] = st.one_of(
     st.integers(-(1 << 63), (1 << 63) - 1), st.floats(), st.booleans(), st.text(max_size=20),
     st.sampled_from((0, 1, -1, 10**8, 10**18)),
@@ -41,7 +41,7 @@ def promising(process: Process, at_s: float, promise: object) -> Beat:
 @example(-(10**18))
 @example(10**18)
 @example(float("nan"))
-def test_no_promise_switches_the_watch_off_or_floods_it(engine: Engine, promise: object) -> None:
+def test_no_announced_interval_disables_or_floods_detection(engine: Engine, promise: object) -> None:
     process, watch = Process(1), Watch(engine)
     found = watch.read([promising(process, 15 * i, promise) for i in range(1, 121)], 1_800)
     assert len([rule for rule, _, _ in found if rule == "clear"]) <= processes.MAX_CLEARED + 1
@@ -54,7 +54,7 @@ def test_no_promise_switches_the_watch_off_or_floods_it(engine: Engine, promise:
 @settings(deadline=None, max_examples=25)
 @given(st.lists(PROMISES, min_size=1, max_size=8))
 @example([10**18])
-def test_later_promise_does_not_put_off_the_time_of_silence(engine: Engine, promises: Sequence[object]) -> None:
+def test_longer_announced_interval_does_not_delay_silence(engine: Engine, promises: Sequence[object]) -> None:
     process, watch = Process(1), Watch(engine)
     assert watch.read(process.beats(0, 60), 60) == []
     later = [promising(process, 75 + 15 * i, promise) for i, promise in enumerate(promises)]
@@ -64,14 +64,14 @@ def test_later_promise_does_not_put_off_the_time_of_silence(engine: Engine, prom
 
 
 def by_turns(rounds: int) -> list[Beat]:
-    """A process that is heard for a while and silent for a while, by turns, beside one that runs."""
+    """Return a process that is active and silent in turns, beside one that runs."""
     found = list(Process(2, parent="a" * 16).beats(0, rounds * 120))
     for i in range(rounds):
         found += [Process(1, parent="a" * 16).beat(i * 120 + at_s) for at_s in (1, 16, 31, 46)]
     return found
 
 
-def test_process_silent_and_heard_by_turns_opens_few_alerts_and_stays_missed(engine: Engine) -> None:
+def test_process_silent_in_turns_opens_few_alerts_and_stays_missed(engine: Engine) -> None:
     watch = Watch(engine)
     found = watch.read(by_turns(60), 7_200)
     assert len({alert for _, alert, _ in found}) == 1

@@ -1,4 +1,4 @@
-"""``backwatch profile``: a document that people write; what is wrong with it is told line by line."""
+"""``backwatch profile``: a hand-written document, with faults reported line by line."""
 
 import ipaddress
 import json
@@ -24,7 +24,7 @@ from backwatch.store import entries, profiles, queries
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
 from tests.detector import streams
-from tests.detector.identity.test_identities import OURS, RESOURCE, calls, past, swap
+from tests.detector.identity.test_identities import ORIGINAL_SESSION, RESOURCE, calls, past, swap
 
 GOOD = f"""
 profile: 1
@@ -40,17 +40,17 @@ announced:
 """
 
 
-def said(*arguments: str, given: str | None = None, **environment: str) -> Result:
+def run_profile(*arguments: str, given: str | None = None, **environment: str) -> Result:
     return CliRunner().invoke(main, ["profile", *arguments], env=environment, input=given)
 
 
 def faults(text: str) -> list[str]:
     with pytest.raises(NotAProfile) as caught:
         parse(text)
-    return [f"{line}: {what}" for line, what in caught.value.faults]
+    return [f"{line}: {reason}" for line, reason in caught.value.faults]
 
 
-def test_a_document_is_read_in_the_form_in_which_evidence_shows_values() -> None:
+def test_document_values_are_read_in_the_form_of_evidence() -> None:
     (one,) = parse(GOOD).announced
     assert one.resource == RESOURCE
     assert one.values == {
@@ -59,7 +59,7 @@ def test_a_document_is_read_in_the_form_in_which_evidence_shows_values() -> None
     }  # fmt: skip
 
 
-def test_a_version_is_the_text_that_stands_there_and_no_number() -> None:
+def test_version_is_read_as_text_and_not_as_a_number() -> None:
     (one,) = parse("{profile: 1, app: a, announced: [{resource: r, server_versions: [16.10, 8]}]}").announced
     assert one.values == {"server_versions": ["16.10", "8"]}
 
@@ -91,13 +91,13 @@ def test_a_version_is_the_text_that_stands_there_and_no_number() -> None:
         ("#" * 70_000, "1: the document is larger than 65536 bytes"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(text: str, fault: str) -> None:
+def test_fault_is_reported_with_its_line(text: str, fault: str) -> None:
     assert any(one.startswith(fault) for one in faults(text)), faults(text)
 
 
-def test_all_faults_are_told_at_once_in_the_order_of_the_document() -> None:
-    told = faults("profile: 2\napp: a\nx: 1\nannounced:\n- resource: r\n  peers: [b, c]\n")
-    assert [one.split(":")[0] for one in told] == ["1", "3", "6", "6"]
+def test_all_faults_are_reported_in_document_order() -> None:
+    reported = faults("profile: 2\napp: a\nx: 1\nannounced:\n- resource: r\n  peers: [b, c]\n")
+    assert [one.split(":")[0] for one in reported] == ["1", "3", "6", "6"]
 
 
 _texts = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=40)
@@ -119,15 +119,15 @@ _values: dict[str, st.SearchStrategy[str]] = {
         max_size=5, unique_by=lambda one: one[0],
     ),
 )  # fmt: skip
-def test_what_is_written_is_what_is_read(app: str, resources: list[tuple[str, dict[str, list[str]]]]) -> None:
+def test_written_profile_reads_back_equal(app: str, resources: list[tuple[str, dict[str, list[str]]]]) -> None:
     listed = [{"resource": name, **values} for name, values in resources]
     found = parse(yaml.safe_dump({"profile": 1, "app": app, "announced": listed}, allow_unicode=True))
     assert found.app == app
     assert [one.resource for one in found.announced] == [name for name, _ in resources]
     for one, (_, values) in zip(found.announced, resources, strict=True):
         assert one.values == {kind: sorted(set(some)) for kind, some in values.items() if some}
-        told = document.announced([one.plain()])[one.resource]
-        assert told == {KINDS[kind][0]: list(some) for kind, some in one.values.items()}
+        reported = document.announced([one.plain()])[one.resource]
+        assert reported == {KINDS[kind][0]: list(some) for kind, some in one.values.items()}
 
 
 @given(
@@ -144,15 +144,15 @@ def test_what_is_written_is_what_is_read(app: str, resources: list[tuple[str, di
 @example("profile: 1\napp: &a [*a]")
 @example("profile: 1\napp: a\nannounced: &a [*a]")
 @example("\x00")
-def test_anything_else_is_a_profile_or_has_a_fault_with_a_line(text: str) -> None:
-    told: list[tuple[int, str]] = []
+def test_any_text_is_a_profile_or_has_a_fault_with_a_line(text: str) -> None:
+    reported: list[tuple[int, str]] = []
     try:
         parse(text)
     except NotAProfile as error:
-        told = list(error.faults)
-        assert told
-    assert len(told) <= document.FAULTS
-    assert all(1 <= line <= len(text.splitlines()) + 2 and what for line, what in told)
+        reported = list(error.faults)
+        assert reported
+    assert len(reported) <= document.FAULTS
+    assert all(1 <= line <= len(text.splitlines()) + 2 and reason for line, reason in reported)
 
 
 @pytest.fixture
@@ -167,56 +167,56 @@ def store(store_url: str) -> Any:
     engine.dispose()
 
 
-def test_check_tells_what_is_announced_or_every_fault_on_a_line(tmp_path: Path) -> None:
+def test_check_prints_the_announcements_or_one_line_per_fault(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.yml", tmp_path / "bad.yml"
     good.write_text(GOOD)
     bad.write_text("profile: 1\nannounced: []\nx: 1\n")
-    result = said("check", str(good))
+    result = run_profile("check", str(good))
     assert (result.exit_code, result.stdout.splitlines()[:2]) == (
         0, ["app shop: 5 values at 1 resource announced", f"  {RESOURCE} (fail-over to the new cluster)"]
     )  # fmt: skip
-    result = said("check", str(bad))
+    result = run_profile("check", str(bad))
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.splitlines() == [
         f"{bad}:1: app is missing", f"{bad}:3: 'x' is not known here; known are profile, app, announced"
     ]  # fmt: skip
-    assert said("check", "-", given=GOOD).exit_code == 0
-    assert said("check", str(tmp_path / "none.yml")).exit_code == 74
+    assert run_profile("check", "-", given=GOOD).exit_code == 0
+    assert run_profile("check", str(tmp_path / "none.yml")).exit_code == 74
 
 
-def test_announce_enters_a_profile_once_and_show_tells_it(store: sa.Engine, store_url: str) -> None:
-    first = said("announce", "-", "--by", "change 4711", "--store-url", store_url, given=GOOD)
-    again = said("announce", "-", "--store-url", store_url, given=GOOD + "# a comment\n")
+def test_announce_stores_a_profile_once_and_show_prints_it(store: sa.Engine, store_url: str) -> None:
+    first = run_profile("announce", "-", "--by", "change 4711", "--store-url", store_url, given=GOOD)
+    again = run_profile("announce", "-", "--store-url", store_url, given=GOOD + "# a comment\n")
     assert first.stdout == "entered as number 1: app shop, 5 values at 1 resource announced\n"
     assert again.stdout.startswith("unchanged since number 1")
     assert "app shop has made no call yet" in first.stderr
     with reading(store) as connection:
         (entry,) = entries.after(connection, 0)
     assert (entry.kind, entry.by, entry.body["app"]) == ("profile", "change 4711", "shop")
-    assert "number 1, by change 4711, " in said("show", "--store-url", store_url).stdout
-    (line,) = said("show", "--json", "--app", "shop", "--store-url", store_url).stdout.splitlines()
+    assert "number 1, by change 4711, " in run_profile("show", "--store-url", store_url).stdout
+    (line,) = run_profile("show", "--json", "--app", "shop", "--store-url", store_url).stdout.splitlines()
     assert json.loads(line)["announced"][0]["peers"] == ["10.0.9.9"]
-    said("announce", "-", "--store-url", store_url, given="{profile: 1, app: shop, announced: []}")
-    assert "nothing is announced" in said("show", "--store-url", store_url).stderr
+    run_profile("announce", "-", "--store-url", store_url, given="{profile: 1, app: shop, announced: []}")
+    assert "nothing is announced" in run_profile("show", "--store-url", store_url).stderr
 
 
-def test_what_an_app_calls_its_resources_steers_no_terminal(store: sa.Engine, store_url: str) -> None:
+def test_resource_names_cannot_inject_terminal_sequences(store: sa.Engine, store_url: str) -> None:
     owner = ShardWorker(0, engine_for(store, DetectorSettings()), store, DetectorSettings())
-    owner.take(kept(calls({**OURS, names.SERVER_ADDRESS: "\x1b]0;mine\x07db"})), 0)
+    owner.take(kept(calls({**ORIGINAL_SESSION, names.SERVER_ADDRESS: "\x1b]0;mine\x07db"})), 0)
     assert owner.commit(1)
-    told = said("announce", "-", "--store-url", store_url, given=GOOD)
-    assert f"{RESOURCE} has not been seen yet" in told.stderr
-    assert "]0;mine\\x07db:5432" in told.stderr
-    assert not {"\x1b", "\x07"} & set(told.output)
+    reported = run_profile("announce", "-", "--store-url", store_url, given=GOOD)
+    assert f"{RESOURCE} has not been seen yet" in reported.stderr
+    assert "]0;mine\\x07db:5432" in reported.stderr
+    assert not {"\x1b", "\x07"} & set(reported.output)
 
 
-def test_a_profile_that_is_not_right_leaves_no_number_behind(store: sa.Engine, store_url: str) -> None:
-    assert said("announce", "-", "--store-url", store_url, given="profile: 1").exit_code == 1
+def test_invalid_profile_uses_no_number(store: sa.Engine, store_url: str) -> None:
+    assert run_profile("announce", "-", "--store-url", store_url, given="profile: 1").exit_code == 1
     with reading(store) as connection:
         assert entries.after(connection, 0) == []
 
 
-def test_a_profile_as_large_as_it_may_be_comes_back_whole(store: sa.Engine) -> None:
+def test_profile_of_the_maximum_size_round_trips(store: sa.Engine) -> None:
     listed = [{"resource": f"r{i} " + "ü" * 490, "server_versions": [f"{j} é" for j in range(100)]} for i in range(100)]
     profiles.enter(store, "shop", listed, sha256="x", by="ann", now_ns=1)
     with reading(store) as connection:
@@ -235,16 +235,14 @@ def kept(found: list[Any], at: int = 0) -> list[Record]:
 
 
 @pytest.mark.parametrize("announcing", [True, False])
-def test_a_detector_takes_what_was_announced_out_of_the_store(
-    store: sa.Engine, store_url: str, announcing: bool
-) -> None:
+def test_detector_reads_announcements_from_the_store(store: sa.Engine, store_url: str, announcing: bool) -> None:
     settings = DetectorSettings()
     owner = ShardWorker(0, engine_for(store, settings), store, settings)
     before = past()
     owner.take(kept(before), 0)
     assert owner.commit(1)
     if announcing:
-        assert said("announce", "-", "--store-url", store_url, given=GOOD).stderr == ""
+        assert run_profile("announce", "-", "--store-url", store_url, given=GOOD).stderr == ""
         owner.take_entries()
         assert owner.commit(2)
         owner = ShardWorker(0, engine_for(store, settings), store, settings)
@@ -255,7 +253,7 @@ def test_a_detector_takes_what_was_announced_out_of_the_store(
     assert {row.rule for row in rows} == (set[str]() if announcing else {"certificate-changed", "topology-changed"})
 
 
-def test_the_document_in_the_documentation_is_a_profile_and_its_table_names_all_that_can_be_announced() -> None:
+def test_documented_profile_is_valid_and_its_table_is_complete() -> None:
     text = (Path(__file__).parents[2] / "docs" / "guides" / "tuning.md").read_text()
     found = parse(text.partition("```yaml\n")[2].partition("```")[0])
     assert (found.app, len(found.announced)) == ("shop", 1)

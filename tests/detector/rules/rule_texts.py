@@ -1,4 +1,4 @@
-"""Texts of Sigma documents for tests: a rule, a filter, a correlation, each right as it stands."""
+"""Texts of valid Sigma documents for tests: a rule, a filter, a correlation."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ Document = dict[str, Any]
 
 
 def rule(name: str = "own-rule", detection: Document | None = None, **own: Any) -> Document:
-    """A rule; by default on what the account called reporting does."""
+    """Return a rule, by default on calls of the account ``reporting``."""
     return {
         "title": "A Rule", "id": "00000000-0000-4000-8000-000000000001", "name": name, "level": "low",
         "logsource": LOGSOURCE,
@@ -21,7 +21,7 @@ def rule(name: str = "own-rule", detection: Document | None = None, **own: Any) 
 
 
 def sigma_filter(rules: Any = ("own-rule",), expires: Any = "2030-01-31", **changed: Any) -> Document:
-    """A filter; by default it leaves out the database called test."""
+    """Return a filter, by default one that excludes the database ``test``."""
     return {
         "title": "Our Test Database", "logsource": LOGSOURCE,
         "filter": {
@@ -34,7 +34,7 @@ def sigma_filter(rules: Any = ("own-rule",), expires: Any = "2030-01-31", **chan
 
 
 def correlation(rules: Any = ("own-rule",), kind: str = "event_count", **changed: Any) -> Document:
-    """A correlation called together; by default three calls of an account within a minute."""
+    """Return a correlation, by default of three calls of an account within a minute."""
     own = changed.pop("backwatch", {"key": "resource"})
     block: Document = {
         "type": kind, "rules": list(rules) if isinstance(rules, tuple) else rules, "group-by": [names.ACCOUNT],
@@ -47,5 +47,5 @@ def correlation(rules: Any = ("own-rule",), kind: str = "event_count", **changed
 
 
 def text(*documents: Document) -> str:
-    """Documents as one file."""
+    """Return the documents as one file."""
     return yaml.safe_dump_all(documents, sort_keys=False)

@@ -1,4 +1,4 @@
-"""Correlations: what they count, when they fire and clear, and that neither batches nor restarts change it."""
+"""Correlations: counting, firing and clearing, independent of batches and restarts."""
 
 import random
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.rules import correlation_state, rulebook
 from tests.detector import streams
-from tests.detector.engine.test_engine_streams import Value, run, told
+from tests.detector.engine.test_engine_streams import Value, run, to_texts
 from tests.detector.rules.rule_texts import correlation, rule, sigma_filter, text
 from tests.detector.streams import SAFE, SECOND, START_NS, Call, statement
 
@@ -44,16 +44,16 @@ def findings(one: Engine, calls: Sequence[Call], names_of: Sequence[str] = ("tog
 
 
 def fired(one: Engine, calls: Sequence[Call], name: str = "together") -> list[float]:
-    """When, in seconds, the rule was raised."""
+    """Return the seconds at which the rule was raised."""
     return [(found.time_ns - START_NS) / SECOND for found in findings(one, calls, [name])]
 
 
-def test_event_count_fires_on_the_call_that_makes_it_enough_and_on_those_that_keep_it_so(tmp_path: Path) -> None:
+def test_event_count_fires_while_the_count_reaches_its_threshold(tmp_path: Path) -> None:
     one = engine(tmp_path, rule(), correlation())
     assert fired(one, [call(at) for at in (0, 30, 61, 90, 95, 300, 330, 360, 421)]) == [90, 95, 360]
 
 
-def test_value_sum_adds_a_field_up_over_the_timespan(tmp_path: Path) -> None:
+def test_value_sum_adds_a_field_over_the_timespan(tmp_path: Path) -> None:
     one = engine(
         tmp_path, rule(), correlation(kind="value_sum", condition={"gt": 100, "field": names.ROWS_AFFECTED})
     )  # fmt: skip
@@ -63,7 +63,7 @@ def test_value_sum_adds_a_field_up_over_the_timespan(tmp_path: Path) -> None:
     assert first.evidence["backwatch.correlation.sum"] == 101
 
 
-def test_temporal_fires_once_all_of_its_rules_did_within_the_timespan(tmp_path: Path) -> None:
+def test_temporal_fires_once_all_its_rules_fired_within_the_timespan(tmp_path: Path) -> None:
     one = engine(tmp_path, rule(), WRITES, correlation(("own-rule", "writes"), "temporal", condition={"gte": 2}))
     read, wrote = {}, {names.OPERATION: "UPDATE"}
     other = {**SAFE, names.ACCOUNT: "reporting", names.SERVER_ADDRESS: "other"}
@@ -71,7 +71,7 @@ def test_temporal_fires_once_all_of_its_rules_did_within_the_timespan(tmp_path: 
     assert fired(one, calls) == [110, 300]
 
 
-def test_temporal_without_a_condition_wants_all_rules_and_gte_may_want_fewer(tmp_path: Path) -> None:
+def test_temporal_needs_all_rules_unless_gte_asks_for_fewer(tmp_path: Path) -> None:
     third = rule("third", {"s": {names.OPERATION: "DROP"}, "condition": "s"})
     both = correlation(("own-rule", "writes", "third"), "temporal")
     del both["correlation"]["condition"]
@@ -81,24 +81,24 @@ def test_temporal_without_a_condition_wants_all_rules_and_gte_may_want_fewer(tmp
     assert fired(engine(tmp_path, rule(), WRITES, third, two), calls) == [1, 2]
 
 
-def test_firings_are_counted_apart_by_app_and_by_the_values_of_their_group(tmp_path: Path) -> None:
-    everybody = rule("own-rule", {"s": {f"{names.DB_SYSTEM}|exists": True}, "condition": "s"})
+def test_firings_are_counted_per_app_and_group(tmp_path: Path) -> None:
+    any_account = rule("own-rule", {"s": {f"{names.DB_SYSTEM}|exists": True}, "condition": "s"})
     anonymous = {key: value for key, value in SAFE.items() if key != names.ACCOUNT}
-    one = engine(tmp_path, everybody, correlation())
+    one = engine(tmp_path, any_account, correlation())
     other = {**SAFE, names.ACCOUNT: "other"}
     calls = [call(0), call(1, other), call(2), call(3, other), call(4, app="billing"), call(5, anonymous),
              call(6, anonymous), call(7, anonymous), call(8, other)]  # fmt: skip
     assert fired(one, calls) == [7, 8]
 
 
-def test_a_group_may_be_a_number_or_a_statement(tmp_path: Path) -> None:
+def test_group_may_be_a_number_or_a_statement(tmp_path: Path) -> None:
     one = engine(tmp_path, rule(), correlation(group_by=[names.QUERY_TEXT, names.SERVER_PORT]))
     text_of = [f"SELECT a FROM t{n % 2} WHERE b = {n}" for n in range(6)]
     calls = [call(n, **{names.QUERY_TEXT: text_of[n]}) for n in range(6)]
     assert fired(one, calls) == [4, 5]
 
 
-def test_an_alias_names_another_field_for_each_rule(tmp_path: Path) -> None:
+def test_alias_names_another_field_for_each_rule(tmp_path: Path) -> None:
     one = correlation(
         ("own-rule", "writes"), "temporal", condition={"gte": 2}, group_by=["where"],
         aliases={"where": {"own-rule": names.DB_NAMESPACE, "writes": names.SERVER_ADDRESS}},
@@ -110,20 +110,20 @@ def test_an_alias_names_another_field_for_each_rule(tmp_path: Path) -> None:
     assert fired(both, calls) == [2]
 
 
-def test_counted_rules_of_the_users_raise_nothing_unless_they_are_to_be_generated(tmp_path: Path) -> None:
+def test_counted_user_rules_raise_nothing_without_generate(tmp_path: Path) -> None:
     calls = [call(at) for at in range(4)]
     assert fired(engine(tmp_path, rule(), correlation()), calls, "own-rule") == []
     assert fired(engine(tmp_path, rule(), correlation(generate=True)), calls, "own-rule") == [0, 1, 2, 3]
 
 
-def test_shipped_rules_go_on_to_raise_their_own(tmp_path: Path) -> None:
+def test_counted_shipped_rules_still_raise_their_own_alerts(tmp_path: Path) -> None:
     plain = {**REPORTING, names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none", names.TLS_REQUESTED: "disable"}
     one = engine(tmp_path, correlation(("plaintext-session",)))
     calls = [call(at, plain) for at in range(3)]
     assert (fired(one, calls, "plaintext-session"), fired(one, calls)) == ([0, 1, 2], [2])
 
 
-def test_a_filter_on_a_counted_rule_leaves_its_calls_uncounted(tmp_path: Path) -> None:
+def test_filter_on_a_counted_rule_leaves_its_calls_uncounted(tmp_path: Path) -> None:
     one = engine(tmp_path, rule(), correlation(), sigma_filter())
     in_test = {**REPORTING, names.DB_NAMESPACE: "test"}
     assert fired(one, [call(0), call(1, in_test), call(2), call(3)]) == [3]
@@ -152,7 +152,7 @@ def test_correlation_evidence_has_count_timespan_groups_and_the_last_facts(tmp_p
     assert found.span_id
 
 
-def test_it_clears_once_it_has_not_fired_for_long_and_a_call_of_its_key_came(tmp_path: Path) -> None:
+def test_correlation_clears_after_quiet_time_and_a_call_of_its_key(tmp_path: Path) -> None:
     one = engine(tmp_path, rule(), correlation())
     shard = one.new_shard()
     opened = one.step(shard, streams.entry(streams.records([call(at) for at in range(3)])))
@@ -187,7 +187,7 @@ def test_groups_evicted_by_a_flood_are_a_loss(tmp_path: Path) -> None:
     assert kinds == {correlation_state.LOST}
 
 
-def test_a_flood_of_groups_takes_no_more_memory_and_is_counted(tmp_path: Path) -> None:
+def test_flood_of_groups_stays_within_memory_and_is_counted(tmp_path: Path) -> None:
     one = engine(tmp_path, rule("own-rule", {"s": {names.OPERATION: "SELECT"}, "condition": "s"}), correlation())
     shard = one.new_shard()
     (table,) = one._call_verdicts.correlating.tables
@@ -212,7 +212,7 @@ def test_a_flood_of_groups_takes_no_more_memory_and_is_counted(tmp_path: Path) -
 
 
 def stream(seed: int, count: int) -> list[Value]:
-    """Calls of few accounts and operations, at times that jump to and fro, with restarts of time and late ones."""
+    """Draw calls of few accounts and operations, at jumping times, some of them late."""
     source = random.Random(seed)
     now, made = START_NS, list[Value]()
     for at in range(count):
@@ -233,7 +233,7 @@ def stream(seed: int, count: int) -> list[Value]:
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    """One of each kind, and one of two fields."""
+    """Return one correlation of each kind, and one of two fields."""
     selects = rule("selects", {"s": {names.OPERATION: "SELECT"}, "condition": "s"}, key="statement")
     kinds = [
         correlation(("own-rule", "writes")),
@@ -248,26 +248,24 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10_000), cuts=st.lists(st.integers(1, 40), min_size=1, max_size=5), restart=st.booleans())
-def test_the_same_is_found_wherever_the_stream_is_cut_and_restarted(
-    many: Engine, seed: int, cuts: list[int], restart: bool
-) -> None:
+def test_findings_do_not_depend_on_cuts_or_restarts(many: Engine, seed: int, cuts: list[int], restart: bool) -> None:
     values = stream(seed, 80)
     assert run(many, values, [1]) == run(many, values, cuts, restart=restart)
 
 
-def test_batches_of_1_7_and_1000_find_the_same_with_every_kind_firing(many: Engine) -> None:
+def test_batches_of_1_7_and_1000_give_equal_findings_of_every_kind(many: Engine) -> None:
     values = stream(7, 1_000)
     first, *others = [run(many, values, [size]) for size in (1, 7, 1_000)]
     assert all(one == first for one in others)
     assert {one[0] for one in first} >= {f"together-{at}" for at in range(5)} | {"writes"}
 
 
-def test_a_snapshot_with_deltas_goes_on_where_it_stopped(many: Engine) -> None:
+def test_snapshot_with_deltas_continues_counting(many: Engine) -> None:
     values = stream(3, 300)
 
     def rest(shard: Any, at: int) -> list[tuple[str, ...]]:
         made: Findings = many.step(shard, streams.entry(values[at:], at))
-        return sorted(told(made))
+        return sorted(to_texts(made))
 
     shard = many.new_shard()
     many.step(shard, streams.entry(values[:100]))
@@ -282,7 +280,7 @@ def test_a_snapshot_with_deltas_goes_on_where_it_stopped(many: Engine) -> None:
     assert rest(again, 151) == rest(shard, 151)
 
 
-def test_a_changed_correlation_begins_anew_and_does_not_stumble_over_what_was_kept(tmp_path: Path) -> None:
+def test_changed_correlation_restarts_despite_kept_state(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     before = engine(tmp_path / "a", rule(), correlation())

@@ -1,4 +1,4 @@
-"""All predicates on one entry, evaluated together, agree with each by itself."""
+"""Predicates evaluated together on one entry agree with each evaluated alone."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ def test_terms_evaluated_together_agree_with_each_alone(
         assert tests.evaluate_facts(one).tolist() == [term is None or p.is_satisfied(term, one) for term in found]
 
 
-def test_the_same_word_cased_and_not_are_two_tests() -> None:
+def test_cased_and_uncased_tests_of_one_word_stay_distinct() -> None:
     found: list[p.Term] = [p.FieldTest("a", p.text_test("x", cased=cased)) for cased in (False, True, False)]
     assert EntryTests(found).evaluate_facts({"a": "X"}).tolist() == [True, False, True]
 
@@ -65,7 +65,7 @@ WORDS: list[p.Term] = [
 
 
 @pytest.mark.parametrize("memory", [entry_tests.MAX_SET_BYTES, 1_000])
-def test_patterns_beyond_one_set_are_found(monkeypatch: pytest.MonkeyPatch, memory: int) -> None:
+def test_patterns_beyond_one_set_match(monkeypatch: pytest.MonkeyPatch, memory: int) -> None:
     monkeypatch.setattr(entry_tests, "MAX_SET_BYTES", memory)
     tests = EntryTests(WORDS)
     last = len(WORDS) - 1
@@ -73,6 +73,6 @@ def test_patterns_beyond_one_set_are_found(monkeypatch: pytest.MonkeyPatch, memo
     assert not tests.evaluate_facts({}).any()
 
 
-def test_text_that_is_no_unicode_is_no_error() -> None:
+def test_invalid_unicode_text_causes_no_error() -> None:
     tests = EntryTests([p.FieldTest("a", p.text_test("*x*", cased=False)), p.FieldTest("a", p.pattern_test("^y"))])
     assert tests.evaluate_facts({"a": "\ud800x"}).tolist() == [True, False]

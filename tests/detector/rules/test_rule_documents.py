@@ -1,4 +1,4 @@
-"""Rules, filters and correlations, right and broken: a fault is one line with file and line, and no more."""
+"""Valid and broken rules, filters and correlations. A fault is one line with its location."""
 
 import itertools
 import json
@@ -92,20 +92,20 @@ def test_bad_correlation_is_one_line_with_file_and_line(tmp_path: Path, changed:
     assert loaded.own == {"own-rule", "of-windows", "other"}
 
 
-def test_there_is_an_end_to_correlations(tmp_path: Path) -> None:
+def test_number_of_correlations_is_bounded(tmp_path: Path) -> None:
     many = [{**correlation(), "name": f"together-{at}"} for at in range(rulebook.MAX_CORRELATIONS + 1)]
     (tmp_path / "own.yml").write_text(text(rule(), *many))
     loaded = rulebook.read(str(tmp_path))
     assert [one.reason for one in loaded.faults] == ["correlation: is one too many: there may be 32"]
 
 
-def test_a_correlation_cannot_be_narrowed_but_the_rules_it_counts_can(tmp_path: Path) -> None:
+def test_filters_narrow_counted_rules_but_no_correlation(tmp_path: Path) -> None:
     (tmp_path / "own.yml").write_text(text(rule(), correlation(), sigma_filter(("together",)), sigma_filter()))
     (fault,) = rulebook.read(str(tmp_path)).faults
     assert fault.reason == "filter.rules: 'together' is a correlation; narrow the rules that it refers to"
 
 
-def test_examples_of_a_correlation_are_run_on_their_own_time(tmp_path: Path) -> None:
+def test_examples_of_a_correlation_run_on_their_own_clock(tmp_path: Path) -> None:
     own = {"key": "resource", "tests": TESTS}
     (tmp_path / "own.yml").write_text(text(rule(), correlation(backwatch=own)))
     result = run_rules(tmp_path, "test", "together")
@@ -135,7 +135,7 @@ def test_examples_of_every_kind_are_run(tmp_path: Path, kind: str) -> None:
     assert (result.exit_code, result.stdout) == (0, "")
 
 
-def test_a_correlation_is_listed_and_explained_as_rules_are(tmp_path: Path) -> None:
+def test_correlation_is_listed_and_explained_as_rules_are(tmp_path: Path) -> None:
     (tmp_path / "own.yml").write_text(text(rule(), correlation(backwatch={"key": "resource", "tests": TESTS})))
     lines = run_rules(tmp_path, "list").stdout.splitlines()
     assert any(line.split()[:2] == ["high", "together"] for line in lines)
@@ -177,13 +177,13 @@ WHOLE = [rule(), sigma_filter(), correlation(backwatch={"key": "resource", "test
 
 
 def paths(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place of a document."""
+    """Return every path of a document."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [at, *(found for key, one in inner for found in paths(one, (*at, key)))]
 
 
 def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    """The document with something else at a place."""
+    """Return the document with another value at a path."""
     if not path:
         return new
     copy = dict(value) if isinstance(value, dict) else list(value)
@@ -193,7 +193,7 @@ def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 @st.composite
 def broken(draw: st.DrawFn) -> Any:
-    """A right document with one to three places that hold something else."""
+    """Draw a valid document with one to three replaced values."""
     found = draw(st.sampled_from(WHOLE))
     for _ in range(draw(st.integers(1, 3))):
         found = put(found, draw(st.sampled_from(paths(found))), draw(TREES))
@@ -201,7 +201,7 @@ def broken(draw: st.DrawFn) -> Any:
 
 
 def faults_of(folder: Path, file: bytes | str) -> tuple[Fault, ...]:
-    """The faults of a broken file beside one that is right, which must be read."""
+    """Return the faults of a broken file beside a valid one, which must load."""
     broken_file = folder / "broken.yml"
     broken_file.write_bytes(file) if isinstance(file, bytes) else broken_file.write_text(file, errors="surrogatepass")
     loaded = rulebook.read(str(folder))
@@ -260,7 +260,7 @@ def test_document_that_crashes_parsers_is_a_fault(folder: Path, file: str) -> No
 
 
 @given(st.text(alphabet="a:-# \n\r\x85\u2028.|'\"", max_size=60))
-def test_dividing_a_file_loses_nothing_and_knows_its_lines(content: str) -> None:
+def test_splitting_a_file_loses_nothing_and_keeps_line_numbers(content: str) -> None:
     found = documents.split_documents(content)
     lines = content.splitlines(keepends=True)
     for one in found:
@@ -272,7 +272,7 @@ def test_dividing_a_file_loses_nothing_and_knows_its_lines(content: str) -> None
         assert all(not line.strip() or line.lstrip().startswith(("#", "---", "...")) for line in before.splitlines())
 
 
-def test_a_document_that_is_too_deep_or_too_large_is_refused() -> None:
+def test_document_that_is_too_deep_or_too_large_is_refused() -> None:
     deep = "a: " + "[" * 40 + "]" * 40
     large = "a: [" + "1," * (documents.MAX_VALUES + 1) + "]"
     for content, reason in ((deep, "levels deep"), (large, "values")):
@@ -280,7 +280,7 @@ def test_a_document_that_is_too_deep_or_too_large_is_refused() -> None:
             documents.load_document(content, "a.yml")
 
 
-def test_a_services_filter_does_not_reach_rules_of_all_services(tmp_path: Path) -> None:
+def test_services_filter_does_not_reach_rules_of_all_services(tmp_path: Path) -> None:
     of_mysql = sigma_filter(logsource={**LOGSOURCE, "service": "mysql"})
     (tmp_path / "own.yml").write_text(text(rule(), of_mysql))
     (fault,) = rulebook.read(str(tmp_path)).faults

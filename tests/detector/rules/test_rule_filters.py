@@ -1,4 +1,4 @@
-"""Filters: what they leave out, until when, and that a bad one is found and narrows nothing."""
+"""Filters: exclusion, expiry, and bad filters, which are reported and narrow nothing."""
 
 import json
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from tests.detector.streams import SAFE, SECOND, Call, statement
 
 REPORTING = {**SAFE, names.ACCOUNT: "reporting"}
 IN_TEST = {**REPORTING, names.DB_NAMESPACE: "test"}
-OURS = {"rules": "own-rule"}
+OWN_RULES = {"rules": "own-rule"}
 END_NS = int(datetime(2030, 2, 1, tzinfo=UTC).timestamp()) * SECOND
 
 
@@ -32,14 +32,14 @@ def engine(folder: Path, *documents: dict[str, Any]) -> Engine:
 
 
 def fired(one: Engine, *calls: tuple[int, Any]) -> list[int]:
-    """The calls, by their place, on which the user's rule was raised."""
+    """Return the indexes of the calls on which the user's rule was raised."""
     made = [Call(at, session, statement("SELECT ?")) for at, session in calls]
     found = one.step(one.new_shard(), streams.entry(streams.records(made)))
     times = [found.time_ns for found in found.raised() if found.rule.name == "own-rule"]
     return [at for at, call in enumerate(made) if call.end_ns in times]
 
 
-def test_a_filter_leaves_out_what_its_condition_does_not_hold_for(tmp_path: Path) -> None:
+def test_filter_excludes_calls_that_fail_its_condition(tmp_path: Path) -> None:
     now = streams.START_NS
     both = engine(tmp_path, rule(), sigma_filter())
     assert fired(both, (now, REPORTING), (now + 1, IN_TEST), (now + 2, REPORTING)) == [0, 2]
@@ -48,15 +48,15 @@ def test_a_filter_leaves_out_what_its_condition_does_not_hold_for(tmp_path: Path
     assert fired(kept, (now, REPORTING), (now + 1, IN_TEST), (now + 2, REPORTING)) == [1]
 
 
-def test_a_filter_narrows_to_the_end_of_its_last_day_in_event_time_and_not_beyond(tmp_path: Path) -> None:
+def test_filter_expires_at_the_end_of_its_last_day_in_event_time(tmp_path: Path) -> None:
     narrowing = engine(tmp_path, rule(), sigma_filter())
     assert fired(narrowing, (END_NS - SECOND, IN_TEST), (END_NS, IN_TEST)) == [1]
 
 
-def test_many_filters_on_one_rule_end_one_by_one(tmp_path: Path) -> None:
+def test_filters_on_one_rule_expire_separately(tmp_path: Path) -> None:
     days = [f"2030-01-{day:02}" for day in range(1, 21)]
     filters = [
-        sigma_filter(expires=day, filter={**OURS, "s": {names.DB_NAMESPACE: f"db{i}"}, "condition": "not s"})
+        sigma_filter(expires=day, filter={**OWN_RULES, "s": {names.DB_NAMESPACE: f"db{i}"}, "condition": "not s"})
         for i, day in enumerate(days)
     ]  # fmt: skip
     one = engine(tmp_path, rule(), *filters)
@@ -66,7 +66,7 @@ def test_many_filters_on_one_rule_end_one_by_one(tmp_path: Path) -> None:
     assert fired(one, *calls) == list(range(1, 40, 2))
 
 
-def test_any_narrows_every_rule_over_calls_of_the_filters_service(tmp_path: Path) -> None:
+def test_any_narrows_every_call_rule_of_the_filters_service(tmp_path: Path) -> None:
     held = {**rule("held"), "logsource": {**LOGSOURCE, "service": "postgresql"}}
     (tmp_path / "own.yml").write_text(
         text(rule(), held, sigma_filter("any"), sigma_filter("any", logsource={**LOGSOURCE, "service": "postgresql"}))
@@ -79,12 +79,12 @@ def test_any_narrows_every_rule_over_calls_of_the_filters_service(tmp_path: Path
     assert {narrowed[one.name] for one in loaded.rules.rules if one.over != "call"} == {0}
 
 
-def test_a_rule_is_named_by_its_name_or_its_id(tmp_path: Path) -> None:
+def test_rule_is_named_by_its_name_or_its_id(tmp_path: Path) -> None:
     now = streams.START_NS
     assert fired(engine(tmp_path, rule(), sigma_filter([rule()["id"]])), (now, IN_TEST)) == []
 
 
-def test_rules_over_losses_are_narrowed_by_what_they_can_read_until_the_end(tmp_path: Path) -> None:
+def test_loss_rules_are_narrowed_by_their_readable_fields_until_expiry(tmp_path: Path) -> None:
     lost = {"rules": ["telemetry-loss"], "s": {"backwatch.loss.count|lt": 10}, "condition": "not s"}
     one = engine(tmp_path, rule(), sigma_filter(filter=lost))
 
@@ -106,16 +106,16 @@ def test_rules_over_losses_are_narrowed_by_what_they_can_read_until_the_end(tmp_
         (sigma_filter(backwatch={"expires": "2030-01-31", "reason": "x", "by": 1}), "by:|backwatch.by: is unknown"),
         (sigma_filter(logsource={"product": "windows"}), "logsource:|logsource: must be product"),
         (sigma_filter(logsource={**LOGSOURCE, "service": "mysql"}), "service:|logsource.service: is 'mysql'"),
-        (sigma_filter(filter={**OURS, "s": {"x.y": 1}, "condition": "not s"}), "x.y:|x.y: is no field"),
-        (sigma_filter(filter={**OURS, "s": {"x|base64": "1"}, "condition": "s"}), "x|base64:|x: the modi"),
-        (sigma_filter(filter={**OURS, "s": {names.ACCOUNT: "a"}}), "filter:|filter.condition: "),
-        (sigma_filter(filter={**OURS, "s": {names.ACCOUNT: "a"}, "condition": "not t"}), "condition:|cond"),
+        (sigma_filter(filter={**OWN_RULES, "s": {"x.y": 1}, "condition": "not s"}), "x.y:|x.y: is no field"),
+        (sigma_filter(filter={**OWN_RULES, "s": {"x|base64": "1"}, "condition": "s"}), "x|base64:|x: the modi"),
+        (sigma_filter(filter={**OWN_RULES, "s": {names.ACCOUNT: "a"}}), "filter:|filter.condition: "),
+        (sigma_filter(filter={**OWN_RULES, "s": {names.ACCOUNT: "a"}, "condition": "not t"}), "condition:|cond"),
         (sigma_filter(filter={"s": {names.ACCOUNT: "a"}, "condition": "not s"}), "filter:|filter.rules: "),
         (sigma_filter(filter={"rules": [{"a": 1}], "s": {names.ACCOUNT: "a"}, "condition": "not s"}), "rules:|fil"),
         (sigma_filter(filter=7), "filter:|filter: "),
     ],
 )  # fmt: skip
-def test_bad_filter_is_one_line_with_file_and_line_and_applies_to_nothing(
+def test_bad_filter_is_reported_in_one_line_and_has_no_effect(
     tmp_path: Path, changed: dict[str, Any], expected: str
 ) -> None:
     (tmp_path / "own.yml").write_text(text(rule(), changed))
@@ -152,7 +152,7 @@ def test_filters_are_listed_with_reason_and_expiry(tmp_path: Path) -> None:
     ]
 
 
-def test_check_warns_of_an_expired_filter_and_takes_it_as_good(tmp_path: Path) -> None:
+def test_check_accepts_an_expired_filter_with_a_warning(tmp_path: Path) -> None:
     (tmp_path / "own.yml").write_text(text(rule(), sigma_filter(expires="2020-01-31")))
     result = run_rules(tmp_path, "check")
     line = next(at for at, one in enumerate((tmp_path / "own.yml").read_text().splitlines(), 1) if "expires" in one)
@@ -170,13 +170,13 @@ def test_explanation_of_a_filtered_rule_lists_the_filter(tmp_path: Path) -> None
     assert "Narrowed here" not in run_rules(tmp_path, "explain", "tls-stripped").stdout
 
 
-def test_a_filter_changes_no_examples_outcome(tmp_path: Path) -> None:
+def test_filter_changes_no_examples_outcome(tmp_path: Path) -> None:
     all_of_it = {"rules": "weak-tls", "s": {names.ACCOUNT: "nobody"}, "condition": "s"}
     (tmp_path / "own.yml").write_text(text(sigma_filter(filter=all_of_it)))
     assert run_rules(tmp_path, "test", "weak-tls").exit_code == 0
 
 
-def test_a_broken_document_leaves_its_neighbours_in_the_file_alone(tmp_path: Path) -> None:
+def test_broken_document_does_not_affect_others_in_its_file(tmp_path: Path) -> None:
     file = f"{text(rule())}---\ntitle: [\n---\n# nothing\n---\n{text(rule('other'))}"
     (tmp_path / "own.yml").write_text(file)
     loaded = rulebook.read(str(tmp_path))

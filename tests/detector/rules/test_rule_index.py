@@ -1,4 +1,4 @@
-"""Calls get the rows of bits of their entries, independent of earlier entries."""
+"""Calls get the bit rows of their entries, independent of earlier entries."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,12 +20,12 @@ def bits_of(_: str, facts: Mapping[str, Any]) -> NDArray[np.uint64]:
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.lists(st.integers(1, 60), min_size=1, max_size=20), max_size=8), st.integers(3, 40))
 @example([[1, 2, 3, 4], [5, 6, 1, 2], [1, 2, 3]], 3)
-def test_each_call_gets_its_entrys_bits_also_after_the_index_was_emptied(runs: list[list[int]], full: int) -> None:
+def test_each_call_gets_its_entrys_bits_after_the_index_is_cleared(runs: list[list[int]], full: int) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(rule_index, "MAX_ENTRIES", full)
         index = EntryIndex("statement", 2)
         for entries in runs:
-            address = np.array(entries, np.uint64) << np.uint64(40)  # all of one cell: probing is exercised
+            address = np.array(entries, np.uint64) << np.uint64(40)  # all in one cell, to exercise probing
             rows = index.rows(address, bits_of, lambda row, of=entries: {"entry": of[row]})
             assert index.bits[rows].tolist() == [[entry % 5, 7] for entry in entries]
         assert index.bits.shape[0] == 64, "five distinct rows are kept once each"
@@ -38,7 +38,7 @@ def test_many_distinct_rows_are_kept() -> None:
     assert index.bits[rows, 0].tolist() == list(range(5_000))
 
 
-def test_an_entry_that_could_not_be_read_is_read_again() -> None:
+def test_unreadable_entry_is_read_again() -> None:
     index = EntryIndex("statement", 2)
     address = np.array([9, 8], np.uint64)
 

@@ -1,4 +1,4 @@
-"""Numbers that are looked up among limits are compared as the plain reading compares them."""
+"""Numbers looked up among limits compare as the plain evaluation does."""
 
 import dataclasses
 import math
@@ -60,7 +60,7 @@ def rule_set(conditions: list[p.Term]) -> RuleSet:
 
 
 def fired(rules: RuleSet, found: list[dict[str, Any]]) -> list[tuple[int, int]]:
-    """Row and rule, of both stages."""
+    """Return row and rule of both stages."""
     bits = {domain: np.stack([rules.evaluate_entry(domain, one) for one in found]) for domain in DOMAINS}
     entry = {str(domain): np.arange(len(found), dtype=np.int32) for domain in DOMAINS}
     columns: dict[str, Any] = {name: np.array([one.get(name, -1) for one in found], np.int64) for name in WHOLE}
@@ -93,7 +93,7 @@ def test_rules_with_any_limits_fire_where_they_hold(conditions: list[p.Term], fo
 
 @pytest.mark.parametrize("how", p.OPERATORS)
 @pytest.mark.parametrize("negated", [False, True])
-def test_each_place_among_limits_that_rules_share(how: p.Operator, negated: bool) -> None:
+def test_values_between_shared_limits_compare_correctly(how: p.Operator, negated: bool) -> None:
     conditions: list[p.Term] = []
     for limit in (-math.inf, -1.0, -0.0, 0.0, 1.0, 1.0, math.inf):
         one = compared(LEARNT[0], how, limit)
@@ -105,12 +105,12 @@ def test_each_place_among_limits_that_rules_share(how: p.Operator, negated: bool
     assert fired(rules, found) == plain
 
 
-def test_what_is_absent_passes_what_is_negated_and_nothing_else() -> None:
+def test_absent_field_matches_only_negated_terms() -> None:
     rules = rule_set([compared(WHOLE[0], "lt", 1.0), p.Not(compared(WHOLE[0], "lt", 1.0))])
     assert fired(rules, [{}]) == [(0, 1)]
 
 
-def test_rules_beyond_one_summary_word_are_held_too() -> None:
+def test_rules_beyond_one_summary_word_fire() -> None:
     count = 64 * 64 + 7
     rules = rule_set([compared(WHOLE[0], "eq", at) for at in range(count)])
     assert fired(rules, [{WHOLE[0]: at} for at in (0, 63, 64, 4095, 4096, count - 1, count)]) == [
@@ -118,7 +118,7 @@ def test_rules_beyond_one_summary_word_are_held_too() -> None:
     ]  # fmt: skip
 
 
-def test_the_tables_grow_with_the_tests_and_no_faster() -> None:
+def test_tables_grow_with_the_tests_and_no_faster() -> None:
     def size(count: int) -> int:
         tests = rule_set([compared(WHOLE[0], "gt", at) for at in range(count)])._numbers
         return tests.passing.nbytes + tests.limits.nbytes
@@ -136,7 +136,7 @@ def test_all_firings_beyond_one_buffer_are_returned() -> None:
 
 @pytest.mark.parametrize("dtype", [np.bool_, np.int8, np.int16, np.int64, np.float32, np.float64])
 @pytest.mark.parametrize(("how", "rows"), [("lt", [0]), ("lte", [0, 1]), ("gte", [1]), ("eq", [1])])
-def test_a_column_may_be_of_any_kind_of_number(dtype: Any, how: p.Operator, rows: list[int]) -> None:
+def test_column_may_be_of_any_kind_of_number(dtype: Any, how: p.Operator, rows: list[int]) -> None:
     rules = rule_set([compared("error", how, 1.0)])
     entry = {str(domain): np.zeros(2, np.int32) for domain in DOMAINS}
     bits = {domain: rules.evaluate_entry(domain, {})[np.newaxis] for domain in DOMAINS}

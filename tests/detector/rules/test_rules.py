@@ -88,7 +88,7 @@ facts = st.fixed_dictionaries(
 
 
 def evaluated(rules: RuleSet, calls: list[dict[str, Any]]) -> set[tuple[int, int]]:
-    """What both stages find, each firing once."""
+    """Return the findings of both stages, each firing once."""
     bits = {domain: np.stack([rules.evaluate_entry(domain, one) for one in calls]) for domain in DOMAINS}
     entry = {str(one): np.arange(len(calls), dtype=np.int32) for one in DOMAINS}
     columns = {
@@ -100,16 +100,16 @@ def evaluated(rules: RuleSet, calls: list[dict[str, Any]]) -> set[tuple[int, int
     found: list[tuple[int, int]] = []
     for stage in (1, 3):
         row, number = rules.evaluate(bits, entry, columns, stage)
-        mine = list(zip(row.tolist(), number.tolist(), strict=True))
-        assert mine == sorted(mine)
-        found += mine
+        fast_path = list(zip(row.tolist(), number.tolist(), strict=True))
+        assert fast_path == sorted(fast_path)
+        found += fast_path
     assert len(found) == len(set(found))
     return set(found)
 
 
 @settings(max_examples=300, deadline=None)
 @given(found=st.lists(detections(), min_size=1, max_size=4), calls=st.lists(facts, min_size=1, max_size=6))
-def test_the_fast_path_and_the_plain_reading_agree(found: list[dict[str, Any]], calls: list[dict[str, Any]]) -> None:
+def test_bitset_and_plain_evaluation_agree(found: list[dict[str, Any]], calls: list[dict[str, Any]]) -> None:
     made: list[Rule] = []
     for i, one in enumerate(found):
         made.append(rule(one, name=f"rule-{i}"))
@@ -158,7 +158,7 @@ def test_modifier_means_what_sigma_defines(
     assert not matches(one, fails)
 
 
-def test_a_service_in_the_log_source_narrows_the_rule() -> None:
+def test_service_in_the_log_source_narrows_the_rule() -> None:
     one = rule({"s": {names.TLS_ESTABLISHED: False}, "condition": "s"}, logsource={"service": "mysql"})
     assert matches(one, {names.TLS_ESTABLISHED: False, names.DB_SYSTEM: "MySQL"})
     assert not matches(one, {names.TLS_ESTABLISHED: False, names.DB_SYSTEM: "postgresql"})
@@ -198,7 +198,7 @@ GOOD: dict[str, Any] = {"s": {names.TLS_ESTABLISHED: False}, "condition": "s"}
         ("title: T\nlogsource: 5\ndetection: 7", "a-test.yml: "),
     ],
 )  # fmt: skip
-def test_a_refusal_is_one_line_that_names_the_document_and_the_field(text: str, expected: str) -> None:
+def test_refusal_names_document_and_field_in_one_line(text: str, expected: str) -> None:
     with pytest.raises(RuleError) as refused:
         parse_rule(text, "a-test.yml", VOCABULARY)
     assert expected in str(refused.value)
@@ -212,7 +212,7 @@ def test_rule_on_derived_facts_cannot_mark_suspects() -> None:
         RuleSet([one], VOCABULARY)
 
 
-def test_a_condition_with_too_many_alternatives_is_refused() -> None:
+def test_condition_with_too_many_alternatives_is_refused() -> None:
     wide = {f"s{i}": [{names.ROWS_RETURNED: i}, {names.TLS_ESTABLISHED: True}] for i in range(MAX_CONJUNCTS)}
     with pytest.raises(RuleError, match="alternatives"):
         RuleSet([rule({**wide, "condition": "all of s*"})], VOCABULARY)

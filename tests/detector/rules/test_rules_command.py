@@ -1,4 +1,4 @@
-"""``backwatch rules``: a bad rule of the user's is found and stops nothing else; verdicts explain themselves."""
+"""``backwatch rules``: a bad user rule is reported and stops no other. Verdicts are explained."""
 
 import json
 import logging
@@ -40,7 +40,7 @@ def run_rules(*arguments: str, **environment: str) -> Result:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """One good rule, and three bad ones: no YAML, no such field, a name that is taken."""
+    """Write one good rule and three bad ones: no YAML, unknown field, duplicate name."""
     (tmp_path / "a.yml").write_text("title: A\ndetection: [\n")
     (tmp_path / "b.yml").write_text(yaml.safe_dump({**GOOD, "detection": {"s": {"x.y": 1}, "condition": "s"}}))
     (tmp_path / "c.yml").write_text(yaml.safe_dump({**GOOD, "name": "weak-tls"}, sort_keys=False))
@@ -48,18 +48,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_bad_rule_is_one_line_with_file_line_and_reason(folder: Path) -> None:
+def test_bad_rule_is_one_line_with_file_line_and_reason(folder: Path) -> None:
     result = run_rules("check", str(folder))
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
-    assert [line.split(": ")[0].rpartition(":")[0] for line in lines] == [str(folder / f"{it}.yml") for it in "abc"]
+    assert [line.split(": ")[0].rpartition(":")[0] for line in lines] == [str(folder / f"{stem}.yml") for stem in "abc"]
     line = next(at for at, one in enumerate((folder / "b.yml").read_text().splitlines(), 1) if "x.y" in one)
     assert lines[1] == f"{folder / 'b.yml'}:{line}: x.y: is no field that such a rule can read"
     assert lines[2] == f"{folder / 'c.yml'}:3: name: 'weak-tls' is used by weak-tls.yml already"
     assert "1 good, 3 bad" in result.stderr
 
 
-def test_a_bad_rule_stops_no_other_and_is_logged_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_bad_rule_stops_no_other_and_is_logged_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "backwatch"):
         found = {one.name for one in rulebook.load(str(folder)).rules}
     assert {"own-rule", "weak-tls"} <= found
@@ -108,7 +108,7 @@ def test_missing_folder_is_refused() -> None:
     assert run_rules("check", "/nowhere").exit_code == EXIT_USAGE
 
 
-def test_good_rules_check_well(tmp_path: Path) -> None:
+def test_good_rules_pass_the_check(tmp_path: Path) -> None:
     (tmp_path / "own.yml").write_text(yaml.safe_dump(GOOD))
     result = run_rules("check", str(tmp_path))
     assert (result.exit_code, result.stdout) == (0, "")
@@ -151,7 +151,7 @@ def test_minimal_rule_has_a_page(tmp_path: Path) -> None:
     [({"how": "by night"}, "must be a list of texts"), ({"how": [""]}, "must be a list of texts"),
      ({"parameters": ["no-such"]}, "there is no list 'no-such'; known are")],
 )  # fmt: skip
-def test_what_a_page_is_made_of_is_checked(tmp_path: Path, own: dict[str, Any], reason: str) -> None:
+def test_fields_of_a_rule_page_are_checked(tmp_path: Path, own: dict[str, Any], reason: str) -> None:
     (tmp_path / "own.yml").write_text(yaml.safe_dump({**GOOD, "backwatch": {"key": "resource", **own}}))
     assert reason in run_rules("check", str(tmp_path)).stdout
 
@@ -161,7 +161,7 @@ def test_rule_is_explained_as_text_and_as_json() -> None:
     assert json.loads(run_rules("explain", "tls-stripped", "--json").stdout)["instead_of"] == ["plaintext-session"]
 
 
-def test_a_name_that_no_rule_bears_is_wrong_usage() -> None:
+def test_unknown_rule_name_is_a_usage_error() -> None:
     result = run_rules("explain", "tls-striped")
     assert result.exit_code == 2
     assert "is tls-stripped meant?" in result.stderr

@@ -1,4 +1,4 @@
-"""A partition in which time does not pass is reported as one that does not advance: windows of it never close."""
+"""A partition whose time stands still is reported as stalled. Its windows never close."""
 
 import random
 import re
@@ -56,10 +56,10 @@ def incidents(store: sa.Engine, now_ns: int) -> list[str]:
     return [f"{one.kind} {one.reason}" for one in found]
 
 
-def test_a_shard_whose_clock_is_ahead_is_named_and_can_be_set_back(
+def test_shard_with_a_clock_ahead_is_reported_and_can_be_reset(
     engine: Engine, store: sa.Engine, tmp_path: Path
 ) -> None:
-    """As a version left it that believed a timestamp from the future."""
+    """State left by a version that trusted a timestamp from the future."""
     now_ns, decades_ns = time.time_ns(), 10**18
     source, log = random.Random(5), Log()
     found = streams.records(list(streams.quiet(source, 40, now_ns - 40 * 20 * S)))

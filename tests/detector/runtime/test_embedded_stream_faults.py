@@ -1,4 +1,4 @@
-"""The embedded stream's file comes to harm while an app writes it and a detector reads it."""
+"""Damage to the embedded stream's file while an app writes and a detector reads."""
 
 import math
 import random
@@ -35,7 +35,7 @@ from tests.detector.streams import eventful, records
 SESSION = Session(system="sqlite", address="db", port=1)
 PATIENCE_S = 60
 MAX_CALL_S = 0.5
-"""Processor time of a call on the app's own thread, at most: nothing of the stream happens there."""
+"""Maximum processor time of a call on the app's thread, which does no stream work."""
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def engine() -> Engine:
 
 
 class Chain:
-    """An app and a detector over one file. The app never stops to call."""
+    """An app and a detector over one file. The app calls without a pause."""
 
     def __init__(self, folder: Path, engine: Engine) -> None:
         self.file = folder / "state" / "stream.db"
@@ -83,7 +83,7 @@ class Chain:
         return self.counted("counter", "calls")
 
     def goes_on(self) -> None:
-        """Wait until calls that are made from now on are judged."""
+        """Wait until calls made from now on are judged."""
         made = self.judged()
         eventually(lambda: self.judged() >= made + 50)
 
@@ -194,20 +194,18 @@ HARMS = (
 
 
 @pytest.mark.parametrize("harm", HARMS, ids=lambda one: one.__name__)
-def test_chain_goes_on_without_a_restart_and_what_is_lost_is_reported(
-    chain: Chain, harm: Callable[[Path], None]
-) -> None:
+def test_chain_continues_without_a_restart_and_reports_losses(chain: Chain, harm: Callable[[Path], None]) -> None:
     harm(chain.file)
     chain.goes_on()
-    eventually(lambda: has_records(chain.file))  # what others open is what app and detector use
+    eventually(lambda: has_records(chain.file))  # other connections open the file of app and detector
     chain.stop_calling()
     assert chain.pipeline.flush(PATIENCE_S)
-    # The log may have held all that was in the harmed file: then nothing is lost.
+    # The log may have held all records of the damaged file. Then nothing is lost.
     eventually(lambda: chain.judged() >= chain.calls or chain.losses() > 0)
     assert (guard.faults, chain.longest_s < MAX_CALL_S) == (0, True)
 
 
-def test_file_locked_by_another_process_is_waited_for_and_nothing_is_lost(chain: Chain) -> None:
+def test_file_locked_by_another_process_loses_nothing(chain: Chain) -> None:
     with closing(sqlite3.connect(chain.file, timeout=10, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         made = chain.calls
@@ -218,8 +216,8 @@ def test_file_locked_by_another_process_is_waited_for_and_nothing_is_lost(chain:
     assert chain.counted("loss", "gap") == 0
 
 
-def test_connection_that_became_read_only_is_opened_anew(tmp_path: Path) -> None:
-    """As one is that was opened while the file was read-only, and stays so after the file is writable again."""
+def test_read_only_connection_is_reopened(tmp_path: Path) -> None:
+    """A connection to a read-only file stays read-only after the file is writable again."""
     publisher = open_publisher(StreamSettings(url=f"sqlite:///{tmp_path}/stream.db"))
     assert isinstance(publisher, sqlite.SqlitePublisher)
     publisher._file.connection().execute("PRAGMA query_only = ON")
@@ -231,7 +229,7 @@ def test_connection_that_became_read_only_is_opened_anew(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("column", ["value", "key", "appended_ns"])
 @pytest.mark.parametrize("damaged", ["'text'", "x'ff'", "1.5", "4611686018427387904", "CAST(x'ff' AS TEXT)"])
-def test_damaged_row_is_skipped_or_bounded_and_the_next_one_is_read(tmp_path: Path, column: str, damaged: str) -> None:
+def test_damaged_row_is_skipped_or_bounded_before_the_next_one(tmp_path: Path, column: str, damaged: str) -> None:
     url = f"sqlite:///{tmp_path}/stream.db"
     publisher = open_publisher(StreamSettings(url=url))
     publisher.publish("calls", [Message(b"0"), Message(b"1")], 5)
@@ -246,7 +244,7 @@ def test_damaged_row_is_skipped_or_bounded_and_the_next_one_is_read(tmp_path: Pa
     assert (first.next_offset, second.value) == (1, b"1")
 
 
-def test_relay_reads_a_file_made_anew_from_its_begin_and_reports_the_loss(tmp_path: Path) -> None:
+def test_relay_reads_a_recreated_file_from_its_beginning_and_reports_loss(tmp_path: Path) -> None:
     settings = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
 
     def publish(*values: bytes) -> None:
@@ -268,7 +266,7 @@ def test_relay_reads_a_file_made_anew_from_its_begin_and_reports_the_loss(tmp_pa
 
 
 @pytest.mark.parametrize("moved", [0, 2])
-def test_relay_whose_file_is_made_anew_before_it_moves_records_reports_the_loss(tmp_path: Path, moved: int) -> None:
+def test_relay_reports_the_loss_of_a_file_recreated_before_moving(tmp_path: Path, moved: int) -> None:
     settings = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
 
     def publish(*values: bytes) -> None:
@@ -296,7 +294,7 @@ def test_relay_whose_file_is_made_anew_before_it_moves_records_reports_the_loss(
 
 
 @pytest.mark.parametrize("opened", [open_consumer, lambda *given: open_relay(given[0], given[1], "out", given[2])])
-def test_file_made_anew_while_records_are_waited_for_is_not_read_in_the_middle(
+def test_file_recreated_during_a_wait_is_read_from_its_beginning(
     tmp_path: Path, opened: Callable[[StreamSettings, str, str], Any]
 ) -> None:
     file, other = tmp_path / "stream.db", tmp_path / "other" / "stream.db"
@@ -325,7 +323,7 @@ def test_progress_in_a_deleted_file_drops_nothing_of_the_new_one(tmp_path: Path)
             assert [one.value for one in consumer.poll(1)] == [b"new"] * 3
 
 
-def test_file_made_anew_while_the_store_is_away_is_judged_from_its_beginning(
+def test_file_recreated_during_a_store_outage_is_judged_from_its_beginning(
     tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values, file = records(eventful(seed=3, count=164), per_record=4), tmp_path / "stream.db"

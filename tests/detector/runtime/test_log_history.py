@@ -1,4 +1,7 @@
-"""A log that lost its tail is read on behind the cut, a topic made anew from its beginning; both are losses."""
+"""A truncated log is read on behind the cut, a recreated topic from its beginning.
+
+Both are losses.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +28,7 @@ VALUES = records(eventful(seed=3, count=160), per_record=4)
 
 
 class EpochLog(Log):
-    """A partition of Kafka's, and a client that follows its log as kafka-python does."""
+    """A Kafka partition, and a client that follows its log as kafka-python does."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,7 +98,7 @@ def detector(store: sa.Engine, engine: Engine) -> Service:
 
 
 def turn(running: Service, log: Log, store: sa.Engine) -> None:
-    """Turn until all that is in the log is committed, and the log no longer ends below that."""
+    """Turn until the whole log is committed and its end has reached the commit."""
     deadline_s = time.monotonic() + 20
     for _ in range(3):
         running.turn(log)
@@ -131,7 +134,7 @@ def restarted(_running: Service, again: Callable[[], Service]) -> Service:
 @pytest.mark.parametrize("goes_on", [same, restarted])
 @pytest.mark.parametrize("has_epochs", [True, False])
 @pytest.mark.parametrize("appended", [0, 2, 6, 20])
-def test_a_log_whose_tail_was_cut_is_judged_once(
+def test_truncated_log_is_judged_once(
     store: sa.Engine, engine: Engine, goes_on: Callable[..., Service], appended: int, *, has_epochs: bool
 ) -> None:
     log = EpochLog()
@@ -150,13 +153,13 @@ def test_a_log_whose_tail_was_cut_is_judged_once(
     if has_epochs:  # each record is judged, whenever it was written
         assert (counted(store, "calls"), counted(store, "gap")) == (40 + 4 * (appended + 3), 1)
         assert loss_alerts(store) == ["telemetry-loss"]
-    else:  # where the log was cut is not known: what was written before it was noticed is lost
+    else:  # the cut's offset is unknown: records written before its detection are lost
         assert counted(store, "calls") <= 40 + 4 * (appended + 3)
         assert appended >= 4 or counted(store, "gap") == 1
 
 
 @pytest.mark.parametrize("count", [3, 10, 25])
-def test_a_topic_made_anew_while_no_detector_ran_is_read_from_its_beginning(
+def test_topic_recreated_without_a_running_detector_is_read_from_its_beginning(
     store: sa.Engine, engine: Engine, count: int
 ) -> None:
     log = EpochLog()
@@ -169,7 +172,7 @@ def test_a_topic_made_anew_while_no_detector_ran_is_read_from_its_beginning(
     assert loss_alerts(store) == ["telemetry-loss"]
 
 
-def test_a_record_at_the_offset_of_poison_is_judged_after_a_cut(store: sa.Engine, engine: Engine) -> None:
+def test_record_at_a_poison_offset_is_judged_after_truncation(store: sa.Engine, engine: Engine) -> None:
     log = EpochLog()
     log.append(10)
     running = detector(store, engine)
@@ -181,7 +184,7 @@ def test_a_record_at_the_offset_of_poison_is_judged_after_a_cut(store: sa.Engine
     assert (counted(store, "calls"), counted(store, "quarantine")) == (56, 0)
 
 
-def test_an_epoch_that_the_broker_no_longer_knows_stalls_nothing(store: sa.Engine, engine: Engine) -> None:
+def test_epoch_unknown_to_the_broker_stalls_no_partition(store: sa.Engine, engine: Engine) -> None:
     log = EpochLog()
     log.epoch = 3
     log.append(10)
@@ -194,10 +197,10 @@ def test_an_epoch_that_the_broker_no_longer_knows_stalls_nothing(store: sa.Engin
     assert (offset(store), counted(store, "calls")) == (14, 56)
 
 
-def test_a_log_that_is_short_for_a_moment_twice_is_not_judged_twice(
+def test_log_briefly_shorter_twice_is_judged_once(
     store: sa.Engine, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A broker that restarts recovers its log, and its partitions go elsewhere meanwhile: that may happen again."""
+    """A restarting broker recovers its log while its partitions move. That may repeat."""
     log = EpochLog()
     log.has_epochs = False
     log.append(10)
@@ -220,10 +223,10 @@ def later_leader(log: EpochLog) -> None:
 
 
 @pytest.mark.parametrize("happens", [later_leader, EpochLog.make_anew])
-def test_what_an_older_release_judged_meanwhile_is_not_judged_again(
+def test_records_judged_by_an_older_release_are_not_judged_again(
     store: sa.Engine, engine: Engine, happens: Callable[[EpochLog], None]
 ) -> None:
-    """A detector of before the columns may still run while a newer one begins, and leaves them as they were."""
+    """A detector older than the columns may still run, and leaves them unchanged."""
     log = EpochLog()
     log.append(10)
     turn(detector(store, engine), log, store)
@@ -241,7 +244,7 @@ def test_what_an_older_release_judged_meanwhile_is_not_judged_again(
     assert (counted(store, "calls"), counted(store, "gap")) == judged
 
 
-def test_a_shard_of_an_older_version_learns_its_topic(store: sa.Engine, engine: Engine) -> None:
+def test_shard_of_an_older_version_learns_its_topic(store: sa.Engine, engine: Engine) -> None:
     log = EpochLog()
     log.append(3)
     log.records = [replace(one, leader_epoch=-1) for one in log.records]

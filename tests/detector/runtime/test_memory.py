@@ -1,4 +1,4 @@
-"""Memory of a detector: rows on demand, blobs that stream, and a small process where there is little to do."""
+"""Memory of a detector: rows on demand, streamed blobs, and a small idle process."""
 
 import contextlib
 import io
@@ -52,24 +52,24 @@ def blob(engine: Engine) -> bytes:
 
 
 def intern_all(initial_rows: int, sketched: bool, batches: list[list[tuple[int, int]]]) -> list[Any]:
-    """Everything that a space with so many rows at first answers to these calls, and what it holds in the end."""
+    """Return all results of a space with so many initial rows, and its final content."""
     below = KeySpace(name="below", columns=(), parent=ABOVE, capacity=60, per_parent=25, sketched=sketched)
     before, spaces.INITIAL_ROWS = spaces.INITIAL_ROWS, initial_rows  # pyright: ignore[reportConstantRedefinition]
     try:
         one = Space(below, [Table("counts", below, 1, COUNTS)])
     finally:
         spaces.INITIAL_ROWS = before  # pyright: ignore[reportConstantRedefinition]
-    said: list[Any] = []
+    observed: list[Any] = []
     for number, batch in enumerate(batches):
         address = np.array([key for key, _ in batch], np.uint64)
         parent = np.array([above for _, above in batch], np.int32)
         time_ns = np.full(len(batch), (number + 1) * SECOND, np.int64)
         slot, sighting, touched = one.intern(address, parent, time_ns, number * SECOND)
         one.tables["counts"]["calls"][slot] += 1
-        said += [slot.tolist(), sighting.tolist(), touched.tolist(), one.used, one.overflowed()]
+        observed += [slot.tolist(), sighting.tolist(), touched.tolist(), one.used, one.overflowed()]
         one.reclaim(one.stale((number + 1) * SECOND))
     taken = np.flatnonzero(one.keys)
-    return [*said, taken.tolist(), one.keys[taken].tolist(), one.tables["counts"][taken].tolist(), one.used]
+    return [*observed, taken.tolist(), one.keys[taken].tolist(), one.tables["counts"][taken].tolist(), one.used]
 
 
 @given(
@@ -124,7 +124,7 @@ def peak_bytes(work: Any) -> int:
 
 
 def test_blob_is_written_and_read_without_copies_of_the_state() -> None:
-    sections = random_sections(12, 65_536)  # 4 MiB each, and none of it can be compressed
+    sections = random_sections(12, 65_536)  # 4 MiB each, incompressible
     blobs: list[bytes] = []
     written = peak_bytes(lambda: blobs.append(state_snapshot.pack(sections, {})))
     assert len(blobs[0]) > 48 * MEBIBYTE
@@ -138,17 +138,17 @@ def test_blob_is_written_and_read_without_copies_of_the_state() -> None:
 
 
 def pack_at_once(plain: bytes) -> bytes:
-    """A blob as releases before the streams wrote it."""
+    """Return a blob as written by releases before streaming."""
     packed = zstandard.ZstdCompressor(level=1).compress(plain)
     return state_snapshot.MAGIC + struct.pack("<I", crc32c.crc32c(packed)) + packed
 
 
 def plain_of(blob: bytes) -> bytes:
-    """A blob's content as releases before the streams read it."""
+    """Return a blob's content as read by releases before streaming."""
     return zstandard.ZstdDecompressor().decompress(blob[8:], max_output_size=state_snapshot.LIMIT)
 
 
-def test_blobs_of_releases_before_the_streams_load_and_theirs_read_ours(engine: Engine, blob: bytes) -> None:
+def test_blobs_before_and_after_streaming_load_in_both_releases(engine: Engine, blob: bytes) -> None:
     older = pack_at_once(plain_of(blob))
     one, other = engine.new_shard(), engine.new_shard()
     one.apply([blob])
@@ -178,7 +178,7 @@ def test_mutated_blobs_are_refused_or_loaded_and_nothing_else(engine: Engine, bl
         {"dtype": [["a"]], "shape": [1]}, {"dtype": "<i4", "shape": [2], "indexed": True},
     ],
 )  # fmt: skip
-def test_headers_that_cannot_be_are_refused(section: dict[str, Any]) -> None:
+def test_impossible_headers_are_refused(section: dict[str, Any]) -> None:
     described = {"name": "table/a", "version": 1, "indexed": False, **section}
     header = json.dumps({"sections": [described], "scalars": {}}).encode()
     with pytest.raises(state_snapshot.CorruptState):
@@ -216,7 +216,7 @@ def test_slots_and_parents_beyond_a_space_are_refused(engine: Engine, blob: byte
 
 @pytest.fixture
 def cold(tmp_path: Path) -> dict[str, str]:
-    """Settings of a detector whose kernels were never compiled."""
+    """Return settings of a detector whose kernels were never compiled."""
     (tmp_path / "state").mkdir(mode=0o700)
     return {
         "BACKWATCH_STREAM_URL": f"sqlite:///{tmp_path}/stream.db",
@@ -225,7 +225,7 @@ def cold(tmp_path: Path) -> dict[str, str]:
 
 
 def compilers(parent: int) -> list[int]:
-    """Children of a process that compile kernels."""
+    """Return the children of a process that compile kernels."""
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     return [int(one) for one in children if b"backwatch.detector.warm" in Path(f"/proc/{one}/cmdline").read_bytes()]
 
@@ -252,7 +252,7 @@ print(json.dumps(scale(2_000, 100, 200_000, 30_000, repeats=3)))
 
 
 @pytest.mark.heavy
-def test_flood_of_resources_statements_and_keys_keeps_to_a_bound_and_changes_no_detection() -> None:
+def test_flood_of_keys_stays_within_memory_and_changes_no_detection() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCALE], capture_output=True, text=True, timeout=300, check=True,
         cwd=Path(__file__).parents[2],

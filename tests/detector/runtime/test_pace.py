@@ -1,4 +1,4 @@
-"""Portions keep their order, take turns between partitions, and follow the time that the last one took."""
+"""Portions keep their order, alternate between partitions, and adapt to the last duration."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,12 +24,12 @@ def test_each_partition_keeps_its_order_and_loses_nothing(sizes: list[tuple[int,
     assert sum(map(len, found.values())) == len(records)
 
 
-def test_a_flooded_partition_delays_another_by_one_portion() -> None:
+def test_flooded_partition_delays_another_by_one_portion() -> None:
     records = [*(record(0, i) for i in range(100)), record(1, 0)]
     assert [partition for partition, _ in Pace().portions(records, lambda _: 10)].index(1) == 1
 
 
-def test_a_slow_portion_shrinks_the_next_and_quick_ones_grow_it() -> None:
+def test_slow_portion_shrinks_the_next_and_quick_portions_grow_it() -> None:
     pace = Pace()
     pace.note([record(0, 0, 1 << 20)], 20 * TARGET_S)
     assert pace.portion_bytes == MIN_PORTION_BYTES

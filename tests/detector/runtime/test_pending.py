@@ -1,4 +1,4 @@
-"""Findings of several steps, folded into what one commit writes."""
+"""Findings of several steps, merged into the rows of one commit."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def findings(times: tuple[int, ...]) -> Findings:
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 4])
-def test_begin_is_the_same_however_the_stream_is_cut_into_commits(cut: int) -> None:
+def test_start_time_does_not_depend_on_commits(cut: int) -> None:
     pending = Pending(0)
     for times in (TIMES[:cut], TIMES[cut:]):
         if times:

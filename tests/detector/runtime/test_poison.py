@@ -1,4 +1,4 @@
-"""A record that cannot be judged is set aside with a loss, and everything else goes on as if it were not there."""
+"""A record that cannot be judged is quarantined as a loss. All other results are unchanged."""
 
 import contextlib
 import threading
@@ -56,7 +56,7 @@ def poison(at_ns: int) -> tuple[bytes, int, bool]:
 
 
 def history(*places: int, count: int = 160) -> tuple[list[tuple[bytes, int, bool]], list[tuple[bytes, int, bool]]]:
-    """An eventful stream without and with poison before these places."""
+    """Return an eventful stream without and with poison before these offsets."""
     good = records(eventful(seed=3, count=count), per_record=4)
     bad = list(good)
     for place in sorted(places, reverse=True):
@@ -65,7 +65,7 @@ def history(*places: int, count: int = 160) -> tuple[list[tuple[bytes, int, bool
 
 
 class Recorded(Log):
-    """A stream that holds these records."""
+    """A stream of these records."""
 
     def __init__(self, found: Sequence[tuple[bytes, int, bool]]) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ def service(store: sa.Engine, engine: Engine, poll_records: int = 50) -> Service
 
 
 def drain(running: Service, log: Log, store: sa.Engine) -> None:
-    """Turns until all is committed; a stall fails."""
+    """Turn until all is committed. A stall fails the test."""
     for _ in range(400):
         running.turn(log)
         with reading(store) as connection:
@@ -91,7 +91,7 @@ def drain(running: Service, log: Log, store: sa.Engine) -> None:
 
 
 def results(store: sa.Engine) -> dict[str, list[Any]]:
-    """All that was found, without what speaks of the loss itself and without offsets."""
+    """Return all findings, without those on the loss itself and without offsets."""
     alert, event, rollup, resource = tables.alert, tables.event, tables.rollup, tables.resource
     about_calls = alert.c.resource_id != ""
     of_calls = event.c.alert_id.in_(sa.select(alert.c.id).where(about_calls))
@@ -149,7 +149,7 @@ class Broken:
 
     @staticmethod
     def verdicts(patch: pytest.MonkeyPatch, error: BaseException) -> None:
-        """At the end of a run, when the shard has changed in every other way."""
+        """Raise at the end of a run, after all other changes of the shard."""
         original = RunVerdict.judge
 
         def judge(self: Any, *given: Any) -> None:
@@ -174,7 +174,7 @@ class Broken:
 
     @staticmethod
     def mark(patch: pytest.MonkeyPatch) -> None:
-        """Breaks nothing: a fact by which what follows from the record is known."""
+        """Break nothing. Add a fact that marks every effect of the record."""
         original_note = step._note_seen  # pyright: ignore[reportPrivateUsage]
 
         def note(prepared: Any, findings: Any) -> None:
@@ -203,7 +203,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("stage", "error"), FAULTS, ids=[f"{stage}-{type(error).__name__}" for stage, error in FAULTS])
-def test_a_record_that_raises_is_set_aside_and_changes_no_other_result(
+def test_failing_record_is_quarantined_and_changes_no_other_result(
     stage: str, error: BaseException, engine: Engine, stores: Callable[[], sa.Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, bad = history(7, 90, 91)
@@ -222,7 +222,7 @@ def test_a_record_that_raises_is_set_aside_and_changes_no_other_result(
     assert "quarantine" in loss_alerts(store)
 
 
-def test_a_value_that_the_store_refuses_sets_its_record_aside(
+def test_record_with_a_value_the_store_refuses_is_quarantined(
     engine: Engine, stores: Callable[[], sa.Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, bad = history(40)
@@ -241,10 +241,10 @@ def test_a_value_that_the_store_refuses_sets_its_record_aside(
     assert results(undisturbed) == results(store)
 
 
-def test_a_fault_that_was_met_is_no_sign_of_a_death(
+def test_handled_fault_does_not_count_as_a_death(
     engine: Engine, stores: Callable[[], sa.Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Loading a shard again to look for the record would else have the next 2 000 judged one by one."""
+    """The reload that finds the record would otherwise judge 2 000 records one by one."""
     _, bad = history(0)
     Broken.verdicts(monkeypatch, ValueError())
     store = stores()
@@ -255,8 +255,8 @@ def test_a_fault_that_was_met_is_no_sign_of_a_death(
         assert attempts.read(connection, 0, 0).loads == 1
 
 
-def test_loads_of_an_idle_shard_are_no_sign_of_a_death(engine: Engine, stores: Callable[[], sa.Engine]) -> None:
-    """A partition without records was loaded at each rebalance, and then had its first 2 000 judged one by one."""
+def test_loads_of_an_idle_shard_do_not_count_as_deaths(engine: Engine, stores: Callable[[], sa.Engine]) -> None:
+    """Failure that taught it: a rebalance loaded an empty partition, and its first 2 000 were judged one by one."""
     good, _ = history()
     store = stores()
     for _ in range(2 * isolation.LOADS_BEFORE_CARE):
@@ -266,14 +266,14 @@ def test_loads_of_an_idle_shard_are_no_sign_of_a_death(engine: Engine, stores: C
     with reading(store) as connection:
         assert connection.scalar(sa.select(tables.shard.c.next_offset)) == len(log.records)
         commits = connection.scalar(sa.select(tables.shard.c.seq)) or 0
-    assert 0 < commits < len(log.records) // 2  # else one a record
+    assert 0 < commits < len(log.records) // 2  # otherwise one per record
 
 
 def is_away(*_: object) -> attempts.Attempts:
     raise StoreUnavailable("the store is away")
 
 
-def test_a_load_counts_though_the_store_was_away_as_judging_began(
+def test_load_counts_despite_a_store_outage_at_its_start(
     engine: Engine, stores: Callable[[], sa.Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, _ = history()
@@ -288,7 +288,7 @@ def test_a_load_counts_though_the_store_was_away_as_judging_began(
     assert found == [1]
 
 
-def test_a_stream_of_nothing_but_poison_ends_and_is_called_our_fault(
+def test_stream_of_poison_only_ends_and_blames_the_detector(
     engine: Engine,
     stores: Callable[[], sa.Engine],
     monkeypatch: pytest.MonkeyPatch,
@@ -302,9 +302,7 @@ def test_a_stream_of_nothing_but_poison_ends_and_is_called_our_fault(
     assert any(f"the last {isolation.MAX_SET_ASIDE_IN_A_ROW} records" in one.getMessage() for one in caplog.records)
 
 
-def test_an_entry_that_cannot_be_applied_is_skipped_with_a_loss(
-    engine: Engine, stores: Callable[[], sa.Engine]
-) -> None:
+def test_entry_that_cannot_be_applied_is_skipped_with_a_loss(engine: Engine, stores: Callable[[], sa.Engine]) -> None:
     store = stores()
     with writing(store) as connection:
         entries.append(connection, "decision", {"kind": "accept"}, 1, "ann")  # no alert: KeyError
@@ -318,10 +316,10 @@ def test_an_entry_that_cannot_be_applied_is_skipped_with_a_loss(
 
 
 class Dies(BaseException):
-    """The process ends here."""
+    """The simulated end of the process."""
 
 
-def test_a_record_that_kills_its_detector_each_time_is_set_aside_in_the_end(
+def test_record_that_kills_its_detector_is_eventually_quarantined(
     engine: Engine, stores: Callable[[], sa.Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, bad = history(60)
@@ -337,15 +335,15 @@ def test_a_record_that_kills_its_detector_each_time_is_set_aside_in_the_end(
             deaths += 1
             assert deaths < 20, "each start dies at the same record"
     assert [(60, isolation.KILLED, bad[60][0])] == quarantine(store)
-    # The first one ended a detector that had committed since its load.
+    # The first death ended a detector that had committed since its load.
     assert deaths == 1 + isolation.LOADS_BEFORE_CARE + isolation.TRIES_OF_A_RECORD
     assert results(undisturbed) == results(store)
 
 
-def test_deaths_elsewhere_set_no_record_aside(
+def test_unrelated_deaths_quarantine_no_record(
     engine: Engine, stores: Callable[[], sa.Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twenty kills at random places: none of the records they fell on is to blame."""
+    """Twenty kills at random places. None of the records being judged is to blame."""
     good, _ = history()
     undisturbed, store = stores(), stores()
     drain(service(undisturbed, engine), Recorded(good), undisturbed)
@@ -372,7 +370,7 @@ def test_deaths_elsewhere_set_no_record_aside(
     assert results(undisturbed) == results(store)
 
 
-def test_deaths_in_the_commit_set_no_record_aside(
+def test_deaths_in_the_commit_quarantine_no_record(
     engine: Engine, stores: Callable[[], sa.Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, _ = history()
@@ -397,17 +395,17 @@ def test_deaths_in_the_commit_set_no_record_aside(
     assert quarantine(store) == []
 
 
-def test_a_turn_that_was_broken_off_reads_its_records_again(engine: Engine, stores: Callable[[], sa.Engine]) -> None:
-    """What was polled and not judged was skipped without a word."""
+def test_interrupted_turn_rereads_its_records(engine: Engine, stores: Callable[[], sa.Engine]) -> None:
+    """Failure that taught it: records that were polled and not judged were skipped silently."""
 
     class Away(Recorded):
-        """Its broker is away when the log's start is asked for."""
+        """A broker that is unavailable when asked for the log's start."""
 
         away = True
 
         def poll(self, timeout_s: float) -> list[Record]:
             found = super().poll(timeout_s)
-            return [one for one in found if one.offset != 3]  # a hole, so that the log's start is asked for
+            return [one for one in found if one.offset != 3]  # a gap, so that the detector queries the log's start
 
         def bounds(self, partition: int) -> tuple[int, int]:
             if self.away:
@@ -427,7 +425,7 @@ def test_a_turn_that_was_broken_off_reads_its_records_again(engine: Engine, stor
     assert len(eventful(seed=3, count=100)) - 4 == calls
 
 
-def test_the_stores_own_trouble_sets_no_record_aside(
+def test_store_outage_quarantines_no_record(
     engine: Engine, stores: Callable[[], sa.Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, _ = history(count=100)

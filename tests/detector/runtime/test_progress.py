@@ -1,4 +1,4 @@
-"""A partition that does not advance is in the store with its reason, raises an alert, and gets a new consumer."""
+"""Stalled partitions are stored with a reason, raise an alert, and get a new consumer."""
 
 import re
 import threading
@@ -39,7 +39,7 @@ S = 10**9
 
 
 class Clock:
-    """Wall and monotonic time that go on together."""
+    """Wall and monotonic time that advance together."""
 
     def __init__(self) -> None:
         self.now_ns = 1_800_000_000 * S
@@ -92,7 +92,7 @@ def alerts(store: sa.Engine, rule: str) -> list[Any]:
 
 
 def turns(group: GroupProgress, clock: Clock, seconds: int, positions: dict[int, tuple[int | None, int]], **more: str):  # noqa: ANN201
-    """The loop lives and polls for so long, and always finds the same."""
+    """Run the loop for so long with unchanging polls."""
     for _ in range(seconds):
         clock.passes(S)
         group.turn("polling")
@@ -104,7 +104,7 @@ def turns(group: GroupProgress, clock: Clock, seconds: int, positions: dict[int,
         )
 
 
-def test_a_lagging_partition_raises_one_alert_and_clears_it_once_it_advances(
+def test_lagging_partition_raises_one_alert_until_it_advances(
     store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
 ) -> None:
     two = [board(store, group, engine, clock), board(store, group, engine, clock)]  # as of two members
@@ -133,7 +133,7 @@ def test_a_lagging_partition_raises_one_alert_and_clears_it_once_it_advances(
     assert rows(store)[0].reason == ""
 
 
-def test_a_partition_that_no_member_holds_raises_the_alert(
+def test_unassigned_partition_raises_the_alert(
     store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
 ) -> None:
     gone = PartitionProgress(
@@ -151,7 +151,7 @@ def test_a_partition_that_no_member_holds_raises_the_alert(
     assert "elsewhere:7" in alert.evidence
 
 
-def test_progress_of_partitions_that_are_no_more_is_removed_and_clears_the_chain(
+def test_progress_of_removed_partitions_is_deleted_and_clears_the_alert(
     store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
 ) -> None:
     row = PartitionProgress(
@@ -187,7 +187,7 @@ def test_an_unforeseen_error_is_reported_by_class_and_place_without_its_text() -
     )
 
 
-def test_a_store_that_was_away_makes_no_partition_seem_unheld(
+def test_store_outage_makes_no_partition_seem_unassigned(
     store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
 ) -> None:
     held_elsewhere = PartitionProgress(
@@ -197,14 +197,14 @@ def test_a_store_that_was_away_makes_no_partition_seem_unheld(
     write_progress(store, [held_elsewhere])
     one = board(store, group, engine, clock)
     one.write()
-    for _ in range(2 * STALL_NS // S):  # nothing can be written meanwhile, by this member or by the other one
+    for _ in range(2 * STALL_NS // S):  # meanwhile neither member can write
         turns(group, clock, 1, {0: (5, 5)})
         group.observe({0: (5, 5)}, {}, {0: 5, 1: 8})
     one.write()
     assert alerts(store, RULE) == []
 
 
-def test_a_broker_that_is_away_raises_the_alert_though_no_lag_is_known(
+def test_unavailable_broker_raises_the_alert_without_a_known_lag(
     store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
 ) -> None:
     one = board(store, group, engine, clock)
@@ -220,13 +220,13 @@ def test_a_broker_that_is_away_raises_the_alert_though_no_lag_is_known(
 
 
 @pytest.mark.parametrize("ends", [{}, {0: 5, 1: 8}], ids=["without a broker", "new"])
-def test_member_that_has_not_watched_clears_no_alert_of_another(
+def test_new_member_clears_no_alert_of_another(
     store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock, ends: dict[int, int]
 ) -> None:
     watching = board(store, group, engine, clock)
     turns(group, clock, 1, {0: (5, 5), 1: (8, 8)})
     watching.write()
-    group.observe({}, {}, {0: 5, 1: 8})  # its client was closed: it holds no partition any more
+    group.observe({}, {}, {0: 5, 1: 8})  # its client was closed and holds no partition any more
     late = GroupProgress(GROUP, TOPIC, clock.wall_ns, clock.monotonic_s)
     another: ProgressBoard | None = None
     for second in range(3 * STALL_NS // S):
@@ -250,7 +250,7 @@ def test_member_that_has_not_watched_clears_no_alert_of_another(
     assert (alert.raised, alert.episode) == (False, 1)
 
 
-def test_a_partition_that_advances_under_load_raises_nothing(
+def test_partition_that_advances_under_load_raises_nothing(
     store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
 ) -> None:
     one = board(store, group, engine, clock)
@@ -261,7 +261,7 @@ def test_a_partition_that_advances_under_load_raises_nothing(
     assert rows(store)[0].lag == 10_000 - 11
 
 
-def test_time_stood_still_is_not_forgotten_when_another_member_takes_over(
+def test_stall_time_survives_a_takeover_by_another_member(
     store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
 ) -> None:
     turns(group, clock, 1, {0: (5, 9)})
@@ -274,7 +274,7 @@ def test_time_stood_still_is_not_forgotten_when_another_member_takes_over(
     assert len(alerts(store, RULE)) == 1
 
 
-def test_a_backlog_of_a_time_without_detectors_raises_nothing(
+def test_backlog_from_detector_downtime_raises_nothing(
     store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
 ) -> None:
     turns(group, clock, 1, {0: (5, 9)})
@@ -287,7 +287,7 @@ def test_a_backlog_of_a_time_without_detectors_raises_nothing(
     assert alerts(store, RULE) == []
 
 
-def test_a_loop_that_hangs_is_itself_the_reason(
+def test_hanging_loop_is_reported_as_the_reason(
     store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
 ) -> None:
     turns(group, clock, 1, {0: (5, 9)})
@@ -297,14 +297,14 @@ def test_a_loop_that_hangs_is_itself_the_reason(
     assert rows(store)[0].reason == "the reading loop has been judging partition 0 from offset 5 for 25 s"
 
 
-def test_a_member_that_was_stopped_does_not_overwrite_the_new_owners_progress(
+def test_stopped_member_does_not_overwrite_the_new_owners_progress(
     store: sa.Engine, engine: Engine, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     boards: dict[str, tuple[GroupProgress, ProgressBoard]] = {}
     for member in ("stopped:1", "owner:2"):
         monkeypatch.setattr(progress_module, "member_name", lambda member=member: member)
-        mine = GroupProgress(GROUP, TOPIC, clock.wall_ns, clock.monotonic_s)
-        boards[member] = mine, board(store, mine, engine, clock)
+        member_progress = GroupProgress(GROUP, TOPIC, clock.wall_ns, clock.monotonic_s)
+        boards[member] = member_progress, board(store, member_progress, engine, clock)
 
     def observe(member: str, at: int, owner: str) -> None:
         boards[member][0].turn("polling")
@@ -323,17 +323,17 @@ def test_a_member_that_was_stopped_does_not_overwrite_the_new_owners_progress(
     clock.passes(S)
     boards["stopped:1"][1].write()
     assert (rows(store)[0].member, rows(store)[0].next_offset) == ("owner:2", 8)
-    assert alerts(store, RULE) == []  # nor does it take its own standing still for the partition's
+    assert alerts(store, RULE) == []  # it does not report its own pause as the partition's
     observe("stopped:1", 5, "aa")  # its client does not know of the rebalance yet
     assert rows(store)[0].member == "owner:2"
-    clock.passes(ALIVE_NS)  # the new owner has died: whoever holds the partition writes
+    clock.passes(ALIVE_NS)  # the new owner has died: the partition's holder writes
     observe("stopped:1", 8, "aa")
     assert rows(store)[0].member == "stopped:1"
     observe("owner:2", 9, "bb")
     assert rows(store)[0].member == "owner:2"
 
 
-def test_an_error_is_written_at_once_and_goes_when_it_is_over(
+def test_error_is_stored_immediately_and_removed_once_resolved(
     store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock
 ) -> None:
     one = board(store, group, engine, clock)
@@ -374,7 +374,7 @@ def publish(stream: StreamSettings, topic: str, *numbers: int) -> None:
 
 @pytest.fixture
 def running() -> Iterator[Callable[..., None]]:
-    """Runs a loop in a thread until the test's end."""
+    """Run a loop in a thread until the test's end."""
     stop, threads = threading.Event(), list[threading.Thread]()
 
     def run(loop: Callable[[threading.Event], object]) -> None:
@@ -404,7 +404,7 @@ def counted(store: sa.Engine, name: str) -> int:
 
 
 class Wrapped(Consumer):
-    """A real consumer, and what happens to it."""
+    """A real consumer with injected failures."""
 
     def __init__(self, real: Consumer, polls: Callable[[Consumer, float], list[Record]]) -> None:
         self._real, self._polls = real, polls
@@ -422,7 +422,7 @@ class Wrapped(Consumer):
     def close(self) -> None: ...
 
 
-def test_a_consumer_that_delivers_nothing_is_opened_anew(
+def test_consumer_that_delivers_nothing_is_reopened(
     stream: StreamSettings, store: sa.Engine, engine: Engine, running: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
@@ -474,7 +474,7 @@ def test_no_error_of_the_client_ends_the_detector(
 
 
 class WrappedRelay(Relay):
-    """A real relay, and what happens to it."""
+    """A real relay with injected failures."""
 
     def __init__(self, real: Relay, polls: Callable[[Relay, float], list[Record]]) -> None:
         self._real, self._polls = real, polls
@@ -520,7 +520,7 @@ def test_no_error_ends_the_router(
     assert failures == []
 
 
-def test_a_record_that_fails_the_router_goes_on_as_unreadable_and_the_next_one_whole(
+def test_record_that_fails_the_router_is_forwarded_as_unreadable(
     stream: StreamSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     route = routing.route
@@ -545,7 +545,7 @@ def test_a_record_that_fails_the_router_goes_on_as_unreadable_and_the_next_one_w
     assert [one.value for one in whole] == [one.value for one in route(encoded(1))]
 
 
-def test_a_stream_that_was_made_anew_is_read_from_its_beginning_and_counts_as_a_loss(
+def test_recreated_stream_is_read_from_its_beginning_as_a_loss(
     stream: StreamSettings, store: sa.Engine, engine: Engine, running: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
 ) -> None:  # fmt: skip
@@ -569,7 +569,7 @@ def test_a_stream_that_was_made_anew_is_read_from_its_beginning_and_counts_as_a_
     eventually(lambda: covered(store) == 3)
 
 
-def test_records_that_stand_for_undecodable_ones_are_lost_and_kept_in_quarantine(
+def test_placeholders_of_undecodable_records_are_lost_and_quarantined(
     stream: StreamSettings, store: sa.Engine, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = [[Record(0, 0, 10, b"bytes", skipped=3, reason="codec snappy is not installed")]]

@@ -1,4 +1,4 @@
-"""What people said by now holds for the calls that are read now: after a restart too, and however much was said."""
+"""Declarations hold for calls read after them, over restarts and for any number of declarations."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -20,14 +20,14 @@ from backwatch.store import entries, profiles, tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading, writing
 from tests.detector import streams
-from tests.detector.identity.test_identities import CONFIG, OURS, RESOURCE, calls, past
+from tests.detector.identity.test_identities import CONFIG, ORIGINAL_SESSION, RESOURCE, calls, past
 from tests.detector.streams import START_NS, Call
 
-NEW = {**OURS, names.CERT_SHA256: "bb" * 32}
+NEW = {**ORIGINAL_SESSION, names.CERT_SHA256: "bb" * 32}
 
 
 class Log(Consumer):
-    """A stream of one partition, kept here; each poll gives all that was not read."""
+    """A stream of one partition in memory. Each poll returns all unread records."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []
@@ -84,8 +84,8 @@ def started(store: sa.Engine, engine: Engine) -> Service:
 
 
 def announce(store: sa.Engine) -> None:
-    said = [{"resource": RESOURCE, "certificates": ["bb" * 32]}]
-    profiles.enter(store, "shop", said, sha256="1", by="ann", now_ns=1)
+    announcements = [{"resource": RESOURCE, "certificates": ["bb" * 32]}]
+    profiles.enter(store, "shop", announcements, sha256="1", by="ann", now_ns=1)
 
 
 def rules(store: sa.Engine) -> list[str]:
@@ -94,7 +94,7 @@ def rules(store: sa.Engine) -> list[str]:
 
 
 @pytest.mark.parametrize("waiting", [0, 2 * ENTRIES_PER_READ])
-def test_what_was_announced_while_no_detector_ran_holds_for_the_first_calls(
+def test_announcement_during_detector_downtime_holds_for_the_first_calls(
     store: sa.Engine, engine: Engine, log: Log, waiting: int
 ) -> None:
     started(store, engine).turn(log)
@@ -107,7 +107,7 @@ def test_what_was_announced_while_no_detector_ran_holds_for_the_first_calls(
     assert rules(store) == []
 
 
-def test_what_was_announced_before_the_calls_were_read_holds_for_them(
+def test_announcement_before_the_read_holds_for_the_calls(
     store: sa.Engine, engine: Engine, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "ENTRIES_EVERY_S", 0)
@@ -119,7 +119,7 @@ def test_what_was_announced_before_the_calls_were_read_holds_for_them(
     assert rules(store) == []
 
 
-def test_past_calls_appended_at_the_epoch_move_no_watermark(log: Log, store: sa.Engine, engine: Engine) -> None:
+def test_past_calls_appended_at_the_epoch_advance_no_watermark(log: Log, store: sa.Engine, engine: Engine) -> None:
     decades_ns = 10**18
     forged = replace(next(streams.quiet(random.Random(5), 1)), end_ns=START_NS + decades_ns)
     first = len(log.records)

@@ -1,4 +1,4 @@
-"""Whatever happens to a member's partitions, and whatever the stream's client raises, each record is judged once."""
+"""Each record is judged once, for any rebalance and any error of the stream's client."""
 
 import dataclasses
 import sys
@@ -43,14 +43,14 @@ class World:
     generation: list[int] = dataclasses.field(default_factory=lambda: [0] * PARTITIONS)
     failures: set[str] = dataclasses.field(default_factory=set[str])
 
-    def fails(self, what: str, error: BaseException) -> None:
-        if what in self.failures:
-            self.failures.discard(what)
+    def fails(self, action: str, error: BaseException) -> None:
+        if action in self.failures:
+            self.failures.discard(action)
             raise error
 
 
 class Member(Consumer):
-    """A client as kafka-python is one: a partition that came has the position that the group has committed, or any."""
+    """A client like kafka-python: a new partition starts at the group's commit, or anywhere."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -142,26 +142,26 @@ class Never(threading.Event):
         return False
 
 
-def step(world: World, what: str, one: int) -> None:
-    if what == "bounce":  # revoked and assigned within one poll
+def step(world: World, action: str, one: int) -> None:
+    if action == "bounce":  # revoked and assigned within one poll
         world.generation[one] += 1
-    elif what == "take away":
+    elif action == "take away":
         world.mine.discard(one)
         world.generation[one] += 1
-    elif what == "give":
+    elif action == "give":
         world.mine.add(one)
         world.generation[one] += 1
-    elif what == "other commits" and one not in world.mine:
+    elif action == "other commits" and one not in world.mine:
         world.committed[one] += range(len(world.committed[one]), world.log[one])
         world.seq[one] += 1
-    elif what == "append":
+    elif action == "append":
         world.log[one] += 2
-    elif what.startswith("fail") or what == "assert":
-        world.failures.add(what)
+    elif action.startswith("fail") or action == "assert":
+        world.failures.add(action)
 
 
 def let_go(_service: Service, _consumer: Consumer | None) -> None:
-    """As the service does after an error that it does not foresee, which only a step of the plan may be."""
+    """Release all partitions, as the service does after an unforeseen error."""
     assert isinstance(sys.exception(), AssertionError | StreamUnavailable | StoreUnavailable), sys.exception()
 
 
@@ -176,11 +176,11 @@ def test_each_record_is_judged_once_in_any_order_of_rebalances_and_errors(plan: 
         patch.setattr("backwatch.detector.runtime.service.time.sleep", lambda _: None)
         patch.setattr(Service, "_take_entries", lambda _: None)
         patch.setattr(Service, "_let_go", let_go)
-        # Several portions to a poll: a commit that the store does not take must not cost those behind it.
+        # Several portions to a poll: a refused commit must not lose the portions behind it.
         one = Service(StreamSettings(), STORE, DetectorSettings(poll_records=1), lambda: 1, ENGINE)
         consumer: Consumer | None = None
-        for what, partition in plan:
-            step(world, what, partition)
+        for action, partition in plan:
+            step(world, action, partition)
             consumer = one.attempt(consumer, Never())
         world.failures.clear()
         world.mine |= set(range(PARTITIONS))
@@ -189,10 +189,10 @@ def test_each_record_is_judged_once_in_any_order_of_rebalances_and_errors(plan: 
     assert world.committed == [list(range(count)) for count in world.log]
 
 
-STORE: sa.Engine = sa.create_engine("sqlite://")  # asked for nothing here
+STORE: sa.Engine = sa.create_engine("sqlite://")  # not queried here
 
 
-def test_a_shard_that_cannot_be_loaded_is_one_line_an_outage(
+def test_unloadable_shard_logs_one_line_per_outage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
@@ -214,9 +214,7 @@ def test_a_shard_that_cannot_be_loaded_is_one_line_an_outage(
     ]
 
 
-def test_what_is_found_while_a_commit_waits_for_the_store_is_in_the_next_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_findings_during_a_blocked_commit_are_in_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
     owner = shard_worker.ShardWorker(0, ENGINE, store, DetectorSettings(commit_interval_s=0))
     real, away = shards.commit, [True]

@@ -1,4 +1,4 @@
-"""The kernels write the same canonical bytes as the app's own scanner, and read nothing that is not theirs."""
+"""The kernels write the scanner's canonical bytes and read only their own input."""
 
 import ctypes
 import hashlib
@@ -38,7 +38,7 @@ def written(text: bytes, dialect: str) -> bytes:
 
 
 def sent(text: str) -> bytes:
-    """As it comes over the wire, where no half of a surrogate pair can be."""
+    """Return the text as on the wire, where no lone surrogate can be."""
     return re.sub("[\ud800-\udfff]", "\ufffd", text).encode()
 
 
@@ -57,7 +57,7 @@ def test_both_readers_cut_long_texts_at_the_same_places(text: str, dialect: str)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_both_readers_agree_on_hostile_texts_and_the_kernel_takes_no_time(name: str) -> None:
+def test_both_readers_agree_on_hostile_texts_in_bounded_time(name: str) -> None:
     for dialect in DIALECTS:
         written(b"x", dialect)
         text = HOSTILE[name].encode()
@@ -72,7 +72,7 @@ def test_any_bytes_and_bounds_give_a_bounded_text(text: bytes, dialect: int, sta
     assert 0 <= length <= spec.SENT_BYTES
 
 
-def test_a_scratch_too_small_ends_the_text_and_is_never_overrun() -> None:
+def test_too_small_scratch_truncates_the_text_without_overrun() -> None:
     text = np.frombuffer(b"a " * 40_000, np.uint8)
     backing = np.full(40_000, 7, np.uint8)
     cells = np.full(1_000, 7, np.int64)
@@ -117,7 +117,7 @@ def test_a_scratch_too_small_ends_the_text_and_is_never_overrun() -> None:
         b"\\",
     ],
 )
-def test_nothing_behind_the_end_is_read(tail: bytes) -> None:
+def test_no_read_goes_beyond_the_end(tail: bytes) -> None:
     page = mmap.PAGESIZE
     memory = mmap.mmap(-1, 2 * page)
     protect = ctypes.CDLL(None, use_errno=True).mprotect
@@ -134,22 +134,22 @@ def test_nothing_behind_the_end_is_read(tail: bytes) -> None:
         assert protect(ctypes.c_void_p(place + page), page, 3) == 0
 
 
-def test_siphash_is_the_one_of_cpython() -> None:
+def test_siphash_equals_cpythons() -> None:
     if sys.hash_info.algorithm != "siphash13":
         pytest.skip("this Python hashes with something else")
     texts_ = [bytes(range(n)) for n in (1, 7, 8, 9, 15, 16, 63, 200)]
     code = f"print([hash(one) for one in {texts_!r}])"
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", code], env={"PYTHONHASHSEED": "0"}, capture_output=True, text=True, check=True
     )
-    ours = [
+    canonical = [
         int(np.int64(np.uint64(siphash(np.frombuffer(one, np.uint8), 0, len(one), np.uint64(0), np.uint64(0)))))
         for one in texts_
     ]
-    assert eval(told.stdout) == ours  # noqa: S307  our own print
+    assert eval(printed.stdout) == canonical  # noqa: S307  our own print
 
 
-def test_the_hash_depends_on_the_key_and_on_every_byte() -> None:
+def test_hash_depends_on_the_key_and_on_every_byte() -> None:
     text = np.frombuffer(b"SELECT A FROM T", np.uint8)
     k0, k1 = hash_key(b"sixteen bytes of key")
     one = siphash(text, 0, 15, k0, k1)
@@ -157,13 +157,13 @@ def test_the_hash_depends_on_the_key_and_on_every_byte() -> None:
     assert siphash(text, 0, 99, k0, k1) == one  # the text ends where the buffer does
 
 
-def test_a_fingerprint_is_blake2b_of_the_canonical_bytes() -> None:
+def test_fingerprint_is_blake2b_of_the_canonical_bytes() -> None:
     text = canonical_bytes(b"select 1", "mysql")
     assert text == b"SELECT ?"
     assert fingerprint_id(text) == hashlib.blake2b(b"SELECT ?", digest_size=16).hexdigest()
 
 
-def test_the_kernels_tables_follow_the_spec() -> None:
+def test_kernels_tables_follow_the_spec() -> None:
     assert {system: dialect_number(system) for system in ("postgresql", "mariadb", "oracle.db")} == {
         "postgresql": 0,
         "mariadb": 1,

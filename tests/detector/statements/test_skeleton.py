@@ -1,4 +1,4 @@
-"""The short cut to the canonical text leads where the long way does."""
+"""The short path to the canonical text gives the long path's result."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def shortened(text: str) -> str | None:
 
 @settings(deadline=None)
 @given(st.lists(PIECES, max_size=24).map("".join), st.sampled_from(sorted(DIALECTS)))
-def test_a_skeleton_has_the_canonical_text_of_its_statement(text: str, dialect: str) -> None:
+def test_skeleton_has_the_canonical_text_of_its_statement(text: str, dialect: str) -> None:
     short = shortened(text)
     if short is not None:
         assert canonicalize(text, dialect) == canonicalize(short, dialect)
@@ -37,7 +37,7 @@ def test_a_skeleton_has_the_canonical_text_of_its_statement(text: str, dialect: 
 
 @settings(deadline=None)
 @given(st.text(alphabet="aB_1905'.,()=<>+-*/ \n?:%;", max_size=60), st.sampled_from(sorted(DIALECTS)))
-def test_no_mixture_of_plain_characters_leads_the_short_cut_astray(text: str, dialect: str) -> None:
+def test_short_path_is_correct_for_any_plain_characters(text: str, dialect: str) -> None:
     short = shortened(text)
     if short is not None:
         assert canonicalize(text, dialect) == canonicalize(short, dialect)
@@ -53,5 +53,5 @@ def test_literals_are_emptied_and_names_are_kept() -> None:
 @pytest.mark.parametrize(
     "text", ["a -- b", "a /* b */", '"a 5"', "`a`", "E'\\''", "'a''b'", "'open", "$1", "a # b", "é", "x" * 5_000]
 )
-def test_what_is_not_plain_takes_the_long_way(text: str) -> None:
+def test_text_with_other_characters_takes_the_long_path(text: str) -> None:
     assert shortened(text) is None
