@@ -158,9 +158,9 @@ def _renamed_alert(alert: Mapping[str, Any], renames: Renames) -> dict[str, Any]
 
 
 def _distinct(alerts: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the alerts in the order of their identity, the first one of each."""
+    """Return the alerts in the order of their identity, one of each: a query's before that of fetching its rows."""
     by_identity: dict[tuple[str, str], dict[str, Any]] = {}
-    for alert in alerts:
+    for alert in sorted(alerts, key=lambda alert: str(alert["evidence"].get("db.operation.name")) == "FETCH"):
         by_identity.setdefault(_identity(alert), alert)
     return [by_identity[identity] for identity in sorted(by_identity)]
 
