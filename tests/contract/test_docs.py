@@ -96,7 +96,7 @@ def test_links_resolve(path: Path) -> None:
 
 
 @every_document
-def test_tables_are_what_the_code_says(path: Path) -> None:
+def test_tables_match_the_code(path: Path) -> None:
     assert path.read_text() == tools["written"](path.read_text()), "run .venv/bin/python tools/docs.py"
 
 
@@ -154,7 +154,7 @@ def _places() -> list[Path]:
     return [ROOT, *ROOT.glob("*/src/backwatch")]
 
 
-def test_every_setting_says_what_it_means() -> None:
+def test_every_setting_has_a_description() -> None:
     silent = [
         f"{kind.__name__}.{name}"
         for kind in settings.ALL
@@ -170,7 +170,7 @@ def test_every_probe_has_a_place_in_the_readme() -> None:
     assert {one.name for one in discover()} <= set(placed)
 
 
-def test_every_fact_of_a_probe_stands_in_a_column_of_the_drivers_table() -> None:
+def test_every_fact_of_a_probe_has_a_column_in_the_drivers_table() -> None:
     grouped = {fact for group in tools["GROUPS"].values() for fact in group}
     assert {fact for one in discover() for fact in one.facts} <= grouped
 
@@ -191,7 +191,7 @@ def test_decisions_are_short_and_say_why() -> None:
         assert len(text.splitlines()) <= 40, path.name
 
 
-def test_the_verification_of_webhooks_takes_ours_and_nothing_else() -> None:
+def test_webhook_verification_accepts_only_backwatch_signatures() -> None:
     (text,) = code("docs/guides/webhooks.md", "python")
     place: dict[str, Any] = {}
     exec(text, place)  # noqa: S102  the document's own example
@@ -264,7 +264,7 @@ def _mailbox() -> Generator[int]:
         thread.join(5)
 
 
-def test_the_example_of_a_probe_tells_calls_and_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_example_probe_records_calls_and_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import poplib
 
     monkeypatch.setattr(encoder, "_OTHER", encoder._OTHER | {"pop3"})  # the one word besides

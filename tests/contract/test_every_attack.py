@@ -73,7 +73,7 @@ def _nothing_leaves_loopback(monkeypatch: pytest.MonkeyPatch) -> None:  # pyrigh
 
 
 @every_server
-def test_a_server_says_what_it_does_where_that_is_described_and_what_must_be_said(kind: type[HostileServer]) -> None:
+def test_server_declares_its_attack_source_and_expected_alert(kind: type[HostileServer]) -> None:
     assert kind.__module__.rpartition(".")[2] == kind.name
     assert len(kind.attack) > 20
     assert "CVE-" in kind.reference or "ATT&CK T" in kind.reference or "https://" in kind.reference
@@ -147,7 +147,7 @@ def said_of(messages: Sequence[Message]) -> set[str]:
 
 
 @every_server
-def test_backwatch_names_it_and_says_nothing_before(server: HostileServer, harm: Any) -> None:
+def test_attack_raises_its_alert_and_none_before(server: HostileServer, harm: Any) -> None:
     with watched(harm.PROBE) as reported:
         for _ in range(USUAL):
             harm.works(server)
@@ -276,7 +276,7 @@ def test_stopping_frees_the_port_and_leaves_no_thread(kind: type[HostileServer],
 
 
 @every_server
-def test_one_that_never_started_stops(kind: type[HostileServer], authority: Authority) -> None:
+def test_server_that_never_started_stops(kind: type[HostileServer], authority: Authority) -> None:
     kind(authority).stop()
 
 

@@ -69,7 +69,7 @@ def reference(engine: Engine, stream: list[tuple[bytes, int, bool]]) -> list[Fin
 
 
 @pytest.mark.parametrize("size", [1, 7, 100_000])
-def test_the_same_stream_gives_the_same_findings_whatever_the_batch(
+def test_findings_do_not_depend_on_the_batch_size(
     engine: Engine, stream: list[tuple[bytes, int, bool]], reference: list[FindingText], size: int
 ) -> None:
     assert reference == run(engine, stream, size, lambda shard: shard)

@@ -70,7 +70,7 @@ def test_a_probe_is_named_after_its_file(kind: type[Probe]) -> None:
 
 
 @every_probe
-def test_a_probe_says_only_names_of_the_contract(kind: type[Probe]) -> None:
+def test_probe_reports_only_names_of_the_contract(kind: type[Probe]) -> None:
     contract = {value for name, value in vars(names).items() if name.isupper() and isinstance(value, str)}
     assert kind.facts <= contract
 
@@ -156,12 +156,12 @@ def test_every_declared_fact_is_delivered(kind: type[Probe], exercise: Any, scen
 
 
 @every_probe
-def test_nothing_is_told_that_was_not_declared(kind: type[Probe], scene: Scene) -> None:
+def test_probe_reports_no_undeclared_fact(kind: type[Probe], scene: Scene) -> None:
     assert sorted(scene.reported - kind.facts - {names.BACKWATCH_CONTRACT}) == []
 
 
 @every_probe
-def test_a_fault_of_ours_never_reaches_the_app(
+def test_collector_fault_never_reaches_the_app(
     kind: type[Probe], exercise: Any, services: dict[str, Any], scene: Scene,
     swallowed_faults: list[tuple[str, BaseException]],
 ) -> None:  # fmt: skip
@@ -217,7 +217,7 @@ def _raised(failing: Callable[[], object]) -> Raised:
 
 
 @every_probe
-def test_a_removed_probe_tells_nothing(kind: type[Probe], exercise: Any, services: dict[str, Any]) -> None:
+def test_removed_probe_records_nothing(kind: type[Probe], exercise: Any, services: dict[str, Any]) -> None:
     with watching(kind) as recording:
         pass
     exercise.calls(services)
@@ -250,7 +250,7 @@ print(facts.pop())
 """
 
 
-def test_both_postgresql_wheels_tell_the_same_in_one_process(postgresql: Any) -> None:
+def test_both_postgresql_wheels_report_the_same_in_one_process(postgresql: Any) -> None:
     for _ in range(5):  # looking symbols up in the process map crashed in 9 of 24 runs
         done = subprocess.run(
             [sys.executable, "-c", BOTH, postgresql.tls_url],
@@ -263,7 +263,7 @@ def test_both_postgresql_wheels_tell_the_same_in_one_process(postgresql: Any) ->
 
 
 @every_probe
-def test_a_wrapped_function_says_the_same_of_itself(kind: type[Probe], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrapped_function_keeps_its_metadata(kind: type[Probe], monkeypatch: pytest.MonkeyPatch) -> None:
     importlib.import_module(kind.module)
     seen: list[tuple[Any, Any]] = []
     wrap = Patches.wrap

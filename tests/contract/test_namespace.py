@@ -93,7 +93,7 @@ def imported(member: str) -> dict[str, str]:
     return found
 
 
-def test_nobody_owns_the_namespace() -> None:
+def test_no_member_owns_the_namespace() -> None:
     assert list(ROOT.glob("*/src/backwatch/__init__.py")) == []
 
 
@@ -113,7 +113,7 @@ def test_members_depend_in_one_direction(member: str) -> None:
 
 
 @every_member
-def test_what_a_member_imports_it_or_a_member_below_it_declares(member: str) -> None:
+def test_members_imports_are_declared_by_it_or_a_member_below(member: str) -> None:
     declared = dependencies(member).union(*(dependencies(below) for below in MAY_DEPEND_ON[member]))
     owners = packages_distributions()
     undeclared: list[str] = []
@@ -146,7 +146,7 @@ def test_the_dashboards_command_runs_without_numba() -> None:
     assert "numba" not in loaded_by(modules("dashboard", but=("pages", "app")))
 
 
-def test_no_file_of_the_tree_names_a_machines_path_or_a_package_host() -> None:
+def test_no_file_names_a_machines_path_or_a_package_host() -> None:
     hosts = [".".join(parts) for parts in (
         ("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("npmjs", "com"), ("repo1", "maven"),
         ("repo", "maven"), ("deb", "debian"), ("proxy", "golang"), ("crates", "io"), ("rubygems", "org"),

@@ -86,9 +86,7 @@ def _bare(node: ast.expr) -> ast.expr:
 
 
 @every_line
-def test_every_name_in_a_line_is_one_that_the_driver_has(
-    document: parameters.Parameters, line: parameters.Line
-) -> None:
+def test_every_name_in_a_line_exists_in_the_driver(document: parameters.Parameters, line: parameters.Line) -> None:
     tree = ast.parse(line.code)
     try:
         for node in ast.walk(tree):
@@ -178,7 +176,7 @@ def test_opensearch_checks_the_name_by_the_line_for_it() -> None:
     assert connection.pool.cert_reqs == "CERT_REQUIRED"
 
 
-def test_kombus_tls_is_what_the_transport_under_it_takes() -> None:
+def test_kombus_tls_matches_its_transport() -> None:
     from amqp.transport import SSLTransport
 
     known = signature_of(SSLTransport._wrap_socket_sni)
@@ -189,7 +187,7 @@ def test_kombus_tls_is_what_the_transport_under_it_takes() -> None:
         assert {ast.literal_eval(one) for one in options.keys if one is not None} <= known
 
 
-def test_pymysql_refuses_what_the_line_for_it_takes_away() -> None:
+def test_pymysql_refuses_the_removed_parameter() -> None:
     import pymysql
 
     [line] = [line for one, line in LINES if one.name == "strong-login" and line.driver == "PyMySQL"]
@@ -205,7 +203,7 @@ def test_pymysql_refuses_what_the_line_for_it_takes_away() -> None:
             connection._get_auth_plugin_handler(name.encode())
 
 
-def test_every_driver_that_speaks_over_a_network_has_its_line_for_verified_tls() -> None:
+def test_every_network_driver_has_a_line_for_verified_tls() -> None:
     drivers = " ".join(line.driver for one, line in LINES if one.name == "verified-tls").lower().replace("-", "_")
     called = {
         "http": "http.client", "mysql": "mysql_connector", "MySQLdb": "mysqlclient", "pytds": "python_tds",

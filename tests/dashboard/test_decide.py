@@ -57,9 +57,7 @@ def accepted(engine: sa.Engine) -> list[dict[str, str]]:
         return [one.body["values"] for one in entries.after(connection, 0) if one.body.get("kind") == "accept"]
 
 
-def test_a_press_on_an_older_picture_enters_nothing_and_says_to_look_again(
-    window: Window, dashboard: Dashboard
-) -> None:
+def test_decision_on_an_outdated_page_is_refused(window: Window, dashboard: Dashboard) -> None:
     held, page = Held(), window.page
     page.route_web_socket("**/_stcore/stream", held)
     rules_meta.write_rules(dashboard.store, RULES)
@@ -108,7 +106,7 @@ def test_a_button_that_was_drawn_before_the_evidence_changed_decides_nothing(sto
 
 
 @pytest.mark.parametrize("word", ["Accept", "Mute"])
-def test_a_word_that_is_pressed_twice_is_said_once_and_its_contrary_never(
+def test_double_click_enters_one_decision_and_never_its_opposite(
     window: Window, dashboard: Dashboard, word: str
 ) -> None:
     page, key = window.page, f"twice {word}"
@@ -126,7 +124,7 @@ def test_a_word_that_is_pressed_twice_is_said_once_and_its_contrary_never(
     assert said(dashboard.store, one) == [word.lower()]
 
 
-def test_each_word_has_its_place_whatever_the_state(store: sa.Engine) -> None:
+def test_each_button_has_its_place_in_every_state(store: sa.Engine) -> None:
     Owner(store).commit(raised())
     places: set[tuple[str, ...]] = set()
     for kind in ("acknowledge", "mute", "accept", "close"):
@@ -165,7 +163,7 @@ def test_closing_does_not_reach_evidence_that_was_not_seen(store: sa.Engine) -> 
     assert said(store, one) == []
 
 
-def test_of_two_who_decide_on_one_picture_the_second_is_told_to_look_again(store: sa.Engine) -> None:
+def test_second_decision_on_the_same_page_is_refused(store: sa.Engine) -> None:
     Owner(store).commit(raised())
     ann, bob = opened("alert", id=ID), opened("alert", id=ID)
     for script in (ann, bob):
@@ -178,9 +176,7 @@ def test_of_two_who_decide_on_one_picture_the_second_is_told_to_look_again(store
     assert said(store) == ["mute"]
 
 
-def test_a_decision_for_which_there_is_no_room_is_said_not_to_be_entered(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_decision_without_room_in_the_store_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with small_disk(tmp_path / "disk") as disk:
         url = f"sqlite:///{disk.folder / 'store.db'}"
         monkeypatch.setenv("BACKWATCH_STORE_URL", url)
@@ -203,7 +199,7 @@ def test_a_decision_for_which_there_is_no_room_is_said_not_to_be_entered(
         forget()
 
 
-def test_of_a_list_that_was_known_as_a_whole_only_what_is_new_is_called_new(store: sa.Engine) -> None:
+def test_only_new_members_of_a_known_list_are_marked_new(store: sa.Engine) -> None:
     rules_meta.write_rules(store, RULES)
     evidence = {names.TOPOLOGY: "c:1, B:1,a:1", f"{names.TOPOLOGY}.was": "a:1,b:1,old:1"}
     Owner(store).commit(fired("topology-changed", evidence))
@@ -231,7 +227,7 @@ def test_every_new_node_stands_on_a_row_of_its_own(store: sa.Engine) -> None:
     assert accepted(store) == [{names.TOPOLOGY: now}]
 
 
-def test_a_version_that_takes_much_room_once_it_is_made_visible_stands_below_as_a_whole(store: sa.Engine) -> None:
+def test_long_escaped_version_is_shown_in_full_below(store: sa.Engine) -> None:
     rules_meta.write_rules(store, [{**RULES[0], "accepts": [names.SERVER_VERSION]}])
     version = "8.0.36" + 60 * "\U000e0100" + " evil"
     told = {names.SERVER_VERSION: version, f"{names.SERVER_VERSION}.was": "8.0.36"}
@@ -240,7 +236,7 @@ def test_a_version_that_takes_much_room_once_it_is_made_visible_stands_below_as_
     assert any(one.value.endswith(60 * r"\U000e0100" + " evil") for one in script.code)
 
 
-def test_a_member_of_a_list_that_holds_a_line_break_is_one_member(store: sa.Engine) -> None:
+def test_list_member_with_a_line_break_is_one_member(store: sa.Engine) -> None:
     rules_meta.write_rules(store, RULES)
     nodes = f"a:1,{'b' * 90}\nc:1"
     Owner(store).commit(fired("topology-changed", {names.TOPOLOGY: nodes}))
@@ -248,7 +244,7 @@ def test_a_member_of_a_list_that_holds_a_line_break_is_one_member(store: sa.Engi
     assert [one.value.split("\n") for one in script.code] == [["nodes", "a:1", f"{'b' * 90}⏎c:1"]]
 
 
-def test_what_the_store_had_to_shorten_cannot_be_accepted(store: sa.Engine) -> None:
+def test_shortened_value_cannot_be_accepted(store: sa.Engine) -> None:
     rules_meta.write_rules(store, RULES)
     target = "https://elsewhere.example/" + 400 * "\U0001f600"
     told = {names.REDIRECT_TARGET: target, names.STATEMENT: 511 * "\U0001f600"}
@@ -260,7 +256,7 @@ def test_what_the_store_had_to_shorten_cannot_be_accepted(store: sa.Engine) -> N
 
 
 @pytest.mark.parametrize(("length", "may"), [(511, True), (512, False)])
-def test_what_is_not_shown_as_a_whole_cannot_be_accepted(store: sa.Engine, length: int, may: bool) -> None:
+def test_value_not_shown_in_full_cannot_be_accepted(store: sa.Engine, length: int, may: bool) -> None:
     rules_meta.write_rules(store, RULES)
     target = "https://elsewhere.example/" + "x" * (length - 30) + "tail"
     Owner(store).commit(fired("redirected", {names.REDIRECT_TARGET: target}))

@@ -68,7 +68,7 @@ def is_harmless(page: Page) -> bool:
     return page.evaluate(FOREIGN) == [] and page.evaluate(RUNNING) == 0
 
 
-def test_every_page_shows_hostile_text_as_text_and_asks_nobody(
+def test_every_page_shows_hostile_text_as_text_without_requests(
     window: Window, alerts: list[str], beacon: Receiver, dialogs: list[str], asked: list[str]
 ) -> None:
     visits = [
@@ -93,9 +93,7 @@ def test_every_page_shows_hostile_text_as_text_and_asks_nobody(
     assert (beacon.connections, asked, dialogs) == (0, [], [])
 
 
-def test_a_rules_text_is_bounded_on_its_page_and_every_part_is_there_as_text(
-    window: Window, alerts: list[str], beacon: Receiver
-) -> None:
+def test_rule_text_is_bounded_and_shown_as_text(window: Window, alerts: list[str], beacon: Receiver) -> None:
     window.go(f"/rule?name={hostile.LONG_RULE}", "Read more")
     for part in (
         "title", "description", "how", "how else", "remediation", "list", "driver", "code", "false again", "blind",
@@ -134,7 +132,7 @@ def test_an_alert_of_a_hostile_title_still_has_its_title_on_top(window: Window, 
     assert "![x](" in (window.page.locator(".st-key-heading").first.text_content() or "")
 
 
-def test_the_policy_stops_what_would_slip_through(window: Window, alerts: list[str], beacon: Receiver) -> None:
+def test_policy_blocks_requests_from_unescaped_text(window: Window, alerts: list[str], beacon: Receiver) -> None:
     window.go("/alerts", "key0")
     url = f"http://127.0.0.1:{beacon.port}/slipped"
     window.page.evaluate(

@@ -114,12 +114,12 @@ def faults(source: str, file: str = "x.py") -> list[str]:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_only_our_own_words_reach_what_renders_markdown(path: Path) -> None:
+def test_only_constant_text_reaches_markdown(path: Path) -> None:
     assert faults(path.read_text(), path.name) == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_constants_in_capitals_are_not_computed_from_what_was_read(path: Path) -> None:
+def test_capital_constants_are_not_computed_from_input(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -147,7 +147,7 @@ def test_constants_in_capitals_are_not_computed_from_what_was_read(path: Path) -
         "alt.Chart(frame).mark_image()", "say = st.caption",
     ],
 )  # fmt: skip
-def test_the_check_finds_what_it_is_for(source: str) -> None:
+def test_check_finds_each_violation(source: str) -> None:
     assert faults(source) != []
 
 

@@ -61,7 +61,7 @@ def fresh() -> Iterator[Dashboard]:
         yield one
 
 
-def test_a_link_to_an_alert_works_on_a_server_that_nobody_has_opened_yet(browser: Browser, fresh: Dashboard) -> None:
+def test_alert_link_works_as_a_servers_first_request(browser: Browser, fresh: Dashboard) -> None:
     page = browser.new_page()
     window = Window(page, fresh.url)
     window.go("/alert?id=" + "0" * 64, "No such alert")
@@ -116,7 +116,7 @@ def test_filters_stand_in_the_url_and_survive_reload_and_the_way_back(window: Wi
     assert "third" not in page.evaluate("document.body.textContent")
 
 
-def test_a_resource_of_which_nothing_was_told_shows_no_empty_table(window: Window, filled: Dashboard) -> None:
+def test_resource_without_facts_shows_no_empty_table(window: Window, filled: Dashboard) -> None:
     window.go(f"/resources?id={UNTOLD}", "No facts of its session were reported.")
     window.until("document.querySelectorAll('[data-testid=stDataFrame]').length === 2")
 
@@ -172,7 +172,7 @@ def where(window: Window) -> str:
     return found
 
 
-def test_the_way_back_leads_to_the_alert_that_was_left_and_never_to_another(window: Window, filled: Dashboard) -> None:
+def test_back_link_leads_to_the_same_alert(window: Window, filled: Dashboard) -> None:
     page = window.page
     one, two = (alert_id("query-attack", f"left {key}") for key in ("one", "two"))
     filled.owner.commit(*(fired(f"left {key}", rule="query-attack", ago_s=-9) for key in ("one", "two")))
@@ -200,9 +200,7 @@ def test_the_way_back_leads_to_the_alert_that_was_left_and_never_to_another(wind
     window.go("/alert", "No such alert")
 
 
-def test_the_place_in_the_list_stands_in_the_url_and_survives_reload_and_the_way_back(
-    window: Window, filled: Dashboard
-) -> None:
+def test_list_position_in_the_url_survives_reload_and_back_link(window: Window, filled: Dashboard) -> None:
     page = window.page
     keys = [f"place {number:03d}" for number in range(130)]
     filled.owner.commit(Round(raised=[fired(key, rule="bulk-read", ago_s=9_000 + at) for at, key in enumerate(keys)]))
@@ -224,9 +222,7 @@ def test_the_place_in_the_list_stands_in_the_url_and_survives_reload_and_the_way
 
 
 @pytest.mark.parametrize("page_path", ["/", "/alerts"])
-def test_the_alert_that_opens_is_the_one_that_was_pressed_though_rows_have_moved_meanwhile(
-    window: Window, filled: Dashboard, page_path: str
-) -> None:
+def test_clicked_alert_opens_even_if_rows_have_moved(window: Window, filled: Dashboard, page_path: str) -> None:
     held, page = Held(), window.page
     page.route_web_socket("**/_stcore/stream", held)
     table = 1 if page_path == "/" else 0
@@ -251,7 +247,7 @@ def test_the_alert_that_opens_is_the_one_that_was_pressed_though_rows_have_moved
     window.see(pressed)
 
 
-def test_a_refresh_that_was_on_its_way_when_the_page_changed_breaks_nothing(window: Window, filled: Dashboard) -> None:
+def test_late_refresh_after_a_page_change_breaks_nothing(window: Window, filled: Dashboard) -> None:
     held, page = Held(), window.page
     page.route_web_socket("**/_stcore/stream", held)
     window.go("/alerts?level=low", "second")
@@ -304,7 +300,7 @@ def _until(window: Window, true: Callable[[], bool]) -> None:
         window.page.wait_for_timeout(100)
 
 
-def test_a_decision_needs_somebody_and_shows_at_once(window: Window, filled: Dashboard) -> None:
+def test_decision_needs_a_name_and_shows_at_once(window: Window, filled: Dashboard) -> None:
     page = window.page
     window.go(f"/alert?id={alert_id('query-attack', 'second')}", "Decide")
     page.get_by_label("Reason", exact=True).fill("nobody said so")
@@ -323,9 +319,7 @@ def test_a_decision_needs_somebody_and_shows_at_once(window: Window, filled: Das
 
 
 @pytest.mark.parametrize(("scheme", "background"), [("dark", "rgb(16, 22, 29)"), ("light", "rgb(255, 255, 255)")])
-def test_the_theme_is_the_one_that_the_readers_system_prefers(
-    browser: Browser, filled: Dashboard, scheme: str, background: str
-) -> None:
+def test_theme_follows_the_readers_system(browser: Browser, filled: Dashboard, scheme: str, background: str) -> None:
     page = browser.new_page(color_scheme="dark" if scheme == "dark" else "light")
     window = Window(page, filled.url)
     window.go("/alerts", "first")

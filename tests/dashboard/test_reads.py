@@ -32,9 +32,7 @@ def resources(number: int) -> list[Seen]:
 
 
 @pytest.mark.parametrize("page", ["overview", "alerts", "alert", "resources", "rules"])
-def test_of_two_pages_that_are_open_one_asks_the_store(
-    store: sa.Engine, monkeypatch: pytest.MonkeyPatch, page: str
-) -> None:
+def test_two_open_pages_share_one_store_query(store: sa.Engine, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
     monkeypatch.setattr(reads._query._info, "ttl", 600)
     reads._query.clear()
     Owner(store).commit(raised(), seen=resources(3))
@@ -45,9 +43,7 @@ def test_of_two_pages_that_are_open_one_asks_the_store(
     assert asked == []
 
 
-def test_what_was_decided_shows_at_once_though_querys_are_kept(
-    store: sa.Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_decision_shows_at_once_despite_cached_queries(store: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reads._query._info, "ttl", 600)
     reads._query.clear()
     Owner(store).commit(raised())
@@ -59,7 +55,7 @@ def test_what_was_decided_shows_at_once_though_querys_are_kept(
     assert [one["state"] for one in rows(opened("alerts"), "alert", "level")] == ["○ closed"]
 
 
-def test_a_page_that_is_open_alone_asks_the_store_at_each_of_its_refreshes(store: sa.Engine) -> None:
+def test_single_open_page_queries_the_store_at_each_refresh(store: sa.Engine) -> None:
     asked: list[float] = []
 
     def now() -> int:
@@ -74,9 +70,7 @@ def test_a_page_that_is_open_alone_asks_the_store_at_each_of_its_refreshes(store
         time.sleep(max(0.0, reads.REFRESH_S - 0.1 - (time.monotonic() - begin)))  # browsers are never quite in time
 
 
-def test_a_store_that_is_away_is_away_for_every_page_and_asked_once(
-    store: sa.Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unavailable_store_is_queried_once_for_all_pages(store: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
     def away() -> None:

@@ -36,7 +36,7 @@ def tls_handshake(server: Server, port: int, ca_file: str = "") -> str:
         return str(safe.version())
 
 
-def test_kafka_takes_and_gives_a_message_in_the_clear_over_tls_and_after_a_login(
+def test_kafka_carries_messages_in_plaintext_over_tls_and_after_login(
     kafka: Server, kafka_topic: Callable[..., str]
 ) -> None:
     topic = kafka_topic("round")
@@ -58,7 +58,7 @@ def test_kafka_takes_and_gives_a_message_in_the_clear_over_tls_and_after_a_login
     consumer.close()
 
 
-def test_postgresql_speaks_scram_in_the_clear_over_verified_tls_and_on_its_socket(postgresql: Server) -> None:
+def test_postgresql_offers_scram_in_plaintext_over_tls_and_socket(postgresql: Server) -> None:
     for url, encrypted in ((f"{postgresql.url}?sslmode=disable", False), (postgresql.tls_url, True)):
         with psycopg.connect(url) as connection:
             row = connection.execute("select ssl from pg_stat_ssl where pid = pg_backend_pid()").fetchone()

@@ -144,7 +144,7 @@ def test_it_catches_its_whole_cast_without_a_network_and_leaves_nothing_behind(t
         assert list(demo.temporary.iterdir()) == []
 
 
-def test_a_namespace_without_network_is_one(tmp_path: Path) -> None:
+def test_namespace_has_no_network(tmp_path: Path) -> None:
     prefix = without_network()
     if prefix:
         dial = "import socket; socket.create_connection(('192.0.2.1', 9), 2)"
@@ -258,7 +258,7 @@ def test_up_shows_an_app_under_watch_and_ends_all_on_ctrl_c(tmp_path: Path) -> N
         assert list(up.temporary.iterdir()) == []
 
 
-def test_up_says_in_one_line_that_the_port_is_taken(tmp_path: Path) -> None:
+def test_up_reports_a_port_in_use_in_one_line(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     with socket.create_server(("127.0.0.1", int(settings["BACKWATCH_DASHBOARD_PORT"]))):
         done = subprocess.run([BACKWATCH, "up"], env=environment(settings), capture_output=True, text=True, timeout=60)

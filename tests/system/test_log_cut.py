@@ -59,7 +59,7 @@ def counted(store: sa.Engine, name: str) -> int:
 
 
 @pytest.mark.slow
-def test_a_broker_that_lost_the_tail_of_its_log_makes_nothing_count_twice(ca: Authority, tmp_path: Path) -> None:
+def test_lost_log_tail_causes_no_double_count(ca: Authority, tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
     engine = engine_for(store, SETTINGS)
     with install(ca) as broker:

@@ -74,7 +74,7 @@ def alerting_apps(store: sa.Engine) -> set[str]:
 
 
 @pytest.mark.slow
-def test_apps_that_move_to_a_new_partition_keep_what_was_learnt(kafka_without_topics: Server, tmp_path: Path) -> None:
+def test_apps_keep_their_baseline_on_a_new_partition(kafka_without_topics: Server, tmp_path: Path) -> None:
     url, store_url = kafka_without_topics.url, f"sqlite:///{tmp_path / 'store.db'}"
     stream = StreamSettings(url=url, partitions=BEFORE)
     ensure_topics(stream, (names.TOPIC_CALLS, names.TOPIC_SPANS))

@@ -177,7 +177,7 @@ def alert_id(rule: str, *key: str) -> str:
     return hashlib.sha256((rule + "\x1e" + "\x1f".join(key)).encode()).hexdigest()
 
 
-def test_one_alert_is_the_same_at_every_joint_from_the_apps_call_to_the_browser(
+def test_one_alert_is_the_same_from_the_apps_call_to_the_browser(
     system: System, detector: Running, redis_server: Server, postgresql: Server, redis_prefix: str, chromium: str
 ) -> None:
     expected = alert_id("hostile-payload", "shop", "redis", f"{redis_server.host}:{redis_server.port}", "0")

@@ -111,7 +111,7 @@ def ends(url: str) -> dict[int, int]:
 
 
 @pytest.mark.slow
-def test_a_topic_that_was_deleted_and_made_again_is_read_from_its_beginning(
+def test_recreated_topic_is_read_from_its_beginning(
     kafka_without_topics: Server, stream_url: str, tmp_path: Path
 ) -> None:
     store_url = f"sqlite:///{tmp_path / 'store.db'}"

@@ -70,7 +70,7 @@ def describe_server(server: Server, port: int, database: str, user: str = "") ->
 
 @pytest.mark.services
 @pytest.mark.timeout(900)
-def test_nothing_is_said_of_ordinary_work_on_real_servers(
+def test_ordinary_work_on_real_servers_raises_no_alert(
     postgresql: Server, mariadb: Server, mariadb_database: str, redis_server: Server, redis_prefix: str,
     rabbitmq: Server, kafka: Server, kafka_topic: Callable[..., str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip

@@ -52,7 +52,7 @@ def test_start_and_first_call_import_nothing_heavy(tmp_path: Path) -> None:
     assert not [name for name in at_start if name.startswith(("opentelemetry", "backwatch.collector.probes"))]
 
 
-def test_release_is_the_one_of_the_distribution() -> None:
+def test_release_matches_the_distribution() -> None:
     assert version("backwatch-collector") == RELEASE
 
 

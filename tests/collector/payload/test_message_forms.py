@@ -84,7 +84,7 @@ def test_any_message_has_at_most_one_form(value: Any, key: Any, headers: Any) ->
 
 
 @given(st.integers(min_value=0, max_value=FORMS - 1))
-def test_the_detector_reads_what_the_collector_reports(forms: int) -> None:
+def test_detector_reads_the_collectors_message_forms(forms: int) -> None:
     assert message_forms(str(dict(to_facts(forms)).get(names.MESSAGE_FORMS, ""))) == forms
 
 

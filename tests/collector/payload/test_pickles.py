@@ -346,12 +346,12 @@ def test_the_values_of_a_response_share_one_budget() -> None:
     assert max(given_out) <= MAX_OPCODES
 
 
-def test_a_hostile_value_does_not_use_up_what_the_others_need() -> None:
+def test_hostile_value_does_not_exhaust_the_shared_budget() -> None:
     values = [b"\x80\x02" + PADDING * 10] * 15
     assert "os.getpid" in reported_globals([*values, b"\x80\x02" + b"N0" * 50 + CALL])
 
 
-def test_a_walk_takes_off_what_it_used() -> None:
+def test_walk_subtracts_its_use_from_the_budget() -> None:
     budget = Budget()
     PickleWalk(b"\x80\x02Vtext\n0N.", budget)
     assert budget.opcodes == MAX_OPCODES - 5

@@ -327,7 +327,7 @@ def test_a_forbidden_stream_is_reported_once_and_costs_nothing(
     assert sum("BACKWATCH_STREAM_URL" in record.message for record in caplog.records) == 1
 
 
-def test_values_stay_below_what_a_broker_takes(make: Callable[..., Pipeline], log: Log) -> None:
+def test_values_stay_below_the_brokers_message_limit(make: Callable[..., Pipeline], log: Log) -> None:
     pipeline = make(flush_interval_s=0.2, queue_bytes=100_000_000)
     for at in range(600):
         call(pipeline, f"SELECT {', '.join(f'column_{at}_{n}' for n in range(500))}")
@@ -558,7 +558,7 @@ def test_children_do_not_repeat_their_parents_random_numbers(make: Callable[...,
         assert len({*pipe}) == 3
 
 
-def test_what_is_thrown_away_is_freed() -> None:
+def test_dropped_records_are_freed() -> None:
     def used() -> "weakref.ref[Worker]":
         pipeline = Pipeline(CollectorSettings(**QUICK), Log)
         call(pipeline)

@@ -72,7 +72,7 @@ def test_a_verified_session_is_recorded(recording: Recording, postgresql: Server
         ("disable", False, "", True), ("allow", False, "", True),
     ],
 )  # fmt: skip
-def test_what_was_asked_for_and_what_was_got(
+def test_requested_and_actual_tls_are_both_recorded(
     recording: Recording, postgresql: Server, mode: str | None, encrypted: bool, verified: str, explicit: bool
 ) -> None:
     connected(postgresql.url, ssl=mode)

@@ -203,7 +203,7 @@ def test_each_kind_of_request_is_recorded_once(session: Any, recording: Recordin
     assert len({id(call.session) for call in asked(recording)}) == 1
 
 
-def test_bytes_grow_with_what_comes_back(session: Any, recording: Recording) -> None:
+def test_bytes_grow_with_the_result(session: Any, recording: Recording) -> None:
     session.execute("INSERT INTO item (id, name) VALUES (1, %s)", (secrets.token_hex(5000),))
     session.execute("SELECT name FROM item")
     insert, select = asked(recording)
@@ -251,7 +251,7 @@ def test_calls_are_recorded_at_the_apps_call_site(cassandra_node: Server) -> Non
     assert connect[names.CODE_FUNCTION] == "test_calls_are_recorded_at_the_apps_call_site"
 
 
-def test_what_cql_has_beyond_sql_does_not_come_through(cassandra_node: Server) -> None:
+def test_cql_syntax_beyond_sql_is_redacted(cassandra_node: Server) -> None:
     with delivering(CassandraProbe) as stream, cluster_of(cassandra_node) as cluster:
         session = cluster.connect()
         session.execute("SELECT key FROM system.local WHERE key = $$it's secret$$")

@@ -77,9 +77,7 @@ def test_messages_are_rows_in_every_shape_of_rpc(channel: grpc.Channel, recordin
     assert recorded(recording, 4).rows_returned == 1
 
 
-def test_a_stream_that_the_app_leaves_is_recorded_when_grpc_gives_it_up(
-    channel: grpc.Channel, recording: Recording
-) -> None:
+def test_abandoned_stream_is_recorded_when_grpc_frees_it(channel: grpc.Channel, recording: Recording) -> None:
     stream = channel.unary_stream(LIST)(b"900")
     assert next(stream)
     assert recording.calls == []
@@ -168,7 +166,7 @@ class Adding(grpc.UnaryUnaryClientInterceptor):
         return continuation(details, request)
 
 
-def test_what_an_interceptor_adds_is_seen_and_nothing_is_doubled(channel: grpc.Channel, recording: Recording) -> None:
+def test_interceptor_metadata_is_seen_and_no_call_is_doubled(channel: grpc.Channel, recording: Recording) -> None:
     grpc.intercept_channel(channel, Adding()).unary_unary(GET)(b"x")
     assert recorded(recording).session.account == "app"
 

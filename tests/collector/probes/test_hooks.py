@@ -169,7 +169,7 @@ def test_either_hook_may_be_left_out(patches: Patches, method: str, hook: Callab
 
 
 @pytest.mark.parametrize("method", ["make", "make_async"])
-def test_functions_are_called_with_what_the_app_passed(observer: Observer, method: str) -> None:
+def test_functions_receive_the_apps_arguments(observer: Observer, method: str) -> None:
     function = getattr(Driver, method)
     assert run(function(2)) == 5
     assert run(function(number=5)) == 2
@@ -178,7 +178,7 @@ def test_functions_are_called_with_what_the_app_passed(observer: Observer, metho
     assert observer.calls == [(2, 5, ""), (0, None, "ZeroDivisionError")]
 
 
-def test_a_coroutine_function_stays_one(observer: Observer) -> None:
+def test_coroutine_function_stays_a_coroutine_function(observer: Observer) -> None:
     assert inspect.iscoroutinefunction(Driver.divide_async)
     assert inspect.iscoroutinefunction(Driver.make_async)
     assert inspect.isgeneratorfunction(Driver.rows)

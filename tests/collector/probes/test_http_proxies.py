@@ -161,7 +161,7 @@ def test_the_connection_to_the_proxy_is_recorded_with_the_proxys_own_session(web
     assert connect.session.certificate_sha256
 
 
-def test_one_proxy_connection_carries_plaintext_and_what_the_proxy_encrypts(web: Web) -> None:
+def test_one_proxy_connection_carries_plaintext_and_proxied_tls(web: Web) -> None:
     """Of an ``https://`` target that the proxy itself speaks to, nothing is known: its certificate is not seen."""
     place = web.tls_url.removeprefix("https://")
     with watching(HttpProbe) as recording:

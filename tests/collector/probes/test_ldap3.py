@@ -460,7 +460,7 @@ def test_a_connection_that_is_closed_is_recorded_to_be(recording: Recording, cli
 
 
 @pytest.mark.skipif(not hasattr(ldap3, "SAFE_SYNC"), reason="this version has no such strategy")
-def test_a_strategy_that_threads_share_gives_what_it_gave(recording: Recording, ldap_server: Server) -> None:
+def test_shared_strategy_returns_unchanged_results(recording: Recording, ldap_server: Server) -> None:
     client = bound(ldap_server, client_strategy=ldap3.SAFE_SYNC)
     status, result, response, _ = client.search(PEOPLE, "(uid=user1)")
     assert (status, result["description"], len(response)) == (True, "success", 1)
@@ -468,7 +468,9 @@ def test_a_strategy_that_threads_share_gives_what_it_gave(recording: Recording, 
     assert [one.rows_returned for one in recording.of("search")] == [1]
 
 
-def test_searches_on_one_connection_from_many_threads_are_all_told(recording: Recording, ldap_server: Server) -> None:
+def test_searches_from_many_threads_on_one_connection_are_all_recorded(
+    recording: Recording, ldap_server: Server
+) -> None:
     client = bound(ldap_server, client_strategy=ldap3.ASYNC)
     recording.calls.clear()
 

@@ -67,7 +67,7 @@ def test_a_verified_session_is_recorded(recording: Recording, mariadb: Server) -
         ({"ssl_ca": "CA", "ssl_verify_cert": True}, "verify-ca", True, True, "chain"),
     ],
 )
-def test_what_was_asked_for_and_what_was_got(
+def test_requested_and_actual_tls_are_both_recorded(
     recording: Recording, mariadb: Server, options: dict[str, Any], requested: str, explicit: bool, encrypted: bool,
     verified: str,
 ) -> None:  # fmt: skip

@@ -48,7 +48,7 @@ def test_a_message_among_others_that_come_again_is_still_counted() -> None:
     assert counted == list(range(1, 51))
 
 
-def test_what_the_broker_counts_is_believed() -> None:
+def test_broker_redelivery_count_is_used() -> None:
     assert times(RedeliveryTracker(), b"broken", headers={COUNT_HEADER: 17}) == 17
     assert times(RedeliveryTracker(), b"broken", headers={COUNT_HEADER: 0}) == 1  # it is marked, and so came before
     assert times(RedeliveryTracker(), b"broken", headers={COUNT_HEADER: "17"}) == 1

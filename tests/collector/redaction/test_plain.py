@@ -45,7 +45,7 @@ SECRET = "hunter2secret"
         ("bigquery", f'SELECT """a " {SECRET}'),
     ],
 )
-def test_what_only_this_system_takes_for_a_value_is_hidden(system: str, text: str) -> None:
+def test_system_specific_literals_are_redacted(system: str, text: str) -> None:
     redacted = sanitize(text, system)[0]
     assert SECRET not in redacted
     assert "eabfa4a803e2" not in redacted

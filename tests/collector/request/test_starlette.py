@@ -65,7 +65,7 @@ def test_input_that_became_code_is_reported(kind: str, way: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "way"), CASES)
-def test_input_in_one_literal_or_a_parameter_is_not(kind: str, way: str) -> None:
+def test_input_in_one_literal_or_a_parameter_is_not_reported(kind: str, way: str) -> None:
     with serving("starlette") as stream:
         for value in HONEST:
             send(kind, way, "quoted", value)

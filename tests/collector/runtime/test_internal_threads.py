@@ -55,7 +55,7 @@ def test_hook_of_the_app_on_threads_does_not_run_on_the_collectors(
 
 
 @pytest.mark.parametrize("install", [sys.settrace, sys.setprofile])
-def test_hook_set_on_the_running_thread_ends_one_round_of_it(
+def test_hook_set_on_the_running_thread_ends_one_round(
     install: Callable[[Any], None], thread_faults: list[threading.ExceptHookArgs]
 ) -> None:
     class Hooked(Log):

@@ -76,7 +76,7 @@ def test_no_raw_text_is_held_after_its_call(call: Callable[[str], object]) -> No
     assert [one for one in _held() if canary in one.lower()] == []
 
 
-def test_what_our_modules_hold_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_caches_in_collector_modules_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     canary = secrets.token_hex(10)
     monkeypatch.setattr(amqp, "MAX_PARTS", {canary: ("a", [1])})
     assert {one for one in _held() if canary in one} == {canary}
@@ -108,7 +108,7 @@ def test_marks_of_the_same_are_the_same_and_of_others_are_not() -> None:
 
 
 @pytest.mark.parametrize("seed", ["0", "7", "random"])
-def test_marks_are_of_one_process_even_where_its_hashes_are_not(seed: str) -> None:
+def test_marks_differ_by_process_even_with_equal_hashes(seed: str) -> None:
     code = (
         "from backwatch.collector.runtime.keyed_cache import keyed_hash; "
         "print(keyed_hash('a'), keyed_hash(('GET', str, 'a')), keyed_hash('a') == keyed_hash('a'))"
@@ -141,7 +141,7 @@ class _Sly(str):
         return True
 
 
-def test_a_key_with_a_hash_of_its_own_is_not_taken_for_another() -> None:
+def test_key_with_a_custom_hash_is_not_confused_with_another() -> None:
     told = [redis_statements.describe_command("GET", ("GET", _Sly(one)))[1] for one in ("session:1", "user:1")]
     assert told == ["GET session:?", "GET user:?"]
     assert [describe_command("get", [_Sly(one)]) for one in ("session:1", "user:1")] == ["get session:?", "get user:?"]

@@ -56,7 +56,7 @@ def test_the_redacted_text_has_the_same_canonical_text(text: str, dialect: str) 
 @example("create password …;", "other")
 @example('="".5', "postgresql")
 @example("[] ]", "mssql")
-def test_what_is_canonical_or_redacted_stays_as_it_is(text: str, dialect: str) -> None:
+def test_canonical_and_redacted_forms_are_idempotent(text: str, dialect: str) -> None:
     assert canonicalize(canonicalize(text, dialect), dialect) == canonicalize(text, dialect)
     assert redact(redact(text, dialect), dialect) == redact(text, dialect)
 
@@ -72,7 +72,7 @@ def test_a_cut_text_is_bounded_and_not_cut_again(text: str, dialect: str) -> Non
 
 @many
 @given(texts, dialects)
-def test_tokens_follow_one_another_inside_the_text(text: str, dialect: str) -> None:
+def test_tokens_are_consecutive_inside_the_text(text: str, dialect: str) -> None:
     last = 0
     for kind, start, end in tokenize(text, dialect):
         assert 0 < kind < spec.END

@@ -54,7 +54,7 @@ def read(consumer: Consumer, count: int, timeout_s: float = 20) -> list[Record]:
     return records
 
 
-def test_what_is_published_is_read_with_key_backfill_and_append_time(
+def test_published_records_are_read_with_key_backfill_and_append_time(
     settings: StreamSettings, kafka_topic: MakeTopic, publish: Callable[..., None]
 ) -> None:
     topic = kafka_topic("calls", partitions=1)
@@ -127,7 +127,7 @@ def test_time_that_a_producer_wrote_is_never_later_than_now(
     assert f"topic {topic} has message.timestamp.type=CreateTime" in line
 
 
-def test_bounds_name_the_first_offset_and_the_one_to_come(
+def test_bounds_name_the_first_and_the_next_offset(
     settings: StreamSettings, kafka_topic: MakeTopic, publish: Callable[..., None]
 ) -> None:
     topic = kafka_topic("calls", partitions=1)

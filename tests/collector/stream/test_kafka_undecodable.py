@@ -53,7 +53,7 @@ def opened(settings: StreamSettings, topic: str) -> KafkaGroupConsumer:
 
 
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
-def test_what_other_clients_compress_is_read(
+def test_batches_compressed_by_other_clients_are_read(
     settings: StreamSettings, kafka: Server, kafka_topic: MakeTopic, codec: str
 ) -> None:
     topic = kafka_topic("calls")

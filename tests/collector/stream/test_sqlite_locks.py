@@ -96,7 +96,7 @@ def test_opening_the_store_again_in_the_process_leaves_the_first_ones_lock(tmp_p
     first.dispose()
 
 
-def test_what_a_forked_child_appends_after_its_parent_has_closed_is_there(tmp_path: Path) -> None:
+def test_forked_childs_records_survive_the_parents_close(tmp_path: Path) -> None:
     settings = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
     another_process(FORKED, settings.url)
     another_process(PUBLISH, settings.url)

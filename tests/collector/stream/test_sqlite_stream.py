@@ -95,7 +95,7 @@ def test_a_relay_moves_records_once_and_its_successor_continues(settings: Stream
         assert [record.value for record in consumer.poll(1)] == [b"a", b"b"]
 
 
-def test_one_of_two_relays_with_the_same_records_is_fenced(settings: StreamSettings) -> None:
+def test_second_relay_with_the_same_records_is_fenced(settings: StreamSettings) -> None:
     publish(settings, b"a", topic="spans")
     with (
         closing(open_relay(settings, "spans", "calls", "router")) as one,
