@@ -286,7 +286,7 @@ def _with(**more: str) -> dict[str, str]:
 
 
 def _filled_in(value: Any) -> str:
-    """As docker compose would fill in ``${NAME:-default}`` and ``${NAME:?why}``."""
+    """Substitute as docker compose does for ``${NAME:-default}`` and ``${NAME:?why}``."""
     return re.sub(
         r"\$\{[A-Z_]+:([-?])([^}]*)\}", lambda found: found[2] if found[1] == "-" else "filled-in", str(value)
     )

@@ -56,12 +56,12 @@ tools: dict[str, Any] = runpy.run_path(str(ROOT / "tools" / "docs.py"))
 
 
 def code(path: str, language: str) -> list[str]:
-    """The code blocks of a document in one language."""
+    """Return the code blocks of a document in one language."""
     return [text for kind, text in FENCE.findall((ROOT / path).read_text()) if kind == language]
 
 
 def example(folder: Path, name: str) -> ModuleType:
-    """The example of CONTRIBUTING.md that has this file's name, imported from a file."""
+    """Import the example of CONTRIBUTING.md that has this file's name."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
     found = re.search(rf"`[\w/.]*/{name}(?:/__init__)?\.py`.*?^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert found, name
@@ -77,7 +77,7 @@ def example(folder: Path, name: str) -> ModuleType:
 
 
 def anchors(path: Path) -> set[str]:
-    """What a heading is called in a link."""
+    """Return the anchor of a heading in a link."""
     headings = re.findall(r"^#+ (.+)$", FENCE.sub("", path.read_text()), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings}
 
@@ -115,7 +115,7 @@ def test_every_command_in_a_document_exists(path: Path) -> None:
 
 
 def _spoken(text: str) -> str:
-    """What stands as code, one command a line: shell blocks without their comments, and words between back-ticks."""
+    """Return the code, one command a line: shell blocks without comments, and words between back-ticks."""
     blocks = [re.sub(r"#.*", "", body) for kind, body in FENCE.findall(text) if kind == "sh"]
     words = re.findall(r"`([^`]+)`", re.sub(r"\s+", " ", FENCE.sub("", text)))
     return re.sub(r" *(?:&&|\|) *", "\n", "\n".join(blocks + words))
@@ -267,7 +267,7 @@ def _mailbox() -> Generator[int]:
 def test_example_probe_records_calls_and_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import poplib
 
-    monkeypatch.setattr(encoder, "_OTHER", encoder._OTHER | {"pop3"})  # the one word besides
+    monkeypatch.setattr(encoder, "_OTHER", encoder._OTHER | {"pop3"})  # the one additional word
 
     kind = example(tmp_path, "poplib").PoplibProbe
     before = vars(poplib.POP3)["_shortcmd"]

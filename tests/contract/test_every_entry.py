@@ -56,7 +56,7 @@ def test_its_service_listens_on_loopback_only(kind: type[Scenario], authority: A
 
 @pytest.fixture(scope="module")
 def first_on_each_driver() -> dict[str, dict[str, Any]]:
-    """What ``backwatch attack run --json`` prints of the first attack on each driver; ``--all`` takes many minutes."""
+    """Return the output of ``backwatch attack run --json`` for the first attack on each driver (``--all`` is slow)."""
     names = list({kind.driver: kind.name() for kind in reversed(ENTRIES)}.values())
     done = subprocess.run(
         [sys.executable, "-m", "backwatch.collector", "attack", "run", "--json", *names],

@@ -48,7 +48,7 @@ def capacities(name: str, tree: ast.Module) -> Iterator[str]:
 
 
 def declared(name: str, tree: ast.Module) -> Iterator[str]:
-    """Constants that stand in a ``Bound(…)`` of this module, with the module that they are of."""
+    """Return the constants in a ``Bound(…)`` of this module, each with its own module."""
     imported = {
         alias.asname or alias.name: f"{node.module}.{alias.name}"
         for node in tree.body

@@ -1,4 +1,4 @@
-"""The collector searches for everything that the rule calls hostile, and reports it first."""
+"""The collector searches for every module that the rule calls hostile, and reports it first."""
 
 from importlib.resources import files
 

@@ -1,6 +1,6 @@
-"""Each line of code that a verdict recommends, held against the driver that is installed.
+"""Each recommended line of code, checked against the installed driver.
 
-A parameter that the driver does not know is worse than none: the reader believes to be safe.
+A parameter that the driver does not know is worse than none: the reader wrongly expects to be safe.
 """
 
 import ast
@@ -33,11 +33,11 @@ LAYERS = {"every service", "through a layer"}
 
 
 class _Absent(Exception):
-    """The line is about a library that is not installed here."""
+    """Mark a line about a library that is not installed here."""
 
 
 def found(node: ast.expr) -> Any:
-    """What an expression names; ``None``: something of the app's, or what a function gave back."""
+    """Return the object that an expression names; ``None``: an object of the app, or a result of a function."""
     match node:
         case ast.Name(id=name):
             if name in OF_THE_APP:
@@ -75,7 +75,7 @@ def check_call(node: ast.Call) -> None:
 
 
 def _bare(node: ast.expr) -> ast.expr:
-    """The same without the arguments of calls within it."""
+    """Return the same without the arguments of calls within it."""
     match node:
         case ast.Call(func=function):
             return ast.Call(func=_bare(function), args=[], keywords=[])
@@ -121,7 +121,7 @@ def _is_property(name: str, value: object) -> bool:
 
     try:
         confluent_kafka.Consumer({"group.id": "x", name: value}).close()
-    except confluent_kafka.KafkaException as error:  # such as an authority's file that is not there
+    except confluent_kafka.KafkaException as error:  # such as a missing authority file
         return "No such configuration property" not in str(error)
     return True
 
@@ -135,7 +135,7 @@ def test_librdkafka_knows_every_property() -> None:
 
 
 def unsafe(code: str) -> bool:
-    """Whether a call in a line takes any certificate, or a session in clear."""
+    """Return whether a call in a line accepts any certificate, or a session in clear."""
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Call):
             code, named = ast.unparse(node.func), {one.arg: ast.unparse(one.value) for one in node.keywords}
@@ -171,7 +171,7 @@ def test_opensearch_checks_the_name_by_the_line_for_it() -> None:
     options = {str(one.arg): ast.literal_eval(one.value) for one in call.keywords if one.arg != "ca_certs"}
     client: Any = opensearchpy.OpenSearch(["search"], **options)
     [connection] = client.transport.connection_pool.connections
-    # What is not None is the name to find in the certificate.
+    # Where it is not None, the certificate must contain this name.
     assert connection.pool.assert_hostname is None
     assert connection.pool.cert_reqs == "CERT_REQUIRED"
 
