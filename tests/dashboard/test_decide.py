@@ -1,4 +1,4 @@
-"""What a person says holds for what was on the screen, in a real browser where that matters."""
+"""A decision holds for the values on the screen, in a real browser where that matters."""
 
 import hashlib
 import time
@@ -43,8 +43,8 @@ def certificate(sha256: str, key: str) -> Raised:
     return fired("certificate-changed", {names.CERT_SHA256: sha256, f"{names.CERT_SHA256}.was": OLD}, key)
 
 
-def said(engine: sa.Engine, of_alert: str = ID) -> list[str]:
-    """The words that were entered, oldest first."""
+def entered(engine: sa.Engine, of_alert: str = ID) -> list[str]:
+    """Return the entered decisions, oldest first."""
     table = tables.decision
     query = sa.select(table.c.kind).where(table.c.alert_id == of_alert).order_by(table.c.entry_id)
     with reading(engine) as connection:
@@ -52,7 +52,7 @@ def said(engine: sa.Engine, of_alert: str = ID) -> list[str]:
 
 
 def accepted(engine: sa.Engine) -> list[dict[str, str]]:
-    """The values that were accepted."""
+    """Return the accepted values."""
     with reading(engine) as connection:
         return [one.body["values"] for one in entries.after(connection, 0) if one.body.get("kind") == "accept"]
 
@@ -79,9 +79,9 @@ def test_decision_on_an_outdated_page_is_refused(window: Window, dashboard: Dash
     page.wait_for_timeout(500)
     held.release()
     window.see("Nothing was entered: the alert has changed, check it again.")
-    assert said(dashboard.store, one) == []
+    assert entered(dashboard.store, one) == []
 
-    # Whoever has looked again may say it.
+    # After another look, the decision is accepted.
     window.press("Accept the new value")
     window.see("accept: entered as number")
     assert accepted(dashboard.store) == [{names.CERT_SHA256: EVIL}]
@@ -100,7 +100,7 @@ def test_a_button_that_was_drawn_before_the_evidence_changed_decides_nothing(sto
     assert EVIL in rows(script, "what", "was", "is")[0]["is"].replace(" ", "")
     older.click().run()
     assert "Nothing was entered: the alert has changed, check it again." in texts(script)
-    assert said(store, one) == []
+    assert entered(store, one) == []
     press(script, "Accept the new value")
     assert accepted(store) == [{names.CERT_SHA256: EVIL}]
 
@@ -121,7 +121,7 @@ def test_double_click_enters_one_decision_and_never_its_opposite(
             page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
         window.see(f"{word.lower()}: entered as number")
         page.wait_for_timeout(1_500)
-    assert said(dashboard.store, one) == [word.lower()]
+    assert entered(dashboard.store, one) == [word.lower()]
 
 
 def test_each_button_has_its_place_in_every_state(store: sa.Engine) -> None:
@@ -143,11 +143,11 @@ def test_closing_does_not_reach_an_episode_that_was_not_seen(store: sa.Engine) -
     script.text_input(key="decide.by").set_value("ann")
     press(script, "Close")
     assert "Nothing was entered: the alert has changed, check it again." in texts(script)
-    assert said(store) == []
-    # And what is shown now is what there is: whoever has looked again may say it.
+    assert entered(store) == []
+    # The page now shows the current values, and the decision is accepted.
     assert [one.value for one in script.metric if one.label == "Episode"] == ["2"]
     press(script, "Close")
-    assert said(store) == ["close"]
+    assert entered(store) == ["close"]
 
 
 def test_closing_does_not_reach_evidence_that_was_not_seen(store: sa.Engine) -> None:
@@ -160,7 +160,7 @@ def test_closing_does_not_reach_evidence_that_was_not_seen(store: sa.Engine) -> 
     press(script, "Close")
     assert "Nothing was entered: the alert has changed, check it again." in texts(script)
     assert EVIL in rows(script, "what", "was", "is")[0]["is"].replace(" ", "")
-    assert said(store, one) == []
+    assert entered(store, one) == []
 
 
 def test_second_decision_on_the_same_page_is_refused(store: sa.Engine) -> None:
@@ -173,7 +173,7 @@ def test_second_decision_on_the_same_page_is_refused(store: sa.Engine) -> None:
     close.click().run()
     assert "Nothing was entered: the alert has changed, check it again." in texts(bob)
     assert [one["by"] for one in rows(bob, "time, UTC", "decision")] == ["ann"]
-    assert said(store) == ["mute"]
+    assert entered(store) == ["mute"]
 
 
 def test_decision_without_room_in_the_store_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +193,7 @@ def test_decision_without_room_in_the_store_is_reported(tmp_path: Path, monkeypa
         assert script.subheader[0].value == "What was seen"
         disk.free()
         press(script, "Close")
-        assert said(engine) == ["close"]
+        assert entered(engine) == ["close"]
         engine.dispose()
         reads._store().dispose()
         forget()
@@ -230,8 +230,8 @@ def test_every_new_node_stands_on_a_row_of_its_own(store: sa.Engine) -> None:
 def test_long_escaped_version_is_shown_in_full_below(store: sa.Engine) -> None:
     rules_meta.write_rules(store, [{**RULES[0], "accepts": [names.SERVER_VERSION]}])
     version = "8.0.36" + 60 * "\U000e0100" + " evil"
-    told = {names.SERVER_VERSION: version, f"{names.SERVER_VERSION}.was": "8.0.36"}
-    Owner(store).commit(fired("certificate-changed", told))
+    new_facts = {names.SERVER_VERSION: version, f"{names.SERVER_VERSION}.was": "8.0.36"}
+    Owner(store).commit(fired("certificate-changed", new_facts))
     script = opened("alert", id=alert_id("certificate-changed", "k"))
     assert any(one.value.endswith(60 * r"\U000e0100" + " evil") for one in script.code)
 
@@ -247,8 +247,8 @@ def test_list_member_with_a_line_break_is_one_member(store: sa.Engine) -> None:
 def test_shortened_value_cannot_be_accepted(store: sa.Engine) -> None:
     rules_meta.write_rules(store, RULES)
     target = "https://elsewhere.example/" + 400 * "\U0001f600"
-    told = {names.REDIRECT_TARGET: target, names.STATEMENT: 511 * "\U0001f600"}
-    Owner(store).commit(fired("redirected", told))
+    new_facts = {names.REDIRECT_TARGET: target, names.STATEMENT: 511 * "\U0001f600"}
+    Owner(store).commit(fired("redirected", new_facts))
     script = opened("alert", id=alert_id("redirected", "k"))
     [accept] = [one for one in script.button if one.label == "Accept"]
     assert accept.disabled

@@ -23,7 +23,7 @@ RUNNING = "() => document.querySelectorAll('iframe,object,embed,svg[onload],img[
 
 @pytest.fixture(scope="module")
 def beacon() -> Iterator[Receiver]:
-    """Who would hear of a request."""
+    """A listener that would receive a request."""
     with receiver() as one:
         yield one
 
@@ -36,7 +36,7 @@ def alerts(dashboard: Dashboard, beacon: Receiver) -> list[str]:
 
 @pytest.fixture
 def dialogs(window: Window) -> list[str]:
-    """What opened a dialog or another window."""
+    """Return causes of an open dialog or another window."""
     opened: list[str] = []
 
     def dialog(one: Dialog) -> None:
@@ -50,7 +50,7 @@ def dialogs(window: Window) -> list[str]:
 
 @pytest.fixture
 def asked(window: Window) -> list[str]:
-    """Addresses that the browser asked for elsewhere than at the dashboard."""
+    """Return addresses outside the dashboard that the browser requested."""
     found: list[str] = []
     ours = (window.url, window.url.replace("http", "ws"), "data:", "blob:")
     window.page.on("request", lambda one: None if one.url.startswith(ours) else found.append(one.url))

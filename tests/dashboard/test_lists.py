@@ -1,4 +1,4 @@
-"""Lists are whole: whatever is in the store can be reached, and what is not there is said not to be there."""
+"""Lists are complete: every row in the store can be reached, and missing data is marked."""
 
 import time
 from typing import Any

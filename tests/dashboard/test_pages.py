@@ -1,4 +1,4 @@
-"""The pages in a real browser: live, linkable, and an alert is the one that was pressed."""
+"""The pages in a real browser: live and linkable, and a click opens the clicked alert."""
 
 import hashlib
 import time
@@ -29,7 +29,7 @@ def fired(key: str, *, ago_s: float = 0, **more: Any) -> Raised:
 
 @pytest.fixture(scope="module")
 def filled(dashboard: Dashboard) -> Dashboard:
-    """Two resources with alerts of their own and an hour of volume, and one of which nothing was told but calls."""
+    """Two resources with their own alerts and an hour of volume, and one with calls only."""
     now_ns = time.time_ns()
     rows = [
         fired("first", ago_s=500, level="critical"), fired("second", ago_s=600, level="low", rule="query-attack"),
@@ -56,7 +56,7 @@ def filled(dashboard: Dashboard) -> Dashboard:
 
 @pytest.fixture(scope="module")
 def fresh() -> Iterator[Dashboard]:
-    """A dashboard that nobody has opened yet, over an empty store."""
+    """A dashboard without any earlier visit, over an empty store."""
     with serving(BACKWATCH_DASHBOARD_REFRESH_S="1") as one:
         yield one
 
@@ -163,7 +163,7 @@ def test_the_way_back_leads_from_an_alert_to_the_overview(window: Window, filled
 
 
 def where(window: Window) -> str:
-    """The address that is shown once it no longer changes."""
+    """Return the shown address once it no longer changes."""
     found, times = "", 0
     while times < 6:
         window.page.wait_for_timeout(500)
@@ -237,7 +237,7 @@ def test_clicked_alert_opens_even_if_rows_have_moved(window: Window, filled: Das
     held.holding = True
     filled.owner.commit(fired(newer, level="critical"))
     _until(window, lambda: any(newer.encode() in one for one in held.kept if isinstance(one, bytes)))
-    # The server has drawn the newer alert in the first row; the reader still sees the older one there, and presses it.
+    # The server has drawn the newer alert in the first row. The reader still sees the older one there, and clicks it.
     assert window.cell(0, 0, table).replace("\xa0", "") == shown
     window.press_id(0, table)
     page.wait_for_timeout(300)
@@ -274,7 +274,7 @@ def test_back_while_a_refresh_is_on_its_way_keeps_the_way_forward(window: Window
     window.until("location.pathname === '/alert'")
     window.see("Decide")
     held.holding = True
-    _until(window, lambda: bool(held.kept))  # a refresh of the alert, of which the browser does not hear yet
+    _until(window, lambda: bool(held.kept))  # a refresh of the alert that the browser has not received yet
     page.go_back()
     page.wait_for_timeout(300)
     held.release()
@@ -312,7 +312,7 @@ def test_decision_needs_a_name_and_shows_at_once(window: Window, filled: Dashboa
     window.see("acknowledge: entered as number")
     assert page.locator(".stMarkdownBadge").nth(1).text_content() == "acknowledged"
     page.get_by_role("button", name="Acknowledge", exact=True, disabled=True).wait_for()
-    window.see("nobody said so")  # what was typed was kept through the refusal
+    window.see("nobody said so")  # typed text was kept through the refusal
     window.press("Reopen")
     window.see("reopen: entered as number")
     assert page.locator(".stMarkdownBadge").nth(1).text_content() == "open"

@@ -1,4 +1,4 @@
-"""What the pages are told: once for all of them, never older than what was just decided, and in whole hours."""
+"""Reads of the pages: shared by all, never older than the last decision, and in whole hours."""
 
 import time
 
@@ -38,7 +38,7 @@ def test_two_open_pages_share_one_store_query(store: sa.Engine, monkeypatch: pyt
     Owner(store).commit(raised(), seen=resources(3))
     asked: list[str] = []
     opened(page, id=ID)
-    event.listen(reads._store(), "before_cursor_execute", lambda *told: asked.append(told[2]))
+    event.listen(reads._store(), "before_cursor_execute", lambda *arguments: asked.append(arguments[2]))
     opened(page, id=ID)
     assert asked == []
 
@@ -103,7 +103,7 @@ def test_a_table_of_many_rows_is_not_styled(store: sa.Engine, number: int, style
 def test_kinds_of_services_are_those_in_the_store(store: sa.Engine) -> None:
     Owner(store).commit(seen=resources(2))
     statements: list[str] = []
-    event.listen(reads._store(), "before_cursor_execute", lambda *told: statements.append(told[2]))
+    event.listen(reads._store(), "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
     assert reads.systems() == {"redis"}
     assert not [one for one in statements if tables.resource.c.facts.name in one]
 

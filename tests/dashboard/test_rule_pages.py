@@ -39,7 +39,7 @@ def fired(rule: str, key: str, evidence: dict[str, Any], **more: Any) -> Raised:
 
 @pytest.fixture(scope="module")
 def filled(dashboard: Dashboard) -> Dashboard:
-    """All shipped rules as the detector tells them, alerts of two, and one of a rule that is gone."""
+    """All shipped rules as the detector publishes them, alerts of two, and one of a removed rule."""
     rules_meta.write_rules(dashboard.store, [rulebook.rule_metadata(one) for one in rulebook.load().rules])
     two = fired("certificate-changed", "two", CERTIFICATE)
     first = replace(two.occurrences[0], evidence={**CERTIFICATE, "tls.server.hash.sha256": THIRD})
@@ -60,7 +60,7 @@ def filled(dashboard: Dashboard) -> Dashboard:
 
 @pytest.fixture(scope="module")
 def untold() -> Iterator[Dashboard]:
-    """A dashboard over a store to which no detector has written yet."""
+    """A dashboard over a store that no detector has written yet."""
     with serving(BACKWATCH_DASHBOARD_REFRESH_S="1") as one:
         yield one
 
@@ -156,7 +156,7 @@ def test_change_shows_once_on_top_with_its_previous_value(window: Window, filled
     shown = window.page.evaluate("document.body.textContent")
     assert "tls.server.issuer" not in shown
     assert "backwatch.certificate.new" in shown
-    assert "backwatch.orphan.was" in shown  # what was something, beside which nothing is, is evidence as any other
+    assert "backwatch.orphan.was" in shown  # a previous value without a current one is evidence as any other
 
 
 def test_other_values_of_the_episode_are_shown(window: Window, filled: Dashboard) -> None:
@@ -175,7 +175,7 @@ def test_one_click_accepts_a_change_for_good(window: Window, filled: Dashboard) 
     window.see("accept: entered as number")
     assert decisions(filled.store, one) == [("accept", "Kim", 0)]
     window.see("Revoke acceptance")
-    # Who it was is asked once: the next change is one press indeed.
+    # The name is asked for once: the next change needs only one click.
     page.get_by_role("link", name="← Alerts").click()
     window.see("Rule, resource or text")
     other = alert_id("certificate-changed", "other")

@@ -1,4 +1,4 @@
-"""What reaches the screen has no character that cannot be seen or that reorders what is seen."""
+"""Text on the screen has no invisible character and none that reorders text."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""The real server: what it sends with every answer, whom it answers, and what it says when it cannot serve."""
+"""The real server: headers of every response, allowed clients, and errors when it cannot serve."""
 
 import base64
 import hashlib
@@ -36,7 +36,7 @@ def command(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[st
 
 
 def handshake(port: int, path: str = "/_stcore/stream", **headers: str) -> int:
-    """The status with which the server answers a request for a web socket."""
+    """Return the status of the server's reply to a web socket request."""
     told = {
         "Host": f"127.0.0.1:{port}", "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": base64.b64encode(b"0123456789abcdef").decode(), "Sec-WebSocket-Protocol": "streamlit",
@@ -50,7 +50,7 @@ def handshake(port: int, path: str = "/_stcore/stream", **headers: str) -> int:
 
 @pytest.fixture(scope="module")
 def storeless() -> Iterator[str]:
-    """A dashboard whose store does not answer."""
+    """A dashboard whose store does not respond."""
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-c", WITHOUT_A_CHECK],
@@ -62,7 +62,7 @@ def storeless() -> Iterator[str]:
         try:
             requests.get(f"http://127.0.0.1:{port}/_stcore/health", timeout=5)
             break
-        except requests.RequestException:  # it may listen before it can answer
+        except requests.RequestException:  # it may listen before it can respond
             time.sleep(0.1)
     yield f"http://127.0.0.1:{port}"
     process.terminate()

@@ -29,7 +29,7 @@ class Stream:
         self.pipeline = Pipeline(settings, lambda: open_publisher(StreamSettings(url=url)))
 
     def written(self) -> list[bytes]:
-        """All that is on the disk: the files as they are, and each value that was published."""
+        """Return all bytes on the disk: the files as they are, and each published value."""
         assert self.pipeline.flush(20)
         assert self.pipeline.dropped() == 0
         with sqlite3.connect(self.file) as connection:

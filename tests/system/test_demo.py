@@ -72,7 +72,7 @@ with sqlite3.connect(sys.argv[1]) as connection:
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A process whose children can all be found again, by a mark in their environment."""
+    """A process whose children can all be found by a mark in their environment."""
 
     process: "subprocess.Popen[str]"
     mark: str
@@ -89,7 +89,7 @@ class Marked:
         return output
 
     def alive(self) -> list[str]:
-        """Command lines of what lives of it, zombies not counted."""
+        """Return command lines of its live processes, zombies not counted."""
         found: list[str] = []
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
@@ -122,7 +122,7 @@ def _kernels_are_compiled() -> None:  # pyright: ignore[reportUnusedFunction]
 
 
 def without_network() -> list[str]:
-    """A prefix for a command that leaves it nothing but loopback; empty where the system does not let us."""
+    """Return a prefix for a command with loopback only; empty if the system does not permit it."""
     flags = CLONE_NEWNET if os.geteuid() == 0 else CLONE_NEWNET | CLONE_NEWUSER
     command = [sys.executable, "-c", WITHOUT_NETWORK, str(flags)]
     return command if subprocess.run([*command, "/bin/true"], capture_output=True).returncode == 0 else []
@@ -190,7 +190,7 @@ def test_no_child_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
 def test_the_shop_at_work_raises_nothing_while_its_minutes_are_judged(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    # Minutes are closed after three: here at once, or the test would see only single calls judged.
+    # Minutes are closed after three: here at once, or the test would see only single judged calls.
     monkeypatch.setattr(setup, "own_environment", lambda: {**own_environment(), "BACKWATCH_DETECTOR_LATENESS_S": "5"})
     began_ns, until = time.time_ns(), time.monotonic() + 150
     with setup.staged(Show(Console(file=io.StringIO()))) as (performance, _):
@@ -198,7 +198,7 @@ def test_the_shop_at_work_raises_nothing_while_its_minutes_are_judged(
         store = open_store(f"sqlite:///{folder / 'store.db'}")
 
         def judged() -> int:
-            """Calls in closed minutes of the service that has the fewest."""
+            """Return calls in closed minutes of the service that has the fewest."""
             end_ns = time.time_ns() + 60 * 10**9
             with reading(store) as connection:
                 of = [rollup_series(connection, one.id, began_ns, end_ns) for one in list_resources(connection)]

@@ -1,4 +1,4 @@
-"""What a command refuses is one line that names the setting or the argument, with its value."""
+"""A command's refusal is one line that names the setting or the argument, with its value."""
 
 from pathlib import Path
 

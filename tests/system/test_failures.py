@@ -1,4 +1,4 @@
-"""What goes wrong around Backwatch is one clear line that names the setting, a documented exit code, and no loss."""
+"""Failures around Backwatch give one clear line with the setting, a documented exit code, and no loss."""
 
 import json
 import os
@@ -39,7 +39,7 @@ STORE_COMMANDS = (("notify",), ("dashboard",), ("db", "status"), ("db", "upgrade
 
 
 def refused(one: Ran, code: int, *words: str) -> None:
-    """Ended with this code after one line with these words, no secret among them."""
+    """Assert this exit code after one line with these words, no secret among them."""
     ended = one.err.splitlines()
     assert (one.code, one.out, len(ended)) == (code, "", 1), one
     assert ended[0].startswith("Error: ")
@@ -166,7 +166,7 @@ def test_detect_waits_for_a_broker_that_is_away_at_its_start(tmp_path: Path, kaf
 
 
 def through(gate: Gate, url: str) -> str:
-    """The URL of a PostgreSQL server, led through the gate."""
+    """Return the URL of a PostgreSQL server, led through the gate."""
     return urlsplit(url)._replace(netloc=f"{urlsplit(url).netloc.rpartition(':')[0]}:{gate.port}").geturl()
 
 
@@ -222,7 +222,7 @@ def test_missing_file_or_folder_is_an_input_failure(tmp_path: Path) -> None:
     refused(ran("replay", str(tmp_path)), EXIT_IO, str(tmp_path), "directory")
 
 
-# --- messages that cannot be read ---
+# --- unreadable messages ---
 
 
 @pytest.fixture
@@ -248,12 +248,12 @@ def rows(url: str, table: sa.Table) -> list[dict[str, Any]]:
 
 
 def judged(url: str) -> int:
-    """Calls that the store has seen."""
+    """Return the calls in the store."""
     return sum(row["calls"] for row in rows(url, tables.resource))
 
 
 def some_calls(number: int) -> bytes:
-    """Twenty calls of an ordinary app."""
+    """Return twenty calls of an ordinary app."""
     return streams.encoded(list(streams.quiet(random.Random(number), 20)), number)
 
 
@@ -380,7 +380,7 @@ def spans_in(value: bytes) -> Iterator[Span]:
 
 
 def delivered(url: str) -> int:
-    """Statements of the app in the stream."""
+    """Return statements of the app in the stream."""
     consumer = open_consumer(StreamSettings(url=url), names.TOPIC_CALLS, f"test-{os.getpid()}")
     try:
         total, found = 0, consumer.poll(0)

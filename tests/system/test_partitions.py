@@ -1,4 +1,4 @@
-"""Adding partitions to a stream whose detectors have learnt: on the real broker, by the real command."""
+"""Adding partitions to a stream with learnt baselines: on the real broker, by the real command."""
 
 import dataclasses
 import random
@@ -33,7 +33,7 @@ ODD = "SELECT name, secret FROM users WHERE id = ? UNION SELECT ?, ?"
 
 def publish(url: str, calls: list[Call], *, backfill: bool = False) -> None:
     publisher = open_publisher(StreamSettings(url=url))
-    # Call by call: apps that share a partition share its clock, and one whose calls come behind another's is late.
+    # Call by call: apps that share a partition share its clock, and calls behind another app's are late.
     messages = [
         Message(streams.encoded([dataclasses.replace(call, app=app)]), app.encode(), backfill=backfill)
         for call in calls

@@ -32,7 +32,7 @@ RIGHTLY = ("end-of-life-server", "known-exploited-server")
 
 
 def scenes() -> list[type[Scene]]:
-    """Every scene of the folder."""
+    """Return every scenario of the folder."""
     modules = [
         importlib.import_module(f"{quiet_scenes.__name__}.{one.name}")
         for one in pkgutil.iter_modules(quiet_scenes.__path__)
@@ -49,7 +49,7 @@ def scenes() -> list[type[Scene]]:
 
 @contextlib.contextmanager
 def ordinary(server: Server) -> Generator[dict[str, object]]:
-    """A PostgreSQL database with an account that owns it and may do nothing else."""
+    """Create a PostgreSQL database with an account that owns it and has no other right."""
     name = f"t_{secrets.token_hex(6)}"
     fresh_database.postgresql_sql(server.url, f"create role {name} login password '{server.password}'")
     fresh_database.postgresql_sql(server.url, f"create database {name} owner {name}")
@@ -61,7 +61,7 @@ def ordinary(server: Server) -> Generator[dict[str, object]]:
 
 
 def describe_server(server: Server, port: int, database: str, user: str = "") -> dict[str, object]:
-    """A server's facts for the apps."""
+    """Return a server's facts for the apps."""
     return {
         "host": server.host, "port": port, "user": user or server.user, "password": server.password,
         "database": database, "ca_file": server.ca_file,
