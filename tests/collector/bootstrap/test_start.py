@@ -1,4 +1,4 @@
-"""How probes come in and go out with the app's own imports."""
+"""Installation and removal of probes with the app's own imports."""
 
 import importlib
 import importlib.util

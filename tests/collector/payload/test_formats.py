@@ -1,4 +1,4 @@
-"""What a cache gave back is recognised by its bytes: names only, never loaded, never raising, in bounded time."""
+"""Formats of cached values, recognised by their bytes: names only, never loaded, never raising, in bounded time."""
 
 import base64
 import builtins
@@ -49,7 +49,7 @@ DATA: dict[str, Any] = {
 
 
 class Calls:
-    """A pickle that calls ``function(*arguments)`` when it is loaded."""
+    """Return a pickle that calls ``function(*arguments)`` when it is loaded."""
 
     def __init__(self, function: Any, *arguments: Any) -> None:
         self.reduced = (function, arguments)

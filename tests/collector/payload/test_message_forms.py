@@ -18,7 +18,7 @@ some_headers = st.lists(st.tuples(st.text(), st.binary()), max_size=6)
 
 
 def message(value: object, key: bytes | None = None, headers: Any = ()) -> Any:
-    """As a driver gives it; its key may be what the app's own function made of none."""
+    """A message as a driver returns it; its key may be the app's own function's result for none."""
     size = -1 if key is None else len(key)
     return SimpleNamespace(value=value, key=key or "", serialized_key_size=size, headers=headers)
 

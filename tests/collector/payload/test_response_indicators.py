@@ -53,7 +53,7 @@ def test_any_error_gives_only_words_of_the_list(parts: list[Any]) -> None:
 
 
 class Strange(RuntimeError):
-    """Of a driver that knows better."""
+    """A response of a driver that reports its own indicators."""
 
     @property
     def args(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]

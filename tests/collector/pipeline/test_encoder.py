@@ -1,4 +1,4 @@
-"""The hand-written OTLP equals what the generated classes write."""
+"""The hand-written OTLP equals the output of the generated classes."""
 
 import math
 import time

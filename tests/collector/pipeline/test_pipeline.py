@@ -1,4 +1,4 @@
-"""What the app feels of being watched: nothing. Bounds, forks, exits, a stream that is away."""
+"""The pipeline has no effect on the app: bounds, forks, exits, a stream that is away."""
 
 import gc
 import os
@@ -65,7 +65,7 @@ class Log(Publisher):
         return [span for scope in self.scopes(names.SCOPE_CALLS) for span in scope.spans]
 
     def dropped(self) -> dict[str, int]:
-        """Sum of the drops in all heartbeats."""
+        """Return the sum of the drops in all heartbeats."""
         total: dict[str, int] = {}
         for scope in self.scopes(names.SCOPE_HEARTBEAT):
             for one in scope.scope.attributes:
@@ -476,7 +476,7 @@ def test_five_hundred_forks_under_load_all_deliver_their_own_calls(
     make: Callable[..., Pipeline], request: pytest.FixtureRequest
 ) -> None:
     if BY_ITSELF not in os.environ:
-        # What a fork costs is the size of who forks: a process that has run a thousand tests is no app.
+        # A fork's cost depends on the size of the process: one that has run a thousand tests is no app.
         inner = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", request.node.nodeid]
         env = {**os.environ, BY_ITSELF: "1"}
         done = subprocess.run(inner, cwd=request.config.rootpath, capture_output=True, text=True, check=False, env=env)

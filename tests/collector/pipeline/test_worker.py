@@ -1,4 +1,4 @@
-"""What the worker's thread promises to those who wait for it."""
+"""Guarantees of the worker's thread to waiting threads."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ CALL = Call(
 
 
 class Held(Publisher):
-    """A stream that takes nothing until it is let."""
+    """A stream that blocks until it is released."""
 
     def __init__(self) -> None:
         self.came, self.let = threading.Event(), threading.Event()
@@ -45,7 +45,7 @@ def test_a_flush_does_not_overlook_a_turn_that_begins_while_it_looks(monkeypatch
 
     def slow(self: BoundedQueue) -> int:
         if threading.get_ident() == waiter:
-            assert publisher.came.wait(20)  # the worker takes all there is while the waiter asks how much there is
+            assert publisher.came.wait(20)  # the worker takes all records while the waiter checks their number
         return length(self)
 
     worker.start()

@@ -43,7 +43,7 @@ def context(web: Web) -> ssl.SSLContext:
 
 
 def run(app: App, **options: Any) -> Any:
-    """What ``app`` returns, with a session of its own."""
+    """Return the result of ``app``, with a separate session."""
 
     async def whole() -> Any:
         options_now = {name: made() if name == "connector" else made for name, made in options.items()}
@@ -54,7 +54,7 @@ def run(app: App, **options: Any) -> Any:
 
 
 def getting(url: str, times: int = 1, **options: Any) -> App:
-    """Reads ``url`` so many times."""
+    """Read ``url`` so many times."""
 
     async def app(session: aiohttp.ClientSession) -> list[bytes]:
         read: list[bytes] = []

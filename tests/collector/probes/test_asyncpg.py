@@ -26,7 +26,7 @@ def recording(postgresql: Server) -> Iterator[Recording]:
 
 
 def connected(url: str, use: Callable[[Any], Coroutine[Any, Any, object]] | None = None, **options: Any) -> object:
-    """What ``use`` makes of a connection."""
+    """Return the result of ``use`` on a connection."""
 
     async def work() -> object:
         connection = await asyncpg.connect(url, **options)

@@ -1,4 +1,4 @@
-"""Cassandra: every request once, whichever method sent it, with the facts of the connection to its node."""
+"""Cassandra: every request once, from any sending method, with the facts of the connection to its node."""
 
 import gc
 import os
@@ -43,7 +43,7 @@ def recording() -> Iterator[Recording]:
 
 @pytest.fixture
 def session(cassandra_node: Server, recording: Recording) -> Iterator[Any]:
-    """A session on an empty table of a keyspace of its own; the records of its setup are cleared."""
+    """A session on an empty table of a separate keyspace; the records of its setup are cleared."""
     with cluster_of(cassandra_node) as cluster:
         session = cluster.connect()
         session.default_timeout = 60
@@ -54,7 +54,7 @@ def session(cassandra_node: Server, recording: Recording) -> Iterator[Any]:
 
 
 def asked(recording: Recording) -> list[Any]:
-    """What the app asked, without what nodes push."""
+    """Return the app's requests, without pushes of nodes."""
     return [call for call in recording.calls if call.sql is not None or call.operation == "GRAPH"]
 
 
@@ -288,7 +288,7 @@ def test_rows_are_counted_for_every_row_factory(session: Any, recording: Recordi
     assert [call.rows_returned for call in recording.saying("SELECT")] == [1, 0]
 
 
-# --- what goes wrong, and what comes unasked ---
+# --- errors and pushed events ---
 
 
 def test_errors_are_recorded_with_their_code(session: Any, recording: Recording) -> None:
@@ -376,7 +376,7 @@ def test_every_reactor_yields_the_same_records(reactor: str, cassandra_node: Ser
     if cassandra.__version__ == OLDEST and name == "AsyncioConnection":
         pytest.skip("that version's is for older Pythons")
     kind = getattr(pytest.importorskip(f"cassandra.io.{module}"), name)
-    # Neither speaks TLS on every Python; what they share is what is watched.
+    # Neither supports TLS on every Python; the observed code is common to both.
     with cluster_of(cassandra_node, tls=False, connection_class=kind) as cluster:
         cluster.connect().execute("SELECT key FROM system.local")
     assert len(recording.of("connect")) == 2

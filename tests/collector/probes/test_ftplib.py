@@ -1,6 +1,6 @@
-"""ftplib: what is fetched and stored, over which connections, and where the server would have them lead."""
+"""ftplib: fetched and stored files, their connections, and the server's redirects of the data connection."""
 
-# ruff: noqa: S321  FTP is what is watched here
+# ruff: noqa: S321  the observed protocol is FTP
 import ftplib
 import io
 import ssl

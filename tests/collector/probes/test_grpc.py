@@ -1,4 +1,4 @@
-"""gRPC: each shape of RPC, what ends it, what a channel was asked for; and its oldest version."""
+"""gRPC: each shape of RPC, its end, a channel's requested security; and its oldest version."""
 
 import asyncio
 import gc
@@ -35,7 +35,7 @@ def channel(grpc_server: Server, recording: Recording) -> Iterator[grpc.Channel]
 
 
 def recorded(recording: Recording, number: int = 1) -> Told:
-    """The last call, once so many have been recorded: gRPC ends some on a thread of its own."""
+    """Return the last call, once so many have been recorded: gRPC ends some on a separate thread."""
     deadline = time.monotonic() + 10
     while len(recording.calls) < number and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -53,7 +53,7 @@ def test_an_rpc_is_one_call_without_its_message_and_its_metadata(
     assert (session.system, session.address, session.port) == ("grpc", "127.0.0.1", grpc_server.tls_port)
     assert (session.requested, session.encrypted, session.verified) == ("verify-full", True, "full")
     assert (session.account, session.auth_method) == ("app", "clear-password")
-    assert (session.certificate_sha256, session.peer_address) == ("", "")  # the C core tells neither
+    assert (session.certificate_sha256, session.peer_address) == ("", "")  # the C core reports neither
     assert (one.sent, one.received, one.estimated) == (13, 21, True)
     assert (one.rows_returned, one.rows_affected) == (1, -1)
     assert "canary" not in repr(recording.calls)
@@ -104,7 +104,7 @@ def test_a_status_is_the_error(
         channel.unary_unary(GET)(request_, **options)
     one = recorded(recording)
     assert (one.error, one.facts[names.STATUS_CODE]) == (status, status)
-    # A deadline may be over before anybody is there: no TLS is claimed then.
+    # A deadline may be over before a server is there: no TLS is claimed then.
     assert one.session.encrypted is (True if status == "NOT_FOUND" else None)
 
 
@@ -159,7 +159,7 @@ def test_a_channel_that_is_older_than_the_probe_claims_nothing(grpc_server: Serv
 
 
 class Adding(grpc.UnaryUnaryClientInterceptor):
-    """Logs in, as interceptors of apps do."""
+    """Log in, as interceptors of apps do."""
 
     def intercept_unary_unary(self, continuation: Callable[..., Any], client_call_details: Any, request: Any) -> Any:
         details = client_call_details._replace(metadata=list(LOGIN))
@@ -172,7 +172,7 @@ def test_interceptor_metadata_is_seen_and_no_call_is_doubled(channel: grpc.Chann
 
 
 class Passing(grpc.aio.UnaryUnaryClientInterceptor):
-    """Does nothing, on asyncio."""
+    """Do nothing, on asyncio."""
 
     async def intercept_unary_unary(
         self, continuation: Callable[..., Any], client_call_details: Any, request: Any

@@ -1,4 +1,4 @@
-"""How a PostgreSQL server lets its client in, out of its own messages."""
+"""A PostgreSQL server's login method, from its own messages."""
 
 import struct
 

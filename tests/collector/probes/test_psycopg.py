@@ -65,7 +65,7 @@ def test_the_recorded_certificate_is_the_one_served(recording: Recording, postgr
 
 
 def _certificate_of(server: Server) -> bytes:
-    """Asked for by hand: SSLRequest, then a handshake."""
+    """Request TLS by hand: SSLRequest, then a handshake."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with socket.create_connection((server.host, server.port)) as plain:

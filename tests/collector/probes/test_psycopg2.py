@@ -1,4 +1,4 @@
-"""psycopg2 against a real PostgreSQL: subclasses pass where C code looks, and the facts are true."""
+"""psycopg2 against a real PostgreSQL: C code accepts the subclasses, and the facts are true."""
 
 import contextlib
 import gc

@@ -1,4 +1,4 @@
-"""Redelivered messages: counted by their content where the broker does not count; nothing of them is kept."""
+"""Redelivered messages: counted by their content if the broker does not count; no content is kept."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""requests rides on urllib3: each hop and each retry is a call, once."""
+"""requests uses urllib3: each hop and each retry is a call, once."""
 
 from collections.abc import Iterator
 

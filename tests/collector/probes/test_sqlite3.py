@@ -1,4 +1,4 @@
-"""sqlite3: the app's own classes, its values and its iteration stay what they are; every call is recorded."""
+"""sqlite3: the app's own classes, values and iteration are unchanged; every call is recorded."""
 
 import contextlib
 import functools

@@ -336,7 +336,7 @@ def test_threads_share_a_pool(recording: Recording, web: Web) -> None:
 
 
 def test_the_standard_librarys_own_client_is_left_alone(recording: Recording, web: Web) -> None:
-    with urllib.request.urlopen(f"{web.url}/plain") as response:  # noqa: S310  our own server
+    with urllib.request.urlopen(f"{web.url}/plain") as response:  # noqa: S310  the test's own server
         assert response.read() == BODY
     connection = http.client.HTTPConnection(web.url.removeprefix("http://"))
     connection.request("GET", "/plain")

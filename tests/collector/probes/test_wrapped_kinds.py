@@ -1,4 +1,4 @@
-"""What is wrapped is still of its kind: frameworks ask whether a function is a coroutine's before they call it."""
+"""Wrapped functions keep their kind: frameworks check for coroutine functions before they call them."""
 
 import importlib
 import inspect

@@ -1,4 +1,4 @@
-"""What is left of MongoDB's commands."""
+"""Redaction of MongoDB's commands."""
 
 import datetime as dt
 from typing import Any

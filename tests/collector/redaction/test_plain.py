@@ -1,4 +1,4 @@
-"""Systems that quote and comment in ways of their own: what they hide stays hidden, and nothing else is lost."""
+"""Systems with special quotes and comments: literals stay hidden, and no other text is lost."""
 
 import time
 
@@ -100,7 +100,7 @@ NOISE = ("'", '"', "''", '""', "\\", "\\'", '\\"', " ", "\n", "#", "-- ", "//", 
 
 
 def _within(form: str, noise: str) -> bool:
-    """Whether ``noise`` in this form ends the literal nowhere: what the systems themselves would say."""
+    """Return whether ``noise`` in this form ends the literal nowhere, by the systems' own rules."""
     quote = form[form.index("{") - 1]
     if form.startswith("$"):
         return "$" not in noise

@@ -1,4 +1,4 @@
-"""What is left of commands, URLs, addresses and errors."""
+"""Redaction of commands, URLs, addresses and errors."""
 
 import sqlite3
 import timeit

@@ -1,4 +1,4 @@
-"""What is kept of a request is bounded and let go of; what stands in one token is no code."""
+"""Kept request input is bounded and released; input inside one token is no code."""
 
 import sys
 import threading

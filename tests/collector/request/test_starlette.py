@@ -1,4 +1,4 @@
-"""Starlette, endpoints sync (in its threads) and async, below a middleware that runs them in a task of its own."""
+"""Starlette, endpoints sync (in its threads) and async, below a middleware that runs them in a separate task."""
 
 import pytest
 from starlette.applications import Starlette

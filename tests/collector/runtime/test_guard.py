@@ -1,4 +1,4 @@
-"""The guard ends the collector's faults, and passes on what is the app's: its strict log, its time limits."""
+"""The guard stops the collector's faults, and passes on the app's exceptions: its strict log, its time limits."""
 
 import logging
 import signal
@@ -20,7 +20,7 @@ SESSION = Session(system="postgresql")
 
 
 class SoftTimeLimitError(Exception):
-    """As Celery's and RQ's: an ordinary exception, raised by a signal handler."""
+    """A time limit as Celery's and RQ's: an ordinary exception, raised by a signal handler."""
 
 
 class Strict(logging.Handler):

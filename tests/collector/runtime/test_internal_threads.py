@@ -1,4 +1,4 @@
-"""The collector's thread where the app has hooks on threads, or no thread can be started."""
+"""The collector's thread if the app has hooks on threads, or no thread can be started."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ def hostile_hook(*_: object) -> None:
 
 @pytest.fixture
 def thread_faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[threading.ExceptHookArgs]]:
-    """What ended threads."""
+    """The reason why threads ended."""
     found: list[threading.ExceptHookArgs] = []
     monkeypatch.setattr(threading, "excepthook", found.append)
     yield found

@@ -1,4 +1,4 @@
-"""What is remembered to be quick is not remembered raw."""
+"""Caches hold no raw text."""
 
 import gc
 import os
@@ -39,14 +39,14 @@ def _ours() -> list[dict[str, Any]]:
 
 
 def _held() -> list[str]:
-    """Every text that our modules hold: the collector of garbage knows what leads where, not what holds text alone."""
+    """Return every text that collector modules hold; ``gc`` knows references, not holders of text alone."""
     roots: list[Any] = _ours()
     others = {id(one.__dict__) for one in list(sys.modules.values()) if hasattr(one, "__dict__")}
     seen = {id(one) for one in roots} | others
     texts: list[str] = []
     while roots:
         holder = roots.pop()
-        keys = list(holder) if isinstance(holder, dict) else ()  # the collector passes by keys that are text
+        keys = list(holder) if isinstance(holder, dict) else ()  # ``gc`` skips keys that are text
         for one in (*keys, *gc.get_referents(holder)):
             kind = type(one)  # isinstance asks a proxy for the class of its object, which may be gone
             if issubclass(kind, str):
@@ -142,8 +142,8 @@ class _Sly(str):
 
 
 def test_key_with_a_custom_hash_is_not_confused_with_another() -> None:
-    told = [redis_statements.describe_command("GET", ("GET", _Sly(one)))[1] for one in ("session:1", "user:1")]
-    assert told == ["GET session:?", "GET user:?"]
+    statements = [redis_statements.describe_command("GET", ("GET", _Sly(one)))[1] for one in ("session:1", "user:1")]
+    assert statements == ["GET session:?", "GET user:?"]
     assert [describe_command("get", [_Sly(one)]) for one in ("session:1", "user:1")] == ["get session:?", "get user:?"]
     assert [amqp.redact_name(_Sly(one)) for one in ("orders.new", "mails.new")] == ["orders.new", "mails.new"]
     assert [messages.operation_text("send", _Sly(one)).statement for one in ("orders", "mails")] == [

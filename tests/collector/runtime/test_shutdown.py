@@ -1,4 +1,4 @@
-"""Last words before a process ends itself by a signal; ``test_run.py`` has them delivered."""
+"""Exit hooks before a process ends itself by a signal; ``test_run.py`` checks their delivery."""
 
 import os
 import pickle
@@ -20,7 +20,7 @@ ORIGINAL = signal.raise_signal
 
 
 def ended_by(run: Callable[[], None]) -> int:
-    """Which signal ended a child that runs this; 0 for none."""
+    """Return the signal that ended a child that runs this; 0 for none."""
     child = os.fork()
     if child == 0:
         try:

@@ -1,4 +1,4 @@
-"""No statement of any shape holds up the app: the scan time depends only on its length."""
+"""No statement of any shape delays the app: the scan time depends only on its length."""
 
 import gc
 import time
@@ -27,7 +27,7 @@ def once(text: str, dialect: str) -> float:
 
 
 def seconds(text: str, dialect: str) -> float:
-    """The least time that it takes; the first that is within the limit."""
+    """Return the least scan time; stop at the first within the limit."""
     best = 1.0
     for _ in range(TIMES):
         best = min(best, once(text, dialect))
@@ -37,7 +37,7 @@ def seconds(text: str, dialect: str) -> float:
 
 
 def most_s(dialect: str) -> float:
-    """The limit by this machine's own measure."""
+    """Return the limit by this machine's own measure."""
     return max(MOST_S, MOST_RATIO * min(once(ORDINARY, dialect) for _ in range(TIMES)))
 
 

@@ -1,4 +1,4 @@
-"""What is remembered by a statement's skeleton is what the scanner would say of each text that has it."""
+"""The cached result of a skeleton equals the scanner's result for each of its texts."""
 
 import gzip
 import json

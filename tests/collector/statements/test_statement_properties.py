@@ -1,4 +1,4 @@
-"""What holds for the canonical text of every text, in every dialect."""
+"""Properties of the canonical text of every text, in every dialect."""
 
 import pytest
 from hypothesis import example, given, settings

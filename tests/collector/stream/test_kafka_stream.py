@@ -37,7 +37,7 @@ def publish(settings: StreamSettings) -> Iterator[Callable[..., None]]:
 
 
 def joined(consumer: Consumer, partitions: int, timeout_s: float = 60) -> frozenset[int]:
-    """Polls until so many partitions are this member's."""
+    """Poll until so many partitions are this member's."""
     deadline = time.monotonic() + timeout_s
     while len(consumer.assignment()) != partitions:
         assert time.monotonic() < deadline
@@ -116,7 +116,7 @@ def test_time_that_a_producer_wrote_is_never_later_than_now(
     admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"message.timestamp.type": "CreateTime"})])
     admin.close()
     producer = KafkaProducer(bootstrap_servers=bootstrap)
-    for ahead_s in (1800, 0):  # an hour is what a broker takes by default
+    for ahead_s in (1800, 0):  # a broker accepts an hour by default
         producer.send(topic, b"a", timestamp_ms=int(1000 * (time.time() + ahead_s))).get(20)
     producer.close()
     with closing(open_consumer(settings, topic, topic)) as consumer:
@@ -139,7 +139,7 @@ def test_bounds_name_the_first_and_the_next_offset(
 
 
 class Member(threading.Thread):
-    """A detector in small: polls in a thread of its own, seeks what is newly its own, keeps what it reads."""
+    """A small detector: polls on a separate thread, seeks newly assigned partitions, keeps records."""
 
     def __init__(self, settings: StreamSettings, topic: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Closing a database past SQLite would drop this process's locks on it, another would then delete the log in use."""
+"""Closing a database outside SQLite drops the process's locks; another process then deletes the log in use."""
 
 import os
 import subprocess
