@@ -100,8 +100,8 @@ def exit_s(variant: Variant, url: str, log: Path, tries: int) -> float:
     found: list[float] = []
     for _ in range(tries):
         process = variant.start(url, log, "-exit")
-        said, _ = process.communicate(f"{EXIT_CALLS} short\n", timeout=60)
-        found.append(time.time() - float(said.splitlines()[-1]))
+        output, _ = process.communicate(f"{EXIT_CALLS} short\n", timeout=60)
+        found.append(time.time() - float(output.splitlines()[-1]))
     return min(found)
 
 
@@ -122,8 +122,10 @@ def variants(wanted: list[str], broker: Server, folder: Path) -> Generator[list[
             if name in days:
                 day, more, port = days[name]
                 bad: Gate = stack.enter_context(gate(day))
-                told = {"BACKWATCH_STREAM_URL": f"kafka://127.0.0.1:{bad.port}", **more}
-                found.append(Variant(name=name, environment=told, settings=plain, mend=lambda o=bad, p=port: o.open(p)))
+                variables = {"BACKWATCH_STREAM_URL": f"kafka://127.0.0.1:{bad.port}", **more}
+                found.append(
+                    Variant(name=name, environment=variables, settings=plain, mend=lambda o=bad, p=port: o.open(p))
+                )
             elif name == "disk_full":
                 try:
                     disk = stack.enter_context(small_disk(folder / "disk", DISK_BYTES))
@@ -132,11 +134,11 @@ def variants(wanted: list[str], broker: Server, folder: Path) -> Generator[list[
                     continue
                 disk.fill()
                 embedded = StreamSettings(url=f"sqlite:///{disk.folder}/stream.db")
-                told = {"BACKWATCH_STREAM_URL": embedded.url}
-                found.append(Variant(name=name, environment=told, settings=embedded, mend=disk.free))
+                variables = {"BACKWATCH_STREAM_URL": embedded.url}
+                found.append(Variant(name=name, environment=variables, settings=embedded, mend=disk.free))
             else:
-                told = {"BACKWATCH_STREAM_URL": broker.url}
-                found.append(Variant(name=name, environment=told, settings=plain, mend=lambda: None))
+                variables = {"BACKWATCH_STREAM_URL": broker.url}
+                found.append(Variant(name=name, environment=variables, settings=plain, mend=lambda: None))
         yield found
 
 
@@ -208,8 +210,8 @@ def _show(apps: list[Variant], exits: dict[str, float], ledger: Ledger, folder: 
         }
         median = statistics.median(app.cost_us)
         print(f"{app.name:10} {median:6.1f} us/call  [{min(app.cost_us):.1f} .. {max(app.cost_us):.1f}]  {one}")
-        said = (folder / f"{app.name}.log").read_text().strip()
-        print("".join(f"    {line[:160]}\n" for line in sorted(set(said.splitlines()))), end="")
+        output = (folder / f"{app.name}.log").read_text().strip()
+        print("".join(f"    {line[:160]}\n" for line in sorted(set(output.splitlines()))), end="")
     print(json.dumps(result))
 
 

@@ -89,13 +89,13 @@ def load(name: str) -> Suite:
         SystemExit: There is none of that name, or its file has an unknown key.
     """
     try:
-        told = tomllib.loads((SUITES / f"{name}.toml").read_text())
+        description = tomllib.loads((SUITES / f"{name}.toml").read_text())
     except FileNotFoundError:
         raise SystemExit(f"bench: no suite {name!r}; there are {', '.join(known())}") from None
-    unknown = set(told).difference(one.name for one in fields(Suite))
+    unknown = set(description).difference(one.name for one in fields(Suite))
     if unknown:
         raise SystemExit(f"bench: {name}.toml: no such key: {', '.join(sorted(unknown))}")
-    return Suite(name=name, **told)
+    return Suite(name=name, **description)
 
 
 def prepare(suite: Suite) -> None:

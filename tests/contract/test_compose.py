@@ -131,7 +131,7 @@ def test_every_command_is_a_backwatch_command_with_valid_options(name: str) -> N
     command.make_context(word, list(arguments))
 
 
-def test_the_stream_and_the_dashboard_are_where_the_others_look_for_them() -> None:
+def test_stream_and_dashboard_addresses_match_the_other_services() -> None:
     kafka = SERVICES["kafka"]["environment"]
     stream = SERVICES["detector"]["environment"]["BACKWATCH_STREAM_URL"]
     assert stream.replace("kafka://", "INSIDE://") in kafka["KAFKA_ADVERTISED_LISTENERS"].split(",")

@@ -41,7 +41,7 @@ def _delivery(output: Output) -> Delivery:
     return Delivery(id=EVENT.id, body=output.render(EVENT), attempted_ns=time.time_ns())
 
 
-def test_there_is_an_output_and_each_has_a_name_of_its_own() -> None:
+def test_outputs_exist_and_have_unique_names() -> None:
     names = [one.name for one in discover()]
     assert names
     assert len(set(names)) == len(names)

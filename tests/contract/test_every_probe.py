@@ -102,7 +102,7 @@ class Scene:
         bare, watched: The app's results.
         changed: True if the driver differed while it was observed.
         left: Attributes that differed after the probe was removed.
-        told: Names of all facts.
+        reported: Names of all facts.
     """
 
     bare: list[object]

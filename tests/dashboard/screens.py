@@ -56,9 +56,14 @@ def serving(**settings: str) -> Generator[Dashboard]:
     folder, port = Path(tempfile.mkdtemp(prefix="backwatch-dashboard-")), free_port()
     store_url, url = f"sqlite:///{folder / 'store.db'}", f"http://127.0.0.1:{port}"
     store = open_store(store_url)
-    told = {"BACKWATCH_STORE_URL": store_url, "BACKWATCH_DASHBOARD_PORT": str(port), **settings}
+    variables = {"BACKWATCH_STORE_URL": store_url, "BACKWATCH_DASHBOARD_PORT": str(port), **settings}
     with running(
-        [BACKWATCH, "dashboard"], folder=folder, ready=lambda: answers(url), environment=told, stop="TERM", grace_s=5
+        [BACKWATCH, "dashboard"],
+        folder=folder,
+        ready=lambda: answers(url),
+        environment=variables,
+        stop="TERM",
+        grace_s=5,
     ):
         yield Dashboard(url, store, Owner(store))
         store.dispose()

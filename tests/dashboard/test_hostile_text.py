@@ -127,7 +127,7 @@ def test_decisions_on_hostile_alerts_go_to_the_alert_that_is_shown(
     assert (beacon.connections, asked, dialogs) == (0, [], [])
 
 
-def test_an_alert_of_a_hostile_title_still_has_its_title_on_top(window: Window, alerts: list[str]) -> None:
+def test_alert_with_a_hostile_title_still_has_its_title_on_top(window: Window, alerts: list[str]) -> None:
     window.go(f"/alert?id={alerts[0]}", "![x](")
     assert "![x](" in (window.page.locator(".st-key-heading").first.text_content() or "")
 

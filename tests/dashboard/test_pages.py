@@ -20,7 +20,7 @@ LOW_ATTACKS = (
     "location.pathname === '/alerts' && location.search.includes('level=low') && location.search.includes('q=attack')"
 )
 OTHER = hashlib.sha256(b"other").hexdigest()
-UNTOLD = hashlib.sha256(b"untold").hexdigest()
+WITHOUT_FACTS = hashlib.sha256(b"untold").hexdigest()
 
 
 def fired(key: str, *, ago_s: float = 0, **more: Any) -> Raised:
@@ -41,7 +41,7 @@ def filled(dashboard: Dashboard) -> Dashboard:
         for one, app, system, endpoint, facts in (
             (RESOURCE, "shop", "postgresql", "db:5432", {"tls.established": True, "backwatch.account": "shop_app"}),
             (OTHER, "billing", "redis", "cache:6379", {"tls.established": True, "backwatch.account": "biller"}),
-            (UNTOLD, "billing", "smtp", "mail:25", {}),
+            (WITHOUT_FACTS, "billing", "smtp", "mail:25", {}),
         )
     ]  # fmt: skip
     zero = dict.fromkeys(("errors", "suspects", "rows_returned", "rows_affected", "duration_ns", "new_statements"), 0)
@@ -83,7 +83,7 @@ def test_a_new_alert_shows_without_a_reload(window: Window, filled: Dashboard) -
     assert window.page.evaluate("window.still") is True
 
 
-def test_filters_stand_in_the_url_and_survive_reload_and_the_way_back(window: Window, filled: Dashboard) -> None:
+def test_filters_in_the_url_survive_reload_and_back_link(window: Window, filled: Dashboard) -> None:
     page = window.page
     window.go("/alerts", "second")
     page.get_by_role("button", name="critical").or_(page.get_by_text("critical", exact=True)).first.click()
@@ -117,7 +117,7 @@ def test_filters_stand_in_the_url_and_survive_reload_and_the_way_back(window: Wi
 
 
 def test_resource_without_facts_shows_no_empty_table(window: Window, filled: Dashboard) -> None:
-    window.go(f"/resources?id={UNTOLD}", "No facts of its session were reported.")
+    window.go(f"/resources?id={WITHOUT_FACTS}", "No facts of its session were reported.")
     window.until("document.querySelectorAll('[data-testid=stDataFrame]').length === 2")
 
 
@@ -266,7 +266,7 @@ def test_late_refresh_after_a_page_change_breaks_nothing(window: Window, filled:
     window.unsee("Decide")
 
 
-def test_back_while_a_refresh_is_on_its_way_keeps_the_way_forward(window: Window, filled: Dashboard) -> None:
+def test_back_during_a_refresh_keeps_forward_history(window: Window, filled: Dashboard) -> None:
     held, page = Held(), window.page
     page.route_web_socket("**/_stcore/stream", held)
     window.go("/alerts?level=low&q=attack", "second")

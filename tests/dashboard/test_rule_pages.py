@@ -59,7 +59,7 @@ def filled(dashboard: Dashboard) -> Dashboard:
 
 
 @pytest.fixture(scope="module")
-def untold() -> Iterator[Dashboard]:
+def empty() -> Iterator[Dashboard]:
     """A dashboard over a store that no detector has written yet."""
     with serving(BACKWATCH_DASHBOARD_REFRESH_S="1") as one:
         yield one
@@ -140,9 +140,9 @@ def test_removed_rule_shows_a_notice(window: Window, filled: Dashboard) -> None:
     assert window.page.get_by_role("link", name="All about this rule").count() == 0
 
 
-def test_rule_list_without_a_detector_shows_a_notice(browser: Any, untold: Dashboard) -> None:
+def test_rule_list_without_a_detector_shows_a_notice(browser: Any, empty: Dashboard) -> None:
     page = browser.new_page()
-    window = Window(page, untold.url)
+    window = Window(page, empty.url)
     window.go("/rule?name=query-attack", "No such rule")
     window.go("/rules", "The detector has not published its rules yet")
     page.close()

@@ -195,7 +195,7 @@ def test_a_name_that_was_allowed_is_answered(dashboard: Dashboard) -> None:
 
 
 @pytest.mark.parametrize("host", ["proxy.example", "proxy.example:8443", "PROXY.example:80", "[fd00::1]:8443"])
-def test_a_name_that_was_allowed_with_a_port_is_answered_under_each(dashboard: Dashboard, host: str) -> None:
+def test_host_allowed_with_a_port_is_accepted_under_any_port(dashboard: Dashboard, host: str) -> None:
     assert requests.get(dashboard.url, headers={"Host": host}, timeout=20).status_code == 200
     assert handshake(dashboard.port, Host=host, Origin=f"https://{host}") == 101
     assert handshake(dashboard.port, Host=host, Origin="https://evil.example:8443") == 403
@@ -214,7 +214,7 @@ def test_it_is_ready_while_its_store_answers(dashboard: Dashboard) -> None:
     assert (answer.status_code, answer.json()) == (200, {"store": "ok"})
 
 
-def test_it_is_not_ready_while_its_store_is_away_and_yet_alive(storeless: str) -> None:
+def test_server_without_store_is_alive_but_not_ready(storeless: str) -> None:
     answer = requests.get(f"{storeless}/readyz", timeout=20)
     assert (answer.status_code, answer.json()) == (503, {"store": "away"})
     assert answer.headers["x-frame-options"] == "DENY"

@@ -182,7 +182,7 @@ def test_a_server_named_by_the_environment_is_used(monkeypatch: pytest.MonkeyPat
     assert named.url == "redis://app:p%40ss@cache.example:7000/0"
 
 
-def test_a_server_that_is_handed_on_to_another_process_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_handed_to_another_process_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     url = "mongodb://app:p%40ss@127.0.0.1:7001/shop?replicaSet=rs0"
     server = Server(
         kind="mongo_set", port=7000, tls_port=7002, user="app", password="p@ss&", url=url, tls_url=f"{url}&tls=1"

@@ -129,7 +129,7 @@ def without_network() -> list[str]:
 
 
 @pytest.mark.heavy
-def test_it_catches_its_whole_cast_without_a_network_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_demo_catches_every_attack_offline_and_leaves_nothing_behind(tmp_path: Path) -> None:
     begun = time.monotonic()
     with marked(tmp_path, *without_network(), BACKWATCH, "demo", "--once") as demo:
         output, _ = demo.process.communicate(timeout=170)
@@ -230,7 +230,7 @@ def settings_in(folder: Path) -> dict[str, str]:
     }
 
 
-def test_up_shows_an_app_under_watch_and_ends_all_on_ctrl_c(tmp_path: Path) -> None:
+def test_up_shows_an_observed_app_and_ends_on_ctrl_c(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     with marked(tmp_path, BACKWATCH, "up", **settings, PYTHONUNBUFFERED="1") as up:
         output = up.wait_for_output("backwatch run")

@@ -32,7 +32,7 @@ def test_stream_without_partitions_is_named(url: str, tmp_path: Path) -> None:
     assert (done.code, done.err) == (78, expected)
 
 
-def test_count_that_cannot_be_and_topic_that_is_not_there_are_named(
+def test_invalid_count_and_missing_topic_are_named(
     kafka: Server, kafka_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = StreamSettings(url=kafka.url)

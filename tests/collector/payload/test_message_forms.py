@@ -57,7 +57,7 @@ def test_a_value_is_reported_by_its_beginning(value: object, expected: str) -> N
         (None, [("b2", b"")], "json+headers"),
     ],
 )  # fmt: skip
-def test_parts_of_a_form_are_reported_in_the_order_of_the_list(key: bytes | None, headers: Any, expected: str) -> None:
+def test_form_parts_are_reported_in_list_order(key: bytes | None, headers: Any, expected: str) -> None:
     assert words(message(b"{}", key, headers)) == expected
 
 

@@ -185,7 +185,7 @@ def test_no_thread_runs_before_the_first_call(make: Callable[..., Pipeline]) -> 
     assert before + 1 == ours()
 
 
-def test_a_queue_takes_no_more_than_its_bounds_and_counts_the_rest() -> None:
+def test_full_queue_drops_and_counts_further_calls() -> None:
     from tests.collector.pipeline.test_encoder import make_call
 
     one = make_call(SESSION)
@@ -287,7 +287,7 @@ def test_a_value_that_the_stream_refuses_is_dropped_and_counted(make: Callable[.
     assert len(log.spans()) == 1
 
 
-def test_a_stream_that_refuses_even_heartbeats_is_not_asked_in_a_circle(
+def test_stream_that_refuses_heartbeats_is_not_retried_in_a_loop(
     make: Callable[..., Pipeline], log: Log, caplog: pytest.LogCaptureFixture
 ) -> None:
     log.failing = MessageRefused("too large")

@@ -57,7 +57,7 @@ print(asleep)
 """
 
 
-def test_no_call_is_queued_without_waking_the_worker_wherever_the_stack_ends() -> None:
+def test_queued_call_wakes_the_worker_at_any_stack_depth() -> None:
     done = subprocess.run([sys.executable, "-c", AT_ANY_DEPTH], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("[]\n", "")
 

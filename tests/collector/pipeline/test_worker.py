@@ -38,7 +38,7 @@ class Held(Publisher):
         pass
 
 
-def test_a_flush_does_not_overlook_a_turn_that_begins_while_it_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flush_sees_a_turn_that_begins_during_its_check(monkeypatch: pytest.MonkeyPatch) -> None:
     publisher, queue, length = Held(), BoundedQueue(10, 10_000), BoundedQueue.__len__
     worker = Worker(CollectorSettings(app_name="shop", flush_interval_s=0.5), queue, lambda: publisher)
     waiter = threading.get_ident()

@@ -222,7 +222,7 @@ def test_preparation_is_part_of_the_first_execution(recording: Recording, postgr
     assert recording.calls[-1].facts == {names.STATUS_CODE: "42601"}
 
 
-def test_types_that_the_driver_looks_up_are_no_calls_of_the_apps(recording: Recording, postgresql: Server) -> None:
+def test_type_lookups_of_the_driver_are_not_app_calls(recording: Recording, postgresql: Server) -> None:
     async def work(connection: Any) -> None:
         await connection.execute("create type pg_temp.mood as enum ('sad', 'ok'); create temporary table m (a mood)")
         await connection.fetch("select a from m")

@@ -81,7 +81,7 @@ def test_a_failed_handshake_is_neither_encrypted_nor_plain(recording: Recording,
     assert (recorded.session.encrypted, type(recorded.error).__name__) == (None, "SSLCertVerificationError")
 
 
-def test_a_connection_older_than_the_probe_is_learnt_at_its_next_call(pop3_server: Server) -> None:
+def test_connection_older_than_the_probe_is_read_at_its_next_call(pop3_server: Server) -> None:
     client = poplib.POP3_SSL(pop3_server.host, pop3_server.tls_port, context=verifying(pop3_server))
     with watching(PoplibProbe) as recording:
         client.capa()

@@ -55,7 +55,7 @@ def test_broker_redelivery_count_is_used() -> None:
     assert times(RedeliveryTracker(), b"broken", headers={COUNT_HEADER: True}) == 1
 
 
-def test_of_messages_no_more_is_kept_than_numbers_and_few_of_them() -> None:
+def test_redelivery_tracker_keeps_only_a_few_numbers() -> None:
     returning = RedeliveryTracker()
     for number in range(10 * MAX_TRACKED_MESSAGES):
         times(returning, b"secret %d" % number)

@@ -59,7 +59,7 @@ def test_connect_does_not_bind_and_pickles_like_the_built_in(recording: Recordin
     assert [call.operation for call in recording.calls] == ["connect", "connect"]
 
 
-def test_an_app_does_not_hear_of_the_subclass_that_watches_its_connections(recording: Recording) -> None:
+def test_connection_subclass_is_invisible_to_the_app(recording: Recording) -> None:
     heard: list[type] = []
 
     class Mine(sqlite3.Connection):

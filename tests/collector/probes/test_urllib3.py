@@ -304,7 +304,7 @@ def test_a_forwarding_proxy_does_not_hide_the_target(recording: Recording, web: 
     assert recording.of("GET")[0].statement == "GET api.example.com/plain"
 
 
-def test_a_connection_older_than_the_probe_is_learnt_at_its_next_request(pool: urllib3.PoolManager, web: Web) -> None:
+def test_connection_older_than_the_probe_is_read_at_its_next_request(pool: urllib3.PoolManager, web: Web) -> None:
     pool.request("GET", f"{web.tls_url}/plain")
     with watching(Urllib3Probe) as recording:
         pool.request("HEAD", f"{web.tls_url}/plain")

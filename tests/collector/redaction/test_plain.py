@@ -180,7 +180,7 @@ def test_an_address_in_a_name_hides_the_name() -> None:
     assert amqp.redact_name("celery@host") == "celery@host"
 
 
-def test_a_password_that_tears_a_url_apart_takes_the_path_with_it() -> None:
+def test_password_that_breaks_a_url_is_redacted_with_the_path() -> None:
     assert http.to_statement("GET", "http://u:abc/defghi@h/x") == "GET ?/?"
     assert http.to_statement("GET", "http://u:123/hunter2@host") == "GET ?/?"
     assert http.to_statement("GET", "http://u:123?hunter2@host") == "GET ?/?"

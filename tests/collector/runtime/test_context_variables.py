@@ -78,7 +78,7 @@ def test_a_variable_is_put_back_and_in_another_context_left_alone() -> None:
     assert number.get() == 0
 
 
-def test_a_request_of_httpx_that_is_left_pending_ends_as_without_us() -> None:
+def test_pending_httpx_request_ends_as_without_backwatch() -> None:
     class Silent(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             await Never()

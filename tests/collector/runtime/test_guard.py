@@ -50,7 +50,7 @@ def faulty() -> None:
 
 
 @pytest.mark.usefixtures("strict_log", "swallowed_faults")
-def test_a_log_that_raises_does_not_carry_our_fault_into_the_app() -> None:
+def test_raising_log_does_not_pass_a_collector_fault_to_the_app() -> None:
     assert faulty() is None
     assert guard.faults == 1
 

@@ -91,7 +91,7 @@ def test_names_that_leave_as_they_are_are_remembered() -> None:
     assert amqp.redact_name("orders.eu.created") is amqp.redact_name("orders.eu." + "created".lower())
 
 
-def test_marks_of_the_same_are_the_same_and_of_others_are_not() -> None:
+def test_marks_are_equal_only_for_equal_values() -> None:
     assert keyed_hash("a" + str(1)) == keyed_hash("a1")
     assert keyed_hash(("GET", "a1")) == keyed_hash(("GET", "a" + str(1)))
     raws = (

@@ -152,7 +152,7 @@ VALUES = (
     st.from_regex(r"[a-z]{1,3}3cret[a-z0-9]{0,3}", fullmatch=True),
     st.sampled_from(("", " ", "\t", "/* x */")),
 )
-def test_no_word_survives_that_is_given_to_a_setting_or_a_plan(dialect: str, frame: str, word: str, gap: str) -> None:
+def test_words_given_to_a_setting_or_a_plan_are_redacted(dialect: str, frame: str, word: str, gap: str) -> None:
     scanned = redact(frame.replace("{}", gap + word + gap), dialect)
     assert "3cret" not in scanned
     assert scanned.startswith(frame[:3])

@@ -63,7 +63,7 @@ def test_batches_compressed_by_other_clients_are_read(
         assert values == [one.value for one in read(consumer, 20)]
 
 
-def test_a_codec_that_is_not_installed_costs_its_batch_and_no_more(
+def test_missing_codec_loses_only_its_batch(
     settings: StreamSettings, kafka: Server, kafka_topic: MakeTopic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topic = kafka_topic("calls")

@@ -61,11 +61,11 @@ class Seen:
     """The result of a part.
 
     Attributes:
-        sent: The part's.
+        sent: The same as the part's.
         outcomes: Value or exception of each seed, as text.
-        reached: Seeds whose mutated answer was sent.
-        told: Messages that Backwatch published.
-        faults: What the guard swallowed.
+        reached: Seeds whose mutated response was sent.
+        reported: Messages that Backwatch published.
+        faults: Faults that the guard swallowed.
     """
 
     sent: Sequence[tuple[int, int]]
