@@ -187,7 +187,7 @@ def test_kombus_tls_matches_its_transport() -> None:
         assert {ast.literal_eval(one) for one in options.keys if one is not None} <= known
 
 
-def test_pymysql_refuses_the_removed_parameter() -> None:
+def test_pymysql_refuses_disabled_login_plugins() -> None:
     import pymysql
 
     [line] = [line for one, line in LINES if one.name == "strong-login" and line.driver == "PyMySQL"]

@@ -132,7 +132,7 @@ def test_alert_with_a_hostile_title_still_has_its_title_on_top(window: Window, a
     assert "![x](" in (window.page.locator(".st-key-heading").first.text_content() or "")
 
 
-def test_policy_blocks_requests_from_unescaped_text(window: Window, alerts: list[str], beacon: Receiver) -> None:
+def test_policy_blocks_requests_of_injected_elements(window: Window, alerts: list[str], beacon: Receiver) -> None:
     window.go("/alerts", "key0")
     url = f"http://127.0.0.1:{beacon.port}/slipped"
     window.page.evaluate(
