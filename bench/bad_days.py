@@ -1,12 +1,12 @@
-"""What an app feels when the stream is away: CPU per call, memory, time to end, and whether each lost call is told.
+"""Cost to an app while the stream is away: CPU per call, memory, exit time, and reporting of lost calls.
 
     make bench NAME=bad_days             ARGS="--quick", "--variant down"
 
-One app (PyMySQL over TLS, real MariaDB) under ``backwatch run`` in each variant: a healthy broker; one that is down; a
-black hole; one that takes connections and never answers the handshake of TLS; an embedded stream on a full disk. First
-comes a lot of long statements, more than the queue holds in records and in bytes; then rounds of short ones, paired
-with the healthy app's. Then short apps are ended while the stream is away. At last the stream comes back, and all that
-was made must have been delivered or told as dropped while the app still lives. The last line is JSON:
+One app (PyMySQL over TLS, real MariaDB) runs under ``backwatch run`` in each variant: a healthy broker; a broker that
+is down; a black hole; one that accepts connections and never answers the TLS handshake; an embedded stream on a full
+disk. First come many long statements, more than the queue holds in records and in bytes. Then come rounds of short
+ones, paired with the healthy app's. Then short apps exit while the stream is away. At last the stream comes back, and
+every call must be delivered or reported as dropped while the app still runs. The last line is JSON:
 ``{variant: {cost_vs_healthy, rss_above_mb, exit_s, made, delivered, dropped_told}}``.
 """
 
@@ -47,7 +47,7 @@ BACK_S = 120.0
 
 @dataclass(slots=True, kw_only=True)
 class Variant:
-    """One app, running, its stream, and how the stream comes back."""
+    """A running app, its stream, and a function that repairs the stream."""
 
     name: str
     environment: dict[str, str]
@@ -61,7 +61,7 @@ class Variant:
     cost_us: list[float] = field(default_factory=list[float])
 
     def ask(self, count: int, length: str) -> float:
-        """Lets the app make so many calls; CPU microseconds of each."""
+        """Make so many calls in the app; return the CPU microseconds of each."""
         process = self.process
         assert process is not None
         assert process.stdin is not None
@@ -73,7 +73,7 @@ class Variant:
         return float(spent) / count * 1e6
 
     def answer(self) -> str:
-        """The app's next line."""
+        """Return the app's next line."""
         assert self.process is not None
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -82,7 +82,7 @@ class Variant:
         return line
 
     def start(self, url: str, log: Path, suffix: str = "") -> "subprocess.Popen[str]":
-        """The app of this variant, connected."""
+        """Start and connect the app of this variant."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "BACKWATCH_"))}
         with log.open("ab") as errors:
             process = subprocess.Popen(
@@ -96,18 +96,18 @@ class Variant:
 
 
 def exit_s(variant: Variant, url: str, log: Path, tries: int) -> float:
-    """From an app's last line to its process' end; the best of a few, which other processes can only make longer."""
+    """Return the seconds from an app's last line to its exit: the best of a few, since load only makes them longer."""
     found: list[float] = []
     for _ in range(tries):
         process = variant.start(url, log, "-exit")
-        said, _ = process.communicate(f"{EXIT_CALLS} short\n", timeout=60)
-        found.append(time.time() - float(said.splitlines()[-1]))
+        output, _ = process.communicate(f"{EXIT_CALLS} short\n", timeout=60)
+        found.append(time.time() - float(output.splitlines()[-1]))
     return min(found)
 
 
 @contextlib.contextmanager
 def variants(wanted: list[str], broker: Server, folder: Path) -> Generator[list[Variant]]:
-    """The variants with their streams, each on its bad day."""
+    """Return the variants with their streams, each in its failure state."""
     plain = StreamSettings(url=broker.url, partitions=1)
     ensure_topics(plain, (names.TOPIC_CALLS,))
     tls = {"BACKWATCH_KAFKA_SECURITY_PROTOCOL": "SSL", "BACKWATCH_KAFKA_CA_FILE": broker.ca_file or ""}
@@ -122,8 +122,10 @@ def variants(wanted: list[str], broker: Server, folder: Path) -> Generator[list[
             if name in days:
                 day, more, port = days[name]
                 bad: Gate = stack.enter_context(gate(day))
-                told = {"BACKWATCH_STREAM_URL": f"kafka://127.0.0.1:{bad.port}", **more}
-                found.append(Variant(name=name, environment=told, settings=plain, mend=lambda o=bad, p=port: o.open(p)))
+                variables = {"BACKWATCH_STREAM_URL": f"kafka://127.0.0.1:{bad.port}", **more}
+                found.append(
+                    Variant(name=name, environment=variables, settings=plain, mend=lambda o=bad, p=port: o.open(p))
+                )
             elif name == "disk_full":
                 try:
                     disk = stack.enter_context(small_disk(folder / "disk", DISK_BYTES))
@@ -132,16 +134,16 @@ def variants(wanted: list[str], broker: Server, folder: Path) -> Generator[list[
                     continue
                 disk.fill()
                 embedded = StreamSettings(url=f"sqlite:///{disk.folder}/stream.db")
-                told = {"BACKWATCH_STREAM_URL": embedded.url}
-                found.append(Variant(name=name, environment=told, settings=embedded, mend=disk.free))
+                variables = {"BACKWATCH_STREAM_URL": embedded.url}
+                found.append(Variant(name=name, environment=variables, settings=embedded, mend=disk.free))
             else:
-                told = {"BACKWATCH_STREAM_URL": broker.url}
-                found.append(Variant(name=name, environment=told, settings=plain, mend=lambda: None))
+                variables = {"BACKWATCH_STREAM_URL": broker.url}
+                found.append(Variant(name=name, environment=variables, settings=plain, mend=lambda: None))
         yield found
 
 
 def measure(apps: list[Variant], options: argparse.Namespace) -> None:
-    """The flood, then the rounds; the order turns, and a first round is thrown away."""
+    """Run the flood, then the rounds in alternating order; a first round is discarded."""
     for app in apps:
         app.flood_us = app.ask(FLOOD, "long")
         app.ask(200, "short")
@@ -153,7 +155,7 @@ def measure(apps: list[Variant], options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Runs and prints; the last line is JSON."""
+    """Run the bench and print; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--calls", type=int, default=1_000, help="in each round")
@@ -197,7 +199,7 @@ def _show(apps: list[Variant], exits: dict[str, float], ledger: Ledger, folder: 
     healthy = apps[0]
     result: dict[str, dict[str, float]] = {}
     for app in apps:
-        app.made -= 1  # the last one was asked for after the count
+        app.made -= 1  # the last one was requested after the count
         one = result[app.name] = {
             "cost_vs_healthy": round(rounds.ratio(app.cost_us, healthy.cost_us), 3),
             "rss_above_mb": round((app.peak_kb - healthy.peak_kb) * 1024 / 1e6, 1),
@@ -208,8 +210,8 @@ def _show(apps: list[Variant], exits: dict[str, float], ledger: Ledger, folder: 
         }
         median = statistics.median(app.cost_us)
         print(f"{app.name:10} {median:6.1f} us/call  [{min(app.cost_us):.1f} .. {max(app.cost_us):.1f}]  {one}")
-        said = (folder / f"{app.name}.log").read_text().strip()
-        print("".join(f"    {line[:160]}\n" for line in sorted(set(said.splitlines()))), end="")
+        output = (folder / f"{app.name}.log").read_text().strip()
+        print("".join(f"    {line[:160]}\n" for line in sorted(set(output.splitlines()))), end="")
     print(json.dumps(result))
 
 

@@ -1,4 +1,4 @@
-"""The app of ``bench.bad_days``: PyMySQL over TLS, steady calls, whatever becomes of what is recorded of them.
+"""The app of ``bench.bad_days``: PyMySQL over TLS with steady calls.
 
 ``python -m bench.bad_days_app URL`` answers each line ``N short`` or ``N long`` on standard input with the CPU seconds,
 of all threads, that N calls took, and with the most memory that the process ever held, in kB. When its input ends it
@@ -18,18 +18,18 @@ NAME = "a_column_with_a_long_name_" * 7
 
 
 def peak_kb() -> int:
-    """The most memory that this process ever held."""
+    """Return the most memory that this process ever held."""
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1])
 
 
 def long_statement(number: int) -> str:
-    """About 800 characters, of which no two are the same after redaction either."""
+    """Return about 800 characters, of which no two texts are the same, even after redaction."""
     return f"SELECT 1 FROM (SELECT {', '.join(f'{at} AS {NAME}{number}_{at}' for at in range(4))}) AS t"
 
 
 def main() -> None:
-    """Connects, says so, and answers until standard input ends."""
+    """Connect, report it, and answer until standard input ends."""
     cursor = pymysql_cursor(sys.argv[1])
     numbers = itertools.count()
     print("ready", flush=True)

@@ -1,11 +1,11 @@
-"""A broker that is restarted again and again under apps and detectors: is a call lost or counted twice, or judged late?
+"""Broker restarts under apps and detectors: are calls lost, counted twice, or judged late?
 
     make bench NAME=broker_restarts      ARGS="--restarts=20", "--quick"
 
 Real apps under ``backwatch run`` make calls; two detectors of one group judge them into PostgreSQL. The broker is
-killed (SIGKILL) or asked to leave (SIGTERM) in turn, stays away for 1 to 15 s, and comes back on its ports and log.
-In the end each call that an app made is in the store once. The last line is JSON: restarts, calls made, judged, lost,
-doubled, losses that the store shows, and the longest time after a restart until each app was judged up to 10 s ago, in
+killed (SIGKILL) or asked to stop (SIGTERM) in turn, stays away for 1 to 15 s, and comes back on its ports and log.
+In the end each call of an app is in the store once. The last line is JSON: restarts, calls made, judged, lost,
+doubled, losses in the store, and the longest time after a restart until each app was judged up to 10 s ago, in
 seconds.
 """
 
@@ -48,7 +48,7 @@ FRESH_S: Final = 10.0
 
 
 class Apps:
-    """Apps at work, watched."""
+    """Run observed apps inside the block."""
 
     def __init__(self, stream: str, folder: Path) -> None:
         self.processes = [self._start(stream, folder / f"app{number}.log", number) for number in range(APPS)]
@@ -64,7 +64,7 @@ class Apps:
             )  # fmt: skip
 
     def stop(self) -> int:
-        """End them; how many calls they made."""
+        """End the apps and return the number of their calls."""
         made = 0
         for process in self.processes:
             output, _ = process.communicate("end\n", timeout=60)
@@ -74,7 +74,7 @@ class Apps:
 
 @contextlib.contextmanager
 def detectors(stream: str, store: str, folder: Path) -> Generator[list[Running]]:
-    """Two detectors of one group inside the block."""
+    """Run two detectors of one group inside the block."""
     with contextlib.ExitStack() as stack:
         found: list[Running] = []
         for number in range(2):
@@ -88,13 +88,13 @@ def detectors(stream: str, store: str, folder: Path) -> Generator[list[Running]]
 
 
 def judged(store: sa.Engine) -> int:
-    """Calls of all apps' statements in the store."""
+    """Return the calls of all apps' statements in the store."""
     with reading(store) as connection:
         return int(connection.scalar(sa.select(sa.func.sum(tables.resource.c.calls))) or 0)
 
 
 def oldest_s(store: sa.Engine) -> float:
-    """Age of the last judged call of the app that is furthest behind, in seconds."""
+    """Return the age of the last judged call of the slowest app, in seconds."""
     with reading(store) as connection:
         last_ns = connection.execute(sa.select(sa.func.max(tables.resource.c.last_ns)).group_by(tables.resource.c.app))
         found = [int(row[0]) for row in last_ns]
@@ -102,7 +102,7 @@ def oldest_s(store: sa.Engine) -> float:
 
 
 def until_fresh(store: sa.Engine, group: list[Running], what: str) -> float:
-    """Wait until what each app did a few seconds ago is judged; seconds."""
+    """Wait until each app's calls of a few seconds ago are judged; return the seconds."""
     begun_s = time.monotonic()
     while (age_s := oldest_s(store)) > FRESH_S:
         if time.monotonic() - begun_s > BACK_S:
@@ -114,7 +114,7 @@ def until_fresh(store: sa.Engine, group: list[Running], what: str) -> float:
 
 
 def run(restarts: int, seed: int, folder: Path) -> dict[str, Any]:
-    """Restart so often; the figures."""
+    """Restart the broker so often; return the figures."""
     source, ca = random.Random(seed), Authority(folder)
     with (
         kafka_broker.install(ca) as broker,
@@ -142,7 +142,7 @@ def run(restarts: int, seed: int, folder: Path) -> dict[str, Any]:
             until_s = time.monotonic() + BACK_S
             while judged(store) < made and time.monotonic() < until_s:
                 time.sleep(0.5)
-            time.sleep(5)  # what would be counted twice comes, too
+            time.sleep(5)  # double counts arrive, too
             for one in group:
                 assert "Traceback" not in one.output(), one.output()[-3_000:]
         with reading(store) as connection:
@@ -156,7 +156,7 @@ def run(restarts: int, seed: int, folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run it on servers of its own."""
+    """Run the bench on its own servers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--restarts", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)

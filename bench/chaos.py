@@ -1,12 +1,12 @@
-"""A storm of members on the real Kafka: does every partition advance, and are the findings those of one member?
+"""Detectors that join and leave on a real Kafka: does every partition advance, with the findings of one member?
 
     make bench NAME=chaos                ARGS="--seconds 600 --every 10", "--quick"
 
-Apps publish calls, eventful ones among them. Detectors of one group come and go, 1 to 5 to 2 and back, every few
-seconds: some are asked to leave (SIGTERM), some killed (SIGKILL), some stopped for longer than their session lasts and
-woken (SIGSTOP, SIGCONT). Meanwhile no partition may stand still for more than 30 seconds. Afterwards one member alone,
-on a store of its own, judges the same log undisturbed. The last line is JSON: published, judged, lost, doubled, alerts,
-findings that differ, changes of members, and the longest stand-still in seconds.
+Apps publish calls, some of which raise alerts. Detectors of one group come and go, 1 to 5 to 2 and back, every few
+seconds. Some are asked to stop (SIGTERM), some killed (SIGKILL), some stopped for longer than their session lasts and
+resumed (SIGSTOP, SIGCONT). Meanwhile no partition may stand still for more than 30 seconds. Afterwards one member
+alone, on a separate store, judges the same log undisturbed. The last line is JSON: published, judged, lost, doubled,
+alerts, findings that differ, changes of members, and the longest standstill in seconds.
 """
 
 import argparse
@@ -55,7 +55,7 @@ Row = tuple[Any, ...]
 
 
 class Load(threading.Thread):
-    """Apps at work: each publishes a few calls several times a second until it is stopped."""
+    """Apps that each publish a few calls several times a second until stopped."""
 
     def __init__(self, url: str, calls: int) -> None:
         super().__init__(daemon=True)
@@ -65,9 +65,9 @@ class Load(threading.Thread):
         self.published = 0
 
     def run(self) -> None:
-        """Publish, each app under its own key."""
+        """Publish the calls of each app under its own key."""
         publisher = open_publisher(StreamSettings(url=self._url))
-        at = 900  # of the 1,500: what is eventful begins at the thousandth
+        at = 900  # of the 1,500: the calls that raise alerts begin at the thousandth
         while not self.stopping.wait(PAUSE_S):
             now_ns = time.time_ns()
             messages: list[Message] = []
@@ -86,7 +86,7 @@ class Load(threading.Thread):
 
 
 class Sampler(threading.Thread):
-    """How long the longest stand-still of any partition is, as the store and the broker show it."""
+    """The longest standstill of any partition, from the store and the broker."""
 
     def __init__(self, stream: str, store: str) -> None:
         super().__init__(daemon=True)
@@ -95,7 +95,7 @@ class Sampler(threading.Thread):
         self.longest_s = 0.0
 
     def run(self) -> None:
-        """Look twice a second."""
+        """Check twice a second."""
         store = open_store(self._store)
         begun_s = time.monotonic()
         moved: dict[int, tuple[int, float]] = dict.fromkeys(range(PARTITIONS), (0, begun_s))
@@ -111,7 +111,7 @@ class Sampler(threading.Thread):
 
 
 def covered(store: sa.Engine) -> dict[int, int]:
-    """Next offset by shard."""
+    """Return the next offset by shard."""
     with reading(store) as connection:
         found = {row.id: row.next_offset for row in connection.execute(sa.select(tables.shard))}
     return {one: found.get(one, 0) for one in range(PARTITIONS)}
@@ -121,7 +121,7 @@ _readers: dict[tuple[str, int], Any] = {}
 
 
 def ends(stream: str) -> dict[int, int]:
-    """End of the log by partition."""
+    """Return the end of the log by partition."""
     key = (stream, threading.get_ident())
     if key not in _readers:
         _readers[key] = open_consumer(StreamSettings(url=stream), names.TOPIC_CALLS, "chaos-ends")
@@ -129,7 +129,7 @@ def ends(stream: str) -> dict[int, int]:
 
 
 def storm(group: Members, seconds: float, every_s: float, source: random.Random) -> int:
-    """Change the group until the time is over; how often."""
+    """Change the group until the time is over; return the number of changes."""
     changes, until_s, turn = 0, time.monotonic() + seconds, 0
     while time.monotonic() < until_s:
         turn += 1
@@ -153,7 +153,7 @@ def storm(group: Members, seconds: float, every_s: float, source: random.Random)
 
 
 def drain(group: Members, stream: str, store_url: str) -> None:
-    """One member alone reads to the end of the log, and closes all windows."""
+    """Read to the end of the log with one member, and close all windows."""
     while group.pids:
         group.signal(group.pids[0], signal.SIGTERM)
     group.start(AHEAD_S)
@@ -177,7 +177,7 @@ def drain(group: Members, stream: str, store_url: str) -> None:
 
 
 def everything(store_url: str) -> dict[str, list[Row]]:
-    """What was found."""
+    """Return the findings."""
     store = open_store(store_url)
     with reading(store) as connection:
         found = {
@@ -193,7 +193,7 @@ def everything(store_url: str) -> dict[str, list[Row]]:
 def run(
     stream: str, store_url: str, folder: Path, *, seconds: float, every_s: float, calls: int, seed: int
 ) -> dict[str, Any]:
-    """The storm, then the undisturbed member; the figures."""
+    """Run the changes, then the undisturbed member; return the figures."""
     ensure_topics(StreamSettings(url=stream, partitions=PARTITIONS), (names.TOPIC_CALLS, names.TOPIC_SPANS))
     reference_url = f"sqlite:///{folder / 'reference.db'}"
     for url in (store_url, reference_url):
@@ -226,7 +226,7 @@ def run(
 
 
 def main() -> None:
-    """Run it on servers of its own."""
+    """Run the bench on its own servers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--every", type=float, default=10.0, help="seconds between changes")

@@ -1,12 +1,12 @@
-"""What a watched call costs: CPU per call of the bare driver, of OpenTelemetry contrib, and of Backwatch, over TLS.
+"""CPU per observed call over TLS: bare driver, OpenTelemetry contrib, and Backwatch.
 
     make bench NAME=collector_overhead             ARGS="--texts one", "--stream sqlite", "--quick"
 
-Real servers. Each variant of each driver is a process of its own, so that instrumentations do not mix: the bare
-driver; contrib with the SDK's batch processor and OTLP/HTTP exporter as they come, to a receiver in another process;
-``backwatch run`` with its probe, publishing to the stream. Counted is the CPU of all the app's threads up to the
-delivery of the last call, and a round is only good if the far side got exactly as many calls as were made.
-Twice: with one text for all calls (``vs_contrib``: what Backwatch adds in parts of what contrib adds), and with every
+Real servers. Each variant of each driver is a separate process, so that instrumentations do not mix: the bare driver;
+contrib with the SDK's default batch processor and OTLP/HTTP exporter, to a receiver in another process;
+``backwatch run`` with its probe, publishing to the stream. The bench counts the CPU of all the app's threads up to the
+delivery of the last call. A round is only valid if the far side received exactly as many calls as were made.
+It runs twice: with one text for all calls (``vs_contrib``: Backwatch's cost as a share of contrib's), and with every
 text new (``vs_contrib_new``).
 """
 
@@ -43,7 +43,7 @@ ASSIGNMENT_S = 30.0
 
 
 class Stream:
-    """The stream that Backwatch publishes to, and how many calls of each app have come out of it."""
+    """The stream that Backwatch publishes to, and the number of calls of each app in it."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -60,7 +60,7 @@ class Stream:
         self._consumer.seek(0, 0)
 
     def count(self, app: str) -> int:
-        """Calls of this app in the stream, read up to its end."""
+        """Return the number of calls of this app in the stream, read up to its end."""
         end = self._consumer.bounds(0)[1]
         while self._next < end:
             for record in self._consumer.poll(1.0):
@@ -69,13 +69,13 @@ class Stream:
         return self._counts[app]
 
     def close(self) -> None:
-        """Leaves the stream."""
+        """Close the consumer."""
         self._consumer.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """One variant of one driver, running."""
+    """One running variant of one driver."""
 
     name: str
     process: "subprocess.Popen[str]"
@@ -83,7 +83,7 @@ class App:
     """How many calls the far side has got; the bare driver has none."""
 
     def round(self, calls: int) -> float:
-        """CPU microseconds per call; ends the bench if the far side did not get exactly what was made."""
+        """Return CPU microseconds per call; end the bench if the far side did not receive exactly those calls."""
         before = 0 if self.count is None else self.count(self.name)
         spent = float(self.ask(str(calls)))
         if self.count is not None:
@@ -93,7 +93,7 @@ class App:
         return spent / calls * 1e6
 
     def ask(self, line: str) -> str:
-        """Writes a line to the app and reads its answer."""
+        """Write a line to the app and read its response."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         if line:
@@ -107,7 +107,7 @@ class App:
 
 @contextlib.contextmanager
 def receiver() -> Generator[str]:
-    """The URL of an OTLP receiver in another process."""
+    """Return the URL of an OTLP receiver in another process."""
     with _process([sys.executable, "-m", "bench.otlp_receiver"], dict(os.environ)) as process:
         assert process.stdout is not None
         yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
@@ -129,7 +129,7 @@ def _process(command: Sequence[str], environment: dict[str, str]) -> "Generator[
 
 @contextlib.contextmanager
 def running(driver: str, variant: str, url: str, otlp: str, stream: Stream, texts: str) -> Generator[App]:
-    """One variant of one driver, connected and warm."""
+    """Start one variant of one driver, connected and warm."""
     name = f"{driver}-{variant}-{texts}"
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "BACKWATCH_"))}
     command = [sys.executable, "-m", "bench.overhead_app", driver, variant, url]
@@ -142,7 +142,7 @@ def running(driver: str, variant: str, url: str, otlp: str, stream: Stream, text
             "OTEL_EXPORTER_OTLP_ENDPOINT": otlp,
             "OTEL_SEMCONV_STABILITY_OPT_IN": "database",
         }
-        count = lambda app: int(urllib.request.urlopen(f"{otlp}/{app}", timeout=10).read())  # noqa: E731, S310  our own receiver
+        count = lambda app: int(urllib.request.urlopen(f"{otlp}/{app}", timeout=10).read())  # noqa: E731, S310  the bench's own receiver
     elif variant == "backwatch":
         environment |= {"OTEL_SERVICE_NAME": name, "BACKWATCH_STREAM_URL": stream.url}
         command = [str(Path(sys.executable).with_name("backwatch")), "run", "--", *command]
@@ -156,7 +156,7 @@ def running(driver: str, variant: str, url: str, otlp: str, stream: Stream, text
 def measure(
     driver: str, url: str, otlp: str, stream: Stream, texts: str, options: argparse.Namespace
 ) -> dict[str, list[float]]:
-    """CPU microseconds per call of each variant in each round; the order turns, and a first round is thrown away."""
+    """Return CPU microseconds per call by variant and round; the order alternates, and a first round is discarded."""
     found: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
     with contextlib.ExitStack() as stack:
         apps = [stack.enter_context(running(driver, variant, url, otlp, stream, texts)) for variant in VARIANTS]
@@ -170,7 +170,7 @@ def measure(
 
 
 def figures(found: dict[str, list[float]], texts: str) -> dict[str, float]:
-    """Medians, and what Backwatch adds in parts of what contrib adds, paired by round."""
+    """Return medians, and Backwatch's cost as a share of contrib's, paired by round."""
     added = {
         variant: [mine - bare for mine, bare in zip(found[variant], found["bare"], strict=True)] for variant in VARIANTS
     }
@@ -180,7 +180,7 @@ def figures(found: dict[str, list[float]], texts: str) -> dict[str, float]:
 
 
 def main() -> None:
-    """Runs and prints; the last line is JSON."""
+    """Run the bench and print; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--calls", type=int, default=10_000, help="in each round")

@@ -1,8 +1,8 @@
-"""Spans a second and core, in memory and from a real Kafka, beside bare protobuf parsing and the naive pipeline.
+"""Spans per second and core, in memory and from Kafka, beside bare protobuf parsing and a naive pipeline.
 
     make bench NAME=detector_throughput            ARGS=--rounds=9, --no-kafka
 
-The detector runs whole: every detector and every rule that is shipped. CPU seconds of the detecting process alone.
+The whole detector runs: every shipped detector and every shipped rule. CPU seconds of the detecting process alone.
 """
 
 import argparse
@@ -29,7 +29,7 @@ PER_STEP = 8
 
 
 def records(values: list[bytes], number: int) -> Records:
-    """Values as one entry whose event time goes on from step to step."""
+    """Values as one log entry whose event time advances from step to step."""
     count = len(values)
     return Records(
         values=values, appended_ns=np.full(count, spans.START_NS + (number + BATCHES) * 10**9, np.int64),
@@ -38,20 +38,20 @@ def records(values: list[bytes], number: int) -> Records:
 
 
 class Judged:
-    """One engine and shard that have seen each statement before: the steady state."""
+    """One engine and shard that have processed each statement before: the steady state."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine, self.shard, self.number, self.calls = engine, engine.new_shard(), 0, 0
 
     def judge(self, values: list[bytes]) -> None:
-        """Steps through these values."""
+        """Step through these values."""
         for at in range(0, len(values), PER_STEP):
             self.number += 1
             self.calls += self.engine.step(self.shard, records(values[at : at + PER_STEP], self.number)).calls
 
 
 def in_memory(values: list[bytes], engine: Engine, count: int) -> dict[str, list[float]]:
-    """CPU seconds per round of each variant on the same bytes."""
+    """Return CPU seconds per round of each variant on the same bytes."""
     judged, plain = Judged(engine), naive.Naive()
     judged.judge(values)
     return rounds.alternated(
@@ -65,7 +65,7 @@ def in_memory(values: list[bytes], engine: Engine, count: int) -> dict[str, list
 
 
 def from_kafka(values: list[bytes], engine: Engine, count: int, stream: StreamSettings) -> dict[str, list[float]]:
-    """The same, fetched from the broker inside the measured time."""
+    """Return the same, with the fetch from the broker inside the measured time."""
     ensure_topics(stream, (names.TOPIC_CALLS,))
     publisher = open_publisher(stream)
     for at in range(0, len(values), 8):
@@ -110,7 +110,7 @@ def _filled_partition(consumer: Consumer, count: int) -> int:
 
 
 def main() -> None:
-    """Runs and prints; the last line is JSON."""
+    """Run the bench and print; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--no-kafka", action="store_true")

@@ -1,11 +1,11 @@
-"""What encoding a call costs: our own writer against OpenTelemetry's encoder, for the same spans.
+"""Cost of encoding a call: Backwatch's writer against OpenTelemetry's encoder, for the same spans.
 
     make bench NAME=encoder                        ARGS="--rounds 30"
 
-Both get batches of 512 calls of one session: 8 statements at 8 places, ids, times and volumes of their own. The
-official one gets them as the SDK's finished spans with the same attributes, and the session's facts as those of the
-scope. Before anything is timed our bytes are read by the official classes, must tell the same, and must come out the
-same, byte for byte, when those write them again.
+Both get batches of 512 calls of one session: 8 statements at 8 call sites, with distinct ids, times and volumes. The
+official encoder gets them as the SDK's finished spans with the same attributes, and the session's facts as those of the
+scope. Before the timing, the official classes read Backwatch's bytes. These must hold the same data, and must come out
+the same, byte for byte, when the official classes write them again.
 """
 
 import argparse
@@ -38,7 +38,7 @@ STATEMENT = "SELECT id , name , price FROM items AS i JOIN stock USING ( id ) WH
 
 
 def calls(count: int) -> list[Call]:
-    """Made from a fixed seed."""
+    """Return calls from a fixed seed."""
     source = random.Random(7)
     sites = [CallSite(f"Shop.view_{one}", "shop/views.py", 20 + one) for one in range(8)]
     texts = [STATEMENT.format(f"shelf_{one}") for one in range(8)]
@@ -66,7 +66,7 @@ def _attributes(call: Call) -> dict[str, AttributeValue]:
 
 
 def spans(made: list[Call]) -> list[ReadableSpan]:
-    """The same calls as the SDK would hand them to its exporter."""
+    """Return the same calls as the SDK would hand them to its exporter."""
     resource = Resource(dict(APP.attributes))
     scope = InstrumentationScope(names.SCOPE_CALLS, None, None, session_attributes(SESSION))
     return [
@@ -80,14 +80,14 @@ def spans(made: list[Call]) -> list[ReadableSpan]:
 
 
 def check(made: list[Call]) -> None:
-    """Ours says what the official one says, and is what the official classes write."""
+    """Assert that both encoders write the same data, and that official classes write the same bytes."""
     raw = encode_calls(APP, made)
     ours = ExportTraceServiceRequest.FromString(raw)
     if ours.SerializeToString() != raw:
         raise SystemExit("bench: our bytes are not those that the official classes write")
     theirs = encode_spans(spans(made)).resource_spans[0].scope_spans[0].spans
     for mine, other in zip(ours.resource_spans[0].scope_spans[0].spans, theirs, strict=True):
-        other.ClearField("flags")  # ours tells of no remote parent
+        other.ClearField("flags")  # Backwatch reports no remote parent
         other.ClearField("status")  # unset, which is the same
         if mine != other:
             raise SystemExit(f"bench: not the same span: {mine} {other}")
@@ -100,7 +100,7 @@ def _best_us(work: Callable[[], object], count: int) -> float:
 
 
 def main() -> None:
-    """Runs and prints; the last line is JSON."""
+    """Run the bench and print; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--batch", type=int, default=512)

@@ -1,10 +1,10 @@
-"""A million anomalous calls through detector, store and notify: how many messages arrive, and how late a critical one.
+"""A million anomalous calls through detector, store and notify: message count and delay of critical alerts.
 
     make bench NAME=flood          ARGS="--calls=100000 --rate=10000 --stream=kafka://localhost:9092"
 
-Every call of the flood is another statement, which is an alert by itself; every few seconds a critical one comes on a
-resource of its own. Detector and notify are processes of their own, with the settings that are shipped; the receiver
-is a real one, on loopback.
+Every call of the flood is a different statement, and so an alert by itself. Every few seconds a critical call comes on
+a separate resource. Detector and notify are separate processes with the shipped settings. The receiver is real, on
+loopback.
 """
 
 import argparse
@@ -44,10 +44,10 @@ PATIENCE_S = 240.0
 
 
 class Template:
-    """One record of many calls, each with another statement, of which copies cost little to make.
+    """One record of many calls with different statements, of which copies cost little to make.
 
     Args:
-        shape: What else differs from call to call: statements alone, call sites, resources or apps.
+        shape: The other dimension that differs from call to call: statements alone, call sites, resources or apps.
     """
 
     def __init__(self, shape: str) -> None:
@@ -71,7 +71,7 @@ class Template:
         return Call(self._at_ns, session, statement(text, site), app, lasted_ns=0)
 
     def record(self, first: int, at_ns: int) -> bytes:
-        """Statements ``first`` and following, at this time."""
+        """Return statements ``first`` and following, at this time."""
         out = self._bytes.copy()
         numbers = np.repeat(first + np.arange(PER_RECORD, dtype=np.int64), self._each)
         digits = (numbers[:, None] // self._powers) % 10 + ord("0")
@@ -81,25 +81,25 @@ class Template:
 
 
 def critical(number: int, at_ns: int, app: str) -> bytes:
-    """One call that is critical, on a resource of its own."""
+    """Return one critical call, on a separate resource."""
     facts = {**statement(f"COPY loot{number} TO PROGRAM ?"), names.QUERY_SIGNS: "program"}
     return encoded([Call(at_ns, {**SAFE, names.SERVER_ADDRESS: f"critical-{number}"}, facts, app)])
 
 
 @dataclass
 class Arrivals:
-    """When each message was seen at the receiver."""
+    """Arrival times of messages at the receiver."""
 
     one: Receiver
     bodies: list[tuple[float, dict[str, object]]] = field(default_factory=list[tuple[float, dict[str, object]]])
 
     def look(self) -> None:
-        """Stamps what has come since the last look."""
+        """Stamp the messages since the last check."""
         for request in self.one.requests[len(self.bodies) :]:
             self.bodies.append((time.time(), json.loads(request.body)))
 
     def critical_s(self) -> dict[int, float]:
-        """Number of the critical call to the time of its message."""
+        """Map the number of each critical call to the time of its message."""
         found: dict[int, float] = {}
         for at_s, body in self.bodies:
             named = re.search(r"critical-(\d+)", json.dumps(body["data"]))
@@ -110,7 +110,7 @@ class Arrivals:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a flood."""
+    """The result of a flood."""
 
     calls: int
     flood_s: float
@@ -127,7 +127,7 @@ class Result:
 
 @contextlib.contextmanager
 def started(settings: Mapping[str, str], *names_of: str) -> Generator[list["subprocess.Popen[bytes]"]]:
-    """Commands of Backwatch as processes of their own."""
+    """Commands of Backwatch as separate processes."""
     running = [
         subprocess.Popen([BACKWATCH, one], env=environment(settings), stdout=subprocess.DEVNULL, stderr=sys.stderr)
         for one in names_of
@@ -149,7 +149,7 @@ def flood(
     critical_every_s: float = CRITICAL_EVERY_S,
     shape: str = "statements",
 ) -> Result:
-    """Floods an installation of its own, and measures it."""
+    """Flood a separate installation, and measure it."""
     store_url = f"sqlite:///{directory / 'store.db'}"
     with receiver() as one:
         settings = {
@@ -181,7 +181,7 @@ def flood(
 
 @dataclass
 class Sent:
-    """When each critical call was appended, and how long the flood took."""
+    """Return when each critical call was appended, and the duration of the flood."""
 
     appended_s: dict[int, float] = field(default_factory=dict[int, float])
     seconds: float = 0.0
@@ -201,7 +201,7 @@ def _publish(
         sent.appended_s[number] = time.time()
         number += 1
 
-    alarm("flooded")  # the first one finds out when the detector has started, and is not measured
+    alarm("flooded")  # the first one detects that the detector has started, and is not measured
     _wait(arrivals, lambda: 0 in arrivals.critical_s())
     del sent.appended_s[0]
     begin, next_s = time.time(), 0.0
@@ -238,14 +238,14 @@ def _wait(arrivals: Arrivals, holds: Callable[[], bool]) -> None:
 
 
 def _used(pid: int) -> tuple[float, float]:
-    """CPU seconds and the most resident MiB of a process."""
+    """Return the CPU seconds and the most resident MiB of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     peak = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
     return (int(fields[11]) + int(fields[12])) / 100, int(peak[1]) / 1024 if peak else 0.0
 
 
 def main() -> None:
-    """Runs and prints; the last line is JSON."""
+    """Run the bench and print; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=1_000_000)
     parser.add_argument("--rate", type=int, default=10_000, help="calls a second")

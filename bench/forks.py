@@ -1,12 +1,12 @@
-"""How many of an app's forked children hang, or deliver nothing, while the collector's threads are slowed at random.
+"""Forked children that hang or deliver nothing while the collector's threads are slowed at random.
 
     make bench NAME=forks             ARGS="--forks=200", "--stream sqlite", "--seed 7"
 
-Apps are started one after the other; each forks twenty children, eight at a time, the first of them while the collector
-still imports its client. Imports, look-ups of names, steps of TLS, random numbers, lines of the log and the embedded
-stream's statements take up to a quarter of a second more (``forks_app.py``). Half of the children deliver to a real
-broker over TLS, half to an embedded stream. The last line is JSON: ``{forks, hung, undelivered, longest_fork_s}``; the
-first three are sums, ``hung`` and ``undelivered`` must be 0, and no fork may take longer than six seconds.
+Apps are started one after the other. Each forks twenty children, eight at a time, the first of them while the collector
+still imports its client. Imports, name lookups, TLS steps, random numbers, log lines and the embedded stream's
+statements take up to a quarter of a second more (``forks_app.py``). Half of the children deliver to a real broker over
+TLS, half to an embedded stream. The last line is JSON: ``{forks, hung, undelivered, longest_fork_s}``. The first three
+are sums, ``hung`` and ``undelivered`` must be 0, and no fork may take longer than six seconds.
 """
 
 import argparse
@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def run_app(forks: int, seed: str, settings: Mapping[str, str]) -> dict[str, Any]:
-    """Run one app to its end and return what it reports."""
+    """Run one app to its end and return its report."""
     done = subprocess.run(
         [sys.executable, "-m", "bench.forks_app", str(forks), seed], cwd=ROOT, env=environment(settings), text=True,
         capture_output=True, timeout=ROUND_S, check=False,
@@ -45,7 +45,7 @@ def run_app(forks: int, seed: str, settings: Mapping[str, str]) -> dict[str, Any
 
 
 def main() -> None:
-    """``--forks``: how many in all; ``--stream``: one of the two; ``--seed``: of the first app."""
+    """``--forks``: number of forks; ``--stream``: one of the two; ``--seed``: of the first app."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--forks", type=int, default=2_000)
     parser.add_argument("--stream", choices=("both", "kafka", "sqlite"), default="both")

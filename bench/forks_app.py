@@ -1,8 +1,8 @@
-"""The app of ``forks``: it forks children while every step of the collector's threads is slowed down at random.
+"""The app of ``forks``: it forks children while every step of the collector's threads is slowed at random.
 
-What a fork must not cut in two is modelled by locks that no fork puts right, as those of the C library's resolver, of
-OpenSSL, of SQLite and of a stream in use are. Each is held, for a random time, by whoever takes that step; the locks of
-imports are Python's own. A child takes each of them itself, as an app would, and then delivers a call.
+Locks that no fork repairs stand for those of the C library's resolver, of OpenSSL, of SQLite and of a stream in use.
+Each thread that takes such a step holds its lock for a random time; the import locks are Python's own. A child takes
+each lock itself, as an app would, and then delivers a call.
 
     python -m bench.forks_app FORKS SEED    prints {"forks", "hung", "undelivered", "longest_fork_s"}
 """
@@ -32,12 +32,12 @@ logger = logging.getLogger(__name__)
 
 
 def slow_down() -> None:
-    """Sleep for some milliseconds, seldom for a quarter of a second."""
+    """Sleep for some milliseconds, rarely for a quarter of a second."""
     time.sleep(_chance.choices((0.0, _chance.uniform(0, 0.02), _chance.uniform(0, 0.25)), (6, 3, 1))[0])
 
 
 def slowed(function: Callable[..., Any], lock: str = "") -> Callable[..., Any]:
-    """The function, slowed down, while the lock of that name is held."""
+    """Return the function, slowed down, while the lock of that name is held."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         if not lock:
@@ -51,7 +51,7 @@ def slowed(function: Callable[..., Any], lock: str = "") -> Callable[..., Any]:
 
 
 class SlowFinder:
-    """Slows down each import; the lock of the module is held meanwhile."""
+    """Slow down each import while the module's lock is held."""
 
     def find_spec(self, _name: str, _path: object = None, _target: object = None) -> None:
         """Find nothing."""
@@ -85,7 +85,7 @@ def reconnect_often(publisher: Any, parent: int) -> None:
 
 
 def slow_down_everything(parent: int) -> None:
-    """Put the delays in, before the collector starts."""
+    """Install the delays, before the collector starts."""
     from backwatch.collector.runtime import import_hooks
 
     sys.meta_path.insert(0, SlowFinder())  # pyright: ignore[reportArgumentType]
@@ -115,14 +115,14 @@ def _slow_method(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def ask() -> None:
-    """One call of the app's."""
+    """Make one call of the app."""
     import sqlite3
 
     sqlite3.connect(":memory:").execute("SELECT 1")
 
 
 def live(seed: str) -> None:
-    """What a child does: all that an app may, then it delivers its call."""
+    """Run a child: take every lock as an app may, then deliver a call."""
     from backwatch.collector.bootstrap import start
 
     signal.alarm(int(PATIENCE_S))
@@ -138,7 +138,7 @@ def live(seed: str) -> None:
 
 
 def main() -> None:
-    """Fork that many children; say how they ended."""
+    """Fork that many children; return their results."""
     forks, seed = int(sys.argv[1]), sys.argv[2]
     _chance.seed(seed)
     slow_down_everything(os.getpid())

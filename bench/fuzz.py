@@ -3,9 +3,9 @@
     make bench NAME=fuzz                           ARGS="--messages 20000000"
 
 Prints one line of JSON per stage: messages, refused, calls, unexpected faults, the slowest message (of the step: the
-slowest batch of 500), growth of the process's memory. Each stage is a process of its own, so that one that dies is
-told with its exit code and its seed; the decoder's bytes end or begin at a page that it cannot touch. The router gets a
-tenth of the messages, the step a twentieth. ``BACKWATCH_TEST_DATA`` adds recorded messages to the seeds.
+slowest batch of 500), growth of the process's memory. Each stage is a separate process, so that the bench can report
+the exit code and seed of a crash. The decoder's bytes end or begin at an inaccessible page. The router gets a tenth of
+the messages, the step a twentieth. ``BACKWATCH_TEST_DATA`` adds recorded messages to the seeds.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def rss_bytes() -> int:
 
 
 def fuzz(stage: str, count: int, seed: int) -> dict[str, Any]:
-    """Run one stage in portions, each on its own mutants."""
+    """Run one stage in portions, each with its own mutants."""
     from tests.detector import fuzzing
     from tests.detector.ingest import otlp_mutator
 
@@ -68,7 +68,7 @@ def _engine() -> Any:
 
 
 def distinct_values() -> list[dict[str, Any]]:
-    """Step ever more distinct values of every attribute; time is to grow as their number does."""
+    """Step ever more distinct values of every attribute; time must grow linearly."""
     from backwatch.collector import names
     from backwatch.detector.decoding import schema
     from tests.detector.floods import flood
@@ -90,7 +90,7 @@ def distinct_values() -> list[dict[str, Any]]:
 
 
 def bombs() -> list[dict[str, Any]]:
-    """Route, decode and step each bomb, and say what it cost."""
+    """Route, decode and step each bomb, and print its cost."""
     from backwatch.detector.decoding.decoder import decode
     from backwatch.detector.engine.log_entries import Records
     from backwatch.detector.ingest.routing import route
@@ -121,7 +121,7 @@ def bombs() -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Runs each stage as a process."""
+    """Run each stage as a process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=1)

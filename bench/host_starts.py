@@ -1,11 +1,11 @@
-"""How many workers deliver their calls, over many starts of hosts with four workers on a busy machine.
+"""Workers that deliver their calls, over many starts of hosts with four workers on a busy machine.
 
     make bench NAME=host_starts       ARGS="--starts=40", "--host uvicorn", "--stream kafka"
 
 ``gunicorn --preload -w 4`` and ``uvicorn --workers 4`` start in turns under ``backwatch run``, beside two processes
-that do nothing but compute. The app makes a call when it is imported, before a preloading host forks. Then requests
-come until all workers have answered. The last line is JSON: ``{starts, workers, delivered, replaced}``. ``workers``
-and ``delivered`` must be equal, and ``replaced``, the workers that their supervisor took for dead, must be 0.
+that only compute. The app makes a call when it is imported, before a preloading host forks. Then requests come until
+all workers have responded. The last line is JSON: ``{starts, workers, delivered, replaced}``. ``workers`` and
+``delivered`` must be equal. ``replaced``, the workers that their supervisor considered dead, must be 0.
 """
 
 import argparse
@@ -26,7 +26,7 @@ BURNERS = 2
 
 
 def main() -> None:
-    """``--starts``: of both hosts together."""
+    """``--starts``: starts of both hosts together."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--starts", type=int, default=200)
     parser.add_argument("--host", choices=("both", *HOSTS), default="both")

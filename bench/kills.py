@@ -1,9 +1,9 @@
-"""A detector that is killed with SIGKILL at random moments and at each statement of its commits, and stale owners.
+"""SIGKILL for a detector at random moments and at each statement of its commits, and stale owners.
 
     make bench NAME=kills          ARGS="--kills=1000 --zombies=50 --store=postgresql://…"
 
-Each round judges the same stream into a store of its own; in the end the store must hold what one undisturbed detector
-writes. The control is the same with the fence off: it must fail, or the comparison proves nothing.
+Each round judges the same stream into a separate store. In the end the store must hold the results of one undisturbed
+detector. The control is the same with the fence off: it must fail, or the comparison proves nothing.
 """
 
 import argparse
@@ -35,7 +35,7 @@ PER_ROUND = 40
 
 
 class Bench:
-    """One published stream, what an undisturbed detector finds in it, and stores to fill."""
+    """One published stream, the findings of an undisturbed detector, and stores to fill."""
 
     def __init__(self, folder: Path, store: str) -> None:
         self.folder, self._store = folder, store
@@ -57,7 +57,7 @@ class Bench:
         return url
 
     def judged(self, plan: list[dict[str, Any]]) -> tuple[Found, list[str]]:
-        """Run the plan on a stream and store of its own; what was found, and how each detector ended."""
+        """Run the plan on a separate stream and store; return the findings and the exit of each detector."""
         self._round += 1
         folder = self.folder / f"round{self._round}"
         folder.mkdir()
@@ -69,7 +69,7 @@ class Bench:
 
 
 def kill(bench: Bench, kills: int, seed: int) -> Counter[str]:
-    """Kill detectors, half of them at the statements of their commits; returns counts."""
+    """Kill detectors, half of them at the statements of their commits; return counts."""
     source, counts = random.Random(seed), Counter[str]()
     while counts["killed"] < kills:
         plan: list[dict[str, Any]] = [
@@ -85,13 +85,13 @@ def kill(bench: Bench, kills: int, seed: int) -> Counter[str]:
 
 
 def stale_owners(engine: Engine, url: str, zombies: int, *, fence: bool = True) -> tuple[int, Found]:
-    """Judge a stream portion by portion, with an owner that is stopped at each and wakes up after its successor.
+    """Judge a stream portion by portion, with an owner that is stopped at each and resumes after its successor.
 
     Args:
         engine: The engine of this store's installation.
         url: An empty store.
-        zombies: How many owners wake up too late; 0: one owner alone judges all.
-        fence: Off, a stale owner is given the number of the last commit, so that nothing holds it back.
+        zombies: Number of owners that resume too late; 0: one owner alone judges all.
+        fence: If off, a stale owner gets the number of the last commit, so that no check stops it.
     """
     store, settings, fenced = open_store(url), DetectorSettings(), 0
     found = streams.records(streams.eventful(5, 600), 6)
@@ -111,7 +111,7 @@ def stale_owners(engine: Engine, url: str, zombies: int, *, fence: bool = True) 
 
 
 def main() -> None:
-    """Run and print; exit code 1 where anything was lost or doubled, or where the control was not."""
+    """Run and print; exit code 1 if calls were lost or doubled, or if the control found none."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=1_000)
     parser.add_argument("--zombies", type=int, default=50)

@@ -1,4 +1,4 @@
-"""Many resources, statements and random keys as OTLP requests, made fast: a template whose digits are overwritten."""
+"""Many resources, statements and random keys as OTLP requests, from a template with overwritten digits."""
 
 import random
 
@@ -17,7 +17,7 @@ class Flood:
 
     Args:
         resources: Over all apps.
-        statements: Of each resource; 0: every call sends a key that was never sent before.
+        statements: Of each resource; 0: every call sends a new key.
         apps: Apps that share the resources.
     """
 

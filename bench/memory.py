@@ -1,11 +1,11 @@
-"""Memory of a detector: idle with one small app, and with as many resources, statements and keys as it can be sent.
+"""Memory of a detector: idle with one small app, and at scale with many resources, statements and keys.
 
     make bench NAME=memory            ARGS="--minutes=60 --calls=20000000 --keys=10000000", --no-idle, --no-scale
 
 Idle: the real process on an embedded stream and store with eight partitions; one small app calls now and then. Scale:
 one detector's eight shards with their store, in this process; 10 000 resources with 1 000 statements each, every one
-sent twice, then random keys. Throughput is compared on the calls of detector_throughput, before and after; detections
-are those of a stream of known apps, half before and half after, held against the same without the flood.
+sent twice, then random keys. Throughput is compared on the calls of detector_throughput, before and after. Detections
+come from a stream of known apps, half before and half after, and are compared with a run without the flood.
 """
 
 import argparse
@@ -82,7 +82,7 @@ def _is_judging(url: str) -> bool:
 
 
 class Scale:
-    """One detector's shards and their store, and what was sent to them."""
+    """One detector's shards, their store, and the calls sent to them."""
 
     def __init__(self, folder: str) -> None:
         self._store = open_store(f"sqlite:///{folder}/store.db")
@@ -93,7 +93,7 @@ class Scale:
         self.now_ns = 0
 
     def send(self, flood: Flood, calls: int, *, title: str) -> float:
-        """Judge and commit so many of its calls; returns CPU seconds."""
+        """Judge and commit so many of its calls; return CPU seconds."""
         begun_s, spent_s, sent = time.process_time(), 0.0, 0
         report = max(SPANS, calls // 4)
         while sent < calls:
@@ -120,7 +120,7 @@ class Scale:
             assert owner.commit(appended_ns), owner.trouble
 
     def ordinary_s(self, values: list[bytes]) -> float:
-        """CPU seconds of the ordinary calls, whose statements are known."""
+        """Return CPU seconds of the ordinary calls, whose statements are known."""
         begun_s = time.process_time()
         for at in range(0, len(values), PER_STEP):
             self.now_ns += 10**9
@@ -137,7 +137,7 @@ def _records(values: list[bytes], now_ns: int) -> Records:
 
 
 def found_in(engine: Engine, shard: Shard, calls: list[streams.Call]) -> dict[str, int]:
-    """Alert to how often it fired, of the known apps."""
+    """Map each alert of the known apps to the number of its firings."""
     fired: dict[str, int] = {}
     records = streams.records(calls, 4, backfill=False)
     for at in range(0, len(records), 64):
@@ -148,7 +148,7 @@ def found_in(engine: Engine, shard: Shard, calls: list[streams.Call]) -> dict[st
 
 
 def scale(resources: int, statements: int, calls: int, keys: int, repeats: int = 5) -> Mapping[str, Any]:
-    """Fill one detector's shards, and compare what it costs and finds before and after."""
+    """Fill one detector's shards, and compare cost and findings before and after."""
     random.seed(1)
     known = streams.eventful()
     cut = len(known) * 3 // 5
@@ -197,7 +197,7 @@ def _print(title: str, found: watched.Reading) -> None:
 
 
 def main() -> None:
-    """Runs and prints; the last line is JSON."""
+    """Run the bench and print; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--calls", type=int, default=20_000_000)

@@ -1,4 +1,4 @@
-"""The yardsticks: parsing alone, and the pipeline that one would write first, in dicts and plain Python."""
+"""The yardsticks: parsing alone, and a naive pipeline in dicts and plain Python."""
 
 import functools
 import math
@@ -13,7 +13,7 @@ _BLANK, _LIST = re.compile(r"\s+"), re.compile(r"\(\s*\?(?:\s*,\s*\?)*\s*\)")
 
 
 def bare_parse(value: bytes) -> int:
-    """Protobuf's own parser on the bytes, and nothing else."""
+    """Run protobuf's own parser on the bytes, and nothing else."""
     return len(ExportTraceServiceRequest.FromString(value).resource_spans)
 
 
@@ -24,7 +24,7 @@ def fingerprint(text: str) -> str:
 
 
 def as_dicts(value: bytes) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """App, duration and attributes of each span."""
+    """Yield app, duration and attributes of each span."""
     for spans in ExportTraceServiceRequest.FromString(value).resource_spans:
         app = {
             one.key: getattr(one.value, one.value.WhichOneof("value") or "string_value")
@@ -47,7 +47,7 @@ class Naive:
         self.alerts = 0
 
     def judge(self, values: Iterable[bytes]) -> None:
-        """Every span of these values."""
+        """Process every span of these values."""
         for value in values:
             for app, duration, facts in as_dicts(value):
                 key = (app, facts.get("server.address"), facts.get("db.namespace"), fingerprint(facts["db.query.text"]))

@@ -1,4 +1,4 @@
-"""An OTLP/HTTP receiver in a process of its own: ``POST /v1/traces`` counts spans, ``GET /NAME`` gives a service's.
+"""An OTLP/HTTP receiver in a separate process: ``POST /v1/traces`` counts spans, ``GET /NAME`` returns a count.
 
 ``python -m bench.otlp_receiver`` prints its port and serves until its standard input ends.
 """
@@ -18,7 +18,7 @@ ACCEPTED = ExportTraceServiceResponse().SerializeToString()
 
 
 def counted(value: bytes) -> Counter[str]:
-    """Spans in a request by ``service.name``; one that cannot be parsed raises."""
+    """Count spans in a request by ``service.name``; raise if it cannot be parsed."""
     found: Counter[str] = Counter()
     for one in ExportTraceServiceRequest.FromString(value).resource_spans:
         name = next((pair.value.string_value for pair in one.resource.attributes if pair.key == "service.name"), "")
@@ -45,11 +45,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the standard library's name
-        """Says nothing."""
+        """Log nothing."""
 
 
 def main() -> None:
-    """Serves."""
+    """Serve until standard input ends."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_port, flush=True)

@@ -1,7 +1,7 @@
 """The app of ``bench.collector_overhead``: one driver, one connection over TLS, rounds of the same call.
 
 ``python -m bench.overhead_app DRIVER VARIANT URL`` answers each line ``N`` on standard input with the CPU seconds, of
-all threads, of N calls up to and with the delivery of what was recorded of them. It reads every answer, as apps do.
+all threads, of N calls including the delivery of their records. It reads every result, as apps do.
 """
 
 import argparse
@@ -20,11 +20,11 @@ DELIVERY_S = 60.0
 
 
 def _nothing() -> None:
-    """The bare driver has nothing to deliver."""
+    """Return a flush that does nothing: the bare driver delivers nothing."""
 
 
 def contrib(driver: str) -> Callable[[], object]:
-    """OpenTelemetry's instrumentation of the driver, its SDK and OTLP/HTTP exporter as they come; gives the flush."""
+    """Start OpenTelemetry's instrumentation with its default SDK and OTLP/HTTP exporter; return the flush."""
     from opentelemetry import trace
     from opentelemetry.exporter.otlp.proto.http import Compression
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -40,7 +40,7 @@ def contrib(driver: str) -> Callable[[], object]:
 
 
 def _deliver() -> object:
-    """Backwatch was begun by ``backwatch run``; its pipeline came with the driver."""
+    """Return Backwatch's flush: ``backwatch run`` started it, and its pipeline came with the driver."""
     from backwatch.collector.bootstrap import start
 
     pipeline = start.get_pipeline()
@@ -50,7 +50,7 @@ def _deliver() -> object:
 
 
 def psycopg_call(url: str) -> Callable[[int], object]:
-    """One query and its row."""
+    """Run one query and read its row."""
     import psycopg
 
     cursor = psycopg.connect(url, autocommit=True).cursor()
@@ -63,7 +63,7 @@ def psycopg_call(url: str) -> Callable[[int], object]:
 
 
 def pymysql_cursor(url: str) -> Any:
-    """A cursor over TLS."""
+    """Return a cursor over TLS."""
     import pymysql
 
     parts = urlsplit(url)
@@ -75,7 +75,7 @@ def pymysql_cursor(url: str) -> Any:
 
 
 def pymysql_call(url: str) -> Callable[[int], object]:
-    """One query and its row."""
+    """Run one query and read its row."""
     cursor = pymysql_cursor(url)
 
     def call(number: int) -> object:
@@ -86,7 +86,7 @@ def pymysql_call(url: str) -> Callable[[int], object]:
 
 
 def redis_call(url: str) -> Callable[[int], object]:
-    """One GET of a key that is there or not."""
+    """GET one key that may exist."""
     import redis
 
     client = redis.Redis.from_url(url)
@@ -98,7 +98,7 @@ CALLS = {"psycopg": psycopg_call, "pymysql": pymysql_call, "redis": redis_call}
 
 
 def main() -> None:
-    """Connects, says so, and answers until standard input ends."""
+    """Connect, report it, and answer until standard input ends."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("driver", choices=CALLS)
     parser.add_argument("variant", choices=("bare", "contrib", "backwatch"))

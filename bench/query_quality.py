@@ -1,9 +1,9 @@
-"""How well injected queries are told from ordinary ones, on two applications' statement streams with labels.
+"""Detection quality for injected queries, on two applications' labelled statement streams.
 
     BACKWATCH_TEST_DATA=… make bench NAME=query_quality
 
-The data cannot be shipped: the folder must hold ``queries/app_*.jsonl.gz``, ``to_otlp.py`` and ``judge.py``. Each
-stream is judged by ``backwatch replay`` as it is shipped, with call sites and without.
+The data cannot be shipped: the folder must hold ``queries/app_*.jsonl.gz``, ``to_otlp.py`` and ``judge.py``. The
+shipped ``backwatch replay`` judges each stream, with call sites and without.
 """
 
 import json
@@ -20,33 +20,33 @@ STREAMS = ("airports", "shop")
 
 
 def judged(data: Path, stream: str, *, call_sites: bool) -> dict[str, float]:
-    """Prints what the judge says, and gives its figures."""
+    """Print the judge's output, and return its figures."""
     records = data / "queries" / f"app_{stream}.jsonl.gz"
     with tempfile.TemporaryDirectory() as folder:
-        spans, said = Path(folder) / "spans.jsonl", Path(folder) / "said.jsonl"
+        spans, alerts = Path(folder) / "spans.jsonl", Path(folder) / "said.jsonl"
         with spans.open("wb") as out:
             flags = ["--call-sites"] if call_sites else []
             subprocess.run([sys.executable, str(data / "to_otlp.py"), *flags, str(records)], stdout=out, check=True)
-        with said.open("wb") as out:
+        with alerts.open("wb") as out:
             command = [sys.executable, "-m", "backwatch.collector", "replay", str(spans)]
             subprocess.run(command, stdout=out, check=True)
-        told = subprocess.run(
-            [sys.executable, str(data / "judge.py"), str(records), str(said)],
+        report = subprocess.run(
+            [sys.executable, str(data / "judge.py"), str(records), str(alerts)],
             capture_output=True,
             text=True,
             check=True,
         ).stdout
-    print(f"--- {stream}, {'with' if call_sites else 'without'} call sites\n{told}")
+    print(f"--- {stream}, {'with' if call_sites else 'without'} call sites\n{report}")
     figures = {
         "recall": r"^recall ([\d.]+)", "false_positive_rate": r"^false positive rate ([\d.]+)",
         "notices_per_50_dynamic": r"^notices per 50 dynamic calls ([\d.]+)",
     }  # fmt: skip
-    found = {name: re.search(pattern, told, re.MULTILINE) for name, pattern in figures.items()}
+    found = {name: re.search(pattern, report, re.MULTILINE) for name, pattern in figures.items()}
     return {name: float(one[1]) for name, one in found.items() if one}
 
 
 def main() -> None:
-    """Runs and prints; the last line is JSON."""
+    """Run the bench and print; the last line is JSON."""
     folder = os.environ.get("BACKWATCH_TEST_DATA", "")
     if not folder:
         raise SystemExit("query_quality: BACKWATCH_TEST_DATA must name the folder with the labelled queries")

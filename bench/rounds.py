@@ -1,4 +1,4 @@
-"""Fair figures on a noisy machine: CPU time, alternated rounds, medians; and one line that says what it ran on."""
+"""Fair figures on a noisy machine: CPU time, alternated rounds, medians, and one line about the machine."""
 
 import os
 import platform
@@ -10,14 +10,14 @@ from pathlib import Path
 
 
 def cpu_s(work: Callable[[], object]) -> float:
-    """CPU seconds of this process, all threads."""
+    """Return CPU seconds of this process, all threads."""
     begun = time.process_time()
     work()
     return time.process_time() - begun
 
 
 def alternated(variants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """CPU seconds of each variant in each round; the order turns, and a first round is thrown away."""
+    """Return CPU seconds of each variant by round; the order alternates, and a first round is discarded."""
     found: dict[str, list[float]] = {name: [] for name in variants}
     order = list(variants)
     for number in range(rounds + 1):
@@ -29,12 +29,12 @@ def alternated(variants: Mapping[str, Callable[[], object]], rounds: int) -> dic
 
 
 def ratio(above: list[float], below: list[float]) -> float:
-    """Median of the rounds' ratios: what is paired in time is compared."""
+    """Return the median of the rounds' ratios: rounds at the same time are compared."""
     return statistics.median(a / b for a, b in zip(above, below, strict=True))
 
 
 def machine(*packages: str) -> str:
-    """What this ran on."""
+    """Describe this machine."""
     model = next(
         (
             line.partition(":")[2].strip()

@@ -1,10 +1,10 @@
-"""What a thousand rules more cost the detector: the shipped engine beside the same with them, on the same bytes.
+"""Cost of a thousand additional rules: the shipped engine with and without them, on the same bytes.
 
     make bench NAME=rules            ARGS=--rounds=9, --rules=200
 
-The rules are of the kinds that people write: words and patterns on statements, sessions and resources, numbers call by
-call, and combinations. None fires; each is held against every call, and the numbers are compared with limits amidst
-those that come. A flood of statements that are all new is measured apart: each is read by all rules.
+The rules are of common kinds: words and patterns on statements, sessions and resources, numbers call by call, and
+combinations. None fires. Each is evaluated on every call, and the limits lie among the numbers of the calls. A flood
+of new statements is measured separately: all rules read each of them.
 """
 
 import argparse
@@ -49,7 +49,7 @@ NEW = 2
 
 
 def new_statements(seed: int) -> bytes:
-    """A batch in which each call has a statement that no other call has."""
+    """Return a batch in which each call has a unique statement."""
     made = ExportTraceServiceRequest.FromString(spans.request(seed))
     found = (span for one in made.resource_spans for scope in one.scope_spans for span in scope.spans)
     for number, span in enumerate(found):
@@ -61,7 +61,7 @@ def new_statements(seed: int) -> bytes:
 
 
 def flood(judged: dict[str, Judged], count: int) -> dict[str, float]:
-    """Median CPU microseconds of a call whose statement is new."""
+    """Return median CPU microseconds of a call whose statement is new."""
     values = [[new_statements(one) for one in range(at, at + NEW)] for at in range(0, (count + 1) * NEW, NEW)]
     left = {name: iter(values) for name in judged}
     found = rounds.alternated({name: lambda name=name: judged[name].judge(next(left[name])) for name in judged}, count)
@@ -69,7 +69,7 @@ def flood(judged: dict[str, Judged], count: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Runs and prints; the last line is JSON."""
+    """Run the bench and print; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--rules", type=int, default=1_000, help="how many more")

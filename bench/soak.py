@@ -1,11 +1,11 @@
-"""A detector under a steady load for as long as is wanted: slope of its memory, lag, open files, threads, CPU.
+"""A detector under a steady load for a chosen time: slope of its memory, lag, open files, threads, CPU.
 
     make bench NAME=soak              ARGS="--minutes=60 --rate=10000", --sqlite
 
-The real process on a real Kafka (or an embedded stream) with eight partitions, sixteen apps that send ordinary calls,
-and among them, one request in fifty, keys that were never sent before. In the midst of the warm-up, which is the first
-quarter and at most ten minutes, comes a backlog: buffers grow to what a detector that catches up needs, and keep it.
-The slope is that of least squares over what follows the warm-up.
+The real process on a real Kafka (or an embedded stream) with eight partitions. Sixteen apps send ordinary calls, and in
+one request in fifty, new keys. During the warm-up, the first quarter and at most ten minutes, comes a backlog: buffers
+grow to the size that catching up needs, and keep it. The slope is the least-squares slope of the figures after the
+warm-up.
 """
 
 import argparse
@@ -71,7 +71,7 @@ class Load:
 
 @dataclass(slots=True)
 class Soaked:
-    """What was seen, once a second.
+    """The figures, once a second.
 
     Attributes:
         at_s: Seconds since the load began.
@@ -84,7 +84,7 @@ class Soaked:
     sent: int = 0
 
     def figures(self, seconds: float) -> dict[str, Any]:
-        """Return what the soak is judged by, after the warm-up."""
+        """Return the figures that judge the soak, after the warm-up."""
         warm_up_s = warm_up(seconds)
         kept = [at for at, moment in enumerate(self.at_s) if moment >= warm_up_s]
         at_s = [self.at_s[at] for at in kept]
@@ -104,13 +104,13 @@ class Soaked:
 
 
 def warm_up(seconds: float) -> float:
-    """Seconds of a soak of this length that are no part of its figures."""
+    """Return the seconds of a soak of this length that are no part of its figures."""
     return min(seconds / 4, MAX_WARM_UP_S)
 
 
 @contextlib.contextmanager
 def stream_url(folder: Path, *, kafka: bool) -> Generator[str]:
-    """A stream of its own, until the block ends."""
+    """Create a separate stream until the block ends."""
     if not kafka:
         yield f"sqlite:///{folder}/stream.db"
         return
@@ -123,11 +123,10 @@ def stream_url(folder: Path, *, kafka: bool) -> Generator[str]:
 
 
 def soak(seconds: float, rate: int, *, kafka: bool, max_lag: int = 0, quiet: bool = False) -> dict[str, Any]:
-    """Run a detector under so many spans a second; figures as :meth:`Soaked.figures` has them.
+    """Run a detector under so many spans a second; return figures as :meth:`Soaked.figures` has them.
 
     Args:
-        max_lag: Records behind which the load waits for the detector, for a machine that others use too; 0: it never
-            does.
+        max_lag: Lag in records at which the load waits for the detector, for a shared machine; 0: it never waits.
     """
     with tempfile.TemporaryDirectory() as name, stream_url(Path(name), kafka=kafka) as url:
         stream = StreamSettings(url=url, partitions=PARTITIONS)
@@ -173,7 +172,7 @@ def _loaded(
 
 
 def _committed(url: str) -> int:
-    """Records that the detector has finished."""
+    """Return the records that the detector has finished."""
     engine = open_store(url, check=False)
     try:
         with engine.connect() as connection:
@@ -194,7 +193,7 @@ def _print(passed_s: float, found: Soaked) -> None:
 
 
 def main() -> None:
-    """Runs and prints; the last line is JSON."""
+    """Run the bench and print; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--rate", type=int, default=10_000)

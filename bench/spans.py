@@ -25,7 +25,7 @@ _COLUMNS = ("status", "region", "currency", "quantity", "channel", "discount")
 
 
 def statement(source: random.Random) -> str:
-    """One of forty templates, with fresh literals."""
+    """Return one of forty templates, with fresh literals."""
     table, kind, number = source.choice(_TABLES), source.randrange(4), source.randrange(10**7)
     columns = ", ".join(f"t.{name}" for name in _COLUMNS)
     if kind == 0:
@@ -66,7 +66,7 @@ def _set(attributes: Any, key: str, value: str | int | bool) -> None:
 
 
 def request(seed: int, spans: int = SPANS, services: int = SERVICES, begin_ns: int = START_NS) -> bytes:
-    """One batch as bytes; the same for the same seed."""
+    """Return one batch as bytes; the same for the same seed."""
     source = random.Random(seed)
     made = ExportTraceServiceRequest()
     now = begin_ns + seed * 10**9

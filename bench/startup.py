@@ -1,11 +1,11 @@
-"""CPU that an app's start takes, watched and not: user and system time of the process, alternated, medians.
+"""CPU time of an app's start, observed and bare: user and system time of the process, alternated, medians.
 
     make bench NAME=startup           ARGS="--rounds 30", "--variant server"
 
 ``script`` imports nothing and ends. ``driver`` imports ``sqlite3`` and makes one call. ``server`` is uvicorn with
-Starlette, httpx and redis-py that makes one call when it starts, and then ends. All publish to an embedded stream;
-``kafka`` is ``server`` with a stream URL of Kafka at which nobody listens: the client is imported. The last line is
-JSON: ``{variant: {bare_ms, watched_ms, added_ms, ratio}}``.
+Starlette, httpx and redis-py that makes one call when it starts, and then ends. All publish to an embedded stream.
+``kafka`` is ``server`` with a Kafka stream URL without a listener: the client is imported. The last line is JSON:
+``{variant: {bare_ms, watched_ms, added_ms, ratio}}``.
 """
 
 import argparse
@@ -45,11 +45,11 @@ VARIANTS: Mapping[str, Sequence[str]] = {
 }  # fmt: skip
 
 
-def start_cpu_s(arguments: Sequence[str], folder: Path, told: Mapping[str, str]) -> float:
-    """User and system seconds of one Python that starts and ends."""
+def start_cpu_s(arguments: Sequence[str], folder: Path, variables: Mapping[str, str]) -> float:
+    """Return user and system seconds of one Python that starts and ends."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=dict(told), check=False, stdout=subprocess.DEVNULL,
+        [sys.executable, *arguments], cwd=folder, env=dict(variables), check=False, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -57,15 +57,15 @@ def start_cpu_s(arguments: Sequence[str], folder: Path, told: Mapping[str, str])
 
 
 def measure(variant: str, folder: Path, count: int) -> dict[str, float]:
-    """Start that many times with and without watch, in turns."""
+    """Start that many times, observed and bare in turns."""
     (folder / "server.py").write_text(SERVER)
     url = f"kafka://127.0.0.1:{free_port()}" if variant == "kafka" else f"sqlite:///{folder}/stream.db"
     bare = environment({"BACKWATCH_STREAM_URL": url})
     watched = bare | {"PYTHONPATH": os.pathsep.join(filter(None, (str(BOOTSTRAP), bare.get("PYTHONPATH"))))}
     found: dict[str, list[float]] = {"bare": [], "watched": []}
     for number in range(count + 1):
-        for name, told in (("bare", bare), ("watched", watched)):
-            spent = start_cpu_s(VARIANTS[variant], folder, told)
+        for name, variables in (("bare", bare), ("watched", watched)):
+            spent = start_cpu_s(VARIANTS[variant], folder, variables)
             if number:  # the first one compiles
                 found[name].append(spent)
     bare_s, watched_s = (statistics.median(found[name]) for name in ("bare", "watched"))

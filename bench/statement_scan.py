@@ -1,9 +1,9 @@
-"""What it costs to redact a statement and to name its signs, against the keyed hash of its text (BLAKE2b).
+"""Cost of redacting a statement and naming its signs, against the keyed hash of its text (BLAKE2b).
 
     make bench NAME=statement_scan                 ARGS="--rounds 30"
 
-Per statement: the same text again (``cached``), a new text that differs in its literals (``skeleton``), a wholly new
-statement (``new``), a usual command of Redis; and the longest that 64 KiB of a hostile shape took, in milliseconds.
+Per statement: the same text again (``cached``), a new text that differs in its literals (``skeleton``), a new
+statement (``new``), a usual Redis command; and the longest time for 64 KiB of a hostile shape, in milliseconds.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def _us(work: Callable[[str], object], texts: list[str]) -> float:
 
 
 def measure(dialect: str, count: int) -> dict[str, list[float]]:
-    """Microseconds a statement in each round."""
+    """Return microseconds per statement in each round."""
     numbers = itertools.count(10_000)
     found: dict[str, list[float]] = {"yardstick": [], "cached": [], "skeleton": [], "new": [], "redis": []}
 
@@ -60,7 +60,7 @@ def measure(dialect: str, count: int) -> dict[str, list[float]]:
 
 
 def worst_ms(dialect: str) -> tuple[float, str]:
-    """The hostile shape of 64 KiB that takes longest, the best of three tries each."""
+    """Return the slowest hostile shape of 64 KiB, the best of three tries each."""
     worst = (0.0, "")
     for name, text in shapes(dialect).items():
         spent: list[float] = []
@@ -73,7 +73,7 @@ def worst_ms(dialect: str) -> tuple[float, str]:
 
 
 def main() -> None:
-    """Runs and prints; the last line is JSON."""
+    """Run the bench and print; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()

@@ -1,7 +1,7 @@
-"""One run of somebody's test suite in one column: bare, under ``backwatch run``, or under plain OpenTelemetry contrib.
+"""One run of a third-party test suite: bare, under ``backwatch run``, or under plain OpenTelemetry contrib.
 
-Each run has a server of its own, made for it. Afterwards it is known how each test ended, and how many calls came out
-of the stream or how many spans arrived at the receiver: without any, the column would prove nothing.
+Each run has its own server. Afterwards the result of each test is known, and the number of calls in the stream or of
+spans at the receiver. Without any, the column would prove nothing.
 """
 
 import contextlib
@@ -33,14 +33,14 @@ WORST_LAST = (PASSED, SKIPPED, FAILED)
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """What came of it.
+    """The result of a run.
 
     Attributes:
-        outcomes: How each test ended, by name.
-        why: The end of what each failed test said.
-        recorded: Calls in the stream or spans at the receiver; 0 where the run was bare.
-        faults: Faults of ours that the guard swallowed in the suite's process, and their first texts.
-        ended: The process's exit code; ``None`` where it was ended because it took too long.
+        outcomes: The result of each test, by name.
+        why: The end of each failed test's output.
+        recorded: Calls in the stream or spans at the receiver; 0 for a bare run.
+        faults: Backwatch's faults that the guard swallowed in the suite's process, and their first texts.
+        ended: The process's exit code; ``None`` if it was killed after the timeout.
     """
 
     outcomes: dict[str, str] = field(default_factory=dict[str, str])
@@ -51,21 +51,21 @@ class Run:
     ended: int | None = None
 
     def of(self, outcome: str) -> set[str]:
-        """The tests that ended so."""
+        """Return the tests with this result."""
         return {test for test, one in self.outcomes.items() if one == outcome}
 
 
 def run(suite: Suite, column: str, log: Path, *, short: bool = False) -> Run:
-    """Runs the suite once, its output in ``log``."""
+    """Run the suite once, its output in ``log``."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="transparency-")))
         server = stack.enter_context(_server(suite, folder))
         words = _words(suite, server)
-        told = folder / "outcomes.jsonl"
-        told.touch()
+        outcomes_file = folder / "outcomes.jsonl"
+        outcomes_file.touch()
         asked = suite.short if short and suite.short else suite.command
         command = [str(suite.python), *(one.format_map(words) for one in asked)]
-        environment = _environment(suite, words) | {"TOLD_OUTCOMES": str(told)}
+        environment = _environment(suite, words) | {"TOLD_OUTCOMES": str(outcomes_file)}
         count = lambda: 0  # noqa: E731
         if column == BACKWATCH:
             url = f"sqlite:///{folder}/stream.db"
@@ -76,16 +76,16 @@ def run(suite: Suite, column: str, log: Path, *, short: bool = False) -> Run:
             otlp = stack.enter_context(_receiver())
             environment |= _contrib_environment(otlp)
             command = [str(suite.python.with_name("opentelemetry-instrument")), *command]
-            count = lambda: int(urllib.request.urlopen(f"{otlp}/suite", timeout=10).read())  # noqa: E731, S310  our own
+            count = lambda: int(urllib.request.urlopen(f"{otlp}/suite", timeout=10).read())  # noqa: E731, S310  the bench's own
         ended = _process(command, suite, environment, log)
-        result = _read(told)
+        result = _read(outcomes_file)
         result.ended = ended
         result.recorded = count()
         return result
 
 
 def _environment(suite: Suite, words: Mapping[str, str]) -> dict[str, str]:
-    """The shell's, without what would decide a test, and with pytest's listener."""
+    """Return the shell's environment without settings that affect tests, and with pytest's listener."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "BACKWATCH_", "PYTEST_"))}
     kept.pop("CI", None)
     return {
@@ -111,7 +111,7 @@ def _contrib_environment(otlp: str) -> dict[str, str]:
 
 
 def _words(suite: Suite, server: Server | None) -> dict[str, str]:
-    """What a suite's file may name in braces."""
+    """Return the words that a suite's file may name in braces."""
     words = {"python": str(suite.python), "suites": str(SUITES)}
     if server is not None:
         named = ("host", "port", "tls_port", "user", "password", "ca_file", "url", "tls_url", "socket")
@@ -133,7 +133,7 @@ def _server(suite: Suite, folder: Path) -> Generator[Server | None]:
 
 
 def _prepare(server: Server, statement: str) -> None:
-    """One statement, ``DATABASE: …`` before it where it is not the account's own."""
+    """Run one statement; ``DATABASE: …`` before it names a database other than the account's own."""
     if server.kind == "mariadb":
         fresh_database.mariadb_sql(server, statement)
         return
@@ -158,9 +158,9 @@ def _process(command: list[str], suite: Suite, environment: dict[str, str], log:
             process.wait()
 
 
-def _read(told: Path) -> Run:
+def _read(outcomes_file: Path) -> Run:
     result = Run()
-    for line in told.read_text().splitlines():
+    for line in outcomes_file.read_text().splitlines():
         with contextlib.suppress(json.JSONDecodeError):
             one = json.loads(line)
             if "faults" in one:
@@ -176,7 +176,7 @@ def _read(told: Path) -> Run:
 
 
 def _calls(url: str) -> int:
-    """Calls in the stream."""
+    """Return the number of calls in the stream."""
     consumer = open_consumer(StreamSettings(url=url), names.TOPIC_CALLS, "transparency")
     try:
         consumer.poll(0)
@@ -196,7 +196,7 @@ def _calls(url: str) -> int:
 
 @contextlib.contextmanager
 def _receiver() -> Generator[str]:
-    """The URL of an OTLP receiver in another process."""
+    """Return the URL of an OTLP receiver in another process."""
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.otlp_receiver"],
         cwd=ROOT,

@@ -1,8 +1,8 @@
-"""Other people's test suites: what a file of ``bench/transparency`` says of one, and how it comes onto this machine.
+"""Third-party test suites: the description of one in ``bench/transparency``, and its installation.
 
-The driver is installed from its wheel into an environment of the suite's own, its tests are taken out of the source
-distribution (checked against the hash that stands in the file), and the driver's own code in there is removed, so that
-what is tested is what people install. Everything goes below ``.tools/transparency``, once.
+The driver is installed from its wheel into the suite's own environment. Its tests are taken out of the source
+distribution (checked against the hash in the file), and the driver's own code in there is removed, so that the suite
+tests the installed driver. Everything goes below ``.tools/transparency``, once.
 """
 
 import hashlib
@@ -32,14 +32,14 @@ class Suite:
 
     Attributes:
         source: Distribution and version whose sources hold the tests, ``redis==8.1.0``.
-        sha256: Of that source distribution.
-        requirements: What its environment has besides :data:`COMMON`: the driver, pytest, helpers.
-        built: Those of the requirements that have no wheel.
-        contrib: OpenTelemetry's instrumentations of the driver; none where there is none.
-        drop: Paths in the sources that the installed driver stands in for.
-        server: A file of ``tests/services/databases``; empty where the suite brings its own.
+        sha256: The hash of that source distribution.
+        requirements: Distributions besides :data:`COMMON`: the driver, pytest, helpers.
+        built: The requirements that have no wheel.
+        contrib: OpenTelemetry's instrumentations of the driver; empty if there is none.
+        drop: Paths in the sources that the installed driver replaces.
+        server: A file of ``tests/services/databases``; empty if the suite brings its own.
         sql: Statements that make the databases that the suite expects.
-        command: What its Python runs, in the sources' folder; words in braces are the server's (``{port}``).
+        command: Arguments for its Python, in the sources' folder; words in braces are the server's (``{port}``).
         short: Run instead of the command for the short set; empty: the command itself.
         environment: Variables, with the server's words too.
         timeout_s: For one run.
@@ -63,12 +63,12 @@ class Suite:
 
     @property
     def folder(self) -> Path:
-        """Where its environment and its sources are."""
+        """The folder of its environment and its sources."""
         return PLACE / self.name
 
     @property
     def python(self) -> Path:
-        """Its own."""
+        """Its own interpreter."""
         return self.folder / "venv" / "bin" / "python"
 
     @property
@@ -78,28 +78,28 @@ class Suite:
 
 
 def known() -> list[str]:
-    """Names of the suites that there are."""
+    """Return the names of all suites."""
     return sorted(path.stem for path in SUITES.glob("*.toml"))
 
 
 def load(name: str) -> Suite:
-    """One suite.
+    """Load one suite.
 
     Raises:
-        SystemExit: There is none of that name, or its file says what nobody knows.
+        SystemExit: There is none of that name, or its file has an unknown key.
     """
     try:
-        told = tomllib.loads((SUITES / f"{name}.toml").read_text())
+        description = tomllib.loads((SUITES / f"{name}.toml").read_text())
     except FileNotFoundError:
         raise SystemExit(f"bench: no suite {name!r}; there are {', '.join(known())}") from None
-    unknown = set(told).difference(one.name for one in fields(Suite))
+    unknown = set(description).difference(one.name for one in fields(Suite))
     if unknown:
         raise SystemExit(f"bench: {name}.toml: no such key: {', '.join(sorted(unknown))}")
-    return Suite(name=name, **told)
+    return Suite(name=name, **description)
 
 
 def prepare(suite: Suite) -> None:
-    """Makes environment and sources where they are not there as the suite's file says."""
+    """Create environment and sources as the suite's file describes, unless they exist."""
     wanted = repr((suite.source, suite.sha256, suite.requirements, suite.built, suite.contrib, suite.drop, COMMON))
     stamp = suite.folder / "stamp"
     if stamp.exists() and stamp.read_text() == wanted:

@@ -1,12 +1,12 @@
-"""Do other people's test suites notice that they are watched?
+"""Do third-party test suites notice that Backwatch observes them?
 
     make bench NAME=transparency             ARGS="redis requests", "--short"
 
-A suite is one file in ``bench/transparency``. Each is run bare, under ``backwatch run``, and under OpenTelemetry's
-contrib instrumentation of the same driver where there is one, every time against a server of its own. An instrumented
-column first proves that calls were recorded. Newly failed is what passed bare and did not pass in the column, less the
-tests that assert that nothing is wrapped, which the suite's file lists by name with the reason. Where something would
-be newly failed the suite is run bare once more, and what then does not pass is set aside by name as unstable. Logs:
+A suite is one file in ``bench/transparency``. Each runs bare, under ``backwatch run``, and under OpenTelemetry's
+contrib instrumentation of the same driver if there is one, every time against its own server. An instrumented column
+first proves that calls were recorded. Newly failed tests passed bare and did not pass in the column, less the tests
+that assert that nothing is wrapped, which the suite's file lists by name with the reason. If a test would be newly
+failed, the suite runs bare once more, and tests that then fail are set aside by name as unstable. Logs:
 ``.tools/transparency/<suite>/<column>.log``.
 """
 
@@ -27,11 +27,11 @@ SHORT = ("pymemcache", "redis")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One instrumented run against what passes bare.
+    """One instrumented run compared with the bare run.
 
     Attributes:
-        newly_failed: Passes bare, and not here.
-        unwrapped: Of those that would be newly failed: they assert that nothing is wrapped.
+        newly_failed: Tests that pass bare, and not here.
+        unwrapped: Tests among those that assert that nothing is wrapped.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Column:
 
     @property
     def figures(self) -> dict[str, int]:
-        """As the last line of the output has them."""
+        """Return the figures as the last line of the output has them."""
         return {
             "passed": len(self.run.of(PASSED)), "failed": len(self.run.of(FAILED)),
             "newly_failed": len(self.newly_failed),
@@ -49,7 +49,7 @@ class Column:
 
 
 def compare(suite: Suite, name: str, run: Run, stable: set[str]) -> Column:
-    """What a column newly fails; a test that is missing or skipped there did not pass either."""
+    """Return the tests that a column newly fails; a missing or skipped test did not pass either."""
     lost = sorted(stable - run.of(PASSED))
     listed = suite.asserts_unwrapped
     return Column(
@@ -59,7 +59,7 @@ def compare(suite: Suite, name: str, run: Run, stable: set[str]) -> Column:
 
 
 def measure(suite: Suite, columns: Sequence[str], *, short: bool = False) -> dict[str, Column]:
-    """Runs a suite in all columns and prints what came of it.
+    """Run a suite in all columns and print the results.
 
     Raises:
         SystemExit: The suite does not run here, or an instrumented column recorded nothing.
@@ -115,13 +115,13 @@ def _show(column: Column) -> None:
 
 
 def main() -> None:
-    """Runs and prints; the last line is JSON."""
+    """Run the bench and print; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suites", nargs="*", help=f"of {', '.join(suite_setup.known())}; all where none is named")
     parser.add_argument("--short", action="store_true", help=f"{' and '.join(SHORT)}, parts of them")
     parser.add_argument("--columns", default=f"{BACKWATCH},{CONTRIB}", help="beside the bare run")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # suite and server end with us
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # suite and server end with this process
     names = options.suites or (SHORT if options.short else suite_setup.known())
     result: dict[str, dict[str, int]] = {}
     missing: list[str] = []

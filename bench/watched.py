@@ -10,11 +10,11 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One look at a process.
+    """One snapshot of a process.
 
     Attributes:
         rss_bytes, peak_bytes: Resident memory now, and its maximum so far.
-        own_bytes: The part of it that is no file's.
+        own_bytes: The part of it that belongs to no file.
         cpu_s: User and system time so far.
     """
 

@@ -1,7 +1,7 @@
-"""Does this part do its work?
+"""Health check of one part.
 
-``detector`` and ``notify`` look into the store, they and ``dashboard`` at their own monitoring endpoint where
-``BACKWATCH_MONITORING_PORT`` is set, and ``shop`` at a file. Exit code 0: yes. The reason for a no is one line.
+``detector`` and ``notify`` check the store. They and ``dashboard`` check their own monitoring endpoint where
+``BACKWATCH_MONITORING_PORT`` is set, and ``shop`` a file. Exit code 0: healthy. Otherwise the reason is one line.
 """
 
 import sys
@@ -15,7 +15,7 @@ ALIVE = Path("/tmp/alive")  # noqa: S108  the container's own tmpfs
 
 
 def detector() -> str:
-    """Return what is wrong with the worst partition: others that advance make up for nothing."""
+    """Return the problem of the worst partition; others that advance do not compensate for it."""
     from backwatch.store.health import shard_rows
     from backwatch.store.monitoring.incidents import find_incidents
     from backwatch.store.progress import read_progress
@@ -29,7 +29,7 @@ def detector() -> str:
 
 
 def notify() -> str:
-    """Every event is routed soon, and every endpoint's delivery worker makes its rounds, whatever receivers answer."""
+    """Check that events are routed soon, and that delivery workers make their rounds, for any receivers."""
     from backwatch.collector.settings import NotifySettings, load
     from backwatch.notify.service import configured_outputs
     from backwatch.store.monitoring.incidents import CRITICAL_UNSENT, NOTIFY_SILENT, find_delivery_incidents
@@ -46,12 +46,12 @@ def notify() -> str:
 
 
 def dashboard() -> str:
-    """Return what its own endpoint reports: that its loop turns and its store answers."""
+    """Return the report of its own endpoint: its loop turns and its store responds."""
     return _endpoint("/readyz")
 
 
 def shop() -> str:
-    """The demo app touches a file every few seconds."""
+    """Check the file that the demo app touches every few seconds."""
     age_s = time.time() - ALIVE.stat().st_mtime if ALIVE.exists() else float("inf")
     return f"no sign of life for {age_s:.0f} s" if age_s > PATIENCE_S else ""
 
@@ -84,6 +84,6 @@ if __name__ == "__main__":
     check = {"detector": detector, "notify": notify, "dashboard": dashboard, "shop": shop}[sys.argv[1]]
     try:
         wrong = check()
-    except ConnectionError as error:  # the store is away, or no detector has made it yet
+    except ConnectionError as error:  # the store is away, or no detector has created it yet
         wrong = str(error)
     sys.exit(wrong or 0)

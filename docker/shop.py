@@ -1,6 +1,6 @@
-"""The compose file's demo app: the quiet shop under watch, with honest services of its own inside the same container.
+"""The compose file's demo app: the quiet shop under observation, with honest services in the same container.
 
-Every hostile server of the attack pack begins honest; here they stay so.
+Every hostile server of the attack pack begins honest; here they stay honest.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ PASSWORD = "only-a-demo"  # noqa: S105  of servers that exist only in here
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the shop with these arguments until it ends; gives its exit code."""
+    """Run the shop with these arguments until it ends; return its exit code."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         authority = Authority(Path(folder) / "authority")
         environment = {"SHOP_CA_FILE": str(authority.ca_file), "SHOP_PASSWORD": PASSWORD, "OTEL_SERVICE_NAME": "shop"}

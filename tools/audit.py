@@ -1,9 +1,9 @@
-"""Are the locked dependencies consistent, and is any of them known to be vulnerable?
+"""Check that the locked dependencies are consistent, and that none is known to be vulnerable.
 
-First what needs no network: every distribution is locked with hashes, installed as locked, and what is installed agrees
-with itself. Then the advisories. ``pip-audit`` passes silently where the service knows nothing, as behind a package
-mirror, so a canary with famous advisories is looked up first: where it comes back clean, nothing was audited, and the
-last line says so (with ``BACKWATCH_AUDIT=required`` that is a failure).
+First come the checks without a network: every distribution is locked with hashes, installed as locked, and they agree
+with each other. Then the advisories. ``pip-audit`` passes silently if the service knows nothing, as behind a mirror.
+So a canary with famous advisories is looked up first: if it comes back clean, nothing was audited, and the last line
+reports that (with ``BACKWATCH_AUDIT=required`` that is a failure).
 """
 
 import json
@@ -24,10 +24,10 @@ PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)(?P<marker>[^\\]*
 
 
 def locked() -> dict[str, str]:
-    """Name to version, as the lock has it; a distribution only for other Pythons or systems is left out.
+    """Map name to version as in the lock; distributions only for other Pythons or systems are left out.
 
     Raises:
-        SystemExit: A distribution stands there without hashes.
+        SystemExit: A distribution has no hashes.
     """
     found: dict[str, str] = {}
     for block in re.split(r"\n(?=\S)", LOCK.read_text()):
@@ -43,10 +43,10 @@ def locked() -> dict[str, str]:
 
 
 def consistent() -> int:
-    """How many distributions were compared.
+    """Compare the environment with the lock; return the number of distributions.
 
     Raises:
-        SystemExit: The environment is not what the lock says, or does not agree with itself.
+        SystemExit: The environment differs from the lock, or does not agree with itself.
     """
     wrong: list[str] = []
     pins = locked()
@@ -68,7 +68,7 @@ def consistent() -> int:
 
 
 def advisories(requirements: Path) -> list[dict[str, Any]]:
-    """What ``pip-audit`` says of each distribution; nothing where it could not ask."""
+    """Return ``pip-audit``'s result for each distribution; empty if it could not ask."""
     command = [sys.executable, "-m", "pip_audit", "--requirement", str(requirements), "--disable-pip", "--no-deps",
                "--format", "json", "--progress-spinner", "off", "--timeout", "15"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -79,7 +79,7 @@ def advisories(requirements: Path) -> list[dict[str, Any]]:
 
 
 def main() -> int:
-    """Exit code 0: nothing wrong was found. What could not be looked up is said."""
+    """Run the audit and report lookups that failed; exit code 0: no fault was found."""
     print(f"audit: {consistent()} distributions are locked with hashes, installed as locked, and agree")
     with tempfile.TemporaryDirectory() as folder:
         canary = Path(folder, "canary.txt")
@@ -90,16 +90,18 @@ def main() -> int:
             f"audit: NOT AUDITED for known vulnerabilities: no advisory service answered for {CANARY}", file=sys.stderr
         )
         return 1 if os.environ.get("BACKWATCH_AUDIT") == "required" else 0
-    told = advisories(LOCK)
+    results = advisories(LOCK)
     bad = [
         f"{one['name']} {one.get('version')}: {', '.join(v['id'] for v in one['vulns'])}"
-        for one in told
+        for one in results
         if one.get("vulns")
     ]
-    unknown = [one["name"] for one in told if "skip_reason" in one]
-    print(f"audit: {len(told)} distributions looked up, {len(bad)} vulnerable, {len(unknown)} unknown to the service")
+    unknown = [one["name"] for one in results if "skip_reason" in one]
+    print(
+        f"audit: {len(results)} distributions looked up, {len(bad)} vulnerable, {len(unknown)} unknown to the service"
+    )
     print("\n".join(bad + [f"unknown: {name}" for name in unknown]))
-    return 1 if bad or unknown or not told else 0
+    return 1 if bad or unknown or not results else 0
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The Python environment in .venv, from nothing: uv in a venv of its own under .tools, every distribution as
-# requirements.lock says (hashes required), the workspace's members on top, editable.
+# The Python environment in .venv, from nothing: uv in a venv of its own under .tools, every distribution from
+# requirements.lock (hashes required), the workspace's members on top, editable.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -18,7 +18,7 @@ find_python() {
 
 make_venv_for_uv() {
     "$1" -m venv --clear .tools/uv >/dev/null 2>&1 && return
-    # Debian keeps the half of the standard library that makes venvs in a package of its own.
+    # Debian keeps the half of the standard library that makes venvs in a separate package.
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv >/dev/null
         "$1" -m venv --clear .tools/uv && return
@@ -36,7 +36,7 @@ if ! cmp -s tools/uv.txt .tools/uv/installed.txt; then
 fi
 uv=.tools/uv/bin/uv
 [ -x .venv/bin/python ] || $uv venv --quiet --python "$python" .venv
-# No code of a distribution runs while it is installed: what has no wheel for this machine is an error, not a build.
+# No code of a distribution runs during installation: a missing wheel for this machine is an error, not a build.
 $uv pip install --quiet --python .venv/bin/python --require-hashes --only-binary :all: --compile-bytecode -r requirements.lock
 $uv pip install --quiet --python .venv/bin/python --no-deps --editable . \
     --editable collector --editable store --editable detector --editable notify --editable dashboard --editable attack

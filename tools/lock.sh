@@ -1,5 +1,5 @@
 #!/bin/sh
-# Takes the newest versions that the members allow and writes requirements.lock: hashes for every file, no host's name.
+# Resolve the newest versions that the members allow and write requirements.lock: hashes for every file, no host's name.
 set -eu
 cd "$(dirname "$0")/.."
 uv=.tools/uv/bin/uv

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The servers of the tests: PostgreSQL, MariaDB, ClickHouse, Redis, RabbitMQ, memcached, Chromium, a JDK and Maven from Debian (as
-# root), jars by Maven and programs by Go into .tools. What is there already is left alone. Without root nothing is installed:
-# the tests that miss a server are skipped and say so; under CI=true they fail.
+# root), jars by Maven and programs by Go into .tools. Existing files stay. Without root nothing is installed:
+# tests without their server are skipped with a reason; under CI=true they fail.
 set -eu
 cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin:/sbin
@@ -55,7 +55,7 @@ if [ -n "$packages" ]; then
     fi
 fi
 
-# Each folder of tests/services that holds a pom.xml wants its jars, one with a go.mod is a program to be built.
+# Each folder of tests/services that holds a pom.xml needs its jars; one with a go.mod is a program to build.
 for pom in tests/services/*/pom.xml; do
     folder=.tools/$(basename "$(dirname "$pom")")
     cmp -s "$pom" "$folder/pom.xml" && continue
@@ -65,9 +65,9 @@ for pom in tests/services/*/pom.xml; do
     fi
     rm -rf "$folder"
     mkdir -p "$folder"
-    # Maven writes its faults to standard output, among escape codes: shown only where it failed.
-    said=$(mvn -q -B -C -f "$pom" dependency:copy-dependencies -DoutputDirectory="$PWD/$folder" 2>&1) || {
-        echo "$said" >&2
+    # Maven writes its errors to standard output, among escape codes: shown only on failure.
+    output=$(mvn -q -B -C -f "$pom" dependency:copy-dependencies -DoutputDirectory="$PWD/$folder" 2>&1) || {
+        echo "$output" >&2
         exit 1
     }
     cp "$pom" "$folder/pom.xml"
@@ -93,8 +93,8 @@ if ! cmp -s "$manifest" .tools/otelcol/builder.yaml || [ ! -x .tools/bin/otelcol
         release=$(sed -n 's/.*otlpreceiver //p' "$manifest")
         mkdir -p .tools/bin .tools/otelcol
         GOBIN="$PWD/.tools/otelcol" go install "go.opentelemetry.io/collector/cmd/builder@$release"
-        said=$(.tools/otelcol/builder --config "$manifest" 2>&1) || {
-            echo "$said" >&2
+        output=$(.tools/otelcol/builder --config "$manifest" 2>&1) || {
+            echo "$output" >&2
             exit 1
         }
         mv .tools/otelcol/build/otelcol .tools/bin/otelcol

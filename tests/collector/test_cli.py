@@ -20,9 +20,7 @@ def broken_commands(group: str, name: str = "") -> list[EntryPoint]:
     return [one for one in found if not name or one.name == name]
 
 
-def test_help_goes_on_without_a_sub_command_whose_part_is_not_installed(
-    runner: CliRunner, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_help_omits_sub_commands_of_missing_members(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "entry_points", broken_commands)
     result = runner.invoke(cli.main, ["--help"])
     assert result.exit_code == 0
@@ -41,7 +39,7 @@ def test_help_goes_on_without_a_sub_command_whose_part_is_not_installed(
         (OSError(28, "No space left on device", "/var/x"), cli.EXIT_IO),
     ],
 )
-def test_what_a_command_cannot_reach_is_one_line_and_an_exit_code(
+def test_unreachable_target_is_one_line_and_an_exit_code(
     runner: CliRunner, monkeypatch: pytest.MonkeyPatch, error: OSError, code: int
 ) -> None:
     def fail(_argv: list[str]) -> None:
@@ -59,7 +57,7 @@ def test_an_unknown_setting_is_refused_by_name(runner: CliRunner) -> None:
     assert "BACKWATCH_STRAEM_URL='kafka://x'" in failed.output
 
 
-def test_probes_are_listed_with_what_is_installed_and_the_facts_they_give(runner: CliRunner) -> None:
+def test_probe_list_shows_installed_versions_and_facts(runner: CliRunner) -> None:
     listed = json.loads(runner.invoke(cli.main, ["probes", "--json"]).output)
     lines = runner.invoke(cli.main, ["probes"]).output.splitlines()
     assert {"psycopg", "sqlite3", "redis"} <= {one["name"] for one in listed}

@@ -1,4 +1,4 @@
-"""Spans of an app's own OpenTelemetry SDK: which of them become calls, and which facts are reported."""
+"""Spans of an app's own OpenTelemetry SDK: those that become calls, and their reported facts."""
 
 import os
 import socket
@@ -211,7 +211,7 @@ def test_a_span_held_by_the_sdk_at_exit_is_delivered(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=100)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     with closing(open_consumer(settings, names.TOPIC_CALLS, "detector")) as consumer:
-        records = consumer.poll(5)  # among heartbeats: its first and its farewell
+        records = consumer.poll(5)  # among heartbeats: its first and its final one
     assert sum(b"mysql" in record.value for record in records) == 1
 
 

@@ -1,4 +1,4 @@
-"""Who knows which keywords mean something, for each callable of a driver that takes any."""
+"""Known keyword arguments of driver callables that accept any keyword."""
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def signature_of(*of: Any) -> set[str]:
-    """Names of the parameters of several callables."""
+    """Return the parameter names of several callables."""
     return {name for one in of for name in inspect.signature(one).parameters}
 
 

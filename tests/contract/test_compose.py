@@ -57,7 +57,7 @@ def test_it_is_the_whole_of_backwatch() -> None:
 
 
 @every_service
-def test_a_service_runs_without_root_without_rights_and_on_a_read_only_disk(name: str) -> None:
+def test_service_runs_without_root_or_capabilities_on_a_read_only_disk(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
@@ -91,7 +91,7 @@ def test_no_secret_stands_in_the_file(name: str) -> None:
 
 
 @every_service
-def test_what_is_named_is_there(name: str) -> None:
+def test_named_files_exist(name: str) -> None:
     document = yaml.safe_load(COMPOSE)
     assert set(SERVICES[name]["networks"]) <= set(document["networks"])
     for volume in SERVICES[name].get("volumes", []):
@@ -101,7 +101,7 @@ def test_what_is_named_is_there(name: str) -> None:
         assert (ROOT / SERVICES[name]["build"]["dockerfile"]).is_file()
 
 
-def test_only_what_publishes_a_port_or_delivers_alerts_leaves_the_inner_network() -> None:
+def test_only_published_services_and_notify_leave_the_inner_network() -> None:
     document = yaml.safe_load(COMPOSE)
     assert document["networks"]["inside"] == {"internal": True}
     beyond = {name for name, service in SERVICES.items() if set(service["networks"]) != {"inside"}}
@@ -123,7 +123,7 @@ def test_every_value_can_be_read(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in OURS if "entrypoint" not in SERVICES[name]])
-def test_every_command_is_one_of_ours_with_its_own_options(name: str) -> None:
+def test_every_command_is_a_backwatch_command_with_valid_options(name: str) -> None:
     word, *arguments = SERVICES[name]["command"]
     context = click.Context(cli.main)
     command = cli.main.get_command(context, word)
@@ -131,7 +131,7 @@ def test_every_command_is_one_of_ours_with_its_own_options(name: str) -> None:
     command.make_context(word, list(arguments))
 
 
-def test_the_stream_and_the_dashboard_are_where_the_others_look_for_them() -> None:
+def test_stream_and_dashboard_addresses_match_the_other_services() -> None:
     kafka = SERVICES["kafka"]["environment"]
     stream = SERVICES["detector"]["environment"]["BACKWATCH_STREAM_URL"]
     assert stream.replace("kafka://", "INSIDE://") in kafka["KAFKA_ADVERTISED_LISTENERS"].split(",")
@@ -157,7 +157,7 @@ def test_an_image_holds_the_members_that_its_command_needs_and_no_others(name: s
     assert ("attack" in inside) == (name == "shop")
 
 
-def test_all_that_the_dockerfile_copies_is_there_and_is_sent_to_the_builder() -> None:
+def test_files_copied_by_the_dockerfile_exist_in_the_build_context() -> None:
     sent = set((ROOT / ".dockerignore").read_text().replace("!", "").splitlines())
     for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE):
         for source in line.split()[:-1]:
@@ -286,7 +286,7 @@ def _with(**more: str) -> dict[str, str]:
 
 
 def _filled_in(value: Any) -> str:
-    """As docker compose would fill in ``${NAME:-default}`` and ``${NAME:?why}``."""
+    """Substitute as docker compose does for ``${NAME:-default}`` and ``${NAME:?why}``."""
     return re.sub(
         r"\$\{[A-Z_]+:([-?])([^}]*)\}", lambda found: found[2] if found[1] == "-" else "filled-in", str(value)
     )

@@ -56,12 +56,12 @@ tools: dict[str, Any] = runpy.run_path(str(ROOT / "tools" / "docs.py"))
 
 
 def code(path: str, language: str) -> list[str]:
-    """The code blocks of a document in one language."""
+    """Return the code blocks of a document in one language."""
     return [text for kind, text in FENCE.findall((ROOT / path).read_text()) if kind == language]
 
 
 def example(folder: Path, name: str) -> ModuleType:
-    """The example of CONTRIBUTING.md that has this file's name, imported from a file."""
+    """Import the example of CONTRIBUTING.md that has this file's name."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
     found = re.search(rf"`[\w/.]*/{name}(?:/__init__)?\.py`.*?^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert found, name
@@ -77,7 +77,7 @@ def example(folder: Path, name: str) -> ModuleType:
 
 
 def anchors(path: Path) -> set[str]:
-    """What a heading is called in a link."""
+    """Return the anchor of a heading in a link."""
     headings = re.findall(r"^#+ (.+)$", FENCE.sub("", path.read_text()), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings}
 
@@ -96,7 +96,7 @@ def test_links_resolve(path: Path) -> None:
 
 
 @every_document
-def test_tables_are_what_the_code_says(path: Path) -> None:
+def test_tables_match_the_code(path: Path) -> None:
     assert path.read_text() == tools["written"](path.read_text()), "run .venv/bin/python tools/docs.py"
 
 
@@ -115,7 +115,7 @@ def test_every_command_in_a_document_exists(path: Path) -> None:
 
 
 def _spoken(text: str) -> str:
-    """What stands as code, one command a line: shell blocks without their comments, and words between back-ticks."""
+    """Return the code, one command a line: shell blocks without comments, and words between back-ticks."""
     blocks = [re.sub(r"#.*", "", body) for kind, body in FENCE.findall(text) if kind == "sh"]
     words = re.findall(r"`([^`]+)`", re.sub(r"\s+", " ", FENCE.sub("", text)))
     return re.sub(r" *(?:&&|\|) *", "\n", "\n".join(blocks + words))
@@ -154,7 +154,7 @@ def _places() -> list[Path]:
     return [ROOT, *ROOT.glob("*/src/backwatch")]
 
 
-def test_every_setting_says_what_it_means() -> None:
+def test_every_setting_has_a_description() -> None:
     silent = [
         f"{kind.__name__}.{name}"
         for kind in settings.ALL
@@ -170,7 +170,7 @@ def test_every_probe_has_a_place_in_the_readme() -> None:
     assert {one.name for one in discover()} <= set(placed)
 
 
-def test_every_fact_of_a_probe_stands_in_a_column_of_the_drivers_table() -> None:
+def test_every_fact_of_a_probe_has_a_column_in_the_drivers_table() -> None:
     grouped = {fact for group in tools["GROUPS"].values() for fact in group}
     assert {fact for one in discover() for fact in one.facts} <= grouped
 
@@ -191,7 +191,7 @@ def test_decisions_are_short_and_say_why() -> None:
         assert len(text.splitlines()) <= 40, path.name
 
 
-def test_the_verification_of_webhooks_takes_ours_and_nothing_else() -> None:
+def test_webhook_verification_accepts_only_backwatch_signatures() -> None:
     (text,) = code("docs/guides/webhooks.md", "python")
     place: dict[str, Any] = {}
     exec(text, place)  # noqa: S102  the document's own example
@@ -264,10 +264,10 @@ def _mailbox() -> Generator[int]:
         thread.join(5)
 
 
-def test_the_example_of_a_probe_tells_calls_and_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_example_probe_records_calls_and_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import poplib
 
-    monkeypatch.setattr(encoder, "_OTHER", encoder._OTHER | {"pop3"})  # the one word besides
+    monkeypatch.setattr(encoder, "_OTHER", encoder._OTHER | {"pop3"})  # the one additional word
 
     kind = example(tmp_path, "poplib").PoplibProbe
     before = vars(poplib.POP3)["_shortcmd"]

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def with_examples() -> list[str]:
-    """Modules that have a ``>>>``, by name."""
+    """Return modules that have a ``>>>``, by name."""
     found: list[str] = []
     for path in sorted(ROOT.glob("*/src/backwatch/**/*.py")):
         if ">>> " in path.read_text():

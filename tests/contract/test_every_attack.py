@@ -1,8 +1,8 @@
-"""What every hostile service promises: honest first, then it really harms a bare driver, and Backwatch names it.
+"""Requirements of every hostile service: honest first, then harmful to a bare driver, and detected.
 
-For each one there is ``harms/<name>.py``, found here by the service's name: ``PROBE`` (which probe sees its driver),
-``works(server)`` (real driver, verified TLS, an honest answer), ``is_harmed(server, folder)`` (a careless app, and what
-it loses) and ``meets_it(server)`` (what an app under watch does when the service has turned; may raise).
+For each one there is ``harms/<name>.py``, found here by the service's name: ``PROBE`` (the probe of its driver),
+``works(server)`` (real driver, verified TLS, an honest response), ``is_harmed(server, folder)`` (a careless app, and
+its loss) and ``meets_it(server)`` (an observed app's calls to the hostile service; may raise).
 """
 
 import contextlib
@@ -73,7 +73,7 @@ def _nothing_leaves_loopback(monkeypatch: pytest.MonkeyPatch) -> None:  # pyrigh
 
 
 @every_server
-def test_a_server_says_what_it_does_where_that_is_described_and_what_must_be_said(kind: type[HostileServer]) -> None:
+def test_server_declares_its_attack_source_and_expected_alert(kind: type[HostileServer]) -> None:
     assert kind.__module__.rpartition(".")[2] == kind.name
     assert len(kind.attack) > 20
     assert "CVE-" in kind.reference or "ATT&CK T" in kind.reference or "https://" in kind.reference
@@ -87,7 +87,7 @@ def test_a_server_has_a_harm(kind: type[HostileServer]) -> None:
     assert (HARMS / f"{kind.name}.py").exists()
 
 
-# --- what it does ---
+# --- behaviour ---
 
 
 @every_server
@@ -120,7 +120,7 @@ class _Log(Publisher):
 
 @contextlib.contextmanager
 def watched(probe: str) -> Generator[Callable[[], list[Message]]]:
-    """Watch the driver inside the block; yields a function that returns the messages so far."""
+    """Observe the driver inside the block; yields a function that returns the published messages."""
     log = _Log()
     pipeline = Pipeline(CollectorSettings(flush_interval_s=0.01, heartbeat_s=3600.0, app_name="shop"), lambda: log)
 
@@ -138,7 +138,7 @@ def watched(probe: str) -> Generator[Callable[[], list[Message]]]:
 
 
 def said_of(messages: Sequence[Message]) -> set[str]:
-    """The rules that fire on these messages, from the first call on."""
+    """Return the rules that fire on these messages, from the first call on."""
     judging = Replay(make_engine(EngineConfig()))
     found = {one.rule.name for one in judging.judge([one.value for one in messages])}
     assert judging.counts.calls
@@ -147,7 +147,7 @@ def said_of(messages: Sequence[Message]) -> set[str]:
 
 
 @every_server
-def test_backwatch_names_it_and_says_nothing_before(server: HostileServer, harm: Any) -> None:
+def test_attack_raises_its_alert_and_none_before(server: HostileServer, harm: Any) -> None:
     with watched(harm.PROBE) as reported:
         for _ in range(USUAL):
             harm.works(server)
@@ -160,7 +160,7 @@ def test_backwatch_names_it_and_says_nothing_before(server: HostileServer, harm:
     assert server.rule in said_of(messages)
 
 
-# --- what it withstands ---
+# --- robustness ---
 
 GARBAGE = {
     "nothing": b"",
@@ -185,7 +185,7 @@ GARBAGE = {
 
 
 def conversation(server: HostileServer, sent: bytes, *, secured: bool = False) -> bytes:
-    """What a server answers to these bytes, up to its hanging up."""
+    """Return a server's reply to these bytes, up to its hangup."""
     with socket.create_connection((LOOPBACK, server.port), timeout=5) as raw:
         client = raw
         if secured:
@@ -240,7 +240,7 @@ def test_no_bytes_hang_it(server: HostileServer, harm: Any) -> None:
     harm.works(server)
 
 
-# --- where it listens, and how it ends ---
+# --- listening and stopping ---
 
 
 @every_server
@@ -276,7 +276,7 @@ def test_stopping_frees_the_port_and_leaves_no_thread(kind: type[HostileServer],
 
 
 @every_server
-def test_one_that_never_started_stops(kind: type[HostileServer], authority: Authority) -> None:
+def test_server_that_never_started_stops(kind: type[HostileServer], authority: Authority) -> None:
     kind(authority).stop()
 
 

@@ -31,7 +31,7 @@ def engine() -> Engine:
 
 
 def texts_of(findings: Findings) -> list[FindingText]:
-    """What was found, in order, as comparable text."""
+    """Return the findings, in order, as comparable text."""
     found: list[FindingText] = []
     for event in findings.events:
         if isinstance(event, Clear):
@@ -47,14 +47,14 @@ def texts_of(findings: Findings) -> list[FindingText]:
 def run(
     engine: Engine, found: Sequence[tuple[bytes, int, bool]], size: int, again: Callable[[Shard], Shard]
 ) -> list[FindingText]:
-    """All findings of a stream in entries of ``size`` records, the shard handed through ``again`` after each."""
+    """Return all findings of a stream in log entries of ``size`` records; ``again`` gets the shard after each."""
     shard, texts = engine.new_shard(), list[FindingText]()
     for at in range(0, len(found), size):
         texts += texts_of(engine.step(shard, streams.entry(found[at : at + size], at)))
         shard = again(shard)
     last = max(appended for _, appended, _ in found)
     texts += texts_of(engine.step(shard, Tick(last + 86_400 * 10**9)))
-    # Within one instant the order of alerts is a batch's own affair; what was found when is not.
+    # Within one instant the order of alerts may depend on the batch; the times of findings may not.
     return sorted(texts, key=lambda one: (one[2], one))
 
 
@@ -69,7 +69,7 @@ def reference(engine: Engine, stream: list[tuple[bytes, int, bool]]) -> list[Fin
 
 
 @pytest.mark.parametrize("size", [1, 7, 100_000])
-def test_the_same_stream_gives_the_same_findings_whatever_the_batch(
+def test_findings_do_not_depend_on_the_batch_size(
     engine: Engine, stream: list[tuple[bytes, int, bool]], reference: list[FindingText], size: int
 ) -> None:
     assert reference == run(engine, stream, size, lambda shard: shard)

@@ -27,7 +27,7 @@ def test_the_pack_lists_the_recorded_pairs_with_their_rules() -> None:
 
 
 @every_entry
-def test_an_entry_says_what_it_does_where_that_is_described_and_what_must_be_said(kind: type[Scenario]) -> None:
+def test_scenario_declares_its_attack_source_and_expected_alert(kind: type[Scenario]) -> None:
     assert re.fullmatch(r"[A-H]\d{1,2}", kind.code)
     assert kind.code[0] in GROUPS
     assert len(kind.attack) > 20
@@ -56,7 +56,7 @@ def test_its_service_listens_on_loopback_only(kind: type[Scenario], authority: A
 
 @pytest.fixture(scope="module")
 def first_on_each_driver() -> dict[str, dict[str, Any]]:
-    """What ``backwatch attack run --json`` prints of the first attack on each driver; ``--all`` takes many minutes."""
+    """Return the output of ``backwatch attack run --json`` for the first attack on each driver (``--all`` is slow)."""
     names = list({kind.driver: kind.name() for kind in reversed(ENTRIES)}.values())
     done = subprocess.run(
         [sys.executable, "-m", "backwatch.collector", "attack", "run", "--json", *names],
@@ -70,7 +70,7 @@ def first_on_each_driver() -> dict[str, dict[str, Any]]:
 
 @pytest.mark.heavy
 @pytest.mark.timeout(900)
-def test_the_first_attack_on_each_driver_is_caught_under_its_declared_name_and_nothing_else_is_said(
+def test_first_attack_on_each_driver_raises_only_its_declared_rule(
     first_on_each_driver: dict[str, dict[str, Any]],
 ) -> None:
     assert [one for one in first_on_each_driver.values() if not one["caught"]] == []

@@ -41,7 +41,7 @@ def _delivery(output: Output) -> Delivery:
     return Delivery(id=EVENT.id, body=output.render(EVENT), attempted_ns=time.time_ns())
 
 
-def test_there_is_an_output_and_each_has_a_name_of_its_own() -> None:
+def test_outputs_exist_and_have_unique_names() -> None:
     names = [one.name for one in discover()]
     assert names
     assert len(set(names)) == len(names)
@@ -77,7 +77,7 @@ def test_the_same_event_is_rendered_into_the_same_bounded_bytes(kind: type[Outpu
         ("500 Oops", {Kind.RETRY}),
     ],
 )
-def test_an_output_says_what_came_of_it(kind: type[Output], line: str, allowed: set[Kind]) -> None:
+def test_output_reports_its_result(kind: type[Output], line: str, allowed: set[Kind]) -> None:
     with receiver(temper.status(line)) as one:
         output = _made(kind, one.url)
         assert output.send(_delivery(output), 3).kind in allowed

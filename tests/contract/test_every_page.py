@@ -27,7 +27,7 @@ OF_SERVERS_AND_TOOLS = {"statement_timeout", "max_execution_time", "client_min_m
 
 
 @every_rule
-def test_a_page_has_all_parts_and_says_its_version_of_attack_once(rule: Rule) -> None:
+def test_page_has_all_parts_and_one_version_of_attack(rule: Rule) -> None:
     text = explanation.render_page(explanation.explain_rule(rule))
     for title in PARTS:
         assert f"\n{title}\n  " in text, title
@@ -37,7 +37,7 @@ def test_a_page_has_all_parts_and_says_its_version_of_attack_once(rule: Rule) ->
 
 
 @every_rule
-def test_how_it_is_done_is_told_in_sentences(rule: Rule) -> None:
+def test_attack_description_is_in_sentences(rule: Rule) -> None:
     assert rule.how
     for one in rule.how:
         assert len(one) >= 60
@@ -46,7 +46,7 @@ def test_how_it_is_done_is_told_in_sentences(rule: Rule) -> None:
 
 
 @every_rule
-def test_whatever_is_to_be_looked_at_has_a_meaning(rule: Rule) -> None:
+def test_every_field_to_check_has_a_meaning(rule: Rule) -> None:
     parts = explanation.explain_rule(rule)["evidence"]
     assert len(parts) >= 2
     assert [one["field"] for one in parts if not one["meaning"]] == []
@@ -54,21 +54,21 @@ def test_whatever_is_to_be_looked_at_has_a_meaning(rule: Rule) -> None:
 
 
 @every_rule
-def test_a_technique_is_one_of_the_version_that_the_page_names(rule: Rule) -> None:
+def test_technique_exists_in_the_pages_attack_version(rule: Rule) -> None:
     parts = techniques.techniques(rule.tags)
     assert parts
     assert [one["id"] for one in parts if not one["name"]] == []
 
 
 @every_rule
-def test_what_a_driver_mends_is_told_driver_by_driver(rule: Rule) -> None:
+def test_remediation_is_listed_per_driver(rule: Rule) -> None:
     assert set(rule.parameters) <= set(parameters.discover())
     if rule.name in MENDED_BY_A_DRIVER:
         assert explanation.explain_rule(rule)["parameters"]
 
 
 @every_rule
-def test_a_parameter_in_prose_is_one_that_some_driver_has(rule: Rule) -> None:
+def test_parameter_in_prose_exists_in_some_driver(rule: Rule) -> None:
     code = " ".join(line.code for one in parameters.discover().values() for line in one.lines)
     named = set(re.findall(r"\b([A-Za-z]\w+)=(?=[\w\"(])", rule.remediation))
     assert {one for one in named if not re.search(rf"\b{one}\b", code)} - OF_SERVERS_AND_TOOLS == set()
@@ -82,7 +82,7 @@ def test_the_rules_of_the_list_are_rules() -> None:
     assert {rule.name for rule in RULES} >= MENDED_BY_A_DRIVER
 
 
-def test_what_a_later_version_calls_a_technique_is_shown_beside_it_and_not_again() -> None:
+def test_later_technique_name_is_shown_once_beside_the_older() -> None:
     [technique] = techniques.techniques(["attack.t1562.010", "attack.t1689"])
     assert (technique["id"], technique["later"]) == ("T1562.010", "T1689")
     [rule] = [one for one in RULES if one.name == "tls-stripped"]

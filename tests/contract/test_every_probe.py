@@ -1,9 +1,9 @@
 """Requirements of every probe: it changes no behaviour of its driver, and reports the facts that it declares.
 
 For each probe there is ``exercises/<name>.py``, found here by the probe's name: ``SERVICES`` (fixtures it needs),
-``calls(services)`` (what a typical app does, enough for every fact; returns what the app saw) and
-``failures(services)`` (callables that each make the driver raise). ``UNKNOWN`` may name facts that the version of the
-driver at hand cannot tell, where older ones could not.
+``calls(services)`` (a typical app's calls, enough for every fact; returns the app's results) and
+``failures(services)`` (callables that each make the driver raise). ``UNKNOWN`` may name facts that the driver version
+at hand cannot report, where older ones could.
 """
 
 import importlib
@@ -45,7 +45,7 @@ def services(exercise: Any, request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 def attributes_of(kind: type[Probe]) -> dict[tuple[str, str], object]:
-    """Every function, class and descriptor of every module and class of the driver, as it is now; not its data."""
+    """Return every function, class and descriptor of the driver's modules and classes, without its data."""
     root = kind.module.partition(".")[0]
     found: dict[tuple[str, str], object] = {}
     for name, module in list(sys.modules.items()):
@@ -53,7 +53,7 @@ def attributes_of(kind: type[Probe]) -> dict[tuple[str, str], object]:
             continue
         for attribute, value in vars(module).items():
             found[name, attribute] = value
-            # Asked of its type: a lazy object of the driver's would be made by the question.
+            # Read from its type: the access would create a lazy object of the driver's.
             if issubclass(type(value), type) and (value.__module__ or "").partition(".")[0].lstrip("_") == root:
                 found.update({(f"{name}.{attribute}", inner): part for inner, part in vars(value).items()})
     return {key: value for key, value in found.items() if callable(value) or hasattr(type(value), "__get__")}
@@ -70,7 +70,7 @@ def test_a_probe_is_named_after_its_file(kind: type[Probe]) -> None:
 
 
 @every_probe
-def test_a_probe_says_only_names_of_the_contract(kind: type[Probe]) -> None:
+def test_probe_reports_only_names_of_the_contract(kind: type[Probe]) -> None:
     contract = {value for name, value in vars(names).items() if name.isupper() and isinstance(value, str)}
     assert kind.facts <= contract
 
@@ -96,13 +96,13 @@ def test_the_first_import_of_a_driver_installs_its_probe(kind: type[Probe], tmp_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """The exercise, bare and then watched.
+    """The exercise, bare and then observed.
 
     Attributes:
-        bare, watched: What the app saw.
-        changed: Whether the driver was another while it was watched.
-        left: Attributes that were not as before when the probe had gone.
-        told: Names of all facts.
+        bare, watched: The app's results.
+        changed: True if the driver differed while it was observed.
+        left: Attributes that differed after the probe was removed.
+        reported: Names of all facts.
     """
 
     bare: list[object]
@@ -114,9 +114,9 @@ class Scene:
 
 @pytest.fixture
 def scene(kind: type[Probe], exercise: Any, services: dict[str, Any], played: dict[str, Scene]) -> Scene:
-    """Played once for all that is asked of it: drivers, some old, are run through this by the dozen."""
+    """Run once for all tests: dozens of drivers, some old, go through this."""
     if kind.name not in played:
-        exercise.calls(services)  # what the driver imports late is there now, and what the exercise leaves behind
+        exercise.calls(services)  # late imports of the driver are there now, and leftovers of the exercise
         bare = exercise.calls(services)
         before = attributes_of(kind)
         with watching(kind) as recording:
@@ -134,7 +134,7 @@ def scene(kind: type[Probe], exercise: Any, services: dict[str, Any], played: di
 
 @pytest.fixture(scope="module")
 def played() -> dict[str, Scene]:
-    """By the probe's name."""
+    """Return the exercise by the probe's name."""
     return {}
 
 
@@ -156,12 +156,12 @@ def test_every_declared_fact_is_delivered(kind: type[Probe], exercise: Any, scen
 
 
 @every_probe
-def test_nothing_is_told_that_was_not_declared(kind: type[Probe], scene: Scene) -> None:
+def test_probe_reports_no_undeclared_fact(kind: type[Probe], scene: Scene) -> None:
     assert sorted(scene.reported - kind.facts - {names.BACKWATCH_CONTRACT}) == []
 
 
 @every_probe
-def test_a_fault_of_ours_never_reaches_the_app(
+def test_collector_fault_never_reaches_the_app(
     kind: type[Probe], exercise: Any, services: dict[str, Any], scene: Scene,
     swallowed_faults: list[tuple[str, BaseException]],
 ) -> None:  # fmt: skip
@@ -203,7 +203,7 @@ def threads_end() -> Generator[None]:
 
 @pytest.fixture(scope="module")
 def raised() -> dict[str, list[Raised]]:
-    """What the driver raised bare, by the probe's name."""
+    """Return the driver's bare errors, by the probe's name."""
     return {}
 
 
@@ -217,7 +217,7 @@ def _raised(failing: Callable[[], object]) -> Raised:
 
 
 @every_probe
-def test_a_removed_probe_tells_nothing(kind: type[Probe], exercise: Any, services: dict[str, Any]) -> None:
+def test_removed_probe_records_nothing(kind: type[Probe], exercise: Any, services: dict[str, Any]) -> None:
     with watching(kind) as recording:
         pass
     exercise.calls(services)
@@ -250,7 +250,7 @@ print(facts.pop())
 """
 
 
-def test_both_postgresql_wheels_tell_the_same_in_one_process(postgresql: Any) -> None:
+def test_both_postgresql_wheels_report_the_same_in_one_process(postgresql: Any) -> None:
     for _ in range(5):  # looking symbols up in the process map crashed in 9 of 24 runs
         done = subprocess.run(
             [sys.executable, "-c", BOTH, postgresql.tls_url],
@@ -263,7 +263,7 @@ def test_both_postgresql_wheels_tell_the_same_in_one_process(postgresql: Any) ->
 
 
 @every_probe
-def test_a_wrapped_function_says_the_same_of_itself(kind: type[Probe], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrapped_function_keeps_its_metadata(kind: type[Probe], monkeypatch: pytest.MonkeyPatch) -> None:
     importlib.import_module(kind.module)
     seen: list[tuple[Any, Any]] = []
     wrap = Patches.wrap

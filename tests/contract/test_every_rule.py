@@ -19,7 +19,7 @@ every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 
 
 @every_rule
-def test_a_rule_says_what_it_detects_what_it_cannot_see_and_what_to_do(rule: Rule) -> None:
+def test_rule_has_description_blind_spots_and_remediation(rule: Rule) -> None:
     assert rule.description.startswith("Detects ")
     assert len(rule.blind_spots) > 20
     assert len(rule.remediation) > 40

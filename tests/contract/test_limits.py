@@ -48,7 +48,7 @@ def capacities(name: str, tree: ast.Module) -> Iterator[str]:
 
 
 def declared(name: str, tree: ast.Module) -> Iterator[str]:
-    """Constants that stand in a ``Bound(…)`` of this module, with the module that they are of."""
+    """Return the constants in a ``Bound(…)`` of this module, each with its own module."""
     imported = {
         alias.asname or alias.name: f"{node.module}.{alias.name}"
         for node in tree.body
@@ -79,7 +79,7 @@ def bounds() -> list[tuple[str, Bound]]:
     return [(member, one) for member, some in tools["declared_bounds"]() for one in some]
 
 
-def test_each_bound_says_what_happens_at_it(bounds: list[tuple[str, Bound]]) -> None:
+def test_each_bound_describes_its_overflow(bounds: list[tuple[str, Bound]]) -> None:
     assert len({one.name for _, one in bounds}) == len(bounds)
     assert all(one.name and one.unit and one.at_limit and one.limit for _, one in bounds)
 

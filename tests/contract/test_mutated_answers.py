@@ -1,4 +1,4 @@
-"""For any bytes that a service replies with, the app sees the same with Backwatch and without, and the detector lives.
+"""The app sees the same with Backwatch and without for any response bytes, and the detector survives.
 
 These tests run every hostile server of the attack pack, on every client library that the pack has for it: of the
 scenarios with the same class of service and the same driver, the first one. The server is honest at even seeds and
@@ -52,9 +52,9 @@ server while it takes leave of the first one."""
 
 @cache
 def _entries() -> dict[str, type[Scenario]]:
-    """The first one for each class of service and driver; files have no service that answers.
+    """Return the first scenario for each class of service and driver; files have no service that replies.
 
-    Those that wait are spread among the others: where several go at once, few of them do.
+    Slow ones are spread among the others: few of them run at the same time.
     """
     found: dict[tuple[type, str], type[Scenario]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -84,11 +84,11 @@ def engine() -> Engine:
 
 
 class Play:
-    """One entry, which is played again and again, a seed in the same way each time.
+    """One scenario, run again and again, each seed in the same way each time.
 
     Attributes:
-        lanes: How many apps go side by side.
-        answers: Whether the service sends anything.
+        lanes: The number of apps side by side.
+        answers: True if the service sends anything.
     """
 
     def __init__(self, stage: Stage, kind: type[Scenario], folder: Path) -> None:
@@ -101,7 +101,7 @@ class Play:
         self.answers = any(sent for sent, _ in self._sent)
 
     def seen(self, seeds: Sequence[int], *, watched: bool, dawdles: bool = False) -> list[Seen]:
-        """All these seeds, some side by side."""
+        """Run all these seeds, some side by side."""
         # Of each both honest and hostile ones.
         dealt = [[seed for seed in seeds if seed // 2 % self.lanes == lane] for lane in range(self.lanes)]
         return self._stage.play(
@@ -109,7 +109,7 @@ class Play:
         )
 
     def seen_by_all(self, seeds: Sequence[int], *, watched: bool, dawdles: bool) -> list[Seen]:
-        """All these seeds, each as often as there is room for side by side."""
+        """Run all these seeds, each as often as there is room for side by side."""
         return self._stage.play(
             [self._part(lane, seeds, watched=watched, dawdles=dawdles) for lane in range(self.lanes)]
         )
@@ -133,7 +133,7 @@ def outcomes(seen: Sequence[Seen], kind: type[Scenario]) -> dict[int, str]:
 
 
 def never_seen_bare(play: Play, watched: dict[int, str], bare: dict[int, str]) -> dict[int, tuple[set[str], set[str]]]:
-    """What only a watched app sees of these seeds that differ, and what a bare one does; once all are played again.
+    """Return differences that only an observed app sees, and those of a bare one; once all seeds ran again.
 
     Who speaks over several connections at once, or waits by its own clock while others compute, does not see the same
     each time: what it saw under watch, it is seen to see bare, too, or never again under watch. Where a bare app sees
@@ -181,12 +181,12 @@ def never_seen_bare(play: Play, watched: dict[int, str], bare: dict[int, str]) -
 def _words(outcome: str) -> tuple[str, ...]:
     kind = outcome.partition(":")[0]
     if "Timeout" in kind:
-        return (kind,)  # how far it had come by then is the clock's doing
+        return (kind,)  # its progress by then depends on the clock
     return tuple(re.findall(r"[^\W\d]{2,}", outcome))
 
 
 def again(seed: int, kind: type[Scenario]) -> str:
-    """How to."""
+    """Return instructions to reproduce it."""
     name = next(name for name, one in _entries().items() if one is kind)
     return f"BACKWATCH_TEST_SEED={seed} .venv/bin/pytest tests/contract/test_mutated_answers.py -k '[{name}]'"
 

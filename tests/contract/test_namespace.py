@@ -1,4 +1,4 @@
-"""What the layout promises: one namespace, one direction, light parts stay light, no machine in the tree."""
+"""Guarantees of the layout: one namespace, one direction, light parts stay light, no machine in the tree."""
 
 import ast
 import subprocess
@@ -55,7 +55,7 @@ def project(member: str) -> dict[str, Any]:
 
 
 def dependencies(member: str) -> set[str]:
-    """Distribution names, in lower case with hyphens, without versions and extras."""
+    """Return distribution names, in lower case with hyphens, without versions and extras."""
     cut = (
         text.split(";")[0].split("[")[0].split(">")[0].split("=")[0].split("<")[0]
         for text in project(member)["dependencies"]
@@ -64,7 +64,7 @@ def dependencies(member: str) -> set[str]:
 
 
 def modules(member: str, *, but: tuple[str, ...] = ()) -> list[str]:
-    """Importable names of a member's modules, without those whose path has one of ``but`` in it."""
+    """Return importable names of a member's modules, without those whose path has one of ``but`` in it."""
     found: list[str] = []
     for path in sorted(source(member).rglob("*.py")):
         parts = path.relative_to(ROOT / member / "src").with_suffix("").parts
@@ -74,7 +74,7 @@ def modules(member: str, *, but: tuple[str, ...] = ()) -> list[str]:
 
 
 def loaded_by(names: list[str]) -> set[str]:
-    """Top-level modules in a fresh interpreter after these imports."""
+    """Return top-level modules in a fresh interpreter after these imports."""
     script = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)\nprint(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", script, *names], capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr
@@ -82,7 +82,7 @@ def loaded_by(names: list[str]) -> set[str]:
 
 
 def imported(member: str) -> dict[str, str]:
-    """Top-level modules that a member's source imports, with one file that does."""
+    """Return top-level modules that a member's source imports, with one file that does."""
     found: dict[str, str] = {}
     for path in source(member).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -93,7 +93,7 @@ def imported(member: str) -> dict[str, str]:
     return found
 
 
-def test_nobody_owns_the_namespace() -> None:
+def test_no_member_owns_the_namespace() -> None:
     assert list(ROOT.glob("*/src/backwatch/__init__.py")) == []
 
 
@@ -113,7 +113,7 @@ def test_members_depend_in_one_direction(member: str) -> None:
 
 
 @every_member
-def test_what_a_member_imports_it_or_a_member_below_it_declares(member: str) -> None:
+def test_members_imports_are_declared_by_it_or_a_member_below(member: str) -> None:
     declared = dependencies(member).union(*(dependencies(below) for below in MAY_DEPEND_ON[member]))
     owners = packages_distributions()
     undeclared: list[str] = []
@@ -146,7 +146,7 @@ def test_the_dashboards_command_runs_without_numba() -> None:
     assert "numba" not in loaded_by(modules("dashboard", but=("pages", "app")))
 
 
-def test_no_file_of_the_tree_names_a_machines_path_or_a_package_host() -> None:
+def test_no_file_names_a_machines_path_or_a_package_host() -> None:
     hosts = [".".join(parts) for parts in (
         ("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("npmjs", "com"), ("repo1", "maven"),
         ("repo", "maven"), ("deb", "debian"), ("proxy", "golang"), ("crates", "io"), ("rubygems", "org"),

@@ -1,4 +1,4 @@
-"""The collector searches for everything that the rule calls hostile, and reports it first."""
+"""The collector searches for every module that the rule calls hostile, and reports it first."""
 
 from importlib.resources import files
 
@@ -15,13 +15,13 @@ MODULES = [one.replace(r"\?", "?") for one in DETECTION["modules"]["backwatch.pa
 NAMES = DETECTION["functions"]["backwatch.payload.globals"]
 
 
-def test_every_module_that_is_called_hostile_is_looked_for_in_what_is_too_long_to_read() -> None:
+def test_every_hostile_module_is_searched_in_oversized_pickles() -> None:
     named = {one.partition(".")[0] for one in (*MODULES, *NAMES)} - {"?"}
     assert len(named) > 50
     assert named <= NOTORIOUS
 
 
-def test_what_the_rule_calls_hostile_is_what_the_collector_tells_first() -> None:
+def test_collector_reports_first_the_rules_hostile_modules() -> None:
     assert list(PREFIXES) == MODULES
     assert sorted(FUNCTIONS) == sorted(NAMES)
     assert THROUGH.pattern == DETECTION["through_another"]["backwatch.payload.globals|re"]

@@ -1,7 +1,7 @@
 """The oldest supported version of every driver is written down, and keeps the contract as the newest does.
 
-``tests/oldest.txt`` has one line per driver: that version first, then what it needs beside it. Drivers whose own tests
-run it are left to them; for the others ``test_every_probe.py`` runs anew, in a process with those versions in front.
+``tests/oldest.txt`` has one line per driver: that version first, then its dependencies. Drivers whose own tests run it
+are left to them; for the others ``test_every_probe.py`` runs anew, in a process with those versions in front.
 """
 
 import importlib
@@ -46,7 +46,7 @@ def _lines() -> list[Line]:
 
 
 def _lower_bounds(kind: type[Probe]) -> dict[str, str]:
-    """The oldest supported version by distribution, as the probe declares it."""
+    """Map distributions to the oldest supported version, as the probe declares it."""
     wanted = [Requirement(text) for text in kind.distributions]
     return {one.name: next(part.version for part in one.specifier if part.operator == ">=") for one in wanted}
 
@@ -56,7 +56,7 @@ OWNER = {name.lower(): kind for kind in PROBES for name in _lower_bounds(kind)}
 
 
 def _is_run_elsewhere(line: Line, name: str) -> bool:
-    """Whether the probe's own tests run this version."""
+    """Return whether the probe's own tests run this version."""
     file = ROOT / f"tests/collector/probes/test_{name}.py"
     tests = file.read_text() if file.exists() else ""
     runs = "overlay(" in tests or "run_the_exercise(" in tests
@@ -69,7 +69,7 @@ TO_TEST = [
 
 
 def _release(text: str) -> tuple[int, ...]:
-    """``1.0`` and ``1.0.0`` are the same version."""
+    """Normalize a version: ``1.0`` and ``1.0.0`` are the same."""
     parts = [int(part) for part in text.split(".")]
     return tuple(parts + [0] * (4 - len(parts)))
 

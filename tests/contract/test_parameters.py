@@ -1,6 +1,6 @@
-"""Each line of code that a verdict recommends, held against the driver that is installed.
+"""Each recommended line of code, checked against the installed driver.
 
-A parameter that the driver does not know is worse than none: the reader believes to be safe.
+A parameter that the driver does not know is worse than none: the reader wrongly expects to be safe.
 """
 
 import ast
@@ -33,11 +33,11 @@ LAYERS = {"every service", "through a layer"}
 
 
 class _Absent(Exception):
-    """The line is about a library that is not installed here."""
+    """Mark a line about a library that is not installed here."""
 
 
 def found(node: ast.expr) -> Any:
-    """What an expression names; ``None``: something of the app's, or what a function gave back."""
+    """Return the object that an expression names; ``None``: an object of the app, or a result of a function."""
     match node:
         case ast.Name(id=name):
             if name in OF_THE_APP:
@@ -75,7 +75,7 @@ def check_call(node: ast.Call) -> None:
 
 
 def _bare(node: ast.expr) -> ast.expr:
-    """The same without the arguments of calls within it."""
+    """Return the same without the arguments of calls within it."""
     match node:
         case ast.Call(func=function):
             return ast.Call(func=_bare(function), args=[], keywords=[])
@@ -86,9 +86,7 @@ def _bare(node: ast.expr) -> ast.expr:
 
 
 @every_line
-def test_every_name_in_a_line_is_one_that_the_driver_has(
-    document: parameters.Parameters, line: parameters.Line
-) -> None:
+def test_every_name_in_a_line_exists_in_the_driver(document: parameters.Parameters, line: parameters.Line) -> None:
     tree = ast.parse(line.code)
     try:
         for node in ast.walk(tree):
@@ -123,7 +121,7 @@ def _is_property(name: str, value: object) -> bool:
 
     try:
         confluent_kafka.Consumer({"group.id": "x", name: value}).close()
-    except confluent_kafka.KafkaException as error:  # such as an authority's file that is not there
+    except confluent_kafka.KafkaException as error:  # such as a missing authority file
         return "No such configuration property" not in str(error)
     return True
 
@@ -137,7 +135,7 @@ def test_librdkafka_knows_every_property() -> None:
 
 
 def unsafe(code: str) -> bool:
-    """Whether a call in a line takes any certificate, or a session in clear."""
+    """Return whether a call in a line accepts any certificate, or a session in clear."""
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Call):
             code, named = ast.unparse(node.func), {one.arg: ast.unparse(one.value) for one in node.keywords}
@@ -173,12 +171,12 @@ def test_opensearch_checks_the_name_by_the_line_for_it() -> None:
     options = {str(one.arg): ast.literal_eval(one.value) for one in call.keywords if one.arg != "ca_certs"}
     client: Any = opensearchpy.OpenSearch(["search"], **options)
     [connection] = client.transport.connection_pool.connections
-    # What is not None is the name to find in the certificate.
+    # Where it is not None, the certificate must contain this name.
     assert connection.pool.assert_hostname is None
     assert connection.pool.cert_reqs == "CERT_REQUIRED"
 
 
-def test_kombus_tls_is_what_the_transport_under_it_takes() -> None:
+def test_kombus_tls_matches_its_transport() -> None:
     from amqp.transport import SSLTransport
 
     known = signature_of(SSLTransport._wrap_socket_sni)
@@ -189,7 +187,7 @@ def test_kombus_tls_is_what_the_transport_under_it_takes() -> None:
         assert {ast.literal_eval(one) for one in options.keys if one is not None} <= known
 
 
-def test_pymysql_refuses_what_the_line_for_it_takes_away() -> None:
+def test_pymysql_refuses_disabled_login_plugins() -> None:
     import pymysql
 
     [line] = [line for one, line in LINES if one.name == "strong-login" and line.driver == "PyMySQL"]
@@ -205,7 +203,7 @@ def test_pymysql_refuses_what_the_line_for_it_takes_away() -> None:
             connection._get_auth_plugin_handler(name.encode())
 
 
-def test_every_driver_that_speaks_over_a_network_has_its_line_for_verified_tls() -> None:
+def test_every_network_driver_has_a_line_for_verified_tls() -> None:
     drivers = " ".join(line.driver for one, line in LINES if one.name == "verified-tls").lower().replace("-", "_")
     called = {
         "http": "http.client", "mysql": "mysql_connector", "MySQLdb": "mysqlclient", "pytds": "python_tds",

@@ -27,11 +27,11 @@ def dashboard() -> Iterator[Dashboard]:
 
 @pytest.fixture
 def window(browser: Browser, dashboard: Dashboard) -> Iterator[Window]:
-    """A new page; a complaint in its console fails the test."""
+    """A new page; an error in its console fails the test."""
     page = browser.new_page(viewport={"width": 1400, "height": 1600})
     one = Window(page, dashboard.url)
 
-    def said(message: ConsoleMessage) -> None:
+    def on_console(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             one.complaints.append(f"{message.text} {message.location}")
 
@@ -39,7 +39,7 @@ def window(browser: Browser, dashboard: Dashboard) -> Iterator[Window]:
         if answer.status >= 400:
             one.complaints.append(f"{answer.status} {answer.url}")
 
-    page.on("console", said)
+    page.on("console", on_console)
     page.on("pageerror", lambda error: one.complaints.append(str(error)))
     page.on("response", answered)
     yield one

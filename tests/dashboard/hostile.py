@@ -1,4 +1,4 @@
-"""Texts with which an attacker would like to be heard in the operator's browser, in every place that text can take."""
+"""Texts that an attacker may place in every field to reach the operator's browser."""
 
 import hashlib
 import time
@@ -19,7 +19,7 @@ LONG_RULE = "long-rule"
 
 
 def text(beacon: str, place: str) -> str:
-    """Everything that could make a browser fetch, run, link or reorder, pointed at the beacon."""
+    """Return text that could make a browser fetch, run, link or reorder, pointed at the beacon."""
     url = f"{beacon}/{place}"
     return (
         f"![x]({url}/md.png) [click]({url}/link) [js](javascript:fetch('{url}/js')) <{url}/auto> {url}/bare "
@@ -33,12 +33,12 @@ def text(beacon: str, place: str) -> str:
 
 
 def short(beacon: str) -> str:
-    """The same thought where a column is short."""
+    """Return the same for a short column."""
     return f"![]({beacon})"
 
 
 def seed(owner: Owner, beacon: str, now_ns: int | None = None) -> list[str]:
-    """Writes a store that is hostile in every field; the alerts' ids, last seen first."""
+    """Write a store that is hostile in every field; return the alerts' ids, last seen first."""
     now_ns = now_ns or time.time_ns()
 
     def say(place: str) -> str:

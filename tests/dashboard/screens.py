@@ -1,4 +1,4 @@
-"""The real dashboard over a store of its own, and a page in a real browser."""
+"""The real dashboard over a separate store, and a page in a real browser."""
 
 import contextlib
 import os
@@ -25,13 +25,13 @@ PATIENCE_MS = 40_000
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """This process's, with these settings and no others of ours."""
+    """Return this process's environment, with only these Backwatch settings."""
     return {name: value for name, value in os.environ.items() if not name.startswith("BACKWATCH_")} | settings
 
 
 @dataclass
 class Dashboard:
-    """The command, serving."""
+    """Run the command until it serves."""
 
     url: str
     store: sa.Engine
@@ -39,12 +39,12 @@ class Dashboard:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The address on which it listens."""
         return int(self.url.rpartition(":")[2])
 
 
 def answers(url: str) -> bool:
-    """Whether it is ready."""
+    """Return whether it is ready."""
     with contextlib.suppress(requests.ConnectionError, requests.Timeout):
         return requests.get(f"{url}/readyz", timeout=5).status_code == 200
     return False
@@ -52,13 +52,18 @@ def answers(url: str) -> bool:
 
 @contextlib.contextmanager
 def serving(**settings: str) -> Generator[Dashboard]:
-    """A dashboard of its own over an empty store."""
+    """Run a dashboard over an empty store."""
     folder, port = Path(tempfile.mkdtemp(prefix="backwatch-dashboard-")), free_port()
     store_url, url = f"sqlite:///{folder / 'store.db'}", f"http://127.0.0.1:{port}"
     store = open_store(store_url)
-    told = {"BACKWATCH_STORE_URL": store_url, "BACKWATCH_DASHBOARD_PORT": str(port), **settings}
+    variables = {"BACKWATCH_STORE_URL": store_url, "BACKWATCH_DASHBOARD_PORT": str(port), **settings}
     with running(
-        [BACKWATCH, "dashboard"], folder=folder, ready=lambda: answers(url), environment=told, stop="TERM", grace_s=5
+        [BACKWATCH, "dashboard"],
+        folder=folder,
+        ready=lambda: answers(url),
+        environment=variables,
+        stop="TERM",
+        grace_s=5,
     ):
         yield Dashboard(url, store, Owner(store))
         store.dispose()
@@ -66,40 +71,40 @@ def serving(**settings: str) -> Generator[Dashboard]:
 
 @dataclass
 class Window:
-    """A page, and all that it complained of."""
+    """A page, and its console errors."""
 
     page: Page
     url: str
     complaints: list[str] = field(default_factory=list[str])
 
     def go(self, path: str, words: str) -> None:
-        """Opens a path, and waits for these words."""
+        """Open a path, and wait for these words."""
         self.page.goto(self.url + path)
         self.see(words)
 
     def see(self, words: str) -> None:
-        """Waits for these words; a table's cells stand beneath its canvas, for those who cannot see it."""
+        """Wait for these words; a table's cells are also below its canvas, for screen readers."""
         self.page.wait_for_function(
             "words => document.body.textContent.includes(words)", arg=words, timeout=PATIENCE_MS
         )
 
     def unsee(self, words: str) -> None:
-        """Waits until these words are gone."""
+        """Wait until these words are gone."""
         self.page.wait_for_function(
             "words => !document.body.textContent.includes(words)", arg=words, timeout=PATIENCE_MS
         )
 
     def until(self, expression: str) -> None:
-        """Waits until JavaScript finds it true."""
+        """Wait until JavaScript finds it true."""
         self.page.wait_for_function(expression, timeout=PATIENCE_MS)
 
     def cell(self, row: int, column: int, table: int = 0) -> str:
-        """What a table shows there."""
+        """Return the text of a table."""
         grid = self.page.locator("[data-testid=stDataFrame]").nth(table)
         return (grid.locator(f"#glide-cell-{column}-{row}").text_content(timeout=PATIENCE_MS) or "").strip()
 
     def press(self, name: str) -> None:
-        """Presses a button once it is alone: drawn anew, it stands beside its forerunner for a moment."""
+        """Click a button once it is alone: for a moment, a redrawn one stands beside the old one."""
         self.until(
             "[...document.querySelectorAll('[data-testid=stMain] button')]"
             f".filter(one => one.innerText.trim() === {name!r}).length === 1"
@@ -107,7 +112,7 @@ class Window:
         self.page.get_by_role("button", name=name, exact=True).click()
 
     def choose(self, label: str, option: str) -> None:
-        """Chooses by the keyboard: under a mouse that is on its way, a long list scrolls to what is chosen."""
+        """Choose by the keyboard: under a moving mouse, a long list scrolls to the chosen entry."""
         box = self.page.get_by_label(label)
         box.fill(option)
         self.page.wait_for_function(
@@ -117,12 +122,12 @@ class Window:
         box.press("Enter")
 
     def press_id(self, row: int, table: int = 0) -> None:
-        """Presses the id in a row of a table: the grid is a canvas of rows of 35 px."""
+        """Click the id in a row of a table: the grid is a canvas of rows of 35 px."""
         self.page.locator("[data-testid=stDataFrame]").nth(table).click(position={"x": 40, "y": 35 * (row + 1) + 17})
 
 
 class Held:
-    """Sits between browser and server, and can keep back what the server says."""
+    """A proxy between browser and server that can hold back the server's messages."""
 
     def __init__(self) -> None:
         self.holding = False
@@ -137,7 +142,7 @@ class Held:
         self._server.on_message(self._pass)
 
     def say(self, message: str | bytes) -> None:
-        """To the server, as the browser does."""
+        """Forward to the server, as the browser does."""
         assert self._server is not None
         self.said.append(message)
         self._server.send(message)
@@ -150,7 +155,7 @@ class Held:
             self._browser.send(message)
 
     def release(self) -> None:
-        """Lets all of it through, in order."""
+        """Release all held messages, in order."""
         self.holding = False
         kept, self.kept = self.kept, []
         for message in kept:

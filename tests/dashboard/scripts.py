@@ -1,4 +1,4 @@
-"""The dashboard's script run without a browser, over a store of a test's own."""
+"""The dashboard's script, run without a browser over the test's own store."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ SCRIPT = str(Path(backwatch.dashboard.pages.__file__).with_name("app.py"))
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
-    """The store that the script reads; nothing that another one said is kept."""
+    """Set the store that the script reads; no cached result remains."""
     url = f"sqlite:///{tmp_path / 'store.db'}"
     monkeypatch.setenv("BACKWATCH_STORE_URL", url)
     engine = open_store(url)
@@ -29,13 +29,13 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine
 
 
 def forget() -> None:
-    """Makes the next read ask the store."""
+    """Make the next read query the store."""
     reads._store.cache_clear()  # pyright: ignore[reportAttributeAccessIssue]
     reads._query.clear()
 
 
 def opened(page: str, **query: str) -> AppTest:
-    """A page, opened by its address."""
+    """Open a page by its address."""
     script = AppTest.from_file(SCRIPT, default_timeout=120)
     script._page_hash = calc_hash(page)
     for name, value in query.items():
@@ -44,19 +44,19 @@ def opened(page: str, **query: str) -> AppTest:
 
 
 def press(script: AppTest, label: str) -> None:
-    """Presses a button that can be pressed."""
+    """Click an enabled button."""
     [button] = [one for one in script.button if one.label == label]
     assert not button.disabled
     button.click().run()
 
 
 def rows(script: AppTest, *heads: str) -> list[dict[str, Any]]:
-    """The rows of the table that has these heads, in this order, and perhaps more."""
+    """Return the rows of the table with these heads, in this order, and perhaps more."""
     [table] = [one.value for one in script.dataframe if tuple(one.value.columns)[: len(heads)] == heads]
     return table.to_dict("records")
 
 
 def texts(script: AppTest) -> str:
-    """All that is shown: plain texts, code, and what our own words say."""
+    """Return all shown text: plain texts, code, and the dashboard's own words."""
     kinds = (script.text, script.code, script.caption, script.title, script.warning, script.error)
     return "\n".join(str(one.value) for kind in kinds for one in kind)

@@ -1,4 +1,4 @@
-"""Who may use the dashboard: loopback, the users of a proxy that authenticates, or everybody in so many words."""
+"""Access to the dashboard: loopback, users of an authenticating proxy, or everybody by an explicit setting."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Every page shows on top that the detector is dead, whatever else it shows."""
+"""Every page shows on top that the detector is dead, beside any content."""
 
 import dataclasses
 import time
@@ -28,7 +28,7 @@ def report(dashboard: Dashboard, silent_s: float = 0, **more: object) -> None:
 
 @pytest.fixture(scope="module")
 def watched() -> Iterator[Dashboard]:
-    """A dashboard whose alerts are many and open."""
+    """A dashboard with many open alerts."""
     with serving(BACKWATCH_DASHBOARD_REFRESH_S="1") as one:
         one.owner.commit(*(raised(key, at_ns=10**18) for key in ("k", "l", "m")), now_ns=time.time_ns())
         yield one

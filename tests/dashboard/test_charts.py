@@ -1,4 +1,4 @@
-"""What a chart shows is what was."""
+"""Charts show the recorded values."""
 
 from backwatch.dashboard import charts
 from backwatch.store.commit import Rollup

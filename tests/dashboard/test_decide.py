@@ -1,4 +1,4 @@
-"""What a person says holds for what was on the screen, in a real browser where that matters."""
+"""A decision holds for the values on the screen, in a real browser where that matters."""
 
 import hashlib
 import time
@@ -43,8 +43,8 @@ def certificate(sha256: str, key: str) -> Raised:
     return fired("certificate-changed", {names.CERT_SHA256: sha256, f"{names.CERT_SHA256}.was": OLD}, key)
 
 
-def said(engine: sa.Engine, of_alert: str = ID) -> list[str]:
-    """The words that were entered, oldest first."""
+def entered(engine: sa.Engine, of_alert: str = ID) -> list[str]:
+    """Return the entered decisions, oldest first."""
     table = tables.decision
     query = sa.select(table.c.kind).where(table.c.alert_id == of_alert).order_by(table.c.entry_id)
     with reading(engine) as connection:
@@ -52,14 +52,12 @@ def said(engine: sa.Engine, of_alert: str = ID) -> list[str]:
 
 
 def accepted(engine: sa.Engine) -> list[dict[str, str]]:
-    """The values that were accepted."""
+    """Return the accepted values."""
     with reading(engine) as connection:
         return [one.body["values"] for one in entries.after(connection, 0) if one.body.get("kind") == "accept"]
 
 
-def test_a_press_on_an_older_picture_enters_nothing_and_says_to_look_again(
-    window: Window, dashboard: Dashboard
-) -> None:
+def test_decision_on_an_outdated_page_is_refused(window: Window, dashboard: Dashboard) -> None:
     held, page = Held(), window.page
     page.route_web_socket("**/_stcore/stream", held)
     rules_meta.write_rules(dashboard.store, RULES)
@@ -81,9 +79,9 @@ def test_a_press_on_an_older_picture_enters_nothing_and_says_to_look_again(
     page.wait_for_timeout(500)
     held.release()
     window.see("Nothing was entered: the alert has changed, check it again.")
-    assert said(dashboard.store, one) == []
+    assert entered(dashboard.store, one) == []
 
-    # Whoever has looked again may say it.
+    # After another look, the decision is accepted.
     window.press("Accept the new value")
     window.see("accept: entered as number")
     assert accepted(dashboard.store) == [{names.CERT_SHA256: EVIL}]
@@ -102,13 +100,13 @@ def test_a_button_that_was_drawn_before_the_evidence_changed_decides_nothing(sto
     assert EVIL in rows(script, "what", "was", "is")[0]["is"].replace(" ", "")
     older.click().run()
     assert "Nothing was entered: the alert has changed, check it again." in texts(script)
-    assert said(store, one) == []
+    assert entered(store, one) == []
     press(script, "Accept the new value")
     assert accepted(store) == [{names.CERT_SHA256: EVIL}]
 
 
 @pytest.mark.parametrize("word", ["Accept", "Mute"])
-def test_a_word_that_is_pressed_twice_is_said_once_and_its_contrary_never(
+def test_double_click_enters_one_decision_and_never_its_opposite(
     window: Window, dashboard: Dashboard, word: str
 ) -> None:
     page, key = window.page, f"twice {word}"
@@ -123,10 +121,10 @@ def test_a_word_that_is_pressed_twice_is_said_once_and_its_contrary_never(
             page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
         window.see(f"{word.lower()}: entered as number")
         page.wait_for_timeout(1_500)
-    assert said(dashboard.store, one) == [word.lower()]
+    assert entered(dashboard.store, one) == [word.lower()]
 
 
-def test_each_word_has_its_place_whatever_the_state(store: sa.Engine) -> None:
+def test_each_button_has_its_place_in_every_state(store: sa.Engine) -> None:
     Owner(store).commit(raised())
     places: set[tuple[str, ...]] = set()
     for kind in ("acknowledge", "mute", "accept", "close"):
@@ -145,11 +143,11 @@ def test_closing_does_not_reach_an_episode_that_was_not_seen(store: sa.Engine) -
     script.text_input(key="decide.by").set_value("ann")
     press(script, "Close")
     assert "Nothing was entered: the alert has changed, check it again." in texts(script)
-    assert said(store) == []
-    # And what is shown now is what there is: whoever has looked again may say it.
+    assert entered(store) == []
+    # The page now shows the current values, and the decision is accepted.
     assert [one.value for one in script.metric if one.label == "Episode"] == ["2"]
     press(script, "Close")
-    assert said(store) == ["close"]
+    assert entered(store) == ["close"]
 
 
 def test_closing_does_not_reach_evidence_that_was_not_seen(store: sa.Engine) -> None:
@@ -162,10 +160,10 @@ def test_closing_does_not_reach_evidence_that_was_not_seen(store: sa.Engine) -> 
     press(script, "Close")
     assert "Nothing was entered: the alert has changed, check it again." in texts(script)
     assert EVIL in rows(script, "what", "was", "is")[0]["is"].replace(" ", "")
-    assert said(store, one) == []
+    assert entered(store, one) == []
 
 
-def test_of_two_who_decide_on_one_picture_the_second_is_told_to_look_again(store: sa.Engine) -> None:
+def test_second_decision_on_the_same_page_is_refused(store: sa.Engine) -> None:
     Owner(store).commit(raised())
     ann, bob = opened("alert", id=ID), opened("alert", id=ID)
     for script in (ann, bob):
@@ -175,12 +173,10 @@ def test_of_two_who_decide_on_one_picture_the_second_is_told_to_look_again(store
     close.click().run()
     assert "Nothing was entered: the alert has changed, check it again." in texts(bob)
     assert [one["by"] for one in rows(bob, "time, UTC", "decision")] == ["ann"]
-    assert said(store) == ["mute"]
+    assert entered(store) == ["mute"]
 
 
-def test_a_decision_for_which_there_is_no_room_is_said_not_to_be_entered(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_decision_without_room_in_the_store_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with small_disk(tmp_path / "disk") as disk:
         url = f"sqlite:///{disk.folder / 'store.db'}"
         monkeypatch.setenv("BACKWATCH_STORE_URL", url)
@@ -197,13 +193,13 @@ def test_a_decision_for_which_there_is_no_room_is_said_not_to_be_entered(
         assert script.subheader[0].value == "What was seen"
         disk.free()
         press(script, "Close")
-        assert said(engine) == ["close"]
+        assert entered(engine) == ["close"]
         engine.dispose()
         reads._store().dispose()
         forget()
 
 
-def test_of_a_list_that_was_known_as_a_whole_only_what_is_new_is_called_new(store: sa.Engine) -> None:
+def test_only_new_members_of_a_known_list_are_marked_new(store: sa.Engine) -> None:
     rules_meta.write_rules(store, RULES)
     evidence = {names.TOPOLOGY: "c:1, B:1,a:1", f"{names.TOPOLOGY}.was": "a:1,b:1,old:1"}
     Owner(store).commit(fired("topology-changed", evidence))
@@ -231,16 +227,16 @@ def test_every_new_node_stands_on_a_row_of_its_own(store: sa.Engine) -> None:
     assert accepted(store) == [{names.TOPOLOGY: now}]
 
 
-def test_a_version_that_takes_much_room_once_it_is_made_visible_stands_below_as_a_whole(store: sa.Engine) -> None:
+def test_long_escaped_version_is_shown_in_full_below(store: sa.Engine) -> None:
     rules_meta.write_rules(store, [{**RULES[0], "accepts": [names.SERVER_VERSION]}])
     version = "8.0.36" + 60 * "\U000e0100" + " evil"
-    told = {names.SERVER_VERSION: version, f"{names.SERVER_VERSION}.was": "8.0.36"}
-    Owner(store).commit(fired("certificate-changed", told))
+    new_facts = {names.SERVER_VERSION: version, f"{names.SERVER_VERSION}.was": "8.0.36"}
+    Owner(store).commit(fired("certificate-changed", new_facts))
     script = opened("alert", id=alert_id("certificate-changed", "k"))
     assert any(one.value.endswith(60 * r"\U000e0100" + " evil") for one in script.code)
 
 
-def test_a_member_of_a_list_that_holds_a_line_break_is_one_member(store: sa.Engine) -> None:
+def test_list_member_with_a_line_break_is_one_member(store: sa.Engine) -> None:
     rules_meta.write_rules(store, RULES)
     nodes = f"a:1,{'b' * 90}\nc:1"
     Owner(store).commit(fired("topology-changed", {names.TOPOLOGY: nodes}))
@@ -248,11 +244,11 @@ def test_a_member_of_a_list_that_holds_a_line_break_is_one_member(store: sa.Engi
     assert [one.value.split("\n") for one in script.code] == [["nodes", "a:1", f"{'b' * 90}⏎c:1"]]
 
 
-def test_what_the_store_had_to_shorten_cannot_be_accepted(store: sa.Engine) -> None:
+def test_shortened_value_cannot_be_accepted(store: sa.Engine) -> None:
     rules_meta.write_rules(store, RULES)
     target = "https://elsewhere.example/" + 400 * "\U0001f600"
-    told = {names.REDIRECT_TARGET: target, names.STATEMENT: 511 * "\U0001f600"}
-    Owner(store).commit(fired("redirected", told))
+    new_facts = {names.REDIRECT_TARGET: target, names.STATEMENT: 511 * "\U0001f600"}
+    Owner(store).commit(fired("redirected", new_facts))
     script = opened("alert", id=alert_id("redirected", "k"))
     [accept] = [one for one in script.button if one.label == "Accept"]
     assert accept.disabled
@@ -260,7 +256,7 @@ def test_what_the_store_had_to_shorten_cannot_be_accepted(store: sa.Engine) -> N
 
 
 @pytest.mark.parametrize(("length", "may"), [(511, True), (512, False)])
-def test_what_is_not_shown_as_a_whole_cannot_be_accepted(store: sa.Engine, length: int, may: bool) -> None:
+def test_value_not_shown_in_full_cannot_be_accepted(store: sa.Engine, length: int, may: bool) -> None:
     rules_meta.write_rules(store, RULES)
     target = "https://elsewhere.example/" + "x" * (length - 30) + "tail"
     Owner(store).commit(fired("redirected", {names.REDIRECT_TARGET: target}))

@@ -23,7 +23,7 @@ RUNNING = "() => document.querySelectorAll('iframe,object,embed,svg[onload],img[
 
 @pytest.fixture(scope="module")
 def beacon() -> Iterator[Receiver]:
-    """Who would hear of a request."""
+    """A listener that would receive a request."""
     with receiver() as one:
         yield one
 
@@ -36,7 +36,7 @@ def alerts(dashboard: Dashboard, beacon: Receiver) -> list[str]:
 
 @pytest.fixture
 def dialogs(window: Window) -> list[str]:
-    """What opened a dialog or another window."""
+    """Return causes of an open dialog or another window."""
     opened: list[str] = []
 
     def dialog(one: Dialog) -> None:
@@ -50,7 +50,7 @@ def dialogs(window: Window) -> list[str]:
 
 @pytest.fixture
 def asked(window: Window) -> list[str]:
-    """Addresses that the browser asked for elsewhere than at the dashboard."""
+    """Return addresses outside the dashboard that the browser requested."""
     found: list[str] = []
     ours = (window.url, window.url.replace("http", "ws"), "data:", "blob:")
     window.page.on("request", lambda one: None if one.url.startswith(ours) else found.append(one.url))
@@ -68,7 +68,7 @@ def is_harmless(page: Page) -> bool:
     return page.evaluate(FOREIGN) == [] and page.evaluate(RUNNING) == 0
 
 
-def test_every_page_shows_hostile_text_as_text_and_asks_nobody(
+def test_every_page_shows_hostile_text_as_text_without_requests(
     window: Window, alerts: list[str], beacon: Receiver, dialogs: list[str], asked: list[str]
 ) -> None:
     visits = [
@@ -93,9 +93,7 @@ def test_every_page_shows_hostile_text_as_text_and_asks_nobody(
     assert (beacon.connections, asked, dialogs) == (0, [], [])
 
 
-def test_a_rules_text_is_bounded_on_its_page_and_every_part_is_there_as_text(
-    window: Window, alerts: list[str], beacon: Receiver
-) -> None:
+def test_rule_text_is_bounded_and_shown_as_text(window: Window, alerts: list[str], beacon: Receiver) -> None:
     window.go(f"/rule?name={hostile.LONG_RULE}", "Read more")
     for part in (
         "title", "description", "how", "how else", "remediation", "list", "driver", "code", "false again", "blind",
@@ -129,12 +127,12 @@ def test_decisions_on_hostile_alerts_go_to_the_alert_that_is_shown(
     assert (beacon.connections, asked, dialogs) == (0, [], [])
 
 
-def test_an_alert_of_a_hostile_title_still_has_its_title_on_top(window: Window, alerts: list[str]) -> None:
+def test_alert_with_a_hostile_title_still_has_its_title_on_top(window: Window, alerts: list[str]) -> None:
     window.go(f"/alert?id={alerts[0]}", "![x](")
     assert "![x](" in (window.page.locator(".st-key-heading").first.text_content() or "")
 
 
-def test_the_policy_stops_what_would_slip_through(window: Window, alerts: list[str], beacon: Receiver) -> None:
+def test_policy_blocks_requests_of_injected_elements(window: Window, alerts: list[str], beacon: Receiver) -> None:
     window.go("/alerts", "key0")
     url = f"http://127.0.0.1:{beacon.port}/slipped"
     window.page.evaluate(

@@ -1,4 +1,4 @@
-"""Lists are whole: whatever is in the store can be reached, and what is not there is said not to be there."""
+"""Lists are complete: every row in the store can be reached, and missing data is marked."""
 
 import time
 from typing import Any
@@ -69,7 +69,7 @@ def test_another_filter_begins_at_the_newest(many: sa.Engine) -> None:
     assert "after" not in script.query_params
 
 
-def test_an_app_that_has_alerts_and_no_resource_is_told_so(store: sa.Engine) -> None:
+def test_app_without_resources_shows_a_notice(store: sa.Engine) -> None:
     Owner(store).commit(raised())
     script = opened("resources", app="shop")
     assert "This app has no resource." in texts(script)
@@ -83,7 +83,7 @@ def endpoint(engine: sa.Engine, name: str, disabled_ns: int | None, reason: str)
         connection.execute(sa.insert(tables.endpoint), [row])
 
 
-def test_an_endpoint_that_is_disabled_is_told_with_its_reason(store: sa.Engine) -> None:
+def test_disabled_endpoint_is_shown_with_its_reason(store: sa.Engine) -> None:
     endpoint(store, "standard-webhook", 1_700_000_000 * 10**9, "it answered 410 \u202egone")
     endpoint(store, "another", None, "")
     script = opened("overview")
@@ -95,7 +95,7 @@ def test_an_endpoint_that_is_disabled_is_told_with_its_reason(store: sa.Engine) 
     assert health["deliveries failing"] == "endpoint disabled"
 
 
-def test_what_a_receiver_did_not_hear_of_is_not_said_to_be_missing_here(store: sa.Engine) -> None:
+def test_undelivered_events_are_not_shown_as_missing_data(store: sa.Engine) -> None:
     owner = Owner(store)
     owner.commit(raised("delivery.expired", rule="telemetry-loss"), losses={"delivery.expired": 4})
     script = opened("overview")
@@ -104,7 +104,7 @@ def test_what_a_receiver_did_not_hear_of_is_not_said_to_be_missing_here(store: s
     assert (health["records lost"], health["deliveries lost"]) == ("nothing", "4")
 
 
-def test_that_something_may_be_missing_is_said_while_an_alert_says_so(store: sa.Engine) -> None:
+def test_missing_data_notice_shows_while_its_alert_is_open(store: sa.Engine) -> None:
     owner = Owner(store)
     lost = raised("dropped.queue", rule="telemetry-loss", at_ns=time.time_ns())
     owner.commit(lost, losses={"dropped.queue": 7, "delivery.expired": 4})

@@ -1,8 +1,8 @@
-"""Only our own words may reach an element that renders Markdown: held by reading the dashboard's source.
+"""Only constant text may reach an element that renders Markdown: checked in the dashboard's source.
 
-Streamlit renders Markdown in almost every element and argument. So nothing but what is known to be harmless is let
-through: elsewhere than in ``safe.py`` every text handed to Streamlit is a literal, or made by a function of
-``words.py`` whose results come from a closed set.
+Streamlit renders Markdown in almost every element and argument. So only known harmless text is allowed: outside
+``safe.py`` every text handed to Streamlit is a literal, or the result of a function of ``words.py`` whose results come
+from a closed set.
 """
 
 import ast
@@ -44,7 +44,7 @@ OPTIONS = {"selectbox", "multiselect"}
 
 
 def is_ours(node: ast.expr, file: str) -> bool:
-    """Whether the text can only be our own words."""
+    """Return whether the text can only be the dashboard's own words."""
     match node:
         case ast.Constant():
             return True
@@ -55,7 +55,7 @@ def is_ours(node: ast.expr, file: str) -> bool:
         case ast.Call(func=ast.Attribute(value=ast.Name(id="words"), attr=name)):
             return name in CLOSED
         case ast.Attribute(value=ast.Name(id="words"), attr=name) | ast.Name(id=name) if name.isupper():
-            return True  # a constant of our own; test below: none of them is computed from what was read
+            return True  # a constant of the dashboard; test below: none of them is computed from input
         case _:
             return (file, ast.unparse(node)) in LITERALS_BY_NAME
 
@@ -71,7 +71,7 @@ def is_no_element(receiver: ast.expr) -> bool:
 
 @cache
 def streamlit_names() -> frozenset[str]:
-    """Every function and method by which Streamlit can be told to draw."""
+    """Return every function and method by which Streamlit draws."""
     import streamlit
     from streamlit.delta_generator import DeltaGenerator
 
@@ -82,22 +82,24 @@ def streamlit_names() -> frozenset[str]:
 
 
 def faults(source: str, file: str = "x.py") -> list[str]:
-    """What in a source could hand foreign text to a renderer."""
+    """Return expressions in a source that could hand foreign text to a renderer."""
     tree, known, found = ast.parse(source), streamlit_names(), list[str]()
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
-        told = f"{file}:{getattr(node, 'lineno', 0)}: {ast.unparse(node)[:100]}" if isinstance(node, ast.expr) else ""
+        violation = (
+            f"{file}:{getattr(node, 'lineno', 0)}: {ast.unparse(node)[:100]}" if isinstance(node, ast.expr) else ""
+        )
         match node:
             case ast.ImportFrom(module=module) if (module or "").startswith("streamlit") and module != "streamlit":
                 found.append(f"{file}: from {module} import …")
             case ast.ImportFrom(module="streamlit", names=names) if [one.name for one in names] != ["config"]:
                 found.append(f"{file}: from streamlit import …")
             case ast.Call(func=ast.Name(id="getattr"), args=[ast.Name(id="st"), *_]):
-                found.append(told)
+                found.append(violation)
             case ast.Attribute(value=receiver, attr=name) if name in NEVER and not is_no_element(receiver):
-                found.append(told)
+                found.append(violation)
             case ast.Attribute(value=ast.Name(id="st"), attr=name) if name in known and id(node) not in called:
-                found.append(told)  # under another name it would escape us
+                found.append(violation)  # under another name the check would miss it
             case ast.keyword(arg="unsafe_allow_html"):
                 found.append(f"{file}: {ast.unparse(node)}")
             case ast.Call(func=ast.Attribute(value=receiver, attr=name), args=args, keywords=keywords) if (
@@ -107,19 +109,19 @@ def faults(source: str, file: str = "x.py") -> list[str]:
                     continue
                 texts = args[:1] if name in OPTIONS else args[1:] if name == "page_link" else args
                 texts = [*texts, *(one.value for one in keywords if one.arg not in WITHOUT_TEXT)]
-                found += [f"{told} <- {ast.unparse(one)[:60]}" for one in texts if not is_ours(one, file)]
+                found += [f"{violation} <- {ast.unparse(one)[:60]}" for one in texts if not is_ours(one, file)]
             case _:
                 pass
     return found
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_only_our_own_words_reach_what_renders_markdown(path: Path) -> None:
+def test_only_constant_text_reaches_markdown(path: Path) -> None:
     assert faults(path.read_text(), path.name) == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_constants_in_capitals_are_not_computed_from_what_was_read(path: Path) -> None:
+def test_capital_constants_are_not_computed_from_input(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -147,7 +149,7 @@ def test_constants_in_capitals_are_not_computed_from_what_was_read(path: Path) -
         "alt.Chart(frame).mark_image()", "say = st.caption",
     ],
 )  # fmt: skip
-def test_the_check_finds_what_it_is_for(source: str) -> None:
+def test_check_finds_each_violation(source: str) -> None:
     assert faults(source) != []
 
 

@@ -1,4 +1,4 @@
-"""The pages in a real browser: live, linkable, and an alert is the one that was pressed."""
+"""The pages in a real browser: live and linkable, and a click opens the clicked alert."""
 
 import hashlib
 import time
@@ -20,7 +20,7 @@ LOW_ATTACKS = (
     "location.pathname === '/alerts' && location.search.includes('level=low') && location.search.includes('q=attack')"
 )
 OTHER = hashlib.sha256(b"other").hexdigest()
-UNTOLD = hashlib.sha256(b"untold").hexdigest()
+WITHOUT_FACTS = hashlib.sha256(b"untold").hexdigest()
 
 
 def fired(key: str, *, ago_s: float = 0, **more: Any) -> Raised:
@@ -29,7 +29,7 @@ def fired(key: str, *, ago_s: float = 0, **more: Any) -> Raised:
 
 @pytest.fixture(scope="module")
 def filled(dashboard: Dashboard) -> Dashboard:
-    """Two resources with alerts of their own and an hour of volume, and one of which nothing was told but calls."""
+    """Two resources with their own alerts and an hour of volume, and one with calls only."""
     now_ns = time.time_ns()
     rows = [
         fired("first", ago_s=500, level="critical"), fired("second", ago_s=600, level="low", rule="query-attack"),
@@ -41,7 +41,7 @@ def filled(dashboard: Dashboard) -> Dashboard:
         for one, app, system, endpoint, facts in (
             (RESOURCE, "shop", "postgresql", "db:5432", {"tls.established": True, "backwatch.account": "shop_app"}),
             (OTHER, "billing", "redis", "cache:6379", {"tls.established": True, "backwatch.account": "biller"}),
-            (UNTOLD, "billing", "smtp", "mail:25", {}),
+            (WITHOUT_FACTS, "billing", "smtp", "mail:25", {}),
         )
     ]  # fmt: skip
     zero = dict.fromkeys(("errors", "suspects", "rows_returned", "rows_affected", "duration_ns", "new_statements"), 0)
@@ -56,12 +56,12 @@ def filled(dashboard: Dashboard) -> Dashboard:
 
 @pytest.fixture(scope="module")
 def fresh() -> Iterator[Dashboard]:
-    """A dashboard that nobody has opened yet, over an empty store."""
+    """A dashboard without any earlier visit, over an empty store."""
     with serving(BACKWATCH_DASHBOARD_REFRESH_S="1") as one:
         yield one
 
 
-def test_a_link_to_an_alert_works_on_a_server_that_nobody_has_opened_yet(browser: Browser, fresh: Dashboard) -> None:
+def test_alert_link_works_as_a_servers_first_request(browser: Browser, fresh: Dashboard) -> None:
     page = browser.new_page()
     window = Window(page, fresh.url)
     window.go("/alert?id=" + "0" * 64, "No such alert")
@@ -83,7 +83,7 @@ def test_a_new_alert_shows_without_a_reload(window: Window, filled: Dashboard) -
     assert window.page.evaluate("window.still") is True
 
 
-def test_filters_stand_in_the_url_and_survive_reload_and_the_way_back(window: Window, filled: Dashboard) -> None:
+def test_filters_in_the_url_survive_reload_and_back_link(window: Window, filled: Dashboard) -> None:
     page = window.page
     window.go("/alerts", "second")
     page.get_by_role("button", name="critical").or_(page.get_by_text("critical", exact=True)).first.click()
@@ -116,8 +116,8 @@ def test_filters_stand_in_the_url_and_survive_reload_and_the_way_back(window: Wi
     assert "third" not in page.evaluate("document.body.textContent")
 
 
-def test_a_resource_of_which_nothing_was_told_shows_no_empty_table(window: Window, filled: Dashboard) -> None:
-    window.go(f"/resources?id={UNTOLD}", "No facts of its session were reported.")
+def test_resource_without_facts_shows_no_empty_table(window: Window, filled: Dashboard) -> None:
+    window.go(f"/resources?id={WITHOUT_FACTS}", "No facts of its session were reported.")
     window.until("document.querySelectorAll('[data-testid=stDataFrame]').length === 2")
 
 
@@ -163,7 +163,7 @@ def test_the_way_back_leads_from_an_alert_to_the_overview(window: Window, filled
 
 
 def where(window: Window) -> str:
-    """The address that is shown once it no longer changes."""
+    """Return the shown address once it no longer changes."""
     found, times = "", 0
     while times < 6:
         window.page.wait_for_timeout(500)
@@ -172,7 +172,7 @@ def where(window: Window) -> str:
     return found
 
 
-def test_the_way_back_leads_to_the_alert_that_was_left_and_never_to_another(window: Window, filled: Dashboard) -> None:
+def test_back_link_leads_to_the_same_alert(window: Window, filled: Dashboard) -> None:
     page = window.page
     one, two = (alert_id("query-attack", f"left {key}") for key in ("one", "two"))
     filled.owner.commit(*(fired(f"left {key}", rule="query-attack", ago_s=-9) for key in ("one", "two")))
@@ -200,9 +200,7 @@ def test_the_way_back_leads_to_the_alert_that_was_left_and_never_to_another(wind
     window.go("/alert", "No such alert")
 
 
-def test_the_place_in_the_list_stands_in_the_url_and_survives_reload_and_the_way_back(
-    window: Window, filled: Dashboard
-) -> None:
+def test_list_position_in_the_url_survives_reload_and_back_link(window: Window, filled: Dashboard) -> None:
     page = window.page
     keys = [f"place {number:03d}" for number in range(130)]
     filled.owner.commit(Round(raised=[fired(key, rule="bulk-read", ago_s=9_000 + at) for at, key in enumerate(keys)]))
@@ -224,9 +222,7 @@ def test_the_place_in_the_list_stands_in_the_url_and_survives_reload_and_the_way
 
 
 @pytest.mark.parametrize("page_path", ["/", "/alerts"])
-def test_the_alert_that_opens_is_the_one_that_was_pressed_though_rows_have_moved_meanwhile(
-    window: Window, filled: Dashboard, page_path: str
-) -> None:
+def test_clicked_alert_opens_even_if_rows_have_moved(window: Window, filled: Dashboard, page_path: str) -> None:
     held, page = Held(), window.page
     page.route_web_socket("**/_stcore/stream", held)
     table = 1 if page_path == "/" else 0
@@ -241,7 +237,7 @@ def test_the_alert_that_opens_is_the_one_that_was_pressed_though_rows_have_moved
     held.holding = True
     filled.owner.commit(fired(newer, level="critical"))
     _until(window, lambda: any(newer.encode() in one for one in held.kept if isinstance(one, bytes)))
-    # The server has drawn the newer alert in the first row; the reader still sees the older one there, and presses it.
+    # The server has drawn the newer alert in the first row. The reader still sees the older one there, and clicks it.
     assert window.cell(0, 0, table).replace("\xa0", "") == shown
     window.press_id(0, table)
     page.wait_for_timeout(300)
@@ -251,7 +247,7 @@ def test_the_alert_that_opens_is_the_one_that_was_pressed_though_rows_have_moved
     window.see(pressed)
 
 
-def test_a_refresh_that_was_on_its_way_when_the_page_changed_breaks_nothing(window: Window, filled: Dashboard) -> None:
+def test_late_refresh_after_a_page_change_breaks_nothing(window: Window, filled: Dashboard) -> None:
     held, page = Held(), window.page
     page.route_web_socket("**/_stcore/stream", held)
     window.go("/alerts?level=low", "second")
@@ -270,7 +266,7 @@ def test_a_refresh_that_was_on_its_way_when_the_page_changed_breaks_nothing(wind
     window.unsee("Decide")
 
 
-def test_back_while_a_refresh_is_on_its_way_keeps_the_way_forward(window: Window, filled: Dashboard) -> None:
+def test_back_during_a_refresh_keeps_forward_history(window: Window, filled: Dashboard) -> None:
     held, page = Held(), window.page
     page.route_web_socket("**/_stcore/stream", held)
     window.go("/alerts?level=low&q=attack", "second")
@@ -278,7 +274,7 @@ def test_back_while_a_refresh_is_on_its_way_keeps_the_way_forward(window: Window
     window.until("location.pathname === '/alert'")
     window.see("Decide")
     held.holding = True
-    _until(window, lambda: bool(held.kept))  # a refresh of the alert, of which the browser does not hear yet
+    _until(window, lambda: bool(held.kept))  # a refresh of the alert that the browser has not received yet
     page.go_back()
     page.wait_for_timeout(300)
     held.release()
@@ -304,7 +300,7 @@ def _until(window: Window, true: Callable[[], bool]) -> None:
         window.page.wait_for_timeout(100)
 
 
-def test_a_decision_needs_somebody_and_shows_at_once(window: Window, filled: Dashboard) -> None:
+def test_decision_needs_a_name_and_shows_at_once(window: Window, filled: Dashboard) -> None:
     page = window.page
     window.go(f"/alert?id={alert_id('query-attack', 'second')}", "Decide")
     page.get_by_label("Reason", exact=True).fill("nobody said so")
@@ -316,16 +312,14 @@ def test_a_decision_needs_somebody_and_shows_at_once(window: Window, filled: Das
     window.see("acknowledge: entered as number")
     assert page.locator(".stMarkdownBadge").nth(1).text_content() == "acknowledged"
     page.get_by_role("button", name="Acknowledge", exact=True, disabled=True).wait_for()
-    window.see("nobody said so")  # what was typed was kept through the refusal
+    window.see("nobody said so")  # typed text was kept through the refusal
     window.press("Reopen")
     window.see("reopen: entered as number")
     assert page.locator(".stMarkdownBadge").nth(1).text_content() == "open"
 
 
 @pytest.mark.parametrize(("scheme", "background"), [("dark", "rgb(16, 22, 29)"), ("light", "rgb(255, 255, 255)")])
-def test_the_theme_is_the_one_that_the_readers_system_prefers(
-    browser: Browser, filled: Dashboard, scheme: str, background: str
-) -> None:
+def test_theme_follows_the_readers_system(browser: Browser, filled: Dashboard, scheme: str, background: str) -> None:
     page = browser.new_page(color_scheme="dark" if scheme == "dark" else "light")
     window = Window(page, filled.url)
     window.go("/alerts", "first")

@@ -7,7 +7,7 @@ import time
 from backwatch.dashboard.readiness import Readiness
 
 
-def test_store_that_hangs_holds_one_thread_however_many_ask() -> None:
+def test_hanging_store_holds_one_thread_for_any_number_of_requests() -> None:
     release, asked = threading.Event(), list[float]()
 
     def ask() -> bool:
@@ -28,7 +28,7 @@ def test_store_that_hangs_holds_one_thread_however_many_ask() -> None:
     assert later == ["ok", "ok"]
 
 
-def test_store_that_is_away_is_no_hanging_one() -> None:
+def test_unavailable_store_is_not_a_hanging_store() -> None:
     async def ask() -> str:
         return await Readiness(lambda: False).state()
 

@@ -1,4 +1,4 @@
-"""What the pages are told: once for all of them, never older than what was just decided, and in whole hours."""
+"""Reads of the pages: shared by all, never older than the last decision, and in whole hours."""
 
 import time
 
@@ -32,22 +32,18 @@ def resources(number: int) -> list[Seen]:
 
 
 @pytest.mark.parametrize("page", ["overview", "alerts", "alert", "resources", "rules"])
-def test_of_two_pages_that_are_open_one_asks_the_store(
-    store: sa.Engine, monkeypatch: pytest.MonkeyPatch, page: str
-) -> None:
+def test_two_open_pages_share_one_store_query(store: sa.Engine, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
     monkeypatch.setattr(reads._query._info, "ttl", 600)
     reads._query.clear()
     Owner(store).commit(raised(), seen=resources(3))
     asked: list[str] = []
     opened(page, id=ID)
-    event.listen(reads._store(), "before_cursor_execute", lambda *told: asked.append(told[2]))
+    event.listen(reads._store(), "before_cursor_execute", lambda *arguments: asked.append(arguments[2]))
     opened(page, id=ID)
     assert asked == []
 
 
-def test_what_was_decided_shows_at_once_though_querys_are_kept(
-    store: sa.Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_decision_shows_at_once_despite_cached_queries(store: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reads._query._info, "ttl", 600)
     reads._query.clear()
     Owner(store).commit(raised())
@@ -59,7 +55,7 @@ def test_what_was_decided_shows_at_once_though_querys_are_kept(
     assert [one["state"] for one in rows(opened("alerts"), "alert", "level")] == ["○ closed"]
 
 
-def test_a_page_that_is_open_alone_asks_the_store_at_each_of_its_refreshes(store: sa.Engine) -> None:
+def test_single_open_page_queries_the_store_at_each_refresh(store: sa.Engine) -> None:
     asked: list[float] = []
 
     def now() -> int:
@@ -74,9 +70,7 @@ def test_a_page_that_is_open_alone_asks_the_store_at_each_of_its_refreshes(store
         time.sleep(max(0.0, reads.REFRESH_S - 0.1 - (time.monotonic() - begin)))  # browsers are never quite in time
 
 
-def test_a_store_that_is_away_is_away_for_every_page_and_asked_once(
-    store: sa.Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unavailable_store_is_queried_once_for_all_pages(store: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
     def away() -> None:
@@ -109,7 +103,7 @@ def test_a_table_of_many_rows_is_not_styled(store: sa.Engine, number: int, style
 def test_kinds_of_services_are_those_in_the_store(store: sa.Engine) -> None:
     Owner(store).commit(seen=resources(2))
     statements: list[str] = []
-    event.listen(reads._store(), "before_cursor_execute", lambda *told: statements.append(told[2]))
+    event.listen(reads._store(), "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
     assert reads.systems() == {"redis"}
     assert not [one for one in statements if tables.resource.c.facts.name in one]
 

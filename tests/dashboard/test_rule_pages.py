@@ -39,7 +39,7 @@ def fired(rule: str, key: str, evidence: dict[str, Any], **more: Any) -> Raised:
 
 @pytest.fixture(scope="module")
 def filled(dashboard: Dashboard) -> Dashboard:
-    """All shipped rules as the detector tells them, alerts of two, and one of a rule that is gone."""
+    """All shipped rules as the detector publishes them, alerts of two, and one of a removed rule."""
     rules_meta.write_rules(dashboard.store, [rulebook.rule_metadata(one) for one in rulebook.load().rules])
     two = fired("certificate-changed", "two", CERTIFICATE)
     first = replace(two.occurrences[0], evidence={**CERTIFICATE, "tls.server.hash.sha256": THIRD})
@@ -59,8 +59,8 @@ def filled(dashboard: Dashboard) -> Dashboard:
 
 
 @pytest.fixture(scope="module")
-def untold() -> Iterator[Dashboard]:
-    """A dashboard over a store to which no detector has written yet."""
+def empty() -> Iterator[Dashboard]:
+    """A dashboard over a store that no detector has written yet."""
     with serving(BACKWATCH_DASHBOARD_REFRESH_S="1") as one:
         yield one
 
@@ -86,9 +86,7 @@ def test_the_list_is_gravest_first_and_can_be_searched(window: Window, filled: D
     window.go("/rules?text=no+rule+says+this", "No rule matches these filters")
 
 
-def test_a_rule_in_the_list_opens_its_page_and_the_way_back_leads_to_the_list(
-    window: Window, filled: Dashboard
-) -> None:
+def test_rule_in_the_list_opens_its_page_and_links_back(window: Window, filled: Dashboard) -> None:
     window.go("/rules?text=certificate-changed", "certificate-changed")
     window.press_id(0)
     window.until("location.pathname === '/rule' && location.search.includes('name=certificate-changed')")
@@ -116,7 +114,7 @@ def test_drivers_are_those_of_the_services_in_use_until_another_is_chosen(window
     window.see("ftplib.FTP_TLS(")
 
 
-def test_its_open_alerts_are_one_press_away(window: Window, filled: Dashboard) -> None:
+def test_open_alerts_are_one_click_away(window: Window, filled: Dashboard) -> None:
     window.go("/rule?name=query-attack", "Open alerts: 1")
     window.page.get_by_role("link", name="Open alerts: 1").click()
     window.until("location.pathname === '/alerts' && location.search.includes('q=query-attack')")
@@ -124,7 +122,7 @@ def test_its_open_alerts_are_one_press_away(window: Window, filled: Dashboard) -
     window.unsee("certificate-changed")
 
 
-def test_an_alert_links_its_rules_page_and_the_way_back_leads_to_the_alert(window: Window, filled: Dashboard) -> None:
+def test_alert_links_its_rules_page_and_back(window: Window, filled: Dashboard) -> None:
     one = alert_id("query-attack", "search")
     window.go(f"/alert?id={one}", 'cursor.execute("SELECT … WHERE id = %s", (wanted,))')
     window.page.get_by_role("link", name="All about this rule").click()
@@ -136,21 +134,21 @@ def test_an_alert_links_its_rules_page_and_the_way_back_leads_to_the_alert(windo
     window.see(one)
 
 
-def test_a_rule_that_is_gone_is_said_to_be_gone(window: Window, filled: Dashboard) -> None:
+def test_removed_rule_shows_a_notice(window: Window, filled: Dashboard) -> None:
     window.go("/rule?name=was-once-a-rule", "No such rule")
     window.go(f"/alert?id={alert_id('was-once-a-rule', 'x')}", "This rule is no longer known")
     assert window.page.get_by_role("link", name="All about this rule").count() == 0
 
 
-def test_without_a_detector_there_is_no_rule_and_that_is_said(browser: Any, untold: Dashboard) -> None:
+def test_rule_list_without_a_detector_shows_a_notice(browser: Any, empty: Dashboard) -> None:
     page = browser.new_page()
-    window = Window(page, untold.url)
+    window = Window(page, empty.url)
     window.go("/rule?name=query-attack", "No such rule")
     window.go("/rules", "The detector has not published its rules yet")
     page.close()
 
 
-def test_what_changed_stands_on_top_with_what_it_was_and_nowhere_else(window: Window, filled: Dashboard) -> None:
+def test_change_shows_once_on_top_with_its_previous_value(window: Window, filled: Dashboard) -> None:
     window.go(f"/alert?id={alert_id('certificate-changed', 'db')}", "Evidence of the newest occurrence")
     assert [window.cell(row, 0) for row in range(2)] == ["certificate, SHA-256", "issued by"]
     assert [window.cell(0, column).replace(" ", "") for column in (1, 2)] == [OLD, NEW]
@@ -158,17 +156,17 @@ def test_what_changed_stands_on_top_with_what_it_was_and_nowhere_else(window: Wi
     shown = window.page.evaluate("document.body.textContent")
     assert "tls.server.issuer" not in shown
     assert "backwatch.certificate.new" in shown
-    assert "backwatch.orphan.was" in shown  # what was something, beside which nothing is, is evidence as any other
+    assert "backwatch.orphan.was" in shown  # a previous value without a current one is evidence as any other
 
 
-def test_what_the_episode_showed_besides_is_told(window: Window, filled: Dashboard) -> None:
+def test_other_values_of_the_episode_are_shown(window: Window, filled: Dashboard) -> None:
     window.go(f"/alert?id={alert_id('certificate-changed', 'two')}", "This episode showed other values as well.")
     assert [window.cell(0, column, 1).replace(" ", "") for column in (0, 1)] == ["certificate,SHA-256", THIRD]
     window.go(f"/alert?id={alert_id('certificate-changed', 'db')}", "Evidence of the newest occurrence")
     assert "This episode showed other values" not in main_text(window)
 
 
-def test_a_change_is_accepted_for_good_by_one_press(window: Window, filled: Dashboard) -> None:
+def test_one_click_accepts_a_change_for_good(window: Window, filled: Dashboard) -> None:
     one = alert_id("certificate-changed", "db")
     page = window.page
     window.go(f"/alert?id={one}", "Accept the new value")
@@ -177,7 +175,7 @@ def test_a_change_is_accepted_for_good_by_one_press(window: Window, filled: Dash
     window.see("accept: entered as number")
     assert decisions(filled.store, one) == [("accept", "Kim", 0)]
     window.see("Revoke acceptance")
-    # Who it was is asked once: the next change is one press indeed.
+    # The name is asked for once: the next change needs only one click.
     page.get_by_role("link", name="← Alerts").click()
     window.see("Rule, resource or text")
     other = alert_id("certificate-changed", "other")
@@ -201,7 +199,7 @@ def test_where_nothing_changed_acceptance_has_its_end(window: Window, filled: Da
     assert abs(until_ns - time.time_ns() - 7 * 86_400 * S) < 600 * S
 
 
-def test_the_page_knows_on_which_alerts_it_is_the_value_that_is_accepted(window: Window, filled: Dashboard) -> None:
+def test_page_knows_alerts_whose_value_is_accepted(window: Window, filled: Dashboard) -> None:
     of_values = {one.name for one in rulebook.load().rules if rulebook.rule_metadata(one)["accepts"]}
     assert of_values == {one.id for one in detectors.discover() if one.accepts}
     words = "Accept: treat this value as expected"

@@ -1,4 +1,4 @@
-"""What reaches the screen has no character that cannot be seen or that reorders what is seen."""
+"""Text on the screen has no invisible character and none that reorders text."""
 
 import re
 import unicodedata
@@ -46,12 +46,12 @@ def test_a_line_is_one_line(text: str) -> None:
 
 
 @given(st.integers(1, 50), anything)
-def test_what_is_shown_is_bounded(limit: int, text: str) -> None:
+def test_shown_text_is_bounded(limit: int, text: str) -> None:
     assert len(safe.visible(text, limit)) <= 10 * limit + 40
 
 
 @given(st.text("abc XYZ019.,;:!?äß漢", max_size=100))
-def test_what_can_be_seen_is_left_as_it_is(text: str) -> None:
+def test_visible_characters_are_unchanged(text: str) -> None:
     assert text == safe.visible(text)
 
 
@@ -64,7 +64,7 @@ def test_words_from_closed_sets_are_closed(text: str) -> None:
 
 
 @given(st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**63 - 1))
-def test_times_and_counts_are_digits_and_a_unit_whatever_the_number(number: int, time_ns: int) -> None:
+def test_times_and_counts_are_digits_and_a_unit(number: int, time_ns: int) -> None:
     assert re.fullmatch(r"-?[0-9,]+", words.count(number))
     assert re.fullmatch(r"([0-9-]{10} [0-9:]{8})?", words.moment(time_ns))
     assert re.fullmatch(r"now|never|[0-9]+ (s|min|h|d) ago", words.ago(time_ns, 2**62))
@@ -79,7 +79,7 @@ def test_a_table_refuses_columns_that_interpret_text(kind: str) -> None:
         safe.table([{"a": "b"}], column_config={"a": column})
 
 
-def test_a_table_refuses_a_button_that_is_labelled_with_anything_but_an_id() -> None:
+def test_table_refuses_a_button_label_other_than_an_id() -> None:
     import streamlit
 
     column = streamlit.column_config.ButtonColumn("a", key="pressed")
@@ -88,14 +88,14 @@ def test_a_table_refuses_a_button_that_is_labelled_with_anything_but_an_id() -> 
 
 
 @given(st.text("abz09-_.*# \n[]()!`$:", max_size=70))
-def test_a_rules_name_that_may_label_a_button_is_words_joined_by_hyphens(text: str) -> None:
+def test_button_label_from_a_rule_name_is_hyphenated_words(text: str) -> None:
     if safe.is_rule(text):
         assert re.fullmatch(r"[a-z0-9-]{1,64}", text)
         assert not text.startswith("-")
         assert "--" not in text
 
 
-def test_facts_no_list_names_stand_between_what_was_asked_and_the_session() -> None:
+def test_unlisted_facts_stand_between_request_and_session() -> None:
     facts = ["tls.established", "zzz", "backwatch.account", "db.query.text", "aaa", "db.response.returned_rows"]
     expected = ["db.query.text", "aaa", "zzz", "db.response.returned_rows", "tls.established", "backwatch.account"]
     assert expected == in_reading_order(facts)

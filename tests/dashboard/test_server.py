@@ -1,4 +1,4 @@
-"""The real server: what it sends with every answer, whom it answers, and what it says when it cannot serve."""
+"""The real server: headers of every response, allowed clients, and errors when it cannot serve."""
 
 import base64
 import hashlib
@@ -36,7 +36,7 @@ def command(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[st
 
 
 def handshake(port: int, path: str = "/_stcore/stream", **headers: str) -> int:
-    """The status with which the server answers a request for a web socket."""
+    """Return the status of the server's reply to a web socket request."""
     told = {
         "Host": f"127.0.0.1:{port}", "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": base64.b64encode(b"0123456789abcdef").decode(), "Sec-WebSocket-Protocol": "streamlit",
@@ -50,7 +50,7 @@ def handshake(port: int, path: str = "/_stcore/stream", **headers: str) -> int:
 
 @pytest.fixture(scope="module")
 def storeless() -> Iterator[str]:
-    """A dashboard whose store does not answer."""
+    """A dashboard whose store does not respond."""
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-c", WITHOUT_A_CHECK],
@@ -62,7 +62,7 @@ def storeless() -> Iterator[str]:
         try:
             requests.get(f"http://127.0.0.1:{port}/_stcore/health", timeout=5)
             break
-        except requests.RequestException:  # it may listen before it can answer
+        except requests.RequestException:  # it may listen before it can respond
             time.sleep(0.1)
     yield f"http://127.0.0.1:{port}"
     process.terminate()
@@ -175,7 +175,7 @@ async def nobody(scope: Scope, receive: Receive, send: Send) -> None:
     raise AssertionError
 
 
-def test_a_page_of_another_program_of_this_machine_may_not_come_in_whatever_it_calls_the_machine() -> None:
+def test_page_from_another_local_program_is_refused_under_any_host() -> None:
     assert may_enter("dash.example", "https://dash.example:8443", "dash.example.")
     assert may_enter("dash.example.", "https://dash.example:8443", "dash.example")
     for name in ("127.0.0.2", "localhost", "localhost.", "app.localhost", "[::1]"):
@@ -183,7 +183,7 @@ def test_a_page_of_another_program_of_this_machine_may_not_come_in_whatever_it_c
         assert may_enter(f"{name}:9", f"http://{name}:9", name)
 
 
-def test_who_names_no_host_may_not_come_in_though_the_address_has_no_name() -> None:
+def test_request_without_host_is_refused() -> None:
     for host in ("", "[", "a b", ":80"):
         assert not may_enter(host, f"http://{host}", address="fe80::1%lo")
 
@@ -195,7 +195,7 @@ def test_a_name_that_was_allowed_is_answered(dashboard: Dashboard) -> None:
 
 
 @pytest.mark.parametrize("host", ["proxy.example", "proxy.example:8443", "PROXY.example:80", "[fd00::1]:8443"])
-def test_a_name_that_was_allowed_with_a_port_is_answered_under_each(dashboard: Dashboard, host: str) -> None:
+def test_host_allowed_with_a_port_is_accepted_under_any_port(dashboard: Dashboard, host: str) -> None:
     assert requests.get(dashboard.url, headers={"Host": host}, timeout=20).status_code == 200
     assert handshake(dashboard.port, Host=host, Origin=f"https://{host}") == 101
     assert handshake(dashboard.port, Host=host, Origin="https://evil.example:8443") == 403
@@ -204,7 +204,7 @@ def test_a_name_that_was_allowed_with_a_port_is_answered_under_each(dashboard: D
 @pytest.mark.parametrize(
     "told", ["https://dash.example", "*", "dash.example/x", "a b", "dash.example:port", "ann@dash"]
 )
-def test_what_is_no_name_of_a_host_is_one_line_with_the_setting_and_its_value(told: str) -> None:
+def test_invalid_host_name_is_one_line_with_setting_and_value(told: str) -> None:
     with pytest.raises(SettingError, match=re.escape(f"BACKWATCH_DASHBOARD_ALLOWED_HOSTS={told!r}: not names")):
         server.listen(DashboardSettings(port=free_port(), allowed_hosts=(told,)))
 
@@ -214,32 +214,32 @@ def test_it_is_ready_while_its_store_answers(dashboard: Dashboard) -> None:
     assert (answer.status_code, answer.json()) == (200, {"store": "ok"})
 
 
-def test_it_is_not_ready_while_its_store_is_away_and_yet_alive(storeless: str) -> None:
+def test_server_without_store_is_alive_but_not_ready(storeless: str) -> None:
     answer = requests.get(f"{storeless}/readyz", timeout=20)
     assert (answer.status_code, answer.json()) == (503, {"store": "away"})
     assert answer.headers["x-frame-options"] == "DENY"
     assert requests.get(f"{storeless}/_stcore/health", timeout=20).status_code == 200
 
 
-def test_it_listens_on_loopback_unless_told_otherwise() -> None:
+def test_server_listens_on_loopback_by_default() -> None:
     with server.listen(DashboardSettings(port=free_port())) as listening:
         assert listening.getsockname()[0] == "127.0.0.1"
 
 
-def test_a_port_in_use_is_one_line_with_the_setting_and_its_value(dashboard: Dashboard) -> None:
+def test_port_in_use_is_one_line_with_setting_and_value(dashboard: Dashboard) -> None:
     done = command(BACKWATCH_DASHBOARD_PORT=str(dashboard.port), BACKWATCH_STORE_URL=str(dashboard.store.url))
     expected = f"Error: BACKWATCH_DASHBOARD_PORT={dashboard.port}: another program listens there on 127.0.0.1\n"
     assert (done.returncode, done.stderr) == (78, expected)
 
 
-def test_an_address_that_is_not_ours_is_one_line_with_the_setting_and_its_value(dashboard: Dashboard) -> None:
+def test_foreign_address_is_one_line_with_setting_and_value(dashboard: Dashboard) -> None:
     allowed = {"BACKWATCH_DASHBOARD_OPEN_TO_EVERYBODY": "yes-i-know"}
     done = command("--address", "203.0.113.7", BACKWATCH_STORE_URL=str(dashboard.store.url), **allowed)
     expected = "Error: BACKWATCH_DASHBOARD_ADDRESS='203.0.113.7': Cannot assign requested address\n"
     assert (done.returncode, done.stderr) == (78, expected)
 
 
-def test_a_store_that_does_not_answer_is_one_line_without_its_secret() -> None:
+def test_unresponsive_store_is_one_line_without_its_secret() -> None:
     done = command(BACKWATCH_STORE_URL=NOBODY)
     assert done.returncode == 69
     assert done.stderr.startswith("Error: BACKWATCH_STORE_URL='postgresql://127.0.0.1:1/backwatch': ")
@@ -268,7 +268,7 @@ def test_a_signal_ends_it_at_once_with_the_usual_code(dashboard: Dashboard, sent
         assert process.stderr.read() == ""
 
 
-def test_help_says_that_there_is_no_login() -> None:
+def test_help_mentions_the_missing_login() -> None:
     done = command("--help")
     assert done.returncode == 0
     assert "There is no login" in done.stdout

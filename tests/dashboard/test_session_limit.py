@@ -17,7 +17,7 @@ MOST = 3
 
 @pytest.fixture(scope="module")
 def small() -> Iterator[Dashboard]:
-    """A dashboard for so many pages."""
+    """Run a dashboard for so many pages."""
     with serving(BACKWATCH_DASHBOARD_SESSIONS=str(MOST)) as one:
         yield one
 

@@ -1,4 +1,4 @@
-"""An app that sends planned calls through real drivers, whatever the servers reply."""
+"""An app that sends planned calls through real drivers, for any replies of the servers."""
 
 import asyncio
 import contextlib

@@ -1,8 +1,8 @@
 """The corpus: texts that carry secrets, as apps send them, each with its canaries marked, and those canaries.
 
-One file per family in ``corpus/``, one entry a line. ``⟦⟧`` is where a secret stands: every shape of canary that could
-stand there is put there in turn. ``⟦''⟧`` may be quoted, and so it also holds a quote as that place escapes it;
-``⟦digits⟧``, ``⟦hex⟧`` and the like have that shape alone. The authors of the texts had not read the redactor.
+One file per family in ``corpus/``, one entry a line. ``⟦⟧`` marks a secret: every possible shape of canary is put there
+in turn. ``⟦''⟧`` may be quoted, and so it also holds a quote as that place escapes it; ``⟦digits⟧``, ``⟦hex⟧`` and the
+like have that shape alone. The authors of the texts had not read the redactor.
 """
 
 import base64
@@ -28,9 +28,9 @@ class Entry:
     """One text.
 
     Attributes:
-        system: Whom it is sent to.
-        way: What it is: ``sql``, ``command``, ``url``, ``header``, ``error`` …
-        text: With its marks.
+        system: The system that receives it.
+        way: Its kind: ``sql``, ``command``, ``url``, ``header``, ``error`` …
+        text: The text with its marks.
         place: File and line.
     """
 
@@ -48,8 +48,8 @@ class Canary:
     """One secret.
 
     Attributes:
-        text: As it stands in a statement.
-        parts: What of it is random: an address has a dot that carries no information, a quoted one has a quote.
+        text: Its form in a statement.
+        parts: The random parts: an address has a dot that carries no information, a quoted one has a quote.
     """
 
     text: str
@@ -72,7 +72,7 @@ def _letters(pick: random.Random) -> tuple[str, ...]:
 
 
 def _word(pick: random.Random) -> tuple[str, ...]:
-    """Small letters and digits, as in a password that is also a name."""
+    """Return small letters and digits, as in a password that is also a name."""
     rest = [*pick.choices(string.ascii_lowercase, k=10), *pick.choices(string.digits, k=6)]
     pick.shuffle(rest)
     return (pick.choice(string.ascii_lowercase) + "".join(rest),)
@@ -88,7 +88,7 @@ def _base64(pick: random.Random) -> tuple[str, ...]:
 
 
 def _local(pick: random.Random) -> tuple[str, ...]:
-    """A mailbox at a mail server: the domain may be reported where mail is sent."""
+    """Return a mailbox at a mail server: the domain may be reported where mail is sent."""
     return tuple("".join(pick.choices(string.ascii_lowercase, k=9)) for _ in range(2))
 
 
@@ -124,14 +124,14 @@ def _joined(shape: str, parts: tuple[str, ...]) -> str:
 
 
 def _canary(entry: Entry, shape: str, number: int, round_: str) -> Canary:
-    """The same in every run, and no other's."""
+    """Return canaries that are the same in every run, and unique."""
     pick = random.Random(f"{entry.place} {entry.text} {shape} {number} {round_}")
     parts = (*_letters(pick), *_word(pick)) if shape in _QUOTES else _SHAPES[shape](pick)
     return Canary(_joined(shape, parts), tuple(one for one in parts if len(one) > 5), shape, entry)
 
 
 def planted(entry: Entry) -> Iterator[Planted]:
-    """The entry with canaries in it: once for every shape that its marks leave open."""
+    """Return the entry with canaries: once for every shape that its marks leave open."""
     marks = MARK.findall(entry.text)
     free = list(_ANY) if "" in marks else []
     free += [mark for mark in _QUOTES if mark in marks]
@@ -150,7 +150,7 @@ def planted(entry: Entry) -> Iterator[Planted]:
 
 @cache
 def entries() -> tuple[Entry, ...]:
-    """All of them, in the order of files and lines."""
+    """Return all of them, in the order of files and lines."""
     found: list[Entry] = []
     for file in sorted(FOLDER.glob("*.txt")):
         system = way = ""
@@ -164,12 +164,12 @@ def entries() -> tuple[Entry, ...]:
 
 
 def of(system: str, way: str) -> list[Entry]:
-    """Those of one kind."""
+    """Return those of one kind."""
     return [entry for entry in entries() if (entry.system, entry.way) == (system, way)]
 
 
 def document(text: str) -> object:
-    """JSON that may have been planted; a text where it is none."""
+    """Parse JSON that may hold canaries; return the text if it is none."""
     try:
         return json.loads(text, strict=False)
     except ValueError:

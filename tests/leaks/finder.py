@@ -1,4 +1,4 @@
-"""Looks for canaries in bytes and texts, in every guise: whole or a piece, in other letters' case, encoded."""
+"""Search for canaries in bytes and texts, in every form: whole or a piece, in other case, encoded."""
 
 import base64
 import logging
@@ -18,10 +18,10 @@ NUMBER = re.compile(rb"[0-9a-f]+")
 
 
 class Finder:
-    """Finds any of these canaries.
+    """A search for any of these canaries.
 
     Args:
-        among_numbers: Random numbers of others are written there too.
+        among_numbers: True if the output also holds unrelated random numbers.
     """
 
     def __init__(self, canaries: Iterable[Canary], *, among_numbers: bool = False) -> None:
@@ -40,7 +40,7 @@ class Finder:
         self._add(self._plain, raw.lower(), size, canary)
         self._add(self._plain, raw.hex().encode(), 2 * size, canary)
         for offset in range(3):
-            # Only what these bytes alone decide: not the characters that they share with their neighbours.
+            # Only the digits that these bytes alone determine: not those that they share with their neighbours.
             encoded = base64.b64encode(b"\0" * offset + raw)[(0, 2, 3)[offset] :]
             encoded = encoded[: len(encoded) - (0, 3, 2)[(offset + len(raw)) % 3]]
             self._add(self._exact, encoded, 8, canary)
@@ -53,13 +53,13 @@ class Finder:
             known[text[start : start + size]] = canary
 
     def _forget_numbers(self) -> None:
-        """Short pieces of words that would be hexadecimal digits too."""
+        """Return short pieces of words that could also be hexadecimal digits."""
         for size, known in self._plain.items():
             if size < NUMBER_PIECE:
                 self._plain[size] = {piece: one for piece, one in known.items() if not NUMBER.fullmatch(piece)}
 
     def found(self, where: bytes | str) -> list[tuple[Canary, str]]:
-        """Each canary that is seen there, once, with what of it was seen."""
+        """Return each canary found, once, with the found part."""
         raw = where.encode("utf-8", "replace") if isinstance(where, str) else where
         seen: dict[Canary, str] = {}
         for text in {raw, unquote_to_bytes(raw)}:
@@ -72,7 +72,7 @@ class Finder:
 
 
 def shown(found: Iterable[tuple[Canary, str]], where: str = "") -> list[str]:
-    """For an assertion's message: one line for each entry."""
+    """Format findings for an assertion's message: one line for each entry."""
     return sorted({f"{canary.entry} [{canary.shape}, seen as {piece!r}] {where}" for canary, piece in found})
 
 
@@ -88,7 +88,7 @@ class _Kept(logging.Handler):
 
 @contextmanager
 def everything_logged() -> Generator[list[str]]:
-    """All that is logged below ``backwatch``, DEBUG and tracebacks with it."""
+    """Capture all logs below ``backwatch``, with DEBUG and tracebacks."""
     logger = logging.getLogger("backwatch")
     handler, before = _Kept(), logger.level
     logger.addHandler(handler)

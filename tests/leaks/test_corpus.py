@@ -60,7 +60,7 @@ def test_any_six_characters_of_a_canary_are_found(canary: Canary) -> None:
         assert not finder.found(f"?{part[:5]}?")
 
 
-def test_what_is_logged_is_looked_through_with_its_traceback() -> None:
+def test_log_output_is_searched_with_its_traceback() -> None:
     secret = CANARIES[0].text
     with everything_logged() as lines:
         logging.getLogger("backwatch").debug("an %s", secret)

@@ -1,4 +1,4 @@
-"""The corpus as other people's spans: at the router's door, and at our exporter inside an app that runs an SDK."""
+"""The corpus as third-party spans: at the router's ingress, and at the exporter inside an app with an SDK."""
 
 from collections.abc import Iterator, Mapping
 
@@ -25,7 +25,7 @@ KINDS = sorted({f"{entry.system} {entry.way}" for entry in entries()} - _ELSEWHE
 
 
 def spans_of(one: Planted) -> Iterator[tuple[str, Facts]]:
-    """Names and attributes of the spans that others make of an entry, in old and in new words."""
+    """Return names and attributes that other SDKs give an entry, in old and in new conventions."""
     way = one.entry.way
     if way in ("url", "header", "response", "metadata"):
         yield from _http(one.text, way)
@@ -89,7 +89,7 @@ def _messaging(exchange: str, key: str, rest: str) -> Iterator[tuple[str, Facts]
 
 
 def exported(one: Planted) -> list[ReadableSpan]:
-    """The entry as spans of an SDK, each with an error that repeats it."""
+    """Return the entry as spans of an SDK, each with an error that repeats it."""
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracer = provider.get_tracer("opentelemetry.instrumentation.other")
@@ -103,7 +103,7 @@ def exported(one: Planted) -> list[ReadableSpan]:
 
 
 def on_the_wire(spans: list[ReadableSpan], text: str) -> bytes:
-    """The same as they come in at ``otlp_spans``."""
+    """Return the same as they arrive at ``otlp_spans``."""
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
     request = ExportTraceServiceRequest.FromString(encode_spans(spans).SerializeToString())

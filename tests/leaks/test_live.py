@@ -1,4 +1,4 @@
-"""Real drivers tell real servers the corpus, and all of Backwatch runs: stream, store, logs, webhooks are clean."""
+"""Real drivers send real servers the corpus, and all outputs of Backwatch are clean: stream, store, logs, webhooks."""
 
 import base64
 import itertools
@@ -46,7 +46,7 @@ OTHERS = split_words(
 
 @dataclass
 class Plan:
-    """What the app is to do, and the canaries in it."""
+    """The app's calls, and the canaries in them."""
 
     steps: list[tuple[str, dict[str, Any], list[Any]]]
     canaries: list[Canary]
@@ -65,7 +65,7 @@ class Plan:
 
 
 def one_of_each(system: str, way: str, *begins: str) -> list[Planted]:
-    """Each entry with one shape of canary, another one each time."""
+    """Return each entry with one shape of canary, a different one each time."""
     found: list[Planted] = []
     for number, entry in enumerate(of(system, way)):
         if any(word in entry.text for word in LASTING) or (begins and not entry.text.startswith(begins)):
@@ -80,7 +80,7 @@ def as_text(found: list[Planted]) -> list[tuple[Planted, Any]]:
 
 
 def of_http(server: Server) -> list[tuple[Planted, Any]]:
-    """URLs, with another host; headers to send; and URLs that ask for a header in the answer."""
+    """Return URLs with another host, headers to send, and URLs that request a header in the response."""
     begun = f"http://{server.host}:{server.port}"
     asked: list[tuple[Planted, Any]] = []
     for one in one_of_each("http", "url"):
@@ -100,7 +100,7 @@ def of_http(server: Server) -> list[tuple[Planted, Any]]:
 
 
 def answering(connection: socket.socket, to: Receiver) -> None:
-    """With the header that the request asks for, under a status that suits it."""
+    """Reply with the requested header, under a suitable status."""
     asked = {name.lower(): value for name, value in to.requests[-1].headers.items()}.get("x-answer", "X-None: 1")
     status = "302 Found" if asked.startswith("Location") else "401 No" if asked.startswith("WWW") else "200 OK"
     connection.sendall(f"HTTP/1.1 {status}\r\n{asked}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
@@ -134,7 +134,7 @@ def plan(
 
 
 def everything_in(file: Path) -> Iterator[tuple[str, bytes]]:
-    """Every file of a SQLite database as it is, and every value of every table, unpacked where it was packed."""
+    """Return every file of a SQLite database as it is, and every value of every table, unpacked where it was packed."""
     for one in file.parent.glob(f"{file.name}*"):
         yield one.name, one.read_bytes()
     with sqlite3.connect(file) as connection:
@@ -150,7 +150,7 @@ def everything_in(file: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def seen(finder: Finder, where: Iterator[tuple[str, bytes]]) -> list[str]:
-    """Leaks, each with where it was."""
+    """Return leaks, each with its location."""
     found: set[str] = set()
     for name, values in itertools.groupby(where, key=lambda pair: pair[0]):
         found.update(shown(finder.found(b"\n".join(value for _, value in values)), name))
@@ -158,7 +158,7 @@ def seen(finder: Finder, where: Iterator[tuple[str, bytes]]) -> list[str]:
 
 
 def assert_was_recorded(stream: Path) -> None:
-    """Every driver's calls are there: what was not recorded could not leak."""
+    """Check that every driver's calls are there: calls without a record could not leak."""
     calls: Counter[str] = Counter()
     with sqlite3.connect(stream) as connection:
         for (value,) in connection.execute("SELECT value FROM record WHERE topic = 'backwatch_calls'"):
@@ -184,7 +184,7 @@ def test_no_canary_is_anywhere_after_a_day_of_real_calls(plan: Plan, tmp_path: P
         env=environment({**settings, "BACKWATCH_APP": "shop"}), capture_output=True, text=True, timeout=200,
     )  # fmt: skip
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert_was_recorded(stream)  # before anyone reads it: what has been read is pruned
+    assert_was_recorded(stream)  # before any consumer reads it: read records are pruned
     places = [*everything_in(stream), ("log of the app", ran.stdout.encode())]
     with receiver() as hook:
         hooked = {"BACKWATCH_WEBHOOK_URL": hook.url, "BACKWATCH_WEBHOOK_SECRET": SECRET,

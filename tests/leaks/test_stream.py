@@ -29,7 +29,7 @@ class Stream:
         self.pipeline = Pipeline(settings, lambda: open_publisher(StreamSettings(url=url)))
 
     def written(self) -> list[bytes]:
-        """All that is on the disk: the files as they are, and each value that was published."""
+        """Return all bytes on the disk: the files as they are, and each published value."""
         assert self.pipeline.flush(20)
         assert self.pipeline.dropped() == 0
         with sqlite3.connect(self.file) as connection:
@@ -63,7 +63,7 @@ def test_no_canary_reaches_the_stream_or_the_log(kind: str, stream: Stream) -> N
     assert leaks(finder, [*written, *logged]) == []
 
 
-def test_a_canary_that_is_told_is_found_in_the_stream(stream: Stream) -> None:
+def test_leaked_canary_is_found_in_the_stream(stream: Stream) -> None:
     one = next(planted(entries()[0]))
     secret = one.canaries[0].text
     each: list[dict[str, Any]] = [{"statement": secret}, {"facts": (("x", secret),)}, {"error": secret}]

@@ -1,4 +1,4 @@
-"""How an entry reaches the stream: through what the probe of its system calls, and then the pipeline."""
+"""The way of an entry into the stream: through the functions that its probe calls, then the pipeline."""
 
 import json
 import shlex
@@ -23,7 +23,7 @@ Facts = tuple[tuple[str, AttributeValue], ...]
 
 
 class Teller:
-    """Records one entry after the other into a pipeline."""
+    """Record one entry after the other into a pipeline."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -40,7 +40,7 @@ class Teller:
         error: BaseException | None = None,
         namespace: str = "",
     ) -> None:
-        """One call on a session of its own."""
+        """Record one call on a separate session."""
         self._pipeline.record_call(
             Session(system=system, address="db", namespace=namespace), operation, start_ns=time.time_ns(), sql=sql,
             statement=statement, facts=facts, error=error,
@@ -48,7 +48,7 @@ class Teller:
         self.calls += 1
 
     def tell(self, planted: Planted) -> None:
-        """The entry, as its system's probe would."""
+        """Record the entry as its system's probe would."""
         entry = planted.entry
         _WAYS[entry.way if entry.way in _WAYS else f"{entry.system} {entry.way}"](self, planted)
 
@@ -67,7 +67,7 @@ def _sql(teller: Teller, planted: Planted) -> None:
 
 
 def words_of(planted: Planted) -> list[str]:
-    """An entry's words as a shell would read them, each canary in one piece."""
+    """Split an entry's words as a shell would, each canary in one piece."""
     canaries = iter(planted.canaries)
     quoted = planted.entry.text.replace("\\", "\\\\")
     words = shlex.split(MARK.sub("\x00", quoted))
@@ -139,7 +139,7 @@ def _aws(teller: Teller, planted: Planted) -> None:
 
 
 def _smtp(teller: Teller, planted: Planted) -> None:
-    """Reports only senders and recipients of mail; other commands are ignored."""
+    """Report only senders and recipients of mail; other commands are ignored."""
     address = planted.text.partition(":<")[2].partition(">")[0]
     teller.record_call("smtp", "SEND", statement=smtp.to_statement([address, f"Ann <{address}>"]))
 

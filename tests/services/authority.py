@@ -25,7 +25,7 @@ class Certificate:
 
     @property
     def both(self) -> str:
-        """The key, then the certificate."""
+        """Return the key, then the certificate."""
         return self.both_file.read_text()
 
 
@@ -37,7 +37,7 @@ class AuthorityKey(NamedTuple):
 
 
 class Authority:
-    """Signs certificates for the servers of the tests.
+    """A signer of certificates for the servers of the tests.
 
     Attributes:
         ca_file: Its own certificate, PEM: what a client must trust.
@@ -58,7 +58,7 @@ class Authority:
 
     @property
     def key(self) -> "AuthorityKey":
-        """What another process needs to sign for this authority."""
+        """Return the data with which another process signs for this authority."""
         return AuthorityKey(self._key.private_numbers().private_value, self.ca_file)
 
     def _sign_own_certificate(self) -> bytes:
@@ -75,12 +75,12 @@ class Authority:
     def issue(
         self, *names: str, not_before: dt.datetime | None = None, not_after: dt.datetime | None = None
     ) -> Certificate:
-        """A new key and a certificate for ``names`` (host names and addresses; loopback's where none are given).
+        """Create a key and a certificate for ``names`` (host names and addresses; default: loopback's).
 
         Args:
             names: The first one is also the common name.
-            not_before: 30 days ago where absent: before any past time that a test uses.
-            not_after: In 20 days where absent; a past time makes an expired certificate.
+            not_before: Default: 30 days ago, before any past time that a test uses.
+            not_after: Default: in 20 days; a past time makes an expired certificate.
 
         """
         names = names or LOOPBACK

@@ -1,4 +1,4 @@
-"""Commits for tests of the store and of what reads it."""
+"""Commits for tests of the store and its readers."""
 
 import hashlib
 from typing import Any
@@ -11,12 +11,12 @@ from backwatch.store.transactions import writing
 
 
 def alert_id(rule: str, key: str) -> str:
-    """As the engine makes it."""
+    """Return the state as the engine creates it."""
     return hashlib.sha256(f"{rule}\x1e{key}".encode()).hexdigest()
 
 
 def raised(key: str = "k", *, rule: str = "unusual-query", at_ns: int = 1_000, count: int = 1, **more: Any) -> Raised:
-    """A rule that fired ``count`` times, one nanosecond apart, the last time at ``at_ns``."""
+    """Return a rule that fired ``count`` times, one nanosecond apart, the last time at ``at_ns``."""
     first_ns = at_ns - count + 1
     occurrences = [
         Occurrence(time_ns=first_ns + index, trace_id=f"{index:032x}", span_id=f"{index:016x}", evidence={"n": index})
@@ -31,12 +31,12 @@ def raised(key: str = "k", *, rule: str = "unusual-query", at_ns: int = 1_000, c
 
 
 def cleared(key: str = "k", *, rule: str = "unusual-query", at_ns: int = 2_000) -> Cleared:
-    """The same rule and key, cleared."""
+    """Return the same rule and key, cleared."""
     return Cleared(alert_id=alert_id(rule, key), time_ns=at_ns)
 
 
 def commit(seq: int = 0, *, shard: int = 0, **more: Any) -> Commit:
-    """A commit that moves the offset by one and changes only what the arguments name."""
+    """Return a commit that moves the offset by one and changes only what the arguments name."""
     values: dict[str, Any] = {
         "shard": shard, "seq": seq, "next_offset": seq + 1, "watermark_ns": seq, "entry_id": 0, "delta": b"",
     }  # fmt: skip
@@ -54,7 +54,7 @@ class Owner:
         self.seq = self.state.seq
 
     def commit(self, *rounds: Round | Raised | Cleared, now_ns: int = 5_000, **more: Any) -> None:
-        """Commits these rounds; what fired or cleared alone is a round of its own."""
+        """Commit these rounds; a lone firing or clearing is a separate round."""
         turns = [
             one if isinstance(one, Round) else Round(raised=[one]) if isinstance(one, Raised) else Round(cleared=[one])
             for one in rounds

@@ -1,4 +1,4 @@
-"""What a piece of work costs, on a machine that is busy with something else."""
+"""CPU time of a piece of work on a busy machine."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ TRIES = 5
 
 
 def least_cpu_s(work: Callable[[], object]) -> float:
-    """Seconds of this thread's CPU time, the least of a few tries: the others met the garbage collector, or worse."""
+    """Return seconds of this thread's CPU time, the least of a few tries: garbage collection slows others."""
     return min(_cpu_s(work) for _ in range(TRIES))
 
 

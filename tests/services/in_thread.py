@@ -1,4 +1,4 @@
-"""A service that runs on a thread of the test, and waiting for what it does."""
+"""A service on a thread of the test, and waits for conditions."""
 
 import contextlib
 import threading
@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 
 @contextlib.contextmanager
 def running(run: Callable[[threading.Event], object]) -> Generator[None]:
-    """Run it on a thread inside the block; the event that it is given is set at the end."""
+    """Run it on a thread inside the block; its event is set at the end."""
     stop = threading.Event()
     thread = threading.Thread(target=run, args=(stop,), daemon=True)
     thread.start()

@@ -1,8 +1,9 @@
-"""Keeps one server for as long as standard input stays open, then ends it and everything that it started.
+"""Keep one server while standard input stays open, then end it and its children.
 
-The process that starts a server holds the other end of that pipe. However that process ends, ``kill -9`` included,
-the kernel closes the pipe, and no server, no forked daemon and no data directory is left behind. Standard library only,
-run as a script: ``python -IS keeper.py [--user NAME] [--signal TERM] [--grace S] [--remove DIR] -- COMMAND…``
+The process that starts a server holds the other end of that pipe. If that process ends in any way, ``kill -9``
+included, the kernel closes the pipe, and no server, no forked daemon and no data directory is left behind. Standard
+library only. Run it as a script:
+``python -IS keeper.py [--user NAME] [--signal TERM] [--grace S] [--remove DIR] -- COMMAND…``
 """
 
 import argparse
@@ -22,13 +23,13 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 def adopt_orphans() -> None:
-    """Daemons that the server forks off become children of this process, so that it can end them (Linux)."""
+    """Make daemons that the server forks children of this process, so that it can end them (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def children() -> list[int]:
-    """The processes whose parent is this one, adopted ones among them."""
+    """Return the processes whose parent is this one, adopted ones among them."""
     found: list[int] = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -41,7 +42,7 @@ def children() -> list[int]:
 
 
 def end(server: "subprocess.Popen[Any]", first: signal.Signals, grace_s: float) -> None:
-    """Asks the server to stop, waits, then kills what is left, generation by generation."""
+    """Ask the server to stop, wait, then kill the rest, generation by generation."""
     if server.poll() is None:
         server.send_signal(first)
         try:
@@ -57,7 +58,7 @@ def end(server: "subprocess.Popen[Any]", first: signal.Signals, grace_s: float) 
 
 
 def main() -> int:
-    """Runs until the server ends or standard input closes; the exit code is the server's, or 0 where it was ended."""
+    """Run until the server ends or standard input closes; return the server's exit code, or 0 if it was ended."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--user")
     parser.add_argument("--signal", default="TERM")

@@ -1,4 +1,4 @@
-"""Counts per app of what its stream delivered: calls, and reported drops."""
+"""Counts per app of calls and reported drops in its stream."""
 
 import contextlib
 import time
@@ -16,7 +16,7 @@ from backwatch.collector.stream.factory import open_consumer
 
 @dataclass(slots=True)
 class Ledger:
-    """Entries by the app's name."""
+    """Ledger entries by the app's name."""
 
     operation: str = "SELECT"
     """Calls of this operation are counted."""
@@ -26,11 +26,11 @@ class Ledger:
     """Drops that heartbeats reported."""
 
     def accounted(self, app: str) -> int:
-        """Calls that were delivered or reported as dropped."""
+        """Return calls that were delivered or reported as dropped."""
         return len(self.delivered.get(app, ())) + self.dropped.get(app, 0)
 
     def read(self, streams: Iterable[StreamSettings], done: Callable[[], bool], timeout_s: float) -> bool:
-        """Reads these streams, of one partition each, from their begin until done; false after ``timeout_s``."""
+        """Read these one-partition streams from their beginning until done; return false after ``timeout_s``."""
         settings = {one.url: one for one in streams}
         until = time.monotonic() + timeout_s
         with contextlib.ExitStack() as stack:
@@ -66,7 +66,7 @@ class Ledger:
 
 
 def _sought(consumer: Consumer) -> bool:
-    """Whether the partition is this reader's by now, and read from its begin."""
+    """Return whether the partition is assigned to this reader, and read from its beginning."""
     consumer.poll(0.3)
     if not consumer.assignment():
         return False

@@ -1,4 +1,4 @@
-"""Other versions of a driver than the environment's, each in a folder that goes in front on ``PYTHONPATH``."""
+"""Other driver versions than the environment's, each in a folder that goes in front on ``PYTHONPATH``."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def overlay(*requirements: str) -> Path:
-    """A folder with exactly these distributions, made once; the test is skipped where they cannot be had.
+    """Return a folder with exactly these distributions, made once; skip the test if they are unavailable.
 
     It is called ``site-packages``, or its frames would be taken for the app's own code.
     """

@@ -1,4 +1,4 @@
-"""Starts servers in private folders on free ports, and waits until they are ready."""
+"""Start servers in private folders on free ports, and wait until they are ready."""
 
 import contextlib
 import os
@@ -21,16 +21,16 @@ KEEPER = Path(__file__).with_name("keeper.py")
 
 
 class StartError(RuntimeError):
-    """A server that is installed and yet did not come up; the message ends with its own last words."""
+    """An installed server that did not start; the message ends with its last output."""
 
 
 def password() -> str:
-    """A secret that no configuration file or URL needs to quote."""
+    """Return a secret that no configuration file or URL needs to quote."""
     return secrets.token_hex(12)
 
 
 class _Ports:
-    """The part of the ports that this process hands out: each process of a run has a part of its own."""
+    """The part of the ports that this process hands out: each process of a run has a separate part."""
 
     part, parts = 0, 1
     given: ClassVar[set[int]] = set()
@@ -62,7 +62,7 @@ def free_port() -> int:
 
 
 def binary(kind: str, name: str, *folders: str) -> str:
-    """Where a server's program is.
+    """Return the path of a server's program.
 
     Raises:
         MissingServerError: It is not installed.
@@ -76,13 +76,13 @@ def binary(kind: str, name: str, *folders: str) -> str:
 
 
 def account(name: str) -> str | None:
-    """The account of a server that refuses to run as root: ``name`` where we are root, else (``None``) our own."""
+    """Return the account of a server that refuses root: ``name`` under root, else ``None``, the current account."""
     return name if os.geteuid() == 0 else None
 
 
 @contextlib.contextmanager
 def private_folder(kind: str, user: str | None = None) -> Generator[Path]:
-    """A folder of this server's own, which its account owns; gone after the block."""
+    """Create a private folder of the server's account; it is deleted after the block."""
     folder = Path(tempfile.mkdtemp(prefix=f"backwatch-{kind}-"))
     try:
         yield give(folder, user)
@@ -91,7 +91,7 @@ def private_folder(kind: str, user: str | None = None) -> Generator[Path]:
 
 
 def give(path: Path, user: str | None) -> Path:
-    """Hands a file or folder to the server's account, closed to all others."""
+    """Give a file or folder to the server's account, closed to all others."""
     path.chmod(0o700 if path.is_dir() else 0o600)
     if user:
         entry = pwd.getpwnam(user)
@@ -100,7 +100,7 @@ def give(path: Path, user: str | None) -> Path:
 
 
 def write(path: Path, text: str, user: str | None = None) -> Path:
-    """Writes a file that only the server's account can read."""
+    """Write a file that only the server's account can read."""
     path.touch(mode=0o600)
     path.write_text(text)
     return give(path, user)
@@ -117,7 +117,7 @@ def prepare(
     environment: Mapping[str, str] | None = None,
     say: str = "",
 ) -> None:
-    """Runs a server's own set-up program (``initdb`` and the like) to its end, with ``say`` on its standard input."""
+    """Run a server's own setup program (``initdb`` and the like) to its end, with ``say`` on its standard input."""
     done = subprocess.run(
         command, cwd=folder, user=user, group=_group(user), extra_groups=[] if user else None, check=False,
         env={**os.environ, **(environment or {})}, input=say, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -132,10 +132,10 @@ def running(
     command: Sequence[str], *, folder: Path, ready: Callable[[], bool], user: str | None = None,
     environment: Mapping[str, str] | None = None, stop: str = "KILL", grace_s: float = 3, timeout_s: float = 180,
 ) -> Generator[Path]:  # fmt: skip
-    """Keeps ``command`` running inside the block, once ``ready`` succeeds; yields the path of its log.
+    """Keep ``command`` running inside the block, once ``ready`` succeeds; yield the path of its log.
 
-    ``folder`` is the server's private one, removed however this process ends. ``stop`` is the signal that ends the
-    server (nothing here is worth a slow farewell); after ``grace_s`` it is killed.
+    ``folder`` is the server's private one, removed at any end of this process. ``stop`` is the signal that ends the
+    server (no test needs a slow shutdown); after ``grace_s`` it is killed.
 
     """
     log = folder / "log.txt"

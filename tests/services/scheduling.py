@@ -1,4 +1,4 @@
-"""How tests are dealt to xdist's workers: each idle worker takes the next unit, the slowest units first.
+"""Test scheduling on xdist's workers: each idle worker gets the next unit, the slowest units first.
 
 A unit is a file, because files share module-scoped fixtures and fixed names on servers. Two markers change that:
 

@@ -36,7 +36,7 @@ def tls_handshake(server: Server, port: int, ca_file: str = "") -> str:
         return str(safe.version())
 
 
-def test_kafka_takes_and_gives_a_message_in_the_clear_over_tls_and_after_a_login(
+def test_kafka_carries_messages_in_plaintext_over_tls_and_after_login(
     kafka: Server, kafka_topic: Callable[..., str]
 ) -> None:
     topic = kafka_topic("round")
@@ -58,7 +58,7 @@ def test_kafka_takes_and_gives_a_message_in_the_clear_over_tls_and_after_a_login
     consumer.close()
 
 
-def test_postgresql_speaks_scram_in_the_clear_over_verified_tls_and_on_its_socket(postgresql: Server) -> None:
+def test_postgresql_offers_scram_in_plaintext_over_tls_and_socket(postgresql: Server) -> None:
     for url, encrypted in ((f"{postgresql.url}?sslmode=disable", False), (postgresql.tls_url, True)):
         with psycopg.connect(url) as connection:
             row = connection.execute("select ssl from pg_stat_ssl where pid = pg_backend_pid()").fetchone()
@@ -182,7 +182,7 @@ def test_a_server_named_by_the_environment_is_used(monkeypatch: pytest.MonkeyPat
     assert named.url == "redis://app:p%40ss@cache.example:7000/0"
 
 
-def test_a_server_that_is_handed_on_to_another_process_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_handed_to_another_process_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     url = "mongodb://app:p%40ss@127.0.0.1:7001/shop?replicaSet=rs0"
     server = Server(
         kind="mongo_set", port=7000, tls_port=7002, user="app", password="p@ss&", url=url, tls_url=f"{url}&tls=1"

@@ -1,4 +1,4 @@
-"""The real ``backwatch`` command in processes of its own, and waiting for what they do."""
+"""The real ``backwatch`` command in separate processes, and waits for their output."""
 
 import contextlib
 import os
@@ -18,14 +18,14 @@ PATIENCE_S = 60.0
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment with these settings of Backwatch and no others."""
+    """Return this process's environment with only these Backwatch settings."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("BACKWATCH_", "OTEL_"))}
     return inherited | dict(settings)
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How a command ended."""
+    """The result of a finished command."""
 
     code: int
     out: str
@@ -38,7 +38,7 @@ class Ran:
 
 
 def ran(*arguments: str, **settings: str) -> Ran:
-    """Runs ``backwatch`` with these arguments and settings to its end."""
+    """Run ``backwatch`` with these arguments and settings to its end."""
     done = subprocess.run(
         [BACKWATCH, *arguments], env=environment(settings), capture_output=True, text=True, timeout=PATIENCE_S
     )
@@ -47,21 +47,21 @@ def ran(*arguments: str, **settings: str) -> Ran:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A command that goes on; both its outputs are in ``log``."""
+    """A command that keeps running; both its outputs are in ``log``."""
 
     process: "subprocess.Popen[bytes]"
     log: Path
 
     def output(self) -> str:
-        """All that it has written."""
+        """Return its whole output."""
         return self.log.read_text(errors="replace")
 
     def wait_for_output(self, words: str) -> None:
-        """Waits for these words; an end comes first only in error."""
+        """Wait for these words; an earlier exit is an error."""
         self.until(lambda: words in self.output(), f"{words!r} is not in the output")
 
     def until(self, true: Callable[[], T], what: str, patience_s: float = PATIENCE_S) -> T:
-        """Waits while the command lives; gives what is true in the end."""
+        """Wait while the command runs; return the final true value."""
         deadline = time.monotonic() + patience_s
         while not (found := true()):
             assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.output()[-3_000:]}"
@@ -70,14 +70,14 @@ class Running:
         return found
 
     def stop(self) -> int:
-        """Asks it to leave; its exit code."""
+        """Ask it to stop; return its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30)
 
 
 @contextlib.contextmanager
 def running(folder: Path, *arguments: str, **settings: str) -> Generator[Running]:
-    """Keeps ``backwatch`` running with these arguments and settings inside the block."""
+    """Keep ``backwatch`` running with these arguments and settings inside the block."""
     log = folder / f"{arguments[0]}.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -96,7 +96,7 @@ def running(folder: Path, *arguments: str, **settings: str) -> Generator[Running
 
 
 def eventually(true: Callable[[], T], what: str, patience_s: float = PATIENCE_S) -> T:
-    """Waits for something; gives what is true in the end."""
+    """Wait for a condition; return its true value."""
     deadline = time.monotonic() + patience_s
     while not (found := true()):
         assert time.monotonic() < deadline, f"not within {patience_s:.0f} s: {what}"

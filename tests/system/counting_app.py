@@ -1,6 +1,6 @@
 """An app that makes numbered calls until it is asked to end: ``python -m tests.system.counting_app PER_SECOND``.
 
-It prints how many calls it made, its connect and its first statement among them, when its standard input ends.
+It prints the number of its calls, its connect and its first statement among them, when its standard input ends.
 """
 
 import select

@@ -1,4 +1,4 @@
-"""A detector that is killed on purpose: forked from a warm process, so that a hundred deaths take seconds.
+"""A detector that is killed on purpose: forked from a warm process, so that a hundred kills take seconds.
 
 ``python -m tests.system.detector_child STREAM STORE PLAN`` with PLAN a JSON list: each item starts one detector,
 ``{"statement": n}`` kills it with
@@ -30,11 +30,11 @@ SETTINGS = DetectorSettings(commit_interval_s=0.02, commit_calls=60, poll_record
 
 
 def main() -> None:
-    """Follows the plan."""
+    """Follow the plan."""
     stream, store_url, plan = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
     expected = int(sys.argv[4])
     with contextlib.redirect_stdout(sys.stderr):
-        warm.main()  # what is compiled is inherited by every child
+        warm.main()  # every child inherits compiled kernels
     store = open_store(store_url)
     engine = engine_for(store, SETTINGS)
     store.dispose()
@@ -72,7 +72,7 @@ def _stop_at_the_end(store_url: str, expected: int, stop: threading.Event) -> No
     while time.monotonic() < until:
         with reading(store) as connection:
             rows = shard_rows(connection)
-        # The tick at the log's end has been committed too, or what is still open would differ.
+        # The tick at the log's end has been committed too, or open windows would differ.
         if rows and rows[0].next_offset >= expected and rows[0].watermark_ns > time.time_ns() - 600 * 10**9:
             break
         time.sleep(0.05)
@@ -80,7 +80,7 @@ def _stop_at_the_end(store_url: str, expected: int, stop: threading.Event) -> No
 
 
 def _kill_at(store: sa.Engine, statement: int) -> None:
-    """Dies just before the n-th statement of the first commit that has so many; with 0 before the COMMIT."""
+    """Die just before the n-th statement of the first commit that has so many; with 0 before the COMMIT."""
     seen = {"statements": 0}
 
     @event.listens_for(store, "before_cursor_execute")

@@ -1,4 +1,4 @@
-"""A stream whose detector is killed again and again, and everything that the store must hold in the end."""
+"""A stream whose detector is killed repeatedly, and the store's expected final content."""
 
 import json
 import shutil
@@ -41,7 +41,7 @@ def _rows(connection: sa.Connection, table: sa.Table, columns: tuple[str, ...]) 
 
 
 def everything(url: str) -> Found:
-    """Return what the store holds, without wall times."""
+    """Return the store's content, without wall times."""
     store = open_store(url)
     with reading(store) as connection:
         found = {
@@ -53,7 +53,7 @@ def everything(url: str) -> Found:
 
 
 def run(stream: str, store: str, plan: list[dict[str, Any]]) -> list[str]:
-    """Run one detector after the other as planned; how each ended."""
+    """Run one detector after the other as planned; return how each ended."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.system.detector_child", stream, store, json.dumps(plan), str(RECORDS + 1)],
         cwd=ROOT, capture_output=True, text=True, timeout=380,
@@ -79,6 +79,6 @@ def publish(folder: Path) -> None:
 
 
 def copied(published: Path, folder: Path) -> str:
-    """Return a stream of its own, append times and all: what one detector has read is pruned, and gone for the next."""
+    """Return a separate stream with append times: records that one detector has read are pruned for the next."""
     shutil.copytree(published, folder / "stream")
     return f"sqlite:///{folder / 'stream' / 'stream.db'}"

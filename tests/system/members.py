@@ -35,7 +35,7 @@ class Members:
         self.pids: list[int] = []
 
     def start(self, ahead_s: int = 0) -> int:
-        """Start a member, its clock ahead by so much; its process id."""
+        """Start a member, its clock ahead by so much; return its process id."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"start {ahead_s}\n")
@@ -45,7 +45,7 @@ class Members:
         return pid
 
     def signal(self, pid: int, number: int) -> None:
-        """Send a member a signal; one that ends it makes it leave the list."""
+        """Send a member a signal; a fatal one removes it from the list."""
         os.kill(pid, number)
         if number in (signal.SIGTERM, signal.SIGKILL):
             self.pids.remove(pid)

@@ -34,7 +34,7 @@ CHAPTER = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
 def commands(heading: str, language: str = "sh") -> list[str]:
-    """The code blocks under a heading, in order."""
+    """Return the code blocks under a heading, in order."""
     _, _, rest = CHAPTER.read_text().partition(f"\n{heading}\n")
     section = re.split(r"\n##", rest, maxsplit=1)[0]
     return re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
@@ -50,7 +50,7 @@ def follow(block: str, folder: Path, settings: dict[str, str]) -> None:
 
 
 def publish(url: str, first: int, last: int) -> None:
-    """Calls over plaintext, each to a server of its own: an alert each."""
+    """Return calls over plaintext, each to a different server: an alert each."""
     publisher = open_publisher(StreamSettings(url=url))
     for number in range(first, last):
         facts = {**streams.SAFE, names.SERVER_ADDRESS: f"db{number}.internal", names.TLS_ESTABLISHED: False,
@@ -61,7 +61,7 @@ def publish(url: str, first: int, last: int) -> None:
 
 
 def content(url: str) -> dict[str, Any]:
-    """What must be the same after a restore."""
+    """Return the data that must be the same after a restore."""
     engine = open_store(url, must_exist=True)
     queries = {
         "alerts": sa.select(tables.alert.c.id, tables.alert.c.rule, tables.alert.c.count, tables.alert.c.episode),
@@ -133,7 +133,7 @@ def test_chapter_brings_back_every_alert_once(
 
 def test_role_for_readers_reads_the_pages_and_nothing_else(postgresql_database: str, tmp_path: Path) -> None:
     (statements,) = commands("## The store's database", "sql")
-    suffix = secrets.token_hex(4)  # roles are of the whole server
+    suffix = secrets.token_hex(4)  # roles belong to the whole server
     for role in ("backwatch_owner", "backwatch_reader"):
         statements = statements.replace(role, f"{role}_{suffix}")
     administrator = sa.create_engine(postgresql_database.replace("postgresql://", "postgresql+psycopg://"))
@@ -168,7 +168,7 @@ def _raise_an_alert(url: str) -> None:
 
 
 def _look_at_every_page(url: str) -> None:
-    """What the dashboard's pages ask, and a decision, which a reader may not take."""
+    """Run the queries of the dashboard's pages, and a decision, which a reader may not enter."""
     engine = open_store(url, must_exist=True)
     with reading(engine) as connection:
         queries.overview(connection)

@@ -1,4 +1,4 @@
-"""The short version of ``bench/chaos.py``: members come, go, are killed and stopped, and nothing shows of it."""
+"""The short version of ``bench/chaos.py``: members come, go, are killed and stopped, without any effect."""
 
 from pathlib import Path
 

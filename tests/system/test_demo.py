@@ -72,7 +72,7 @@ with sqlite3.connect(sys.argv[1]) as connection:
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A process whose children can all be found again, by a mark in their environment."""
+    """A process whose children can all be found by a mark in their environment."""
 
     process: "subprocess.Popen[str]"
     mark: str
@@ -89,7 +89,7 @@ class Marked:
         return output
 
     def alive(self) -> list[str]:
-        """Command lines of what lives of it, zombies not counted."""
+        """Return command lines of its live processes, zombies not counted."""
         found: list[str] = []
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
@@ -122,14 +122,14 @@ def _kernels_are_compiled() -> None:  # pyright: ignore[reportUnusedFunction]
 
 
 def without_network() -> list[str]:
-    """A prefix for a command that leaves it nothing but loopback; empty where the system does not let us."""
+    """Return a prefix for a command with loopback only; empty if the system does not permit it."""
     flags = CLONE_NEWNET if os.geteuid() == 0 else CLONE_NEWNET | CLONE_NEWUSER
     command = [sys.executable, "-c", WITHOUT_NETWORK, str(flags)]
     return command if subprocess.run([*command, "/bin/true"], capture_output=True).returncode == 0 else []
 
 
 @pytest.mark.heavy
-def test_it_catches_its_whole_cast_without_a_network_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_demo_catches_every_attack_offline_and_leaves_nothing_behind(tmp_path: Path) -> None:
     begun = time.monotonic()
     with marked(tmp_path, *without_network(), BACKWATCH, "demo", "--once") as demo:
         output, _ = demo.process.communicate(timeout=170)
@@ -144,7 +144,7 @@ def test_it_catches_its_whole_cast_without_a_network_and_leaves_nothing_behind(t
         assert list(demo.temporary.iterdir()) == []
 
 
-def test_a_namespace_without_network_is_one(tmp_path: Path) -> None:
+def test_namespace_has_no_network(tmp_path: Path) -> None:
     prefix = without_network()
     if prefix:
         dial = "import socket; socket.create_connection(('192.0.2.1', 9), 2)"
@@ -190,7 +190,7 @@ def test_no_child_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
 def test_the_shop_at_work_raises_nothing_while_its_minutes_are_judged(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    # Minutes are closed after three: here at once, or the test would see only single calls judged.
+    # Minutes are closed after three: here at once, or the test would see only single judged calls.
     monkeypatch.setattr(setup, "own_environment", lambda: {**own_environment(), "BACKWATCH_DETECTOR_LATENESS_S": "5"})
     began_ns, until = time.time_ns(), time.monotonic() + 150
     with setup.staged(Show(Console(file=io.StringIO()))) as (performance, _):
@@ -198,7 +198,7 @@ def test_the_shop_at_work_raises_nothing_while_its_minutes_are_judged(
         store = open_store(f"sqlite:///{folder / 'store.db'}")
 
         def judged() -> int:
-            """Calls in closed minutes of the service that has the fewest."""
+            """Return calls in closed minutes of the service that has the fewest."""
             end_ns = time.time_ns() + 60 * 10**9
             with reading(store) as connection:
                 of = [rollup_series(connection, one.id, began_ns, end_ns) for one in list_resources(connection)]
@@ -230,7 +230,7 @@ def settings_in(folder: Path) -> dict[str, str]:
     }
 
 
-def test_up_shows_an_app_under_watch_and_ends_all_on_ctrl_c(tmp_path: Path) -> None:
+def test_up_shows_an_observed_app_and_ends_on_ctrl_c(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     with marked(tmp_path, BACKWATCH, "up", **settings, PYTHONUNBUFFERED="1") as up:
         output = up.wait_for_output("backwatch run")
@@ -258,7 +258,7 @@ def test_up_shows_an_app_under_watch_and_ends_all_on_ctrl_c(tmp_path: Path) -> N
         assert list(up.temporary.iterdir()) == []
 
 
-def test_up_says_in_one_line_that_the_port_is_taken(tmp_path: Path) -> None:
+def test_up_reports_a_port_in_use_in_one_line(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     with socket.create_server(("127.0.0.1", int(settings["BACKWATCH_DASHBOARD_PORT"]))):
         done = subprocess.run([BACKWATCH, "up"], env=environment(settings), capture_output=True, text=True, timeout=60)

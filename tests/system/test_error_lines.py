@@ -1,4 +1,4 @@
-"""What a command refuses is one line that names the setting or the argument, with its value."""
+"""A command's refusal is one line that names the setting or the argument, with its value."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def test_stream_without_partitions_is_named(url: str, tmp_path: Path) -> None:
     assert (done.code, done.err) == (78, expected)
 
 
-def test_count_that_cannot_be_and_topic_that_is_not_there_are_named(
+def test_invalid_count_and_missing_topic_are_named(
     kafka: Server, kafka_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = StreamSettings(url=kafka.url)
@@ -67,7 +67,7 @@ def test_history_that_is_too_short_names_the_store(url: str) -> None:
     assert done.err.startswith(f"Error: BACKWATCH_STORE_URL={url!r}: too little history")
 
 
-def test_folder_of_a_backup_that_is_not_there_is_named_as_it_was_given(url: str, tmp_path: Path) -> None:
+def test_missing_backup_folder_is_named_as_given(url: str, tmp_path: Path) -> None:
     file = tmp_path / "none" / "store.backup"
     done = ran("db", "backup", str(file), BACKWATCH_STORE_URL=url)
     assert (done.code, done.err) == (74, f"Error: No such file or directory: {file}\n")

@@ -57,7 +57,7 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.mark.heavy
-def test_killing_the_detector_at_each_statement_of_its_transaction_loses_and_doubles_nothing(
+def test_kill_at_each_statement_of_a_commit_loses_and_doubles_nothing(
     stream: str, reference: Found, store_url: str
 ) -> None:
     plan: list[dict[str, Any]] = [{"statement": n} for n in range(STATEMENTS)]
@@ -88,7 +88,7 @@ def _records() -> Records:
     return streams.entry(streams.records(calls, 16))
 
 
-def test_of_two_owners_the_one_that_commits_second_is_fenced(store_url: str) -> None:
+def test_second_of_two_owners_to_commit_is_fenced(store_url: str) -> None:
     first, second, _ = _owners(store_url)
     for owner in (first, second):
         owner.apply(_records())
@@ -97,7 +97,7 @@ def test_of_two_owners_the_one_that_commits_second_is_fenced(store_url: str) -> 
         second.commit(time.time_ns())
 
 
-def test_owner_reads_again_what_the_store_no_longer_has(tmp_path: Path) -> None:
+def test_owner_rereads_records_that_the_store_lost(tmp_path: Path) -> None:
     calls = streams.records(streams.eventful(5, 400), 60)
     apart = [streams.entry(calls[:2]), streams.entry(calls[2:4], 2), streams.entry(calls[4:], 4)]
     found: list[Found] = []

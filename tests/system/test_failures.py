@@ -1,4 +1,4 @@
-"""What goes wrong around Backwatch is one clear line that names the setting, a documented exit code, and no loss."""
+"""Failures around Backwatch give one clear line with the setting, a documented exit code, and no loss."""
 
 import json
 import os
@@ -39,7 +39,7 @@ STORE_COMMANDS = (("notify",), ("dashboard",), ("db", "status"), ("db", "upgrade
 
 
 def refused(one: Ran, code: int, *words: str) -> None:
-    """Ended with this code after one line with these words, no secret among them."""
+    """Assert this exit code after one line with these words, no secret among them."""
     ended = one.err.splitlines()
     assert (one.code, one.out, len(ended)) == (code, "", 1), one
     assert ended[0].startswith("Error: ")
@@ -96,12 +96,12 @@ def test_the_settings_file_is_held_to_the_same_and_named(tmp_path: Path) -> None
         refused(ran("detect", BACKWATCH_CONFIG=str(file)), EXIT_SETTING, *words)
 
 
-def test_a_flag_is_refused_as_a_setting_and_an_unknown_one_as_wrong_usage() -> None:
+def test_wrong_flag_value_is_a_setting_error_and_unknown_flag_wrong_usage() -> None:
     refused(ran("detect", "--stream-url", "ftp://me:hunter2@x"), EXIT_SETTING, "'ftp://x'")
     assert ran("detect", "--no-such-flag").code == EXIT_USAGE
 
 
-def test_a_wrong_setting_leaves_the_app_as_it_is_but_for_one_line(tmp_path: Path) -> None:
+def test_wrong_setting_changes_only_one_line_of_the_apps_output(tmp_path: Path) -> None:
     app = (sys.executable, "-c", "import sqlite3; print(sqlite3.connect(':memory:').execute('select 7').fetchone())")
     for name, value in (
         ("BACKWATCH_COLLECTOR_QUEUE_RECORDS", "many"),
@@ -115,7 +115,7 @@ def test_a_wrong_setting_leaves_the_app_as_it_is_but_for_one_line(tmp_path: Path
 
 
 @pytest.mark.parametrize("command", STORE_COMMANDS, ids=" ".join)
-def test_a_store_that_does_not_answer_is_told_with_its_address(tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_unresponsive_store_is_reported_with_its_address(tmp_path: Path, command: tuple[str, ...]) -> None:
     port = free_port()
     stream = f"sqlite:///{tmp_path}/stream.db"
     store = f"postgresql://me:{PASSWORD}@127.0.0.1:{port}/alerts"
@@ -123,7 +123,7 @@ def test_a_store_that_does_not_answer_is_told_with_its_address(tmp_path: Path, c
     refused(ended, EXIT_UNAVAILABLE, f"BACKWATCH_STORE_URL='postgresql://127.0.0.1:{port}/alerts'", "refused")
 
 
-def test_what_backwatch_up_cannot_reach_ends_it_alike(tmp_path: Path) -> None:
+def test_unreachable_target_ends_backwatch_up_too(tmp_path: Path) -> None:
     port = free_port()
     store = f"postgresql://me:{PASSWORD}@127.0.0.1:{port}/alerts"
     dashboard = str(free_port())
@@ -139,7 +139,7 @@ def test_what_backwatch_up_cannot_reach_ends_it_alike(tmp_path: Path) -> None:
     assert PASSWORD not in ended.out + ended.err
 
 
-def test_an_embedded_stream_that_cannot_be_made_is_told_with_its_address(tmp_path: Path) -> None:
+def test_failed_embedded_stream_is_reported_with_its_address(tmp_path: Path) -> None:
     url = "sqlite:////proc/nowhere/stream.db"
     ended = ran("detect", BACKWATCH_STREAM_URL=url, BACKWATCH_STORE_URL=f"sqlite:///{tmp_path}/store.db")
     refused(ended, EXIT_UNAVAILABLE, f"BACKWATCH_STREAM_URL={url!r}")
@@ -166,7 +166,7 @@ def test_detect_waits_for_a_broker_that_is_away_at_its_start(tmp_path: Path, kaf
 
 
 def through(gate: Gate, url: str) -> str:
-    """The URL of a PostgreSQL server, led through the gate."""
+    """Return the URL of a PostgreSQL server, led through the gate."""
     return urlsplit(url)._replace(netloc=f"{urlsplit(url).netloc.rpartition(':')[0]}:{gate.port}").geturl()
 
 
@@ -217,12 +217,12 @@ def test_a_wrong_password_or_file_of_the_store_ends_detect_at_once(tmp_path: Pat
     refused(ended, EXIT_UNAVAILABLE, f"BACKWATCH_STORE_URL='sqlite:///{no_store}'", "not a database")
 
 
-def test_a_file_that_is_not_there_or_is_a_folder_is_an_input_failure(tmp_path: Path) -> None:
+def test_missing_file_or_folder_is_an_input_failure(tmp_path: Path) -> None:
     refused(ran("replay", str(tmp_path / "spans.jsonl")), EXIT_IO, str(tmp_path / "spans.jsonl"), "No such file")
     refused(ran("replay", str(tmp_path)), EXIT_IO, str(tmp_path), "directory")
 
 
-# --- messages that cannot be read ---
+# --- unreadable messages ---
 
 
 @pytest.fixture
@@ -248,16 +248,16 @@ def rows(url: str, table: sa.Table) -> list[dict[str, Any]]:
 
 
 def judged(url: str) -> int:
-    """Calls that the store has seen."""
+    """Return the calls in the store."""
     return sum(row["calls"] for row in rows(url, tables.resource))
 
 
 def some_calls(number: int) -> bytes:
-    """Twenty calls of an ordinary app."""
+    """Return twenty calls of an ordinary app."""
     return streams.encoded(list(streams.quiet(random.Random(number), 20)), number)
 
 
-def test_a_message_that_cannot_be_read_is_kept_told_and_passed_by(tmp_path: Path, urls: dict[str, str]) -> None:
+def test_unreadable_message_is_quarantined_reported_and_skipped(tmp_path: Path, urls: dict[str, str]) -> None:
     stream, store = urls["BACKWATCH_STREAM_URL"], urls["BACKWATCH_STORE_URL"]
     garbage, foreign = b"\x0a\xff\xff not OTLP \x00\xfe", b"GET / HTTP/1.1\r\n\r\n"
     good = [some_calls(1), some_calls(2)]
@@ -291,7 +291,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         pytest.skip(PREFIX + str(missing))
 
 
-def test_a_full_disk_is_told_at_the_start_with_stream_and_store(tmp_path: Path, disk: Disk) -> None:
+def test_full_disk_is_reported_at_start_with_stream_and_store(tmp_path: Path, disk: Disk) -> None:
     disk.fill()
     elsewhere, here = f"sqlite:///{tmp_path}/a.db", f"sqlite:///{disk.folder}/b.db"
     no_stream = ran("detect", BACKWATCH_STREAM_URL=here, BACKWATCH_STORE_URL=elsewhere)
@@ -300,9 +300,7 @@ def test_a_full_disk_is_told_at_the_start_with_stream_and_store(tmp_path: Path, 
     refused(no_store, EXIT_IO, f"BACKWATCH_STORE_URL={here!r}", "full")
 
 
-def test_a_store_on_a_full_disk_is_waited_for_and_nothing_is_lost(
-    tmp_path: Path, disk: Disk, urls: dict[str, str]
-) -> None:
+def test_full_store_disk_delays_and_loses_nothing(tmp_path: Path, disk: Disk, urls: dict[str, str]) -> None:
     stream, store = urls["BACKWATCH_STREAM_URL"], f"sqlite:///{disk.folder}/store.db"
     urls["BACKWATCH_STORE_URL"] = store
     with running(tmp_path, "detect", **urls) as detector:
@@ -339,7 +337,7 @@ for line in sys.stdin:
 """
 
 
-def test_an_app_whose_stream_is_on_a_full_disk_goes_on_and_delivers_later(tmp_path: Path, disk: Disk) -> None:
+def test_app_with_a_full_stream_disk_goes_on_and_delivers_later(tmp_path: Path, disk: Disk) -> None:
     url = f"sqlite:///{disk.folder}/stream.db"
     with (tmp_path / "err").open("wb") as err:
         app = subprocess.Popen(
@@ -382,7 +380,7 @@ def spans_in(value: bytes) -> Iterator[Span]:
 
 
 def delivered(url: str) -> int:
-    """Statements of the app in the stream."""
+    """Return statements of the app in the stream."""
     consumer = open_consumer(StreamSettings(url=url), names.TOPIC_CALLS, f"test-{os.getpid()}")
     try:
         total, found = 0, consumer.poll(0)

@@ -1,4 +1,4 @@
-"""A real broker whose log lost its tail: what it holds and what comes next is judged once, and the loss is raised."""
+"""A real broker whose log lost its tail: all records are judged once, and the loss is raised."""
 
 import random
 import struct
@@ -28,7 +28,7 @@ SETTINGS = DetectorSettings(commit_interval_s=0)
 
 
 def publish(broker: Broker, count: int, topic: str = names.TOPIC_CALLS) -> None:
-    """Append so many records, each in a batch of its own."""
+    """Append so many records, each in a separate batch."""
     publisher = open_publisher(StreamSettings(url=broker.server.url))
     for number in range(count):
         value = streams.encoded(list(streams.quiet(random.Random(number), CALLS)))
@@ -37,7 +37,7 @@ def publish(broker: Broker, count: int, topic: str = names.TOPIC_CALLS) -> None:
 
 
 def cut(broker: Broker, offset: int, topic: str = names.TOPIC_CALLS) -> None:
-    """Take the records from ``offset`` on from the files of a broker that is stopped, as an older disk lacks them."""
+    """Remove the records from ``offset`` on from a stopped broker's files, as an older disk lacks them."""
     folder = broker.data / f"{topic}-0"
     for path in (*folder.glob("*index"), *folder.glob("*.snapshot")):
         path.unlink()
@@ -59,7 +59,7 @@ def counted(store: sa.Engine, name: str) -> int:
 
 
 @pytest.mark.slow
-def test_a_broker_that_lost_the_tail_of_its_log_makes_nothing_count_twice(ca: Authority, tmp_path: Path) -> None:
+def test_lost_log_tail_causes_no_double_count(ca: Authority, tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
     engine = engine_for(store, SETTINGS)
     with install(ca) as broker:
@@ -78,7 +78,7 @@ def test_a_broker_that_lost_the_tail_of_its_log_makes_nothing_count_twice(ca: Au
                 judged(20)
             cut(broker, 12)
             with broker.running():
-                publish(broker, 3)  # fewer than were cut: the log ends below what was read
+                publish(broker, 3)  # fewer than were cut: the log ends below the read position
                 judged(23)
         cut(broker, 13)
         with broker.running():
@@ -92,7 +92,7 @@ def test_a_broker_that_lost_the_tail_of_its_log_makes_nothing_count_twice(ca: Au
 
 
 def moved(stream: StreamSettings, count: int) -> int:
-    """Let a new relay move so many records, and what follows; return the losses among them."""
+    """Let a new relay move so many records, and later ones; return the losses among them."""
     losses = records = 0
     with closing(open_relay(stream, names.TOPIC_SPANS, names.TOPIC_CALLS, "router")) as relay:
         until_s = time.monotonic() + 60

@@ -1,4 +1,4 @@
-"""The real processes report on themselves: over HTTP, and over the receiver of alerts where the detector is dead."""
+"""The real processes report on themselves: over HTTP, and to the receiver of alerts if the detector is dead."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Adding partitions to a stream whose detectors have learnt: on the real broker, by the real command."""
+"""Adding partitions to a stream with learnt baselines: on the real broker, by the real command."""
 
 import dataclasses
 import random
@@ -33,7 +33,7 @@ ODD = "SELECT name, secret FROM users WHERE id = ? UNION SELECT ?, ?"
 
 def publish(url: str, calls: list[Call], *, backfill: bool = False) -> None:
     publisher = open_publisher(StreamSettings(url=url))
-    # Call by call: apps that share a partition share its clock, and one whose calls come behind another's is late.
+    # Call by call: apps that share a partition share its clock, and calls behind another app's are late.
     messages = [
         Message(streams.encoded([dataclasses.replace(call, app=app)]), app.encode(), backfill=backfill)
         for call in calls
@@ -74,7 +74,7 @@ def alerting_apps(store: sa.Engine) -> set[str]:
 
 
 @pytest.mark.slow
-def test_apps_that_move_to_a_new_partition_keep_what_was_learnt(kafka_without_topics: Server, tmp_path: Path) -> None:
+def test_apps_keep_their_baseline_on_a_new_partition(kafka_without_topics: Server, tmp_path: Path) -> None:
     url, store_url = kafka_without_topics.url, f"sqlite:///{tmp_path / 'store.db'}"
     stream = StreamSettings(url=url, partitions=BEFORE)
     ensure_topics(stream, (names.TOPIC_CALLS, names.TOPIC_SPANS))

@@ -1,4 +1,4 @@
-"""The whole of Backwatch, every part a real process: the same alert at each joint, from the call to the screen."""
+"""The whole of Backwatch, every part a real process: the same alert from the call to the screen."""
 
 import base64
 import contextlib
@@ -82,7 +82,7 @@ provider.shutdown()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """What the parts of one test share."""
+    """Shared data of one test's parts."""
 
     folder: Path
     kafka: Server
@@ -97,7 +97,7 @@ class System:
         }  # fmt: skip
 
     def app(self, source: str, *arguments: str, command: tuple[str, ...] = (), **settings: str) -> None:
-        """Runs an app to its end."""
+        """Run an app to its end."""
         (self.folder / "app.py").write_text(source)
         ran = subprocess.run(
             [*command, sys.executable, "app.py", *arguments], cwd=self.folder, env=environment(settings),
@@ -106,7 +106,7 @@ class System:
         assert (ran.returncode, ran.stderr) == (0, "")
 
     def alerts(self, rule: str) -> list[dict[str, Any]]:
-        """Alerts of this rule as they stand in the store."""
+        """Return alerts of this rule as they stand in the store."""
         engine = open_store(self.store_url)
         with reading(engine) as connection:
             rows = connection.execute(sa.select(tables.alert).where(tables.alert.c.rule == rule)).mappings()
@@ -115,7 +115,7 @@ class System:
         return found
 
     def detected(self, detector: Running, rule: str) -> dict[str, Any]:
-        """The one alert of this rule, once it is there."""
+        """Return the one alert of this rule, once it is there."""
         (alert,) = detector.until(lambda: self.alerts(rule), f"no alert of {rule}")
         return alert
 
@@ -134,11 +134,11 @@ def detector(system: System) -> "Generator[Running]":
 
 @contextlib.contextmanager
 def notifying(system: System, to: Receiver) -> Generator[Running]:
-    told = {
+    webhook = {
         "BACKWATCH_WEBHOOK_URL": to.url, "BACKWATCH_WEBHOOK_SECRET": SECRET,
         "BACKWATCH_WEBHOOK_ALLOW_PRIVATE_HOSTS": "127.0.0.1",
     }  # fmt: skip
-    with running(system.folder, "notify", **system.settings, **told) as one:
+    with running(system.folder, "notify", **system.settings, **webhook) as one:
         one.wait_for_output("notifying")
         yield one
 
@@ -158,14 +158,14 @@ def dashboard(system: System) -> Generator[str]:
 
 
 def shows(browser: str, url: str, *words: str) -> None:
-    """Opens the page as its first visitor, and waits until all these words are on it, tables' cells with it."""
+    """Open the page as its first visitor, and wait until all these words are on it, including tables' cells."""
     options = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
     with sync_playwright() as playwright:
         window = playwright.chromium.launch(executable_path=browser, args=options)
         try:
             page = window.new_page(viewport={"width": 1600, "height": 2400})
             page.goto(url)
-            # A table is drawn on a canvas; what it shows stands beneath, for those who cannot see it.
+            # A table is drawn on a canvas; its cells are below it, for screen readers.
             page.wait_for_function(
                 "words => words.every(one => document.body.textContent.includes(one))", arg=words, timeout=60_000
             )
@@ -177,7 +177,7 @@ def alert_id(rule: str, *key: str) -> str:
     return hashlib.sha256((rule + "\x1e" + "\x1f".join(key)).encode()).hexdigest()
 
 
-def test_one_alert_is_the_same_at_every_joint_from_the_apps_call_to_the_browser(
+def test_one_alert_is_the_same_from_the_apps_call_to_the_browser(
     system: System, detector: Running, redis_server: Server, postgresql: Server, redis_prefix: str, chromium: str
 ) -> None:
     expected = alert_id("hostile-payload", "shop", "redis", f"{redis_server.host}:{redis_server.port}", "0")
@@ -230,7 +230,7 @@ def test_an_apps_plain_opentelemetry_spans_get_their_alert_through_the_router(
 
 
 def calls_of(kafka: Server, app: str) -> list[str]:
-    """Spans of this app in the topic that the detector judges, as text."""
+    """Return spans of this app in the topic that the detector judges, as text."""
     found: list[str] = []
 
     def all_there() -> list[str]:

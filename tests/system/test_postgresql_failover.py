@@ -23,7 +23,7 @@ from tests.system.commands import Running, running
 
 
 def publish(publisher: Publisher, numbers: range) -> None:
-    """Calls over plaintext, each to a server of its own: alerts of its own, and so a commit of its own."""
+    """Return calls over plaintext, each to a different server: one alert and one commit each."""
     for number in numbers:
         facts = {**streams.SAFE, names.SERVER_ADDRESS: f"db{number}.internal", names.TLS_ESTABLISHED: False,
                  names.TLS_VERIFIED: "none"}  # fmt: skip
@@ -33,7 +33,7 @@ def publish(publisher: Publisher, numbers: range) -> None:
 
 
 def calls(url: str) -> dict[str, int]:
-    """Calls by server; none while the store is away."""
+    """Return calls by server; none while the store is away."""
     engine = open_store(url, check=False)
     try:
         with reading(engine) as connection:

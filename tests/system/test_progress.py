@@ -1,4 +1,4 @@
-"""Every partition that is assigned advances, or the operator learns why: on the real broker, with real members."""
+"""Every assigned partition advances, or the operator learns why: on the real broker, with real members."""
 
 import random
 import signal
@@ -30,7 +30,7 @@ ADVANCE_S = 30.0
 
 
 class Load(threading.Thread):
-    """Publishes a few calls to every partition several times a second, until it is stopped."""
+    """Publish a few calls to every partition several times a second, until stopped."""
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
@@ -77,7 +77,7 @@ def offsets(store: sa.Engine) -> dict[int, int]:
 
 
 def holders(store: sa.Engine) -> dict[int, str]:
-    """Member by partition, as reported within the last seconds."""
+    """Map partitions to members, as reported within the last seconds."""
     table = tables.partition_progress
     query = sa.select(table).where(table.c.updated_ns > time.time_ns() - 8 * 10**9)
     with reading(store) as connection:
@@ -85,7 +85,7 @@ def holders(store: sa.Engine) -> dict[int, str]:
 
 
 def all_advance(store: sa.Engine) -> None:
-    """Wait until every partition's shard has gone on from where it is now."""
+    """Wait until every partition's shard has advanced from its present offset."""
     before = offsets(store)
 
     def done() -> bool:
@@ -111,7 +111,7 @@ def ends(url: str) -> dict[int, int]:
 
 
 @pytest.mark.slow
-def test_a_topic_that_was_deleted_and_made_again_is_read_from_its_beginning(
+def test_recreated_topic_is_read_from_its_beginning(
     kafka_without_topics: Server, stream_url: str, tmp_path: Path
 ) -> None:
     store_url = f"sqlite:///{tmp_path / 'store.db'}"
@@ -155,7 +155,7 @@ def test_the_survivor_of_two_members_advances_every_partition(
         group.signal(first, number)
         held_by(store, 1)
         all_advance(store)
-        for _ in range(2):  # a member that joins and leaves again at once: what is left must go on
+        for _ in range(2):  # a member that joins and leaves at once: the others must go on
             group.signal(group.start(), signal.SIGTERM)
             all_advance(store)
     assert load.is_alive()

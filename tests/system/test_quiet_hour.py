@@ -32,7 +32,7 @@ RIGHTLY = ("end-of-life-server", "known-exploited-server")
 
 
 def scenes() -> list[type[Scene]]:
-    """Every scene of the folder."""
+    """Return every scenario of the folder."""
     modules = [
         importlib.import_module(f"{quiet_scenes.__name__}.{one.name}")
         for one in pkgutil.iter_modules(quiet_scenes.__path__)
@@ -49,7 +49,7 @@ def scenes() -> list[type[Scene]]:
 
 @contextlib.contextmanager
 def ordinary(server: Server) -> Generator[dict[str, object]]:
-    """A PostgreSQL database with an account that owns it and may do nothing else."""
+    """Create a PostgreSQL database with an account that owns it and has no other right."""
     name = f"t_{secrets.token_hex(6)}"
     fresh_database.postgresql_sql(server.url, f"create role {name} login password '{server.password}'")
     fresh_database.postgresql_sql(server.url, f"create database {name} owner {name}")
@@ -61,7 +61,7 @@ def ordinary(server: Server) -> Generator[dict[str, object]]:
 
 
 def describe_server(server: Server, port: int, database: str, user: str = "") -> dict[str, object]:
-    """A server's facts for the apps."""
+    """Return a server's facts for the apps."""
     return {
         "host": server.host, "port": port, "user": user or server.user, "password": server.password,
         "database": database, "ca_file": server.ca_file,
@@ -70,7 +70,7 @@ def describe_server(server: Server, port: int, database: str, user: str = "") ->
 
 @pytest.mark.services
 @pytest.mark.timeout(900)
-def test_nothing_is_said_of_ordinary_work_on_real_servers(
+def test_ordinary_work_on_real_servers_raises_no_alert(
     postgresql: Server, mariadb: Server, mariadb_database: str, redis_server: Server, redis_prefix: str,
     rabbitmq: Server, kafka: Server, kafka_topic: Callable[..., str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip

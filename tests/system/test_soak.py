@@ -1,4 +1,4 @@
-"""Two minutes of steady load: memory, files and threads stay as they are, and the detector keeps up."""
+"""Two minutes of steady load: memory, files and threads stay constant, and the detector keeps up."""
 
 import pytest
 

@@ -75,7 +75,7 @@ def settings(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def store(folder: Path, settings: dict[str, str]) -> Iterator[sa.Engine]:
-    """The store of a detector that runs."""
+    """The store of a running detector."""
     with running(folder, "detect", **settings) as detector:
         detector.until(lambda: "detecting" in detector.output(), "it does not detect", 180)
         engine = open_store(settings["BACKWATCH_STORE_URL"])
@@ -91,7 +91,7 @@ def listed(store: sa.Engine, table: sa.Table, **where: Any) -> list[Any]:
 
 @contextlib.contextmanager
 def looping(folder: Path, settings: dict[str, str], app: str) -> Generator["subprocess.Popen[bytes]"]:
-    """A script that makes calls until it is ended."""
+    """Return a script that makes calls until it is ended."""
     script = folder / "loop.py"
     script.write_text(LOOP)
     process = subprocess.Popen(

@@ -1,7 +1,7 @@
-"""clickhouse-driver's tests on our server, with what their source distribution leaves out.
+"""clickhouse-driver's tests on the bench's server, with modules that their source distribution lacks.
 
-It lacks the helper modules ``tests.log``, ``tests.util`` and ``tests.numpy.util``: the few helpers that are used
-are made here. And its command line has no place for the password that ``clickhouse-client`` needs.
+It lacks the helper modules ``tests.log``, ``tests.util`` and ``tests.numpy.util``: the used helpers are defined
+here. And its command line has no place for the password that ``clickhouse-client`` needs.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ import pytest
 
 @contextlib.contextmanager
 def capture_logging(name: str, level: str) -> Generator[io.StringIO]:
-    """What a logger is given inside the block."""
+    """Capture a logger's messages inside the block."""
     buffer = io.StringIO()
     handler, logger = logging.StreamHandler(buffer), logging.getLogger(name)
     before = logger.level
@@ -36,7 +36,7 @@ def capture_logging(name: str, level: str) -> Generator[io.StringIO]:
 
 @contextlib.contextmanager
 def patch_env_tz(name: str) -> Generator[None]:
-    """The process's time zone inside the block."""
+    """Set the process's time zone inside the block."""
     with mock.patch.dict(os.environ, TZ=name):
         time.tzset()
         yield
@@ -44,12 +44,12 @@ def patch_env_tz(name: str) -> Generator[None]:
 
 
 def skip_by_server_version(test: Any, version: tuple[int, ...]) -> None:
-    """The server is older than what the test is about."""
+    """Return that the server is older than the tested feature."""
     test.skipTest(f"server before {version}")
 
 
 def require_server_version(*version: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Skips a test on an older server."""
+    """Skip a test on an older server."""
 
     def decorate(test: Callable[..., None]) -> Callable[..., None]:
         @wraps(test)
@@ -64,7 +64,7 @@ def require_server_version(*version: int) -> Callable[[Callable[..., None]], Cal
 
 
 def check_numpy(test: Callable[..., None]) -> Callable[..., None]:
-    """It is installed."""
+    """Report it as installed."""
     return test
 
 
@@ -76,8 +76,8 @@ def _stand_in(name: str, **members: Any) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart() -> None:
-    """Before any of their classes is made."""
-    import tests  # the suite's, not ours
+    """Patch before any of their classes is created."""
+    import tests  # the suite's, not this repository's
 
     tests.log = ModuleType("tests.log")  # pyright: ignore[reportAttributeAccessIssue]
     tests.log.configure = logging.getLogger().setLevel  # pyright: ignore[reportAttributeAccessIssue]

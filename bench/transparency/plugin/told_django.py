@@ -1,4 +1,4 @@
-"""Settings of Django's own tests: the server of this run, and a runner that tells how each test ended."""
+"""Settings of Django's own tests: the server of this run, and a runner that reports each test's result."""
 
 import os
 from typing import Any

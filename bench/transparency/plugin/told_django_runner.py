@@ -1,4 +1,4 @@
-"""Django's test runner, with our result class."""
+"""Django's test runner, with the bench's result class."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from told_outcomes import Result  # pyright: ignore[reportMissingImports]  this 
 
 
 class Runner(DiscoverRunner):
-    """Tells how each test ended."""
+    """A runner that reports each test's result."""
 
     def get_resultclass(self) -> Any:
-        """Ours, and not those that show SQL or open a debugger."""
+        """Return the bench's result class, not those that show SQL or open a debugger."""
         return Result

@@ -1,6 +1,6 @@
-"""One call before the suite begins, so that the thread which delivers calls is there when Celery's tests count threads.
+"""One call before the suite begins, so that Celery's thread counts include the delivery thread.
 
-They assert after each test that no thread was left over; ours starts with a process's first call and stays.
+The tests assert after each test that no thread was left over; the collector's starts with the first call and stays.
 """
 
 import sqlite3

@@ -1,4 +1,4 @@
-"""pymongo's tests on FerretDB: they ask for a parameter that only MongoDB has, and are told that it is off."""
+"""pymongo's tests on FerretDB: a reply for a parameter that only MongoDB has."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ def _parameters(context: Any) -> dict[str, Any]:
     return context.__dict__.get("server_parameters", {})
 
 
-def _learn(context: Any, told: dict[str, Any]) -> None:
-    context.__dict__["server_parameters"] = {**WITHOUT, **told}
+def _learn(context: Any, reply: dict[str, Any]) -> None:
+    context.__dict__["server_parameters"] = {**WITHOUT, **reply}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart() -> None:
-    """Before any test connects."""
+    """Patch before any test connects."""
     from test import ClientContext  # pyright: ignore  # noqa: PGH003  the suite's, not the standard library's
     from test.asynchronous import AsyncClientContext  # pyright: ignore  # noqa: PGH003
 

@@ -1,8 +1,8 @@
-"""Writes how each test of somebody's suite ended into the file that ``TOLD_OUTCOMES`` names, one JSON line each.
+"""Write each test's result into the file of ``TOLD_OUTCOMES``, one JSON line each.
 
-Loaded into the suite's own process, by pytest (``-p told_outcomes``) or as unittest's result class; it needs nothing
-but what is there. A line is written when a phase ends, so that a suite that hangs or crashes has told what it did.
-At the end stands what Backwatch's guard swallowed, if Backwatch was there.
+The suite's own process loads this, by pytest (``-p told_outcomes``) or as unittest's result class. It needs only the
+standard library. It writes a line when a phase ends, so that a suite that hangs or crashes has reported its progress.
+The last line holds the faults that Backwatch's guard swallowed, if Backwatch was there.
 """
 
 import json
@@ -17,13 +17,13 @@ FILE = os.environ["TOLD_OUTCOMES"]
 
 
 def tell(**line: object) -> None:
-    """Appends one line."""
+    """Append one line."""
     with open(FILE, "a", encoding="utf-8") as file:  # noqa: PTH123  a suite may patch pathlib
         file.write(json.dumps(line) + "\n")
 
 
 def tell_faults() -> None:
-    """Says which faults of ours were swallowed in this process, and which probes were at work."""
+    """Report the collector's swallowed faults in this process, and the active probes."""
     guard = sys.modules.get("backwatch.collector.runtime.guard")
     start = sys.modules.get("backwatch.collector.bootstrap.start")
     if guard is not None and start is not None:
@@ -32,7 +32,7 @@ def tell_faults() -> None:
 
 
 def pytest_runtest_logreport(report: Any) -> None:
-    """One phase of one test: a failure of any phase is the test's."""
+    """Record one phase of one test: a failure of any phase is the test's."""
     if report.failed:
         tell(test=report.nodeid, outcome=FAILED, why=str(report.longrepr)[-2000:])
     elif report.skipped:
@@ -42,46 +42,46 @@ def pytest_runtest_logreport(report: Any) -> None:
 
 
 def pytest_collectreport(report: Any) -> None:
-    """A file that cannot be imported is a failed test of that name."""
+    """Record a file that cannot be imported as a failed test of that name."""
     if report.failed:
         tell(test=report.nodeid, outcome=FAILED, why=str(report.longrepr)[-2000:])
 
 
 def pytest_sessionfinish() -> None:
-    """The last word."""
+    """Write the final line."""
     tell_faults()
 
 
 class Result(unittest.TextTestResult):
-    """The same for a suite that is run by unittest."""
+    """The same for a suite that runs under unittest."""
 
     def addSuccess(self, test: unittest.TestCase) -> None:  # noqa: N802  unittest's name
-        """Passed."""
+        """Record a pass."""
         super().addSuccess(test)
         tell(test=test.id(), outcome=PASSED)
 
     def addSkip(self, test: unittest.TestCase, reason: str) -> None:  # noqa: N802
-        """Skipped."""
+        """Record a skip."""
         super().addSkip(test, reason)
         tell(test=test.id(), outcome=SKIPPED)
 
     def addFailure(self, test: unittest.TestCase, err: Any) -> None:  # noqa: N802
-        """Failed."""
+        """Record a failure."""
         super().addFailure(test, err)
         tell(test=test.id(), outcome=FAILED, why=self.failures[-1][1][-2000:])
 
     def addError(self, test: unittest.TestCase, err: Any) -> None:  # noqa: N802
-        """Failed too."""
+        """Record an error as a failure."""
         super().addError(test, err)
         tell(test=test.id(), outcome=FAILED, why=self.errors[-1][1][-2000:])
 
     def addSubTest(self, test: unittest.TestCase, subtest: unittest.TestCase, err: Any) -> None:  # noqa: N802
-        """A part that fails, fails the whole."""
+        """Record a failed part as a failure of the whole."""
         super().addSubTest(test, subtest, err)
         if err is not None:
             tell(test=test.id(), outcome=FAILED, why=str(err[1])[-2000:])
 
     def stopTestRun(self) -> None:  # noqa: N802
-        """The last word."""
+        """Write the final line."""
         super().stopTestRun()
         tell_faults()

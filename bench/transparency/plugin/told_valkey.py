@@ -1,4 +1,4 @@
-"""valkey-py's tests on Redis, which Debian has: they ask the server for Valkey's version, and get the one of Redis."""
+"""valkey-py's tests on Redis, which Debian has: a request for Valkey's version returns that of Redis."""
 
 import sys
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart() -> None:
-    """Before the suite's own hook asks."""
+    """Patch before the suite's own hook asks."""
     conftest: Any = sys.modules["tests.conftest"]
     original = conftest._get_info
 

@@ -1,4 +1,4 @@
-"""What an app does to its own process does not lead the collector astray, nor the collector the app."""
+"""Unusual process settings of an app do not break the collector, nor the collector the app."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""``backwatch run`` and ``opentelemetry-instrument``, from the shell to the stream, and what they leave alone."""
+"""``backwatch run`` and ``opentelemetry-instrument``, from the shell to the stream, and settings they leave alone."""
 
 import json
 import os
@@ -36,7 +36,7 @@ print("done")
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs a command in a folder with ``app.py``, its stream beside it."""
+    """Run a command in a folder with ``app.py``, its stream beside it."""
     (tmp_path / "app.py").write_text(APP)
 
     def shell(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -52,7 +52,7 @@ def shell(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 def statements(folder: Path) -> list[str]:
-    """What the stream holds, as texts of statements; without the calls that tell how many rows were fetched."""
+    """Return the stream's statements, without the calls that report the number of fetched rows."""
     if not (folder / "stream.db").exists():
         return []
     settings = StreamSettings(url=f"sqlite:///{folder}/stream.db")
@@ -280,14 +280,14 @@ def test_calls_reach_the_real_broker_even_if_the_app_ends_at_once(
 
 @pytest.fixture
 def stalled() -> Iterator[int]:
-    """A port that accepts and never answers."""
+    """A port that accepts and never replies."""
     with socket.create_server(("127.0.0.1", 0), backlog=50) as server:
         yield server.getsockname()[1]
 
 
 @pytest.fixture
 def black_hole() -> Iterator[int]:
-    """A port whose connections are neither taken nor refused: its backlog is full."""
+    """A port whose connections are neither accepted nor refused: its backlog is full."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen(0)

@@ -1,4 +1,4 @@
-"""How probes come in and go out with the app's own imports."""
+"""Installation and removal of probes with the app's own imports."""
 
 import importlib
 import importlib.util
@@ -180,7 +180,7 @@ def test_concurrent_pipeline_starts_leave_one_pipeline(monkeypatch: pytest.Monke
     assert {inner[0]} == set(pipeline._open_pipelines) - before
 
 
-def test_what_probes_kept_back_is_delivered_when_all_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pending_records_are_delivered_when_all_probes_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     hook_calls: list[int] = []
     monkeypatch.setattr(shutdown, "_hooks", [lambda: hook_calls.append(len(start.get_active_probes()))])
     monkeypatch.setattr(start, "_active", {"of a driver": SimpleNamespace(uninstrument=lambda: None)})

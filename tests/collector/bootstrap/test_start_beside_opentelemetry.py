@@ -1,4 +1,4 @@
-"""``opentelemetry-instrument`` with a distro whose configuration fails: the app is watched all the same."""
+"""``opentelemetry-instrument`` with a distro whose configuration fails: the app is still observed."""
 
 import os
 import subprocess
@@ -37,7 +37,7 @@ configurator = some_distro:Configurator
 
 @pytest.fixture
 def packages(tmp_path: Path) -> Path:
-    """A folder with an installed distro, as ``site-packages`` would have it."""
+    """Create a folder with an installed distro, as ``site-packages`` would have it."""
     folder = tmp_path / "packages"
     metadata = folder / "some_distro-1.0.dist-info"
     metadata.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What the collector imports when an app starts: a set of modules, not a time."""
+"""Imports of the collector when an app starts: a set of modules, not a time."""
 
 import json
 import os
@@ -34,7 +34,7 @@ print(json.dumps([delivered, dialects, sorted(at_start), sorted(set(sys.modules)
 
 
 def loaded(folder: Path) -> tuple[bool, int, set[str], set[str]]:
-    """Whether a call was delivered, how many dialects are compiled, modules of the start, and of the call as well."""
+    """Return whether a call was delivered, the count of compiled dialects, and modules of the start and the call."""
     done = subprocess.run(
         [sys.executable, "-S", "-c", f"import sys\nsys.path[:] = {sys.path!r}\n{LOOK}"], capture_output=True, text=True,
         timeout=60, check=True, env=os.environ | {"BACKWATCH_STREAM_URL": f"sqlite:///{folder}/stream.db"},
@@ -52,7 +52,7 @@ def test_start_and_first_call_import_nothing_heavy(tmp_path: Path) -> None:
     assert not [name for name in at_start if name.startswith(("opentelemetry", "backwatch.collector.probes"))]
 
 
-def test_release_is_the_one_of_the_distribution() -> None:
+def test_release_matches_the_distribution() -> None:
     assert version("backwatch-collector") == RELEASE
 
 

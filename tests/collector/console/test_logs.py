@@ -54,7 +54,7 @@ def test_an_event_is_bounded(format_: str) -> None:
     assert 8_000 < len(done.stderr) < 9_000
 
 
-def test_what_libraries_write_on_standard_error_is_json_too() -> None:
+def test_library_output_on_standard_error_is_json() -> None:
     body = (
         "sys.stderr.write('half ')\nprint('a line\\nanother', file=sys.stderr)\n"
         "logging.getLogger('kafka').error('away')\nimport click\nclick.echo('refused', err=True)\nwarnings.warn('old')"
@@ -74,7 +74,7 @@ def test_a_library_that_silences_itself_stays_silent() -> None:
     "body", ["raise ValueError(hostile)", "threading.Thread(target=lambda: {}[hostile]).start()",
              "try:\n    int(hostile)\nexcept ValueError:\n    logger.exception('backwatch: failed')"]
 )  # fmt: skip
-def test_a_fault_is_one_event_without_the_faults_own_text(body: str) -> None:
+def test_fault_is_one_event_without_its_own_text(body: str) -> None:
     [event] = events(run(body, BACKWATCH_LOG_FORMAT="json"))
     assert "Error at <string>:" in event["message"]
     assert "2J" not in event["message"]

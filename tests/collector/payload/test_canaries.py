@@ -56,7 +56,7 @@ anything = st.recursive(
 
 
 @given(anything)
-def test_no_reply_makes_the_search_raise_and_it_finds_what_is_there(reply: Any) -> None:
+def test_search_never_raises_and_finds_planted_canaries(reply: Any) -> None:
     def holds(value: Any) -> bool:
         if isinstance(value, dict):
             return any(map(holds, value.values()))
@@ -81,7 +81,7 @@ def test_the_work_is_bounded() -> None:
     assert least_cpu_s(look) < 0.5
 
 
-def test_a_setting_names_what_is_wrong_and_shows_no_canary() -> None:
+def test_setting_error_names_the_problem_and_shows_no_canary() -> None:
     def loaded(text: str) -> tuple[str, ...]:
         return settings.load(settings.CollectorSettings, environment={"BACKWATCH_CANARIES": text}).canaries
 

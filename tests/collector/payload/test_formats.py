@@ -1,4 +1,4 @@
-"""What a cache gave back is recognised by its bytes: names only, never loaded, never raising, in bounded time."""
+"""Formats of cached values, recognised by their bytes: names only, never loaded, never raising, in bounded time."""
 
 import base64
 import builtins
@@ -49,7 +49,7 @@ DATA: dict[str, Any] = {
 
 
 class Calls:
-    """A pickle that calls ``function(*arguments)`` when it is loaded."""
+    """Return a pickle that calls ``function(*arguments)`` when it is loaded."""
 
     def __init__(self, function: Any, *arguments: Any) -> None:
         self.reduced = (function, arguments)
@@ -122,7 +122,7 @@ def test_a_name_that_the_program_computes_is_reported_as_unknown() -> None:
     assert globals_of(b"\x80\x04cbuiltins\nstr\n\x8c\x02os\x85R\x8c\x06system\x93\x8c\x02id\x85R.") == "?.system"
 
 
-def test_what_follows_the_end_of_a_pickle_hides_nothing() -> None:
+def test_bytes_after_a_pickle_hide_nothing() -> None:
     assert "posix.system" in globals_of(BOMB + b"harmless" * 1000)
     assert globals_of(b"cos\nsystem\n(S'id'\ntR." + b"tail") == "os.system"
 
@@ -133,7 +133,7 @@ def test_a_pickle_that_breaks_off_has_run_by_then() -> None:
 
 
 @pytest.mark.parametrize("padding", [b"N0", b"K\x010", b"\x8c\x03abc0"])
-def test_padding_does_not_hide_what_a_pickle_calls(padding: bytes) -> None:
+def test_padding_does_not_hide_a_pickles_calls(padding: bytes) -> None:
     for count in (10, MAX_OPCODES // 2 - 3, MAX_OPCODES):
         assert "posix.system" in globals_of(b"\x80\x04" + padding * count + BOMB[2:])
 
@@ -143,7 +143,7 @@ def test_names_kept_in_the_memo_across_padding_are_found() -> None:
     assert globals_of(padded) == "os.system"
 
 
-def test_a_long_text_before_it_does_not_hide_what_a_pickle_calls() -> None:
+def test_long_text_before_it_does_not_hide_a_pickles_calls() -> None:
     text = b"B" + (1 << 20).to_bytes(4, "little") + b"x" * (1 << 20) + b"0"
     assert "posix.system" in globals_of(b"\x80\x04" + text + BOMB[2:])
 
@@ -151,7 +151,7 @@ def test_a_long_text_before_it_does_not_hide_what_a_pickle_calls() -> None:
 @pytest.mark.parametrize(
     "before", [b"!", b'{"ct": 1764200000.0, "v": 2, "id": "a"}|', b"!!"], ids=["cachelib", "dogpile", "neither"]
 )
-def test_a_pickle_behind_what_a_cache_library_writes_is_one(before: bytes) -> None:
+def test_pickle_behind_a_cache_librarys_prefix_is_recognized(before: bytes) -> None:
     expected = "" if before == b"!!" else "posix.system"
     assert globals_of(before + BOMB) == expected
 
@@ -161,7 +161,7 @@ def test_a_text_that_begins_so_is_none(text: bytes) -> None:
     assert globals_of(text) == ""
 
 
-def test_a_crowd_of_harmless_names_does_not_push_out_the_dangerous_one() -> None:
+def test_many_harmless_names_do_not_evict_the_dangerous_one() -> None:
     crowd = b"".join(b"cmodule%d\nname\n0" % number for number in range(500))
     reported = globals_of(b"\x80\x02" + crowd + b"cos\nsystem\n(S'id'\ntR.")
     assert reported.startswith("os.system,")

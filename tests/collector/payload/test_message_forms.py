@@ -18,7 +18,7 @@ some_headers = st.lists(st.tuples(st.text(), st.binary()), max_size=6)
 
 
 def message(value: object, key: bytes | None = None, headers: Any = ()) -> Any:
-    """As a driver gives it; its key may be what the app's own function made of none."""
+    """A message as a driver returns it; its key may be the app's own function's result for none."""
     size = -1 if key is None else len(key)
     return SimpleNamespace(value=value, key=key or "", serialized_key_size=size, headers=headers)
 
@@ -57,7 +57,7 @@ def test_a_value_is_reported_by_its_beginning(value: object, expected: str) -> N
         (None, [("b2", b"")], "json+headers"),
     ],
 )  # fmt: skip
-def test_parts_of_a_form_are_reported_in_the_order_of_the_list(key: bytes | None, headers: Any, expected: str) -> None:
+def test_form_parts_are_reported_in_list_order(key: bytes | None, headers: Any, expected: str) -> None:
     assert words(message(b"{}", key, headers)) == expected
 
 
@@ -84,7 +84,7 @@ def test_any_message_has_at_most_one_form(value: Any, key: Any, headers: Any) ->
 
 
 @given(st.integers(min_value=0, max_value=FORMS - 1))
-def test_the_detector_reads_what_the_collector_reports(forms: int) -> None:
+def test_detector_reads_the_collectors_message_forms(forms: int) -> None:
     assert message_forms(str(dict(to_facts(forms)).get(names.MESSAGE_FORMS, ""))) == forms
 
 

@@ -1,4 +1,4 @@
-"""What the unpickler would import is named, however the program is written; what is no pickle is not taken for one."""
+"""Imports of a pickle are named, in any form of program; other data is not taken for a pickle."""
 
 import base64
 import contextlib
@@ -32,7 +32,7 @@ WORDS = ("os", "getpid", "builtins", "eval", "eval.__call__", "app.models", "Bas
 
 
 class Inert:
-    """Stands for every global: takes any call, does nothing."""
+    """A stand-in for every global: accepts any call, does nothing."""
 
     def __new__(cls, *_args: object, **_named: object) -> Self:
         return super().__new__(cls)
@@ -49,7 +49,7 @@ class Inert:
 
 
 class Recorder(pickle.Unpickler):
-    """The real unpickler, to which every global is inert."""
+    """The real unpickler, with inert globals."""
 
     def __init__(self, program: bytes) -> None:
         super().__init__(io.BytesIO(program))
@@ -303,7 +303,7 @@ def test_text_of_any_length_is_no_program(text: bytes | str) -> None:
 
 
 def seconds(action: Callable[[], object]) -> float:
-    """The least of several runs: what the work itself costs."""
+    """Return the least of several runs: the cost of the work itself."""
     least = float("inf")
     for _ in range(7):
         began = time.thread_time()
@@ -329,7 +329,7 @@ def test_a_reply_of_hostile_values_costs_as_much_as_a_few() -> None:
 )  # fmt: skip
 def test_the_cost_of_a_search_is_linear(piece: bytes) -> None:
     once = (piece * WINDOW_BYTES)[:WINDOW_BYTES]
-    # Sixteen times as much, were it the square: a busy machine does not come near.
+    # A quadratic cost would be sixteen times as much: a busy machine does not come near.
     assert seconds(lambda: find_likely_globals(once * 4, str)) < 8 * seconds(lambda: find_likely_globals(once, str))
 
 
@@ -346,12 +346,12 @@ def test_the_values_of_a_response_share_one_budget() -> None:
     assert max(given_out) <= MAX_OPCODES
 
 
-def test_a_hostile_value_does_not_use_up_what_the_others_need() -> None:
+def test_hostile_value_does_not_exhaust_the_shared_budget() -> None:
     values = [b"\x80\x02" + PADDING * 10] * 15
     assert "os.getpid" in reported_globals([*values, b"\x80\x02" + b"N0" * 50 + CALL])
 
 
-def test_a_walk_takes_off_what_it_used() -> None:
+def test_walk_subtracts_its_use_from_the_budget() -> None:
     budget = Budget()
     PickleWalk(b"\x80\x02Vtext\n0N.", budget)
     assert budget.opcodes == MAX_OPCODES - 5

@@ -53,7 +53,7 @@ def test_any_error_gives_only_words_of_the_list(parts: list[Any]) -> None:
 
 
 class Strange(RuntimeError):
-    """Of a driver that knows better."""
+    """A response of a driver that reports its own indicators."""
 
     @property
     def args(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -168,7 +168,7 @@ def test_a_document_is_known_by_its_content_type(content_type: object, expected:
     assert document_kind(content_type) == expected
 
 
-def test_json_that_is_too_short_for_an_order_is_not_looked_at() -> None:
+def test_json_too_short_for_an_injection_is_not_inspected() -> None:
     kinds = [document_kind("text/json", length) for length in ("39", "40", "4990", "", None, "x", "\u0664")]
     assert kinds == ["", *["json"] * 6]
     assert document_kind("text/xml", "100") == "xml"

@@ -1,4 +1,4 @@
-"""A busy app's calls go out in batches worth the name: a message costs more than the calls in it."""
+"""A busy app's calls are published in large batches: a message costs more than the calls in it."""
 
 import time
 from contextlib import closing
@@ -19,7 +19,7 @@ def test_calls_queued_during_a_publish_wait_for_the_next_batch(tmp_path: Path) -
     begun = time.monotonic()
     for number in range(1_000):
         pipeline.record_call(SESSION, "", sql=f"SELECT {number}", start_ns=time.time_ns())
-        time.sleep(0.0005)  # the file takes about as long to take a message
+        time.sleep(0.0005)  # the file takes about as long to append a message
     assert pipeline.flush(10)
     took_s = time.monotonic() - begun
     pipeline.close()

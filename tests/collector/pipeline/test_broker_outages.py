@@ -1,4 +1,4 @@
-"""A broker that is down, unreachable or silent in the handshake, and a full disk: the app notices nothing of it."""
+"""A broker that is down, unreachable or silent in the handshake, and a full disk: no effect on the app."""
 
 import os
 import socket
@@ -64,7 +64,7 @@ def pipeline() -> Iterator[Pipeline]:
 
 
 def session(number: int) -> Session:
-    """A connection of which nothing is shared with another one."""
+    """A connection that shares nothing with another one."""
     texts: dict[str, Any] = {
         name: f"{name} {number}" for name in ("account", "issuer", "subject", "not_after", "cipher")
     }
@@ -137,7 +137,7 @@ class App:
         return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
     def exit_s(self) -> float:
-        """Ends it; how long that takes from its last line on."""
+        """End it; return the time from its last line on."""
         output, _ = self.process.communicate(timeout=60)
         return time.time() - float(output)
 

@@ -1,4 +1,4 @@
-"""The hand-written OTLP equals what the generated classes write."""
+"""The hand-written OTLP equals the output of the generated classes."""
 
 import math
 import time
@@ -118,7 +118,7 @@ def test_sessions_with_the_same_facts_share_one_scope() -> None:
     assert [len(scope.spans) for scope in resource.scope_spans] == [2, 1]
 
 
-def test_what_a_driver_does_not_say_is_absent_rather_than_false() -> None:
+def test_unreported_driver_facts_are_absent_rather_than_false() -> None:
     attributes = session_attributes(Session(system="mysql", address="db", port=3306))
     assert names.TLS_ESTABLISHED not in attributes
     assert {"backwatch.contract", "db.system.name", "server.address", "server.port", "network.transport"} == set(

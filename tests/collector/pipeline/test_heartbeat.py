@@ -1,4 +1,4 @@
-"""Heartbeats of a process, and what related processes report of each other."""
+"""Heartbeats of a process, and reports of related processes about each other."""
 
 import os
 import random
@@ -28,7 +28,7 @@ def log() -> Log:
 
 @pytest.fixture(autouse=True)
 def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A page of the test's own, and relatives that are reported soon."""
+    """A shared page of one test, whose relatives are reported soon."""
     monkeypatch.setattr(processes._state, "page", None)
     monkeypatch.setattr(guard, "faults", 0)
     monkeypatch.setattr("backwatch.collector.pipeline.heartbeat.MIN_STUCK_S", 0.5)
@@ -57,7 +57,7 @@ def make(log: Log) -> Iterator[Callable[..., Pipeline]]:
 
 
 def heartbeats(log: Log) -> list[dict[str, Any]]:
-    """What each heartbeat reports."""
+    """Return the report of each heartbeat."""
     return [
         {one.key: one.value.string_value or one.value.int_value for one in scope.scope.attributes}
         for scope in log.scopes(names.SCOPE_HEARTBEAT)
@@ -73,7 +73,7 @@ def until(true: Callable[[], Any], patience_s: float = MANY_S) -> Any:
 
 
 def forked(run: Callable[[], object]) -> int:
-    """A child that runs this and is killed by nothing but a signal."""
+    """Fork a child that runs this and ends only by a signal."""
     child = os.fork()
     if child == 0:
         try:
@@ -84,7 +84,7 @@ def forked(run: Callable[[], object]) -> int:
 
 
 def reported(log: Log, name: str) -> list[list[str]]:
-    """Entries of this list in all heartbeats, each in its parts."""
+    """Return entries of this list in all heartbeats, each in its parts."""
     texts = [one[name] for one in heartbeats(log) if name in one]
     return [entry.split(":") for text in texts for entry in text.split(",")]
 
@@ -235,7 +235,7 @@ def test_a_stuck_worker_is_replaced_and_every_call_is_accounted_for(
 
 
 class ClosedBy(Log):
-    """A stream that notes which thread closed it."""
+    """A stream that notes the thread that closed it."""
 
     def __init__(self, closed: list[int]) -> None:
         super().__init__()
@@ -248,7 +248,7 @@ class ClosedBy(Log):
 def test_replaced_worker_that_goes_on_leaves_nothing_behind(
     make: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its identifier may be that of the app's next thread, and its client holds a connection."""
+    """Thread identifiers are reused by the app's next thread, and the client holds a connection."""
     monkeypatch.setattr("backwatch.collector.pipeline.worker.STUCK_S", 0.5)
     monkeypatch.setattr("backwatch.collector.pipeline.pipeline.CHECK_INTERVAL_NS", 10**8)
     held, stuck, closed, opened = threading.Event(), list[int](), list[int](), list[ClosedBy]()
@@ -291,7 +291,7 @@ def test_replaced_worker_that_goes_on_leaves_nothing_behind(
 
 
 def test_stopped_process_replaces_no_worker(make: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that was stopped and goes on sees a worker that made no turn for long, once."""
+    """A process that was stopped and resumes sees, once, a worker without a turn for long."""
     monkeypatch.setattr("backwatch.collector.pipeline.pipeline.CHECK_INTERVAL_NS", 0)
     pipeline = make()
     call(pipeline)

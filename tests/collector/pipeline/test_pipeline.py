@@ -1,4 +1,4 @@
-"""What the app feels of being watched: nothing. Bounds, forks, exits, a stream that is away."""
+"""The pipeline has no effect on the app: bounds, forks, exits, a stream that is away."""
 
 import gc
 import os
@@ -65,7 +65,7 @@ class Log(Publisher):
         return [span for scope in self.scopes(names.SCOPE_CALLS) for span in scope.spans]
 
     def dropped(self) -> dict[str, int]:
-        """Sum of the drops in all heartbeats."""
+        """Return the sum of the drops in all heartbeats."""
         total: dict[str, int] = {}
         for scope in self.scopes(names.SCOPE_HEARTBEAT):
             for one in scope.scope.attributes:
@@ -185,7 +185,7 @@ def test_no_thread_runs_before_the_first_call(make: Callable[..., Pipeline]) -> 
     assert before + 1 == ours()
 
 
-def test_a_queue_takes_no_more_than_its_bounds_and_counts_the_rest() -> None:
+def test_full_queue_drops_and_counts_further_calls() -> None:
     from tests.collector.pipeline.test_encoder import make_call
 
     one = make_call(SESSION)
@@ -287,7 +287,7 @@ def test_a_value_that_the_stream_refuses_is_dropped_and_counted(make: Callable[.
     assert len(log.spans()) == 1
 
 
-def test_a_stream_that_refuses_even_heartbeats_is_not_asked_in_a_circle(
+def test_stream_that_refuses_heartbeats_is_not_retried_in_a_loop(
     make: Callable[..., Pipeline], log: Log, caplog: pytest.LogCaptureFixture
 ) -> None:
     log.failing = MessageRefused("too large")
@@ -327,7 +327,7 @@ def test_a_forbidden_stream_is_reported_once_and_costs_nothing(
     assert sum("BACKWATCH_STREAM_URL" in record.message for record in caplog.records) == 1
 
 
-def test_values_stay_below_what_a_broker_takes(make: Callable[..., Pipeline], log: Log) -> None:
+def test_values_stay_below_the_brokers_message_limit(make: Callable[..., Pipeline], log: Log) -> None:
     pipeline = make(flush_interval_s=0.2, queue_bytes=100_000_000)
     for at in range(600):
         call(pipeline, f"SELECT {', '.join(f'column_{at}_{n}' for n in range(500))}")
@@ -476,7 +476,7 @@ def test_five_hundred_forks_under_load_all_deliver_their_own_calls(
     make: Callable[..., Pipeline], request: pytest.FixtureRequest
 ) -> None:
     if BY_ITSELF not in os.environ:
-        # What a fork costs is the size of who forks: a process that has run a thousand tests is no app.
+        # A fork's cost depends on the size of the process: one that has run a thousand tests is no app.
         inner = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", request.node.nodeid]
         env = {**os.environ, BY_ITSELF: "1"}
         done = subprocess.run(inner, cwd=request.config.rootpath, capture_output=True, text=True, check=False, env=env)
@@ -558,7 +558,7 @@ def test_children_do_not_repeat_their_parents_random_numbers(make: Callable[...,
         assert len({*pipe}) == 3
 
 
-def test_what_is_thrown_away_is_freed() -> None:
+def test_dropped_records_are_freed() -> None:
     def used() -> "weakref.ref[Worker]":
         pipeline = Pipeline(CollectorSettings(**QUICK), Log)
         call(pipeline)

@@ -57,7 +57,7 @@ print(asleep)
 """
 
 
-def test_no_call_is_queued_without_waking_the_worker_wherever_the_stack_ends() -> None:
+def test_queued_call_wakes_the_worker_at_any_stack_depth() -> None:
     done = subprocess.run([sys.executable, "-c", AT_ANY_DEPTH], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
@@ -66,7 +66,7 @@ def test_a_call_does_not_wait_for_a_thread_stopped_inside_its_call() -> None:
     began, let = threading.Event(), threading.Event()
 
     class Size(int):
-        """The size of a call in whose midst a handler runs, which waits for the app's other threads."""
+        """Return the size of a call during which a handler runs that waits for the app's other threads."""
 
         def __radd__(self, held: int) -> int:
             began.set()

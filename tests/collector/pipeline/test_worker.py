@@ -1,4 +1,4 @@
-"""What the worker's thread promises to those who wait for it."""
+"""Guarantees of the worker's thread to waiting threads."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ CALL = Call(
 
 
 class Held(Publisher):
-    """A stream that takes nothing until it is let."""
+    """A stream that blocks until it is released."""
 
     def __init__(self) -> None:
         self.came, self.let = threading.Event(), threading.Event()
@@ -38,14 +38,14 @@ class Held(Publisher):
         pass
 
 
-def test_a_flush_does_not_overlook_a_turn_that_begins_while_it_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flush_sees_a_turn_that_begins_during_its_check(monkeypatch: pytest.MonkeyPatch) -> None:
     publisher, queue, length = Held(), BoundedQueue(10, 10_000), BoundedQueue.__len__
     worker = Worker(CollectorSettings(app_name="shop", flush_interval_s=0.5), queue, lambda: publisher)
     waiter = threading.get_ident()
 
     def slow(self: BoundedQueue) -> int:
         if threading.get_ident() == waiter:
-            assert publisher.came.wait(20)  # the worker takes all there is while the waiter asks how much there is
+            assert publisher.came.wait(20)  # the worker takes all records while the waiter checks their number
         return length(self)
 
     worker.start()

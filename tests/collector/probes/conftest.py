@@ -1,4 +1,4 @@
-"""What the tests of several probes share."""
+"""Fixtures shared by the tests of several probes."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from backwatch.collector.probes.toolkit import messages
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time by which gathered messages are told, which the test lets pass."""
+    """Virtual time by which gathered messages are recorded; the test advances it."""
     now = [1000.0]
     monkeypatch.setattr(messages, "monotonic", lambda: now[0])
     return now

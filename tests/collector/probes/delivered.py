@@ -1,4 +1,4 @@
-"""Probes with the real pipeline behind them, down to the bytes of the stream: for what only the pipeline tells."""
+"""Probes with the real pipeline behind them, down to the bytes of the stream: for facts that only the pipeline adds."""
 
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -26,7 +26,7 @@ class Delivered(Publisher):
         pass
 
     def calls(self) -> list[dict[str, Any]]:
-        """Every call that came, in order of its beginning: facts of session and call by contract name."""
+        """Return every delivered call, in order of its beginning: facts of session and call by contract name."""
         found: list[tuple[int, dict[str, Any]]] = []
         for message in self.messages:
             for resource in ExportTraceServiceRequest.FromString(message.value).resource_spans:
@@ -39,17 +39,17 @@ class Delivered(Publisher):
         return [call for _, call in sorted(found, key=lambda one: one[0])]
 
     def saying(self, text: str) -> list[dict[str, Any]]:
-        """Calls whose statement contains ``text``."""
+        """Return calls whose statement contains ``text``."""
         return [one for one in self.calls() if text in one.get(names.QUERY_TEXT, one.get(names.STATEMENT, ""))]
 
 
-def _attributes(told: Any) -> dict[str, Any]:
-    return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in told}
+def _attributes(attributes: Any) -> dict[str, Any]:
+    return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in attributes}
 
 
 @contextmanager
 def delivering(*kinds: type[Probe]) -> Generator[Delivered]:
-    """These drivers under watch inside the block; all has been delivered after it."""
+    """Observe these drivers inside the block; all calls are delivered after it."""
     stream = Delivered()
     pipeline = Pipeline(CollectorSettings(flush_interval_s=0.01, heartbeat_s=3600.0), lambda: stream)
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""A proxy for tests that speaks TLS itself: it forwards ``http://`` and tunnels to everything else."""
+"""A TLS proxy for tests: it forwards ``http://`` and tunnels to all other targets."""
 
 import contextlib
 import selectors
@@ -11,7 +11,7 @@ from tests.services.authority import Authority
 
 
 def _relay(near: ssl.SSLSocket, far: socket.socket) -> None:
-    """Both directions in one thread: a TLS socket is not one to read and write at once."""
+    """Copy both directions in one thread: a TLS socket must not be read and written at once."""
     with selectors.DefaultSelector() as selector:
         selector.register(near, selectors.EVENT_READ)
         selector.register(far, selectors.EVENT_READ)

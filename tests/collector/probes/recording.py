@@ -1,4 +1,4 @@
-"""A recorder for tests: keeps what probes say, by contract names."""
+"""A recorder for tests: keeps the records of probes, by contract names."""
 
 import sys
 from collections.abc import Generator
@@ -16,7 +16,7 @@ from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """One call as the probe told it; bytes read from the wire at that moment."""
+    """One call as the probe recorded it; bytes read from the wire at that moment."""
 
     session: Session
     operation: str
@@ -33,8 +33,8 @@ class Told:
     caller: Caller | None = field(repr=False)  # its function's name may be that of a test on secrets
 
     def attributes(self) -> dict[str, object]:
-        """Everything that was told, by contract name."""
-        told: dict[str, object] = {**session_attributes(self.session), **self.facts}
+        """Return all recorded facts, by contract name."""
+        recorded: dict[str, object] = {**session_attributes(self.session), **self.facts}
         counts = {
             names.BYTES_SENT: self.sent,
             names.BYTES_RECEIVED: self.received,
@@ -42,22 +42,22 @@ class Told:
             names.ROWS_AFFECTED: self.rows_affected,
         }
         if self.estimated:
-            told[names.BYTES_ESTIMATED] = True
-        told.update({name: count for name, count in counts.items() if count >= 0})
+            recorded[names.BYTES_ESTIMATED] = True
+        recorded.update({name: count for name, count in counts.items() if count >= 0})
         if self.sql is not None:
-            told[names.QUERY_TEXT] = self.sql
+            recorded[names.QUERY_TEXT] = self.sql
         if self.operation or self.sql is not None:
-            told[names.OPERATION] = self.operation
+            recorded[names.OPERATION] = self.operation
         if self.statement:
-            told[names.STATEMENT] = self.statement
+            recorded[names.STATEMENT] = self.statement
         if self.error is not None:
-            told[names.ERROR_TYPE] = self.error if isinstance(self.error, str) else type(self.error).__name__
-        return told
+            recorded[names.ERROR_TYPE] = self.error if isinstance(self.error, str) else type(self.error).__name__
+        return recorded
 
 
 @dataclass
 class Recording:
-    """Keeps calls in order."""
+    """A recorder that keeps calls in order."""
 
     calls: list[Told] = field(default_factory=list[Told])
 
@@ -70,12 +70,12 @@ class Recording:
         assert start_ns > 0
         assert wire is None or estimated is UNKNOWN
         sent, received = estimated if wire is None else wire.read_delta()
-        told = Told(
+        recorded = Told(
             session=session, operation=operation, sql=sql, statement=statement, sent=sent, received=received,
             estimated=estimated is not UNKNOWN, rows_returned=rows_returned, rows_affected=rows_affected,
             error=error, facts=dict(facts), kind=kind, caller=caller,
         )  # fmt: skip
-        self.calls.append(told)
+        self.calls.append(recorded)
 
     def capture_caller(self) -> Caller | None:
         """A stand-in that names the app's frame."""
@@ -85,11 +85,11 @@ class Recording:
         return Caller(1, 2, CallSite(frame.f_code.co_qualname, Path(frame.f_code.co_filename).name, frame.f_lineno), "")
 
     def of(self, operation: str) -> list[Told]:
-        """Calls with this operation."""
+        """Return calls with this operation."""
         return [one for one in self.calls if one.operation == operation]
 
     def saying(self, text: str) -> list[Told]:
-        """Calls whose statement contains ``text``."""
+        """Return calls whose statement contains ``text``."""
         return [one for one in self.calls if text in _readable(one.sql)]
 
 
@@ -98,7 +98,7 @@ def _readable(sql: object) -> str:
 
 
 class Raising:
-    """A recorder with a fault of its own."""
+    """A recorder with a fault."""
 
     def capture_caller(self) -> Caller | None:
         raise LookupError("a fault of ours")
@@ -109,7 +109,7 @@ class Raising:
 
 @contextmanager
 def watching(kind: type[Probe], recorder: Recording | Raising | None = None) -> Generator[Recording]:
-    """The driver under watch inside the block."""
+    """Observe the driver inside the block."""
     recording = recorder or Recording()
     probe = kind()
     probe.instrument(recorder=recording, skip_dep_check=True)

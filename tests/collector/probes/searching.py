@@ -1,4 +1,4 @@
-"""What an app does with a search service, through Elasticsearch's client or OpenSearch's: both say it the same way."""
+"""An app's use of a search service, through Elasticsearch's client or OpenSearch's: both have the same methods."""
 
 import asyncio
 import base64
@@ -15,7 +15,7 @@ SQL = {"query": "SELECT name FROM people WHERE name = 'Ann'"}
 
 
 def options(server: Server, *, tls: bool = True, **changes: Any) -> dict[str, Any]:
-    """A client's arguments: password, verified TLS, answers packed."""
+    """Return a client's arguments: password, verified TLS, packed responses."""
     made: dict[str, Any] = {"hosts": [server.tls_url if tls else server.url], "http_compress": True, "max_retries": 0}
     if tls:
         made["ca_certs"] = server.ca_file
@@ -25,20 +25,20 @@ def options(server: Server, *, tls: bool = True, **changes: Any) -> dict[str, An
 def _error(failing: Callable[[], object]) -> str:
     try:
         failing()
-    except Exception as error:  # noqa: BLE001  whatever the driver raises
+    except Exception as error:  # noqa: BLE001  any error of the driver
         return type(error).__name__
     return ""
 
 
 def ask(client: Any, method: str, path: str, **more: Any) -> Any:
-    """What no method of the client says."""
+    """Send requests that no method of the client covers."""
     if "body" in more:
         more["headers"] = {"content-type": "application/json", "accept": "application/json"}
     return client.transport.perform_request(method, path, **more)
 
 
 def documents(client: Any, index: str) -> list[object]:
-    """Writes, reads, searches; then asks who answers and where its nodes are."""
+    """Write, read, search; then ask for the server's name and its nodes."""
     seen: list[object] = [bool(client.indices.create(index=index)), bool(client.indices.exists(index=index))]
     seen.append(client.index(index=index, id="ann@example.com", body={"name": "Ann", "n": 1}, refresh=True)["result"])
     lines = [one for n in range(20) for one in ({"index": {"_index": index}}, {"name": f"Bob{n}" * 40, "n": n})]
@@ -56,7 +56,7 @@ def documents(client: Any, index: str) -> list[object]:
     seen.append(len(client.nodes.info(metric="http")["nodes"]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # What is deprecated is said once for each of these ids.
+        # Each of these ids gets its deprecation warning once.
         ask(client, "GET", "/_cat/master", headers={"x-opaque-id": secrets.token_hex(8), "accept": "text/plain"})
         seen.append(_error(lambda: ask(client, "POST", "/_sql", body=SQL)))
     client.indices.delete(index=index)
@@ -66,7 +66,7 @@ def documents(client: Any, index: str) -> list[object]:
 def calls(
     services: dict[str, Any], fixture: str, make: Callable[..., Any], waiting: Callable[..., Any]
 ) -> list[object]:
-    """Everything, over TLS with a password, and with a key; one service that leads elsewhere; and asyncio."""
+    """Run all calls: over TLS with a password, with a key, against a service that redirects, and under asyncio."""
     server: Server = services[fixture]
     login: dict[str, Any] = {"http_auth" if "Open" in make.__name__ else "basic_auth": (server.user, server.password)}
     index = f"people-{secrets.token_hex(4)}"
@@ -96,7 +96,7 @@ async def _waiting(client: Any, index: str) -> int:
 
 
 def failures(services: dict[str, Any], fixture: str, make: Callable[..., Any]) -> list[Callable[[], object]]:
-    """A missing index, a query that is none, a server that is not there, a certificate that nobody knows."""
+    """A missing index, an invalid query, an absent server, an unknown certificate."""
     server: Server = services[fixture]
 
     def quietly(run: Callable[[Any], object], **changes: Any) -> Callable[[], object]:

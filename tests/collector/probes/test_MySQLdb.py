@@ -1,4 +1,4 @@
-"""mysqlclient against a real MariaDB: its C type, its cursors, and what its client library knows."""
+"""mysqlclient against a real MariaDB: its C type, its cursors, and its client library."""
 
 import contextlib
 import importlib

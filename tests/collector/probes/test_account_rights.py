@@ -36,7 +36,7 @@ CONNECT: dict[type[Probe], Callable[[str], None]] = {
 
 @pytest.fixture
 def clerk(postgresql: Server) -> Iterator[str]:
-    """The URL of an account that may log in and nothing else."""
+    """Return the URL of an account that may log in and nothing else."""
     with psycopg.connect(postgresql.url, autocommit=True) as connection:
         connection.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'")
         parts = urlsplit(postgresql.url)

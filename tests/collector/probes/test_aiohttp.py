@@ -43,7 +43,7 @@ def context(web: Web) -> ssl.SSLContext:
 
 
 def run(app: App, **options: Any) -> Any:
-    """What ``app`` returns, with a session of its own."""
+    """Return the result of ``app``, with a separate session."""
 
     async def whole() -> Any:
         options_now = {name: made() if name == "connector" else made for name, made in options.items()}
@@ -54,7 +54,7 @@ def run(app: App, **options: Any) -> Any:
 
 
 def getting(url: str, times: int = 1, **options: Any) -> App:
-    """Reads ``url`` so many times."""
+    """Read ``url`` so many times."""
 
     async def app(session: aiohttp.ClientSession) -> list[bytes]:
         read: list[bytes] = []
@@ -120,7 +120,7 @@ def test_verification_is_reported(
     assert (session.requested, session.verified, session.encrypted) == (*recorded, True)
 
 
-def test_another_certificate_than_the_pinned_one_is_a_failed_connection(recording: Recording, web: Web) -> None:
+def test_certificate_other_than_the_pinned_one_fails_the_connection(recording: Recording, web: Web) -> None:
     with pytest.raises(aiohttp.ServerFingerprintMismatch):
         run(getting(f"{web.tls_url}/plain", ssl=aiohttp.Fingerprint(b"x" * 32)))
     (recorded,) = recording.calls
@@ -203,7 +203,7 @@ def test_both_sizes_of_a_compressed_body_are_reported(recording: Recording, web:
     assert recorded.facts[names.PAYLOAD_WIRE] < 200  # type: ignore[operator]
 
 
-def test_a_body_that_was_not_unpacked_is_not_said_to_be(recording: Recording, web: Web) -> None:
+def test_packed_body_is_not_reported_as_unpacked(recording: Recording, web: Web) -> None:
     assert len(run(getting(f"{web.url}/gzip"), auto_decompress=False)[0]) < 200
     assert names.PAYLOAD_SIZE not in recording.of("GET")[0].facts
 

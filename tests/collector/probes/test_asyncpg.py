@@ -26,7 +26,7 @@ def recording(postgresql: Server) -> Iterator[Recording]:
 
 
 def connected(url: str, use: Callable[[Any], Coroutine[Any, Any, object]] | None = None, **options: Any) -> object:
-    """What ``use`` makes of a connection."""
+    """Return the result of ``use`` on a connection."""
 
     async def work() -> object:
         connection = await asyncpg.connect(url, **options)
@@ -72,7 +72,7 @@ def test_a_verified_session_is_recorded(recording: Recording, postgresql: Server
         ("disable", False, "", True), ("allow", False, "", True),
     ],
 )  # fmt: skip
-def test_what_was_asked_for_and_what_was_got(
+def test_requested_and_actual_tls_are_both_recorded(
     recording: Recording, postgresql: Server, mode: str | None, encrypted: bool, verified: str, explicit: bool
 ) -> None:
     connected(postgresql.url, ssl=mode)
@@ -222,7 +222,7 @@ def test_preparation_is_part_of_the_first_execution(recording: Recording, postgr
     assert recording.calls[-1].facts == {names.STATUS_CODE: "42601"}
 
 
-def test_types_that_the_driver_looks_up_are_no_calls_of_the_apps(recording: Recording, postgresql: Server) -> None:
+def test_type_lookups_of_the_driver_are_not_app_calls(recording: Recording, postgresql: Server) -> None:
     async def work(connection: Any) -> None:
         await connection.execute("create type pg_temp.mood as enum ('sad', 'ok'); create temporary table m (a mood)")
         await connection.fetch("select a from m")

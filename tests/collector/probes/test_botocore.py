@@ -1,4 +1,4 @@
-"""botocore: one call per attempt, recorded by what botocore knows with what urllib3 saw."""
+"""botocore: one call per attempt, with facts of both botocore and urllib3."""
 
 import contextlib
 import gc
@@ -40,7 +40,7 @@ def bucket(aws: Server, request: pytest.FixtureRequest) -> str:
 
 @contextlib.contextmanager
 def answering(status: int, headers: dict[str, str], body: bytes) -> Generator[str]:
-    """A server with one answer for everything."""
+    """A server with one response for every request."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,4 +1,4 @@
-"""Cassandra: every request once, whichever method sent it, with the facts of the connection to its node."""
+"""Cassandra: every request once, from any sending method, with the facts of the connection to its node."""
 
 import gc
 import os
@@ -43,7 +43,7 @@ def recording() -> Iterator[Recording]:
 
 @pytest.fixture
 def session(cassandra_node: Server, recording: Recording) -> Iterator[Any]:
-    """A session on an empty table of a keyspace of its own; the records of its setup are cleared."""
+    """A session on an empty table of a separate keyspace; the records of its setup are cleared."""
     with cluster_of(cassandra_node) as cluster:
         session = cluster.connect()
         session.default_timeout = 60
@@ -54,7 +54,7 @@ def session(cassandra_node: Server, recording: Recording) -> Iterator[Any]:
 
 
 def asked(recording: Recording) -> list[Any]:
-    """What the app asked, without what nodes push."""
+    """Return the app's requests, without pushes of nodes."""
     return [call for call in recording.calls if call.sql is not None or call.operation == "GRAPH"]
 
 
@@ -203,7 +203,7 @@ def test_each_kind_of_request_is_recorded_once(session: Any, recording: Recordin
     assert len({id(call.session) for call in asked(recording)}) == 1
 
 
-def test_bytes_grow_with_what_comes_back(session: Any, recording: Recording) -> None:
+def test_bytes_grow_with_the_result(session: Any, recording: Recording) -> None:
     session.execute("INSERT INTO item (id, name) VALUES (1, %s)", (secrets.token_hex(5000),))
     session.execute("SELECT name FROM item")
     insert, select = asked(recording)
@@ -251,7 +251,7 @@ def test_calls_are_recorded_at_the_apps_call_site(cassandra_node: Server) -> Non
     assert connect[names.CODE_FUNCTION] == "test_calls_are_recorded_at_the_apps_call_site"
 
 
-def test_what_cql_has_beyond_sql_does_not_come_through(cassandra_node: Server) -> None:
+def test_cql_syntax_beyond_sql_is_redacted(cassandra_node: Server) -> None:
     with delivering(CassandraProbe) as stream, cluster_of(cassandra_node) as cluster:
         session = cluster.connect()
         session.execute("SELECT key FROM system.local WHERE key = $$it's secret$$")
@@ -288,7 +288,7 @@ def test_rows_are_counted_for_every_row_factory(session: Any, recording: Recordi
     assert [call.rows_returned for call in recording.saying("SELECT")] == [1, 0]
 
 
-# --- what goes wrong, and what comes unasked ---
+# --- errors and pushed events ---
 
 
 def test_errors_are_recorded_with_their_code(session: Any, recording: Recording) -> None:
@@ -376,7 +376,7 @@ def test_every_reactor_yields_the_same_records(reactor: str, cassandra_node: Ser
     if cassandra.__version__ == OLDEST and name == "AsyncioConnection":
         pytest.skip("that version's is for older Pythons")
     kind = getattr(pytest.importorskip(f"cassandra.io.{module}"), name)
-    # Neither speaks TLS on every Python; what they share is what is watched.
+    # Neither supports TLS on every Python; the observed code is common to both.
     with cluster_of(cassandra_node, tls=False, connection_class=kind) as cluster:
         cluster.connect().execute("SELECT key FROM system.local")
     assert len(recording.of("connect")) == 2

@@ -151,7 +151,7 @@ def test_an_error_is_recorded_with_the_servers_number(recording: Recording, clie
     assert (type(recorded.error).__name__, recorded.rows_returned) == ("DatabaseError", -1)
 
 
-def test_a_question_whether_it_lives_is_one_call(recording: Recording, client: Any) -> None:
+def test_ping_is_one_call(recording: Recording, client: Any) -> None:
     assert client.ping()
     assert [(one.operation, one.sql) for one in recording.calls] == [("ping", None)]
 

@@ -79,7 +79,7 @@ def test_a_session_over_tls_is_recorded(recording: Recording, clickhouse: Server
         ({"verify": False}, "require", "none"),
     ],
 )
-def test_what_was_asked_for_and_what_was_verified(
+def test_requested_and_actual_verification_are_both_recorded(
     recording: Recording, clickhouse: Server, options: dict[str, Any], requested: str, verified: str
 ) -> None:
     if not VERIFIES:

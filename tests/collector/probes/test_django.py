@@ -1,4 +1,4 @@
-"""Django over watched and unwatched drivers and caches: each call once, by the layer that knows more."""
+"""Django over observed and unobserved drivers and caches: each call once, by the layer with more facts."""
 
 import gc
 import os
@@ -56,7 +56,7 @@ Connect = Callable[[str], Any]
 
 @pytest.fixture
 def connect(request: pytest.FixtureRequest) -> Connect:
-    """A new connection to a database of that kind, not open yet."""
+    """Return a new connection to a database of that kind, not open yet."""
 
     def of(kind: str) -> Any:
         if kind == "sqlite":
@@ -80,7 +80,7 @@ def recording() -> Any:
 
 
 def work(connection: Any) -> list[object]:
-    """Statements with a mark of their own each, and rows to be read."""
+    """Run statements with a unique mark each, and return rows."""
     with connection.cursor() as cursor:
         cursor.execute("create temporary table thing (id integer, name varchar(9))")
         cursor.executemany("insert into thing values (%s, %s)", [(number, "x") for number in range(5)])
@@ -266,7 +266,7 @@ def test_connections_and_caches_that_live_on_are_restored(memcached: Server) -> 
 
 
 def exercised(cache: Any) -> list[object]:
-    """What an app asks of a cache."""
+    """An app's calls to a cache."""
     cache.set("a", {"b": [1, 2]})
     cache.set_many({"c": 2, "d": 3})
     return [cache.get("a"), sorted(cache.get_many(["c", "d", "e"])), cache.incr("c"), cache.delete("a"), cache.get("a")]

@@ -1,4 +1,4 @@
-"""Elasticsearch's client: requests, nodes, what is asked without what is in it; and its older versions."""
+"""Elasticsearch's client: requests, nodes, queries without their values; and its older versions."""
 
 import asyncio
 import os
@@ -69,7 +69,7 @@ def test_no_call_is_recorded_twice_in_either_order_of_probes(elasticsearch: Serv
     ("node", "sync"), [("requests", True), ("httpx", True), ("aiohttp", False), ("httpxasync", False)]
 )
 def test_every_http_library_below_hands_over_its_requests(elasticsearch: Server, node: str, sync: bool) -> None:
-    # By an address elastic_transport checks no host name; its requests node does not accept an authority of one's own.
+    # By an address elastic_transport checks no host name; its requests node does not accept a private authority.
     host = elasticsearch.url if node == "requests" else elasticsearch.tls_url.replace("127.0.0.1", "localhost")
     asked = options(elasticsearch, hosts=[host], node_class=node, tls=node != "requests")
 
@@ -230,7 +230,7 @@ print(json.dumps([sorted(kind.facts - recorded), sorted({one.operation for one i
 
 
 def run_the_exercise(name: str, fixture: str, version: tuple[str, ...], server: Server) -> None:
-    """The contract's calls, in a process of their own, with this version in front."""
+    """Run the contract's calls in a separate process, with this version in front."""
     import dataclasses
     import json
 

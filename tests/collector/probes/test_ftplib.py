@@ -1,6 +1,6 @@
-"""ftplib: what is fetched and stored, over which connections, and where the server would have them lead."""
+"""ftplib: fetched and stored files, their connections, and the server's redirects of the data connection."""
 
-# ruff: noqa: S321  FTP is what is watched here
+# ruff: noqa: S321  the observed protocol is FTP
 import ftplib
 import io
 import socket
@@ -25,9 +25,7 @@ def recording() -> Iterator[Recording]:
         yield recorded
 
 
-def test_files_over_tls_are_recorded_with_what_went_over_the_data_connection(
-    recording: Recording, ftp_server: Server
-) -> None:
+def test_files_over_tls_are_recorded_with_the_data_connections_bytes(recording: Recording, ftp_server: Server) -> None:
     with ftplib.FTP_TLS(context=verifying(ftp_server)) as client:
         client.connect(ftp_server.host, ftp_server.port)
         client.login(ftp_server.user, ftp_server.password)

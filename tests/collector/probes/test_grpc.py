@@ -1,4 +1,4 @@
-"""gRPC: each shape of RPC, what ends it, what a channel was asked for; and its oldest version."""
+"""gRPC: each shape of RPC, its end, a channel's requested security; and its oldest version."""
 
 import asyncio
 import gc
@@ -35,7 +35,7 @@ def channel(grpc_server: Server, recording: Recording) -> Iterator[grpc.Channel]
 
 
 def recorded(recording: Recording, number: int = 1) -> Told:
-    """The last call, once so many have been recorded: gRPC ends some on a thread of its own."""
+    """Return the last call, once so many have been recorded: gRPC ends some on a separate thread."""
     deadline = time.monotonic() + 10
     while len(recording.calls) < number and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -53,7 +53,7 @@ def test_an_rpc_is_one_call_without_its_message_and_its_metadata(
     assert (session.system, session.address, session.port) == ("grpc", "127.0.0.1", grpc_server.tls_port)
     assert (session.requested, session.encrypted, session.verified) == ("verify-full", True, "full")
     assert (session.account, session.auth_method) == ("app", "clear-password")
-    assert (session.certificate_sha256, session.peer_address) == ("", "")  # the C core tells neither
+    assert (session.certificate_sha256, session.peer_address) == ("", "")  # the C core reports neither
     assert (one.sent, one.received, one.estimated) == (13, 21, True)
     assert (one.rows_returned, one.rows_affected) == (1, -1)
     assert "canary" not in repr(recording.calls)
@@ -77,9 +77,7 @@ def test_messages_are_rows_in_every_shape_of_rpc(channel: grpc.Channel, recordin
     assert recorded(recording, 4).rows_returned == 1
 
 
-def test_a_stream_that_the_app_leaves_is_recorded_when_grpc_gives_it_up(
-    channel: grpc.Channel, recording: Recording
-) -> None:
+def test_abandoned_stream_is_recorded_when_grpc_frees_it(channel: grpc.Channel, recording: Recording) -> None:
     stream = channel.unary_stream(LIST)(b"900")
     assert next(stream)
     assert recording.calls == []
@@ -106,7 +104,7 @@ def test_a_status_is_the_error(
         channel.unary_unary(GET)(request_, **options)
     one = recorded(recording)
     assert (one.error, one.facts[names.STATUS_CODE]) == (status, status)
-    # A deadline may be over before anybody is there: no TLS is claimed then.
+    # A deadline may be over before a server is there: no TLS is claimed then.
     assert one.session.encrypted is (True if status == "NOT_FOUND" else None)
 
 
@@ -161,20 +159,20 @@ def test_a_channel_that_is_older_than_the_probe_claims_nothing(grpc_server: Serv
 
 
 class Adding(grpc.UnaryUnaryClientInterceptor):
-    """Logs in, as interceptors of apps do."""
+    """Log in, as interceptors of apps do."""
 
     def intercept_unary_unary(self, continuation: Callable[..., Any], client_call_details: Any, request: Any) -> Any:
         details = client_call_details._replace(metadata=list(LOGIN))
         return continuation(details, request)
 
 
-def test_what_an_interceptor_adds_is_seen_and_nothing_is_doubled(channel: grpc.Channel, recording: Recording) -> None:
+def test_interceptor_metadata_is_seen_and_no_call_is_doubled(channel: grpc.Channel, recording: Recording) -> None:
     grpc.intercept_channel(channel, Adding()).unary_unary(GET)(b"x")
     assert recorded(recording).session.account == "app"
 
 
 class Passing(grpc.aio.UnaryUnaryClientInterceptor):
-    """Does nothing, on asyncio."""
+    """Do nothing, on asyncio."""
 
     async def intercept_unary_unary(
         self, continuation: Callable[..., Any], client_call_details: Any, request: Any

@@ -31,11 +31,11 @@ class Driver:
         self.left = 0
 
     def divide(self, number: int, *, by: int = 1) -> tuple[int, Any]:
-        """The quotient, and the scope that the driver saw."""
+        """Return the quotient, and the scope that the driver saw."""
         return number // by, SCOPE.get()
 
     async def divide_async(self, number: int, *, by: int = 1) -> tuple[int, Any]:
-        """Likewise."""
+        """Do the same as a coroutine."""
         await asyncio.sleep(0)
         return number // by, SCOPE.get()
 
@@ -50,7 +50,7 @@ class Driver:
         return 10 // number
 
     def delegate(self, number: int) -> Generator[int, int, int]:
-        """A generator whose result counts."""
+        """A generator with a return value."""
         got = yield number
         return number // got
 
@@ -79,17 +79,17 @@ class Driver:
 
 
 class Observer:
-    """Keeps what the hooks were given."""
+    """A record of the hooks' arguments."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, Any, str]] = []
 
     def enter(self, _owner: object, args: Any, kwargs: Any) -> Any:
-        """The first argument is the token."""
+        """Record a call whose first argument is the token."""
         return args[0] if args else kwargs.get("name")
 
     def exit(self, _owner: object, token: Any, result: Any, error: BaseException | None) -> None:
-        """Keeps one call."""
+        """Record one call."""
         self.calls.append((token, result, type(error).__name__ if error is not None else ""))
 
 
@@ -117,7 +117,7 @@ def observer(patches: Patches) -> Observer:
 
 
 def run(made: Any) -> Any:
-    """The result of a call, synchronous or not."""
+    """Return the result of a call, synchronous or not."""
 
     async def wait() -> Any:
         return await made
@@ -169,7 +169,7 @@ def test_either_hook_may_be_left_out(patches: Patches, method: str, hook: Callab
 
 
 @pytest.mark.parametrize("method", ["make", "make_async"])
-def test_functions_are_called_with_what_the_app_passed(observer: Observer, method: str) -> None:
+def test_functions_receive_the_apps_arguments(observer: Observer, method: str) -> None:
     function = getattr(Driver, method)
     assert run(function(2)) == 5
     assert run(function(number=5)) == 2
@@ -178,7 +178,7 @@ def test_functions_are_called_with_what_the_app_passed(observer: Observer, metho
     assert observer.calls == [(2, 5, ""), (0, None, "ZeroDivisionError")]
 
 
-def test_a_coroutine_function_stays_one(observer: Observer) -> None:
+def test_coroutine_function_stays_a_coroutine_function(observer: Observer) -> None:
     assert inspect.iscoroutinefunction(Driver.divide_async)
     assert inspect.iscoroutinefunction(Driver.make_async)
     assert inspect.isgeneratorfunction(Driver.rows)

@@ -1,4 +1,4 @@
-"""http.client, and urllib on it: one call per request on the wire, and nothing of what urllib3's probe tells."""
+"""http.client, and urllib on it: one call per request on the wire, and none that urllib3's probe records."""
 
 import base64
 import contextlib
@@ -65,7 +65,7 @@ def answering(answer: bytes) -> Generator[str]:
 
 @contextlib.contextmanager
 def tunnelling() -> Generator[tuple[str, int]]:
-    """A proxy that knows CONNECT and nothing else."""
+    """A proxy that only supports CONNECT."""
 
     def pump(source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -162,7 +162,7 @@ def test_a_secret_in_the_url_is_reported_without_its_value(recording: Recording,
 
 def test_account_and_method_are_reported_without_the_secret(recording: Recording, web: Web) -> None:
     basic = base64.b64encode(b"ann:secret").decode()
-    request = urllib.request.Request(f"{web.url}/plain", headers={"Authorization": f"Basic {basic}"})  # noqa: S310  our own server
+    request = urllib.request.Request(f"{web.url}/plain", headers={"Authorization": f"Basic {basic}"})  # noqa: S310  the test's own server
     opener(web).open(request).close()
     recorded = recording.of("GET")[0].session
     assert (recorded.account, recorded.auth_method) == ("ann", "clear-password")

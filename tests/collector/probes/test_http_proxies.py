@@ -1,4 +1,4 @@
-"""Behind a proxy that speaks TLS: what is recorded of a session is what holds for the service, not for the proxy."""
+"""Behind a TLS proxy: a session's facts are those of the service, not of the proxy."""
 
 import asyncio
 import hashlib
@@ -161,8 +161,8 @@ def test_the_connection_to_the_proxy_is_recorded_with_the_proxys_own_session(web
     assert connect.session.certificate_sha256
 
 
-def test_one_proxy_connection_carries_plaintext_and_what_the_proxy_encrypts(web: Web) -> None:
-    """Of an ``https://`` target that the proxy itself speaks to, nothing is known: its certificate is not seen."""
+def test_one_proxy_connection_carries_plaintext_and_proxied_tls(web: Web) -> None:
+    """If the proxy itself connects to an ``https://`` target, its certificate is not seen and nothing is known."""
     place = web.tls_url.removeprefix("https://")
     with watching(HttpProbe) as recording:
         connection = http.client.HTTPSConnection(place, context=ssl.create_default_context(cafile=web.ca_file))

@@ -1,4 +1,4 @@
-"""httpx over HTTP/2, where the package for it is there: many requests share a connection, so volumes are estimates."""
+"""httpx over HTTP/2, if its package is installed: many requests share a connection, so volumes are estimates."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""imaplib: what an app reads, from which server, under which name; never the password, never what it searches for."""
+"""imaplib: fetched mail, server and account; never the password, never search terms."""
 
 import contextlib
 import imaplib
@@ -72,7 +72,7 @@ def test_a_refusal_is_reported_with_the_servers_code(recording: Recording, imap_
     assert (refused.session.account, refused.error) == ("ann", "AUTHENTICATIONFAILED")
     assert refused.facts[names.STATUS_CODE] == "AUTHENTICATIONFAILED"
     (select,), (logout,) = recording.of("SELECT"), recording.of("LOGOUT")
-    assert logout.error is None  # BYE is what it asked for
+    assert logout.error is None  # it asked for BYE
     assert (select.statement, select.error) == ("SELECT Nothing-?", "NO")
     assert "secret-guess" not in repr(recording.calls)
 
@@ -93,7 +93,7 @@ def test_a_failed_handshake_is_neither_encrypted_nor_plain(recording: Recording,
     client = imaplib.IMAP4(imap_server.host, imap_server.port)
     with pytest.raises(ssl.SSLCertVerificationError):
         client.starttls(ssl.create_default_context())
-    with contextlib.suppress(OSError):  # the library has let go of its socket
+    with contextlib.suppress(OSError):  # the library has released its socket
         client.shutdown()
     (recorded,) = recording.of("starttls")
     assert (recorded.session.encrypted, type(recorded.error).__name__) == (None, "SSLCertVerificationError")

@@ -1,4 +1,4 @@
-"""ldap3 against a real slapd: who binds, what is searched and changed, where referrals lead; never a value."""
+"""ldap3 against a real slapd: binds, searches, changes and referrals; never a value."""
 
 import contextlib
 import gc
@@ -191,7 +191,7 @@ def test_a_connection_that_is_older_than_the_probe_is_recorded(ldap_server: Serv
     assert 0 < search.received < 1_000
 
 
-# --- who ---
+# --- accounts ---
 
 
 def test_a_bind_that_is_refused_is_recorded_with_the_servers_word(recording: Recording, ldap_server: Server) -> None:
@@ -238,7 +238,7 @@ def test_a_missing_password_is_recorded_though_nothing_was_sent(recording: Recor
     assert type(bind.error).__name__ == "LDAPPasswordIsMandatoryError"
 
 
-# --- what ---
+# --- operations ---
 
 
 def test_changes_are_recorded_by_the_attributes_that_they_touch(recording: Recording, client: ldap3.Connection) -> None:
@@ -341,7 +341,7 @@ def _took(text: str) -> float:
     return time.thread_time() - began
 
 
-# --- where else ---
+# --- referrals ---
 
 
 def test_a_referral_is_recorded_and_the_call_that_follows_it(recording: Recording, ldap_server: Server) -> None:
@@ -374,7 +374,7 @@ def test_responses_read_by_a_thread_are_recorded_for_their_caller(recording: Rec
     numbers = [client.search(PEOPLE, f"(uid=user{number})") for number in range(1, COUNT + 1)]
     for number in numbers:
         assert len(client.get_response(number)[0]) == 1
-    _told_by_then(recording, COUNT)
+    _recorded_by_then(recording, COUNT)
     searches = recording.of("search")
     assert [one.rows_returned for one in searches] == [1] * COUNT
     assert all(one.estimated for one in searches)
@@ -389,7 +389,7 @@ def test_responses_read_by_a_thread_are_recorded_for_their_caller(recording: Rec
     client.strategy.receiver.join(10)
 
 
-def _told_by_then(recording: Recording, count: int) -> list[Told]:
+def _recorded_by_then(recording: Recording, count: int) -> list[Told]:
     until = time.monotonic() + 10
     while len(recording.of("search")) < count and time.monotonic() < until:
         time.sleep(0.01)
@@ -415,7 +415,7 @@ def test_a_pool_of_connections_records_the_caller(recording: Recording, ldap_ser
     )  # fmt: skip
     number = client.search(PEOPLE, "(uid=user1)", attributes=["mail"])
     assert len(client.get_response(number)[0]) == 1
-    (search,) = _told_by_then(recording, 1)
+    (search,) = _recorded_by_then(recording, 1)
     assert search.caller is not None
     assert search.caller.site is not None
     assert not SITES or search.caller.site.function == "test_a_pool_of_connections_records_the_caller"
@@ -460,7 +460,7 @@ def test_a_connection_that_is_closed_is_recorded_to_be(recording: Recording, cli
 
 
 @pytest.mark.skipif(not hasattr(ldap3, "SAFE_SYNC"), reason="this version has no such strategy")
-def test_a_strategy_that_threads_share_gives_what_it_gave(recording: Recording, ldap_server: Server) -> None:
+def test_shared_strategy_returns_unchanged_results(recording: Recording, ldap_server: Server) -> None:
     client = bound(ldap_server, client_strategy=ldap3.SAFE_SYNC)
     status, result, response, _ = client.search(PEOPLE, "(uid=user1)")
     assert (status, result["description"], len(response)) == (True, "success", 1)
@@ -468,7 +468,9 @@ def test_a_strategy_that_threads_share_gives_what_it_gave(recording: Recording, 
     assert [one.rows_returned for one in recording.of("search")] == [1]
 
 
-def test_searches_on_one_connection_from_many_threads_are_all_told(recording: Recording, ldap_server: Server) -> None:
+def test_searches_from_many_threads_on_one_connection_are_all_recorded(
+    recording: Recording, ldap_server: Server
+) -> None:
     client = bound(ldap_server, client_strategy=ldap3.ASYNC)
     recording.calls.clear()
 
@@ -481,7 +483,7 @@ def test_searches_on_one_connection_from_many_threads_are_all_told(recording: Re
         thread.start()
     for thread in threads:
         thread.join()
-    assert [one.rows_returned for one in _told_by_then(recording, 40)] == [1] * 40
+    assert [one.rows_returned for one in _recorded_by_then(recording, 40)] == [1] * 40
     client.unbind()
     client.strategy.receiver.join(10)
 

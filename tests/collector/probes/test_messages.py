@@ -1,4 +1,4 @@
-"""Messages that an app receives one by one: recorded together, and none is left out, however the process ends."""
+"""Messages that an app receives one by one: recorded together, with none left out at any end of the process."""
 
 import asyncio
 import gc
@@ -52,7 +52,7 @@ def take():
 
 @pytest.fixture
 def told_by(tmp_path: Path) -> Callable[[str, str], int]:
-    """Run an app, return how many messages the stream has."""
+    """Run an app, return the number of messages in the stream."""
 
     def told_by(app: str, first: str) -> int:
         (tmp_path / "app.py").write_text(GATHERING.format(first=first) + app)

@@ -1,6 +1,6 @@
 """mysql-connector-python against a real MariaDB: in Python and in C where that loads; its oldest version too.
 
-The C extension of its newest wheels wants an OpenSSL that this system may not have: an overlay brings an older one.
+The C extension of its newest wheels needs an OpenSSL that this system may not have: an overlay brings an older one.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ driver: Any = mysql.connector
 
 
 class WithoutTls(MySQL):
-    """A server that announces that it has no TLS."""
+    """A server that announces no TLS."""
 
     def offers_tls(self) -> bool:
         return False
@@ -69,7 +69,7 @@ def connection(recording: Recording, mariadb: Server, pure: bool) -> Iterator[An
 
 
 def rows(recording: Recording) -> list[tuple[str, int, int]]:
-    """Operation, rows returned and affected of every call after connect."""
+    """Return operation, rows returned and affected of every call after connect."""
     return [(call.operation, call.rows_returned, call.rows_affected) for call in recording.calls[1:]]
 
 

@@ -1,4 +1,4 @@
-"""nats-py: messages, requests, streams; sessions in the clear and over TLS; what a server announces and refuses."""
+"""nats-py: messages, requests, streams; plaintext and TLS sessions; announcements and errors of a server."""
 
 import asyncio
 import os

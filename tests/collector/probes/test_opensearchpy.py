@@ -1,4 +1,4 @@
-"""OpenSearch's client: requests, nodes, what is asked without what is in it; and its older versions."""
+"""OpenSearch's client: requests, nodes, queries without their values; and its older versions."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""poplib: what an app fetches, from which server, under which name; never the password."""
+"""poplib: fetched mail, server and account; never the password."""
 
 import contextlib
 import poplib
@@ -75,13 +75,13 @@ def test_a_failed_handshake_is_neither_encrypted_nor_plain(recording: Recording,
     client = poplib.POP3(pop3_server.host, pop3_server.port)
     with pytest.raises(ssl.SSLCertVerificationError):
         client.stls(ssl.create_default_context())
-    with contextlib.suppress(OSError):  # the library has let go of its socket
+    with contextlib.suppress(OSError):  # the library has released its socket
         client.close()
     (recorded,) = recording.of("starttls")
     assert (recorded.session.encrypted, type(recorded.error).__name__) == (None, "SSLCertVerificationError")
 
 
-def test_a_connection_older_than_the_probe_is_learnt_at_its_next_call(pop3_server: Server) -> None:
+def test_connection_older_than_the_probe_is_read_at_its_next_call(pop3_server: Server) -> None:
     client = poplib.POP3_SSL(pop3_server.host, pop3_server.tls_port, context=verifying(pop3_server))
     with watching(PoplibProbe) as recording:
         client.capa()

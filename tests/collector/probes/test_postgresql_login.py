@@ -1,4 +1,4 @@
-"""How a PostgreSQL server lets its client in, out of its own messages."""
+"""A PostgreSQL server's login method, from its own messages."""
 
 import struct
 
@@ -40,7 +40,7 @@ WAYS = [
 
 
 @pytest.mark.parametrize(("sent", "method"), WAYS)
-def test_the_method_is_the_one_that_the_server_asked_for(sent: bytes, method: str) -> None:
+def test_login_method_is_the_servers_choice(sent: bytes, method: str) -> None:
     reader = read(sent + asked(0) + SETTING)
     assert (reader.method, reader.has_ended) == (method, True)
 
@@ -60,7 +60,7 @@ def test_a_request_in_clear_text_outweighs_later_stronger_ones(then: bytes) -> N
 
 
 @pytest.mark.parametrize("sent", [OFFER, OFFER + asked(11, b"r=a,s=b,i=4096")])
-def test_a_server_that_ends_scram_without_its_own_proof_did_not_look_at_the_password(sent: bytes) -> None:
+def test_scram_without_server_proof_counts_as_no_password_check(sent: bytes) -> None:
     assert read(sent + asked(0)).method == "none"
 
 
@@ -78,7 +78,7 @@ def test_a_login_that_is_refused_was_still_asked_for() -> None:
 @pytest.mark.parametrize(
     "sent", [asked(77), asked(10, b"SCRAM-SHA-256-PLUS\0\0") + asked(12) + asked(0), message(b"E", b"no")]
 )
-def test_what_is_not_known_is_not_guessed(sent: bytes) -> None:
+def test_unknown_login_methods_are_not_guessed(sent: bytes) -> None:
     assert read(sent).method == ""
 
 

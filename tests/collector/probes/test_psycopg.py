@@ -65,7 +65,7 @@ def test_the_recorded_certificate_is_the_one_served(recording: Recording, postgr
 
 
 def _certificate_of(server: Server) -> bytes:
-    """Asked for by hand: SSLRequest, then a handshake."""
+    """Request TLS by hand: SSLRequest, then a handshake."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with socket.create_connection((server.host, server.port)) as plain:
@@ -84,7 +84,7 @@ def _certificate_of(server: Server) -> bytes:
         ("verify-ca", True, "chain", True), ("disable", False, "", True), ("allow", False, "", True),
     ],
 )  # fmt: skip
-def test_what_was_asked_for_and_what_was_got(
+def test_requested_and_actual_tls_are_both_recorded(
     recording: Recording, postgresql: Server, mode: str, encrypted: bool, verified: str, explicit: bool
 ) -> None:
     options: dict[str, Any] = {"sslmode": mode} if mode else {}
@@ -109,9 +109,7 @@ def test_the_environment_asks_too(recording: Recording, postgresql: Server, monk
     assert recording.calls[0].session.requested_explicit is True
 
 
-def test_notices_are_counted_with_the_call_that_brought_them_and_reach_the_app(
-    recording: Recording, postgresql: Server
-) -> None:
+def test_notices_count_with_their_call_and_reach_the_app(recording: Recording, postgresql: Server) -> None:
     heard: list[str | None] = []
     with psycopg.connect(postgresql.url, autocommit=True) as connection:
         connection.add_notice_handler(lambda notice: heard.append(notice.message_primary))
@@ -227,7 +225,7 @@ def test_executemany_is_one_call(recording: Recording, postgresql: Server) -> No
     assert names.BYTES_ESTIMATED not in plain.facts
 
 
-def test_the_recorded_text_is_the_one_that_the_app_passed(recording: Recording, postgresql: Server) -> None:
+def test_recorded_text_is_the_apps_text(recording: Recording, postgresql: Server) -> None:
     with psycopg.connect(postgresql.url) as connection:
         connection.execute(b"select %s", ("secret",))
         connection.execute(
@@ -471,9 +469,7 @@ def test_the_systems_own_libpq_yields_the_same_facts(postgresql: Server) -> None
     assert done.returncode == 0, done.stderr
 
 
-def test_an_error_thrown_into_a_stream_ends_its_statement_while_the_error_is_still_alive(
-    recording: Recording, postgresql: Server
-) -> None:
+def test_error_thrown_into_a_stream_ends_its_statement_at_once(recording: Recording, postgresql: Server) -> None:
     idle = psycopg.pq.TransactionStatus.IDLE
     with psycopg.connect(postgresql.url, autocommit=True) as connection:
         stream: Any = connection.cursor().stream("select generate_series(1, 100000)")

@@ -1,4 +1,4 @@
-"""psycopg2 against a real PostgreSQL: subclasses pass where C code looks, and the facts are true."""
+"""psycopg2 against a real PostgreSQL: C code accepts the subclasses, and the facts are true."""
 
 import contextlib
 import gc
@@ -50,7 +50,7 @@ def test_a_verified_session_is_recorded(recording: Recording, postgresql: Server
 @pytest.mark.parametrize(
     ("mode", "encrypted", "explicit"), [("", True, False), ("require", True, True), ("disable", False, True)]
 )
-def test_what_was_asked_for_and_what_was_got(
+def test_requested_and_actual_tls_are_both_recorded(
     recording: Recording, postgresql: Server, mode: str, encrypted: bool, explicit: bool
 ) -> None:
     options: dict[str, Any] = {"sslmode": mode} if mode else {}

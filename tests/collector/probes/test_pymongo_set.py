@@ -1,6 +1,6 @@
 """pymongo with a replica set: logins, topology and its changes, compression, asyncio.
 
-The set is played by ``tests/services/databases/mongo_set.py``: FerretDB has neither members nor SCRAM.
+``tests/services/databases/mongo_set.py`` implements the set: FerretDB has neither members nor SCRAM.
 """
 
 import asyncio
@@ -190,7 +190,7 @@ def test_a_removed_probe_records_nothing_while_driver_threads_run(
     with watching(PyMongoProbe) as recording:
         client = pymongo.MongoClient(HOST, primary.port, replicaSet="rs0", heartbeatFrequencyMS=500)
         client["shop"]["users"].find_one({})
-    # A thread may finish the record that it is making; replies from now on are not recorded.
+    # A thread may finish its current record; later replies are not recorded.
     alone = f"{HOST}:{primary.port}"
     seen = primary.heartbeats
     primary.announce(hosts=[alone])

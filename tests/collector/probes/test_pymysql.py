@@ -1,4 +1,4 @@
-"""PyMySQL against a real MariaDB, and against answers that no honest server gives."""
+"""PyMySQL against a real MariaDB, and against responses that no honest server sends."""
 
 import contextlib
 import hashlib
@@ -67,7 +67,7 @@ def test_a_verified_session_is_recorded(recording: Recording, mariadb: Server) -
         ({"ssl_ca": "CA", "ssl_verify_cert": True}, "verify-ca", True, True, "chain"),
     ],
 )
-def test_what_was_asked_for_and_what_was_got(
+def test_requested_and_actual_tls_are_both_recorded(
     recording: Recording, mariadb: Server, options: dict[str, Any], requested: str, explicit: bool, encrypted: bool,
     verified: str,
 ) -> None:  # fmt: skip
@@ -257,7 +257,7 @@ def test_a_file_that_the_app_itself_sends_is_recorded_as_requested(
     assert recording.calls[-1].facts == {}
 
 
-# --- a server that lies ---
+# --- a dishonest server ---
 
 GREETING = (
     b"\x0a5.7.0-lies\0" + b"\1\0\0\0" + b"12345678\0" + b"\xff\xf7" + b"\x21" + b"\2\0" + b"\x0f\x80" + b"\x15"
@@ -268,7 +268,7 @@ OK = b"\0\0\0\2\0\0\0"
 
 @contextlib.contextmanager
 def lying(answer: Callable[[bytes], bytes]) -> Generator[int]:
-    """A MySQL server that accepts each login and answers each command with ``answer``; gives its port."""
+    """Run a MySQL server that accepts each login and answers each command with ``answer``; yield its port."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def packet(peer: socket.socket, number: int, payload: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Redelivered messages: counted by their content where the broker does not count; nothing of them is kept."""
+"""Redelivered messages: counted by their content if the broker does not count; no content is kept."""
 
 from typing import Any
 
@@ -48,14 +48,14 @@ def test_a_message_among_others_that_come_again_is_still_counted() -> None:
     assert counted == list(range(1, 51))
 
 
-def test_what_the_broker_counts_is_believed() -> None:
+def test_broker_redelivery_count_is_used() -> None:
     assert times(RedeliveryTracker(), b"broken", headers={COUNT_HEADER: 17}) == 17
     assert times(RedeliveryTracker(), b"broken", headers={COUNT_HEADER: 0}) == 1  # it is marked, and so came before
     assert times(RedeliveryTracker(), b"broken", headers={COUNT_HEADER: "17"}) == 1
     assert times(RedeliveryTracker(), b"broken", headers={COUNT_HEADER: True}) == 1
 
 
-def test_of_messages_no_more_is_kept_than_numbers_and_few_of_them() -> None:
+def test_redelivery_tracker_keeps_only_a_few_numbers() -> None:
     returning = RedeliveryTracker()
     for number in range(10 * MAX_TRACKED_MESSAGES):
         times(returning, b"secret %d" % number)

@@ -1,4 +1,4 @@
-"""requests rides on urllib3: each hop and each retry is a call, once."""
+"""requests uses urllib3: each hop and each retry is a call, once."""
 
 from collections.abc import Iterator
 
@@ -74,7 +74,7 @@ def test_an_untrusted_certificate_is_recorded(recording: Recording, web: Web) ->
     assert (recorded.operation, type(recorded.error).__name__) == ("connect", "SSLCertVerificationError")
 
 
-def test_what_is_in_the_url_stays_in_the_app(recording: Recording, session: requests.Session, web: Web) -> None:
+def test_url_contents_stay_in_the_app(recording: Recording, session: requests.Session, web: Web) -> None:
     address = web.url.removeprefix("http://")
     session.get(f"http://ann:secret@{address}/users/4711?token=secret#secret")
     recorded = recording.of("GET")[0]

@@ -154,7 +154,7 @@ def test_a_refused_connection_is_recorded(recording: Recording) -> None:
     assert (recorded.operation, recorded.session.address, recorded.session.port) == ("connect", "127.0.0.1", 1)
 
 
-def test_a_connection_older_than_the_probe_is_learnt_at_its_next_call(smtp_server: MailServer) -> None:
+def test_connection_older_than_the_probe_is_read_at_its_next_call(smtp_server: MailServer) -> None:
     with smtplib.SMTP_SSL(smtp_server.host, smtp_server.tls_port, context=verifying(smtp_server)) as client:
         client.noop()
         with watching(SmtplibProbe) as recording:

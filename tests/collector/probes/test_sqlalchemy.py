@@ -1,4 +1,4 @@
-"""SQLAlchemy over watched and unwatched drivers: each call once, by the layer that knows more, at the app's line."""
+"""SQLAlchemy over observed and unobserved drivers: each call once, by the layer with more facts, at the app's line."""
 
 import asyncio
 import gc
@@ -49,7 +49,7 @@ def url(request: pytest.FixtureRequest) -> Callable[[str, str], Any]:
 
 
 def work(engine: Engine) -> list[object]:
-    """Statements with a mark of their own each, and rows to be read."""
+    """Run statements with a unique mark each, and return rows."""
     items = sa.Table("thing", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True),
                      sa.Column("name", sa.String(9)), prefixes=["TEMPORARY"])  # fmt: skip
     with engine.connect() as connection:
@@ -114,7 +114,7 @@ def test_asyncio_over_asyncpg(watched: bool, postgresql: Server) -> None:
         assert asyncio.run(ask()) == list(range(1, 13))
     for mark, count in (("first", 1), ("second", 12), ("third", 9)):
         found = stream.saying(f"as {mark}")
-        # Rows of a server-side cursor are recorded as they come; preparation is no call of its own.
+        # Rows of a server-side cursor are recorded as they come; preparation is no separate call.
         assert sum(call.get(names.ROWS_RETURNED, 0) for call in found) == count
         assert [call["name"] for call in found].count("SELECT") == 1
         assert {call[names.CODE_FILE] for call in found} == {HERE}

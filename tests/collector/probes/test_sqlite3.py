@@ -1,4 +1,4 @@
-"""sqlite3: the app's own classes, its values and its iteration stay what they are; every call is recorded."""
+"""sqlite3: the app's own classes, values and iteration are unchanged; every call is recorded."""
 
 import contextlib
 import functools
@@ -47,7 +47,7 @@ def test_a_key_in_a_uri_is_not_recorded(recording: Recording) -> None:
     assert recording.calls[0].session.address == "file:memory"
 
 
-def test_connect_binds_to_nothing_and_can_be_pickled_as_the_built_in_one(recording: Recording) -> None:
+def test_connect_does_not_bind_and_pickles_like_the_built_in(recording: Recording) -> None:
     class Shop:
         connector = sqlite3.connect
 
@@ -59,7 +59,7 @@ def test_connect_binds_to_nothing_and_can_be_pickled_as_the_built_in_one(recordi
     assert [call.operation for call in recording.calls] == ["connect", "connect"]
 
 
-def test_an_app_does_not_hear_of_the_subclass_that_watches_its_connections(recording: Recording) -> None:
+def test_connection_subclass_is_invisible_to_the_app(recording: Recording) -> None:
     heard: list[type] = []
 
     class Mine(sqlite3.Connection):
@@ -103,7 +103,7 @@ print(len(failed) > 3, failed & {row for row, in connection.execute("SELECT a FR
 
 
 @pytest.mark.skipif(sys.version_info[:2] == (3, 12), reason="there, a driver in C needs no room, and we need some")
-def test_what_succeeded_at_the_end_of_the_stack_does_not_fail_for_us(tmp_path: Path) -> None:
+def test_call_at_the_end_of_the_stack_still_succeeds(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", AT_THE_LIMIT], capture_output=True, text=True, check=False,
         env=os.environ | {"BACKWATCH_STREAM_URL": f"sqlite:///{tmp_path}/stream.db"},

@@ -1,5 +1,5 @@
-"""urllib.request's file: URLs: a call each, of whose path no more is recorded than of any URL's."""
-# ruff: noqa: S310  it is files that are opened
+"""urllib.request's file: URLs: a call each, with paths redacted as in any URL."""
+# ruff: noqa: S310  the URLs are files
 
 import contextlib
 import urllib.request

@@ -304,7 +304,7 @@ def test_a_forwarding_proxy_does_not_hide_the_target(recording: Recording, web: 
     assert recording.of("GET")[0].statement == "GET api.example.com/plain"
 
 
-def test_a_connection_older_than_the_probe_is_learnt_at_its_next_request(pool: urllib3.PoolManager, web: Web) -> None:
+def test_connection_older_than_the_probe_is_read_at_its_next_request(pool: urllib3.PoolManager, web: Web) -> None:
     pool.request("GET", f"{web.tls_url}/plain")
     with watching(Urllib3Probe) as recording:
         pool.request("HEAD", f"{web.tls_url}/plain")
@@ -336,7 +336,7 @@ def test_threads_share_a_pool(recording: Recording, web: Web) -> None:
 
 
 def test_the_standard_librarys_own_client_is_left_alone(recording: Recording, web: Web) -> None:
-    with urllib.request.urlopen(f"{web.url}/plain") as response:  # noqa: S310  our own server
+    with urllib.request.urlopen(f"{web.url}/plain") as response:  # noqa: S310  the test's own server
         assert response.read() == BODY
     connection = http.client.HTTPConnection(web.url.removeprefix("http://"))
     connection.request("GET", "/plain")
@@ -377,9 +377,7 @@ def test_a_packed_body_in_chunks_is_recorded_with_both_its_sizes(
     assert _sizes(recording) == (len(packed), len(BODY))
 
 
-def test_a_packed_body_that_the_app_takes_as_it_comes_is_recorded_too(
-    recording: Recording, pool: urllib3.PoolManager, web: Web
-) -> None:
+def test_raw_packed_body_is_recorded_too(recording: Recording, pool: urllib3.PoolManager, web: Web) -> None:
     response = pool.request("GET", f"{web.tls_url}/gzip", preload_content=False, decode_content=False)
     assert gzip.decompress(response.read()) == BODY  # packed anew, with the time in it
     assert _sizes(recording) == (None, None)
@@ -448,7 +446,7 @@ def test_a_document_is_looked_at_however_it_comes_and_is_read(
 @pytest.mark.parametrize("size", [1, 7, 300])
 @pytest.mark.parametrize("reading", ["at once", "later", "as a stream"])
 @pytest.mark.parametrize(("kind", "body", "sign"), [("xml", XML, "xml-external"), ("json", b"[" * 2_000, "deep")])
-def test_a_document_is_looked_at_in_however_many_chunks_its_sender_hands_it_out(
+def test_document_is_inspected_across_any_number_of_chunks(
     recording: Recording, pool: urllib3.PoolManager, kind: str, body: bytes, sign: str, reading: str, size: int
 ) -> None:
     chunks = [body[at : at + size] for at in range(0, len(body), size)]

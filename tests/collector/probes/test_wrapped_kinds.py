@@ -1,4 +1,4 @@
-"""What is wrapped is still of its kind: frameworks ask whether a function is a coroutine's before they call it."""
+"""Wrapped functions keep their kind: frameworks check for coroutine functions before they call them."""
 
 import importlib
 import inspect
@@ -17,7 +17,9 @@ OF_ASYNCIO = {"mysql": "mysql.connector.aio", "clickhouse_connect": "clickhouse_
 
 
 @pytest.mark.parametrize("kind", PROBES, ids=[kind.name for kind in PROBES])
-def test_a_coroutine_function_is_one_still(kind: type[Probe], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrapped_coroutine_function_is_still_a_coroutine_function(
+    kind: type[Probe], monkeypatch: pytest.MonkeyPatch
+) -> None:
     importlib.import_module(kind.module)
     if kind.name in OF_ASYNCIO:
         importlib.import_module(OF_ASYNCIO[kind.name])

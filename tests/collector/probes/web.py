@@ -114,7 +114,7 @@ class Web:
     servers: tuple[http.server.HTTPServer, ...]
 
     def close(self) -> None:
-        """Stops listening."""
+        """Stop listening."""
         for server in self.servers:
             server.shutdown()
             server.server_close()
@@ -157,7 +157,7 @@ def _start(ca: Authority) -> Web:
 
 @contextlib.contextmanager
 def serving(ca: Authority) -> Generator[Web]:
-    """Servers of one's own, which stop at the end of the block."""
+    """Run separate servers, which stop at the end of the block."""
     web = _start(ca)
     try:
         yield web

@@ -1,4 +1,4 @@
-"""What must not leave of AMQP names: identifiers, generated names, addresses, secrets."""
+"""AMQP names: identifiers, generated names, addresses and secrets never leave the process."""
 
 import string
 

@@ -1,4 +1,4 @@
-"""AWS: what leaves is operations, resources and names; never a key, a value or a signature."""
+"""AWS: only operations, resources and names leave the process; never a key, a value or a signature."""
 
 from typing import Any
 

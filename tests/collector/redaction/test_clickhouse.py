@@ -65,7 +65,7 @@ def test_no_row_with_any_content_is_reported(head: str, form: str, rows: list[st
 
 
 @pytest.mark.parametrize("text", QUERIES)
-def test_what_is_no_row_stays(text: str) -> None:
+def test_text_that_is_no_row_stays(text: str) -> None:
     assert strip_data(text) == text
     assert strip_data(text.encode()) == text.encode()
 

@@ -1,4 +1,4 @@
-"""CQL: what SQL does not know leaves no value behind, and costs no more than its length."""
+"""CQL: syntax beyond SQL leaves no value behind, and costs time linear in its length."""
 
 import time
 

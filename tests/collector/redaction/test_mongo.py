@@ -1,4 +1,4 @@
-"""What is left of MongoDB's commands."""
+"""Redaction of MongoDB's commands."""
 
 import datetime as dt
 from typing import Any
@@ -139,7 +139,7 @@ def test_a_huge_command_is_bounded_in_length_and_time(command: dict[str, Any]) -
     assert least_cpu_s(lambda: mongo.to_statement(command)) < 0.2
 
 
-def test_what_an_app_does_in_its_own_dictionaries_does_not_happen() -> None:
+def test_custom_dictionary_methods_are_not_called() -> None:
     class Strange(dict[str, object]):
         def items(self) -> Any:
             raise AssertionError
@@ -153,7 +153,7 @@ def test_what_an_app_does_in_its_own_dictionaries_does_not_happen() -> None:
     assert mongo.to_statement(Strange(find="o", filter=Strange(a=Strange(b=1)))) == "find o filter:{a:{b:?}}"
 
 
-def test_what_is_remembered_of_keys_is_bounded() -> None:
+def test_memory_of_keys_is_bounded() -> None:
     for number in range(3 * mongo.MAX_REMEMBERED):
         letters = "".join(chr(97 + int(digit)) for digit in str(number))
         mongo.to_statement({"find": "o", "filter": {letters: 1}})

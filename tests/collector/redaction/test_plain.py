@@ -1,4 +1,4 @@
-"""Systems that quote and comment in ways of their own: what they hide stays hidden, and nothing else is lost."""
+"""Systems with special quotes and comments: literals stay hidden, and no other text is lost."""
 
 import time
 
@@ -45,7 +45,7 @@ SECRET = "hunter2secret"
         ("bigquery", f'SELECT """a " {SECRET}'),
     ],
 )
-def test_what_only_this_system_takes_for_a_value_is_hidden(system: str, text: str) -> None:
+def test_system_specific_literals_are_redacted(system: str, text: str) -> None:
     redacted = sanitize(text, system)[0]
     assert SECRET not in redacted
     assert "eabfa4a803e2" not in redacted
@@ -100,7 +100,7 @@ NOISE = ("'", '"', "''", '""', "\\", "\\'", '\\"', " ", "\n", "#", "-- ", "//", 
 
 
 def _within(form: str, noise: str) -> bool:
-    """Whether ``noise`` in this form ends the literal nowhere: what the systems themselves would say."""
+    """Return whether ``noise`` in this form ends the literal nowhere, by the systems' own rules."""
     quote = form[form.index("{") - 1]
     if form.startswith("$"):
         return "$" not in noise
@@ -180,7 +180,7 @@ def test_an_address_in_a_name_hides_the_name() -> None:
     assert amqp.redact_name("celery@host") == "celery@host"
 
 
-def test_a_password_that_tears_a_url_apart_takes_the_path_with_it() -> None:
+def test_password_that_breaks_a_url_is_redacted_with_the_path() -> None:
     assert http.to_statement("GET", "http://u:abc/defghi@h/x") == "GET ?/?"
     assert http.to_statement("GET", "http://u:123/hunter2@host") == "GET ?/?"
     assert http.to_statement("GET", "http://u:123?hunter2@host") == "GET ?/?"

@@ -1,4 +1,4 @@
-"""What is left of commands, URLs, addresses and errors."""
+"""Redaction of commands, URLs, addresses and errors."""
 
 import sqlite3
 import timeit
@@ -53,7 +53,7 @@ _ARGUMENTS = st.one_of(
 
 
 @given(st.sampled_from(sorted(redis._KIND)), st.lists(_ARGUMENTS, max_size=13))
-def test_a_short_redis_command_is_read_in_one_go_and_the_same(name: str, arguments: list[object]) -> None:
+def test_fast_path_for_short_redis_commands_gives_the_same_result(name: str, arguments: list[object]) -> None:
     assert redis.to_statement([name, *arguments]) == redis._any([name, *arguments])
 
 
@@ -121,7 +121,7 @@ def test_a_secret_in_a_query_is_found_by_name_and_appearance(query: str) -> None
         "q=api_key%3Dhunter2",
     ],
 )  # fmt: skip
-def test_what_is_no_secret_in_a_query_is_not_taken_for_one(query: str) -> None:
+def test_harmless_query_parameters_are_not_redacted(query: str) -> None:
     assert not http.carries_secret(f"/v1/rates?{query}")
 
 

@@ -1,4 +1,4 @@
-"""The same app for each framework: a value comes in by one way and goes into a statement by another."""
+"""The same app for each framework: a value from one of several inputs goes into a statement in one of several ways."""
 
 import contextlib
 import sqlite3
@@ -16,7 +16,7 @@ HONEST = ("ann@example.com", "a longer text, with (brackets) -- and more", "2026
 
 
 def ask(how: str, value: str) -> None:
-    """Puts ``value`` into a statement: ``joined`` as code, ``quoted`` as one literal, ``bound`` as a parameter."""
+    """Put ``value`` into a statement: ``joined`` as code, ``quoted`` as one literal, ``bound`` as a parameter."""
     connection = sqlite3.connect(":memory:")
     with contextlib.closing(connection), contextlib.suppress(sqlite3.Error, sqlite3.Warning):
         if how == "bound":
@@ -29,7 +29,7 @@ def ask(how: str, value: str) -> None:
 
 @contextmanager
 def serving(framework: str) -> Generator[Delivered]:
-    """This framework's requests are known inside the block, and sqlite3 is watched."""
+    """Observe this framework's requests and sqlite3 inside the block."""
     from importlib import import_module
 
     patches = Patches()
@@ -42,7 +42,7 @@ def serving(framework: str) -> Generator[Delivered]:
 
 
 def signed(stream: Delivered) -> list[bool]:
-    """Of each statement that was asked whether it shows the request's input."""
+    """Return for each statement whether it shows the request's input."""
     return [
         "request-input" in call.get(names.QUERY_SIGNS, "").split(",")
         for call in stream.calls()
@@ -51,5 +51,5 @@ def signed(stream: Delivered) -> list[bool]:
 
 
 def assert_nothing_of(stream: Delivered, value: str) -> None:
-    """Nothing of the input has left."""
+    """Assert that no part of the input has left the process."""
     assert value.encode() not in b"".join(message.value for message in stream.messages)

@@ -78,7 +78,7 @@ def test_input_that_became_code_is_reported(way: str, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
 @pytest.mark.parametrize("way", WAYS)
-def test_input_in_one_literal_or_a_parameter_is_not(way: str, kind: str) -> None:
+def test_input_in_one_literal_or_a_parameter_is_not_reported(way: str, kind: str) -> None:
     with serving("django") as stream:
         for value in HONEST:
             send(kind, way, "quoted", value)

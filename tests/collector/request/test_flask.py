@@ -52,7 +52,7 @@ def test_input_that_became_code_is_reported(way: str, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
 @pytest.mark.parametrize("way", WAYS)
-def test_input_in_one_literal_or_a_parameter_is_not(way: str, kind: str) -> None:
+def test_input_in_one_literal_or_a_parameter_is_not_reported(way: str, kind: str) -> None:
     with serving("flask") as stream:
         for value in (*HONEST, "short'"):
             send(kind, way, "quoted", value)
@@ -63,7 +63,7 @@ def test_input_in_one_literal_or_a_parameter_is_not(way: str, kind: str) -> None
     assert not any(signed(stream))
 
 
-def test_what_the_app_has_not_read_is_not_known() -> None:
+def test_unread_input_is_unknown() -> None:
     with serving("flask") as stream, app.test_client() as client:
         client.post("/sync/query/joined", query_string={"name": "1 AND 2"}, data={"other": "nobody' OR 'a'='a"})
     assert signed(stream) == [False]

@@ -1,4 +1,4 @@
-"""What is kept of a request is bounded and let go of; what stands in one token is no code."""
+"""Kept request input is bounded and released; input inside one token is no code."""
 
 import sys
 import threading
@@ -49,7 +49,7 @@ def test_more_than_one_token_of_input_is_code(value: str, sql: object) -> None:
         ("1=1", S.format("1 OR 1=1")),
     ],
 )
-def test_one_token_of_input_or_too_little_of_it_is_none(value: str, sql: object) -> None:
+def test_one_token_or_short_input_is_no_code(value: str, sql: object) -> None:
     assert with_value(value, sql, "stacked") == "stacked"
 
 
@@ -74,7 +74,7 @@ def test_the_kept_input_is_bounded_and_released() -> None:
     assert not list(request.values())
 
 
-def test_a_request_inside_a_request_is_the_outer_one() -> None:
+def test_nested_request_uses_the_outer_requests_input() -> None:
     outer = request_input.begin(str, "a=1")
     mine = request_input.current()
     inner = request_input.begin(str, "b=2")

@@ -1,4 +1,4 @@
-"""Starlette, endpoints sync (in its threads) and async, below a middleware that runs them in a task of its own."""
+"""Starlette, endpoints sync (in its threads) and async, below a middleware that runs them in a separate task."""
 
 import pytest
 from starlette.applications import Starlette
@@ -65,7 +65,7 @@ def test_input_that_became_code_is_reported(kind: str, way: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "way"), CASES)
-def test_input_in_one_literal_or_a_parameter_is_not(kind: str, way: str) -> None:
+def test_input_in_one_literal_or_a_parameter_is_not_reported(kind: str, way: str) -> None:
     with serving("starlette") as stream:
         for value in HONEST:
             send(kind, way, "quoted", value)

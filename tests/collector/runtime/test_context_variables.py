@@ -1,4 +1,4 @@
-"""A coroutine that its loop left pending is closed in another context: what is raised there stays the app's own."""
+"""A pending coroutine that its loop closes in another context: its exceptions stay the app's own."""
 
 import asyncio
 import contextvars
@@ -32,14 +32,14 @@ number: contextvars.ContextVar[int] = contextvars.ContextVar("number", default=0
 
 
 class Never:
-    """What is awaited for ever."""
+    """An awaitable that never ends."""
 
     def __await__(self) -> Generator[None]:
         yield
 
 
 class Client:
-    """Of any driver: what it is asked is never answered, and it is its own client, cluster and connection."""
+    """A stand-in for any driver: its calls never return, and it is its own client, cluster and connection."""
 
     _current_server = None
     _inbox_prefix = b"_INBOX"
@@ -53,7 +53,7 @@ class Client:
 
 
 def raised_when_left_pending(asking: Coroutine[Any, Any, Any]) -> list[type[BaseException]]:
-    """What the app sees of its own call, whose coroutine is begun in one context and closed in another."""
+    """Return the app's view of its call, whose coroutine begins in one context and is closed in another."""
     seen: list[type[BaseException]] = []
 
     async def app() -> None:
@@ -78,7 +78,7 @@ def test_a_variable_is_put_back_and_in_another_context_left_alone() -> None:
     assert number.get() == 0
 
 
-def test_a_request_of_httpx_that_is_left_pending_ends_as_without_us() -> None:
+def test_pending_httpx_request_ends_as_without_backwatch() -> None:
     class Silent(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             await Never()
@@ -128,17 +128,17 @@ def test_a_call_that_is_left_pending_ends_as_without_us(make: Decorator) -> None
 
 def test_a_pending_connection_is_recorded_and_is_no_fault() -> None:
     elsewhere, error = contextvars.copy_context(), GeneratorExit()
-    told = Recording()
-    amqp = AiormqCallObserver(told)
+    recording = Recording()
+    amqp = AiormqCallObserver(recording)
     with closing(asyncio.new_event_loop()) as loop:
         connection = aiormq.Connection("amqp://app@localhost:1/", loop=loop)
         attempt: Any = elsewhere.run(amqp.on_connect, connection, (), {})
         amqp.on_connect_end(connection, attempt, None, error)
-    mongo = MongoCallObserver(told)
+    mongo = MongoCallObserver(recording)
     pool = Pool(("localhost", 1), PoolOptions())
     attempt = elsewhere.run(mongo.on_connect, pool, (), {})
     mongo.on_connect_end(pool, attempt, None, error)
-    assert [(one.operation, one.session.system, one.error) for one in told.calls] == [
+    assert [(one.operation, one.session.system, one.error) for one in recording.calls] == [
         ("connect", "rabbitmq", error),
         ("connect", "mongodb", error),
     ]

@@ -217,7 +217,7 @@ def test_forks_wait_for_all_that_our_thread_imports(
 
 
 def publishes(settings: StreamSettings) -> threading.Thread:
-    """Appends one message, on a thread of its own."""
+    """Append one message, on a separate thread."""
     publisher = open_publisher(settings)
 
     def publish() -> None:
@@ -230,7 +230,7 @@ def publishes(settings: StreamSettings) -> threading.Thread:
 
 
 def fork() -> None:
-    """A child that leaves at once."""
+    """Fork a child that exits at once."""
     child = os.fork()
     if child == 0:
         os._exit(0)

@@ -1,4 +1,4 @@
-"""Children forked while every step of the collector is slowed at random; ``make bench NAME=forks`` is the long one."""
+"""Children forked while every step of the collector is slowed at random; ``make bench NAME=forks`` runs longer."""
 
 import os
 from pathlib import Path

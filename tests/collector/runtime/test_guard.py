@@ -1,4 +1,4 @@
-"""The guard ends the collector's faults, and passes on what is the app's: its strict log, its time limits."""
+"""The guard stops the collector's faults, and passes on the app's exceptions: its strict log, its time limits."""
 
 import logging
 import signal
@@ -20,7 +20,7 @@ SESSION = Session(system="postgresql")
 
 
 class SoftTimeLimitError(Exception):
-    """As Celery's and RQ's: an ordinary exception, raised by a signal handler."""
+    """A time limit as Celery's and RQ's: an ordinary exception, raised by a signal handler."""
 
 
 class Strict(logging.Handler):
@@ -50,7 +50,7 @@ def faulty() -> None:
 
 
 @pytest.mark.usefixtures("strict_log", "swallowed_faults")
-def test_a_log_that_raises_does_not_carry_our_fault_into_the_app() -> None:
+def test_raising_log_does_not_pass_a_collector_fault_to_the_app() -> None:
     assert faulty() is None
     assert guard.faults == 1
 

@@ -82,7 +82,7 @@ def stream(kafka_without_topics: Server) -> StreamSettings:
 
 @pytest.fixture
 def run(tmp_path: Path, kafka: Server) -> Run:
-    """Runs an app under watch, its driver in the version asked for."""
+    """Run an observed app, with its driver in the requested version."""
 
     def run(code: str, *arguments: str, version: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
         (tmp_path / "app.py").write_text(code)
@@ -102,7 +102,7 @@ def run(tmp_path: Path, kafka: Server) -> Run:
 
 
 def spans(settings: StreamSettings) -> Counter[str]:
-    """Names of all spans in the stream."""
+    """Return names of all spans in the stream."""
     found = Counter[str]()
     for record in whole_topic(settings, "test-own-clients"):
         for of_app in ExportTraceServiceRequest.FromString(record.value).resource_spans:

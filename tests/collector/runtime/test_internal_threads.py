@@ -1,4 +1,4 @@
-"""The collector's thread where the app has hooks on threads, or no thread can be started."""
+"""The collector's thread if the app has hooks on threads, or no thread can be started."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ def hostile_hook(*_: object) -> None:
 
 @pytest.fixture
 def thread_faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[threading.ExceptHookArgs]]:
-    """What ended threads."""
+    """The reason why threads ended."""
     found: list[threading.ExceptHookArgs] = []
     monkeypatch.setattr(threading, "excepthook", found.append)
     yield found
@@ -55,7 +55,7 @@ def test_hook_of_the_app_on_threads_does_not_run_on_the_collectors(
 
 
 @pytest.mark.parametrize("install", [sys.settrace, sys.setprofile])
-def test_hook_set_on_the_running_thread_ends_one_round_of_it(
+def test_hook_set_on_the_running_thread_ends_one_round(
     install: Callable[[Any], None], thread_faults: list[threading.ExceptHookArgs]
 ) -> None:
     class Hooked(Log):

@@ -1,4 +1,4 @@
-"""What is remembered to be quick is not remembered raw."""
+"""Caches hold no raw text."""
 
 import gc
 import os
@@ -39,14 +39,14 @@ def _ours() -> list[dict[str, Any]]:
 
 
 def _held() -> list[str]:
-    """Every text that our modules hold: the collector of garbage knows what leads where, not what holds text alone."""
+    """Return every text that collector modules hold; ``gc`` knows references, not holders of text alone."""
     roots: list[Any] = _ours()
     others = {id(one.__dict__) for one in list(sys.modules.values()) if hasattr(one, "__dict__")}
     seen = {id(one) for one in roots} | others
     texts: list[str] = []
     while roots:
         holder = roots.pop()
-        keys = list(holder) if isinstance(holder, dict) else ()  # the collector passes by keys that are text
+        keys = list(holder) if isinstance(holder, dict) else ()  # ``gc`` skips keys that are text
         for one in (*keys, *gc.get_referents(holder)):
             kind = type(one)  # isinstance asks a proxy for the class of its object, which may be gone
             if issubclass(kind, str):
@@ -76,7 +76,7 @@ def test_no_raw_text_is_held_after_its_call(call: Callable[[str], object]) -> No
     assert [one for one in _held() if canary in one.lower()] == []
 
 
-def test_what_our_modules_hold_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_caches_in_collector_modules_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     canary = secrets.token_hex(10)
     monkeypatch.setattr(amqp, "MAX_PARTS", {canary: ("a", [1])})
     assert {one for one in _held() if canary in one} == {canary}
@@ -91,7 +91,7 @@ def test_names_that_leave_as_they_are_are_remembered() -> None:
     assert amqp.redact_name("orders.eu.created") is amqp.redact_name("orders.eu." + "created".lower())
 
 
-def test_marks_of_the_same_are_the_same_and_of_others_are_not() -> None:
+def test_marks_are_equal_only_for_equal_values() -> None:
     assert keyed_hash("a" + str(1)) == keyed_hash("a1")
     assert keyed_hash(("GET", "a1")) == keyed_hash(("GET", "a" + str(1)))
     raws = (
@@ -108,7 +108,7 @@ def test_marks_of_the_same_are_the_same_and_of_others_are_not() -> None:
 
 
 @pytest.mark.parametrize("seed", ["0", "7", "random"])
-def test_marks_are_of_one_process_even_where_its_hashes_are_not(seed: str) -> None:
+def test_marks_differ_by_process_even_with_equal_hashes(seed: str) -> None:
     code = (
         "from backwatch.collector.runtime.keyed_cache import keyed_hash; "
         "print(keyed_hash('a'), keyed_hash(('GET', str, 'a')), keyed_hash('a') == keyed_hash('a'))"
@@ -141,9 +141,9 @@ class _Sly(str):
         return True
 
 
-def test_a_key_with_a_hash_of_its_own_is_not_taken_for_another() -> None:
-    told = [redis_statements.describe_command("GET", ("GET", _Sly(one)))[1] for one in ("session:1", "user:1")]
-    assert told == ["GET session:?", "GET user:?"]
+def test_key_with_a_custom_hash_is_not_confused_with_another() -> None:
+    statements = [redis_statements.describe_command("GET", ("GET", _Sly(one)))[1] for one in ("session:1", "user:1")]
+    assert statements == ["GET session:?", "GET user:?"]
     assert [describe_command("get", [_Sly(one)]) for one in ("session:1", "user:1")] == ["get session:?", "get user:?"]
     assert [amqp.redact_name(_Sly(one)) for one in ("orders.new", "mails.new")] == ["orders.new", "mails.new"]
     assert [messages.operation_text("send", _Sly(one)).statement for one in ("orders", "mails")] == [

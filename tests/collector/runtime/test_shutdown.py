@@ -1,4 +1,4 @@
-"""Last words before a process ends itself by a signal; ``test_run.py`` has them delivered."""
+"""Exit hooks before a process ends itself by a signal; ``test_run.py`` checks their delivery."""
 
 import os
 import pickle
@@ -20,7 +20,7 @@ ORIGINAL = signal.raise_signal
 
 
 def ended_by(run: Callable[[], None]) -> int:
-    """Which signal ended a child that runs this; 0 for none."""
+    """Return the signal that ended a child that runs this; 0 for none."""
     child = os.fork()
     if child == 0:
         try:
@@ -42,7 +42,7 @@ def test_a_signal_inside_the_queue_lock_still_ends_the_process_in_time() -> None
     assert time.monotonic() - began < 10
 
 
-def test_every_last_word_is_had_even_where_one_fails() -> None:
+def test_every_exit_hook_runs_even_if_one_fails() -> None:
     read, write = os.pipe()
 
     def run() -> None:
@@ -147,6 +147,6 @@ if "signal" in sys.argv:
 
 
 @pytest.mark.parametrize(("way", "code"), [("exit", 0), ("signal", -signal.SIGTERM)])
-def test_what_was_kept_back_is_delivered_however_the_process_ends(way: str, code: int) -> None:
+def test_pending_records_are_delivered_at_any_kind_of_exit(way: str, code: int) -> None:
     done = subprocess.run([sys.executable, "-c", LAST, way], capture_output=True, text=True, check=False, timeout=100)
     assert (done.returncode, done.stdout, done.stderr) == (code, "called [True]\n", "")

@@ -1,4 +1,4 @@
-"""What is learnt of a connection and its caller: TLS, bytes on the wire, call site, identity."""
+"""Facts of a connection and its caller: TLS, bytes on the wire, call site, identity."""
 
 import os
 import socket
@@ -82,7 +82,7 @@ def test_unix_sockets_and_closed_descriptors_have_no_figure() -> None:
 def handshake(
     server_side: ssl.SSLContext, client_side: ssl.SSLContext, name: str | None
 ) -> tuple[ssl.SSLObject, bytes]:
-    """Two ends in memory; gives the client's end and the server's certificate."""
+    """Connect two ends in memory; return the client's end and the server's certificate."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = client_side.wrap_bio(to_client, to_server, server_hostname=name)
     server = server_side.wrap_bio(to_server, to_client, server_side=True)
@@ -148,7 +148,7 @@ def test_a_server_that_closes_before_tls_is_not_reported_as_plaintext(
 ) -> None:
     client, server = pair
     server.close()
-    client.sendall(b"is TLS spoken here?")  # the answer is a reset
+    client.sendall(b"is TLS spoken here?")  # the reply is a reset
     deadline = time.monotonic() + 10
     while is_connected(client):
         assert time.monotonic() < deadline

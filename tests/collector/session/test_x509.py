@@ -1,4 +1,4 @@
-"""Certificates of strangers: read as the library reads them, and never a crash."""
+"""Certificates of untrusted servers: read as the library reads them, without a crash."""
 
 import contextlib
 import datetime as dt

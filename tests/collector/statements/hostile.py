@@ -1,4 +1,4 @@
-"""64 KiB each, made to be read again and again by a reader that looks back, ahead, or at each token for long."""
+"""Texts of 64 KiB each that are slow for a reader that looks back, ahead, or at each token for long."""
 
 from backwatch.collector.statements import spec
 
@@ -131,7 +131,7 @@ _FRAMES = (
 
 
 def shapes(dialect: str) -> dict[str, str]:
-    """Texts of exactly ``spec.SCAN_BYTES`` bytes by what they consist of."""
+    """Return texts of exactly ``spec.SCAN_BYTES`` bytes by their content."""
     made: dict[str, str] = {}
     for number, unit in enumerate(_UNITS + _OPENERS[dialect]):
         for frame in (_FRAMES[0], _FRAMES[1 + number % 3]):

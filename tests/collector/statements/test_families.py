@@ -37,7 +37,7 @@ def test_a_family_names_verb_and_tables(text: str, expected: str) -> None:
         ("SEND x.org", "SEND x.org"),
     ],
 )
-def test_what_is_no_sql_keeps_its_first_two_words(text: str, expected: str) -> None:
+def test_text_other_than_sql_keeps_its_first_two_words(text: str, expected: str) -> None:
     assert derive_family(text) == expected
 
 

@@ -1,4 +1,4 @@
-"""No statement of any shape holds up the app: the scan time depends only on its length."""
+"""No statement of any shape delays the app: the scan time depends only on its length."""
 
 import gc
 import time
@@ -27,7 +27,7 @@ def once(text: str, dialect: str) -> float:
 
 
 def seconds(text: str, dialect: str) -> float:
-    """The least time that it takes; the first that is within the limit."""
+    """Return the least scan time; stop at the first within the limit."""
     best = 1.0
     for _ in range(TIMES):
         best = min(best, once(text, dialect))
@@ -37,7 +37,7 @@ def seconds(text: str, dialect: str) -> float:
 
 
 def most_s(dialect: str) -> float:
-    """The limit by this machine's own measure."""
+    """Return the limit by this machine's own measure."""
     return max(MOST_S, MOST_RATIO * min(once(ORDINARY, dialect) for _ in range(TIMES)))
 
 
@@ -51,7 +51,7 @@ def test_64_kib_of_any_hostile_shape_take_30_ms_at_most(dialect: str) -> None:
 
 
 @pytest.mark.parametrize("dialect", spec.DIALECTS)
-def test_what_is_scanned_of_a_long_text_has_few_tokens(dialect: str) -> None:
+def test_scanned_part_of_a_long_text_has_few_tokens(dialect: str) -> None:
     for text in shapes(dialect).values():
         assert len(scan_thinned(text, dialect)[1]) <= HEAD_TOKENS + 2_048
 
@@ -80,7 +80,7 @@ def test_long_lists_and_many_rows_scan_like_short_ones(value: str, dialect: str)
 
 
 @pytest.mark.parametrize("attack", ["' OR 7=7 -- ", "', (SELECT p FROM u)), ('", "'); DROP TABLE t; -- "])
-def test_what_breaks_out_of_a_long_list_is_seen(attack: str) -> None:
+def test_injection_out_of_a_long_list_is_seen(attack: str) -> None:
     text = "INSERT INTO t VALUES " + "('a', 1), " * 1_500 + f"('{attack}', 1)" + ", ('a', 1)" * 1_500
     assert scan(text, "postgresql").redacted != scan(text.replace(attack, ""), "postgresql").redacted
     assert "p FROM u" not in attack or "FROM u" in scan(text, "postgresql").redacted

@@ -1,4 +1,4 @@
-"""Each sign on what it is for, and none on honest statements."""
+"""Each sign on its attack, and none on honest statements."""
 
 import gzip
 import json
@@ -126,7 +126,7 @@ def test_a_catalogue_union_is_a_sign_only_behind_a_condition() -> None:
 
 def test_every_sign_of_the_vocabulary_is_shown_by_something() -> None:
     found = set[str]().union(*(signs for _, _, signs in SHOWN))
-    # Of the last one the text alone shows nothing: see request/.
+    # For the last one the text alone shows nothing: see request/.
     assert found | {"cut", "request-input"} == set(SIGNS)
 
 
@@ -145,7 +145,7 @@ DIALECT = {"postgres": P, "mysql": M, "sqlite": S, "generic": O}
 
 
 def _rates(path: Path) -> dict[tuple[str, str], float]:
-    """Share of statements with any sign and with a strong one, by label (inert attempts apart)."""
+    """Return the share of statements with any sign and with a strong one, by label (inert attempts apart)."""
     counted: Counter[tuple[str, str]] = Counter()
     with gzip.open(path, "rt") as lines:
         for line in lines:

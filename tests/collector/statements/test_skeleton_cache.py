@@ -1,4 +1,4 @@
-"""What is remembered by a statement's skeleton is what the scanner would say of each text that has it."""
+"""The cached result of a skeleton equals the scanner's result for each of its texts."""
 
 import gzip
 import json
@@ -43,7 +43,7 @@ def test_a_cached_skeleton_gives_the_same_result_as_a_scan(text: str, dialect: s
 
 @settings(deadline=None, max_examples=600)
 @given(mixed, dialects)
-def test_what_stands_for_a_skeleton_has_that_skeleton(text: str, dialect: str) -> None:
+def test_representative_of_a_skeleton_has_that_skeleton(text: str, dialect: str) -> None:
     found = split_pieces(text, dialect)
     assert split_pieces(join_pieces(found, dialect), dialect) == found
 

@@ -125,12 +125,12 @@ DIFFERENT = [
 
 
 @pytest.mark.parametrize(("dialect", "one", "other"), SAME)
-def test_what_differs_in_values_and_spelling_only_is_the_same_statement(dialect: str, one: str, other: str) -> None:
+def test_values_and_spelling_do_not_change_the_statement(dialect: str, one: str, other: str) -> None:
     assert canonicalize(one, dialect) == canonicalize(other, dialect)
 
 
 @pytest.mark.parametrize(("dialect", "one", "other"), DIFFERENT)
-def test_what_asks_something_else_is_another_statement(dialect: str, one: str, other: str) -> None:
+def test_different_queries_are_different_statements(dialect: str, one: str, other: str) -> None:
     assert canonicalize(one, dialect) != canonicalize(other, dialect)
 
 

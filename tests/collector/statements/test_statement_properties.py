@@ -1,4 +1,4 @@
-"""What holds for the canonical text of every text, in every dialect."""
+"""Properties of the canonical text of every text, in every dialect."""
 
 import pytest
 from hypothesis import example, given, settings
@@ -56,7 +56,7 @@ def test_the_redacted_text_has_the_same_canonical_text(text: str, dialect: str) 
 @example("create password …;", "other")
 @example('="".5', "postgresql")
 @example("[] ]", "mssql")
-def test_what_is_canonical_or_redacted_stays_as_it_is(text: str, dialect: str) -> None:
+def test_canonical_and_redacted_forms_are_idempotent(text: str, dialect: str) -> None:
     assert canonicalize(canonicalize(text, dialect), dialect) == canonicalize(text, dialect)
     assert redact(redact(text, dialect), dialect) == redact(text, dialect)
 
@@ -72,7 +72,7 @@ def test_a_cut_text_is_bounded_and_not_cut_again(text: str, dialect: str) -> Non
 
 @many
 @given(texts, dialects)
-def test_tokens_follow_one_another_inside_the_text(text: str, dialect: str) -> None:
+def test_tokens_are_consecutive_inside_the_text(text: str, dialect: str) -> None:
     last = 0
     for kind, start, end in tokenize(text, dialect):
         assert 0 < kind < spec.END
@@ -152,7 +152,7 @@ VALUES = (
     st.from_regex(r"[a-z]{1,3}3cret[a-z0-9]{0,3}", fullmatch=True),
     st.sampled_from(("", " ", "\t", "/* x */")),
 )
-def test_no_word_survives_that_is_given_to_a_setting_or_a_plan(dialect: str, frame: str, word: str, gap: str) -> None:
+def test_words_given_to_a_setting_or_a_plan_are_redacted(dialect: str, frame: str, word: str, gap: str) -> None:
     scanned = redact(frame.replace("{}", gap + word + gap), dialect)
     assert "3cret" not in scanned
     assert scanned.startswith(frame[:3])

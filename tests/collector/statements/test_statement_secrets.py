@@ -1,4 +1,4 @@
-"""A corpus of statements and commands with secrets in them: none may come out."""
+"""A corpus of statements and commands with secrets in them: no secret may come out."""
 
 import pytest
 

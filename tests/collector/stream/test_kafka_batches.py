@@ -54,7 +54,7 @@ ENCODERS: dict[str, tuple[int, Callable[[bytes], bytes]]] = {
 
 @pytest.mark.parametrize("name", ENCODERS)
 @given(data=st.binary(max_size=200), times=st.integers(0, 2_000))
-def test_what_is_within_the_bound_is_unpacked_whole(name: str, data: bytes, times: int) -> None:
+def test_batch_within_the_bound_is_unpacked_whole(name: str, data: bytes, times: int) -> None:
     codec, encode = ENCODERS[name]
     assert data * times == decompress(codec, encode(data * times))
 
@@ -91,7 +91,7 @@ def test_a_snappy_length_that_the_data_cannot_fill_is_refused() -> None:
 
 @pytest.mark.parametrize("codec", range(8))
 @given(data=st.binary(max_size=300))
-def test_garbage_raises_nothing_but_the_one_error(codec: int, data: bytes) -> None:
+def test_garbage_raises_only_the_declared_error(codec: int, data: bytes) -> None:
     with contextlib.suppress(UndecodableBatch):
         decompress(codec, data)
 
@@ -160,7 +160,7 @@ def test_a_batch_that_fails_its_checksum_is_skipped_alone() -> None:
     assert plain(found) == [(0, b"a"), (1, "the batch fails its checksum"), (3, b"d")]
 
 
-def test_of_a_batch_with_one_corrupt_record_the_others_are_read() -> None:
+def test_other_records_of_a_batch_with_one_corrupt_record_are_read() -> None:
     built = bytearray(batch([b"aaaa", b"bbbb", b"cccc"]))
     at = built.index(b"bbbb") - 1
     built[at] = 0x7F  # its value now is longer than the record

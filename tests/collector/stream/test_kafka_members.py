@@ -1,4 +1,4 @@
-"""Static members of a group on the real broker: a restart moves no partition, and a name that two bear is an error."""
+"""Static group members on the real broker: a restart moves no partition, and a duplicate name is an error."""
 
 import time
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def opened(settings: StreamSettings, topic: str, instance: str) -> KafkaGroupCon
 
 
 def membership(consumer: KafkaGroupConsumer) -> tuple[object, ...]:
-    """What a member takes itself for, to be read where a wait was in vain."""
+    """Return a member's own state, for the message of a failed wait."""
     coordinator = consumer._consumer._coordinator
     beat_s = time.monotonic() - max(coordinator.heartbeat.last_receive, coordinator.heartbeat.last_reset)
     return sorted(consumer.assignment()), str(coordinator.state), coordinator._generation, round(beat_s)

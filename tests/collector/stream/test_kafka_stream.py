@@ -37,7 +37,7 @@ def publish(settings: StreamSettings) -> Iterator[Callable[..., None]]:
 
 
 def joined(consumer: Consumer, partitions: int, timeout_s: float = 60) -> frozenset[int]:
-    """Polls until so many partitions are this member's."""
+    """Poll until so many partitions are this member's."""
     deadline = time.monotonic() + timeout_s
     while len(consumer.assignment()) != partitions:
         assert time.monotonic() < deadline
@@ -54,7 +54,7 @@ def read(consumer: Consumer, count: int, timeout_s: float = 20) -> list[Record]:
     return records
 
 
-def test_what_is_published_is_read_with_key_backfill_and_append_time(
+def test_published_records_are_read_with_key_backfill_and_append_time(
     settings: StreamSettings, kafka_topic: MakeTopic, publish: Callable[..., None]
 ) -> None:
     topic = kafka_topic("calls", partitions=1)
@@ -116,7 +116,7 @@ def test_time_that_a_producer_wrote_is_never_later_than_now(
     admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"message.timestamp.type": "CreateTime"})])
     admin.close()
     producer = KafkaProducer(bootstrap_servers=bootstrap)
-    for ahead_s in (1800, 0):  # an hour is what a broker takes by default
+    for ahead_s in (1800, 0):  # a broker accepts an hour by default
         producer.send(topic, b"a", timestamp_ms=int(1000 * (time.time() + ahead_s))).get(20)
     producer.close()
     with closing(open_consumer(settings, topic, topic)) as consumer:
@@ -127,7 +127,7 @@ def test_time_that_a_producer_wrote_is_never_later_than_now(
     assert f"topic {topic} has message.timestamp.type=CreateTime" in line
 
 
-def test_bounds_name_the_first_offset_and_the_one_to_come(
+def test_bounds_name_the_first_and_the_next_offset(
     settings: StreamSettings, kafka_topic: MakeTopic, publish: Callable[..., None]
 ) -> None:
     topic = kafka_topic("calls", partitions=1)
@@ -139,7 +139,7 @@ def test_bounds_name_the_first_offset_and_the_one_to_come(
 
 
 class Member(threading.Thread):
-    """A detector in small: polls in a thread of its own, seeks what is newly its own, keeps what it reads."""
+    """A small detector: polls on a separate thread, seeks newly assigned partitions, keeps records."""
 
     def __init__(self, settings: StreamSettings, topic: str) -> None:
         super().__init__()

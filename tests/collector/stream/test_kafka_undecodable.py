@@ -1,4 +1,4 @@
-"""On the real broker: batches that cannot be decoded are passed over, and a member that lost its place begins there."""
+"""On the real broker: undecodable batches are skipped, and a member without a position begins there."""
 
 import sys
 import time
@@ -25,7 +25,7 @@ def settings(kafka: Server) -> StreamSettings:
 
 
 def produce(kafka: Server, topic: str, codec: str, *values: bytes) -> None:
-    """One batch, as librdkafka packs it."""
+    """Return one batch, as librdkafka packs it."""
     producer = Producer({
         "bootstrap.servers": kafka.bootstrap, "compression.type": codec, "linger.ms": 200,
         "message.max.bytes": 200 << 20,
@@ -36,7 +36,7 @@ def produce(kafka: Server, topic: str, codec: str, *values: bytes) -> None:
 
 
 def read(consumer: KafkaGroupConsumer, count: int, timeout_s: float = 60) -> list[Record]:
-    """Seek what waits for it to the beginning, and read so many records."""
+    """Seek waiting partitions to the beginning, and read so many records."""
     records: list[Record] = []
     deadline = time.monotonic() + timeout_s
     while len(records) < count and time.monotonic() < deadline:
@@ -53,7 +53,7 @@ def opened(settings: StreamSettings, topic: str) -> KafkaGroupConsumer:
 
 
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
-def test_what_other_clients_compress_is_read(
+def test_batches_compressed_by_other_clients_are_read(
     settings: StreamSettings, kafka: Server, kafka_topic: MakeTopic, codec: str
 ) -> None:
     topic = kafka_topic("calls")
@@ -63,7 +63,7 @@ def test_what_other_clients_compress_is_read(
         assert values == [one.value for one in read(consumer, 20)]
 
 
-def test_a_codec_that_is_not_installed_costs_its_batch_and_no_more(
+def test_missing_codec_loses_only_its_batch(
     settings: StreamSettings, kafka: Server, kafka_topic: MakeTopic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topic = kafka_topic("calls")

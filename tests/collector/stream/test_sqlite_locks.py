@@ -1,4 +1,4 @@
-"""Closing a database past SQLite would drop this process's locks on it, another would then delete the log in use."""
+"""Closing a database outside SQLite drops the process's locks; another process then deletes the log in use."""
 
 import os
 import subprocess
@@ -84,7 +84,7 @@ def test_a_second_reader_keeps_the_first_ones_lock_on_the_stream(tmp_path: Path)
         assert [one.value for one in first.poll(1)] == [b"value"]
 
 
-def test_opening_the_store_again_in_the_process_leaves_the_first_ones_lock(tmp_path: Path) -> None:
+def test_opening_the_store_twice_keeps_the_first_lock(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/store.db"
     first = open_store(url)
     with reading(first) as connection:
@@ -96,7 +96,7 @@ def test_opening_the_store_again_in_the_process_leaves_the_first_ones_lock(tmp_p
     first.dispose()
 
 
-def test_what_a_forked_child_appends_after_its_parent_has_closed_is_there(tmp_path: Path) -> None:
+def test_forked_childs_records_survive_the_parents_close(tmp_path: Path) -> None:
     settings = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
     another_process(FORKED, settings.url)
     another_process(PUBLISH, settings.url)
@@ -105,7 +105,7 @@ def test_what_a_forked_child_appends_after_its_parent_has_closed_is_there(tmp_pa
 
 
 @pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="there are no forks")
-def test_a_fork_inherits_no_connection_and_the_parent_goes_on_with_another(tmp_path: Path) -> None:
+def test_fork_inherits_no_connection_and_the_parent_reconnects(tmp_path: Path) -> None:
     settings = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
     publisher = open_publisher(settings)
     publisher.publish(names.TOPIC_CALLS, [Message(b"before")], 5)

@@ -55,7 +55,7 @@ def test_a_reader_continues_after_the_commit_or_the_seek(settings: StreamSetting
         assert [record.offset for record in consumer.poll(1)] == [3]
 
 
-def test_records_are_pruned_below_the_slowest_group_and_offsets_never_come_again(settings: StreamSettings) -> None:
+def test_records_are_pruned_below_the_slowest_group_and_offsets_never_repeat(settings: StreamSettings) -> None:
     publish(settings, b"0", b"1", b"2")
     with (
         closing(open_consumer(settings, "calls", "fast")) as fast,
@@ -95,7 +95,7 @@ def test_a_relay_moves_records_once_and_its_successor_continues(settings: Stream
         assert [record.value for record in consumer.poll(1)] == [b"a", b"b"]
 
 
-def test_one_of_two_relays_with_the_same_records_is_fenced(settings: StreamSettings) -> None:
+def test_second_relay_with_the_same_records_is_fenced(settings: StreamSettings) -> None:
     publish(settings, b"a", topic="spans")
     with (
         closing(open_relay(settings, "spans", "calls", "router")) as one,
@@ -131,7 +131,7 @@ def test_only_the_owner_may_read_the_file(settings: StreamSettings, tmp_path: Pa
     publisher.close(1)
 
 
-def test_a_full_disk_is_reported_in_one_line_and_leaves_the_stream_intact(
+def test_full_disk_is_reported_in_one_line_without_damage(
     settings: StreamSettings,
 ) -> None:
     publisher = open_publisher(settings)

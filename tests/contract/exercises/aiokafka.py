@@ -83,7 +83,7 @@ def _consumer(server: Server, **more: Any) -> Any:
 
 
 async def _consumed(server: Server) -> list[object]:
-    """The last messages of both partitions."""
+    """Return the last messages of both partitions."""
     consumer = _consumer(server)
     await consumer.start()
     partitions = [TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)]
@@ -106,7 +106,7 @@ async def _consumed(server: Server) -> list[object]:
 
 
 async def _iterated(server: Server) -> list[object]:
-    """One message, by iteration, deserialised."""
+    """Return one message, by iteration, deserialised."""
     consumer = _consumer(server, value_deserializer=json.loads)
     await consumer.start()
     one = TopicPartition(JSON_TOPIC, 0)

@@ -18,7 +18,7 @@ REGION = "eu-west-1"
 
 
 class Evil:
-    """What must never be loaded."""
+    """A payload that must never be loaded."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return eval, ("1",)
@@ -29,12 +29,12 @@ PICKLE = pickle.dumps(Evil())
 
 @functools.cache
 def _session() -> botocore.session.Session:
-    """One for all: it makes the classes of exceptions."""
+    """A session for all tests: it creates the exception classes."""
     return botocore.session.Session(session_vars={"config_file": (None, None, None, None)})
 
 
 def client(server: Server, service: str, *, tls: bool = True, **options: Any) -> Any:
-    """A client of botocore's own, which boto3's are too; nothing of the machine's settings is read."""
+    """Return a client of botocore itself, as boto3's are; it reads no setting of the machine."""
     config = Config(retries={"max_attempts": 1}, s3={"addressing_style": "path"}).merge(options.pop("config", Config()))
     options = {"verify": server.ca_file, **options} if tls else options
     url = options.pop("endpoint_url", server.tls_url if tls else server.url)

@@ -55,7 +55,7 @@ def calls(services: dict[str, Any]) -> list[object]:
         seen.append(session.execute(batch).current_rows)
         pages = session.execute(SimpleStatement("SELECT id, name FROM item", fetch_size=3))
         seen.append(sorted(tuple(row) for row in pages))
-        seen.append(session.execute_async("SELECT count(*) FROM item").result().one()[0])  # which earns a warning
+        seen.append(session.execute_async("SELECT count(*) FROM item").result().one()[0])  # which causes a warning
         seen.append([tuple(row) for row in session.execute("SELECT name FROM item WHERE id = 9")])
         try:
             session.execute("SELECT nothing FROM item")

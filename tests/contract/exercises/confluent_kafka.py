@@ -63,7 +63,7 @@ def _produced(server: Server) -> list[object]:
 
 
 def _consumed(server: Server) -> list[object]:
-    """The last messages of both partitions."""
+    """Return the last messages of both partitions."""
     consumer = confluent_kafka.Consumer(login(server, **{"group.id": "exercise-c", "enable.auto.commit": False}))
     back = {0: 2, 1: 1}
     ends = {at: consumer.get_watermark_offsets(TopicPartition(TOPIC, at), timeout=20)[1] for at in back}

@@ -16,9 +16,9 @@ SERVICES = ("postgresql", "memcached")
 if not settings.configured:
     settings.configure(USE_TZ=True)
     django.setup()
-django.utils.translation.gettext("")  # imports what it needs the first time
+django.utils.translation.gettext("")  # imports its dependencies the first time
 for aliases in (caches, connections):
-    aliases["default"]  # made when anybody asks anything of it, even what it is
+    aliases["default"]  # created at any first access, even to its type
 
 
 def databases(server: Any, **changes: object) -> Any:

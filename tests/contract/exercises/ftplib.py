@@ -1,6 +1,6 @@
 """Typical calls of an app that fetches and stores files by FTP, in the clear and over TLS."""
 
-# ruff: noqa: S321  FTP is what is watched here
+# ruff: noqa: S321  the observed protocol is FTP
 import ftplib
 import io
 import ssl

@@ -32,7 +32,7 @@ def calls(services: dict[str, Any]) -> list[object]:
         with opener.open(f"{url}/plain?q=1&api_key=hunter2") as response:
             seen.append(len(response.read()))
         login = base64.b64encode(b"app:secret").decode()
-        request = urllib.request.Request(  # noqa: S310  our own server
+        request = urllib.request.Request(  # noqa: S310  the test's own server
             f"{url}/orders/17", b"z" * 1000, {"Authorization": f"Basic {login}"}
         )
         with opener.open(request) as response:

@@ -27,7 +27,7 @@ _kept: list[KafkaProducer] = []
 
 
 class Bomb:
-    """What a hostile producer would have sent; it is never loaded here."""
+    """A hostile producer's payload; it is never loaded here."""
 
     def __reduce__(self) -> Any:
         return vars(os)["system"], ("false",)
@@ -43,13 +43,13 @@ def login(server: Server, **more: Any) -> dict[str, Any]:
 
 
 def offset(number: int) -> OffsetAndMetadata:
-    """As this version of the driver wants it."""
+    """Return the value in the form that this driver version expects."""
     wanted: tuple[Any, ...] = (number, "", -1)
     return OffsetAndMetadata(*wanted[: len(OffsetAndMetadata._fields)])
 
 
 def ensure(server: Server, *topics: str) -> list[object]:
-    """Makes the topics where they are missing."""
+    """Create missing topics."""
     seen: list[object] = []
     admin = KafkaAdminClient(**login(server))
     for topic in topics:
@@ -97,7 +97,7 @@ def _consumer(server: Server, **more: Any) -> Any:
 
 
 def _consumed(server: Server) -> list[object]:
-    """The last messages of both partitions, by ``poll``."""
+    """Return the last messages of both partitions, by ``poll``."""
     consumer = _consumer(server)
     partitions = [TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)]
     consumer.assign(partitions)
@@ -120,7 +120,7 @@ def _consumed(server: Server) -> list[object]:
 
 
 def _iterated(server: Server) -> list[object]:
-    """One message, by iteration, deserialised."""
+    """Return one message, by iteration, deserialised."""
     consumer = _consumer(server, value_deserializer=json.loads)
     one = TopicPartition(JSON_TOPIC, 0)
     consumer.assign([one])

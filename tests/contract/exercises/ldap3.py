@@ -1,4 +1,4 @@
-"""Typical calls of an app that keeps its people in a directory: StartTLS, TLS at once, and a thread that reads."""
+"""Typical calls of an app with a directory: StartTLS, TLS at once, and a thread that reads."""
 
 import ssl
 from collections.abc import Callable

@@ -78,7 +78,7 @@ def calls(services: dict[str, Any]) -> list[object]:
 async def _asked_in_a_loop(aio: Any, server: Any) -> list[object]:
     seen: list[object] = []
     options = {name: value for name, value in _options(server).items() if not name.startswith("ssl_")}
-    connection = await aio.connect(**options)  # which wants a key of the client's beside any authority
+    connection = await aio.connect(**options)  # which requires a client key beside any authority
     cursor = await connection.cursor()
     await cursor.execute("select seq from seq_1_to_5")
     seen.append(await cursor.fetchall())

@@ -19,11 +19,11 @@ STREAM = "exercise"
 
 
 async def nothing(error: Exception) -> None:
-    """The driver would else log each error."""
+    """Ignore an error that the driver would otherwise log."""
 
 
 async def connect(server: Server, **more: Any) -> Any:
-    """Over verified TLS, with a login."""
+    """Connect over verified TLS, with a login."""
     options: dict[str, Any] = {
         "tls": ssl.create_default_context(cafile=server.ca_file), "user": server.user, "password": server.password,
         "error_cb": nothing, "allow_reconnect": False, **more,
@@ -37,7 +37,7 @@ def calls(services: dict[str, Any]) -> list[object]:
 
 
 async def _of_another(port: int, ca_file: str) -> object:
-    """From a server that delivers under another subject."""
+    """Receive from a server that delivers under another subject."""
     client = await nats.connect(f"tls://localhost:{port}", tls=ssl.create_default_context(cafile=ca_file))
     subscription = await client.subscribe("orders.eu")
     await client.publish("orders.eu", b"order 7")

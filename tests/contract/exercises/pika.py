@@ -15,7 +15,7 @@ QUEUE = "exercise.orders"
 
 
 class Bomb:
-    """What a hostile peer would send; it is never loaded here."""
+    """A hostile peer's payload; it is never loaded here."""
 
     def __reduce__(self) -> Any:
         return vars(os)["system"], ("false",)
@@ -44,7 +44,7 @@ def calls(services: dict[str, Any]) -> list[object]:
 
 
 def _soon(connection: Any, asked: Callable[[], Any]) -> Any:
-    """What the broker gives once the message has reached the queue."""
+    """Return the broker's reply once the message has reached the queue."""
     answer = asked()
     for _ in range(500):
         if answer[0] is not None:

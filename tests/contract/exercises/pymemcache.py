@@ -21,14 +21,14 @@ UNKNOWN = frozenset() if COMPRESSED else frozenset((names.PAYLOAD_WIRE, names.PA
 
 
 class Bomb:
-    """What a hostile cache would return; it is never loaded here."""
+    """A hostile cache's payload; it is never loaded here."""
 
     def __reduce__(self) -> Any:
         return vars(contextlib)["suppress"], ()
 
 
 def context_of(server: Any) -> ssl.SSLContext:
-    """As an app would make it that verifies everything."""
+    """Return the client of an app that verifies everything."""
     return ssl.create_default_context(cafile=server.ca_file)
 
 
@@ -55,7 +55,7 @@ def calls(services: dict[str, Any]) -> list[object]:
 
 
 def _of_another() -> str:
-    """From a cache that answers with another key."""
+    """Read from a cache that replies with another key."""
     with hostile(Straying) as (service, ca_file):
         context = ssl.create_default_context(cafile=ca_file)
         one = Client(("localhost", service.port), tls_context=context, timeout=5)

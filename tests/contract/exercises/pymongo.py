@@ -22,7 +22,7 @@ WRITES: tuple[Any, ...] = (
 
 
 class Unknown:
-    """What BSON cannot hold."""
+    """An object that BSON cannot hold."""
 
     def __repr__(self) -> str:
         return "unknown"
@@ -125,7 +125,7 @@ def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
 
 
 def _told(call: Callable[[], object]) -> object:
-    """The driver's error without what differs each time: identities, durations."""
+    """Return the driver's error without varying parts: identities, durations."""
     try:
         return call()
     except InvalidDocument as error:

@@ -16,7 +16,7 @@ MOVED = "return redis.error_reply('MOVED 3999 10.0.0.7:6381')"
 
 
 class Bomb:
-    """What a hostile cache would return; it is never loaded here."""
+    """A hostile cache's payload; it is never loaded here."""
 
     def __reduce__(self) -> Any:
         return vars(os)["system"], ("false",)
@@ -98,7 +98,7 @@ async def _asynchronously(library: Any, url: str) -> list[object]:
 
 
 def _client(library: Any) -> Any:
-    """The client of asyncio; it bears the same name, and in old versions of valkey-py no other."""
+    """The asyncio client; it has the same name, and in old versions of valkey-py no other."""
     return getattr(library.asyncio, library.Redis.__name__)
 
 

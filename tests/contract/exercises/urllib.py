@@ -1,5 +1,5 @@
-"""Typical calls of an app that opens files by URL, and of one that opens what it is given."""
-# ruff: noqa: S310  it is files that are opened
+"""Typical calls of an app that opens files by URL, and of one that opens any given URL."""
+# ruff: noqa: S310  the URLs are files
 
 import tempfile
 import urllib.request

@@ -1,4 +1,4 @@
-"""Capture of input: the attack pack and the quiet hour are really run once, and what their apps send is kept.
+"""Capture of input: run the attack pack and the quiet hour once, and keep the calls of their apps.
 
 Names of the machine, of its folders and of processes are replaced, so that no recording holds any of them.
 """
@@ -44,7 +44,7 @@ _HOST, _PID = "app-host", 4242
 
 
 def capture_pack(step: Callable[[str], None], only: Collection[str] = ()) -> list[Block]:
-    """Run every attack, or only some, and return what its app sent before its service turned hostile and after that.
+    """Run every attack, or only some, and return its app's calls before and after its service turned hostile.
 
     Raises:
         RuntimeError: An app failed.
@@ -134,7 +134,7 @@ def _split(app: str, requests: Iterable[ExportTraceServiceRequest], turned_ns: i
 
 
 def capture_quiet(step: Callable[[str], None]) -> list[Block]:
-    """Have every app of the quiet hour work and return what it sent, with the times at which it is repeated.
+    """Run every app of the quiet hour and return its calls, with the times at which they are repeated.
 
     Raises:
         RuntimeError: An app failed each time.

@@ -1,4 +1,4 @@
-"""The way into the detector: the one file here that depends on names of its code."""
+"""Access to the detector: the one file here that depends on names of its code."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -12,11 +12,11 @@ from backwatch.detector.runtime.replay import Replay
 
 
 class Finding(NamedTuple):
-    """A rule that fired once, in the words of this folder.
+    """A rule that fired once, in the terms of this folder.
 
     Attributes:
-        key: The canonical text of what the finding is about.
-        label: The same for people.
+        key: The canonical text of the finding's subject.
+        label: The same for the operator.
         span: Hexadecimal id of the call; empty where no call made the finding.
     """
 

@@ -43,7 +43,7 @@ _PATTERNS = (
 
 
 def outcome_of(document: Mapping[str, Any], renames: Renames) -> Outcome:
-    """Return the content of one printed line, without what differs from run to run.
+    """Return the content of one printed line, without values of a single run.
 
     Args:
         renames: Of the keys of the document.

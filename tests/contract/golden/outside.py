@@ -27,7 +27,7 @@ HASH_DIGITS = 24
 
 
 def streams_of(data: Path) -> dict[str, tuple[Path, tuple[str, ...] | None]]:
-    """Return what there is to judge: by name, a file and the flags of its conversion; ``None``: it is OTLP already."""
+    """Return the streams to judge: by name, a file and the flags of its conversion; ``None``: it is OTLP already."""
     found: dict[str, tuple[Path, tuple[str, ...] | None]] = {}
     for file in sorted((data / "queries").glob("app_*.jsonl.gz")):
         name = file.name.removesuffix(".jsonl.gz")
@@ -69,7 +69,7 @@ def summed(findings: Iterable[Finding], back: Renames) -> Sums:
     """Return counts and hashes of findings.
 
     Args:
-        back: Leads present names back to the recorded ones.
+        back: Maps present names back to the recorded ones.
     """
     groups: dict[str, list[Finding]] = {}
     for found in findings:

@@ -1,4 +1,4 @@
-"""Make golden recordings anew, which only a change of behaviour that is meant may do.
+"""Make golden recordings anew; only an intended change of behaviour may do that.
 
     python -m tests.contract.golden.record input             run the pack and the quiet hour, keep what their apps send
     python -m tests.contract.golden.record findings          judge the kept input, keep the findings
@@ -85,7 +85,7 @@ COMMANDS: dict[str, Callable[[], None]] = {
 
 
 def main() -> None:
-    """Do what the first argument names."""
+    """Run the command that the first argument names."""
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     if command not in COMMANDS:
         sys.exit(f"{__doc__}")

@@ -1,4 +1,4 @@
-"""The written table of renames, applied to what was recorded."""
+"""The written table of renames, applied to the recordings."""
 
 import tomllib
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ def _names() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renames:
-    """Old names and their new ones. What is not listed keeps its name.
+    """Old names and their new ones. Names that are not listed stay.
 
     >>> renames = Renames(rules={"slow-answer": "slow-response"}, facts={"a.b": "a.c"})
     >>> renames.rule("slow-answer"), renames.rule("queue-purged"), renames.fact("a.b.was")
@@ -68,7 +68,7 @@ class Renames:
         return words.get(old, old) if isinstance(old, str) else old
 
     def reversed(self) -> "Renames":
-        """Return the table that leads back, for what is kept as hashes only."""
+        """Return the reverse table, for recordings of hashes only."""
         back = {name: {new: old for old, new in getattr(self, name).items()} for name in SECTIONS if name != "values"}
         values = {self.fact(fact): {new: old for old, new in words.items()} for fact, words in self.values.items()}
         return Renames(values=values, **back)

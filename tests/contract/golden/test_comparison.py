@@ -101,7 +101,7 @@ def document(port: int, **evidence: Any) -> dict[str, Any]:
     return {"entry": "http-slow", "expected": "slow-answer", "outcome": "refused by requests 2: no", "alerts": [alert]}
 
 
-def test_live_outcomes_are_compared_without_what_differs_from_run_to_run() -> None:
+def test_live_outcomes_are_compared_without_values_of_one_run() -> None:
     runs = [live.outcome_of(document(port, took=took, size=5), Renames()) for port, took in ((4_001, 17), (4_002, 18))]
     recorded = [live.merged(runs)]
     assert live.differences([document(4_003, took=99, size=5)], recorded, Renames()) == []

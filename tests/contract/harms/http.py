@@ -1,4 +1,4 @@
-"""requests follows a redirect to wherever it points: what only this machine may fetch comes back to the app."""
+"""requests follows a redirect to any target: an internal response reaches the app."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -13,7 +13,7 @@ SECRET = b'{"AccessKeyId": "only-a-test"}'
 
 
 class _Metadata(BaseHTTPRequestHandler):
-    """Stands for the cloud's metadata service, on loopback."""
+    """A stand-in for the cloud's metadata service, on loopback."""
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -51,7 +51,7 @@ def is_harmed(server: HTTP, folder: Path) -> None:
 
 
 def meets_it(server: HTTP) -> None:
-    """An app that stops at ``Location``: nothing is dialled."""
+    """An app that stops at ``Location``: it connects nowhere."""
     answer = _rates(server, follows=False)
     assert answer.is_redirect
     assert "169.254.169.254" in answer.headers["Location"]

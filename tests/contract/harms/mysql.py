@@ -1,4 +1,4 @@
-"""pymysql against a server that wants a file: who allows LOCAL INFILE gives it."""
+"""pymysql against a server that requests a file: a client with LOCAL INFILE sends it."""
 
 import ssl
 from pathlib import Path
@@ -42,6 +42,6 @@ def is_harmed(server: MySQL, folder: Path) -> None:
 
 
 def meets_it(server: MySQL) -> None:
-    """An app that does not allow it, and asks all the same."""
+    """An app that does not allow it, and still sends the query."""
     with _attach(server, local_infile=False) as connection:
         _orders(connection)

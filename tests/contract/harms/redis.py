@@ -1,4 +1,4 @@
-"""redis and a cache of pickles: who loads what comes back runs a program of the server's."""
+"""redis and a cache of pickles: an app that loads a reply runs a program of the server."""
 
 import pickle
 from pathlib import Path
@@ -37,6 +37,6 @@ def is_harmed(server: Redis, folder: Path) -> None:
 
 
 def meets_it(server: Redis) -> None:
-    """An app that looks and does not load."""
+    """An app that reads and does not load."""
     with _attach(server) as cache:
         cache.get("basket:7")

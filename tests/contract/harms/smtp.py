@@ -1,4 +1,4 @@
-"""smtplib in a program that takes STARTTLS where it is offered: login and mail go out in plaintext."""
+"""smtplib in a program with opportunistic STARTTLS: login and mail go out in plaintext."""
 
 import smtplib
 import ssl
@@ -41,5 +41,5 @@ def is_harmed(server: SMTP, folder: Path) -> None:
 
 
 def meets_it(server: SMTP) -> None:
-    """An app that takes what it gets."""
+    """An app that accepts the offered connection."""
     _send(server)

@@ -1,4 +1,4 @@
-"""Answers that are mutated by a seed: one of each session; then the service half-closes."""
+"""Responses that a seed mutates: one of each session; then the service half-closes."""
 
 import contextlib
 import random
@@ -16,7 +16,7 @@ DAWDLES_S = 0.02
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:
-    """The same bytes with up to three things wrong."""
+    """Return the same bytes with up to three errors."""
     found = bytearray(data)
     for _ in range(chance.randrange(4)):
         at = chance.randrange(len(found) + 1)
@@ -37,15 +37,15 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 
 
 class Chosen:
-    """What is mutated, and how: sessions that begin from now on keep to it.
+    """The current mutation: sessions that begin from now on keep it.
 
     Attributes:
-        seed: How; ``None``: nothing is mutated, and what is sent is counted.
-        at: Which sending of a session.
-        sent: How often the busiest session sent something.
-        last: Where its last answer began.
-        reached: Whether anything was mutated.
-        dawdles: Whether answers take a little, each time another, so that other things meet.
+        seed: The seed of the mutation; ``None``: nothing is mutated, and sends are counted.
+        at: The index of the mutated send of a session.
+        sent: The number of sends of the busiest session.
+        last: The index at which its last response began.
+        reached: True if a mutation happened.
+        dawdles: True if responses take a little, a different time each, so that events meet in other orders.
     """
 
     def __init__(self) -> None:
@@ -54,11 +54,11 @@ class Chosen:
         self.reached = self.dawdles = False
 
     def count(self) -> None:
-        """Sessions are counted from now on."""
+        """Start counting sessions."""
         self.seed, self.sent, self.last = None, 0, 0
 
     def choose(self, seed: int, sent: int, last: int) -> None:
-        """Another seed; half of them are the last answer's, for apps read that one."""
+        """Set another seed; half of the seeds mutate the last response, because apps read that one."""
         chance = random.Random(f"which {seed}")
         self.seed, self.reached = seed, False
         self.at = chance.randrange(last if chance.random() < 0.5 else 0, max(sent, 1))
@@ -69,13 +69,13 @@ CHOSEN = Chosen()
 
 @dataclass(slots=True)
 class _Talk:
-    """How far a session is.
+    """The progress of a session.
 
     Attributes:
-        seed, at: What was chosen when it began.
-        sent: How often it sent something.
-        sending: Whether an answer is under way: what is sent between two readings.
-        mutated: Whether this answer is the last one.
+        seed, at: The choice at its start.
+        sent: The number of its sends.
+        sending: True during a response, the sends between two reads.
+        mutated: True if this response is the last one.
     """
 
     seed: int | None
@@ -86,7 +86,7 @@ class _Talk:
 
 
 class Mutating(Session):
-    """One thing that it sends is mutated, and the answer to which that belongs is its last one."""
+    """Mutate one send; the response to which it belongs is the last one."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -94,7 +94,7 @@ class Mutating(Session):
         self._talk = _Talk(CHOSEN.seed, CHOSEN.at)
 
     def send(self, data: bytes) -> None:
-        """All of it, or what becomes of it."""
+        """Return all bytes, or the mutated ones."""
         talk = self._talk
         if not data:
             return
@@ -107,23 +107,23 @@ class Mutating(Session):
         talk.sending = True
         if talk.seed is not None and talk.sent == talk.at + 1:
             talk.mutated = CHOSEN.reached = True
-            with contextlib.suppress(AttributeError):  # elsewhere than on Linux
-                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)  # it comes together with the end
+            with contextlib.suppress(AttributeError):  # on systems other than Linux
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)  # it arrives together with the end
             data = mutated(data, random.Random(talk.seed))
         super().send(data)
 
     def read(self, count: int) -> bytes:
-        """The answer before is at its end."""
+        """End the previous response."""
         self._ends()
         return super().read(count)
 
     def secure(self) -> None:
-        """So it is here."""
+        """Do the same here."""
         self._ends()
         super().secure()
 
     def close(self) -> None:
-        """And here."""
+        """Do the same here."""
         with contextlib.suppress(OSError, EOFError):
             self._ends()
         super().close()
@@ -135,7 +135,7 @@ class Mutating(Session):
             return
         talk.mutated = False
         raw: Any = socket.socket
-        raw.shutdown(self._socket, socket.SHUT_WR)  # or clients would wait for what never comes
-        while raw.recv(self._socket, 1 << 16):  # or what they still send would be answered by a reset, or not yet
+        raw.shutdown(self._socket, socket.SHUT_WR)  # or clients would wait for bytes that never come
+        while raw.recv(self._socket, 1 << 16):  # or their later sends would get a reset, or no reply yet
             pass
         raise EOFError

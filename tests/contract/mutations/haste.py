@@ -1,6 +1,6 @@
-"""Nothing waits for long, and what is left to chance is the same each time: for the bare app and the watched one.
+"""Short waits and fixed randomness, for the bare app and the observed one.
 
-Attacks are made smaller, and clients that dial again wait less in between. No answer is another one for it.
+Attacks are made smaller, and clients that connect again wait less in between. No response changes because of it.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ ASKED: dict[str, dict[str, Any]] = {
 
 
 def hurry() -> None:
-    """From now on; before any client and any other entry is imported, for they take such functions by their names."""
+    """Apply from now on; before any client and scenario is imported, because they bind such functions by name."""
     slept, slept_in_loop = time.sleep, asyncio.sleep
     time.sleep = lambda seconds, /: slept(min(float(seconds), LONGEST_SLEEP_S))
     asyncio.sleep = lambda delay, result=None: slept_in_loop(min(delay, LONGEST_SLEEP_S), result)
@@ -68,7 +68,7 @@ def hurry() -> None:
 
 
 def _disarm() -> None:
-    """No program runs: mutated, the command of a pickle that was read is any."""
+    """Run no program: after a mutation, a pickle may contain any command."""
 
     def system(command: Any) -> int:
         return pickles.RAN if command == f"exit {pickles.STATUS}" else os.EX_UNAVAILABLE << 8
@@ -78,7 +78,7 @@ def _disarm() -> None:
 
 
 def hurry_clients() -> None:
-    """Once they are imported."""
+    """Apply once they are imported."""
     for name, asked in ASKED.items():
         owner, attribute = _named(name)
         setattr(owner, attribute, _asked(getattr(owner, attribute), asked))
@@ -94,7 +94,7 @@ def hurry_clients() -> None:
 
 
 def _named(name: str) -> tuple[Any, str]:
-    """A module or a class, and the name of what is in it."""
+    """Return a module or class, and a name in it."""
     owner, _, attribute = name.rpartition(".")
     try:
         return importlib.import_module(owner), attribute

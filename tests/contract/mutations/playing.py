@@ -1,4 +1,4 @@
-"""One part of the play: an app that meets its service at many seeds, bare or watched, and what it sees of it."""
+"""One part of a run: an app that calls its service at many seeds, bare or observed, and its results."""
 
 import contextlib
 import faulthandler
@@ -37,14 +37,14 @@ Watching = Callable[[], contextlib.AbstractContextManager[Callable[[], list[byte
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What one process plays: an entry, bare or watched, at these seeds.
+    """The task of one process: a scenario, bare or observed, at these seeds.
 
     Attributes:
-        dawdles: Whether its services take a little for each answer, another time each.
-        sent: Of an honest and of a turned service, how often the busiest session sends, and where its last answer
-            begins; empty: that is found out first.
-        port: Its services listen at this one and the next ones.
-        folder: Is made, and put away.
+        dawdles: True if its services take a little for each response, a different time each.
+        sent: Of an honest and of a hostile service, the sends of the busiest session, and where its last response
+        begins; empty: that is measured first.
+        port: The first port of its services.
+        folder: A folder that is created and deleted.
     """
 
     kind: type[Scenario]
@@ -58,14 +58,14 @@ class Part:
 
 @dataclass(slots=True, kw_only=True)
 class Seen:
-    """What came of it.
+    """The result of a part.
 
     Attributes:
-        sent: The part's.
+        sent: The same as the part's.
         outcomes: Value or exception of each seed, as text.
-        reached: Seeds whose mutated answer was sent.
-        told: Messages that Backwatch published.
-        faults: What the guard swallowed.
+        reached: Seeds whose mutated response was sent.
+        reported: Messages that Backwatch published.
+        faults: Faults that the guard swallowed.
     """
 
     sent: Sequence[tuple[int, int]]
@@ -75,7 +75,7 @@ class Seen:
     faults: list[str] = field(default_factory=list[str])
 
     def take(self, more: "Seen") -> None:
-        """What was seen since."""
+        """Return the new outcomes."""
         self.sent = more.sent
         self.outcomes |= more.outcomes
         self.reached += more.reached
@@ -84,21 +84,21 @@ class Seen:
 
 
 class Rates(Scenario):
-    """The one service of ``servers/`` that no entry has: an app that stops at ``Location``."""
+    """The one service that no scenario has: an app that stops at ``Location``."""
 
     code, attack, reference, driver, rule = "C10", HTTP.attack, HTTP.reference, HTTP.driver, HTTP.rule
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
-        """The API."""
+        """Return the API."""
         return HTTP(authority)
 
     def work(self) -> None:
-        """Fetches the rates."""
+        """Fetch the rates."""
         self.meet()
 
     def meet(self) -> object:
-        """The same."""
+        """Return the same."""
         import requests
 
         url = f"https://localhost:{self.config.port}/v1/rates/EUR"
@@ -107,10 +107,10 @@ class Rates(Scenario):
 
 
 def played(part: Part, watched: Watching, say: Callable[[Seen], None]) -> None:
-    """All seeds of one part: even ones on an honest service, odd ones on one that has turned.
+    """Run all seeds of one part: even ones on an honest service, odd ones on a hostile one.
 
     Args:
-        part: What.
+        part: The part to run.
         watched: Attaches Backwatch; yields a function that returns the published messages.
         say: Receives each outcome, and an empty one before each seed: some seeds end the app.
     """

@@ -1,7 +1,7 @@
-"""The process in which parts are played: ``python -m tests.contract.mutations.stage`` has every client, and forks.
+"""The process that runs parts: ``python -m tests.contract.mutations.stage`` has every client, and forks.
 
-Lists of parts come as pickles on its standard input; the parts of one list are played side by side, each in a process
-of its own, and what was seen in them goes as one pickle to its standard output.
+Lists of parts arrive as pickles on its standard input. The parts of one list run side by side, each in a separate
+process, and their results go as one pickle to its standard output.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from tests.contract.mutations.haste import hurry, hurry_clients
 
 if __name__ == "__main__":
     sys.modules.setdefault("eventlet", None)  # pyright: ignore[reportArgumentType]  see conftest.py
-    server.Session = Mutating  # before speakers make kinds of it
+    server.Session = Mutating  # before protocols subclass it
     hurry()
 
 from backwatch.attack.authority import Authority
@@ -50,7 +50,7 @@ class Stage:
     """One such process, from entering to leaving.
 
     Attributes:
-        port: Of a block of ports that is its own: ``PORTS_EACH`` for each of ``LANES`` parts side by side.
+        port: The first of a private block of ports: ``PORTS_EACH`` for each of ``LANES`` parts side by side.
     """
 
     def __enter__(self) -> Self:
@@ -72,7 +72,7 @@ class Stage:
         self._claim.close()
 
     def play(self, parts: Sequence[Part]) -> list[Seen]:
-        """Plays them side by side.
+        """Run the parts side by side.
 
         Raises:
             AssertionError: A process ended before its part; its last output is on standard error.
@@ -89,7 +89,7 @@ class Stage:
 
 
 def _claimed() -> tuple[socket.socket, int]:
-    """A block below the ephemeral ports of the system; its first port is held against other runs."""
+    """Return a block below the ephemeral ports of the system; its first port is locked against other runs."""
     for first in range(10_000, 32_000, LANES * PORTS_EACH + 1):
         with contextlib.suppress(OSError):
             return socket.create_server((server.LOOPBACK, first)), first + 1
@@ -112,7 +112,7 @@ def _serve(asked: IO[bytes], answered: IO[bytes]) -> None:
 
 
 def _all(parts: Sequence[Part], probes: Sequence[type[Probe]]) -> list[Seen | None]:
-    """What was seen of each; nothing of one whose process ended before it began."""
+    """Return the results of each part; empty for one whose process ended before it began."""
     found: list[Seen | None] = [Seen(sent=part.sent) for part in parts]
     left = list(enumerate(parts))
     while left:
@@ -125,13 +125,13 @@ def _all(parts: Sequence[Part], probes: Sequence[type[Probe]]) -> list[Seen | No
             elif (before := found[at]) is not None:
                 before.take(seen)
                 rest = [seed for seed in part.seeds if seed not in before.outcomes]
-                if not is_over and rest:  # its app never came back of a seed: the others are another process's
+                if not is_over and rest:  # its app never returned from a seed: the others go to another process
                     left.append((at, replace(part, seeds=rest)))
     return found
 
 
 def _forked(part: Part, probes: Sequence[type[Probe]]) -> tuple[int, int]:
-    """The process and the pipe out of which what it sees will come."""
+    """Start the process; return it and the pipe for its results."""
     out, into = os.pipe()
     child = os.fork()
     if child:
@@ -139,9 +139,9 @@ def _forked(part: Part, probes: Sequence[type[Probe]]) -> tuple[int, int]:
         return child, out
     try:
         os.close(out)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # what is asked for there is the parent's
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # standard input belongs to the parent
         warnings.simplefilter("ignore")
-        logging.disable()  # clients say a lot of such services
+        logging.disable()  # clients log a lot about such services
         with os.fdopen(into, "wb") as pipe:
 
             def say(seen: Seen) -> None:
@@ -158,7 +158,7 @@ def _forked(part: Part, probes: Sequence[type[Probe]]) -> tuple[int, int]:
 
 
 def _seen(child: int, out: int) -> tuple[Seen, bool]:
-    """All that one process saw, and whether it came to its end."""
+    """Return the results of one process, and whether it finished."""
     found, over = Seen(sent=()), False
     with os.fdopen(out, "rb") as pipe:
         while True:
@@ -184,12 +184,12 @@ class _Log(Publisher):
         self.messages += [one.value for one in messages]
 
     def close(self, timeout_s: float) -> None:
-        """Nothing is open."""
+        """Close nothing."""
 
 
 @contextlib.contextmanager
 def _watching(probes: Sequence[type[Probe]]) -> Generator[Callable[[], list[bytes]]]:
-    """Every library under watch, as with ``backwatch run``; yields a function that returns the messages so far."""
+    """Observe every library, as with ``backwatch run``; yields a function that returns the messages so far."""
     log = _Log()
     pipeline = Pipeline(CollectorSettings(flush_interval_s=0.05, heartbeat_s=3600.0, app_name="shop"), lambda: log)
 

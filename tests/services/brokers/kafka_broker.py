@@ -16,7 +16,7 @@ TEMPLATE = Path(__file__).parents[1] / "kafka" / "server.properties"
 USER = "app"
 
 
-# Two cores: the first compiler alone starts twice as fast, and no broker of a test lives long enough to miss the other.
+# Two cores: the first compiler alone starts twice as fast, and no broker of a test lives long enough to need the other.
 JAVA = ("-Xmx400m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{JARS}/*")
 
 FIXTURE = Fixture("kafka", kind="kafka", port=9092)
@@ -43,7 +43,7 @@ class Broker:
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
-    """A broker of one's own; the fixture ``kafka`` is the one that the whole run shares."""
+    """Run a separate broker; the fixture ``kafka`` is the shared one of the whole run."""
     with install(ca) as broker:
         folder, ready = broker.data.parent, accepts(broker.server.port)
         with running(broker._command, folder=folder, ready=ready):  # pyright: ignore[reportPrivateUsage]
@@ -52,7 +52,7 @@ def serve(ca: Authority) -> Generator[Server]:
 
 @contextlib.contextmanager
 def install(ca: Authority) -> Generator[Broker]:
-    """Prepare a broker with data of its own, which go at the end."""
+    """Prepare a broker with its own data, which are deleted at the end."""
     if not any(JARS.glob("kafka_2.13-*.jar")):
         raise MissingServerError("kafka: no jars in .tools/kafka (`make test` fetches them with Maven), "
                                  "and BACKWATCH_TEST_KAFKA_URL is not set")  # fmt: skip
@@ -75,5 +75,5 @@ def install(ca: Authority) -> Generator[Broker]:
 
 
 def _cluster_id() -> str:
-    """22 characters of URL-safe base64; the first one must not look like an option."""
+    """Return 22 characters of URL-safe base64; the first one must not look like an option."""
     return "A" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")[1:]

@@ -1,4 +1,4 @@
-"""NATS: a server in the clear with JetStream, and over TLS one of a cluster of two, which announce each other."""
+"""NATS: a plaintext server with JetStream, and a TLS cluster of two servers that announce each other."""
 
 import contextlib
 import socket
@@ -37,7 +37,7 @@ FIXTURE = Fixture("nats", kind="nats", port=4222)
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
-    """Servers of one's own; the fixture ``nats`` is what the whole run shares."""
+    """Run separate servers; the fixture ``nats`` is shared by the whole run."""
     program, secret, certificate = binary("nats", "nats-server"), password(), ca.issue()
     port, tls_port, peers = free_port(), free_port(), (free_port(), free_port())
     common = {"host": HOST, "user": USER, "limited": LIMITED, "secret": secret}
@@ -67,7 +67,7 @@ def serve(ca: Authority) -> Generator[Server]:
 
 
 def _announces(port: int) -> Callable[[], bool]:
-    """A check whether the server knows of the other one."""
+    """Return a check whether the server knows the other one."""
 
     def announcing() -> bool:
         with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1) as client:

@@ -1,4 +1,4 @@
-"""RabbitMQ, with an epmd of its own: Erlang would otherwise leave one running for the whole machine."""
+"""RabbitMQ with a private epmd: Erlang would otherwise leave one running for the whole machine."""
 
 import contextlib
 from collections.abc import Generator
@@ -30,7 +30,7 @@ FIXTURE = Fixture("rabbitmq", kind="rabbitmq", port=5672)
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
-    """A server of one's own; the fixture ``rabbitmq`` is the one that the whole run shares."""
+    """Run a separate server; the fixture ``rabbitmq`` is shared by the whole run."""
     server, user = binary("rabbitmq", "rabbitmq-server", "/usr/lib/rabbitmq/bin"), account("rabbitmq")
     port, tls_port, secret, certificate = free_port(), free_port(), password(), ca.issue()
     with private_folder("rabbitmq", user) as folder:

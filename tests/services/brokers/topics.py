@@ -1,4 +1,4 @@
-"""Topics of a test's own, and the two fixed ones out of the way."""
+"""Topics of one test, and removal of the two fixed ones."""
 
 import contextlib
 import time
@@ -12,7 +12,7 @@ from tests.services.server import Server
 
 @contextlib.contextmanager
 def admin(server: Server) -> Generator[KafkaAdminClient]:
-    """A client for the broker's own business."""
+    """Return a client for the broker's administration."""
     client = KafkaAdminClient(bootstrap_servers=server.bootstrap)
     try:
         yield client
@@ -21,7 +21,7 @@ def admin(server: Server) -> Generator[KafkaAdminClient]:
 
 
 def create(server: Server, name: str, partitions: int) -> None:
-    """Makes a topic, and waits until the broker knows it."""
+    """Create a topic, and wait until the broker knows it."""
     with admin(server) as client:
         with contextlib.suppress(TopicAlreadyExistsError):
             client.create_topics([NewTopic(name, num_partitions=partitions, replication_factor=1,
@@ -30,7 +30,7 @@ def create(server: Server, name: str, partitions: int) -> None:
 
 
 def delete(server: Server, names: Iterable[str]) -> None:
-    """Deletes topics where they exist, and waits until they are gone."""
+    """Delete topics if they exist, and wait until they are gone."""
     with admin(server) as client:
         doomed = [name for name in names if name in client.list_topics()]
         if doomed:
@@ -49,7 +49,7 @@ def _until(true: Callable[[], bool], timeout_s: float = 60) -> None:
 
 @contextlib.contextmanager
 def created_on_demand(server: Server, prefix: str) -> Generator[Callable[..., str]]:
-    """Gives ``make(name, partitions=1) -> topic``; deletes all of them at the end."""
+    """Yield ``make(name, partitions=1) -> topic``; delete all of them at the end."""
     made: list[str] = []
 
     def make(name: str = "topic", partitions: int = 1) -> str:

@@ -1,4 +1,4 @@
-"""All that a topic holds at this moment."""
+"""All records of a topic at this moment."""
 
 import time
 from contextlib import closing
@@ -12,7 +12,7 @@ PATIENCE_S = 60.0
 
 
 def whole_topic(settings: StreamSettings, group: str, topic: str = names.TOPIC_CALLS) -> list[Record]:
-    """Every record up to the topic's present end; later records are ignored.
+    """Return every record up to the topic's present end; later records are ignored.
 
     Args:
         group: The reader's; each test's own, for Kafka lets two readers of one group share a topic.

@@ -12,47 +12,47 @@ EXECUTE_SQL = 10
 
 
 def text(value: str, count: str = "B") -> bytes:
-    """UTF-16 behind its length in characters."""
+    """Encode UTF-16 behind its length in characters."""
     return struct.pack(f"<{count}", len(value)) + value.encode("utf-16-le")
 
 
 def done(status: int = 0, count: int = 0, token: int = 0xFD) -> bytes:
-    """The end of a statement (0xFD), of one within a procedure (0xFF), or of a procedure (0xFE)."""
+    """Encode the end of a statement (0xFD), of one within a procedure (0xFF), or of a procedure (0xFE)."""
     return struct.pack("<BHHQ", token, status, 0, count)
 
 
 def message(number: int, words: str, *, error: bool) -> bytes:
-    """ERROR or INFO."""
+    """Encode ERROR or INFO."""
     severity = 16 if error else 0
     body = struct.pack("<iBB", number, 1, severity) + text(words, "H") + text("sql") + text("") + struct.pack("<I", 1)
     return struct.pack("<BH", 0xAA if error else 0xAB, len(body)) + body
 
 
 def change(kind: int, new: bytes, old: bytes) -> bytes:
-    """ENVCHANGE."""
+    """Encode ENVCHANGE."""
     return struct.pack("<BHB", 0xE3, len(new) + len(old) + 1, kind) + new + old
 
 
 def database(name: str) -> bytes:
-    """The session has come to another database."""
+    """Encode a change of the session's database."""
     return change(1, text(name), text("master"))
 
 
 def routing(host: str, port: int) -> bytes:
-    """The client is to go elsewhere."""
+    """Encode a redirect to another server."""
     target = struct.pack("<BH", 0, port) + text(host, "H")
     return change(20, struct.pack("<H", len(target)) + target, b"\0\0")
 
 
 def login_ack(version: tuple[int, int, int]) -> bytes:
-    """The login was accepted."""
+    """Encode the acceptance of a login."""
     major, minor, build = version
     body = struct.pack(">BI", 1, VERSION) + text("Microsoft SQL Server") + struct.pack(">BBH", major, minor, build)
     return struct.pack("<BH", 0xAD, len(body)) + body
 
 
 def columns(named: Sequence[tuple[str, bool]]) -> bytes:
-    """COLMETADATA: whole numbers, and text."""
+    """Encode COLMETADATA: whole numbers, and text."""
     parts = [struct.pack("<BH", 0x81, len(named))]
     for name, number in named:
         kind = b"\x26\x08" if number else b"\xe7" + struct.pack("<H", 8000) + COLLATION
@@ -61,7 +61,7 @@ def columns(named: Sequence[tuple[str, bool]]) -> bytes:
 
 
 def row(values: Sequence[object], numbers: Sequence[bool]) -> bytes:
-    """ROW."""
+    """Encode a ROW."""
     parts = [b"\xd1"]
     for value, number in zip(values, numbers, strict=True):
         if number:
@@ -75,7 +75,7 @@ def row(values: Sequence[object], numbers: Sequence[bool]) -> bytes:
 
 
 def prelogin(encryption: int) -> bytes:
-    """PRELOGIN's answer."""
+    """Encode the reply to PRELOGIN."""
     return (
         struct.pack(">BHH", 0, 16, 6) + struct.pack(">BHH", 1, 22, 1) + struct.pack(">BHH", 4, 23, 1) + b"\xff"
         + bytes((16, 0, 3, 232, 0, 0)) + bytes((encryption, 0))
@@ -94,7 +94,7 @@ def asked_encryption(packet: bytes) -> int:
 
 
 def login_fields(packet: bytes) -> dict[str, str]:
-    """User, password, server and database of a LOGIN7."""
+    """Parse user, password, server and database of a LOGIN7."""
     fields: dict[str, str] = {}
     for name, at in (("user", 40), ("password", 44), ("server", 52), ("database", 68)):
         offset, length = struct.unpack_from("<HH", packet, at)
@@ -106,7 +106,7 @@ def login_fields(packet: bytes) -> dict[str, str]:
 
 
 def parameters(body: bytes, at: int) -> list[tuple[str, object]]:
-    """An RPC's, each with its name: whole numbers and text."""
+    """Parse the parameters of an RPC, each with its name: whole numbers and text."""
     found: list[tuple[str, object]] = []
     while at < len(body):
         length = body[at]

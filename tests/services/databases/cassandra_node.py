@@ -25,7 +25,7 @@ FIXTURE = Fixture("cassandra_node", kind="cassandra", port=9042)
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
-    """A node of one's own, plain and TLS on one port; the run shares the fixture ``cassandra_node``."""
+    """Run a separate node, plain and TLS on one port; the fixture ``cassandra_node`` is the shared one."""
     if not any(JARS.glob("cassandra-all-*.jar")):
         raise MissingServerError("cassandra: no jars in .tools/cassandra (`make test` fetches them with Maven), "
                                  "and BACKWATCH_TEST_CASSANDRA_URL is not set")  # fmt: skip
@@ -51,7 +51,7 @@ def serve(ca: Authority) -> Generator[Server]:
 
 def _make_account(port: int, secret: str) -> None:
     """Create the tests' role; the node creates its first role a moment after it listens."""
-    # Here, for every run imports this file, and the driver brings eventlet where that is installed.
+    # Imported here, because every run imports this file, and the driver loads eventlet if it is installed.
     from cassandra.auth import PlainTextAuthProvider
     from cassandra.cluster import Cluster, NoHostAvailable
 
@@ -62,7 +62,7 @@ def _make_account(port: int, secret: str) -> None:
             [HOST], port=port, auth_provider=login, connect_timeout=20, control_connection_timeout=20,
         )  # fmt: skip
         try:
-            # The secret is one of digits and letters.
+            # The secret consists of digits and letters.
             command = f"CREATE ROLE {USER} WITH PASSWORD = '{secret}' AND LOGIN = true AND SUPERUSER = true"
             cluster.connect().execute(command, timeout=60)
         except NoHostAvailable:

@@ -47,7 +47,7 @@ class ClickHouseServer(Server):
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[ClickHouseServer]:
-    """A server of one's own; the fixture ``clickhouse`` is the one that the whole run shares."""
+    """Run a separate server; the fixture ``clickhouse`` is shared by the whole run."""
     server, user, secret, certificate = (
         binary("clickhouse", "clickhouse-server"),
         account("nobody"),

@@ -1,9 +1,8 @@
-"""ClickHouse over HTTP as today's clients expect it: a proxy in front of the real server, Debian's 18.16.
+"""ClickHouse over HTTP for today's clients: a proxy in front of the real server, Debian's 18.16.
 
-The front adds what newer servers say beside an answer: the column ``readonly`` of ``system.settings``, the columns of
+The front adds parts that newer servers send: the column ``readonly`` of ``system.settings``, the columns of
 ``DESCRIBE TABLE``, the number of an error as a header, and the summary of a statement, in the server's own figures (its
-query log's). A setting that 18.16 does not know is taken away. Statements, rows, errors and logins are the real
-server's.
+query log's). It removes settings that 18.16 does not know. Statements, rows, errors and logins are the real server's.
 """
 
 import contextlib
@@ -35,7 +34,7 @@ FIXTURE = Fixture("clickhouse_http", kind="clickhouse_http", port=8123)
 
 
 def _described(block: bytes) -> bytes:
-    """A table's description, one block of ``Native``, with the columns and names of newer servers."""
+    """Return a table's description, one block of ``Native``, with the columns and names of newer servers."""
     if len(block) < 2:
         return block
     count, rows = block[0], block[1]
@@ -52,7 +51,7 @@ class _Front(http.server.ThreadingHTTPServer):
         self.context = context
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """The handshake belongs to the connection's own thread."""
+        """Do the handshake on the connection's own thread."""
         with contextlib.suppress(OSError):
             if self.context is not None:
                 request = self.context.wrap_socket(request, server_side=True)
@@ -105,7 +104,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _ask(
         self, asked: Mapping[str, str], headers: Mapping[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
-        """What the real server answers, and how."""
+        """The real server's response."""
         connection = http.client.HTTPConnection(HOST, self.server.behind, timeout=60)
         login = {"Authorization": self.headers["Authorization"]} if "Authorization" in self.headers else {}
         try:
@@ -117,7 +116,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             connection.close()
 
     def _summary(self, query_id: str) -> str:
-        """The server's own figures, in the form that newer ones give them."""
+        """Return the server's own figures, in the form of newer servers."""
         figures = "SELECT read_rows, written_rows, result_rows FROM system.query_log WHERE query_id = '{}' AND type = 2"
         found: list[bytes] = []
         for _try in range(100):  # the log may be a moment behind
@@ -156,7 +155,7 @@ def _front(behind: int, context: ssl.SSLContext | None) -> Generator[int]:
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
-    """A server of one's own; the fixture ``clickhouse_http`` is the one that the whole run shares."""
+    """Run a separate server; the fixture ``clickhouse_http`` is shared by the whole run."""
     certificate = ca.issue()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.certificate_file, certificate.key_file)

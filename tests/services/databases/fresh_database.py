@@ -1,4 +1,4 @@
-"""A database of a test's own, created without the drivers that probes wrap, so that tests record no extra calls."""
+"""A database of one test, created without the drivers that probes wrap, so that tests record no extra calls."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ def _url(server: Server, name: str) -> str:
 
 
 def postgresql_sql(url: str, statement: str) -> None:
-    """Runs one statement past psycopg's Python layer."""
+    """Run one statement past psycopg's Python layer."""
     connection = pq.PGconn.connect(url.encode())
     try:
         if connection.status != pq.ConnStatus.OK:
@@ -35,7 +35,7 @@ def postgresql_sql(url: str, statement: str) -> None:
 
 
 def mariadb_sql(server: Server, statement: str) -> None:
-    """Runs one statement through MariaDB's own client program."""
+    """Run one statement through MariaDB's own client program."""
     command = [binary("mariadb", "mariadb"), "--no-defaults", "--protocol=tcp", f"--host={server.host}",
                f"--port={server.port}", f"--user={server.user}", f"--execute={statement}"]  # fmt: skip
     subprocess.run(
@@ -45,7 +45,7 @@ def mariadb_sql(server: Server, statement: str) -> None:
 
 @contextlib.contextmanager
 def postgresql(server: Server) -> Generator[str]:
-    """The URL of a fresh database, dropped at the end even if clients are still connected."""
+    """Yield the URL of a fresh database, dropped at the end even if clients are still connected."""
     name = _name()
     postgresql_sql(server.url, f"create database {name}")
     try:
@@ -56,7 +56,7 @@ def postgresql(server: Server) -> Generator[str]:
 
 @contextlib.contextmanager
 def mariadb(server: Server) -> Generator[str]:
-    """The URL of a fresh database, dropped at the end."""
+    """Yield the URL of a fresh database, dropped at the end."""
     name = _name()
     mariadb_sql(server, f"create database {name} character set utf8mb4")
     try:

@@ -25,11 +25,11 @@ FIXTURE = Fixture("mariadb", kind="mariadb", port=3306)
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
-    """A server of one's own; the fixture ``mariadb`` is the one that the whole run shares."""
+    """Run a separate server; the fixture ``mariadb`` is shared by the whole run."""
     mariadbd, install = binary("mariadb", "mariadbd"), binary("mariadb", "mariadb-install-db")
     user, port, secret, certificate = account("mysql"), free_port(), password(), ca.issue()
     with private_folder("mariadb", user) as folder:
-        # Its temporary tables, too: where two servers share a folder, one that starts deletes the other's.
+        # Its temporary tables, too: if two servers share a folder, one that starts deletes the other's.
         data, socket = [f"--datadir={folder / 'data'}", f"--tmpdir={folder}"], folder / "socket"
         prepare(
             [install, "--no-defaults", *data, "--auth-root-authentication-method=normal", "--skip-test-db"],

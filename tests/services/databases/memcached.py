@@ -1,4 +1,4 @@
-"""memcached: one process that listens in the clear and with TLS, and one on a unix socket, which it does not mix."""
+"""memcached: one process with plaintext and TLS ports, and one on a unix socket, since it does not mix them."""
 
 import contextlib
 from collections.abc import Generator
@@ -12,7 +12,7 @@ FIXTURE = Fixture("memcached", kind="memcached", port=11211)
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
-    """A server of one's own; the fixture ``memcached`` is the one that the whole run shares."""
+    """Run a separate server; the fixture ``memcached`` is shared by the whole run."""
     server, user = binary("memcached", "memcached"), account("nobody")
     port, tls_port, certificate = free_port(), free_port(), ca.issue()
     with private_folder("memcached", user) as folder:

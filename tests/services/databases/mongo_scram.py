@@ -1,4 +1,4 @@
-"""The server's side of a SCRAM login (RFC 5802), as MongoDB speaks it."""
+"""The server's side of MongoDB's SCRAM login (RFC 5802)."""
 
 import base64
 import hashlib
@@ -26,7 +26,7 @@ class Scram:
         return hmac.new(key, text, self.digest).digest()
 
     def first(self, message: bytes) -> bytes:
-        """Salt and nonce."""
+        """Return salt and nonce."""
         bare = message[3:]
         self.user = bare.split(b",")[0][2:]
         nonce = bare.partition(b"r=")[2] + secrets.token_hex(8).encode()
@@ -35,7 +35,7 @@ class Scram:
         return answer
 
     def final(self, message: bytes) -> bytes:
-        """The client's proof, and ours."""
+        """Check the client's proof, and return the server's."""
         without, _, proof = message.partition(b",p=")
         exchanged = self.exchanged + b"," + without
         key = self._mac(self.salted, b"Client Key")

@@ -1,7 +1,7 @@
-"""A replica set that speaks MongoDB's protocol, for what FerretDB does not support.
+"""A replica set that implements MongoDB's protocol, for features that FerretDB lacks.
 
 Members that announce each other (and may announce anything), logins (SCRAM, PLAIN, X.509), compression, heartbeats
-that wait for a change, a long cursor. It stores nothing: a ``find`` gives numbered documents, a write counts.
+that wait for a change, a long cursor. It stores nothing: a ``find`` returns numbered documents, a write counts.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ FIXTURE = Fixture("mongo_set", kind="mongo_set", port=27017)
 
 
 class CommandError(Exception):
-    """An answer with ``ok: 0``."""
+    """Return a reply with ``ok: 0``."""
 
     def __init__(self, code: int, name: str, text: str) -> None:
         super().__init__(text)
@@ -38,7 +38,7 @@ class CommandError(Exception):
 
 
 class Member(socketserver.ThreadingTCPServer):
-    """One member: ``hello`` is what it announces; change it by :meth:`announce`."""
+    """One member: ``hello`` is its announcement; change it by :meth:`announce`."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -57,7 +57,7 @@ class Member(socketserver.ThreadingTCPServer):
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The address on which it listens."""
         return int(self.server_address[1])
 
     def announce(self, **hello: Any) -> None:
@@ -68,11 +68,11 @@ class Member(socketserver.ThreadingTCPServer):
             self.changed.notify_all()
 
     def do_not_answer(self) -> None:
-        """Ends every conversation at its next request."""
+        """End every conversation at its next request."""
         self.silent = True
 
     def greeting(self) -> dict[str, Any]:
-        """The answer to HELLO."""
+        """Return the reply to HELLO."""
         return {
             "helloOk": True, **self.hello,
             "topologyVersion": {"processId": self.process, "counter": Int64(self.counter)},
@@ -82,7 +82,7 @@ class Member(socketserver.ThreadingTCPServer):
         }  # fmt: skip
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no fault."""
+        """Ignore a disconnected client."""
 
 
 class Conversation(socketserver.BaseRequestHandler):
@@ -91,13 +91,13 @@ class Conversation(socketserver.BaseRequestHandler):
     server: Member  # pyright: ignore[reportIncompatibleVariableOverride]  the only one that it serves
 
     def setup(self) -> None:
-        """TLS, where the member speaks it."""
+        """Set up TLS, if the member offers it."""
         self.scram: Scram | None = None
         if self.server.context is not None:
             self.request = self.server.context.wrap_socket(self.request, server_side=True)
 
     def handle(self) -> None:
-        """Reads and answers, until the client goes."""
+        """Read and reply, until the client disconnects."""
         while True:
             length, request, _, op = HEADER.unpack(self._exactly(16))
             body = self._exactly(length - 16)
@@ -115,7 +115,7 @@ class Conversation(socketserver.BaseRequestHandler):
             command = _sections(body)
             answer = self._answer(command)
             if struct.unpack_from("<I", body)[0] & 2:
-                continue  # moreToCome: no answer wanted
+                continue  # moreToCome: no reply wanted
             self._send(request, OP_MSG, struct.pack("<IB", 0, 0) + encode(answer), packed=packed)
 
     def _exactly(self, size: int) -> bytes:
@@ -145,7 +145,7 @@ class Conversation(socketserver.BaseRequestHandler):
     # --- commands ---
 
     def do_hello(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        """Waits for a change where the client asks for that."""
+        """Wait for a change if the client asks for that."""
         member = self.server
         member.heartbeats += 1
         seen, wait_ms = command.get("topologyVersion"), command.get("maxAwaitTimeMS")
@@ -165,7 +165,7 @@ class Conversation(socketserver.BaseRequestHandler):
     do_ismaster = do_hello
 
     def do_saslstart(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        """Begins a login."""
+        """Begin a login."""
         mechanism = command["mechanism"]
         if mechanism == "PLAIN":
             _, user, secret = bytes(command["payload"]).split(b"\0")
@@ -176,7 +176,7 @@ class Conversation(socketserver.BaseRequestHandler):
         return {"conversationId": 1, "done": False, "payload": self.scram.first(bytes(command["payload"]))}
 
     def do_saslcontinue(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        """Ends it."""
+        """End a login."""
         assert self.scram is not None
         try:
             return {"conversationId": 1, "done": True, "payload": self.scram.final(bytes(command["payload"]))}
@@ -184,11 +184,11 @@ class Conversation(socketserver.BaseRequestHandler):
             raise CommandError(18, "AuthenticationFailed", "Authentication failed.") from error
 
     def do_authenticate(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        """By certificate: TLS has seen it."""
+        """Log in by certificate: TLS has verified it."""
         return {"user": "CN=app", "dbname": "$external"}
 
     def do_find(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        """Numbered documents, the rest by ``getMore``."""
+        """Return numbered documents, the rest by ``getMore``."""
         size = min(command.get("batchSize", BATCH), command.get("limit") or DOCUMENTS)
         more = size < (command.get("limit") or DOCUMENTS)
         batch = [{"_id": number, "text": "x" * 200} for number in range(size)]
@@ -196,38 +196,38 @@ class Conversation(socketserver.BaseRequestHandler):
         return {"cursor": {"firstBatch": batch, "id": Int64(7 if more else 0), "ns": namespace}}
 
     def do_getmore(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        """All that is left."""
+        """Return all remaining documents."""
         batch = [{"_id": number} for number in range(command.get("batchSize", BATCH))]
         return {"cursor": {"nextBatch": batch, "id": Int64(0), "ns": f"shop.{command['collection']}"}}
 
     def do_aggregate(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        """One document."""
+        """Return one document."""
         return {"cursor": {"firstBatch": [{"_id": 1}], "id": Int64(0), "ns": f"shop.{command['aggregate']}"}}
 
     def do_insert(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        """Counts."""
+        """Count documents."""
         return {"n": len(command["documents"])}
 
     def do_bulkwrite(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        """Counts, as MongoDB 8 does."""
+        """Count documents, as MongoDB 8 does."""
         counts = {"nErrors": 0, "nUpserted": 0, "nMatched": 0, "nModified": 0, "nDeleted": 0}
         cursor = {"firstBatch": [], "id": Int64(0), "ns": "admin.$cmd.bulkWrite"}
         return {"cursor": cursor, **counts, "nInserted": len(command["ops"])}
 
     def do_sleep(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        """Answers late."""
+        """Reply late."""
         threading.Event().wait(5)
         return {}
 
     def do_ping(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        """Nothing."""
+        """Return nothing."""
         return {}
 
     do_endsessions = do_killcursors = do_mapreduce = do_committransaction = do_aborttransaction = do_ping
 
 
 def _sections(body: bytes) -> dict[str, Any]:
-    """The command of an OP_MSG, with its document sequences in their places."""
+    """Parse the command of an OP_MSG, with its document sequences in their places."""
     at, command, lists = 4, {}, {}
     end = len(body)
     while at < end:
@@ -249,13 +249,13 @@ def _sections(body: bytes) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def running(member: Member) -> Generator[Member]:
-    """Serves inside the block."""
+    """Serve inside the block."""
     thread = threading.Thread(target=member.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
         yield member
     finally:
-        member.announce()  # lets go of those who wait
+        member.announce()  # releases waiting clients
         member.shutdown()
         member.server_close()
 
@@ -277,7 +277,7 @@ def members(secret: str, context: ssl.SSLContext | None = None) -> Generator[tup
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
-    """A set of one's own; the fixture ``mongo_set`` is the whole run's. Its ``url`` names the secondary."""
+    """Run a separate set; the fixture ``mongo_set`` is the whole run's. Its ``url`` names the secondary."""
     secret, certificate = password(), ca.issue()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.certificate_file, certificate.key_file)

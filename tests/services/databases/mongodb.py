@@ -1,4 +1,4 @@
-"""MongoDB's protocol: FerretDB, in the clear and with TLS, without accounts (they are ``mongo_set``'s)."""
+"""MongoDB's protocol: FerretDB, plain and with TLS, without accounts (``mongo_set`` has them)."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ FIXTURE = Fixture("mongodb", kind="mongodb", port=27017)
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
-    """A server of one's own; the fixture ``mongodb`` is the one that the whole run shares."""
+    """Run a separate server; the fixture ``mongodb`` is shared by the whole run."""
     if not os.access(PROGRAM, os.X_OK):
         raise MissingServerError("mongodb: .tools/bin/ferretdb is not built (`make test` builds it where there is Go), "
                                  "and BACKWATCH_TEST_MONGODB_URL is not set")  # fmt: skip

@@ -33,7 +33,7 @@ full_page_writes = off
 
 
 def programs() -> list[str]:
-    """The folders of Debian's versions, newest first, for ``PATH`` rarely has them."""
+    """Return the folders of Debian's versions, newest first, because ``PATH`` rarely has them."""
     versions = sorted(Path("/usr/lib/postgresql").glob("[0-9]*"), key=lambda path: int(path.name), reverse=True)
     return [str(path / "bin") for path in versions]
 
@@ -43,7 +43,7 @@ FIXTURE = Fixture("postgresql", kind="postgresql", port=5432)
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
-    """A server of one's own; the fixture ``postgresql`` is the one that the whole run shares."""
+    """Run a separate server; the fixture ``postgresql`` is shared by the whole run."""
     postgres, initdb = binary("postgresql", "postgres", *programs()), binary("postgresql", "initdb", *programs())
     user, port, secret = account("postgres"), free_port(), password()
     with private_folder("postgresql", user) as folder:

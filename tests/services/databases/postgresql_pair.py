@@ -1,4 +1,4 @@
-"""A PostgreSQL primary and its streaming standby, to be failed over."""
+"""A PostgreSQL primary and its streaming standby, for failover."""
 
 import contextlib
 import os
@@ -41,7 +41,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Both servers, and the URL that reaches the one which takes writes."""
+    """Both servers, and the URL of the one that accepts writes."""
 
     primary: Node
     standby: Node

@@ -1,4 +1,4 @@
-"""Redis: plain, TLS and unix socket, with an account of its own beside the open default one."""
+"""Redis: plain, TLS and unix socket, with an account beside the open default one."""
 
 import contextlib
 from collections.abc import Generator
@@ -28,7 +28,7 @@ FIXTURE = Fixture("redis_server", kind="redis", port=6379)
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
-    """A server of one's own; the fixture ``redis_server`` is the one that the whole run shares."""
+    """Run a separate server; the fixture ``redis_server`` is shared by the whole run."""
     server = binary("redis", "redis-server")
     port, tls_port, secret, certificate = free_port(), free_port(), password(), ca.issue()
     with private_folder("redis") as folder:

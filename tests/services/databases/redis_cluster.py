@@ -17,10 +17,10 @@ MIDDLE = 8_192
 
 
 def _free_ports() -> int:
-    """A port whose cluster bus has one too."""
+    """Return a port whose cluster bus port is free too."""
     for _ in range(100):
         port = free_port()
-        # Below the ports that outgoing connections have: one of them need not listen to be in the way.
+        # Below the ports of outgoing connections: one of them can block a port without listening.
         if port + 10_000 < EPHEMERAL and not accepts(port + 10_000)():
             return port
     raise StartError("no free port on loopback")
@@ -32,7 +32,7 @@ def _command(server: str, port: int, folder: Path) -> list[str]:
 
 
 def _send_line(port: int, line: str) -> bytes:
-    """By hand: a driver may be under watch while a fixture is made."""
+    """Send by hand: a driver may be observed while a fixture is created."""
     with socket.create_connection((HOST, port), timeout=10) as one:
         one.sendall(line.encode() + b"\r\n")
         return one.recv(1 << 16)
@@ -53,7 +53,7 @@ def _join(ports: list[int]) -> None:
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
-    """A server of one's own; the fixture ``redis_cluster`` is the one that the whole run shares."""
+    """Run a separate server; the fixture ``redis_cluster`` is shared by the whole run."""
     server, ports = binary("redis", "redis-server"), [_free_ports(), _free_ports()]
     with contextlib.ExitStack() as stack:
         for port in ports:

@@ -19,7 +19,7 @@ sentinel monitor {master} {host} {master_port} 1
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
-    """A server of one's own; the fixture ``redis_sentinel`` is the one that the whole run shares."""
+    """Run a separate server; the fixture ``redis_sentinel`` is shared by the whole run."""
     server, port, master_port = binary("redis", "redis-server"), free_port(), free_port()
     with private_folder("redis") as folder, private_folder("sentinel") as own:
         settings = write(own / "sentinel.conf", SETTINGS.format(

@@ -1,7 +1,7 @@
-"""A small server that speaks SQL Server's protocol, with results from SQLite: no SQL Server can be installed.
+"""A small server that implements SQL Server's protocol over SQLite: no SQL Server can be installed.
 
-TDS 7.4: TLS as the client asks for it (for the session, or for the login alone), logins with a password, batches,
-``sp_executesql``, procedures, transactions, BULK INSERT, messages, errors, and a database that lies on another host.
+TDS 7.4: TLS as the client requests it (for the session, or for the login alone), logins with a password, batches,
+``sp_executesql``, procedures, transactions, BULK INSERT, messages, errors, and a database on another host.
 """
 
 import contextlib
@@ -107,7 +107,7 @@ class _Session(socketserver.BaseRequestHandler):
     # --- login ---
 
     def _handshake(self) -> None:
-        """TLS, whose first bytes travel inside packets."""
+        """Set up TLS, whose first bytes travel inside packets."""
         self._taken, self._given = ssl.MemoryBIO(), ssl.MemoryBIO()
         made = self.server.context.wrap_bio(self._taken, self._given, server_side=True)
         while True:
@@ -131,7 +131,7 @@ class _Session(socketserver.BaseRequestHandler):
             self._handshake()
         _, packet = self._receive()
         if encryption == tds.OFF:
-            self.tls = None  # the login alone was to be encrypted
+            self.tls = None  # only the login was to be encrypted
         asked = tds.login_fields(packet)
         if (asked["user"], asked["password"]) != (USER, self.server.secret):
             text = f"Login failed for user '{asked['user']}'."
@@ -226,7 +226,7 @@ class _Session(socketserver.BaseRequestHandler):
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
-    """A server of one's own; the fixture ``sqlserver`` is the one that the whole run shares."""
+    """Run a separate server; the fixture ``sqlserver`` is shared by the whole run."""
     secret, certificate = password(), ca.issue()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.certificate_file, certificate.key_file)

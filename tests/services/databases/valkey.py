@@ -1,4 +1,4 @@
-"""Valkey, in the clear: the system's own, or else one that a Python package brings along, without TLS."""
+"""Valkey in plaintext: the system's own, or else one from a Python package, without TLS."""
 
 import contextlib
 import platform
@@ -26,7 +26,7 @@ def _program() -> str:
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
-    """A server of one's own; the fixture ``valkey_server`` is the one that the whole run shares."""
+    """Run a separate server; the fixture ``valkey_server`` is shared by the whole run."""
     server, port = _program(), free_port()
     with private_folder("valkey") as folder:
         command = [server, "--port", str(port), "--bind", HOST, "--dir", str(folder), "--save", ""]

@@ -1,4 +1,4 @@
-"""A disk of a megabyte or two, to be filled up."""
+"""A disk of a megabyte or two that tests fill up."""
 
 import contextlib
 import errno
@@ -13,12 +13,12 @@ from tests.services.server import MissingServerError
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A file system of its own."""
+    """A small separate file system."""
 
     folder: Path
 
     def fill(self) -> None:
-        """Leaves no room for a single byte more."""
+        """Leave no room for a single byte more."""
         with (self.folder / "filler").open("ab", buffering=0) as filler:
             for size in (65_536, 4_096, 1):
                 try:
@@ -29,20 +29,20 @@ class Disk:
                         raise
 
     def free(self) -> None:
-        """Makes room again."""
+        """Free the space again."""
         (self.folder / "filler").unlink()
 
     def remount(self, option: str) -> None:
-        """Change how it is mounted: ``ro`` makes it read-only."""
+        """Change its mount options: ``ro`` makes it read-only."""
         subprocess.run(["mount", "-o", f"remount,{option}", str(self.folder)], check=True)
 
 
 @contextlib.contextmanager
 def small_disk(folder: Path, size_bytes: int = 4_000_000) -> Generator[Disk]:
-    """Mounts a small file system there, gone after the block.
+    """Mount a small file system there until the end of the block.
 
     Raises:
-        MissingServerError: It may not be mounted here.
+        MissingServerError: Mounting is not permitted here.
     """
     if os.geteuid():
         raise MissingServerError("a small disk: only root may mount one")

@@ -1,4 +1,4 @@
-"""A port in front of a broker, with a bad day: closed, a black hole, or silent; later it leads to the broker."""
+"""A faulty port in front of a broker: closed, a black hole, or silent; later it leads to the broker."""
 
 import contextlib
 import socket
@@ -13,7 +13,7 @@ BadDay = Literal["down", "black_hole", "stalled"]
 
 
 class Gate:
-    """Opens once and for all; only new connections are led through."""
+    """Open for good; only new connections are forwarded."""
 
     def __init__(self, day: BadDay) -> None:
         self._held: list[socket.socket] = []
@@ -33,7 +33,7 @@ class Gate:
             one.connect_ex(server.getsockname())
 
     def open(self, port: int) -> None:
-        """From now on it leads to this port of loopback."""
+        """Forward to this port of loopback from now on."""
         if self._server is None:
             self._server = socket.create_server((HOST, self.port))
         self._server.listen(50)
@@ -55,7 +55,7 @@ class Gate:
             self._held.pop().close()
 
     def close(self) -> None:
-        """Lets go of the port."""
+        """Release the port."""
         self._let_go()
         if self._server is not None:
             with contextlib.suppress(OSError):
@@ -74,7 +74,7 @@ def _pass_on(source: socket.socket, target: socket.socket) -> None:
 
 @contextlib.contextmanager
 def gate(day: BadDay) -> Generator[Gate]:
-    """A gate that is there inside the block."""
+    """Run a gate inside the block."""
     made = Gate(day)
     try:
         yield made

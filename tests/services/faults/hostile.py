@@ -1,4 +1,4 @@
-"""A service of the attack pack that has turned, for what no honest one ever answers."""
+"""A hostile service of the attack pack, for replies that no honest one sends."""
 
 import tempfile
 from collections.abc import Generator
@@ -11,7 +11,7 @@ from backwatch.attack.protocols.server import HostileServer
 
 @contextmanager
 def hostile(kind: type[HostileServer]) -> Generator[tuple[HostileServer, str]]:
-    """Itself, and the file of the authority to trust."""
+    """Yield the service, and the file of the authority to trust."""
     with tempfile.TemporaryDirectory() as folder:
         service = kind(Authority(Path(folder) / "authority"))
         service.start()

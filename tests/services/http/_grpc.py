@@ -1,4 +1,4 @@
-"""A gRPC server in a process of its own, plain and over TLS: messages are bytes. Run by ``grpc_server.py``."""
+"""A gRPC server in a separate process, plain and over TLS: messages are bytes. Run by ``grpc_server.py``."""
 
 import sys
 import time
@@ -35,7 +35,7 @@ def _talk(requests: Iterator[bytes], _context: Any) -> Iterator[bytes]:
 
 
 def main(port: int, tls_port: int, certificate: str, key: str) -> None:
-    """Serves until it is killed."""
+    """Serve until killed."""
     handlers = {
         "Get": grpc.unary_unary_rpc_method_handler(_get), "List": grpc.unary_stream_rpc_method_handler(_list),
         "Put": grpc.stream_unary_rpc_method_handler(_put), "Talk": grpc.stream_stream_rpc_method_handler(_talk),

@@ -1,4 +1,4 @@
-"""moto's AWS services in a process of their own: one state, over HTTP and over HTTPS. Run by ``aws.py``."""
+"""moto's AWS services in a separate process: one state, over HTTP and over HTTPS. Run by ``aws.py``."""
 
 import sys
 import threading
@@ -12,7 +12,7 @@ class _Handler(MotoRequestHandler):
 
 
 def main(port: int, tls_port: int, certificate: str, key: str) -> None:
-    """Serves until it is killed."""
+    """Serve until killed."""
     app = DomainDispatcherApplication(create_backend_app)
     servers = (
         make_server("127.0.0.1", port, app, threaded=True, request_handler=_Handler),

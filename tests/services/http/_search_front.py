@@ -1,7 +1,7 @@
-"""What stands before OpenSearch in the tests: TLS, a password, Elasticsearch's name for its clients. Ours, and small.
+"""A small front before OpenSearch for the tests: TLS, a password, Elasticsearch's name for its clients.
 
-OpenSearch without its security plugin speaks plain HTTP to everybody. Elasticsearch itself cannot be had here, and its
-clients refuse every server that does not say its name; the requests and answers are OpenSearch's own.
+OpenSearch without its security plugin serves plain HTTP to every client. Elasticsearch cannot be installed here, and
+its clients refuse every server without its name; the requests and responses are OpenSearch's own.
 """
 
 import base64
@@ -20,12 +20,12 @@ _OWN = ("connection", "content-length", "transfer-encoding", "host", "keep-alive
 
 
 def _plain(value: str) -> str:
-    """A media type without Elasticsearch's own name for it."""
+    """Return a media type without Elasticsearch's own name for it."""
     return value.partition(";")[0].replace("vnd.elasticsearch+", "") if "vnd.elasticsearch+" in value else value
 
 
 def _introduced(content: bytes) -> bytes:
-    """Who answers, in Elasticsearch's words: clients of 7 read the number and the motto."""
+    """Return the server's name in Elasticsearch's form: clients of 7 read the number and the motto."""
     headers_out = json.loads(content)
     headers_out["tagline"] = "You Know, for Search"
     headers_out["version"] = {**headers_out["version"], "number": "7.17.0", "build_flavor": "default"}
@@ -43,7 +43,7 @@ class _Front(http.server.ThreadingHTTPServer):
         self.context = context
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """The handshake belongs to the connection's own thread."""
+        """Do the handshake on the connection's own thread."""
         with contextlib.suppress(OSError):
             if self.context is not None:
                 request = self.context.wrap_socket(request, server_side=True)
@@ -113,7 +113,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 def front(
     behind: int, user: str, password: str, *, elastic: bool, certificate: tuple[str, str] | None = None
 ) -> Generator[int]:
-    """The port of a front before ``behind``; ``certificate`` and key make it HTTPS."""
+    """Return the port of a front before ``behind``; ``certificate`` and key make it HTTPS."""
     context = None
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

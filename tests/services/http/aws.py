@@ -18,7 +18,7 @@ FIXTURE = Fixture("aws", kind="aws", port=5000)
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
-    """A server of one's own; the fixture ``aws`` is the one that the whole run shares."""
+    """Run a separate server; the fixture ``aws`` is shared by the whole run."""
     if importlib.util.find_spec("moto") is None:
         raise MissingServerError("aws: moto is not installed, and BACKWATCH_TEST_AWS_URL is not set")
     port, tls_port, certificate = free_port(), free_port(), ca.issue()
@@ -27,7 +27,7 @@ def serve(ca: Authority) -> Generator[Server]:
             sys.executable, str(PROGRAM), str(port), str(tls_port), str(certificate.certificate_file),
             str(certificate.key_file),
         ]  # fmt: skip
-        # Nothing of the user's own AWS set-up is read, and no older botocore that a test of the probe runs on.
+        # The user's own AWS setup is not read, and no older botocore of a probe test.
         alone = {"AWS_EC2_METADATA_DISABLED": "true", "HOME": str(folder), "PYTHONPATH": ""}
         with running(command, folder=folder, environment=alone, ready=accepts(tls_port), timeout_s=120):
             yield Server(

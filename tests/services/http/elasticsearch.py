@@ -14,7 +14,7 @@ FIXTURE = Fixture("elasticsearch", kind="elasticsearch", port=9200)
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
-    """A server of one's own; the fixture ``elasticsearch`` is the one that the whole run shares."""
+    """Run a separate server; the fixture ``elasticsearch`` is shared by the whole run."""
     user, secret, certificate = opensearch.USER, password(), ca.issue()
     pair = str(certificate.certificate_file), str(certificate.key_file)
     with (

@@ -17,7 +17,7 @@ FIXTURE = Fixture("grpc_server", kind="grpc", port=50051)
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
-    """A server of one's own; the fixture ``grpc_server`` is the one that the whole run shares."""
+    """Run a separate server; the fixture ``grpc_server`` is shared by the whole run."""
     if importlib.util.find_spec("grpc") is None:
         raise MissingServerError("grpc: grpcio is not installed, and BACKWATCH_TEST_GRPC_URL is not set")
     port, tls_port, certificate = free_port(), free_port(), ca.issue()

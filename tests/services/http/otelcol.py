@@ -1,4 +1,4 @@
-"""The OpenTelemetry Collector, built by its own builder (``tools/servers.sh``), with a pipeline that the test names."""
+"""The OpenTelemetry Collector from its own builder (``tools/servers.sh``), with the test's pipeline."""
 
 import contextlib
 import json
@@ -15,7 +15,7 @@ JARS = TOOLS / "java"
 
 
 def program() -> str:
-    """Where the Collector is.
+    """Return the path of the Collector.
 
     Raises:
         MissingServerError: It was not built.
@@ -27,7 +27,7 @@ def program() -> str:
 
 
 def java_agent() -> str:
-    """Where the Java agent is; :data:`JARS` is the class path of what runs under it.
+    """Return the path of the Java agent; :data:`JARS` is the class path of programs under it.
 
     Raises:
         MissingServerError: It was not fetched.
@@ -39,13 +39,13 @@ def java_agent() -> str:
 
 @contextlib.contextmanager
 def collecting(program: str, receiver: Mapping[str, Any], exporter: Mapping[str, Any], port: int) -> Generator[None]:
-    """A Collector that takes traces in and passes them on, until the end of the block.
+    """Run a Collector that receives traces and forwards them, until the end of the block.
 
     Args:
-        program: Where it is.
+        program: Its path.
         receiver: One receiver by its name and its configuration.
         exporter: One exporter likewise.
-        port: Of its own metrics; it answers once the pipelines have been started.
+        port: Of its own metrics; it responds once the pipelines have been started.
     """
     reader = {"pull": {"exporter": {"prometheus": {"host": "127.0.0.1", "port": port}}}}
     configuration = {

@@ -1,4 +1,4 @@
-"""Webhook receivers as real HTTP servers on loopback, in every temper that a receiver can have."""
+"""Webhook receivers as real HTTP servers on loopback, with every kind of behaviour."""
 
 import contextlib
 import socket
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @dataclass
 class Request:
-    """What a receiver got."""
+    """One received request."""
 
     path: str
     headers: dict[str, str]
@@ -20,7 +20,7 @@ class Request:
 
 @dataclass
 class Receiver:
-    """A server whose temper can be changed while it runs."""
+    """A server whose behaviour can be changed while it runs."""
 
     port: int
     scheme: str
@@ -31,7 +31,7 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        """With a path that must never be shown."""
+        """The URL, with a path that must never be shown."""
         return f"{self.scheme}://127.0.0.1:{self.port}/hook/path-token"
 
     @property
@@ -41,7 +41,7 @@ class Receiver:
 
 
 def status(line: str, *headers: str, body: bytes = b"") -> Callable[[socket.socket, Receiver], None]:
-    """A temper: always this answer."""
+    """A behaviour: always this response."""
     head = "\r\n".join((f"HTTP/1.1 {line}", f"Content-Length: {len(body)}", *headers, "", "")).encode()
     return lambda connection, _: connection.sendall(head + body)
 
@@ -50,26 +50,26 @@ OK = status("200 OK")
 
 
 def stall(_connection: socket.socket, receiver: Receiver) -> None:
-    """A temper: takes the request and never answers."""
+    """A behaviour: accept the request and never respond."""
     receiver.stop.wait(60)
 
 
 def drip(connection: socket.socket, receiver: Receiver) -> None:
-    """A temper: one byte of a header every tenth of a second, for ever."""
+    """A behaviour: one byte of a header every tenth of a second, for ever."""
     connection.sendall(b"HTTP/1.1 200 OK\r\nX-Drip: ")
     while not receiver.stop.wait(0.1):
         connection.sendall(b"x")
 
 
 def drip_body(connection: socket.socket, receiver: Receiver) -> None:
-    """A temper: a proper head, then a body that never ends."""
+    """A behaviour: a proper head, then a body that never ends."""
     connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     while not receiver.stop.wait(0.05):
         connection.sendall(b"1\r\nx\r\n")
 
 
 def huge(connection: socket.socket, receiver: Receiver) -> None:
-    """A temper: a body of a gigabyte, as fast as it goes."""
+    """A behaviour: a body of a gigabyte at full speed."""
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
     block = b"x" * 65_536
     for _ in range(15_000):
@@ -79,19 +79,19 @@ def huge(connection: socket.socket, receiver: Receiver) -> None:
 
 
 def endless_headers(connection: socket.socket, receiver: Receiver) -> None:
-    """A temper: headers without an end."""
+    """A behaviour: headers without an end."""
     connection.sendall(b"HTTP/1.1 200 OK\r\n")
     while not receiver.stop.is_set():
         connection.sendall(b"X-More: " + b"x" * 1_000 + b"\r\n")
 
 
 def garbage(connection: socket.socket, _receiver: Receiver) -> None:
-    """A temper: not HTTP."""
+    """A behaviour: not HTTP."""
     connection.sendall(b"\x00\xff\x00garbage\r\n\r\n")
 
 
 def reset(connection: socket.socket, _receiver: Receiver) -> None:
-    """A temper: the connection is torn down in the middle of the head."""
+    """A behaviour: the connection closes in the middle of the head."""
     connection.sendall(b"HTTP/1.1 200")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
 
@@ -100,10 +100,10 @@ def reset(connection: socket.socket, _receiver: Receiver) -> None:
 def receiver(
     answer: Callable[[socket.socket, Receiver], None] = OK, *, certificate: Path | None = None
 ) -> Generator[Receiver]:
-    """A receiver that is stopped at the end.
+    """Run a receiver that is stopped at the end.
 
     Args:
-        answer: Its temper.
+        answer: Its behaviour.
         certificate: PEM of certificate and key; absent: no TLS.
     """
     listener = socket.create_server(("127.0.0.1", 0))

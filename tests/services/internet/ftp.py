@@ -1,4 +1,4 @@
-"""vsftpd: its anonymous account, with a list of the passwords that it takes, plain or with TLS on the same port."""
+"""vsftpd: its anonymous account with a list of accepted passwords, plain or with TLS on the same port."""
 
 import contextlib
 from collections.abc import Generator
@@ -45,14 +45,14 @@ FIXTURE = Fixture("ftp_server", kind="ftp", port=21)
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
-    """A server of one's own; the fixture ``ftp_server`` is the one that the whole run shares."""
+    """Run a separate server; the fixture ``ftp_server`` is shared by the whole run."""
     with serving(ca) as server:
         yield server
 
 
 @contextlib.contextmanager
 def serving(ca: Authority, *, tls: bool = True, more: str = "") -> Generator[Server]:
-    """A server with further settings; it holds ``report.csv`` and takes files in ``incoming``."""
+    """Run a server with further settings; it holds ``report.csv`` and accepts files in ``incoming``."""
     program, user, certificate = binary("ftp", "vsftpd"), account("ftp"), ca.issue()
     port, secret = free_port(), password()
     with private_folder("ftp", user) as folder:

@@ -13,6 +13,6 @@ FIXTURE = Fixture("ftp_elsewhere", kind="ftp_elsewhere", port=21)
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
-    """A server of one's own; the fixture ``ftp_elsewhere`` is the one that the whole run shares."""
+    """Run a separate server; the fixture ``ftp_elsewhere`` is shared by the whole run."""
     with serving(ca, more=f"pasv_address={ELSEWHERE}") as server:
         yield server

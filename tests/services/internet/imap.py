@@ -12,6 +12,6 @@ FIXTURE = Fixture("imap_server", kind="imap", port=143)
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
-    """A server of one's own; the fixture ``imap_server`` is the one that the whole run shares."""
+    """Run a separate server; the fixture ``imap_server`` is shared by the whole run."""
     with serving(ca, "imap") as server:
         yield server

@@ -73,7 +73,7 @@ FIXTURE = Fixture("ldap_server", kind="ldap", port=389)
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
-    """A server of one's own; the fixture ``ldap_server`` is the one that the whole run shares."""
+    """Run a separate server; the fixture ``ldap_server`` is shared by the whole run."""
     with serving(ca) as server:
         yield server
 

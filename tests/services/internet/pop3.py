@@ -12,6 +12,6 @@ FIXTURE = Fixture("pop3_server", kind="pop3", port=110)
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
-    """A server of one's own; the fixture ``pop3_server`` is the one that the whole run shares."""
+    """Run a separate server; the fixture ``pop3_server`` is shared by the whole run."""
     with serving(ca, "pop3") as server:
         yield server

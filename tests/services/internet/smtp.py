@@ -19,7 +19,7 @@ USER = "app"
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One message as the server took it."""
+    """One message as the server received it."""
 
     sender: str
     recipients: tuple[str, ...]
@@ -31,7 +31,7 @@ class MailServer(Server):
     """``port`` offers STARTTLS and login, ``tls_port`` is TLS at once, ``plain_port`` offers no TLS at all.
 
     Attributes:
-        received: The last thousand messages; the run shares the server, so look for your own recipients.
+        received: The last thousand messages; the run shares the server, so filter by your own recipients.
 
     """
 
@@ -58,14 +58,14 @@ class _TlsController(Controller):
 
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[MailServer]:
-    """Servers of one's own; the fixture ``smtp_server`` is the one that the whole run shares."""
+    """Run separate servers; the fixture ``smtp_server`` is shared by the whole run."""
     secret, received, certificate = password(), deque[Mail](maxlen=1000), ca.issue()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.certificate_file, certificate.key_file)
 
     def login(server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
         right = isinstance(data, LoginPassword) and (data.login, data.password) == (USER.encode(), secret.encode())
-        return AuthResult(success=right, handled=False)  # else a refusal is never answered
+        return AuthResult(success=right, handled=False)  # else a refusal never gets a reply
 
     common: dict[str, Any] = {"hostname": HOST, "authenticator": login, "ready_timeout": 60}
     box = _Postbox(received)

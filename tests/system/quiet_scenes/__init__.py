@@ -1,1 +1,1 @@
-"""Scenes of a quiet hour on real servers, for the machinery of ``backwatch attack quiet``; one file each."""
+"""Scenarios of a quiet hour on real servers, for the machinery of ``backwatch attack quiet``; one file each."""

@@ -8,7 +8,7 @@ from tests.system.quiet_scenes.real import RealScene
 
 
 class CacheWork(RealScene):
-    """Misses, expiry, pipelines, races that are lost, streams and messages."""
+    """Misses, expiry, pipelines, lost races, streams and messages."""
 
     title = "cache misses, pipelines, WATCH that fails, a stream with a group, pub/sub, SCAN, then INFO each minute"
     naive = "the server is asked about itself, and transactions fail"
@@ -27,7 +27,7 @@ class CacheWork(RealScene):
         )  # fmt: skip
 
     def work(self, spell: str, number: int) -> None:
-        """A round of all, or what an exporter asks."""
+        """Run one round of all, or an exporter's requests."""
         if spell == "exporter":
             self._status()
             return

@@ -1,4 +1,4 @@
-"""RabbitMQ and Kafka: producers and consumers, messages that are given back, a group that rebalances."""
+"""RabbitMQ and Kafka: producers and consumers, returned messages, a group that rebalances."""
 
 import ssl
 from typing import Any
@@ -12,7 +12,7 @@ MOST_ROUNDS, MOST_TRIES = 25, 5
 
 
 class QueueWork(RealScene):
-    """Orders are sent and taken; in the hour a second consumer joins, and leaves again."""
+    """Send and receive orders; in the hour a second consumer joins, and leaves again."""
 
     title = "orders through a queue, one given back now and then, a second consumer that joins the group and leaves it"
     naive = "messages come again, and partitions change hands"
@@ -27,7 +27,7 @@ class QueueWork(RealScene):
         self._consumers: list[Any] = []
 
     def work(self, spell: str, number: int) -> None:
-        """A round."""
+        """Run one round."""
         if self.place.driver == "pika":
             self._ordered(number)
         else:
@@ -78,7 +78,10 @@ class QueueWork(RealScene):
         for _ in range(MOST_TRIES):
             try:
                 consumer.commit()
-            except (CommitFailedError, RebalanceInProgressError):  # partitions change hands: what was taken comes again
+            except (
+                CommitFailedError,
+                RebalanceInProgressError,
+            ):  # partitions change hands: received messages come again
                 for one in self._consumers:
                     one.poll(timeout_ms=POLL_MS)
             else:
@@ -91,7 +94,7 @@ class QueueWork(RealScene):
             self._name, group_id=f"{self._name}-workers", auto_offset_reset="earliest", enable_auto_commit=False,
             **self._login(),
         )  # fmt: skip
-        # One that joins before it knows the topic's partitions is given none, and may stay so.
+        # A consumer that joins before it knows the topic's partitions gets none, and may stay so.
         consumer.partitions_for_topic(self._name)
         return consumer
 

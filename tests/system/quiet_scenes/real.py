@@ -1,4 +1,4 @@
-"""What these scenes share: where the real servers are, and nothing that would serve in their place."""
+"""Common parts of these scenarios: the addresses of the real servers, and no stand-in for them."""
 
 import json
 import os
@@ -23,15 +23,15 @@ class Unused(HostileServer):
 
 
 class RealScene(Scene):
-    """A scene whose service is one of the run's real servers."""
+    """A scenario whose service is one of the run's real servers."""
 
     @classmethod
     def service(cls, driver: str, authority: Authority) -> HostileServer:
-        """None of the pack's."""
+        """Return no service of the pack."""
         del driver
         return Unused(authority)
 
     @staticmethod
     def server(kind: str) -> dict[str, Any]:
-        """Facts of one real server: host, ports, user, password, database, ca_file."""
+        """Return facts of one real server: host, ports, user, password, database, ca_file."""
         return json.loads(os.environ[SERVERS])[kind]

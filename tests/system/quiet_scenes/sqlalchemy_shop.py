@@ -17,7 +17,7 @@ class Base(orm.DeclarativeBase):
 
 
 class Customer(Base):
-    """Who buys."""
+    """A customer."""
 
     __tablename__ = "customer"
     id: orm.Mapped[int] = orm.mapped_column(primary_key=True)
@@ -26,7 +26,7 @@ class Customer(Base):
 
 
 class Order(Base):
-    """What was bought."""
+    """An order."""
 
     __tablename__ = "orders"
     id: orm.Mapped[int] = orm.mapped_column(primary_key=True)
@@ -39,7 +39,7 @@ class Order(Base):
 
 
 class SqlalchemyShop(RealScene):
-    """The whole life of an app: its schema is made, it works for a week, is migrated, and works on."""
+    """The whole life of an app: it creates its schema, works for a week, is migrated, and works on."""
 
     title = "SQLAlchemy: reflection, N+1, a search form, bulk inserts, duplicates, a migration, the next release"
     naive = "the catalogue is read, tables are altered, and places send statements that they never sent"
