@@ -79,10 +79,10 @@ def main_text(window: Window) -> str:
 def test_the_list_is_gravest_first_and_can_be_searched(window: Window, filled: Dashboard) -> None:
     window.go("/rules", "hostile-payload")
     assert window.cell(0, 1) == "● critical"
-    window.go("/rules?text=a+CERTIFICATE+it+never", "certificate-changed")
+    window.go("/rules?text=a+server+CERTIFICATE+that", "certificate-changed")
     assert (window.cell(0, 0), window.cell(0, 2)) == ("certificate-changed", "3")
     assert "hostile-payload" not in window.page.evaluate("document.body.textContent")
-    window.go("/rules?levels=critical&text=certificate+it+never", "No rule matches these filters")
+    window.go("/rules?levels=critical&text=server+certificate+that", "No rule matches these filters")
     window.go("/rules?text=no+rule+says+this", "No rule matches these filters")
 
 
@@ -93,7 +93,7 @@ def test_rule_in_the_list_opens_its_page_and_links_back(window: Window, filled: 
     window.see("How the attack works")
     window.page.go_back()
     window.until("location.pathname === '/rules'")
-    window.see("Rules of your own stand in the folder")
+    window.see("Put your own rules into a folder")
     window.unsee("How the attack works")
 
 
