@@ -254,7 +254,7 @@ def test_detector_reads_announcements_from_the_store(store: sa.Engine, store_url
 
 
 def test_documented_profile_is_valid_and_its_table_is_complete() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "guides" / "tuning.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "guides" / "tuning.md").read_text()
     found = parse(text.partition("```yaml\n")[2].partition("```")[0])
     assert (found.app, len(found.announced)) == ("shop", 1)
     assert [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")] == list(KINDS)
