@@ -16,7 +16,7 @@ LOSS: Final = "telemetry-loss"
 """The rule for losses; an alert's key is the kind of loss."""
 DELIVERY: Final = "delivery."
 """Prefix of losses of deliveries: their alerts were judged and are shown here."""
-MAX_LOSS_ALERTS: Final = 100
+CHECKED_LOSS_ALERTS: Final = 100
 """Alerts about losses that are checked: there is one for each app and kind."""
 
 
@@ -117,7 +117,7 @@ def _disabled_endpoints(found: Health) -> None:
 def _has_open_losses() -> bool:
     """Return whether a loss has an alert that is open: counters alone never decrease."""
     found = AlertFilter(states=("open", "acknowledged"), rules=(LOSS,))
-    return any(not one.key.startswith(DELIVERY) for one in reads.alerts(found, limit=MAX_LOSS_ALERTS).rows)
+    return any(not one.key.startswith(DELIVERY) for one in reads.alerts(found, limit=CHECKED_LOSS_ALERTS).rows)
 
 
 def _losses(losses: Mapping[str, int]) -> None:
