@@ -110,7 +110,7 @@ def test_missing_data_notice_shows_while_its_alert_is_open(store: sa.Engine) -> 
     owner.commit(lost, losses={"dropped.queue": 7, "delivery.expired": 4})
     script = opened("overview")
     assert [one.value for one in script.warning] == ["Records were lost: what is shown here may be incomplete."]
-    assert rows(script, "lost") == [{"lost": "dropped.queue", "how many": "7"}]
+    assert rows(script, "lost") == [{"lost": "dropped.queue", "count": "7"}]
     script = opened("alert", id=alert_id("telemetry-loss", "dropped.queue"))
     script.text_input(key="decide.by").set_value("ann")
     press(script, "Close")
