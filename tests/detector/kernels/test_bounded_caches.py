@@ -58,7 +58,7 @@ def test_columns_of_any_bound_equal_those_of_a_large_one(limit: int, texts: list
     value = encoded([Call(START_NS + i, {**SAFE, name: text}, {name: text}) for i, text in enumerate(texts)])
     with pytest.MonkeyPatch.context() as patch:
         for module, bound in (
-            (columns_module, "MAX_DIALECTS"), (columns_module, "MAX_SIGN_TEXTS"), (text_columns, "CACHED"),
+            (columns_module, "MAX_DIALECTS"), (columns_module, "MAX_SIGN_TEXTS"), (text_columns, "MAX_CACHED_TEXTS"),
             (numbers, "MAX_TOPOLOGIES"),
         ):  # fmt: skip
             patch.setattr(module, bound, limit)

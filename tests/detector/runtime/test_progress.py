@@ -20,7 +20,7 @@ from backwatch.collector.stream.factory import open_relay as really_open_relay
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.ingest import routing
-from backwatch.detector.runtime import log_history, repeated_errors, service
+from backwatch.detector.runtime import log_history, repeated_errors, router, service
 from backwatch.detector.runtime import progress as progress_module
 from backwatch.detector.runtime.lag import CALM_NS, RULE, STALL_NS
 from backwatch.detector.runtime.progress import GroupProgress, ProgressBoard
@@ -507,8 +507,8 @@ def test_no_error_ends_the_router(
             raise failures.pop()
         return found
 
-    monkeypatch.setattr(routing, "open_relay", lambda *given: WrappedRelay(really_open_relay(*given), failing))
-    monkeypatch.setattr(routing, "RETRY_S", 0.05)
+    monkeypatch.setattr(router, "open_relay", lambda *given: WrappedRelay(really_open_relay(*given), failing))
+    monkeypatch.setattr(router, "RETRY_S", 0.05)
     monkeypatch.setattr(repeated_errors, "MAX_PAUSE_S", 0.05)
     publish(stream, names.TOPIC_SPANS, 0, 1)
     one = Router(stream)
