@@ -194,8 +194,8 @@ def test_with_any_damage_every_offset_is_read_or_skipped_once(data: st.DataObjec
     built = bytearray(batch([b"value%d" % at for at in range(5)], codec=codec))
     for _ in range(data.draw(st.integers(1, 4))):
         built[data.draw(st.integers(HEADER_BYTES, len(built) - 1))] = data.draw(st.integers(0, 255))
-    resealed = sealed(built) if data.draw(st.booleans()) else bytes(built)
-    records = records_of(resealed + batch([b"after"], base=5))
+    is_sealed = data.draw(st.booleans())
+    records = records_of((sealed(built) if is_sealed else bytes(built)) + batch([b"after"], base=5))
     found = records.take()
     upcoming = 0
     for one in found:
@@ -204,7 +204,9 @@ def test_with_any_damage_every_offset_is_read_or_skipped_once(data: st.DataObjec
     assert found[-1].value == b"after"
     assert records.next_fetch_offset == 6
     lost = sum(one.next_offset - one.offset for one in found if isinstance(one, SkippedRecords))
-    assert len([one for one in found if not isinstance(one, SkippedRecords)]) + lost == 6
+    accounted = len([one for one in found if not isinstance(one, SkippedRecords)]) + lost
+    # Under a valid checksum, a record can contain its neighbour: the batch then lacks an offset, as a compacted one does.
+    assert accounted <= 6 if is_sealed else accounted == 6
 
 
 @given(st.binary(max_size=200))
