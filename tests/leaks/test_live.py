@@ -189,15 +189,14 @@ def test_no_canary_is_anywhere_after_a_day_of_real_calls(plan: Plan, tmp_path: P
     with receiver() as hook:
         hooked = {"BACKWATCH_WEBHOOK_URL": hook.url, "BACKWATCH_WEBHOOK_SECRET": SECRET,
                   "BACKWATCH_WEBHOOK_ALLOW_PRIVATE_HOSTS": "127.0.0.1"}  # fmt: skip
-        with (
-            running(tmp_path, "detect", **settings) as detect,
-            running(tmp_path, "notify", **settings, **hooked) as notify,
-        ):
-            notify.until(lambda: len(hook.requests) > 1, "no webhook came")
-            time.sleep(2)
-            detect.stop()
-            notify.stop()
-            places += [("log", (detect.output() + notify.output()).encode())]
+        with running(tmp_path, "detect", **settings) as detect:
+            detect.until(lambda: "detecting" in detect.output(), "it does not detect", 180)  # the store is made by then
+            with running(tmp_path, "notify", **settings, **hooked) as notify:
+                notify.until(lambda: len(hook.requests) > 1, "no webhook came")
+                time.sleep(2)
+                detect.stop()
+                notify.stop()
+                places += [("log", (detect.output() + notify.output()).encode())]
         places += [("webhook", one.body + json.dumps(one.headers).encode()) for one in hook.requests]
     places += everything_in(store)
     assert seen(finder, iter(places)) == []

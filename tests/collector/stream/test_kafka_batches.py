@@ -205,7 +205,7 @@ def test_with_any_damage_every_offset_is_read_or_skipped_once(data: st.DataObjec
     assert records.next_fetch_offset == 6
     lost = sum(one.next_offset - one.offset for one in found if isinstance(one, SkippedRecords))
     accounted = len([one for one in found if not isinstance(one, SkippedRecords)]) + lost
-    # Under a valid checksum, a record can contain its neighbour: the batch then lacks an offset, as a compacted one does.
+    # Under a valid checksum, a record can contain its neighbour: the batch then lacks an offset, like a compacted one.
     assert accounted <= 6 if is_sealed else accounted == 6
 
 
