@@ -6,9 +6,7 @@ from backwatch.attack.clients.psycopg2 import Psycopg2
 from backwatch.attack.protocols.postgresql import HonestPostgreSQL
 from backwatch.attack.protocols.server import Session
 from backwatch.attack.scenarios import Run
-from backwatch.attack.techniques.sql import Lookup
-
-DELAY_S = 4.0
+from backwatch.attack.techniques.slow_result import DELAY_S, SlowResult
 
 
 class Slow(HonestPostgreSQL):
@@ -21,25 +19,8 @@ class Slow(HonestPostgreSQL):
         return super().answers(session, statement)
 
 
-class SlowAnswer(Lookup):
-    """The driver's own limits are never reached."""
+class SlowAnswer(SlowResult):
+    """On psycopg2: it waits as long as the server does."""
 
-    code = "E1"
-    attack = "answers, but so late that the app is busy with waiting"
-    reference = "https://attack.mitre.org/techniques/T1499/004/"
-    notices = "that it is slow"
-    rule = "slow-response"
     server = Slow
     runs = (Run(Psycopg2),)
-
-    def meet(self) -> object:
-        """Return the seconds that the lookup took."""
-        begin = time.monotonic()
-        self.work()
-        return time.monotonic() - begin
-
-    @classmethod
-    def succeeded(cls, service: object, got: object) -> bool:
-        """Return whether the app has waited."""
-        del service
-        return isinstance(got, float) and got >= DELAY_S
