@@ -212,7 +212,7 @@ ANSWER_WORDS: Final = (
     "xml-entities",  # an XML document defines entities out of others, or long ones, which grow when they are read
     "xml-external",  # an XML document defines an entity by a file or URL that its reader is to fetch
     "prompt-injection-in-response",  # a document gives orders to the language model that it may be handed to
-    "canary",  # an answer holds a word that was planted among the data, and that nobody asks for
+    "canary",  # a response holds a canary: a word that was planted among the data
     "deep",  # a document nests deeper than any that was written by hand
 )
 """What an answer showed that honest ones do not. A closed vocabulary: no text, no offsets."""
