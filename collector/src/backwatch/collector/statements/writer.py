@@ -337,7 +337,7 @@ class Writer:
         if not listed:
             return self._add(op, kind, 0)
         inside = range(start + 1, len(self.out))
-        if inside and all(self.classes[at] == C_COMMA or self._is_value(at) for at in inside):
+        if self._lists_values(inside):
             hidden = any(self.classes[at] == C_QUOTED for at in inside)
             self._drop(start + 1)
             self._add('"?"' if hidden else "?", C_QUOTED if hidden else C_VALUE, _HIDDEN if hidden else 0)
@@ -348,6 +348,12 @@ class Writer:
         else:
             self._row = (start, len(self.out) - 1)
         return None
+
+    def _lists_values(self, inside: range) -> bool:
+        """Return whether a bracket holds values with one comma between each two: others are no list to a database."""
+        return len(inside) % 2 == 1 and all(
+            self.classes[at] == C_COMMA if (at - inside.start) % 2 else self._is_value(at) for at in inside
+        )
 
     def _same(self, first: int, last: int, start: int) -> bool:
         """Return whether the list written from ``start`` on repeats the one from ``first`` to ``last``."""
