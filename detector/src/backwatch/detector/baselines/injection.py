@@ -106,11 +106,11 @@ def is_broken(x: Any) -> bool:
 
 
 @kernel
-def score(x: Any, weights: Any, bias: float) -> float:
-    """Return the log odds that one model gives."""
+def score(x: Any, weights: Any, bias: float, cap: float) -> float:
+    """Return the log odds that one model gives; a signal counts up to ``cap``."""
     total = bias
     for k in range(x.shape[0]):
-        total += weights[k] * x[k]
+        total += weights[k] * min(x[k], cap)
     return total
 
 

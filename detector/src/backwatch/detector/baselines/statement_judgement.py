@@ -32,12 +32,12 @@ from backwatch.detector.baselines.injection import (
     score,
 )
 from backwatch.detector.baselines.releases import is_young, number_of
-from backwatch.detector.baselines.settled import has_settled, has_surely_settled, unseen_share
+from backwatch.detector.baselines.settled import MAX_UNSEEN, has_settled, has_surely_settled, unseen_share
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import FIRST
 from backwatch.detector.statements.structure.difference import describe
 from backwatch.detector.statements.structure.encoding import MAX_TOKENS
-from backwatch.detector.statements.structure.features import CELLS, SLOT, F
+from backwatch.detector.statements.structure.features import CELLS, SLOT, WORDS_ONLY
 from backwatch.detector.statements.structure.grammar import CELLS as KINDS
 from backwatch.detector.statements.structure.grammar import check_grammar
 from backwatch.detector.statements.structure.known import NOTHING, RECENT, find_home, learn_statement, nearest
@@ -46,22 +46,24 @@ Array = Any
 
 SUSPECT_PROBABILITY: Final = 0.1
 """Probability from which on a statement is not learned, however quiet."""
+SUSPECT_IF_YOUNG: Final = 0.35
+"""The same where nothing is known that it could be compared with, or a call site is not settled."""
 ATTACK_PROBABILITY: Final = 0.5
 WAITS_BELOW: Final = 0.5
 """Probability below which a statement becomes known after a quiet week."""
 USUAL_AFTER_CALLS: Final = 3
 """Quiet calls with known statements after which a sign is usual at a call site."""
-MIN_YOUNG_CALLS: Final = 10
-"""Calls of a call site that is not settled after which its statements are compared, with caution."""
-YOUNG_LOG_ODDS: Final = -2.0
-"""What this caution adds: a call site that is not settled may show more of its own."""
+MIN_COMPARED_CALLS: Final = 10
+"""Calls of a call site after which new statements are compared with its own."""
 REFUSED_LOG_ODDS: Final = 3.0
 FAILED_LOG_ODDS: Final = 1.0
 SUCCEEDED_LOG_ODDS: Final = -0.2
 """What it adds that the database refused the statement, that it failed otherwise, and that it did neither. No open data
 hold honest failures from which these could be fitted."""
-HARMLESS_BREAK_LOG_ODDS: Final = -4.0
-"""What it adds that only words and values stand where a value was, as in ``'o'brien'``: a bug, until it repeats."""
+HARMLESS_BREAK_LOG_ODDS: Final = -1.5
+"""The most where the database refused nothing but words in the place of a value, as in ``'o'brien'``: a bug of the app."""
+MIN_CAMPAIGN: Final = 2
+"""Suspicious statements of the last minutes at the same place from which on it is no bug."""
 CAMPAIGN_SECONDS: Final = 300
 CAMPAIGN_LOG_ODDS: Final = 0.8
 MAX_CAMPAIGN_LOG_ODDS: Final = 2.5
@@ -140,20 +142,6 @@ def new_work() -> Work:
     )  # fmt: skip
 
 
-_AT_SLOT, _HUNKS = F["at-slot"], F["hunks"]
-_HARMLESS: Final = np.array(
-    [
-        F[name]
-        for name in """
-        set-operation sub-select with stacked case or-added and-added concatenation function-at-slot constant-arithmetic
-        constant-comparison write-added from-at-slot self-comparison
-        """.split()
-    ],
-    np.int64,
-)
-"""Features that words and values alone do not have."""
-
-
 @kernel
 def _unusual_signs(signs: int, usual: Any) -> int:
     kept = 0
@@ -184,7 +172,11 @@ def _statement_of(calls: StatementCalls, i: int) -> tuple[Any, Any, Any, int]:
 def _home(calls: StatementCalls, state: StatementState, statement: tuple[Any, Any, Any, int], i: int) -> int:
     """Return the call site whose statements this one is compared with: its own, or one that knows such a beginning."""
     site, resource = calls.site[i], calls.resource[i]
-    if site != 0 and state.sites[site]["exemplars"] > 0 and (calls.reported[i] or state.places[site]["kinds"] < VARIOUS):
+    if (
+        site != 0
+        and state.sites[site]["exemplars"] > 0
+        and (calls.reported[i] or state.places[site]["kinds"] < VARIOUS)
+    ):
         return int(site)
     codes, ids, role, count = statement
     found = find_home(state.resources[resource], state.sites, int(resource), codes, ids, role, count)
@@ -217,23 +209,14 @@ def _describe(
     signs = _unusual_signs(calls.signs[i], state.usual[calls.site[i]]) if calls.site[i] != 0 else calls.signs[i]
     unseen = unseen_share(place["once"] + 1, place["calls"] + 1) if home != 0 else 1.0
     compose(work.features, work.kinds, signs, unseen, elsewhere, work.signals)
-    compared = size > 0 and place["calls"] >= MIN_YOUNG_CALLS
+    compared = size > 0 and place["calls"] >= MIN_COMPARED_CALLS
     if not compared:
-        return score(work.signals, injection_weights.COLD, injection_weights.COLD_BIAS), False, 0
-    log_odds = score(work.signals, injection_weights.KNOWN, injection_weights.KNOWN_BIAS)
-    if not has_settled(place["once"], place["calls"]):
-        log_odds += YOUNG_LOG_ODDS
-        log_odds = max(log_odds, score(work.signals, injection_weights.COLD, injection_weights.COLD_BIAS))
+        return score(work.signals, injection_weights.COLD, injection_weights.COLD_BIAS, 1.0), False, 0
+    log_odds = score(work.signals, injection_weights.KNOWN, injection_weights.KNOWN_BIAS, 10.0)
+    if unseen > MAX_UNSEEN:  # as likely as honest news are
+        log_odds -= np.log(unseen / MAX_UNSEEN)
+        log_odds = max(log_odds, score(work.signals, injection_weights.COLD, injection_weights.COLD_BIAS, 1.0))
     return log_odds, True, int(work.features[SLOT])
-
-
-@kernel
-def _is_harmless_break(features: Any, kinds: Any) -> bool:
-    """Return whether only words and values stand where a value was."""
-    found = features[_AT_SLOT] > 0.0 and features[_HUNKS] <= 1.0
-    for k in _HARMLESS:
-        found = found and features[k] == 0.0
-    return found
 
 
 @kernel
@@ -267,22 +250,22 @@ def _more_rows(rows: int, most: int) -> float:
 @kernel
 def _judge_new(
     calls: StatementCalls, state: StatementState, facts: StatementFacts, work: Work, i: int, elsewhere: bool
-) -> float:
-    """Return the probability that a new statement was injected into, and note it at its call site if it is suspicious."""
+) -> bool:
+    """Judge a new statement, and note it at its call site if it is suspicious; return whether it is quiet."""
     site = state.sites[calls.site[i]]
     log_odds, compared, slot = _describe(calls, state, work, i, elsewhere)
     time_s = np.int64(calls.time_ns[i] // 1_000_000_000)
     refused = calls.refused[i] == 1
-    if refused:
+    broken = is_broken(work.signals)
+    before = _same_place(site, slot, time_s, broken or refused) if calls.site[i] != 0 else 0
+    harmless = refused and compared and work.features[WORDS_ONLY] > 0.0 and before < MIN_CAMPAIGN
+    if harmless:
+        log_odds = min(log_odds, HARMLESS_BREAK_LOG_ODDS)
+    elif refused:
         log_odds += REFUSED_LOG_ODDS if compared else 0.0
     else:
         log_odds += FAILED_LOG_ODDS if calls.error[i] and compared else SUCCEEDED_LOG_ODDS
-    broken = is_broken(work.signals)
-    harmless = compared and _is_harmless_break(work.features, work.kinds)
-    if calls.site[i] != 0:
-        before = _same_place(site, slot, time_s, broken or refused)
-        if harmless and before < 2:
-            log_odds += HARMLESS_BREAK_LOG_ODDS
+    if calls.site[i] != 0 and not harmless:
         if log_odds > MIN_CAMPAIGN_LOG_ODDS and before > 0:
             log_odds += min(MAX_CAMPAIGN_LOG_ODDS, CAMPAIGN_LOG_ODDS * np.log1p(before))
         if compared:
@@ -292,10 +275,12 @@ def _judge_new(
     facts.injected[i] = p >= ATTACK_PROBABILITY and (
         log_odds - effect_log_odds(work.signals, injection_weights.KNOWN if compared else injection_weights.COLD) >= 0.0
     )
-    facts.broken[i] = harmless and refused
+    facts.broken[i] = harmless
     if calls.site[i] != 0 and not calls.late[i] and (p >= ATTACK_PROBABILITY or (refused and (broken or compared))):
         _note_suspicious(site, slot, time_s)
-    return p
+    place = state.places[calls.site[i]]
+    settled = compared and has_settled(place["once"], place["calls"])
+    return p < (SUSPECT_PROBABILITY if settled else SUSPECT_IF_YOUNG)
 
 
 @kernel
@@ -369,8 +354,7 @@ def judge_statements(calls: StatementCalls, state: StatementState, facts: Statem
         facts.novel[i] = not known
         facts.elsewhere[i] = statement != 0 and state.asked[statement]["known"] & KNOWN_HERE != 0
         facts.unseen[i] = unseen_share(place["once"], place["calls"])
-        p = 0.0 if known else _judge_new(calls, state, facts, work, i, facts.elsewhere[i] != 0)
-        quiet = p < SUSPECT_PROBABILITY
+        quiet = known or _judge_new(calls, state, facts, work, i, facts.elsewhere[i] != 0)
         # A suspicious statement surprises sooner.
         surprising = surely if quiet else has_settled(place["once"], place["calls"])
         facts.settled[i] = surprising
@@ -385,7 +369,7 @@ def judge_statements(calls: StatementCalls, state: StatementState, facts: Statem
         if known or (quiet and (not surprising or explained)):
             _accept(calls, state, i, known)
             continue
-        if p >= WAITS_BELOW:
+        if facts.injection[i] >= WAITS_BELOW:
             continue
         if surprising and calls.sighting[i] == FIRST:
             note_restless(place, calls.time_ns[i])

@@ -7,7 +7,16 @@ import numpy as np
 from backwatch.detector.kernels.compiled import inline, kernel
 from backwatch.detector.statements.structure.alignment import align
 from backwatch.detector.statements.structure.conditions import compares, ends_condition, starts_condition
-from backwatch.detector.statements.structure.features import CELLS, COUNT, COUNTED, MAX_COUNTED, MAX_FEATURE, SLOT, F
+from backwatch.detector.statements.structure.features import (
+    CELLS,
+    COUNT,
+    COUNTED,
+    MAX_COUNTED,
+    MAX_FEATURE,
+    SLOT,
+    WORDS_ONLY,
+    F,
+)
 from backwatch.detector.statements.structure.known import EDGE_AFTER, EDGE_BEFORE, holds, mix3, role_hash
 from backwatch.detector.statements.structure.roles import ALIAS, COLUMN, FUNCTION, TABLE
 from backwatch.detector.statements.structure.vocabulary import (
@@ -17,6 +26,7 @@ from backwatch.detector.statements.structure.vocabulary import (
     LEFT_CURLY,
     OPENING,
     SEMICOLON,
+    UNKNOWN_SYMBOL,
     VALUE,
     K,
     O,
@@ -26,13 +36,24 @@ from backwatch.detector.statements.structure.vocabulary import (
     is_operator,
 )
 
+MAX_WORDS: Final = 12
+"""Added tokens that may be a text with a quote in it."""
 _COUNTED: Final = np.array(COUNTED, np.int64)
 _AND, _OR, _XOR, _NOT, _IS, _IN, _VALUES = K["AND"], K["OR"], K["XOR"], K["NOT"], K["IS"], K["IN"], K["VALUES"]
 _SELECT, _FROM, _UNION, _INTERSECT, _EXCEPT = K["SELECT"], K["FROM"], K["UNION"], K["INTERSECT"], K["EXCEPT"]
-_MINUS, _ALL, _DISTINCT, _WITH, _CASE, _BETWEEN = K["MINUS"], K["ALL"], K["DISTINCT"], K["WITH"], K["CASE"], K["BETWEEN"]
+_MINUS, _ALL, _DISTINCT, _WITH, _CASE, _BETWEEN = (
+    K["MINUS"],
+    K["ALL"],
+    K["DISTINCT"],
+    K["WITH"],
+    K["CASE"],
+    K["BETWEEN"],
+)
 _UPDATE, _DELETE, _INSERT, _DROP, _FOR, _WHERE = (
     K["UPDATE"], K["DELETE"], K["INSERT"], K["DROP"], K["FOR"], K["WHERE"],
 )  # fmt: skip
+_GROUP: Final = K["GROUP"]
+_PERCENT, _DASH, _AT_SIGN = O["%"], O["-"], O["@"]
 _ORDER, _BY, _LIMIT, _OFFSET, _ASC, _DESC, _AS = (
     K["ORDER"], K["BY"], K["LIMIT"], K["OFFSET"], K["ASC"], K["DESC"], K["AS"],
 )  # fmt: skip
@@ -45,7 +66,7 @@ _COMMENT_OPEN, _COMMENT_CLOSE, _BRACE = O["/*!"], O["*/"], LEFT_CURLY
     _TRIGRAMS_S, _TRIGRAMS_R, _SHARE, _TAIL_LOST, _REMOVED_CONDITION, _UNBALANCED, _ODD, _ORDER_ONLY, _LIST_ONLY,
     _NO_HUNK, _HUNKS, _ADDED, _REMOVED, _PREFIX, _SUFFIX_LOST, _VERB, _CONCATENATION, _FUNCTION_AT, _SUB_AT,
     _ALL_KNOWN_S, _ALL_KNOWN_R, _FROM_AT, _OFF, _ARITHMETIC, _IN_LIST, _REPEATED, _SLOT_CHANGED, _AFTER_UNKNOWN,
-    _OR_FIRST, _WRITE, _SET_AFTER,
+    _OR_FIRST, _WRITE, _SET_AFTER, _SUB_ORDER,
 ) = range(COUNT)  # fmt: skip
 
 
@@ -216,13 +237,26 @@ def _balance(codes: Any, count: int, added: Any, known: bool, f: Any) -> None:
 
 
 @kernel
+def _writes(code: int) -> bool:
+    return code == _UPDATE or code == _DELETE or code == _INSERT or code == _DROP
+
+
+@kernel
 def _keywords(
     known: Any, codes: Any, ids: Any, count: int, added: Any, prefix: int, site: Any, f: Any
 ) -> None:  # fmt: skip
     """Features of added keywords."""
-    between = False
+    between, ordering, depth, order_depth = False, False, 0, 0
+    reads_only = True
+    for k in range(known.shape[0]):
+        reads_only = reads_only and not (_writes(known[k]) and (k == 0 or known[k - 1] != _FOR))
     for i in range(count):
         code = int(codes[i])
+        depth += int(code == OPENING) - int(code == CLOSING)
+        if code == _ORDER:
+            ordering, order_depth = True, depth
+        elif code == _LIMIT or code == _OFFSET or code == _UNION or depth < order_depth:
+            ordering = False
         was_between = between
         if code == _BETWEEN:
             between = True
@@ -242,8 +276,9 @@ def _keywords(
                 f[_SUB] += 1.0
                 if i > 1 and f[_AT] > 0 and i - prefix <= 3:
                     f[_SUB_AT] = 1.0
-        elif (code == _UPDATE or code == _DELETE or code == _INSERT or code == _DROP) and i > 0 and before != _FOR:
-            if known.shape[0] > 0 and (known[0] == _SELECT or before == SEMICOLON):
+                f[_SUB_ORDER] = max(f[_SUB_ORDER], 1.0 if ordering else 0.0)
+        elif _writes(code) and i > 0 and before != _FOR:
+            if known.shape[0] > 0 and (reads_only or before == SEMICOLON):
                 f[_WRITE] = 1.0
         elif code == _WITH:
             f[_WITH_F] = 1.0
@@ -264,6 +299,16 @@ def _keywords(
 
 
 @kernel
+def _is_builders(codes: Any, i: int, count: int) -> bool:
+    """Return whether a constant condition is the one that query builders begin with: ``WHERE 1 = 1 AND …``."""
+    end = i + 1
+    if compares(_code(codes, end, count)) and is_constant(_code(codes, end + 1, count)):
+        end += 2
+    code = _code(codes, end, count)
+    return code == 0 or code == _AND or code == _ORDER or code == _GROUP or code == _LIMIT or code == SEMICOLON
+
+
+@kernel
 def _conditions(codes: Any, count: int, added: Any, f: Any) -> None:
     """Features of added conditions that depend on no row, or compare a column with itself."""
     between = False
@@ -277,6 +322,8 @@ def _conditions(codes: Any, count: int, added: Any, f: Any) -> None:
         if not added[i]:
             continue
         before, after = _code(codes, i - 1, count), _code(codes, i + 1, count)
+        if before == _WHERE and is_constant(code) and _is_builders(codes, i, count):
+            continue
         alone = starts_condition(before) and ends_condition(after) and not (was_between and before == _AND)
         if is_constant(code):
             if alone and not (before == _NOT and _code(codes, i - 2, count) == _IS):
@@ -338,6 +385,7 @@ def _names(
 def _extent(known: Any, codes: Any, count: int, added: Any, removed: Any, f: Any) -> None:
     """Features of how much was added and removed, and of which kind alone."""
     tail_only, list_only, behind_from = True, True, False
+    words_only, has_word, has_value = True, False, False
     more, fewer, depth = 0, 0, 0
     for i in range(count):
         code = int(codes[i])
@@ -348,6 +396,10 @@ def _extent(known: Any, codes: Any, count: int, added: Any, removed: Any, f: Any
         more += 1
         plain = is_name(code) or code == COMMA or code == DOT
         ordering = code == _ORDER or code == _BY or code == _LIMIT or code == _OFFSET or code == _ASC or code == _DESC
+        word = plain or code == VALUE or code == UNKNOWN_SYMBOL or code == _PERCENT or code == _DASH
+        words_only = words_only and (word or code == _AT_SIGN)
+        has_word = has_word or is_name(code) or code == _PERCENT
+        has_value = has_value or code == VALUE
         tail_only = tail_only and (plain or ordering or code == VALUE)
         list_only = list_only and not behind_from and (plain or code == _AS)
     for i in range(known.shape[0]):
@@ -361,6 +413,7 @@ def _extent(known: Any, codes: Any, count: int, added: Any, removed: Any, f: Any
     f[_REMOVED] = np.log1p(fewer)
     f[_ORDER_ONLY] = more > 0 and tail_only
     f[_LIST_ONLY] = more > 0 and list_only
+    f[WORDS_ONLY] = words_only and (has_word or not has_value) and more <= MAX_WORDS
 
 
 @kernel

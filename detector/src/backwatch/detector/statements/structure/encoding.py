@@ -145,9 +145,7 @@ TABLES: Final = (CLASSES, _SINGLES, WORD_HASHES, WORD_CODES)
 
 
 @kernel
-def encode(
-    text: Bytes, start: int, end: int, tables: tuple[Any, Any, Any, Any], codes: Any, ids: Any
-) -> int:
+def encode(text: Bytes, start: int, end: int, tables: tuple[Any, Any, Any, Any], codes: Any, ids: Any) -> int:
     """Write the tokens of canonical text; return their number.
 
     Args:

@@ -11,6 +11,7 @@ FEATURES: Final = tuple(
     list-column-only no-hunk hunks added removed prefix-share suffix-lost other-verb concatenation function-at-slot
     sub-select-at-slot all-known-site all-known-resource from-at-slot off-slot constant-arithmetic
     expression-in-list column-repeated slot-changed after-slot-unknown or-first write-added set-operation-after-slot
+    sub-select-in-order
     """.split()
 )
 """Names of the features, in order. A *slot* is the place of a value: what stands there comes from outside."""
@@ -18,7 +19,9 @@ COUNT: Final = len(FEATURES)
 F: Final = {name: at for at, name in enumerate(FEATURES)}
 SLOT: Final = COUNT
 """Cell behind the features, which names the slot at which the statement differs; 0: none."""
-CELLS: Final = COUNT + 1
+WORDS_ONLY: Final = COUNT + 1
+"""Cell that says whether nothing but words and values was added, as by ``'o'brien'``."""
+CELLS: Final = COUNT + 2
 COUNTED: Final = tuple(
     F[name]
     for name in """

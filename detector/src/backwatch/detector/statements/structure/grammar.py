@@ -232,7 +232,9 @@ def check_grammar(codes: Any, count: int, found: Any) -> None:
         _expression(codes, i, count, clause[level] if cases == 0 else IN_OTHER, found)
         if code == OPENING:
             inherits = after == OPENING or after == _SELECT or after == _WITH or after == _VALUES or after == _TABLE
-            inner = IN_OTHER if is_name(before) else int(clause[level])  # the arguments of functions have their own syntax
+            inner = (
+                IN_OTHER if is_name(before) else int(clause[level])
+            )  # the arguments of functions have their own syntax
             depth += 1
             level = min(max(depth, 0), MAX_DEPTH)
             clause[level] = IN_NOTHING if inherits else inner
