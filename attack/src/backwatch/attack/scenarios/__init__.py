@@ -12,6 +12,7 @@ import json
 import os
 import pkgutil
 import platform
+import ssl
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -108,7 +109,7 @@ class Scenario(ABC):
         option: The driver's option without which it refuses; empty where none is needed.
         settings: Backwatch settings in the app's environment.
         runs: The clients that it runs on; empty: the scenario uses one driver itself.
-        server: Class of the server.
+        server: Class of the server; ``kept`` records what it and its companions receive.
         stays_honest: Whether the attacker comes through the app and the server never turns hostile.
         captures: Bytes that the attacker's side must have received for the attack to succeed.
         shows: Text that the app's result must contain for the attack to succeed.
@@ -133,6 +134,10 @@ class Scenario(ABC):
     def __init__(self, config: AppConfig) -> None:
         self.config = config
         self.client: Any = self.client_class(config.port, config.ca_file) if self.client_class else None
+
+    def tls_context(self) -> ssl.SSLContext:
+        """Return a client's context that checks chain and name."""
+        return ssl.create_default_context(cafile=self.config.ca_file)
 
     @classmethod
     def name(cls) -> str:
@@ -162,7 +167,7 @@ class Scenario(ABC):
     @classmethod
     def turn(cls, service: HostileServer) -> None:
         """Turn the server hostile; clients lose their sessions and connect again."""
-        service.kept.clear()
+        service.forget()
         if not cls.stays_honest:
             service.turn()
 
@@ -181,9 +186,9 @@ class Scenario(ABC):
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
         """Return whether the attacker has what it wanted: ``captures`` and ``shows``, or any result."""
-        if cls.captures and not any(cls.captures in received for received in service.kept):
-            return False
-        return bool(cls.captures) or (cls.shows in str(got) if cls.shows else bool(got))
+        if cls.captures:
+            return any(cls.captures in received for received in service.leaked())
+        return cls.shows in str(got) if cls.shows else bool(got)
 
 
 @cache

@@ -4,11 +4,7 @@ from backwatch.attack.clients.mysql import DEFAULT_TLS
 from backwatch.attack.clients.pymysql import PyMySQL
 from backwatch.attack.protocols.mysql import HonestMySQL
 from backwatch.attack.scenarios import Run
-from backwatch.attack.techniques.second import AttachesInClear, InClear
-
-
-class _Both(InClear, HonestMySQL):
-    pass
+from backwatch.attack.techniques.second import AttachesInClear
 
 
 class MysqlSecond(AttachesInClear):
@@ -16,8 +12,8 @@ class MysqlSecond(AttachesInClear):
 
     attack = "is attached in plaintext beside another one, so that who is on the way reads the orders"
     rule = "plaintext-session"
-    service_class = _Both
-    said = b"FROM orders"
+    server = HonestMySQL
+    confidential = b"FROM orders"
     runs = (Run(PyMySQL),)
 
     def visit(self, host: str, *, careful: bool) -> object:

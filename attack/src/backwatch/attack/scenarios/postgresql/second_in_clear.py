@@ -3,11 +3,7 @@
 from backwatch.attack.clients.psycopg import Psycopg
 from backwatch.attack.protocols.postgresql import HonestPostgreSQL
 from backwatch.attack.scenarios import Run
-from backwatch.attack.techniques.second import AttachesInClear, InClear
-
-
-class _Both(InClear, HonestPostgreSQL):
-    pass
+from backwatch.attack.techniques.second import AttachesInClear
 
 
 class PostgresqlSecond(AttachesInClear):
@@ -15,8 +11,8 @@ class PostgresqlSecond(AttachesInClear):
 
     attack = "is attached in plaintext beside another one, so that who is on the way reads the customers"
     rule = "plaintext-session"
-    service_class = _Both
-    said = b"FROM customers"
+    server = HonestPostgreSQL
+    confidential = b"FROM customers"
     runs = (Run(Psycopg),)
 
     def visit(self, host: str, *, careful: bool) -> object:
