@@ -14,7 +14,7 @@ import pkgutil
 import platform
 import ssl
 import sys
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -87,12 +87,14 @@ class Run:
     Args:
         client: The client.
         suffix: End of the scenario's name on this client; empty on the first one.
+        protocol: Begin of the scenario's name on this client; empty: the folder's name.
         overrides: Attributes of the scenario and their values on this client.
     """
 
-    def __init__(self, client: type[Client], suffix: str = "", **overrides: object) -> None:
+    def __init__(self, client: type[Client], suffix: str = "", *, protocol: str = "", **overrides: object) -> None:
         self.client = client
         self.suffix = suffix
+        self.protocol = protocol
         self.overrides = overrides
 
 
@@ -142,9 +144,9 @@ class Scenario(ABC):
     @classmethod
     def name(cls) -> str:
         """Return folder, file and client in words: ``mysql-local-infile``."""
-        _, protocol, file = cls.__module__.rsplit(".", 2)
-        suffix = cls.runs[cls.run_index].suffix if cls.runs else ""
-        return "-".join(part for part in (protocol, file.replace("_", "-"), suffix) if part)
+        _, folder, file = cls.__module__.rsplit(".", 2)
+        protocol, suffix = (cls.runs[cls.run_index].protocol, cls.runs[cls.run_index].suffix) if cls.runs else ("", "")
+        return "-".join(part for part in (protocol or folder, file.replace("_", "-"), suffix) if part)
 
     @classmethod
     def group(cls) -> str:
@@ -171,9 +173,9 @@ class Scenario(ABC):
         if not cls.stays_honest:
             service.turn()
 
-    @abstractmethod
     def work(self) -> object:
-        """Do one round of the app's ordinary work and return its result, fit for JSON."""
+        """Do one round of the app's ordinary work and return its result, fit for JSON; by default a visit."""
+        return self.client.visit()
 
     def meet(self) -> object:
         """Do the same work once the server has turned hostile or the attacker uses the app.

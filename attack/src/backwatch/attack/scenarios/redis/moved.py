@@ -2,7 +2,7 @@
 
 from backwatch.attack.clients.redis import Redis
 from backwatch.attack.scenarios import SECRET, Run, Scenario
-from backwatch.attack.techniques.redis_moved import Leading
+from backwatch.attack.techniques.redis_moved import MovingRedis
 
 
 class RedisMoved(Scenario):
@@ -13,6 +13,6 @@ class RedisMoved(Scenario):
     reference = "https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/; ATT&CK T1557"
     notices = "an exception"
     rule = "redirected"
-    server = Leading
+    server = MovingRedis
     captures = SECRET.encode()
     runs = (Run(Redis),)

@@ -5,7 +5,7 @@ from backwatch.attack.clients.redis import RedisCluster, ValkeyCluster
 from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.scenarios import Run
 from backwatch.attack.scenarios.redis.moved import RedisMoved
-from backwatch.attack.techniques.redis_moved import Leading
+from backwatch.attack.techniques.redis_moved import MovingRedis
 
 
 class RedisMovedCluster(RedisMoved):
@@ -18,7 +18,7 @@ class RedisMovedCluster(RedisMoved):
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
         """Return a server that its clients know by address, as cluster nodes are."""
-        service = Leading(authority)
+        service = MovingRedis(authority)
         service.record()
         service.target = b"localhost"
         return service

@@ -6,10 +6,10 @@ from backwatch.attack.protocols.redis import Talk
 from backwatch.attack.protocols.server import LOOPBACK
 from backwatch.attack.scenarios import Run
 from backwatch.attack.scenarios.redis.moved import RedisMoved
-from backwatch.attack.techniques.redis_moved import Leading
+from backwatch.attack.techniques.redis_moved import MovingRedis
 
 
-class RogueSentinel(Leading):
+class RogueSentinel(MovingRedis):
     """A master and its Sentinel in one. Once hostile, the Sentinel names another master."""
 
     def answer(self, verb: bytes, command: list[bytes], talk: Talk) -> bytes:
