@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from backwatch.attack.clients import TIMEOUT_S, Client, given
 from backwatch.attack.protocols.server import SECRET
 
-Command = tuple[str | bytes, ...]
+Command = tuple[str | bytes | int, ...]
 READ_BASKET: Command = ("GET", "basket:7")
 STORE_BASKET: Command = ("SET", "basket:7", "two apples", "EX", 60)
 

@@ -16,9 +16,7 @@ class SQLite(SqlClient):
     def connect(self, **options: Any) -> Any:
         """Return the open connection."""
         if self.connection is None:
-            self.connection = sqlite3.connect(
-                app_database(self.ca_file, self.port), isolation_level=None, **options
-            )
+            self.connection = sqlite3.connect(app_database(self.ca_file, self.port), isolation_level=None, **options)
         return self.connection
 
     def execute(self, statement: str, parameters: Sequence[Any] = (), **options: Any) -> Rows:

@@ -22,7 +22,10 @@ class DatabaseFile(HostileServer):
 
     def __init__(self, authority: Authority, port: int = 0) -> None:
         super().__init__(authority, port)
-        for file in (app_database(str(authority.ca_file), self.port), other_database(str(authority.ca_file), self.port)):
+        for file in (
+            app_database(str(authority.ca_file), self.port),
+            other_database(str(authority.ca_file), self.port),
+        ):
             with closing(sqlite3.connect(file)) as database, database:
                 database.executescript(_SCHEMA)
                 database.executemany(

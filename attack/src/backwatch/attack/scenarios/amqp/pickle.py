@@ -18,7 +18,7 @@ class BombQueue(AMQP):
 
 
 class AmqpPickle(ReadsPickles):
-    """A worker that queues Python objects. kombu, and Celery on top of it, read pickles only where the app lists them."""
+    """A worker that queues Python objects. kombu, and so Celery, read pickles only where the app lists them."""
 
     code = "D4"
     attack = "hands out a pickle that runs a program as soon as it is read, in a message's place"

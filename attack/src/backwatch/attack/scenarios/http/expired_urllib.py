@@ -3,7 +3,7 @@
 from backwatch.attack.clients.urllib import Urllib
 from backwatch.attack.protocols.http import Web
 from backwatch.attack.scenarios import Run
-from backwatch.attack.techniques.expired import ShowsExpired, dateless
+from backwatch.attack.techniques.expired import ShowsExpired
 
 
 class HttpExpired(ShowsExpired):
@@ -14,4 +14,4 @@ class HttpExpired(ShowsExpired):
 
     def work(self) -> object:
         """Fetch the rates."""
-        return self.client.visit(context=dateless(self.config.ca_file))
+        return self.client.visit(context=self.tls_context())

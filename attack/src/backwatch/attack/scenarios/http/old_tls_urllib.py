@@ -3,18 +3,15 @@
 from backwatch.attack.clients.urllib import Urllib
 from backwatch.attack.protocols.http import Web
 from backwatch.attack.scenarios import Run
-from backwatch.attack.techniques.old_tls import OldTls, allow_old
+from backwatch.attack.techniques.old_tls import OldTls
 
 
 class HttpOldTls(OldTls):
     """urllib uses the context as it is; chain and name are checked."""
 
-    option = 'minimum_version = TLSVersion.TLSv1_1, set_ciphers("DEFAULT@SECLEVEL=0")'
     server = Web
     runs = (Run(Urllib),)
 
     def work(self) -> object:
         """Fetch the rates."""
-        context = self.client.tls_context()
-        allow_old(context)
-        return self.client.visit(context=context)
+        return self.client.visit(context=self.tls_context())

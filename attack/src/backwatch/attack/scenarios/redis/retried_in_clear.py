@@ -2,24 +2,15 @@
 
 from backwatch.attack.clients.redis import READ_BASKET, Redis
 from backwatch.attack.protocols.redis import RedisServer
-from backwatch.attack.protocols.server import Session
 from backwatch.attack.scenarios import SECRET, Run
-from backwatch.attack.techniques.retried_in_clear import BreaksThenListens, RetriesInClear
-
-
-class OverheardRedis(BreaksThenListens, RedisServer):
-    """A Redis to which the app falls back in plaintext."""
-
-    def hear(self, session: Session) -> None:
-        """Serve the session; all commands are recorded."""
-        self.obey(session)
+from backwatch.attack.techniques.retried_in_clear import RetriesInClear
 
 
 class RedisRetriedInClear(RetriesInClear):
     """The app sends the password to any server."""
 
     option = "ssl=False"
-    server = OverheardRedis
+    server = RedisServer
     runs = (Run(Redis),)
 
     def visit(self, *, checked: bool) -> object:
