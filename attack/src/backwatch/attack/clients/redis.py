@@ -20,6 +20,7 @@ class Redis(Client):
     """
 
     driver = "redis"
+    protocol = "redis"
     class_name: ClassVar[str] = "redis.Redis"
 
     def open(self, **options: Any) -> Any:
@@ -75,6 +76,7 @@ class Valkey(Redis):
     """One server, with Valkey's own client."""
 
     driver = "valkey"
+    protocol = "valkey"
     class_name = "valkey.Valkey"
 
 
@@ -82,4 +84,5 @@ class ValkeyCluster(RedisCluster):
     """A cluster of one node at first, with Valkey's own client."""
 
     driver = "valkey"
+    protocol = "valkey"
     class_name = "valkey.cluster.ValkeyCluster"

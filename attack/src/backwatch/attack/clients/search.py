@@ -11,6 +11,7 @@ class Elasticsearch(Client):
     """Elasticsearch's client. It asks the cluster for its nodes only with ``sniff_on_start=True``."""
 
     driver = "elasticsearch"
+    protocol = "elasticsearch"
 
     def open(self, **options: Any) -> Any:
         """Return a client with these further options."""
@@ -35,6 +36,7 @@ class OpenSearch(Elasticsearch):
     """OpenSearch's client."""
 
     driver = "opensearchpy"
+    protocol = "opensearch"
 
     def open(self, **options: Any) -> Any:
         """Return a client with these further options."""

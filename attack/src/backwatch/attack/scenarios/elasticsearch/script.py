@@ -14,7 +14,7 @@ class ElasticsearchScript(AbusedSearch):
     reference = "CVE-2015-1427; ATT&CK T1059"
     rule = "search-script"
     captures = SCRIPT.encode()
-    runs = (Run(Elasticsearch), Run(OpenSearch, protocol="opensearch"))
+    runs = (Run(Elasticsearch), Run(OpenSearch))
 
     def meet(self) -> object:
         """Search as the attacker."""

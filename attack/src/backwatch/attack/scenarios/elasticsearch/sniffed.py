@@ -52,10 +52,7 @@ class ElasticsearchSniffed(Scenario):
     captures = b"authorization: Basic"
     runs = (
         Run(Elasticsearch),
-        Run(
-            OpenSearch, protocol="opensearch",
-            reference="https://opensearch.org/docs/latest/clients/python-low-level/; ATT&CK T1557",
-        ),
+        Run(OpenSearch, reference="https://opensearch.org/docs/latest/clients/python-low-level/; ATT&CK T1557"),
     )  # fmt: skip
 
     def work(self) -> object:

@@ -13,7 +13,7 @@ class RedisMovedCluster(RedisMoved):
 
     attack = "answers with MOVED to a host that is no node, which is sent the password and the keys"
     notices = "nothing"
-    runs = (Run(RedisCluster), Run(ValkeyCluster, protocol="valkey"))
+    runs = (Run(RedisCluster), Run(ValkeyCluster))
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:

@@ -19,7 +19,7 @@ class RedisPickle(ReadsPickles):
     """The app caches objects as Django and Flask-Caching do it."""
 
     server = PickleCache
-    runs = (Run(Redis), Run(Valkey, protocol="valkey"))
+    runs = (Run(Redis), Run(Valkey))
 
     def work(self) -> object:
         """Cache a session, and read it."""
