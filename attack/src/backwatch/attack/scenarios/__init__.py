@@ -110,6 +110,7 @@ class Scenario(ABC):
         settings: Backwatch settings in the app's environment.
         runs: The clients that it runs on; empty: the scenario uses one driver itself.
         server: Class of the server; ``kept`` records what it and its companions receive.
+        servers: Classes of the servers by the clients' protocol, where ``server`` is not set.
         stays_honest: Whether the attacker comes through the app and the server never turns hostile.
         captures: Bytes that the attacker's side must have received for the attack to succeed.
         shows: Text that the app's result must contain for the attack to succeed.
@@ -125,6 +126,7 @@ class Scenario(ABC):
     settings: ClassVar[Mapping[str, str]] = {}
     runs: ClassVar[Sequence[Run]] = ()
     server: ClassVar[type[HostileServer]]
+    servers: ClassVar[Mapping[str, type[HostileServer]]] = {}
     stays_honest: ClassVar[bool] = False
     captures: ClassVar[bytes] = b""
     shows: ClassVar[str] = ""
@@ -142,9 +144,10 @@ class Scenario(ABC):
     @classmethod
     def name(cls) -> str:
         """Return folder, file and client in words: ``mysql-local-infile``."""
-        _, protocol, file = cls.__module__.rsplit(".", 2)
+        _, folder, file = cls.__module__.rsplit(".", 2)
+        protocol = cls.client_class.protocol if cls.client_class else ""
         suffix = cls.runs[cls.run_index].suffix if cls.runs else ""
-        return "-".join(part for part in (protocol, file.replace("_", "-"), suffix) if part)
+        return "-".join(part for part in (protocol or folder, file.replace("_", "-"), suffix) if part)
 
     @classmethod
     def group(cls) -> str:
@@ -233,7 +236,9 @@ def variants(module: ModuleType) -> Sequence[type[Scenario]]:
     for index, run in enumerate(scenario.runs):
         name = f"{scenario.__name__}On{run.client.__name__}"
         if not hasattr(module, name):
-            special = {"client_class": run.client, "driver": run.client.driver, "run_index": index}
+            special: dict[str, object] = {"client_class": run.client, "driver": run.client.driver, "run_index": index}
+            if not hasattr(scenario, "server"):
+                special["server"] = scenario.servers.get(run.client.protocol)
             own = {"__module__": module.__name__, "__doc__": scenario.__doc__}
             setattr(module, name, type(name, (scenario,), {**own, **special, **run.overrides}))
         found.append(getattr(module, name))

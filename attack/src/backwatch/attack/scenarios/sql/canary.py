@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from backwatch.attack.clients.psycopg import Psycopg
+from backwatch.attack.clients.pymysql import PyMySQL
 from backwatch.attack.protocols.tables import ACCOUNTS, LOOT
-from backwatch.attack.scenarios import Scenario
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.sql import DatabasePage
 
 PLANTED = ACCOUNTS - 1
 """Number of the canary account."""
@@ -13,7 +16,7 @@ CANARY = f"{LOOT}.{PLANTED}"
 STATEMENT = "SELECT id, name, password FROM accounts WHERE id = {:d}"
 
 
-class AccountsByNumber(Scenario):
+class AccountsByNumber(DatabasePage):
     """An app that logs visitors in by number. The numbers count up, and nothing slows a visitor down."""
 
     code = "D11"
@@ -21,8 +24,8 @@ class AccountsByNumber(Scenario):
     reference = "https://attack.mitre.org/techniques/T1030/; Acra's poison records"
     rule = "canary-returned"
     settings: ClassVar[Mapping[str, str]] = {"BACKWATCH_CANARIES": CANARY}
-    stays_honest = True
     shows = CANARY
+    runs = (Run(PyMySQL), Run(Psycopg))
 
     def work(self) -> object:
         """Log a visitor in."""
