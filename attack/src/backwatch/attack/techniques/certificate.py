@@ -13,6 +13,8 @@ class CertificateSwapped(Scenario):
     rule = "certificate-changed"
     option = ""
     notices = "nothing"
+    captures = b""
+    shows = ""
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:
