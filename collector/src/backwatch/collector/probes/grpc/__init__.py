@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Probe, Recorder, ServiceKind
 from backwatch.collector.probes.grpc import channels
 from backwatch.collector.probes.grpc.observer import GrpcCallObserver, InFlightCall
 from backwatch.collector.probes.toolkit.hooks import Decorator, Function, call_hook, function_hook
@@ -51,6 +51,8 @@ class GrpcProbe(Probe):
 
     name: ClassVar[str] = "grpc"
     module: ClassVar[str] = "grpc"
+    label: ClassVar[str] = "grpcio"
+    service_kind: ClassVar[ServiceKind] = "HTTP, clouds, RPC"
     distributions: ClassVar[tuple[str, ...]] = ("grpcio>=1.49.1",)
     facts: ClassVar[frozenset[str]] = frozenset((
         names.RPC_SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.TRANSPORT, names.OPERATION, names.STATEMENT,
