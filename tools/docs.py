@@ -155,7 +155,7 @@ def signs() -> str:
 
 def answer_words() -> str:
     """Return the table of response indicators, with their comments in ``names.py``."""
-    return _table(("indicator", "in the response"), _words_of("ANSWER_WORDS"))
+    return _table(("indicator", "in the response"), _words_of("INDICATOR_WORDS"))
 
 
 def form_words() -> str:

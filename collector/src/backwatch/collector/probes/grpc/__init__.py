@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from backwatch.collector import names
 from backwatch.collector.probes import Probe, Recorder, ServiceKind
 from backwatch.collector.probes.grpc import channels
-from backwatch.collector.probes.grpc.observer import GrpcCallObserver, InFlightCall
+from backwatch.collector.probes.grpc.observer import GrpcCallObserver, InFlightRpc
 from backwatch.collector.probes.toolkit.hooks import Decorator, Function, call_hook, function_hook
 from backwatch.collector.probes.toolkit.patches import Patches
 
@@ -18,7 +18,7 @@ _METHODS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 
 
 def wrap_call(
-    observer: GrpcCallObserver, on_return: Callable[[InFlightCall, Any], object], *, streams: bool
+    observer: GrpcCallObserver, on_return: Callable[[InFlightRpc, Any], object], *, streams: bool
 ) -> Decorator:
     """Wrap a call, which is made through a twin of the app's callable.
 
