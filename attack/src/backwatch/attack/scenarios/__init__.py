@@ -236,7 +236,7 @@ def variants(module: ModuleType) -> Sequence[type[Scenario]]:
     for index, run in enumerate(scenario.runs):
         name = f"{scenario.__name__}On{run.client.__name__}"
         if not hasattr(module, name):
-            special = {"client_class": run.client, "driver": run.client.driver, "run_index": index}
+            special: dict[str, object] = {"client_class": run.client, "driver": run.client.driver, "run_index": index}
             if not hasattr(scenario, "server"):
                 special["server"] = scenario.servers.get(run.client.protocol)
             own = {"__module__": module.__name__, "__doc__": scenario.__doc__}

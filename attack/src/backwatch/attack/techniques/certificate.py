@@ -13,9 +13,17 @@ class CertificateSwapped(Scenario):
     rule = "certificate-changed"
     option = ""
     notices = "nothing"
+    captures = b""
+    shows = ""
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:
         """Serve a certificate that the attacker got for the name."""
         service.certificate = service.authority.issue("the next owner of the name")
         service.drop()
+
+    @classmethod
+    def succeeded(cls, service: HostileServer, got: object) -> bool:
+        """Return whether the app got its response."""
+        del service
+        return bool(got)
