@@ -13,7 +13,7 @@ STORE_BASKET: Command = ("SET", "basket:7", "two apples", "EX", 60)
 
 
 class Redis(Client):
-    """One server; a command is sent once.
+    """One server.
 
     Attributes:
         class_name: Full name of the driver's class.
@@ -25,18 +25,17 @@ class Redis(Client):
 
     def open(self, **options: Any) -> Any:
         """Return a client with these options instead of the defaults. ``None`` selects the driver's default."""
-        retry = pkgutil.resolve_name(f"{self.driver}.retry.Retry")
-        no_backoff = pkgutil.resolve_name(f"{self.driver}.backoff.NoBackoff")
-        return self.create({"retry": retry(no_backoff(), 0), **options})
-
-    def create(self, options: dict[str, Any]) -> Any:
-        """Return a client of the driver's class, over verified TLS unless the options differ."""
         return pkgutil.resolve_name(self.class_name)(
             **given({
                 "host": "localhost", "port": self.port, "ssl": True, "ssl_ca_certs": self.ca_file,
                 "socket_timeout": TIMEOUT_S, **options,
             })
         )  # fmt: skip
+
+    def no_retry(self) -> dict[str, Any]:
+        """Return the option with which the driver tries once."""
+        no_backoff = pkgutil.resolve_name(f"{self.driver}.backoff.NoBackoff")
+        return {"retry": pkgutil.resolve_name(f"{self.driver}.retry.Retry")(no_backoff(), 0)}
 
     def execute(self, *commands: Command, **options: Any) -> list[Any]:
         """Send commands on a new connection and return their replies."""
@@ -52,10 +51,6 @@ class RedisCluster(Redis):
     """A cluster of one node at first. The client takes any host that MOVED names for a node."""
 
     class_name = "redis.cluster.RedisCluster"
-
-    def open(self, **options: Any) -> Any:
-        """Return a client that tries again as it does by default."""
-        return self.create(options)
 
 
 class RedisSentinel(Redis):

@@ -28,7 +28,7 @@ class PagedList(Web):
 
 
 class FollowsPages(Scenario):
-    """An app that follows ``next`` without checking it, and publishes whatever is no list as goods."""
+    """An app that follows ``next`` without checking it, and publishes any other text as goods."""
 
     notices = "a page without goods"
 

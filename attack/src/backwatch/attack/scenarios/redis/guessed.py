@@ -24,4 +24,4 @@ class RedisGuessed(Guessed):
 
     def log_in(self, password: str) -> None:
         """Log in, and read a basket."""
-        self.client.execute(READ_BASKET, password=password, protocol=2)
+        self.client.execute(READ_BASKET, password=password, protocol=2, **self.client.no_retry())

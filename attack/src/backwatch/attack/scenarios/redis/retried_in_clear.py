@@ -15,4 +15,4 @@ class RedisRetriedInClear(RetriesInClear):
 
     def visit(self, *, checked: bool) -> object:
         """Read a basket."""
-        return repr(self.client.execute(READ_BASKET, password=SECRET, ssl=checked))
+        return repr(self.client.execute(READ_BASKET, password=SECRET, ssl=checked, **self.client.no_retry()))

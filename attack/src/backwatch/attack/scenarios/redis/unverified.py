@@ -16,4 +16,4 @@ class RedisUnverified(TriesUnverified):
     def visit(self, *, checked: bool) -> object:
         """Read a basket."""
         tls = {"ssl_cert_reqs": "required" if checked else "none", "ssl_check_hostname": checked}
-        return repr(self.client.execute(READ_BASKET, password=SECRET, **tls))
+        return repr(self.client.execute(READ_BASKET, password=SECRET, **tls, **self.client.no_retry()))
