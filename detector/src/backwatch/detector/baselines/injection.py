@@ -1,10 +1,10 @@
 """One probability that a statement was injected into, from all evidence of it.
 
 The evidence is a vector of named signals: what distinguishes the statement from the nearest known one, what no valid
-statement contains, the signs of its raw text, how much of its call site is still unseen. Two logistic models read it: one
-for statements at places that are known, one that knows nothing of the app. Their weights stand in
-``injection_weights.py`` with the script that fits them. What no data can teach is added with fixed weights: the class of
-the database's error, similar statements of the last minutes, and rows beyond what the call site ever returned.
+statement contains, the signs of its raw text, how much of its call site is still unseen. Two logistic models read it:
+one for statements at call sites that are known, one that knows nothing of the app. ``bench/query_weights`` fits their
+weights, which stand in ``injection_weights.py``. What no data can teach is added with fixed weights: the class of the
+database's error, similar statements of the last minutes, and rows beyond what the call site ever returned.
 """
 
 import math
@@ -18,13 +18,14 @@ from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.statements.structure.features import COUNT, F
 from backwatch.detector.statements.structure.grammar import CELLS as KINDS_COUNT
 from backwatch.detector.statements.structure.grammar import KINDS
+from backwatch.detector.statements.structure.vocabulary import ordered_words
 
-CROSSED: Final = tuple(
+CROSSED: Final = ordered_words(
     """
     set-operation sub-select case or-added or-unknown and-unknown constant-condition constant-comparison
     new-table-site new-table-resource new-function-site new-function-resource new-name-site column-repeated
     suffix-lost hunks prefix-share or-first set-operation-after-slot
-    """.split()
+    """
 )
 """Features that mean more where the statement differs at the place of a value."""
 OTHERS: Final = (

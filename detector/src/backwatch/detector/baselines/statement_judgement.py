@@ -58,18 +58,18 @@ MIN_COMPARED_CALLS: Final = 10
 REFUSED_LOG_ODDS: Final = 3.0
 FAILED_LOG_ODDS: Final = 1.0
 SUCCEEDED_LOG_ODDS: Final = -0.2
-"""What it adds that the database refused the statement, that it failed otherwise, and that it did neither. No open data
-hold honest failures from which these could be fitted."""
+"""What it adds that the database refused the statement, that it failed otherwise, and that it did neither. There are no
+open data of honest failures from which these could be fitted."""
 HARMLESS_BREAK_LOG_ODDS: Final = -1.5
-"""The most where the database refused nothing but words in the place of a value, as in ``'o'brien'``: a bug of the app."""
+"""The most where the database refused nothing but words in the place of a value, as in ``'o'brien'``: a bug."""
 MIN_CAMPAIGN: Final = 2
 """Suspicious statements of the last minutes at the same place from which on it is no bug."""
 CAMPAIGN_SECONDS: Final = 300
 CAMPAIGN_LOG_ODDS: Final = 0.8
 MAX_CAMPAIGN_LOG_ODDS: Final = 2.5
 MIN_CAMPAIGN_LOG_ODDS: Final = -3.0
-"""Log odds from which on suspicious statements of the last minutes, at the same place within the call site's statements,
-add ``CAMPAIGN_LOG_ODDS`` times the logarithm of their number."""
+"""Log odds from which on suspicious statements of the last minutes, at the same place within the call site's
+statements, add ``CAMPAIGN_LOG_ODDS`` times the logarithm of their number."""
 ROWS_FACTOR: Final = 4
 MIN_ROWS: Final = 20
 MAX_ROWS_LOG_ODDS: Final = 2.0
@@ -224,7 +224,7 @@ def _same_place(site: Any, slot: int, time_s: int, broken: bool) -> int:
     """Count the suspicious statements of the last minutes that differ at the same place, or are as broken."""
     found = 0
     for k in range(RECENT):
-        if site["slot_s"][k] != 0 and time_s - np.int64(site["slot_s"][k]) <= CAMPAIGN_SECONDS:
+        if site["slot_s"][k] != 0 and time_s - int(site["slot_s"][k]) <= CAMPAIGN_SECONDS:
             found += broken or (slot != 0 and site["slot"][k] == slot)
     return found
 
@@ -235,6 +235,7 @@ def _note_suspicious(site: Any, slot: int, time_s: int) -> None:
     for k in range(RECENT):
         if site["slot_s"][k] < site["slot_s"][oldest]:
             oldest = k
+    site["changed"] = 1
     site["slot"][oldest] = slot
     site["slot_s"][oldest] = max(time_s, 1)
 
@@ -254,7 +255,7 @@ def _judge_new(
     """Judge a new statement, and note it at its call site if it is suspicious; return whether it is quiet."""
     site = state.sites[calls.site[i]]
     log_odds, compared, slot = _describe(calls, state, work, i, elsewhere)
-    time_s = np.int64(calls.time_ns[i] // 1_000_000_000)
+    time_s = int(calls.time_ns[i] // 1_000_000_000)
     refused = calls.refused[i] == 1
     broken = is_broken(work.signals)
     before = _same_place(site, slot, time_s, broken or refused) if calls.site[i] != 0 else 0
@@ -291,7 +292,7 @@ def _learn(calls: StatementCalls, state: StatementState, i: int) -> None:
     site["changed"] = 1
     state.resources[calls.resource[i]]["changed"] = 1
     if count > 0:
-        slots = np.int64(calls.site[i]), np.int64(calls.resource[i])
+        slots = int(calls.site[i]), int(calls.resource[i])
         learn_statement(site, state.resources[calls.resource[i]], slots, codes, ids, role, count)
 
 

@@ -20,7 +20,7 @@ from backwatch.detector.presence.processes import Processes
 from backwatch.detector.state import snapshot as state_snapshot
 from backwatch.detector.state.key_space import Space
 from backwatch.detector.state.keys import RESOURCE, SPACES
-from backwatch.detector.state.tables import Rows, Table
+from backwatch.detector.state.tables import CHANGED, Rows, Table
 
 OVERFLOW = "overflow"
 EVICTED = "evicted"
@@ -116,6 +116,7 @@ class Shard:
         self.processes.carried()
         self._fresh_models.clear()
         for space in self.spaces.values():
+            space.clear_changed()
             space.dirty[:] = False
             space.sketch_dirty[np.flatnonzero(space.sketch_dirty)] = False  # writes to no page that is not in use
         self.open.dirty[:] = False
@@ -223,7 +224,9 @@ class Shard:
             at = np.flatnonzero(space.keys if everything else space.dirty).astype(np.int32)
             yield state_snapshot.Source(name=f"space/{name}", dtype=_HEAD, gather=partial(_heads, space), at=at)
             for table in space.specs:
-                yield _source(f"table/{table.name}", space.tables[table.name], at, table.version)
+                rows = space.tables[table.name]
+                changed = at if everything or not table.marks_changes else at[rows[CHANGED][at] != 0]
+                yield _source(f"table/{table.name}", rows, changed, table.version)
             if space.sketch.shape[0]:
                 cells = np.flatnonzero(space.sketch if everything else space.sketch_dirty).astype(np.int32)
                 yield _source(f"sketch/{name}", space.sketch, cells)
@@ -283,7 +286,13 @@ def _note_uncleared(shard: Shard | None) -> None:
 
 
 def _source(name: str, rows: NDArray[Any], at: NDArray[np.int32], version: int = 0) -> state_snapshot.Source:
-    return state_snapshot.Source(name=name, dtype=rows.dtype, gather=rows.__getitem__, at=at, version=version)
+    def gather(at: NDArray[np.int32]) -> NDArray[Any]:
+        found = rows[at]
+        if rows.dtype.names and CHANGED in rows.dtype.names:
+            found[CHANGED] = 0  # a mark of this process, and no state
+        return found
+
+    return state_snapshot.Source(name=name, dtype=rows.dtype, gather=gather, at=at, version=version)
 
 
 def _heads(space: Space, at: NDArray[np.int32]) -> NDArray[np.void]:

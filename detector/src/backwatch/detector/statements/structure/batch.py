@@ -58,8 +58,13 @@ def _fill(
 
 
 def tokens_of_calls(
-    texts: tuple[Array, Array, Array], chosen: Array, fingerprint: Array, rows: Array, work: tuple[Array, Array], calls: int
-) -> Tokens:  # fmt: skip
+    texts: tuple[Array, Array, Array],
+    chosen: Array,
+    fingerprint: Array,
+    rows: Array,
+    work: tuple[Array, Array],
+    calls: int,
+) -> Tokens:
     """Return the tokens of the statements of some calls; calls with one statement share them.
 
     Args:

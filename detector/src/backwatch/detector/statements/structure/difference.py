@@ -4,21 +4,22 @@ from typing import Any, Final
 
 import numpy as np
 
-from backwatch.detector.kernels.compiled import inline, kernel
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.statements.structure.added_conditions import describe_conditions
 from backwatch.detector.statements.structure.alignment import align
-from backwatch.detector.statements.structure.conditions import compares, ends_condition, starts_condition
+from backwatch.detector.statements.structure.conditions import compares
 from backwatch.detector.statements.structure.features import (
     CELLS,
     COUNT,
     COUNTED,
     MAX_COUNTED,
     MAX_FEATURE,
-    SLOT,
     WORDS_ONLY,
-    F,
 )
-from backwatch.detector.statements.structure.known import EDGE_AFTER, EDGE_BEFORE, holds, mix3, role_hash
+from backwatch.detector.statements.structure.known import holds, mix3, role_hash
+from backwatch.detector.statements.structure.positions import code_at, id_at
 from backwatch.detector.statements.structure.roles import ALIAS, COLUMN, FUNCTION, TABLE
+from backwatch.detector.statements.structure.slots import column_of_slot, describe_edges, describe_runs
 from backwatch.detector.statements.structure.vocabulary import (
     CLOSING,
     COMMA,
@@ -30,7 +31,6 @@ from backwatch.detector.statements.structure.vocabulary import (
     VALUE,
     K,
     O,
-    is_constant,
     is_keyword,
     is_name,
     is_operator,
@@ -70,115 +70,13 @@ _COMMENT_OPEN, _COMMENT_CLOSE, _BRACE = O["/*!"], O["*/"], LEFT_CURLY
 ) = range(COUNT)  # fmt: skip
 
 
-@inline
-def _id(ids: Any, i: int, count: int) -> int:
-    """Return the id of a token, or of the edge of the text."""
-    if i < 0:
-        return EDGE_BEFORE
-    return int(ids[i]) if i < count else EDGE_AFTER
-
-
-@inline
-def _code(codes: Any, i: int, count: int) -> int:
-    """Return the code of a token; 0 beyond the text."""
-    return int(codes[i]) if 0 <= i < count else 0
-
-
 @kernel
-def _edges(known: Any, codes: Any, count: int, hunks: int, prefix: int, suffix: int, f: Any) -> None:
-    """Features of where prefix and suffix end."""
-    f[_HUNKS] = min(hunks, 4)
-    f[_NO_HUNK] = hunks == 0
-    f[_PREFIX] = prefix / count
-    f[_VERB] = prefix == 0
-    size = known.shape[0]
-    last = size
-    while last > 0 and known[last - 1] == SEMICOLON:
-        last -= 1
-    f[_SUFFIX_LOST] = prefix < last and suffix == 0
-    if size > 0 and prefix > 0 and hunks > 0:
-        replaces = prefix < size and known[prefix] == VALUE
-        if replaces and _code(codes, prefix, count) != _DISTINCT:
-            f[_REPLACED] = 1.0
-        follows = codes[prefix - 1] == VALUE
-        f[_AFTER] = follows
-        f[_AT] = replaces or follows
-
-
-@kernel
-def _run_start(codes: Any, ids: Any, count: int, begin: int, end: int, site: Any) -> tuple[int, bool]:
-    """Return where an added run really begins, and whether it stands at a slot.
-
-    Where the same tokens stand on both sides, the run may as well begin at the earlier ones.
-    """
-    start = begin
-    if start > 1 and codes[start - 1] == codes[end - 1] and (codes[start - 1] == _AND or codes[start - 1] == _OR):
-        if codes[start - 2] == VALUE:
-            start -= 1
-    if start > 0 and codes[start - 1] == VALUE:
-        return start, True
-    if start > 1 and codes[start - 1] == CLOSING and codes[start - 2] == VALUE:  # IN(?) OR …, IN(?) UNION …
-        code = codes[start]
-        if code == _OR or code == _XOR or code == _BARS or code == _UNION or code == _EXCEPT or code == _INTERSECT:
-            return start, True
-    if begin > 1 and codes[begin] != VALUE and holds(site, mix3(ids[begin - 2], ids[begin - 1], VALUE)):
-        return begin, True
-    return begin, False
-
-
-@kernel
-def _runs(codes: Any, ids: Any, count: int, added: Any, site: Any, f: Any) -> int:
-    """Features of where the added runs begin; return where the first one at a slot does, 0 if none."""
-    at, off, first = 0.0, 0.0, 0
-    i = 0
-    while i < count:
-        if not added[i]:
-            i += 1
-            continue
-        begin = i
-        while i < count and added[i]:
-            i += 1
-        start, is_slot = _run_start(codes, ids, count, begin, i, site)
-        if not is_slot:
-            off += 1.0
-            continue
-        at = 1.0
-        code = codes[start]
-        leads_or = code == _OR or code == _XOR or code == _BARS or (
-            code == CLOSING and _code(codes, start + 1, count) == _OR
-        )  # fmt: skip
-        if leads_or and not holds(site, mix3(_id(ids, start - 2, count), ids[start - 1], ids[start])):
-            f[_OR_FIRST] = 1.0
-        if first == 0:
-            first = start
-            lead = start - 1 if codes[start - 1] == VALUE else start
-            slot = mix3(_id(ids, lead - 2, count), _id(ids, lead - 1, count), 5) & np.uint64(0x7FFFFFFF)
-            f[SLOT] = float(slot)
-    f[_AT] = max(at, f[_AT] if off == 0.0 else 0.0)
-    f[_OFF] = min(off, 2.0)
-    return first
-
-
-@kernel
-def _column_of_slot(codes: Any, role: Any, first: int) -> int:
-    """Return the code of the column whose value an added run follows or replaces; 0 if none."""
-    k = first - 1
-    while k > 0 and first - k < 8:
-        if is_name(codes[k]) and role[k] != FUNCTION:
-            return int(codes[k])
-        k -= 1
-    return 0
-
-
-@kernel
-def _trigrams(
-    codes: Any, ids: Any, count: int, added: Any, hunks: int, site: Any, resource: Any, f: Any
-) -> None:  # fmt: skip
+def _trigrams(codes: Any, ids: Any, count: int, hunks: int, site: Any, resource: Any, f: Any) -> None:
     """Features of trigrams that the call site or the resource never showed."""
     unknown_site, unknown_resource = 0, 0
     if hunks > 0:
         for i in range(count + 1):
-            before, last, this = _id(ids, i - 2, count), _id(ids, i - 1, count), _id(ids, i, count)
+            before, last, this = id_at(ids, i - 2, count), id_at(ids, i - 1, count), id_at(ids, i, count)
             value = mix3(before, last, this)
             if holds(site, value):
                 continue
@@ -217,7 +115,7 @@ def _balance(codes: Any, count: int, added: Any, known: bool, f: Any) -> None:
     depth, lowest, in_list = 0, 0, 0
     for i in range(count):
         code = codes[i]
-        before = _code(codes, i - 1, count)
+        before = code_at(codes, i - 1, count)
         if code == OPENING:
             depth += 1
             if in_list == 0 and (before == _IN or before == _VALUES):
@@ -230,9 +128,9 @@ def _balance(codes: Any, count: int, added: Any, known: bool, f: Any) -> None:
         if i > 0 and (added[i] or added[i - 1]) and _is_odd(before, code, added[i]):
             f[_ODD] += 1.0
         listed = known and added[i] and in_list > 0 and depth >= in_list
-        if listed and (is_name(code) or is_operator(code) or code == _SELECT):
-            if not (code == _SELECT and _code(codes, i - 2, count) == _IN):
-                f[_IN_LIST] += 1.0
+        is_query = code == _SELECT and code_at(codes, i - 2, count) != _IN
+        if listed and (is_name(code) or is_operator(code) or is_query):
+            f[_IN_LIST] += 1.0
     f[_UNBALANCED] = lowest < 0 or depth != 0
 
 
@@ -264,11 +162,11 @@ def _keywords(
             between = False
         if not added[i]:
             continue
-        before = _code(codes, i - 1, count)
-        unknown = not holds(site, mix3(_id(ids, i - 2, count), _id(ids, i - 1, count), ids[i]))
+        before = code_at(codes, i - 1, count)
+        unknown = not holds(site, mix3(id_at(ids, i - 2, count), id_at(ids, i - 1, count), ids[i]))
         if code == _UNION or code == _INTERSECT or code == _EXCEPT or code == _MINUS:
             f[_SET] += 1.0
-            if (before == VALUE or (before == CLOSING and _code(codes, i - 2, count) == VALUE)) and unknown:
+            if (before == VALUE or (before == CLOSING and code_at(codes, i - 2, count) == VALUE)) and unknown:
                 f[_SET_AFTER] = 1.0
         elif code == _SELECT:
             behind_set = before == _UNION or before == _ALL or before == _DISTINCT or before == SEMICOLON
@@ -291,61 +189,11 @@ def _keywords(
             f[_OR_UNKNOWN] += unknown
         elif code == _AND and not was_between:
             f[_AND_F] += 1.0
-            f[_AND_UNKNOWN] += not holds(site, mix3(ids[i], _id(ids, i + 1, count), _id(ids, i + 2, count)))
+            f[_AND_UNKNOWN] += not holds(site, mix3(ids[i], id_at(ids, i + 1, count), id_at(ids, i + 2, count)))
         elif (code == _AMPERSANDS or code == _BARS) and (before == VALUE or i == prefix):
             f[_CONCATENATION] += 1.0
         if is_keyword(code) and before == SEMICOLON:
             f[_STACKED] += 1.0
-
-
-@kernel
-def _is_builders(codes: Any, i: int, count: int) -> bool:
-    """Return whether a constant condition is the one that query builders begin with: ``WHERE 1 = 1 AND …``."""
-    end = i + 1
-    if compares(_code(codes, end, count)) and is_constant(_code(codes, end + 1, count)):
-        end += 2
-    code = _code(codes, end, count)
-    return code == 0 or code == _AND or code == _ORDER or code == _GROUP or code == _LIMIT or code == SEMICOLON
-
-
-@kernel
-def _conditions(codes: Any, count: int, added: Any, f: Any) -> None:
-    """Features of added conditions that depend on no row, or compare a column with itself."""
-    between = False
-    for i in range(count):
-        code = int(codes[i])
-        was_between = between
-        if code == _BETWEEN:
-            between = True
-        elif code == _AND:
-            between = False
-        if not added[i]:
-            continue
-        before, after = _code(codes, i - 1, count), _code(codes, i + 1, count)
-        if before == _WHERE and is_constant(code) and _is_builders(codes, i, count):
-            continue
-        alone = starts_condition(before) and ends_condition(after) and not (was_between and before == _AND)
-        if is_constant(code):
-            if alone and not (before == _NOT and _code(codes, i - 2, count) == _IS):
-                f[_CONDITION] += 1.0
-            k = i + 1
-            if after == _NOT:
-                k += 1
-            if compares(_code(codes, k, count)) and not (is_operator(before) or before == CLOSING):
-                k += 1
-                if _code(codes, k, count) == _NOT:
-                    k += 1
-                if _code(codes, k, count) == OPENING:
-                    k += 1
-                if is_constant(_code(codes, k, count)):
-                    f[_COMPARISON] += 1.0
-            if is_operator(before) and _code(codes, i - 2, count) == VALUE and not compares(before):
-                f[_ARITHMETIC] += 1.0
-        elif is_name(code):
-            if alone:
-                f[_CONDITION] += 1.0
-            if compares(after) and _code(codes, i + 2, count) == code and _code(codes, i + 3, count) != DOT:
-                f[_SELF] += 1.0
 
 
 @kernel
@@ -355,7 +203,7 @@ def _names(
     """Features of added names."""
     prefix, first = edges
     site, resource = filters
-    column = _column_of_slot(codes, role, first) if first > 0 else 0
+    column = column_of_slot(codes, role, first) if first > 0 else 0
     for i in range(count):
         if not added[i] or not is_name(codes[i]):
             continue
@@ -441,13 +289,13 @@ def describe(
     if count == 0:
         return
     hunks, prefix, suffix = align(known, codes, count, added, removed)
-    _edges(known, codes, count, hunks, prefix, suffix, f)
+    describe_edges(known, codes, count, hunks, prefix, suffix, f)
     has_known = known.shape[0] > 0
-    first = _runs(codes, ids, count, added, site, f) if has_known and hunks > 0 else 0
-    _trigrams(codes, ids, count, added, hunks, site, resource, f)
+    first = describe_runs(codes, ids, count, added, site, f) if has_known and hunks > 0 else 0
+    _trigrams(codes, ids, count, hunks, site, resource, f)
     _balance(codes, count, added, has_known, f)
     _keywords(known, codes, ids, count, added, prefix, site, f)
-    _conditions(codes, count, added, f)
+    describe_conditions(codes, count, added, f)
     _names(codes, ids, role, count, added, (prefix, first), filters, f)
     _extent(known, codes, count, added, removed, f)
     for k in range(COUNT):

@@ -124,9 +124,9 @@ def _encode(
             continue
         code, value, at = _token(text, at, end, classes, singles, hashes, words)
         # A qualified name is one token, its last part: aliases change, columns do not.
-        if code >= FIRST_NAME and count > 1 and count <= MAX_TOKENS:
-            if codes[count - 1] == DOT and codes[count - 2] >= FIRST_NAME:
-                count -= 2
+        is_qualified = code >= FIRST_NAME and 1 < count <= MAX_TOKENS and codes[count - 1] == DOT
+        if is_qualified and codes[count - 2] >= FIRST_NAME:
+            count -= 2
         place = count if count < MAX_TOKENS else _HEAD + (count - _HEAD) % _TAIL
         codes[place] = code
         ids[place] = value

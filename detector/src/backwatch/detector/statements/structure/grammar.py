@@ -1,8 +1,8 @@
 """Finds what no valid statement contains: values side by side, operators without operand, clauses out of order.
 
-An app sends statements that its database accepts. Input that becomes syntax breaks the grammar at its edges, wherever it
-does not fit exactly. The checks are a few necessary conditions of SQL that hold in all dialects, and no parser: each one
-that fails counts.
+An app sends statements that its database accepts. Input that becomes syntax breaks the grammar at its edges, wherever
+it does not fit exactly. The checks are a few necessary conditions of SQL that hold in all dialects, and no parser: each
+one that fails counts.
 """
 
 from typing import Any, Final
@@ -14,7 +14,6 @@ from backwatch.detector.statements.structure.conditions import compares
 from backwatch.detector.statements.structure.vocabulary import (
     CLOSING,
     COMMA,
-    DOT,
     OPENING,
     SEMICOLON,
     UNKNOWN_SYMBOL,
@@ -111,9 +110,9 @@ def _neighbours(earlier: int, before: int, code: int, after: int, clause: int) -
             return fault
     if before == CLOSING and clause == IN_CONDITION and (code == VALUE or code == _SELECT):
         return QUERY_AFTER_VALUE if code == _SELECT else VALUES_ADJACENT
-    if _joins(before) and earlier != _USING:
-        if _closes_clause(code) or (_joins(code) and compares(before) and compares(code) and code != _TILDE):
-            return OPERAND_MISSING
+    twice = _joins(code) and compares(before) and compares(code) and code != _TILDE
+    if _joins(before) and earlier != _USING and (twice or _closes_clause(code)):
+        return OPERAND_MISSING
     if (before == _WHERE or before == _HAVING or before == _ON or before == _NOT) and _closes_clause(code):
         return OPERAND_MISSING
     if before == COMMA and (code == CLOSING or code == COMMA or code == 0 or code == _FROM or code == _WHERE):
@@ -122,7 +121,7 @@ def _neighbours(earlier: int, before: int, code: int, after: int, clause: int) -
         return OPERAND_MISSING
     if before == _SELECT and (code == 0 or code == CLOSING or code == COMMA or _is_set(code)):
         return OPERAND_MISSING
-    if before == _FROM and (is_constant(code) and clause == IN_TABLES or _closes_clause(code)):
+    if before == _FROM and ((is_constant(code) and clause == IN_TABLES) or _closes_clause(code)):
         return OPERAND_MISSING
     return _NO_FAULT
 

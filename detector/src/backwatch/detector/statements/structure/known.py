@@ -1,7 +1,7 @@
 """What a call site and a resource are known for: exemplars of statements, and filters of trigrams and names.
 
-A filter (B. H. Bloom, "Space/time trade-offs in hash coding with allowable errors", CACM 13, 1970) may take a new trigram
-for a known one, never the other way round: as it fills, a call site loses evidence and gains no false alarm.
+A filter (B. H. Bloom, "Space/time trade-offs in hash coding with allowable errors", CACM 13, 1970) may take a new
+trigram for a known one, never the other way round: as it fills, a call site loses evidence and gains no false alarm.
 """
 
 from typing import Any, Final
@@ -77,6 +77,11 @@ def add(known: Any, value: np.uint64) -> None:
         known[bit >> np.uint64(3)] |= np.uint8(1) << np.uint8(bit & np.uint64(7))
 
 
+@inline
+def _exemplars(site: Any) -> np.int64:
+    return np.int64(min(site["exemplars"], MAX_EXEMPLARS))
+
+
 @kernel
 def _opening_tags(codes: Any, ids: Any, role: Any, count: int) -> tuple[int, int]:
     """Return two tags of how a statement begins: all of it up to its first table, and its verb and that table."""
@@ -108,7 +113,7 @@ def find_home(resource: Any, sites: Any, owner: int, codes: Any, ids: Any, role:
     whole, verb = _opening_tags(codes, ids, role, count)
     for tag in (whole, verb):
         site = _indexed(resource, tag)
-        if site != 0 and sites[site]["owner"] == owner and sites[site]["exemplars"] > 0:
+        if 0 < site < sites.shape[0] and sites[site]["owner"] == owner and sites[site]["exemplars"] > 0:
             return site
     return 0
 
@@ -131,7 +136,7 @@ def common(known: Any, new: Any, new_count: int) -> tuple[int, int]:
 def _drop(site: Any, dropped: int) -> None:
     """Drop an exemplar, and close the gap."""
     used, start = 0, 0
-    for k in range(np.int64(site["exemplars"])):
+    for k in range(_exemplars(site)):
         start += site["length"][k] if k < dropped else 0
         used += site["length"][k]
     size = int(site["length"][dropped])
@@ -150,7 +155,7 @@ def _keep(site: Any, codes: Any, count: int) -> None:
         used = 0
         alike = 0
         most = -1.0
-        for k in range(np.int64(site["exemplars"])):
+        for k in range(_exemplars(site)):
             length = int(site["length"][k])
             prefix, suffix = common(site["arena"][used : used + length], codes, count)
             if count > EXEMPLAR_TOKENS and length == size and prefix + suffix >= size:
@@ -166,7 +171,7 @@ def _keep(site: Any, codes: Any, count: int) -> None:
             break
         _drop(site, alike)
     used = 0
-    for k in range(np.int64(site["exemplars"])):
+    for k in range(_exemplars(site)):
         used += site["length"][k]
     for k in range(size):
         cut = k >= _EXEMPLAR_HEAD and count > EXEMPLAR_TOKENS
@@ -213,8 +218,10 @@ def learn_statement(
 def nearest(site: Any, codes: Any, count: int) -> tuple[int, int, float]:
     """Return offset and length of the exemplar with which the most is common, and how much it is."""
     best, offset, size, at = -1e9, 0, 0, 0
-    for k in range(np.int64(site["exemplars"])):
+    for k in range(_exemplars(site)):
         length = int(site["length"][k])
+        if at + length > ARENA_TOKENS:
+            break
         prefix, suffix = common(site["arena"][at : at + length], codes, count)
         fit = prefix + suffix - 0.25 * (length - prefix - suffix)
         if fit > best:
