@@ -33,6 +33,7 @@ from backwatch.detector.baselines.injection import (
 )
 from backwatch.detector.baselines.releases import is_young, number_of
 from backwatch.detector.baselines.settled import MAX_UNSEEN, has_settled, has_surely_settled, unseen_share
+from backwatch.detector.baselines.suspicion import ATTACK_WEIGHT, SIGN_WEIGHTS, weigh
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import FIRST
 from backwatch.detector.statements.structure.difference import describe
@@ -190,7 +191,7 @@ def _home(calls: StatementCalls, state: StatementState, statement: tuple[Any, An
 
 @kernel
 def _describe(
-    calls: StatementCalls, state: StatementState, work: Work, i: int, elsewhere: bool
+    calls: StatementCalls, state: StatementState, work: Work, i: int, facts: tuple[int, bool]
 ) -> tuple[float, bool, int]:
     """Return log odds that a new statement was injected into, whether it was compared, and where it differs."""
     statement = _statement_of(calls, i)
@@ -206,7 +207,7 @@ def _describe(
     describe(known, statement, marks, filters, work.features)
     check_grammar(codes, count, work.kinds)
     place = state.places[home]
-    signs = _unusual_signs(calls.signs[i], state.usual[calls.site[i]]) if calls.site[i] != 0 else calls.signs[i]
+    signs, elsewhere = facts
     unseen = unseen_share(place["once"] + 1, place["calls"] + 1) if home != 0 else 1.0
     compose(work.features, work.kinds, signs, unseen, elsewhere, work.signals)
     compared = size > 0 and place["calls"] >= MIN_COMPARED_CALLS
@@ -215,6 +216,7 @@ def _describe(
     log_odds = score(work.signals, injection_weights.KNOWN, injection_weights.KNOWN_BIAS, 10.0)
     if unseen > MAX_UNSEEN:  # as likely as honest news are
         log_odds -= np.log(unseen / MAX_UNSEEN)
+    if unseen > MAX_UNSEEN or weigh(signs, SIGN_WEIGHTS) >= ATTACK_WEIGHT:
         log_odds = max(log_odds, score(work.signals, injection_weights.COLD, injection_weights.COLD_BIAS, 1.0))
     return log_odds, True, int(work.features[SLOT])
 
@@ -254,7 +256,8 @@ def _judge_new(
 ) -> bool:
     """Judge a new statement, and note it at its call site if it is suspicious; return whether it is quiet."""
     site = state.sites[calls.site[i]]
-    log_odds, compared, slot = _describe(calls, state, work, i, elsewhere)
+    signs = _unusual_signs(calls.signs[i], state.usual[calls.site[i]]) if calls.site[i] != 0 else calls.signs[i]
+    log_odds, compared, slot = _describe(calls, state, work, i, (signs, elsewhere))
     time_s = int(calls.time_ns[i] // 1_000_000_000)
     refused = calls.refused[i] == 1
     broken = is_broken(work.signals)
@@ -279,6 +282,8 @@ def _judge_new(
     facts.broken[i] = harmless
     if calls.site[i] != 0 and not calls.late[i] and (p >= ATTACK_PROBABILITY or (refused and (broken or compared))):
         _note_suspicious(site, slot, time_s)
+    if weigh(signs, SIGN_WEIGHTS) >= ATTACK_WEIGHT:
+        return False
     place = state.places[calls.site[i]]
     settled = compared and has_settled(place["once"], place["calls"])
     return p < (SUSPECT_PROBABILITY if settled else SUSPECT_IF_YOUNG)
@@ -370,7 +375,7 @@ def judge_statements(calls: StatementCalls, state: StatementState, facts: Statem
         if known or (quiet and (not surprising or explained)):
             _accept(calls, state, i, known)
             continue
-        if facts.injection[i] >= WAITS_BELOW:
+        if facts.injection[i] >= WAITS_BELOW or weigh(calls.signs[i], SIGN_WEIGHTS) >= ATTACK_WEIGHT:
             continue
         if surprising and calls.sighting[i] == FIRST:
             note_restless(place, calls.time_ns[i])
