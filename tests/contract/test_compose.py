@@ -28,10 +28,9 @@ from backwatch.store.migrate import upgrade
 from backwatch.store.progress import PartitionProgress, write_progress
 from backwatch.store.transactions import writing
 from tests.services.brokers.kafka_broker import JARS
-from tests.services.process import free_port
+from tests.services.process import ROOT, free_port
 from tests.services.server import Server
 
-ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE)["services"]

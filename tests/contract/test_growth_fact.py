@@ -5,11 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.services.process import ROOT
+
 ENTRY = """
     Fact(
         name="backwatch.response.age", type="number", scope="call", kind="content", domain="number", unit="seconds",

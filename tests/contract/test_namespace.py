@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from backwatch.attack import scenarios
+from tests.services.process import ROOT
 
-ROOT = Path(__file__).parents[2]
 MEMBERS = ("collector", "store", "detector", "notify", "dashboard", "attack")
 MAY_DEPEND_ON = {
     "collector": set[str](),

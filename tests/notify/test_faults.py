@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,10 +23,11 @@ from tests.notify.conftest import SECRET, START_NS, Clock, settings_of
 from tests.services.commits import Owner, raised
 from tests.services.http import receiver as temper
 from tests.services.http.receiver import Receiver, receiver
+from tests.services.process import ROOT
 
 Serving = Callable[..., Service]
 UNSERVED = "No delivery worker has served the endpoint standard_webhook 127.0.0.1"
-HEALTH = Path(__file__).parents[2] / "docker" / "health.py"
+HEALTH = ROOT / "docker" / "health.py"
 
 
 class Faulty(StandardWebhook):

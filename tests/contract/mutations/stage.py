@@ -24,6 +24,7 @@ from typing import IO, Any, Self
 from backwatch.attack.protocols import server
 from tests.contract.mutations.answers import Mutating
 from tests.contract.mutations.haste import hurry, hurry_clients
+from tests.services.process import ROOT
 
 if __name__ == "__main__":
     sys.modules.setdefault("eventlet", None)  # pyright: ignore[reportArgumentType]  see conftest.py
@@ -38,9 +39,6 @@ from backwatch.collector.probes import discover as discover_probes
 from backwatch.collector.settings import CollectorSettings
 from backwatch.collector.stream import Message, Publisher
 from tests.contract.mutations.playing import Part, Seen, played
-
-ROOT = Path(__file__).parents[3]
-
 
 LANES = 16
 PORTS_EACH = 32

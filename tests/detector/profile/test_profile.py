@@ -25,6 +25,7 @@ from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
 from tests.detector import streams
 from tests.detector.identity.test_identities import ORIGINAL_SESSION, RESOURCE, calls, past, swap
+from tests.services.process import ROOT
 
 GOOD = f"""
 profile: 1
@@ -254,7 +255,7 @@ def test_detector_reads_announcements_from_the_store(store: sa.Engine, store_url
 
 
 def test_documented_profile_is_valid_and_its_table_is_complete() -> None:
-    text = (Path(__file__).parents[3] / "docs" / "guides" / "tuning.md").read_text()
+    text = (ROOT / "docs" / "guides" / "tuning.md").read_text()
     found = parse(text.partition("```yaml\n")[2].partition("```")[0])
     assert (found.app, len(found.announced)) == ("shop", 1)
     assert [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")] == list(KINDS)

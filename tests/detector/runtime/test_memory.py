@@ -30,6 +30,7 @@ from backwatch.detector.state.keys import KeySpace
 from backwatch.detector.state.tables import Table
 from bench import memory
 from tests.detector import streams
+from tests.services.process import ROOT
 from tests.system.commands import running
 
 MEBIBYTE = 1 << 20
@@ -255,7 +256,7 @@ print(json.dumps(scale(2_000, 100, 200_000, 30_000, repeats=3)))
 def test_flood_of_keys_stays_within_memory_and_changes_no_detection() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCALE], capture_output=True, text=True, timeout=300, check=True,
-        cwd=Path(__file__).parents[3],
+        cwd=ROOT,
     )  # fmt: skip
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["alerts_same"]

@@ -15,10 +15,10 @@ from backwatch.collector import names
 from backwatch.collector.probes.MySQLdb import MySQLdbProbe
 from backwatch.collector.probes.MySQLdb.native import UNKNOWN, Library, library
 from tests.collector.probes.recording import Recording, watching
+from tests.services.process import ROOT
 from tests.services.server import Server
 
 MULTI_STATEMENTS = 1 << 16
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture

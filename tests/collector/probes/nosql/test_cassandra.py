@@ -1,16 +1,12 @@
 """Cassandra: every request once, from any sending method, with the facts of the connection to its node."""
 
 import gc
-import os
 import secrets
 import ssl
-import subprocess
-import sys
 import threading
 import time
 import weakref
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import cassandra
@@ -27,11 +23,10 @@ from backwatch.collector.probes.cassandra import CassandraProbe
 from tests.collector.probes.delivered import delivering
 from tests.collector.probes.recording import Recording, watching
 from tests.contract.exercises.cassandra import cluster_of, prepared_keyspace
-from tests.services.overlays import overlay
+from tests.services.overlays import not_overlaid, run_tests_with
 from tests.services.server import Server
 
-ROOT = Path(__file__).parents[3]
-HERE = "tests/collector/probes/test_cassandra.py"
+HERE = "tests/collector/probes/nosql/test_cassandra.py"
 OLDEST = "3.26.0"
 
 
@@ -384,14 +379,6 @@ def test_every_reactor_yields_the_same_records(reactor: str, cassandra_node: Ser
     assert (record.rows_returned, record.session.account) == (1, cassandra_node.user)
 
 
-@pytest.mark.skipif(cassandra.__version__ == OLDEST, reason="this is the oldest")
+@not_overlaid
 def test_the_oldest_driver_is_recorded_the_same(cassandra_node: Server) -> None:
-    folder = overlay(f"cassandra-driver=={OLDEST}", "six==1.16.0")
-    url = f"{cassandra_node.url}?tls_port={cassandra_node.tls_port}&ca_file={cassandra_node.ca_file}"
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", HERE,
-         "tests/contract/test_every_probe.py", "-k", "cassandra"],
-        cwd=ROOT, capture_output=True, text=True, timeout=380,
-        env={**os.environ, "PYTHONPATH": str(folder), "BACKWATCH_TEST_CASSANDRA_URL": url},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:]
+    run_tests_with([f"cassandra-driver=={OLDEST}", "six==1.16.0"], "cassandra", cassandra_node)

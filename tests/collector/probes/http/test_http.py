@@ -18,8 +18,8 @@ import urllib3
 from backwatch.collector import names
 from backwatch.collector.probes.http import HttpProbe
 from backwatch.collector.probes.urllib3 import Urllib3Probe
+from tests.collector.probes.http.web import BODY, METADATA, Web, shared
 from tests.collector.probes.recording import Recording, watching
-from tests.collector.probes.web import BODY, METADATA, Web, shared
 from tests.services.authority import Authority
 
 

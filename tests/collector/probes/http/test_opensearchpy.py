@@ -11,9 +11,9 @@ from backwatch.collector import names
 from backwatch.collector.probes.aiohttp import AiohttpProbe
 from backwatch.collector.probes.opensearchpy import OpensearchpyProbe
 from backwatch.collector.probes.urllib3 import Urllib3Probe
+from tests.collector.probes.http.searching import options
+from tests.collector.probes.http.test_elasticsearch import run_the_exercise
 from tests.collector.probes.recording import Recording, watching
-from tests.collector.probes.searching import options
-from tests.collector.probes.test_elasticsearch import run_the_exercise
 from tests.services.process import free_port
 from tests.services.server import Server
 

@@ -3,9 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,12 +16,10 @@ from backwatch.collector.probes.clickhouse_connect import ClickHouseConnectProbe
 from backwatch.collector.probes.urllib3 import Urllib3Probe
 from tests.collector.probes.recording import Recording, watching
 from tests.services.databases.clickhouse_http import MOVED
-from tests.services.overlays import ROOT, overlay
+from tests.services.overlays import not_overlaid, run_tests_with
 from tests.services.process import free_port
 from tests.services.server import Server
 
-HERE = "tests/collector/probes/test_clickhouse_connect.py"
-OVERLAID = "BACKWATCH_TEST_OVERLAID"
 SECRET = "canary-7f3a"
 OLD = [("clickhouse-connect==0.8.0",), ("clickhouse-connect==1.0.0",)]
 
@@ -211,16 +206,7 @@ def test_statements_of_asyncio_are_recorded_with_their_rows(recording: Recording
     assert raw.rows_returned == 1
 
 
-@pytest.mark.skipif(OVERLAID in os.environ, reason="this is an old one")
-@pytest.mark.timeout(320)
+@not_overlaid
 @pytest.mark.parametrize("versions", OLD, ids=lambda one: one[0])
 def test_old_versions_are_recorded_likewise(clickhouse_http: Server, versions: tuple[str, ...]) -> None:
-    recorded = f"{clickhouse_http.url}?tls_port={clickhouse_http.tls_port}&ca_file={clickhouse_http.ca_file}"
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", HERE,
-         "tests/contract/test_every_probe.py", "-k", "clickhouse_connect"],
-        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
-        env={**os.environ, "PYTHONPATH": str(overlay(*versions)), OVERLAID: "1",
-             "BACKWATCH_TEST_CLICKHOUSE_HTTP_URL": recorded},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:]
+    run_tests_with(versions, "clickhouse_connect", clickhouse_http)

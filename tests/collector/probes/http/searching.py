@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from tests.collector.probes.web import shared
+from tests.collector.probes.http.web import shared
 from tests.services.server import Server
 
 KEY = "ApiKey " + base64.b64encode(b"reporting-key:very-secret").decode()

@@ -5,13 +5,10 @@ import gc
 import os
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 import time
 import weakref
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import ldap3
@@ -25,12 +22,9 @@ from tests.collector.probes.recording import Recording, Told, watching
 from tests.contract.exercises.ldap3 import NEW, plain, secured
 from tests.services.authority import Authority
 from tests.services.internet.ldap import BASE, COUNT, ELSEWHERE, PEOPLE, VERSION, serving
-from tests.services.overlays import overlay
+from tests.services.overlays import OVERLAID, not_overlaid, run_tests_with
 from tests.services.server import Server
 
-ROOT = Path(__file__).parents[3]
-HERE = str(Path(__file__).relative_to(ROOT))
-OVERLAID = "BACKWATCH_TEST_OVERLAID"
 SITES = OVERLAID not in os.environ
 """Whether call sites can be recorded: in an overlay the driver's own code passes for the app's."""
 SHAPE = "ou=?,dc=?,dc=?"
@@ -510,15 +504,6 @@ def test_a_directory_in_memory_is_not_recorded(recording: Recording) -> None:
 # --- versions ---
 
 
-@pytest.mark.skipif(OVERLAID in os.environ, reason="this is that version")
+@not_overlaid
 def test_the_oldest_version_is_watched_as_well(ldap_server: Server) -> None:
-    folder = overlay("ldap3==2.8")
-    facts = f"tls_port={ldap_server.tls_port}&ca_file={ldap_server.ca_file}&socket={ldap_server.socket}"
-    url = ldap_server.url.replace("://", f"://{ldap_server.user}:{ldap_server.password}@")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", HERE,
-         "tests/contract/test_every_probe.py", "-k", "ldap3"],
-        cwd=ROOT, capture_output=True, text=True, timeout=380,
-        env={**os.environ, "PYTHONPATH": str(folder), OVERLAID: "1", "BACKWATCH_TEST_LDAP_URL": f"{url}?{facts}"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:]
+    run_tests_with(["ldap3==2.8"], "ldap3", ldap_server)

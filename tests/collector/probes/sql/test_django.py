@@ -1,9 +1,6 @@
 """Django over observed and unobserved drivers and caches: each call once, by the layer with more facts."""
 
 import gc
-import os
-import subprocess
-import sys
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -32,11 +29,10 @@ from backwatch.collector.probes.toolkit.layers import HOOK_MARK
 from tests.collector.probes.delivered import delivering
 from tests.collector.probes.recording import Recording, watching
 from tests.contract.exercises.django import cache_of, databases
-from tests.services.overlays import overlay
+from tests.services.overlays import not_overlaid, run_tests_with
 from tests.services.server import Server
 
-ROOT = Path(__file__).parents[3]
-HERE = "tests/collector/probes/test_django.py"
+HERE = "tests/collector/probes/sql/test_django.py"
 VERSION: tuple[Any, ...] = django.VERSION
 OLD = VERSION < (4, 2)
 """Knows no psycopg 3."""
@@ -351,19 +347,7 @@ def test_a_cache_of_several_servers_names_none(memcached: Server, recording: Rec
     cache.close()
 
 
-@pytest.mark.skipif(OLD, reason="this is the oldest")
+@not_overlaid
 def test_the_oldest_django_is_recorded_the_same(postgresql: Server, mariadb: Server, memcached: Server) -> None:
-    servers = {"POSTGRESQL": postgresql, "MARIADB": mariadb, "MEMCACHED": memcached}
-    folder = overlay("Django==3.2", "asgiref==3.3.2", "pytz==2021.1", "sqlparse==0.2.2")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", HERE,
-         "tests/contract/test_every_probe.py", "-k", "django"],
-        cwd=ROOT, capture_output=True, text=True, timeout=380,
-        env={**os.environ, "PYTHONPATH": str(folder),
-             **{f"BACKWATCH_TEST_{kind}_URL": _told(call) for kind, call in servers.items()}},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:]
-
-
-def _told(server: Server) -> str:
-    return f"{server.url}?tls_port={server.tls_port}&ca_file={server.ca_file}&socket={server.socket}"
+    oldest = ("Django==3.2", "asgiref==3.3.2", "pytz==2021.1", "sqlparse==0.2.2")
+    run_tests_with(oldest, "django", postgresql, mariadb, memcached)

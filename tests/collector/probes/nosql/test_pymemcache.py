@@ -1,12 +1,9 @@
 """pymemcache: sessions, commands, values before they are unpickled; which facts are recorded, and which are not."""
 
 import contextlib
-import os
 import pickle
 import socketserver
 import ssl
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
@@ -23,7 +20,7 @@ from backwatch.collector.probes.pymemcache import PymemcacheProbe
 from tests.collector.probes.recording import Recording, watching
 from tests.contract.exercises.pymemcache import COMPRESSED, Bomb, context_of
 from tests.services.faults.hostile import hostile
-from tests.services.overlays import ROOT, overlay
+from tests.services.overlays import not_overlaid, run_tests_with
 from tests.services.server import HOST, Server
 
 OLD = not COMPRESSED
@@ -269,16 +266,9 @@ def test_raw_commands_of_the_app_are_recorded(recording: Recording, client: Clie
     assert recording.of("stats items")
 
 
-@pytest.mark.skipif(OLD, reason="this is the oldest")
+@not_overlaid
 def test_the_oldest_version_passes_the_same_tests(memcached: Server) -> None:
-    settings = f"{memcached.url}?tls_port={memcached.tls_port}&ca_file={memcached.ca_file}&socket={memcached.socket}"
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", __file__,
-         "tests/contract/test_every_probe.py", "-k", "pymemcache"],
-        cwd=ROOT, capture_output=True, text=True, timeout=380, check=False,
-        env={**os.environ, "PYTHONPATH": str(overlay(*OLDEST)), "BACKWATCH_TEST_MEMCACHED_URL": settings},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:]
+    run_tests_with(OLDEST, "pymemcache", memcached)
 
 
 @pytest.mark.parametrize("ignored", [False, True])

@@ -1,8 +1,5 @@
 """clickhouse-driver against a real ClickHouse (Debian's, an old one), in the clear and over TLS."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,13 +11,10 @@ from clickhouse_driver import errors
 from backwatch.collector import names
 from backwatch.collector.probes.clickhouse_driver import ClickHouseDriverProbe
 from tests.collector.probes.recording import Recording, watching
-from tests.services.overlays import overlay
+from tests.services.overlays import not_overlaid, run_tests_with
 from tests.services.process import free_port
 from tests.services.server import Server
 
-ROOT = Path(__file__).parents[3]
-HERE = str(Path(__file__).relative_to(ROOT))
-OVERLAID = "BACKWATCH_TEST_OVERLAID"
 NUMBERS = "select number from system.numbers limit 2500"
 driver: Any = clickhouse_driver
 VERIFIES = driver.VERSION >= (0, 2, 8)
@@ -210,14 +204,6 @@ def test_a_statement_over_db_api_is_recorded_once(recording: Recording, clickhou
     assert [(call.operation, call.sql) for call in recording.calls] == [("connect", None), ("", "select 1, 2")]
 
 
-@pytest.mark.skipif(OVERLAID in os.environ, reason="this is the oldest")
+@not_overlaid
 def test_the_oldest_version_is_recorded_the_same(clickhouse: Server) -> None:
-    folder = overlay("clickhouse-driver==0.2.6")
-    url = f"{clickhouse.url}?tls_port={clickhouse.tls_port}&ca_file={clickhouse.ca_file}&tls_url={clickhouse.tls_url}"
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", HERE,
-         "tests/contract/test_every_probe.py", "-k", "clickhouse_driver"],
-        cwd=ROOT, capture_output=True, text=True, timeout=380,
-        env={**os.environ, "PYTHONPATH": str(folder), OVERLAID: "1", "BACKWATCH_TEST_CLICKHOUSE_URL": url},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:]
+    run_tests_with(["clickhouse-driver==0.2.6"], "clickhouse_driver", clickhouse)

@@ -27,7 +27,7 @@ from tests.collector.probes.recording import Recording, watching
 from tests.services.server import Server
 
 PSYCOPG = "psycopg2" if sa.__version__.startswith("1.") else "psycopg"  # 1.4 knows no psycopg 3
-HERE = "tests/collector/probes/test_sqlalchemy.py"
+HERE = "tests/collector/probes/sql/test_sqlalchemy.py"
 WATCHED: list[tuple[type[Probe], str, str]] = [
     (SQLiteProbe, "", "sqlite://"),
     (Psycopg2Probe if PSYCOPG == "psycopg2" else PsycopgProbe, "postgresql", f"postgresql+{PSYCOPG}"),

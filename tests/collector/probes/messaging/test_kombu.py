@@ -30,11 +30,9 @@ from backwatch.collector.stream.factory import open_consumer
 from tests.collector.probes.recording import Recording, Told, watching
 from tests.contract.exercises.kombu import amqp_url, application, connected, tls
 from tests.contract.exercises.pika import Bomb
-from tests.services.overlays import overlay
+from tests.services.overlays import OVERLAID, not_overlaid, run_tests_with
 from tests.services.server import Server
 
-ROOT = Path(__file__).parents[3]
-HERE = "tests/collector/probes/test_kombu.py"
 OLDEST = (
     "kombu==5.0.0", "amqp==5.0.6", "vine==5.0.0", "celery==5.0.0", "billiard==3.6.3", "click==7.1.2",
     "click-repl==0.1.6", "click-didyoumean==0.0.3", "pytz==2021.1", "prompt-toolkit==3.0.5",
@@ -292,26 +290,14 @@ def test_every_task_is_sent_once_and_delivered_once(
     assert rabbitmq.password not in repr(calls)
 
 
-@pytest.mark.skipif("BACKWATCH_TEST_OLDEST" in os.environ, reason="this is the oldest")
+@not_overlaid
 def test_the_oldest_kombu_and_celery_pass_the_same_tests(rabbitmq: Server, redis_server: Server) -> None:
-    servers = {"RABBITMQ": rabbitmq, "REDIS": redis_server}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-W", "ignore", HERE],
-        cwd=ROOT, capture_output=True, text=True, timeout=380,
-        env={**os.environ, "PYTHONPATH": str(overlay(*OLDEST)), "BACKWATCH_TEST_OLDEST": "1",
-             **{f"BACKWATCH_TEST_{kind}_URL": _url(server) for kind, server in servers.items()}},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:]
+    run_tests_with(OLDEST, "kombu", rabbitmq, redis_server)
 
 
-@pytest.mark.skipif("BACKWATCH_TEST_OLDEST" not in os.environ, reason="only where the oldest is asked for")
+@pytest.mark.skipif(OVERLAID not in os.environ, reason="only where the oldest is asked for")
 def test_the_oldest_versions_are_really_installed() -> None:
     assert celery.__version__ == "5.0.0"
-
-
-def _url(server: Server) -> str:
-    tail = f"tls_port={server.tls_port}&ca_file={server.ca_file}&tls_url={server.tls_url}"
-    return f"{server.url}?{tail}"
 
 
 def test_a_raw_message_of_a_foreign_transport_raises_no_internal_error(recording: Recording, queue: str) -> None:

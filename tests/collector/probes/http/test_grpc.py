@@ -17,8 +17,8 @@ from backwatch.collector import names
 from backwatch.collector.probes.grpc import GrpcProbe
 from tests.collector.probes.recording import Recording, Told, watching
 from tests.contract.exercises.grpc import GET, LIST, LOGIN, PUT, TALK, credentials
-from tests.services.overlays import ROOT, overlay
-from tests.services.process import free_port
+from tests.services.overlays import overlay
+from tests.services.process import ROOT, free_port
 from tests.services.server import Server
 
 

@@ -17,10 +17,10 @@ from backwatch.collector.probes.aiohttp import AiohttpProbe
 from backwatch.collector.probes.elasticsearch import ElasticsearchProbe
 from backwatch.collector.probes.httpx import HttpxProbe
 from backwatch.collector.probes.urllib3 import Urllib3Probe
+from tests.collector.probes.http.searching import KEY, ask, options
 from tests.collector.probes.recording import Recording, watching
-from tests.collector.probes.searching import KEY, ask, options
-from tests.services.overlays import ROOT, overlay
-from tests.services.process import free_port
+from tests.services.overlays import overlay
+from tests.services.process import ROOT, free_port
 from tests.services.server import Server
 
 SECRET = "canary@example.com"
@@ -189,7 +189,7 @@ def test_threads_and_tasks_keep_their_operations_apart(client: Elasticsearch, re
 
 
 def test_a_redirect_is_recorded(recording: Recording, elasticsearch: Server, ca: Any) -> None:
-    from tests.collector.probes.web import shared
+    from tests.collector.probes.http.web import shared
 
     client = Elasticsearch(**options(elasticsearch, tls=False, hosts=[shared(ca).url]))
     with pytest.raises(Exception, match="moved"):
@@ -207,7 +207,7 @@ import importlib, json, sys, warnings
 warnings.simplefilter("ignore")
 from backwatch.collector.probes import load_probes
 from tests.collector.probes.recording import watching
-from tests.collector.probes.web import shared
+from tests.collector.probes.http.web import shared
 from tests.services.authority import Authority
 from tests.services.server import Server
 name, fixture, wanted = sys.argv[1:4]

@@ -7,8 +7,8 @@ import requests
 
 from backwatch.collector import names
 from backwatch.collector.probes.urllib3 import Urllib3Probe
+from tests.collector.probes.http.web import BODY, Web, shared
 from tests.collector.probes.recording import Recording, watching
-from tests.collector.probes.web import BODY, Web, shared
 from tests.services.authority import Authority
 
 

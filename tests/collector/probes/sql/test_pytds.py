@@ -1,8 +1,5 @@
 """pytds against the small TDS server of `tests/services/databases/sqlserver.py`: no SQL Server can be installed."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,12 +11,10 @@ from backwatch.collector.probes.pytds import PytdsProbe
 from tests.collector.probes.recording import Recording, watching
 from tests.services.authority import Authority
 from tests.services.databases.sqlserver import ELSEWHERE
-from tests.services.overlays import ROOT, overlay
+from tests.services.overlays import not_overlaid, run_tests_with
 from tests.services.process import free_port
 from tests.services.server import HOST, Server
 
-HERE = "tests/collector/probes/test_pytds.py"
-OVERLAID = "BACKWATCH_TEST_OVERLAID"
 OLDEST = ("python-tds==1.14.0", "setuptools==65.5.0")  # which brings pkg_resources
 SECRET = "canary-7f3a"
 NUMBERS = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 2500) select i from n"
@@ -231,12 +226,6 @@ def test_another_database_is_another_session(recording: Recording, cursor: Any) 
     assert recording.calls[-1].session.namespace == "tempdb"
 
 
-@pytest.mark.skipif(OVERLAID in os.environ, reason="this is the oldest")
+@not_overlaid
 def test_the_oldest_version_is_recorded_the_same() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", HERE,
-         "tests/contract/test_every_probe.py", "-k", "pytds"],
-        cwd=ROOT, capture_output=True, text=True, timeout=380, check=False,
-        env={**os.environ, "PYTHONPATH": str(overlay(*OLDEST)), OVERLAID: "1"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:]
+    run_tests_with(OLDEST, "pytds")

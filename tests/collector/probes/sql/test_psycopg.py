@@ -24,6 +24,7 @@ from backwatch.collector import names
 from backwatch.collector.probes.psycopg import PsycopgProbe
 from tests.collector.probes.recording import Recording, watching
 from tests.services.authority import Authority
+from tests.services.process import ROOT
 from tests.services.server import Server
 
 
@@ -462,9 +463,8 @@ assert recording.calls[1].rows_returned == 1
 def test_the_systems_own_libpq_yields_the_same_facts(postgresql: Server) -> None:
     if find_library("pq") is None:
         pytest.skip("needs a real server: libpq of the system, which Debian's postgresql brings")
-    root = Path(__file__).parents[3]
     done = subprocess.run(
-        [sys.executable, "-c", BY_CTYPES, postgresql.tls_url], capture_output=True, text=True, cwd=root
+        [sys.executable, "-c", BY_CTYPES, postgresql.tls_url], capture_output=True, text=True, cwd=ROOT
     )
     assert done.returncode == 0, done.stderr
 

@@ -5,8 +5,6 @@ The C extension of its newest wheels needs an OpenSSL that this system may not h
 
 import contextlib
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,12 +18,9 @@ from backwatch.attack.demo.services.mysql import MySQL, Packets
 from backwatch.collector import names
 from backwatch.collector.probes.mysql import MySQLConnectorProbe
 from tests.collector.probes.recording import Recording, watching
-from tests.services.overlays import overlay
+from tests.services.overlays import OVERLAID, not_overlaid, run_tests_with
 from tests.services.server import Server
 
-ROOT = Path(__file__).parents[3]
-HERE = str(Path(__file__).relative_to(ROOT))
-OVERLAID = "BACKWATCH_TEST_OVERLAID"
 FLAVOURS = ("python", "c")
 driver: Any = mysql.connector
 
@@ -128,7 +123,7 @@ def test_an_untrusted_certificate_is_not_recorded_as_plaintext(
     recording: Recording, mariadb: Server, pure: bool
 ) -> None:
     with pytest.raises(driver.Error):
-        connect(mariadb, use_pure=pure, ssl_ca=HERE, ssl_verify_cert=True)
+        connect(mariadb, use_pure=pure, ssl_ca=__file__, ssl_verify_cert=True)
     (record,) = recording.calls
     assert (record.operation, record.session.encrypted, record.session.requested) == ("connect", None, "verify-ca")
 
@@ -371,17 +366,7 @@ def test_a_connection_that_the_server_ended_is_recorded(recording: Recording, co
 # --- other versions ---
 
 
-@pytest.mark.skipif(OVERLAID in os.environ, reason="this is one of them")
-@pytest.mark.timeout(420)
+@not_overlaid
 @pytest.mark.parametrize("version", ["8.0.32", "9.7.0"], ids=["the oldest", "with the C extension"])
 def test_other_versions_are_recorded_the_same(mariadb: Server, version: str) -> None:
-    folder = overlay(f"mysql-connector-python=={version}")
-    url = f"{mariadb.url}?tls_port={mariadb.tls_port}&ca_file={mariadb.ca_file}&socket={mariadb.socket}"
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", HERE,
-         "tests/collector/probes/test_mysql_aio.py", "tests/contract/test_every_probe.py",
-         "-k", "mysql and not pymysql"],
-        cwd=ROOT, capture_output=True, text=True, timeout=400,
-        env={**os.environ, "PYTHONPATH": str(folder), OVERLAID: "1", "BACKWATCH_TEST_MARIADB_URL": url},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:]
+    run_tests_with([f"mysql-connector-python=={version}"], "mysql", mariadb, select="mysql and not pymysql")

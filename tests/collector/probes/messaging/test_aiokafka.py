@@ -3,14 +3,10 @@
 import asyncio
 import gc
 import gzip
-import os
 import pickle
 import ssl
-import subprocess
-import sys
 import weakref
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import aiokafka
@@ -27,11 +23,10 @@ from tests.collector.probes.recording import Recording, watching
 from tests.contract.exercises.aiokafka import login
 from tests.contract.exercises.kafka import Bomb
 from tests.services.brokers.topics import create
-from tests.services.overlays import overlay
+from tests.services.overlays import not_overlaid, run_tests_with
 from tests.services.server import Server
 
 MakeTopic = Callable[..., str]
-ROOT = Path(__file__).parents[3]
 OLDEST = aiokafka.__version__ == "0.10.0"
 
 
@@ -377,17 +372,6 @@ def test_an_unreferenced_client_is_garbage_collected(recording: Recording, kafka
     assert recording.of("connect")
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.skipif(OLDEST, reason="this is the oldest")
+@not_overlaid
 def test_the_oldest_aiokafka_passes_the_same_tests(kafka: Server) -> None:
-    settings = (
-        f"kafka://{kafka.user}:{kafka.password}@{kafka.host}:{kafka.port}/"
-        f"?tls_port={kafka.tls_port}&sasl_port={kafka.sasl_port}&ca_file={kafka.ca_file}"
-    )
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore",
-         "tests/collector/probes/test_aiokafka.py", "tests/contract/test_every_probe.py", "-k", "aiokafka"],
-        cwd=ROOT, capture_output=True, text=True, timeout=250, check=False,
-        env={**os.environ, "PYTHONPATH": str(overlay("aiokafka==0.10.0")), "BACKWATCH_TEST_KAFKA_URL": settings},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:]
+    run_tests_with(["aiokafka==0.10.0"], "aiokafka", kafka)

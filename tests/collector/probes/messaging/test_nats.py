@@ -1,14 +1,10 @@
 """nats-py: messages, requests, streams; plaintext and TLS sessions; announcements and errors of a server."""
 
 import asyncio
-import os
 import pickle
 import ssl
-import subprocess
-import sys
 from collections.abc import Callable, Coroutine, Iterator
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import nats as driver
@@ -27,10 +23,9 @@ from tests.contract.exercises.kafka import Bomb
 from tests.contract.exercises.nats import connect, nothing
 from tests.services.brokers.nats import LIMITED
 from tests.services.faults.hostile import hostile
-from tests.services.overlays import overlay
+from tests.services.overlays import not_overlaid, run_tests_with
 from tests.services.server import Server
 
-ROOT = Path(__file__).parents[3]
 OLDEST = version("nats-py") == "2.2.0"
 Use = Callable[[Any], Coroutine[Any, Any, None]]
 
@@ -309,17 +304,9 @@ def test_a_client_older_than_the_probe_is_recorded(nats: Server) -> None:
     assert (call.sent, call.session.peer_port, call.session.encrypted) == (5, nats.port, False)
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.skipif(OLDEST, reason="this is the oldest")
+@not_overlaid
 def test_the_oldest_nats_py_passes_the_same_tests(nats: Server) -> None:
-    settings = f"{nats.url}/?tls_port={nats.tls_port}&ca_file={nats.ca_file}"
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore",
-         "tests/collector/probes/test_nats.py", "tests/contract/test_every_probe.py", "-k", "nats"],
-        cwd=ROOT, capture_output=True, text=True, timeout=250, check=False,
-        env={**os.environ, "PYTHONPATH": str(overlay("nats-py==2.2.0")), "BACKWATCH_TEST_NATS_URL": settings},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:]
+    run_tests_with(["nats-py==2.2.0"], "nats", nats)
 
 
 def test_a_stray_message_is_reported_without_its_subject() -> None:

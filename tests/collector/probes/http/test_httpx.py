@@ -18,9 +18,9 @@ import pytest
 from backwatch.collector import names
 from backwatch.collector.probes.httpx import HttpxProbe
 from backwatch.collector.probes.httpx2 import Httpx2Probe
+from tests.collector.probes.http.test_http import answering, tunnelling
+from tests.collector.probes.http.web import BODY, METADATA, Web, shared
 from tests.collector.probes.recording import Recording, watching
-from tests.collector.probes.test_http import answering, tunnelling
-from tests.collector.probes.web import BODY, METADATA, Web, shared
 from tests.services.authority import Authority
 
 PROBES = {httpx: HttpxProbe, httpx2: Httpx2Probe}

@@ -9,7 +9,6 @@ import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -18,10 +17,11 @@ import pytest
 
 from backwatch.collector import names
 from backwatch.collector.probes.aiohttp import AiohttpProbe
+from tests.collector.probes.http.test_http import answering, tunnelling
+from tests.collector.probes.http.web import BODY, METADATA, Web, shared
 from tests.collector.probes.recording import Recording, watching
-from tests.collector.probes.test_http import answering, tunnelling
-from tests.collector.probes.web import BODY, METADATA, Web, shared
 from tests.services.authority import Authority
+from tests.services.process import ROOT
 
 App = Callable[[aiohttp.ClientSession], Coroutine[Any, Any, Any]]
 
@@ -386,12 +386,11 @@ def test_hostile_responses_change_nothing_for_the_app(answer: bytes) -> None:
 
 
 def test_the_parser_in_python_is_recorded_alike() -> None:
-    here = Path(__file__)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(here), "-k", "compressed or bytes"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "compressed or bytes"],
         env={**os.environ, "AIOHTTP_NO_EXTENSIONS": "1"},
         capture_output=True,
         text=True,
-        cwd=here.parents[3],
+        cwd=ROOT,
     )
     assert done.returncode == 0, done.stdout

@@ -21,10 +21,11 @@ import urllib3
 from backwatch.collector import names
 from backwatch.collector.probes.urllib3 import Urllib3Probe
 from backwatch.collector.session.tls import read_tls_facts
+from tests.collector.probes.http.web import BODY, METADATA, Web, shared
 from tests.collector.probes.recording import Recording, watching
-from tests.collector.probes.web import BODY, METADATA, Web, shared
 from tests.services.authority import Authority
-from tests.services.overlays import ROOT, overlay
+from tests.services.overlays import overlay
+from tests.services.process import ROOT
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ from backwatch.collector.probes.httpx import HttpxProbe
 from backwatch.collector.probes.httpx2 import Httpx2Probe
 from backwatch.collector.probes.urllib3 import Urllib3Probe
 from backwatch.collector.runtime.record import Session
-from tests.collector.probes.proxies import tls_proxy
+from tests.collector.probes.http.proxies import tls_proxy
+from tests.collector.probes.http.web import BODY, Web, shared
 from tests.collector.probes.recording import watching
-from tests.collector.probes.web import BODY, Web, shared
 from tests.services.authority import Authority
 
 Get = Callable[[str, str, str], bytes]
