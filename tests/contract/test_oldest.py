@@ -58,7 +58,7 @@ OWNER = {name.lower(): kind for kind in PROBES for name in _lower_bounds(kind)}
 
 def _is_run_elsewhere(line: Line, name: str) -> bool:
     """Return whether the probe's own tests run this version."""
-    files = (ROOT / "tests/collector/probes").glob(f"*/test_{name}*.py")
+    files = (ROOT / "tests/collector/probes").glob(f"**/test_{name}*.py")
     tests = "".join(file.read_text() for file in files)
     runs = any(f"{function}(" in tests for function in ("overlay", "run_tests_with", "run_the_exercise"))
     return runs and (f"=={line.version}" in tests or f'"{line.version}"' in tests)

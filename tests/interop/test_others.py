@@ -23,7 +23,8 @@ from backwatch.store.transactions import reading
 from tests.services.http.otelcol import JARS, collecting
 from tests.services.process import binary, free_port
 from tests.services.server import Server
-from tests.system.commands import Running, environment, eventually, running
+from tests.services.waiting import wait_until
+from tests.system.commands import Running, environment, running
 
 SHOP = Path(__file__).with_name("Shop.java")
 PATIENCE_S = 120
@@ -113,7 +114,7 @@ def judged(store: str, app: str, detector: Running, printed: str) -> None:
         return found if {"query-attack", "unusual-query", "redis-reconfigured"} <= set(found) else None
 
     try:
-        found = eventually(all_said, f"not every alert of {app} is there", PATIENCE_S) or {}
+        found = wait_until(all_said, f"not every alert of {app} is there", PATIENCE_S) or {}
     except AssertionError as error:
         error.add_note(str([(one["rule"], statement_of(one)) for one in alerts(store)]))
         error.add_note(f"the detector: {detector.output()[-2_000:]}\nthe app: {printed[-2_000:]}")

@@ -42,7 +42,7 @@ def run_tests_with(requirements: Sequence[str], probe: str, *servers: Server, se
 
     ``select`` is pytest's ``-k`` if it differs from the probe's name.
     """
-    files = sorted((ROOT / "tests/collector/probes").glob(f"*/test_{probe}*.py"))
+    files = sorted((ROOT / "tests/collector/probes").glob(f"**/test_{probe}*.py"))
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", *files,
          "tests/contract/test_every_probe.py", "-k", select or probe],

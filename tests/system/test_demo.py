@@ -28,7 +28,8 @@ from backwatch.store.connect import open_store
 from backwatch.store.queries import list_resources, rollup_series
 from backwatch.store.transactions import reading
 from tests.services.process import free_port
-from tests.system.commands import BACKWATCH, environment, eventually
+from tests.services.waiting import wait_until
+from tests.system.commands import BACKWATCH, environment
 
 WITHIN_S = 60
 """The demo's whole time, once kernels are compiled."""
@@ -166,7 +167,7 @@ def test_an_attack_under_another_name_is_missed_and_a_false_alert(tmp_path: Path
 )
 def test_a_signal_ends_it_and_all_that_it_started(tmp_path: Path, number: signal.Signals, code: int) -> None:
     with marked(tmp_path, BACKWATCH, "demo", "--once") as demo:
-        eventually(lambda: len(demo.alive()) >= 4, "detector, dashboard and shop run")
+        wait_until(lambda: len(demo.alive()) >= 4, "detector, dashboard and shop run")
         demo.process.send_signal(number)
         output, _ = demo.process.communicate(timeout=60)
         assert demo.process.returncode == code, output
@@ -181,7 +182,7 @@ def test_no_child_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
         assert len(demo.alive()) >= 4, "detector, dashboard and shop run"
         demo.process.kill()
         demo.process.wait()
-        eventually(lambda: not demo.alive(), "all are gone", 30)
+        wait_until(lambda: not demo.alive(), "all are gone", 30)
 
 
 @pytest.mark.slow
@@ -246,7 +247,7 @@ def test_up_shows_an_observed_app_and_ends_on_ctrl_c(tmp_path: Path) -> None:
             with reading(store) as connection:
                 return ("books", "sqlite") in {(one.app, one.system) for one in list_resources(connection)}
 
-        eventually(seen, "the app's resource is in the store")
+        wait_until(seen, "the app's resource is in the store")
         store.dispose()
         up.process.send_signal(signal.SIGINT)
         rest, _ = up.process.communicate(timeout=60)

@@ -99,7 +99,7 @@ def test_a_row_of_postgresql_is_reported(postgresql: Server) -> None:
         connection.execute("SELECT %s::text, 1", (WORD,)).fetchall()
         connection.execute("SELECT 'somebody', 2").fetchall()
         connection.cursor(binary=True).execute("SELECT generate_series(1, 3), %s::text", (WORD,))
-    assert [one.facts.get(names.RESPONSE_INDICATORS) for one in recording.saying("SELECT")] == [
+    assert [one.facts.get(names.RESPONSE_INDICATORS) for one in recording.find("SELECT")] == [
         "canary",
         None,
         "canary",

@@ -14,7 +14,8 @@ import pytest
 from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.runtime import shutdown
 from backwatch.collector.settings import CollectorSettings
-from tests.collector.pipeline.test_pipeline import QUICK, Log, call
+from tests.collector.memory_stream import MemoryStream
+from tests.collector.pipeline.pipelines import QUICK, call
 
 ORIGINAL = signal.raise_signal
 
@@ -104,7 +105,7 @@ def no_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_calls_held_back_by_a_probe_are_delivered(no_hooks: None) -> None:
-    log, kept = Log(), ["SELECT kept"]
+    log, kept = MemoryStream(), ["SELECT kept"]
     pipeline = Pipeline(CollectorSettings(app_name="shop", exit_timeout_s=20), lambda: log)
     shutdown.add_hook(lambda: kept and call(pipeline, kept.pop()))
     pipeline.close()
@@ -113,8 +114,8 @@ def test_calls_held_back_by_a_probe_are_delivered(no_hooks: None) -> None:
 
 
 def test_an_end_with_nothing_to_tell_begins_nothing(no_hooks: None) -> None:
-    opened, hook_calls = list[Log](), list[bool]()
-    pipeline = Pipeline(CollectorSettings(**QUICK), lambda: opened.append(Log()) or opened[-1])
+    opened, hook_calls = list[MemoryStream](), list[bool]()
+    pipeline = Pipeline(CollectorSettings(**QUICK), lambda: opened.append(MemoryStream()) or opened[-1])
     shutdown.add_hook(lambda: hook_calls.append(True))
     pipeline.close()
     assert (bool(hook_calls), opened) == (True, [])

@@ -13,7 +13,6 @@ from backwatch.collector.facts import IDENTITY
 from backwatch.collector.settings import DetectorSettings
 from backwatch.collector.stream import Record
 from backwatch.detector.columns.key_texts import alert_id, resource_key
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.log_entries import Decision
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.rules import rulebook
@@ -24,7 +23,6 @@ from backwatch.store.state import state_at
 from backwatch.store.transactions import reading
 from tests.detector import streams
 from tests.detector.identity.test_identities import (
-    CONFIG,
     DAY,
     MOVED,
     ORIGINAL_SESSION,
@@ -85,11 +83,6 @@ class Watching:
 
 def _alert(rule: str) -> str:
     return alert_id(rule, "\x1f".join(PARTS))
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
 
 
 @pytest.fixture

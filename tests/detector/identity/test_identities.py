@@ -6,16 +6,14 @@ from typing import Any
 import pytest
 
 from backwatch.collector import names
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Fired
 from backwatch.detector.engine.log_entries import LogEntry, ProfileVersion
 from backwatch.detector.engine.shard import Shard
-from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.engine.step import Engine
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, START_NS, Call, Facts, statement
 
 DAY = 86_400 * SECOND
-CONFIG = EngineConfig(key=b"a key of 16 byte", clear_after_ns=DAY)
 RESOURCE = "postgresql db.internal:5432/shop"
 NODES = "a.internal:5432,b.internal:5432"
 ORIGINAL_SESSION: Facts = {
@@ -35,11 +33,6 @@ SWAP = {
     names.SERVER_ID: ["8422"], names.TOPOLOGY: ["c.internal:5432"], names.REDIRECT_TARGET: ["other.example"],
 }  # fmt: skip
 NOTHING = ProfileVersion("shop", "0")
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
 
 
 def announced(

@@ -11,16 +11,14 @@ import pytest
 from backwatch.collector import names
 from backwatch.collector.pipeline.app_identity import App
 from backwatch.collector.pipeline.encoder import encode_heartbeat
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Clear, Findings
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.shard import Shard
-from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.engine.step import Engine
 from backwatch.detector.presence import processes
 from tests.detector import streams
-from tests.detector.streams import SECOND, START_NS
+from tests.detector.streams import CONFIG, SECOND, START_NS
 
-CONFIG = EngineConfig(key=b"a key of 16 byte")
 INTERVAL_S = 15
 WEEK_S = 7 * 86_400
 HOUR_NS = 3_600 * SECOND
@@ -62,11 +60,6 @@ class Process:
     def report(self, name: str, at_s: float, relative: "Process", *, delivered: bool = False) -> Beat:
         since_ns = BEGIN_NS + int(at_s * SECOND) - 30 * SECOND
         return self.beat(at_s, **{name: f"{relative.instance}:{relative.pid}:{since_ns}:{int(delivered)}"})
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
 
 
 def reported(findings: Findings) -> list[Told]:

@@ -1,4 +1,4 @@
-"""A TLS proxy for tests: it forwards ``http://`` and tunnels to all other targets."""
+"""Proxies for tests: over TLS, for ``http://`` and tunnels to all other targets, and a plain one for tunnels."""
 
 import contextlib
 import selectors
@@ -75,3 +75,29 @@ def tls_proxy(ca: Authority) -> Generator[int]:
         with contextlib.suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
         accepting.join(5)
+
+
+@contextlib.contextmanager
+def connect_proxy() -> Generator[tuple[str, int]]:
+    """A proxy that only supports CONNECT."""
+
+    def pump(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError), listener.accept()[0] as near:
+                host, _, port = near.recv(65536).split()[1].decode().rpartition(":")
+                with socket.create_connection((host, int(port))) as far:
+                    near.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                    back = threading.Thread(target=pump, args=(far, near), daemon=True)
+                    back.start()
+                    pump(near, far)
+                    back.join(10)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()

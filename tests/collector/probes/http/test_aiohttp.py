@@ -8,7 +8,7 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import aiohttp
@@ -17,29 +17,13 @@ import pytest
 
 from backwatch.collector import names
 from backwatch.collector.probes.aiohttp import AiohttpProbe
-from tests.collector.probes.http.test_http import answering, tunnelling
-from tests.collector.probes.http.web import BODY, METADATA, Web, shared
+from tests.collector.probes.http.proxies import connect_proxy
+from tests.collector.probes.http.web import BODY, METADATA, Web, serve_once
 from tests.collector.probes.recording import Recording, watching
-from tests.services.authority import Authority
 from tests.services.process import ROOT
 
+PROBES = (AiohttpProbe,)
 App = Callable[[aiohttp.ClientSession], Coroutine[Any, Any, Any]]
-
-
-@pytest.fixture
-def web(ca: Authority) -> Web:
-    return shared(ca)
-
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(AiohttpProbe) as recorded:
-        yield recorded
-
-
-@pytest.fixture
-def context(web: Web) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=web.ca_file)
 
 
 def run(app: App, **options: Any) -> Any:
@@ -261,7 +245,7 @@ def test_a_forwarding_proxy_does_not_hide_the_target(recording: Recording, web: 
 
 
 def test_a_tunnel_leads_to_its_far_end(recording: Recording, context: ssl.SSLContext, web: Web) -> None:
-    with tunnelling() as (host, port):
+    with connect_proxy() as (host, port):
         run(getting(f"{web.tls_url}/plain", 2, ssl=context, proxy=f"http://{host}:{port}"))
     connect, get, again = recording.calls
     assert (connect.operation, get.operation, again.operation) == ("connect", "GET", "GET")
@@ -372,7 +356,7 @@ def test_a_task_that_is_cancelled_breaks_nothing(recording: Recording) -> None:
 )
 def test_hostile_responses_change_nothing_for_the_app(answer: bytes) -> None:
     def outcome() -> tuple[object, ...]:
-        with answering(answer) as url:
+        with serve_once(answer) as url:
             try:
                 return tuple(run(getting(url)))
             except (aiohttp.ClientError, ValueError) as error:

@@ -22,13 +22,8 @@ from tests.collector.probes.recording import Recording, watching
 from tests.contract.exercises.botocore import PICKLE, REGION, client
 from tests.services.server import Server
 
+PROBES = (BotocoreProbe,)
 SECRET = "canary-in-the-mine"
-
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(BotocoreProbe) as recorded:
-        yield recorded
 
 
 @pytest.fixture

@@ -23,14 +23,9 @@ from tests.services.overlays import overlay
 from tests.services.process import ROOT, free_port
 from tests.services.server import Server
 
+PROBES = (ElasticsearchProbe,)
 SECRET = "canary@example.com"
 OLD = [("elasticsearch==7.17.0",), ("elasticsearch==8.0.0", "elastic-transport==8.0.0")]
-
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(ElasticsearchProbe) as recording:
-        yield recording
 
 
 @pytest.fixture

@@ -15,17 +15,13 @@ import pytest
 
 from backwatch.collector import names
 from backwatch.collector.probes.grpc import GrpcProbe
-from tests.collector.probes.recording import Recording, Told, watching
+from tests.collector.probes.recording import RecordedCall, Recording, watching
 from tests.contract.exercises.grpc import GET, LIST, LOGIN, PUT, TALK, credentials
 from tests.services.overlays import overlay
 from tests.services.process import ROOT, free_port
 from tests.services.server import Server
 
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(GrpcProbe) as recording:
-        yield recording
+PROBES = (GrpcProbe,)
 
 
 @pytest.fixture
@@ -34,7 +30,7 @@ def channel(grpc_server: Server, recording: Recording) -> Iterator[grpc.Channel]
         yield channel
 
 
-def recorded(recording: Recording, number: int = 1) -> Told:
+def recorded(recording: Recording, number: int = 1) -> RecordedCall:
     """Return the last call, once so many have been recorded: gRPC ends some on a separate thread."""
     deadline = time.monotonic() + 10
     while len(recording.calls) < number and time.monotonic() < deadline:

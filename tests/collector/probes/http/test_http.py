@@ -1,16 +1,13 @@
 """http.client, and urllib on it: one call per request on the wire, and none that urllib3's probe records."""
 
 import base64
-import contextlib
 import gc
 import http.client
 import socket
 import ssl
-import threading
 import urllib.error
 import urllib.request
 import xmlrpc.client
-from collections.abc import Generator, Iterator
 
 import pytest
 import urllib3
@@ -18,20 +15,11 @@ import urllib3
 from backwatch.collector import names
 from backwatch.collector.probes.http import HttpProbe
 from backwatch.collector.probes.urllib3 import Urllib3Probe
-from tests.collector.probes.http.web import BODY, METADATA, Web, shared
+from tests.collector.probes.http.proxies import connect_proxy
+from tests.collector.probes.http.web import BODY, METADATA, Web, serve_once
 from tests.collector.probes.recording import Recording, watching
-from tests.services.authority import Authority
 
-
-@pytest.fixture
-def web(ca: Authority) -> Web:
-    return shared(ca)
-
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(HttpProbe) as recorded:
-        yield recorded
+PROBES = (HttpProbe,)
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
@@ -45,48 +33,6 @@ def opener(
     context = ssl.create_default_context(cafile=web.ca_file)
     handlers = [urllib.request.ProxyHandler(proxies or {}), urllib.request.HTTPSHandler(context=context)]
     return urllib.request.build_opener(*handlers, *more)
-
-
-@contextlib.contextmanager
-def answering(answer: bytes) -> Generator[str]:
-    """A server that reads one request and writes these bytes."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def once() -> None:
-            with contextlib.suppress(OSError), listener.accept()[0] as connection:
-                connection.recv(65536)
-                connection.sendall(answer)
-
-        thread = threading.Thread(target=once, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/path"
-        thread.join(5)
-
-
-@contextlib.contextmanager
-def tunnelling() -> Generator[tuple[str, int]]:
-    """A proxy that only supports CONNECT."""
-
-    def pump(source: socket.socket, target: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            with contextlib.suppress(OSError), listener.accept()[0] as near:
-                host, _, port = near.recv(65536).split()[1].decode().rpartition(":")
-                with socket.create_connection((host, int(port))) as far:
-                    near.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-                    back = threading.Thread(target=pump, args=(far, near), daemon=True)
-                    back.start()
-                    pump(near, far)
-                    back.join(10)
-
-        threading.Thread(target=serve, daemon=True).start()
-        yield listener.getsockname()
 
 
 def test_a_session_over_tls_has_all_facts(recording: Recording, web: Web) -> None:
@@ -204,7 +150,7 @@ def test_a_forwarding_proxy_does_not_hide_the_target(recording: Recording, web: 
 
 
 def test_a_tunnel_leads_to_its_far_end(recording: Recording, web: Web) -> None:
-    with tunnelling() as (host, port):
+    with connect_proxy() as (host, port):
         through = opener(web, proxies={"https": f"http://{host}:{port}"})
         response = through.open(f"{web.tls_url}/plain")
         assert response.read() == BODY
@@ -247,7 +193,7 @@ def test_hostile_responses_change_nothing_for_the_app(answer: bytes) -> None:
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay())
 
     def outcome() -> tuple[object, ...]:
-        with answering(answer) as url:
+        with serve_once(answer) as url:
             try:
                 with direct.open(url, timeout=5) as response:
                     return response.status, response.read()

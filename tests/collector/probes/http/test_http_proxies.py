@@ -23,7 +23,7 @@ from backwatch.collector.probes.httpx2 import Httpx2Probe
 from backwatch.collector.probes.urllib3 import Urllib3Probe
 from backwatch.collector.runtime.record import Session
 from tests.collector.probes.http.proxies import tls_proxy
-from tests.collector.probes.http.web import BODY, Web, shared
+from tests.collector.probes.http.web import BODY, Web
 from tests.collector.probes.recording import watching
 from tests.services.authority import Authority
 
@@ -95,11 +95,6 @@ CLIENTS: tuple[tuple[str, type[Probe], Get], ...] = (
 )
 BY_NAME = [pytest.param(kind, get, id=name) for name, kind, get in CLIENTS]
 TUNNELS = [pytest.param(kind, get, id=name) for name, kind, get in CLIENTS if name != "urllib"]  # it has no TLS in TLS
-
-
-@pytest.fixture
-def web(ca: Authority) -> Web:
-    return shared(ca)
 
 
 @pytest.fixture

@@ -17,13 +17,8 @@ from tests.collector.probes.recording import Recording, watching
 from tests.services.process import free_port
 from tests.services.server import Server
 
+PROBES = (OpensearchpyProbe,)
 SECRET = "canary@example.com"
-
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(OpensearchpyProbe) as recording:
-        yield recording
 
 
 @pytest.fixture

@@ -7,20 +7,10 @@ import requests
 
 from backwatch.collector import names
 from backwatch.collector.probes.urllib3 import Urllib3Probe
-from tests.collector.probes.http.web import BODY, Web, shared
-from tests.collector.probes.recording import Recording, watching
-from tests.services.authority import Authority
+from tests.collector.probes.http.web import BODY, Web
+from tests.collector.probes.recording import Recording
 
-
-@pytest.fixture
-def web(ca: Authority) -> Web:
-    return shared(ca)
-
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(Urllib3Probe) as recorded:
-        yield recorded
+PROBES = (Urllib3Probe,)
 
 
 @pytest.fixture

@@ -167,3 +167,19 @@ def serving(ca: Authority) -> Generator[Web]:
 
 shared = functools.cache(_start)
 """Servers that stay until the process ends, at the same ports for the same authority."""
+
+
+@contextlib.contextmanager
+def serve_once(response: bytes) -> Generator[str]:
+    """A server that reads one request and writes these bytes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def once() -> None:
+            with contextlib.suppress(OSError), listener.accept()[0] as connection:
+                connection.recv(65536)
+                connection.sendall(response)
+
+        thread = threading.Thread(target=once, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/path"
+        thread.join(5)

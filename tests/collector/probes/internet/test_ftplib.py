@@ -6,23 +6,18 @@ import io
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 from backwatch.collector import names
 from backwatch.collector.probes.ftplib import FtplibProbe
-from tests.collector.probes.recording import Recording, watching
+from tests.collector.probes.recording import Recording
 from tests.contract.exercises.ftplib import verifying
 from tests.services.authority import Authority
 from tests.services.internet.ftp import CONTENT, serving
 from tests.services.server import Server
 
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(FtplibProbe) as recorded:
-        yield recorded
+PROBES = (FtplibProbe,)
 
 
 def test_files_over_tls_are_recorded_with_the_data_connections_bytes(recording: Recording, ftp_server: Server) -> None:

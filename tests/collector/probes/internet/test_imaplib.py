@@ -3,23 +3,18 @@
 import contextlib
 import imaplib
 import ssl
-from collections.abc import Iterator
 
 import pytest
 
 from backwatch.collector import names
 from backwatch.collector.probes.imaplib import ImaplibProbe
-from tests.collector.probes.recording import Recording, watching
+from tests.collector.probes.recording import Recording
 from tests.contract.exercises.imaplib import verifying
 from tests.services.authority import Authority
 from tests.services.internet._dovecot import MESSAGES, serving
 from tests.services.server import Server
 
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(ImaplibProbe) as recorded:
-        yield recorded
+PROBES = (ImaplibProbe,)
 
 
 def test_mail_by_starttls_is_recorded_step_by_step(recording: Recording, imap_server: Server) -> None:

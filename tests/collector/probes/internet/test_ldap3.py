@@ -1,13 +1,8 @@
 """ldap3 against a real slapd: binds, searches, changes and referrals; never a value."""
 
 import contextlib
-import gc
-import os
-import socket
 import ssl
-import threading
 import time
-import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,33 +13,21 @@ from ldap3.core.exceptions import LDAPException, LDAPInvalidFilterError, LDAPSoc
 from backwatch.collector import names
 from backwatch.collector.probes.ldap3 import Ldap3Probe
 from backwatch.collector.redaction import ldap as redact
-from tests.collector.probes.recording import Recording, Told, watching
+from tests.collector.probes.internet.directory import QUIET, bind
+from tests.collector.probes.recording import Recording, watching
 from tests.contract.exercises.ldap3 import NEW, plain, secured
 from tests.services.authority import Authority
 from tests.services.internet.ldap import BASE, COUNT, ELSEWHERE, PEOPLE, VERSION, serving
-from tests.services.overlays import OVERLAID, not_overlaid, run_tests_with
+from tests.services.overlays import not_overlaid, run_tests_with
 from tests.services.server import Server
 
-SITES = OVERLAID not in os.environ
-"""Whether call sites can be recorded: in an overlay the driver's own code passes for the app's."""
+PROBES = (Ldap3Probe,)
 SHAPE = "ou=?,dc=?,dc=?"
-quiet: Any = {"get_info": ldap3.NONE}
-"""The library then asks nothing by itself."""
-
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(Ldap3Probe) as recorded:
-        yield recorded
-
-
-def bound(server: Server, **options: Any) -> ldap3.Connection:
-    return ldap3.Connection(secured(server, **quiet), server.user, server.password, auto_bind=True, **options)
 
 
 @pytest.fixture
 def client(recording: Recording, ldap_server: Server) -> Iterator[ldap3.Connection]:
-    made = bound(ldap_server)
+    made = bind(ldap_server)
     recording.calls.clear()
     yield made
     made.unbind()
@@ -95,7 +78,7 @@ def test_verification_is_reported(
     recording: Recording, ldap_server: Server, options: dict[str, Any], requested: str, verified: str
 ) -> None:
     tls = ldap3.Tls(ca_certs_file=ldap_server.ca_file, **options)
-    client = ldap3.Connection(secured(ldap_server, tls=tls, **quiet), auto_bind=True)
+    client = ldap3.Connection(secured(ldap_server, tls=tls, **QUIET), auto_bind=True)
     client.unbind()
     session = recording.of("connect")[0].session
     assert (session.requested, session.requested_explicit, session.verified) == (requested, True, verified)
@@ -112,7 +95,7 @@ def test_without_tls_a_bind_is_recorded_as_plaintext(recording: Recording, ldap_
 
 def test_a_server_that_hides_starttls_is_recorded(recording: Recording, ca: Authority) -> None:
     with serving(ca, tls=False) as server:
-        client = ldap3.Connection(ldap3.Server(server.host, server.port, **quiet))
+        client = ldap3.Connection(ldap3.Server(server.host, server.port, **QUIET))
         with pytest.raises(LDAPStartTLSError):
             client.start_tls()
         client.bind()
@@ -139,7 +122,7 @@ def test_a_certificate_for_another_host_is_reported(recording: Recording, ca: Au
         with pytest.raises(LDAPSocketOpenError):
             ldap3.Connection(secured(server), auto_bind=True)
         tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=server.ca_file, valid_names=["other.example"])
-        ldap3.Connection(secured(server, tls=tls, **quiet), auto_bind=True).unbind()
+        ldap3.Connection(secured(server, tls=tls, **QUIET), auto_bind=True).unbind()
     failed, connect = recording.of("connect")
     assert (type(failed.error).__name__, failed.session.verified) == ("LDAPCertificateError", "")
     assert connect.session.verified == "full"
@@ -164,7 +147,7 @@ def test_a_unix_socket_has_the_kernels_peer(recording: Recording, ldap_server: S
     if not ldap_server.socket:
         pytest.skip("this server has no unix socket")
     url = "ldapi://" + ldap_server.socket.replace("/", "%2F")
-    directory = ldap3.Server(url, **quiet)
+    directory = ldap3.Server(url, **QUIET)
     client = ldap3.Connection(directory, authentication=ldap3.SASL, sasl_mechanism=ldap3.EXTERNAL, sasl_credentials="")
     assert client.bind()
     client.search(BASE, "(uid=*)")
@@ -176,7 +159,7 @@ def test_a_unix_socket_has_the_kernels_peer(recording: Recording, ldap_server: S
 
 
 def test_a_connection_that_is_older_than_the_probe_is_recorded(ldap_server: Server) -> None:
-    client = bound(ldap_server)
+    client = bind(ldap_server)
     with watching(Ldap3Probe) as recording:
         client.search(PEOPLE, "(uid=user1)")
     client.unbind()
@@ -189,7 +172,7 @@ def test_a_connection_that_is_older_than_the_probe_is_recorded(ldap_server: Serv
 
 
 def test_a_bind_that_is_refused_is_recorded_with_the_servers_word(recording: Recording, ldap_server: Server) -> None:
-    client = ldap3.Connection(secured(ldap_server, **quiet), f"uid=user1,{PEOPLE}", "secret-guess")
+    client = ldap3.Connection(secured(ldap_server, **QUIET), f"uid=user1,{PEOPLE}", "secret-guess")
     assert not client.bind()
     client.search(PEOPLE, "(uid=user1)")
     client.unbind()
@@ -214,7 +197,7 @@ def test_binding_anew_is_recorded(recording: Recording, client: ldap3.Connection
 
 def test_the_steps_of_sasl_are_one_call(recording: Recording, ldap_server: Server) -> None:
     client = ldap3.Connection(
-        secured(ldap_server, **quiet), authentication=ldap3.SASL, sasl_mechanism=ldap3.DIGEST_MD5,
+        secured(ldap_server, **QUIET), authentication=ldap3.SASL, sasl_mechanism=ldap3.DIGEST_MD5,
         sasl_credentials=(None, "user1", "secret1", None),
     )  # fmt: skip
     assert client.bind()
@@ -225,7 +208,7 @@ def test_the_steps_of_sasl_are_one_call(recording: Recording, ldap_server: Serve
 
 
 def test_a_missing_password_is_recorded_though_nothing_was_sent(recording: Recording, ldap_server: Server) -> None:
-    client = ldap3.Connection(secured(ldap_server, **quiet), ldap_server.user, "")
+    client = ldap3.Connection(secured(ldap_server, **QUIET), ldap_server.user, "")
     with pytest.raises(LDAPException):
         client.bind()
     (bind,) = recording.of("bind")
@@ -339,7 +322,7 @@ def _took(text: str) -> float:
 
 
 def test_a_referral_is_recorded_and_the_call_that_follows_it(recording: Recording, ldap_server: Server) -> None:
-    client = ldap3.Connection(plain(ldap_server, **quiet), auto_bind=True)
+    client = ldap3.Connection(plain(ldap_server, **QUIET), auto_bind=True)
     recording.calls.clear()
     assert client.search(ELSEWHERE, "(uid=user1)")
     client.unbind()
@@ -352,96 +335,11 @@ def test_a_referral_is_recorded_and_the_call_that_follows_it(recording: Recordin
 
 
 def test_a_referral_that_is_not_followed_is_recorded(recording: Recording, ldap_server: Server) -> None:
-    client = ldap3.Connection(plain(ldap_server, **quiet), auto_bind=True, auto_referrals=False)
+    client = ldap3.Connection(plain(ldap_server, **QUIET), auto_bind=True, auto_referrals=False)
     client.search(ELSEWHERE, "(uid=user1)")
     client.unbind()
     (search,) = recording.of("search")
     assert search.facts[names.REDIRECT_TARGET] == f"{ldap_server.host}:{ldap_server.port}"
-
-
-# --- strategies ---
-
-
-def test_responses_read_by_a_thread_are_recorded_for_their_caller(recording: Recording, ldap_server: Server) -> None:
-    client = bound(ldap_server, client_strategy=ldap3.ASYNC)
-    recording.calls.clear()
-    numbers = [client.search(PEOPLE, f"(uid=user{number})") for number in range(1, COUNT + 1)]
-    for number in numbers:
-        assert len(client.get_response(number)[0]) == 1
-    _recorded_by_then(recording, COUNT)
-    searches = recording.of("search")
-    assert [one.rows_returned for one in searches] == [1] * COUNT
-    assert all(one.estimated for one in searches)
-    sites = [one.caller.site for one in searches if one.caller is not None and one.caller.site is not None]
-    assert (
-        not SITES
-        or [site.function.split(".")[0] for site in sites]
-        == ["test_responses_read_by_a_thread_are_recorded_for_their_caller"] * COUNT
-    )
-    assert sum(one.received for one in searches) > 300
-    client.unbind()
-    client.strategy.receiver.join(10)
-
-
-def _recorded_by_then(recording: Recording, count: int) -> list[Told]:
-    until = time.monotonic() + 10
-    while len(recording.of("search")) < count and time.monotonic() < until:
-        time.sleep(0.01)
-    return recording.of("search")
-
-
-def test_starttls_of_a_reading_thread_is_recorded(recording: Recording, ldap_server: Server) -> None:
-    client = ldap3.Connection(plain(ldap_server, **quiet), client_strategy=ldap3.ASYNC)
-    client.open()
-    client.start_tls()
-    client.bind()
-    client.unbind()
-    client.strategy.receiver.join(10)
-    (starttls,), (bind,) = recording.of("starttls"), recording.of("bind")
-    assert (starttls.session.encrypted, starttls.session.verified) == (True, "full")
-    assert (bind.session.encrypted, bind.error) == (True, None)
-
-
-def test_a_pool_of_connections_records_the_caller(recording: Recording, ldap_server: Server) -> None:
-    client = ldap3.Connection(
-        secured(ldap_server, **quiet), ldap_server.user, ldap_server.password, auto_bind=True,
-        client_strategy=ldap3.REUSABLE, pool_name="people", pool_size=2,
-    )  # fmt: skip
-    number = client.search(PEOPLE, "(uid=user1)", attributes=["mail"])
-    assert len(client.get_response(number)[0]) == 1
-    (search,) = _recorded_by_then(recording, 1)
-    assert search.caller is not None
-    assert search.caller.site is not None
-    assert not SITES or search.caller.site.function == "test_a_pool_of_connections_records_the_caller"
-    assert (search.session.account, search.session.verified, search.estimated) == (ldap_server.user, "full", False)
-    assert recording.of("connect")
-    client.strategy.terminate()
-
-
-def test_a_connection_that_is_made_late_is_recorded_when_it_is_made(recording: Recording, ldap_server: Server) -> None:
-    client = ldap3.Connection(plain(ldap_server, **quiet), ldap_server.user, ldap_server.password, lazy=True)
-    client.open()
-    client.start_tls()
-    client.bind()
-    assert recording.calls == []
-    client.search(PEOPLE, "(uid=user1)")
-    client.unbind()
-    assert [one.operation for one in recording.calls] == ["connect", "starttls", "bind", "search", "unbind"]
-    assert recording.of("search")[0].session.encrypted is True
-
-
-def test_a_connection_that_is_made_anew_is_recorded(recording: Recording, ldap_server: Server) -> None:
-    client = bound(ldap_server, client_strategy=ldap3.RESTARTABLE)
-    recording.calls.clear()
-    client.socket.shutdown(socket.SHUT_RDWR)
-    assert client.search(PEOPLE, "(uid=user1)")
-    client.unbind()
-    assert [one.operation for one in recording.calls if one.error is None and one.operation != "unbind"] == [
-        "connect", "bind", "search",
-    ]  # fmt: skip
-    lost = [one for one in recording.calls if one.operation == "search" and one.error is not None]
-    assert len(lost) == 1
-    assert recording.of("search")[-1].rows_returned == 1
 
 
 def test_a_connection_that_is_closed_is_recorded_to_be(recording: Recording, client: ldap3.Connection) -> None:
@@ -455,50 +353,11 @@ def test_a_connection_that_is_closed_is_recorded_to_be(recording: Recording, cli
 
 @pytest.mark.skipif(not hasattr(ldap3, "SAFE_SYNC"), reason="this version has no such strategy")
 def test_shared_strategy_returns_unchanged_results(recording: Recording, ldap_server: Server) -> None:
-    client = bound(ldap_server, client_strategy=ldap3.SAFE_SYNC)
+    client = bind(ldap_server, client_strategy=ldap3.SAFE_SYNC)
     status, result, response, _ = client.search(PEOPLE, "(uid=user1)")
     assert (status, result["description"], len(response)) == (True, "success", 1)
     client.unbind()
     assert [one.rows_returned for one in recording.of("search")] == [1]
-
-
-def test_searches_from_many_threads_on_one_connection_are_all_recorded(
-    recording: Recording, ldap_server: Server
-) -> None:
-    client = bound(ldap_server, client_strategy=ldap3.ASYNC)
-    recording.calls.clear()
-
-    def ask() -> None:
-        for _ in range(10):
-            client.get_response(client.search(PEOPLE, "(uid=user1)"))
-
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [one.rows_returned for one in _recorded_by_then(recording, 40)] == [1] * 40
-    client.unbind()
-    client.strategy.receiver.join(10)
-
-
-def test_nothing_of_the_apps_is_kept_alive(recording: Recording, ldap_server: Server) -> None:
-    client = bound(ldap_server)
-    client.search(PEOPLE, "(uid=user1)")
-    client.unbind()
-    gone = weakref.ref(client)
-    del client
-    recording.calls.clear()
-    gc.collect()
-    assert gone() is None
-
-
-def test_a_directory_in_memory_is_not_recorded(recording: Recording) -> None:
-    client = ldap3.Connection(ldap3.Server("memory"), client_strategy=ldap3.MOCK_SYNC)
-    client.strategy.add_entry(f"cn=x,{BASE}", {"cn": "x", "userPassword": "y"})
-    client.bind()
-    client.search(BASE, "(cn=x)")
-    assert recording.calls == []
 
 
 # --- versions ---

@@ -3,7 +3,6 @@
 import contextlib
 import poplib
 import ssl
-from collections.abc import Iterator
 
 import pytest
 
@@ -15,11 +14,7 @@ from tests.services.authority import Authority
 from tests.services.internet._dovecot import MESSAGES, serving
 from tests.services.server import Server
 
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(PoplibProbe) as recorded:
-        yield recorded
+PROBES = (PoplibProbe,)
 
 
 def test_mail_by_stls_is_recorded_step_by_step(recording: Recording, pop3_server: Server) -> None:

@@ -2,7 +2,6 @@
 
 import smtplib
 import ssl
-from collections.abc import Iterator
 from email.message import EmailMessage
 
 import pytest
@@ -12,14 +11,9 @@ from backwatch.collector.probes.smtplib import SmtplibProbe
 from tests.collector.probes.recording import Recording, watching
 from tests.services.internet.smtp import MailServer
 
+PROBES = (SmtplibProbe,)
 SENDER = "shop@shop.example"
 LONG = "\r\n".join(["x" * 98] * 100)
-
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(SmtplibProbe) as recorded:
-        yield recorded
 
 
 def verifying(server: MailServer) -> ssl.SSLContext:

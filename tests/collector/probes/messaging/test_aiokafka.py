@@ -6,7 +6,7 @@ import gzip
 import pickle
 import ssl
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import aiokafka
@@ -19,21 +19,16 @@ from aiokafka.structs import TopicPartition
 from backwatch.collector import names
 from backwatch.collector.probes.aiokafka import AiokafkaProbe
 from backwatch.collector.runtime.record import CONSUMER, PRODUCER
-from tests.collector.probes.recording import Recording, watching
+from tests.collector.probes.recording import Recording
 from tests.contract.exercises.aiokafka import login
 from tests.contract.exercises.kafka import Bomb
 from tests.services.brokers.topics import create
 from tests.services.overlays import not_overlaid, run_tests_with
 from tests.services.server import Server
 
+PROBES = (AiokafkaProbe,)
 MakeTopic = Callable[..., str]
 OLDEST = aiokafka.__version__ == "0.10.0"
-
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(AiokafkaProbe) as recording:
-        yield recording
 
 
 async def send(server: Server, topic: str, *values: bytes, **more: Any) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import pickle
 import secrets
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aio_pika
@@ -19,11 +19,7 @@ from tests.contract.exercises.aiormq import url
 from tests.contract.exercises.pika import Bomb
 from tests.services.server import Server
 
-
-@pytest.fixture
-def recording(rabbitmq: Server) -> Iterator[Recording]:
-    with watching(AiormqProbe) as recording:
-        yield recording
+PROBES = (AiormqProbe,)
 
 
 def run(server: Server, work: Callable[[Any, Any], Awaitable[Any]], *, tls: bool = True) -> Any:

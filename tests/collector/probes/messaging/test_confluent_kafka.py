@@ -2,7 +2,7 @@
 
 import gc
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -23,6 +23,7 @@ from tests.services.brokers.topics import create
 from tests.services.overlays import not_overlaid, run_tests_with
 from tests.services.server import Server
 
+PROBES = (ConfluentKafkaProbe,)
 MakeTopic = Callable[..., str]
 OLDEST = version("confluent-kafka") == "2.0.2"
 QUIET: dict[str, Any] = {"log_level": 0}
@@ -34,12 +35,6 @@ class Before(cimpl.Producer):
     @property
     def mark(self) -> str:
         return "the app's"
-
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(ConfluentKafkaProbe) as recording:
-        yield recording
 
 
 def new_producer(server: Server, kind: Any = None, **more: Any) -> Any:

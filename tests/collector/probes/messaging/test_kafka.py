@@ -16,18 +16,13 @@ from kafka.structs import TopicPartition
 
 from backwatch.collector import names
 from backwatch.collector.probes.kafka import KafkaProbe
-from tests.collector.probes.recording import Recording, Told, watching
+from tests.collector.probes.recording import RecordedCall, Recording, watching
 from tests.contract.exercises.kafka import Bomb, login
 from tests.services.server import Server
 
+PROBES = (KafkaProbe,)
 MakeTopic = Callable[..., str]
 QUICKLY: dict[str, Any] = {"bootstrap_timeout_ms": 1500}
-
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(KafkaProbe) as recording:
-        yield recording
 
 
 @pytest.fixture
@@ -214,7 +209,7 @@ def test_a_compressed_batch_reports_both_its_sizes(recording: Recording, kafka: 
     assert int(call.facts[names.PAYLOAD_SIZE]) > 500_000
 
 
-def connects(recording: Recording) -> list[Told]:
+def connects(recording: Recording) -> list[RecordedCall]:
     return [call for call in recording.of("connect") if call.error is not None]
 
 

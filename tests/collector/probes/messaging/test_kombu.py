@@ -27,27 +27,22 @@ from backwatch.collector.probes.kombu import KombuProbe
 from backwatch.collector.probes.redis import RedisProbe
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream.factory import open_consumer
-from tests.collector.probes.recording import Recording, Told, watching
+from tests.collector.probes.recording import RecordedCall, Recording
 from tests.contract.exercises.kombu import amqp_url, application, connected, tls
 from tests.contract.exercises.pika import Bomb
 from tests.services.overlays import OVERLAID, not_overlaid, run_tests_with
 from tests.services.server import Server
 
+PROBES = (RedisProbe, KombuProbe)
 OLDEST = (
     "kombu==5.0.0", "amqp==5.0.6", "vine==5.0.0", "celery==5.0.0", "billiard==3.6.3", "click==7.1.2",
     "click-repl==0.1.6", "click-didyoumean==0.0.3", "pytz==2021.1", "prompt-toolkit==3.0.5",
 )  # fmt: skip
 
 
-def only(found: list[Told]) -> Told:
+def only(found: list[RecordedCall]) -> RecordedCall:
     assert len(found) == 1, found
     return found[0]
-
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(RedisProbe) as recording, watching(KombuProbe, recording):
-        yield recording
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from backwatch.collector.runtime import guard
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings, StreamSettings
 from backwatch.collector.stream.factory import open_consumer
-from tests.collector.probes.delivered import Delivered
+from tests.collector.memory_stream import MemoryStream
 from tests.collector.probes.recording import Recording
 
 forking = pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
@@ -104,7 +104,7 @@ def test_a_child_records_nothing_that_its_parent_received(told_by: Callable[[str
 
 
 def test_pending_messages_are_recorded_before_a_pipeline_closes() -> None:
-    stream = Delivered()
+    stream = MemoryStream()
     pipeline = Pipeline(CollectorSettings(heartbeat_s=3600.0), lambda: stream)
     gathered = PendingMessages("orders", lambda one, _error: pipeline.record_call(
         Session(system="nats"), "deliver", statement="deliver", start_ns=1, rows_returned=one.count

@@ -3,7 +3,7 @@
 import asyncio
 import pickle
 import ssl
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from importlib.metadata import version
 from typing import Any
 
@@ -26,14 +26,9 @@ from tests.services.faults.hostile import hostile
 from tests.services.overlays import not_overlaid, run_tests_with
 from tests.services.server import Server
 
+PROBES = (NatsProbe,)
 OLDEST = version("nats-py") == "2.2.0"
 Use = Callable[[Any], Coroutine[Any, Any, None]]
-
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(NatsProbe) as recording:
-        yield recording
 
 
 def run(url: str, use: Use, **options: Any) -> None:

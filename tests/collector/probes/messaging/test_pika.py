@@ -14,15 +14,11 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 
 from backwatch.collector import names
 from backwatch.collector.probes.pika import PikaProbe
-from tests.collector.probes.recording import Recording, Told, watching
+from tests.collector.probes.recording import RecordedCall, Recording, watching
 from tests.contract.exercises.pika import Bomb, consume, get, parameters
 from tests.services.server import Server
 
-
-@pytest.fixture
-def recording(rabbitmq: Server) -> Iterator[Recording]:
-    with watching(PikaProbe) as recording:
-        yield recording
+PROBES = (PikaProbe,)
 
 
 @pytest.fixture
@@ -52,7 +48,7 @@ def operations_of(recording: Recording) -> list[str]:
     return [call.operation for call in recording.calls]
 
 
-def only(found: list[Told]) -> Told:
+def only(found: list[RecordedCall]) -> RecordedCall:
     assert len(found) == 1, found
     return found[0]
 

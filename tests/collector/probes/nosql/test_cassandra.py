@@ -20,20 +20,15 @@ from cassandra.query import BatchStatement, SimpleStatement, dict_factory
 
 from backwatch.collector import names
 from backwatch.collector.probes.cassandra import CassandraProbe
-from tests.collector.probes.delivered import delivering
+from tests.collector.memory_stream import deliver
 from tests.collector.probes.recording import Recording, watching
 from tests.contract.exercises.cassandra import cluster_of, prepared_keyspace
 from tests.services.overlays import not_overlaid, run_tests_with
 from tests.services.server import Server
 
+PROBES = (CassandraProbe,)
 HERE = "tests/collector/probes/nosql/test_cassandra.py"
 OLDEST = "3.26.0"
-
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(CassandraProbe) as recording:
-        yield recording
 
 
 @pytest.fixture
@@ -72,7 +67,7 @@ def test_a_connection_is_recorded_with_its_login_and_its_bytes(cassandra_node: S
         assert record.sent > 300
         assert record.received > 1000
         assert not record.estimated
-    (call,) = recording.saying("system.local")
+    (call,) = recording.find("system.local")
     assert call.session.server_version == "5.0.4"
     assert len(call.session.server_id) == 36
     assert cassandra_node.password not in str(recording.calls)
@@ -210,9 +205,9 @@ def test_pages_are_recorded_as_they_come(session: Any, recording: Recording) -> 
     execute_concurrent_with_args(session, "INSERT INTO item (id) VALUES (%s)", [(n,) for n in range(25)])
     recording.calls.clear()
     rows = session.execute(SimpleStatement("SELECT id FROM item", fetch_size=10))
-    assert [call.rows_returned for call in recording.saying("SELECT")] == [10]
+    assert [call.rows_returned for call in recording.find("SELECT")] == [10]
     assert len(list(rows)) == 25
-    assert [(call.operation, call.rows_returned) for call in recording.saying("SELECT")] == [
+    assert [(call.operation, call.rows_returned) for call in recording.find("SELECT")] == [
         ("", 10), ("FETCH", 10), ("FETCH", 5),
     ]  # fmt: skip
 
@@ -236,9 +231,9 @@ def test_calls_are_recorded_at_the_apps_call_site(cassandra_node: Server) -> Non
     def ask(session: Any) -> list[Any]:
         return list(session.execute("SELECT key FROM system.local WHERE key = 'local'"))
 
-    with delivering(CassandraProbe) as stream, cluster_of(cassandra_node) as cluster:
+    with deliver(CassandraProbe) as stream, cluster_of(cassandra_node) as cluster:
         assert len(ask(cluster.connect())) == 1
-    (record,) = stream.saying("system.local")
+    (record,) = stream.find("system.local")
     assert record[names.QUERY_TEXT] == "SELECT key FROM system.local WHERE key = ?"
     assert (record["name"], record[names.CODE_FILE]) == ("SELECT", HERE)
     assert record[names.CODE_FUNCTION].endswith("ask")
@@ -247,7 +242,7 @@ def test_calls_are_recorded_at_the_apps_call_site(cassandra_node: Server) -> Non
 
 
 def test_cql_syntax_beyond_sql_is_redacted(cassandra_node: Server) -> None:
-    with delivering(CassandraProbe) as stream, cluster_of(cassandra_node) as cluster:
+    with deliver(CassandraProbe) as stream, cluster_of(cassandra_node) as cluster:
         session = cluster.connect()
         session.execute("SELECT key FROM system.local WHERE key = $$it's secret$$")
         session.execute("SELECT * FROM system_traces.events WHERE session_id = abcdefab-3f90-4c93-8f61-eabfa4a803e2")
@@ -270,8 +265,8 @@ def test_callbacks_and_many_threads_lose_nothing(session: Any, recording: Record
         call.start()
     for call in threads:
         call.join()
-    assert len(recording.saying("INSERT")) == 100
-    assert all(call.caller.site.function.endswith("ask") for call in recording.saying("INSERT"))  # type: ignore[union-attr]
+    assert len(recording.find("INSERT")) == 100
+    assert all(call.caller.site.function.endswith("ask") for call in recording.find("INSERT"))  # type: ignore[union-attr]
 
 
 def test_rows_are_counted_for_every_row_factory(session: Any, recording: Recording) -> None:
@@ -280,7 +275,7 @@ def test_rows_are_counted_for_every_row_factory(session: Any, recording: Recordi
     assert len(list(session.execute("SELECT id FROM item"))) == 1
     session.row_factory = dict_factory
     assert list(session.execute("SELECT id FROM item WHERE id = 5")) == []
-    assert [call.rows_returned for call in recording.saying("SELECT")] == [1, 0]
+    assert [call.rows_returned for call in recording.find("SELECT")] == [1, 0]
 
 
 # --- errors and pushed events ---
@@ -293,7 +288,7 @@ def test_errors_are_recorded_with_their_code(session: Any, recording: Recording)
     ):
         with pytest.raises(kind):
             session.execute(text)
-        (record,) = recording.saying(text)
+        (record,) = recording.find(text)
         assert isinstance(record.error, kind)
         assert record.facts == {names.STATUS_CODE: code}
         assert record.rows_returned == -1
@@ -305,14 +300,14 @@ def test_a_missing_permission_is_recorded(cassandra_node: Server, session: Any, 
     login = PlainTextAuthProvider("small", "tiny")
     with cluster_of(cassandra_node, auth_provider=login) as cluster, pytest.raises(Unauthorized):
         cluster.connect().execute("SELECT * FROM tests.item")
-    (record,) = recording.saying("tests.item")
+    (record,) = recording.find("tests.item")
     assert (record.session.account, record.facts) == ("small", {names.STATUS_CODE: "0x2100"})
 
 
 def test_a_timeout_is_recorded(session: Any, recording: Recording) -> None:
     with pytest.raises(OperationTimedOut):
         session.execute("SELECT count(*) FROM item", timeout=0.000001)
-    (record,) = recording.saying("SELECT count")
+    (record,) = recording.find("SELECT count")
     assert isinstance(record.error, OperationTimedOut)
 
 
@@ -322,7 +317,7 @@ def test_a_request_that_reaches_no_node_is_recorded(session: Any, recording: Rec
         pool.shutdown()
     with pytest.raises(NoHostAvailable):
         session.execute("SELECT id FROM item")
-    (record,) = recording.saying("SELECT id")
+    (record,) = recording.find("SELECT id")
     assert isinstance(record.error, NoHostAvailable)
     assert (record.session.address, record.session.system) == ("127.0.0.1", "cassandra")
 
@@ -330,7 +325,7 @@ def test_a_request_that_reaches_no_node_is_recorded(session: Any, recording: Rec
 def test_warnings_of_a_node_are_recorded(session: Any, recording: Recording) -> None:
     future = session.execute_async("SELECT count(*) FROM item")
     future.result()
-    (record,) = recording.saying("count")
+    (record,) = recording.find("count")
     assert record.facts == {names.NOTICES: len(future.warnings)}
 
 
@@ -375,7 +370,7 @@ def test_every_reactor_yields_the_same_records(reactor: str, cassandra_node: Ser
     with cluster_of(cassandra_node, tls=False, connection_class=kind) as cluster:
         cluster.connect().execute("SELECT key FROM system.local")
     assert len(recording.of("connect")) == 2
-    (record,) = recording.saying("system.local")
+    (record,) = recording.find("system.local")
     assert (record.rows_returned, record.session.account) == (1, cassandra_node.user)
 
 

@@ -23,14 +23,9 @@ from tests.services.faults.hostile import hostile
 from tests.services.overlays import not_overlaid, run_tests_with
 from tests.services.server import HOST, Server
 
+PROBES = (PymemcacheProbe,)
 OLD = not COMPRESSED
 OLDEST = ("pymemcache==3.4.0", "six==1.16.0")
-
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(PymemcacheProbe) as recording:
-        yield recording
 
 
 @pytest.fixture

@@ -13,7 +13,9 @@ from pymongo.monitoring import CommandListener
 
 from backwatch.collector import names
 from backwatch.collector.probes.pymongo import PyMongoProbe
-from tests.collector.probes.recording import Recording, Told, watching
+from tests.collector.probes.recording import RecordedCall, Recording, watching
+
+PROBES = (PyMongoProbe,)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,12 +23,6 @@ if TYPE_CHECKING:
     from tests.services.server import Server
 
 QUICK: dict[str, Any] = {"serverSelectionTimeoutMS": 300, "retryReads": False}
-
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(PyMongoProbe) as recording:
-        yield recording
 
 
 @pytest.fixture
@@ -42,11 +38,11 @@ def orders(over_tls: pymongo.MongoClient[Any]) -> Iterator[Any]:
     collection.drop()
 
 
-def last(recording: Recording, operation: str) -> Told:
+def last(recording: Recording, operation: str) -> RecordedCall:
     return recording.of(operation)[-1]
 
 
-def shape(call: Told, collection: Any) -> str:
+def shape(call: RecordedCall, collection: Any) -> str:
     name = "?" if sum(character.isdigit() for character in collection.name) > 8 else collection.name
     return call.statement.replace(name, "orders", 1)
 

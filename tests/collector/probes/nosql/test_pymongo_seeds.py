@@ -11,14 +11,10 @@ from pymongo.errors import ConfigurationError, ServerSelectionTimeoutError
 
 from backwatch.collector import names
 from backwatch.collector.probes.pymongo import PyMongoProbe
-from tests.collector.probes.recording import Recording, watching
+from tests.collector.probes.recording import Recording
 from tests.services.server import HOST
 
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(PyMongoProbe) as recording:
-        yield recording
+PROBES = (PyMongoProbe,)
 
 
 class Names(socketserver.BaseRequestHandler):

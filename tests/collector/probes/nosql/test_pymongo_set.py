@@ -5,8 +5,7 @@
 
 import asyncio
 import contextlib
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pymongo
@@ -15,35 +14,21 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from backwatch.collector import names
 from backwatch.collector.probes.pymongo import PyMongoProbe
-from tests.collector.probes.recording import Recording, Told, watching
+from tests.collector.probes.recording import RecordedCall, Recording, watching
 from tests.services.databases import mongo_set as played
 from tests.services.server import HOST, Server
+from tests.services.waiting import wait_until
 
+PROBES = (PyMongoProbe,)
 ASYNCHRONOUS: Any = getattr(pymongo, "AsyncMongoClient", None)
 with_asyncio = pytest.mark.skipif(ASYNCHRONOUS is None, reason="since pymongo 4.9")
 QUICK: dict[str, Any] = {"serverSelectionTimeoutMS": 10_000, "retryReads": False, "directConnection": True}
 
 
 @pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(PyMongoProbe) as recording:
-        yield recording
-
-
-@pytest.fixture
 def members() -> Iterator[tuple[played.Member, played.Member]]:
     with played.members("secret") as two:
         yield two
-
-
-def wait_for(condition: Callable[[], object]) -> Any:
-    """Wait for the driver's own threads."""
-    for _ in range(500):
-        found = condition()
-        if found:
-            return found
-        threading.Event().wait(0.02)
-    raise AssertionError("waited for 10 s in vain")
 
 
 @pytest.mark.parametrize(
@@ -115,11 +100,11 @@ def test_only_a_changed_announcement_is_a_call(
     primary, secondary = members
     with pymongo.MongoClient(HOST, primary.port, replicaSet="rs0", heartbeatFrequencyMS=500) as client:
         client["shop"]["users"].find_one({})
-        wait_for(lambda: secondary.heartbeats > 4)
+        wait_until(lambda: secondary.heartbeats > 4)
         assert recording.of("hello") == []
         evil = "10.6.6.6:27017"
         primary.announce(hosts=[f"{HOST}:{primary.port}", evil])
-        call: Told = wait_for(lambda: recording.of("hello"))[0]
+        call: RecordedCall = wait_until(lambda: recording.of("hello"))[0]
     assert call.facts[names.TOPOLOGY] == ",".join(sorted((evil, f"{HOST}:{primary.port}")))
     assert call.session.port == primary.port
 
@@ -132,7 +117,7 @@ def test_a_heartbeat_that_fails_is_a_call(recording: Recording) -> None:
         client["shop"]["users"].find_one({})
         primary.do_not_answer()
         primary.announce()
-        wait_for(lambda: [call for call in recording.calls if call.error is not None])
+        wait_until(lambda: [call for call in recording.calls if call.error is not None])
     assert {call.operation for call in recording.calls if call.error is not None} <= {"hello", "connect"}
 
 
@@ -194,7 +179,7 @@ def test_a_removed_probe_records_nothing_while_driver_threads_run(
     alone = f"{HOST}:{primary.port}"
     seen = primary.heartbeats
     primary.announce(hosts=[alone])
-    wait_for(lambda: primary.heartbeats > seen)
+    wait_until(lambda: primary.heartbeats > seen)
     client["shop"]["users"].find_one({})
     client.close()
     assert len(recording.of("find")) == 1

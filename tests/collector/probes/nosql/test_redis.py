@@ -14,14 +14,9 @@ from backwatch.collector.probes.redis import RedisProbe
 from tests.collector.probes.recording import Recording, watching
 from tests.services.server import Server
 
+PROBES = (RedisProbe,)
 NO_RETRY: dict[str, Any] = {"retry": Retry(NoBackoff(), 0)}
 NO_RETRY_ASYNC: dict[str, Any] = {"retry": AsyncRetry(NoBackoff(), 0)}
-
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(RedisProbe) as recording:
-        yield recording
 
 
 @pytest.fixture

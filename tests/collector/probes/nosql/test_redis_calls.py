@@ -17,18 +17,13 @@ from redis.retry import Retry
 
 from backwatch.collector import names
 from backwatch.collector.probes.redis import RedisProbe
-from tests.collector.probes.recording import Recording, Told, watching
+from tests.collector.probes.recording import RecordedCall, Recording, watching
 from tests.contract.exercises.redis import MOVED, Bomb
 from tests.services.server import Server
 
+PROBES = (RedisProbe,)
 NO_RETRY: dict[str, Any] = {"retry": Retry(NoBackoff(), 0)}
 NO_RETRY_ASYNC: dict[str, Any] = {"retry": AsyncRetry(NoBackoff(), 0)}
-
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(RedisProbe) as recording:
-        yield recording
 
 
 @pytest.fixture
@@ -264,7 +259,7 @@ def test_a_later_wrapper_of_another_tool_survives_removal(plain: redis.Redis, mo
     assert recording.calls == []
 
 
-def recorded_by(recording: Recording, *wanted: str) -> list[Told]:
+def recorded_by(recording: Recording, *wanted: str) -> list[RecordedCall]:
     return [call for call in recording.calls if call.operation in wanted]
 
 

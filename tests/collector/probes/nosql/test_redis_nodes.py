@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
 
 import pytest
 import redis
@@ -15,18 +14,13 @@ from backwatch.collector import names
 from backwatch.collector.probes.families.redis import nodes
 from backwatch.collector.probes.redis import RedisProbe
 from backwatch.collector.runtime.record import Session
-from tests.collector.probes.recording import Recording, watching
+from tests.collector.probes.recording import Recording
 from tests.services.databases.redis_sentinel import MASTER
 from tests.services.server import Server
 
+PROBES = (RedisProbe,)
 QUERIED = Session(system="redis", address="10.0.0.1", port=6379)
 SLOT_OF_A = 15_495
-
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(RedisProbe) as recording:
-        yield recording
 
 
 def node_addresses(cluster: Server) -> set[str]:

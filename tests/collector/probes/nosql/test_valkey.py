@@ -1,7 +1,6 @@
 """valkey-py: recorded as redis-py is, under Valkey's own name; the two are independent."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,11 +14,7 @@ from backwatch.collector.probes.valkey import ValkeyProbe
 from tests.collector.probes.recording import Recording, watching
 from tests.services.server import Server
 
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(ValkeyProbe) as recording:
-        yield recording
+PROBES = (ValkeyProbe,)
 
 
 def test_valkeys_own_version_is_reported(recording: Recording, valkey_server: Server) -> None:

@@ -18,13 +18,8 @@ from tests.collector.probes.recording import Recording, watching
 from tests.services.process import ROOT
 from tests.services.server import Server
 
+PROBES = (MySQLdbProbe,)
 MULTI_STATEMENTS = 1 << 16
-
-
-@pytest.fixture
-def recording(mysqlclient: Any) -> Iterator[Recording]:
-    with watching(MySQLdbProbe) as recording:
-        yield recording
 
 
 def connect(server: Server, **options: Any) -> Any:
@@ -195,7 +190,7 @@ def test_the_apps_own_subclasses_stay(recording: Recording, mariadb: Server) -> 
         assert type(cursor) is Cursor
         cursor.execute("select 1 as a")
         assert cursor.fetchone() == {"a": 1}
-    assert len(recording.saying("select 1")) == 1
+    assert len(recording.find("select 1")) == 1
 
 
 # --- statements ---
@@ -291,7 +286,7 @@ def test_choosing_another_database_makes_another_session(recording: Recording, c
         cursor.execute("select 1")
         cursor.execute("use `mysql`;")
         cursor.execute("select 2")
-    assert [recording.saying(text)[0].session.namespace for text in ("select 1", "select 2")] == [
+    assert [recording.find(text)[0].session.namespace for text in ("select 1", "select 2")] == [
         "information_schema", "mysql",
     ]  # fmt: skip
 
@@ -318,7 +313,7 @@ def test_a_connection_ended_by_the_server_is_recorded_without_its_descriptor(
         other.query(f"kill {connection.thread_id()}")
     with contextlib.closing(connection.cursor()) as cursor, pytest.raises(Exception, match=r"\(2\d\d\d, "):
         cursor.execute("select 1")
-    (record,) = recording.saying("select 1")
+    (record,) = recording.find("select 1")
     assert (record.sent, record.received) == (-1, -1)
     assert str(record.facts[names.STATUS_CODE]).startswith("2")
 

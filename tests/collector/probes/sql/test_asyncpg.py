@@ -4,7 +4,7 @@ import asyncio
 import io
 import socket
 import ssl
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,15 +14,11 @@ import pytest
 
 from backwatch.collector import names
 from backwatch.collector.probes.asyncpg import AsyncpgProbe
-from tests.collector.probes.recording import Recording, Told, watching
+from tests.collector.probes.recording import RecordedCall, Recording, watching
 from tests.services.authority import Authority
 from tests.services.server import Server
 
-
-@pytest.fixture
-def recording(postgresql: Server) -> Iterator[Recording]:
-    with watching(AsyncpgProbe) as recording:
-        yield recording
+PROBES = (AsyncpgProbe,)
 
 
 def connected(url: str, use: Callable[[Any], Coroutine[Any, Any, object]] | None = None, **options: Any) -> object:
@@ -38,7 +34,7 @@ def connected(url: str, use: Callable[[Any], Coroutine[Any, Any, object]] | None
     return asyncio.run(work())
 
 
-def after_connect(recording: Recording) -> list[Told]:
+def after_connect(recording: Recording) -> list[RecordedCall]:
     assert recording.calls[0].operation == "connect"
     return recording.calls[1:]
 
@@ -240,7 +236,7 @@ def test_executemany_and_fetchmany_are_one_call_each(recording: Recording, postg
             await connection.fetchmany("insert into t values ($1) returning a", [(number,) for number in range(3)])
 
     connected(postgresql.url, work)
-    plain, *returning = recording.saying("insert")
+    plain, *returning = recording.find("insert")
     assert (plain.rows_returned, plain.rows_affected) == (-1, -1)
     assert [call.rows_returned for call in returning] in ([3], [])
 
@@ -345,7 +341,7 @@ def test_the_apps_own_connection_class_is_observed(recording: Recording, postgre
         return await connection.fetch("select 1")
 
     assert connected(postgresql.url, work, connection_class=Mine) == [(1,), "more"]
-    assert recording.saying("select 1")[0].rows_returned == 1
+    assert recording.find("select 1")[0].rows_returned == 1
 
 
 def test_a_cancelled_call_is_recorded_and_its_connection_goes_on(recording: Recording, postgresql: Server) -> None:

@@ -20,6 +20,7 @@ from tests.services.overlays import not_overlaid, run_tests_with
 from tests.services.process import free_port
 from tests.services.server import Server
 
+PROBES = (ClickHouseConnectProbe,)
 SECRET = "canary-7f3a"
 OLD = [("clickhouse-connect==0.8.0",), ("clickhouse-connect==1.0.0",)]
 
@@ -31,12 +32,6 @@ def options(server: Server, *, tls: bool = True, **changes: Any) -> dict[str, An
     else:
         made.update(host=server.host, port=server.port)
     return {**made, **changes}
-
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(ClickHouseConnectProbe) as recorded:
-        yield recorded
 
 
 @pytest.fixture
@@ -133,7 +128,7 @@ def test_rows_of_a_stream_are_recorded_as_far_as_they_were_read(recording: Recor
             assert seen == (50000 if read == "all" else 3000)
     del stream
     gc.collect()
-    recorded = recording.saying("system.numbers")
+    recorded = recording.find("system.numbers")
     assert [one.rows_returned for one in recorded] == [{"all": 50000, "some": 3000, "never": -1}[read]]
     assert recorded[0].received > 1000
 
@@ -184,7 +179,7 @@ def test_nothing_is_recorded_twice(clickhouse_http: Server, below: Any, first: b
             asyncio.run(waiting())
     assert {one.session.system for one in recording.calls} == {"clickhouse"}
     assert len(recording.of("connect")) == 1
-    assert len(recording.saying("select 1")) == 1
+    assert len(recording.find("select 1")) == 1
 
 
 def test_statements_of_asyncio_are_recorded_with_their_rows(recording: Recording, clickhouse_http: Server) -> None:

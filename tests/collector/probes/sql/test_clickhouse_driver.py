@@ -15,16 +15,11 @@ from tests.services.overlays import not_overlaid, run_tests_with
 from tests.services.process import free_port
 from tests.services.server import Server
 
+PROBES = (ClickHouseDriverProbe,)
 NUMBERS = "select number from system.numbers limit 2500"
 driver: Any = clickhouse_driver
 VERIFIES = driver.VERSION >= (0, 2, 8)
 """Versions before asked ``ssl`` for it in a way that it did not understand: nothing was verified."""
-
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(ClickHouseDriverProbe) as recording:
-        yield recording
 
 
 def client_of(server: Server, **options: Any) -> Any:

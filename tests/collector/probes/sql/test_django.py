@@ -26,7 +26,7 @@ from backwatch.collector.probes.psycopg2 import Psycopg2Probe
 from backwatch.collector.probes.redis import RedisProbe
 from backwatch.collector.probes.sqlite3 import SQLiteProbe
 from backwatch.collector.probes.toolkit.layers import HOOK_MARK
-from tests.collector.probes.delivered import delivering
+from tests.collector.memory_stream import deliver
 from tests.collector.probes.recording import Recording, watching
 from tests.contract.exercises.django import cache_of, databases
 from tests.services.overlays import not_overlaid, run_tests_with
@@ -43,10 +43,11 @@ class Thing(models.Model):
         app_label = "tests"
 
 
-PROBES: dict[str, type[Probe]] = {
+PROBES = (DjangoProbe,)
+PROBE_OF: dict[str, type[Probe]] = {
     "sqlite": SQLiteProbe, "postgresql": Psycopg2Probe if OLD else PsycopgProbe, "mysql": MySQLdbProbe,
 }  # fmt: skip
-every_kind = pytest.mark.parametrize("kind", PROBES)
+every_kind = pytest.mark.parametrize("kind", PROBE_OF)
 Connect = Callable[[str], Any]
 
 
@@ -69,12 +70,6 @@ def sqlite() -> Any:
     return databases(Server(kind="none", port=0, url=""))["default"]
 
 
-@pytest.fixture
-def recording() -> Any:
-    with watching(DjangoProbe) as recording:
-        yield recording
-
-
 def work(connection: Any) -> list[object]:
     """Run statements with a unique mark each, and return rows."""
     with connection.cursor() as cursor:
@@ -90,32 +85,32 @@ def work(connection: Any) -> list[object]:
 @every_kind
 def test_over_an_observed_driver_its_probe_records_each_call_once(kind: str, connect: Connect) -> None:
     connection = connect(kind)
-    with delivering(DjangoProbe, PROBES[kind]) as stream:
+    with deliver(DjangoProbe, PROBE_OF[kind]) as stream:
         assert len(work(connection)) == 5
     for mark in ("create temporary table thing", "delete from thing"):
-        assert [call.get(names.CODE_FUNCTION) for call in stream.saying(mark)] == ["work"], mark
-    rows = [call.get(names.ROWS_RETURNED, -1) for call in stream.saying("select name from thing")]
+        assert [call.get(names.CODE_FUNCTION) for call in stream.find(mark)] == ["work"], mark
+    rows = [call.get(names.ROWS_RETURNED, -1) for call in stream.find("select name from thing")]
     assert [count for count in rows if count >= 0] == [5]
-    assert all(call[names.CODE_FILE] == HERE for call in stream.saying("thing"))
+    assert all(call[names.CODE_FILE] == HERE for call in stream.find("thing"))
     if kind != "sqlite":
         assert all(names.PEER_ADDRESS in call for call in stream.calls())  # a fact of the driver's probe only
 
 
 @every_kind
 def test_over_an_unobserved_driver_django_records_each_call_once(kind: str, connect: Connect) -> None:
-    with delivering(DjangoProbe) as stream:
+    with deliver(DjangoProbe) as stream:
         connection = connect(kind)
         assert len(work(connection)) == 5
     for mark in ("create temporary table thing", "insert into thing", "delete from thing"):
-        assert [call[names.CODE_FUNCTION] for call in stream.saying(mark)] == ["work"], mark
-    rows = [call.get(names.ROWS_RETURNED, -1) for call in stream.saying("select name from thing")]
+        assert [call[names.CODE_FUNCTION] for call in stream.find(mark)] == ["work"], mark
+    rows = [call.get(names.ROWS_RETURNED, -1) for call in stream.find("select name from thing")]
     assert [count for count in rows if count >= 0] == [5]
-    assert stream.saying("delete from thing")[0][names.ROWS_AFFECTED] == 3
+    assert stream.find("delete from thing")[0][names.ROWS_AFFECTED] == 3
     assert [call["name"] for call in stream.calls()].count("connect") == 1
     assert not any(names.PEER_ADDRESS in call or names.TLS_ESTABLISHED in call for call in stream.calls())
     values = connection.settings_dict
     if kind != "sqlite":
-        first = stream.saying("insert into thing")[0]
+        first = stream.find("insert into thing")[0]
         assert (first[names.SERVER_ADDRESS], first[names.SERVER_PORT]) == (values["HOST"], values["PORT"])
         assert (first[names.ACCOUNT], first[names.DB_NAMESPACE]) == (values["USER"], values["NAME"])
     assert values.get("PASSWORD", "no such") not in str(stream.calls()) or not values["PASSWORD"]
@@ -134,10 +129,10 @@ def test_a_drivers_later_probe_records_from_then_on(connect: Connect) -> None:
         connection.cursor().execute("select 1")
         record = len(above.calls)
         connection.close()
-        with watching(PROBES["postgresql"]) as below:
+        with watching(PROBE_OF["postgresql"]) as below:
             connection.cursor().execute("select 2")
         assert len(above.calls) == record
-        assert below.saying("select 2")
+        assert below.find("select 2")
         connection.close()
 
 
@@ -172,7 +167,7 @@ def test_rows_are_counted_as_they_are_read(reads: str, recording: Recording) -> 
 
 
 def test_a_query_set_is_recorded_at_the_line_that_reads_it(connect: Connect) -> None:
-    with delivering(DjangoProbe) as stream:
+    with deliver(DjangoProbe) as stream:
         connection = connect("sqlite")
         connection.cursor().execute("create temporary table tests_thing (id integer)")
         connection.cursor().execute("insert into tests_thing values (1), (2)")
@@ -190,7 +185,7 @@ def test_rows_of_a_server_side_cursor_are_recorded_as_they_come(connect: Connect
         cursor.execute("select generate_series(1, 40) as n")
         assert len(cursor.fetchmany(25)) == 25
     connection.close()
-    record = recording.saying("generate_series")
+    record = recording.find("generate_series")
     assert sum(max(0, call.rows_returned) for call in record) == 25
 
 
@@ -202,14 +197,14 @@ def test_transactions_and_savepoints_are_recorded(connect: Connect, recording: R
     connection.rollback()
     connection.close()
     assert [call.operation for call in recording.calls if call.operation] == ["connect", "COMMIT", "ROLLBACK"]
-    assert len(recording.saying("SAVEPOINT")) == 2
+    assert len(recording.find("SAVEPOINT")) == 2
 
 
 def test_failures_are_recorded_with_the_drivers_own_error(connect: Connect, recording: Recording) -> None:
     connection = connect("postgresql")
     with pytest.raises(DatabaseError):
         connection.cursor().execute("select * from nothing")
-    (record,) = recording.saying("nothing")
+    (record,) = recording.find("nothing")
     assert record.facts == {names.STATUS_CODE: "42P01"}
     assert type(record.error).__module__.partition(".")[0] == ("psycopg2" if OLD else "psycopg")
     connection.close()
@@ -272,7 +267,7 @@ SEEN = [{"b": [1, 2]}, ["c", "d"], 3, True, None]
 
 
 def test_memory_and_files_are_no_service(tmp_path: Path) -> None:
-    with delivering(DjangoProbe, SQLiteProbe, RedisProbe) as stream:
+    with deliver(DjangoProbe, SQLiteProbe, RedisProbe) as stream:
         assert exercised(LocMemCache("test", {})) == SEEN
         assert exercised(FileBasedCache(str(tmp_path), {})) == SEEN
     assert stream.calls() == []
@@ -285,7 +280,7 @@ def test_a_cache_in_a_database_is_recorded_with_the_databases_calls(
     from django.core.cache.backends import db
 
     cache = DatabaseCache("stored", {})
-    with delivering(DjangoProbe, *([SQLiteProbe] if watched else [])) as stream:
+    with deliver(DjangoProbe, *([SQLiteProbe] if watched else [])) as stream:
         connection = connect("sqlite")
         connection.cursor().execute("create table stored (cache_key varchar, value text, expires datetime)")
         monkeypatch.setattr(db, "router", type("Router", (), {"db_for_read": _default, "db_for_write": _default})())
@@ -294,7 +289,7 @@ def test_a_cache_in_a_database_is_recorded_with_the_databases_calls(
         cache.set("a", 1)
         assert cache.get("a") == 1
         connection.close()
-    inserts = stream.saying("INSERT INTO")
+    inserts = stream.find("INSERT INTO")
     assert [call[names.CODE_FUNCTION].rpartition(".")[2] for call in inserts] == [
         "test_a_cache_in_a_database_is_recorded_with_the_databases_calls"
     ]
@@ -308,7 +303,7 @@ def _default(*_: object, **__: object) -> str:
 def test_a_cache_on_redis_is_recorded_by_its_drivers_probe(redis_server: Server) -> None:
     from django.core.cache.backends.redis import RedisCache
 
-    with delivering(DjangoProbe, RedisProbe) as stream:
+    with deliver(DjangoProbe, RedisProbe) as stream:
         cache = RedisCache(redis_server.url, {"KEY_PREFIX": "django-test"})
         assert exercised(cache) == SEEN
         cache.close()

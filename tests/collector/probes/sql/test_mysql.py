@@ -21,6 +21,7 @@ from tests.collector.probes.recording import Recording, watching
 from tests.services.overlays import OVERLAID, not_overlaid, run_tests_with
 from tests.services.server import Server
 
+PROBES = (MySQLConnectorProbe,)
 FLAVOURS = ("python", "c")
 driver: Any = mysql.connector
 
@@ -34,12 +35,6 @@ class WithoutTls(MySQL):
 
 def hang_up(_: Packets) -> bytes:
     raise ConnectionResetError
-
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(MySQLConnectorProbe) as recording:
-        yield recording
 
 
 @pytest.fixture(params=FLAVOURS)
@@ -220,7 +215,7 @@ def test_a_pool_connects_once_and_hands_out_the_same_sessions(recording: Recordi
             assert cursor.fetchall() == [(1,)]
     connects = recording.of("connect")
     assert len(connects) == 1
-    assert len(recording.saying("select 1")) == 6  # 3 statements and 3 reads
+    assert len(recording.find("select 1")) == 6  # 3 statements and 3 reads
     assert {(call.session.port, call.session.encrypted) for call in recording.calls} == {(mariadb.port, True)}
 
 
@@ -261,7 +256,7 @@ def test_rows_are_recorded_as_they_are_read(
         else:
             while cursor.fetchmany(300):
                 pass
-    record = recording.saying("seq_1_to_2500")
+    record = recording.find("seq_1_to_2500")
     fetches = [call for call in record if call.operation == "FETCH"]
     assert sum(call.rows_returned for call in record if call.rows_returned > 0) == 2500
     assert len(fetches) <= 4
@@ -315,7 +310,7 @@ def test_several_results_are_recorded_one_by_one(recording: Recording, mariadb: 
         else:
             seen = [call.fetchall() if call.with_rows else [] for call in cursor.execute(text, multi=True)]
     assert seen == [[(1,)], [(1,), (2,), (3,)], []]
-    record = recording.saying("seq_1_to_3")
+    record = recording.find("seq_1_to_3")
     assert sum(call.rows_returned for call in record if call.rows_returned > 0) == 4
     texts = (call.sql for call in record)  # as the app's call handed it down: some versions encode it first
     assert {call.decode() if isinstance(call, bytes) else call for call in texts} == {text}
@@ -337,7 +332,7 @@ def test_choosing_another_database_makes_another_session(recording: Recording, c
         cursor.execute("select 1")
         cursor.execute("use `mysql`;")
         cursor.execute("select 2")
-    assert [recording.saying(text)[0].session.namespace for text in ("select 1", "select 2")] == [
+    assert [recording.find(text)[0].session.namespace for text in ("select 1", "select 2")] == [
         "information_schema", "mysql",
     ]  # fmt: skip
 
@@ -348,7 +343,7 @@ def test_a_server_that_requests_a_file_is_recorded(recording: Recording, mariadb
     with contextlib.closing(connection), contextlib.closing(connection.cursor()) as cursor:
         cursor.execute("create temporary table t (a int, b text)")
         cursor.execute(f"load data local infile '{tmp_path}/f.csv' into table t")
-    record = recording.saying("infile")[0]
+    record = recording.find("infile")[0]
     assert record.facts[names.LOCAL_INFILE] is True
     assert record.facts[names.LOCAL_INFILE_FILE] == f"{tmp_path}/f.csv"
     assert record.rows_affected == 1
@@ -359,7 +354,7 @@ def test_a_connection_that_the_server_ended_is_recorded(recording: Recording, co
         other.cmd_query(f"kill {connection.connection_id}")
     with pytest.raises(driver.Error):
         connection.cmd_query("select 1")
-    (record,) = recording.saying("select 1")
+    (record,) = recording.find("select 1")
     assert str(record.facts[names.STATUS_CODE]).startswith("20")
 
 

@@ -1,24 +1,19 @@
 """mysql-connector-python under asyncio, against a real MariaDB."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from backwatch.collector import names
 from backwatch.collector.probes.mysql import MySQLConnectorProbe
-from tests.collector.probes.recording import Recording, watching
+from tests.collector.probes.recording import Recording
 from tests.services.server import Server
 
+PROBES = (MySQLConnectorProbe,)
 aio: Any = pytest.importorskip("mysql.connector.aio")
 Work = Callable[[Any], Coroutine[Any, Any, None]]
-
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(MySQLConnectorProbe) as recording:
-        yield recording
 
 
 def run(server: Server, work: Work, **options: Any) -> None:
@@ -68,8 +63,8 @@ def test_rows_affected_and_errors_are_recorded(recording: Recording, mariadb: Se
             await cursor.execute("select * from nothing")
 
     run(mariadb, work)
-    assert recording.saying("insert")[0].rows_affected == 3
-    (failed,) = recording.saying("nothing")
+    assert recording.find("insert")[0].rows_affected == 3
+    (failed,) = recording.find("nothing")
     assert failed.facts == {names.STATUS_CODE: "1146"}
 
 
@@ -99,6 +94,6 @@ def test_calls_of_several_tasks_stay_apart(recording: Recording, mariadb: Server
 
     asyncio.run(main())
     for number in range(4):
-        record = recording.saying(f"select {number}")
+        record = recording.find(f"select {number}")
         assert len(record) == 10
         assert len({id(call.session) for call in record}) == 1

@@ -18,11 +18,7 @@ from backwatch.collector.probes.psycopg2 import Psycopg2Probe
 from tests.collector.probes.recording import Recording, watching
 from tests.services.server import Server
 
-
-@pytest.fixture
-def recording(postgresql: Server) -> Iterator[Recording]:
-    with watching(Psycopg2Probe) as recording:
-        yield recording
+PROBES = (Psycopg2Probe,)
 
 
 @pytest.fixture
@@ -165,7 +161,7 @@ def test_execute_values_and_batch_work(recording: Recording, connection: Any) ->
     psycopg2.extras.execute_batch(cursor, "insert into t values (%s, %s)", [(3, "z"), (4, "z")])
     cursor.execute("select count(*) from t")
     assert cursor.fetchone() == (4,)
-    assert recording.saying("insert")[0].rows_affected == 2
+    assert recording.find("insert")[0].rows_affected == 2
 
 
 def test_copy_in_both_directions(recording: Recording, connection: Any) -> None:
@@ -228,7 +224,7 @@ def test_a_pool_works(recording: Recording, postgresql: Server) -> None:
     connection.cursor().execute("select 1")
     pool.putconn(connection)
     pool.closeall()
-    assert recording.saying("select 1")[0].session.account == postgresql.user
+    assert recording.find("select 1")[0].session.account == postgresql.user
 
 
 def test_a_factory_that_is_a_function_is_left_alone(recording: Recording, postgresql: Server) -> None:
@@ -269,4 +265,4 @@ def test_a_cursor_class_that_takes_no_other_attributes_works(recording: Recordin
     with connection.cursor(cursor_factory=Closed) as cursor:
         cursor.execute("SELECT 1")
         assert cursor.fetchone() == (1,)
-    assert len(recording.saying("SELECT 1")) == 1
+    assert len(recording.find("SELECT 1")) == 1

@@ -18,11 +18,7 @@ from tests.collector.probes.recording import Recording, watching
 from tests.services.authority import Authority
 from tests.services.server import Server
 
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(PyMySQLProbe) as recording:
-        yield recording
+PROBES = (PyMySQLProbe,)
 
 
 def connect(server: Server, **options: Any) -> Any:
@@ -137,13 +133,13 @@ def test_executemany_without_values_is_one_call(recording: Recording, connection
     with connection.cursor() as cursor:
         cursor.execute("create temporary table t (a int)")
         cursor.executemany("update t set a = %s", [(1,), (2,)])
-    assert len(recording.saying("update")) == 1
+    assert len(recording.find("update")) == 1
 
 
 def test_a_procedure_is_one_call(recording: Recording, connection: Any) -> None:
     with connection.cursor() as cursor, pytest.raises(pymysql.err.OperationalError):
         cursor.callproc("nothing", (1,))
-    (record,) = recording.saying("CALL")
+    (record,) = recording.find("CALL")
     assert record.sql == "CALL nothing"
 
 
@@ -192,7 +188,7 @@ def test_choosing_another_database_makes_another_session(recording: Recording, c
         cursor.execute("select 1")
         cursor.execute("use `mysql`;")
         cursor.execute("select 2")
-    assert [recording.saying(text)[0].session.namespace for text in ("select 1", "select 2")] == [
+    assert [recording.find(text)[0].session.namespace for text in ("select 1", "select 2")] == [
         "information_schema", "mysql",
     ]  # fmt: skip
 
@@ -231,7 +227,7 @@ def test_the_apps_own_subclasses_stay(recording: Recording, mariadb: Server) -> 
         assert type(cursor) is Cursor
         cursor.execute("select 1 as a")
         assert cursor.fetchone() == {"a": 1}
-    assert len(recording.saying("select 1")) == 1
+    assert len(recording.find("select 1")) == 1
 
 
 def test_an_earlier_connection_is_observed_from_its_next_call(mariadb: Server) -> None:
@@ -252,7 +248,7 @@ def test_a_file_that_the_app_itself_sends_is_recorded_as_requested(
         cursor.execute("create temporary table t (a int)")
         assert cursor.execute("load data local infile %s into table t", (str(tmp_path / "rows.csv"),)) == 2
         cursor.execute("select 1")
-    record = recording.saying("load data")[0]
+    record = recording.find("load data")[0]
     assert record.facts == {names.LOCAL_INFILE: True, names.LOCAL_INFILE_FILE: str(tmp_path / "rows.csv")}
     assert recording.calls[-1].facts == {}
 
@@ -311,7 +307,7 @@ def test_a_refused_request_for_a_file_is_recorded(recording: Recording, buffered
         with pytest.raises((RuntimeError, pymysql.err.OperationalError)):
             connection.cursor(None if buffered else SSCursor).execute("select 1")
         connection._force_close()
-    record = recording.saying("select 1")[0]
+    record = recording.find("select 1")[0]
     assert record.facts[names.LOCAL_INFILE] is True
     assert record.facts[names.LOCAL_INFILE_FILE] == "/nowhere/secret"
     assert record.session.encrypted is False

@@ -15,16 +15,11 @@ from tests.services.overlays import not_overlaid, run_tests_with
 from tests.services.process import free_port
 from tests.services.server import HOST, Server
 
+PROBES = (PytdsProbe,)
 OLDEST = ("python-tds==1.14.0", "setuptools==65.5.0")  # which brings pkg_resources
 SECRET = "canary-7f3a"
 NUMBERS = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 2500) select i from n"
 driver: Any = pytds
-
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(PytdsProbe) as recording:
-        yield recording
 
 
 def connect(server: Server, **options: Any) -> Any:

@@ -22,10 +22,11 @@ from backwatch.collector.probes.psycopg2 import Psycopg2Probe
 from backwatch.collector.probes.pymysql import PyMySQLProbe
 from backwatch.collector.probes.sqlalchemy import SQLAlchemyProbe
 from backwatch.collector.probes.sqlite3 import SQLiteProbe
-from tests.collector.probes.delivered import delivering
+from tests.collector.memory_stream import deliver
 from tests.collector.probes.recording import Recording, watching
 from tests.services.server import Server
 
+PROBES = (SQLAlchemyProbe,)
 PSYCOPG = "psycopg2" if sa.__version__.startswith("1.") else "psycopg"  # 1.4 knows no psycopg 3
 HERE = "tests/collector/probes/sql/test_sqlalchemy.py"
 WATCHED: list[tuple[type[Probe], str, str]] = [
@@ -66,13 +67,13 @@ def work(engine: Engine) -> list[object]:
 def test_over_an_observed_driver_its_probe_records_each_call_once(
     kind: type[Probe], fixture: str, drivername: str, url: Callable[[str, str], Any]
 ) -> None:
-    with delivering(SQLAlchemyProbe, kind) as stream:
+    with deliver(SQLAlchemyProbe, kind) as stream:
         work(sa.create_engine(url(fixture, drivername), future=True))
     for mark in ("CREATE TEMPORARY TABLE thing", "INSERT INTO thing", "DELETE FROM thing"):
-        assert len(stream.saying(mark)) == 1, mark
-    rows = [call.get(names.ROWS_RETURNED, -1) for call in stream.saying("SELECT thing.name")]
+        assert len(stream.find(mark)) == 1, mark
+    rows = [call.get(names.ROWS_RETURNED, -1) for call in stream.find("SELECT thing.name")]
     assert [count for count in rows if count >= 0] == [5]
-    assert all(call[names.CODE_FILE] == HERE and call[names.CODE_FUNCTION] == "work" for call in stream.saying("thing"))
+    assert all(call[names.CODE_FILE] == HERE and call[names.CODE_FUNCTION] == "work" for call in stream.find("thing"))
     if fixture:
         assert all(names.PEER_ADDRESS in call for call in stream.calls())  # a fact of the driver's probe only
 
@@ -82,18 +83,18 @@ def test_over_an_unobserved_driver_sqlalchemy_records_each_call_once(
     kind: type[Probe], fixture: str, drivername: str, url: Callable[[str, str], Any]
 ) -> None:
     target = url(fixture, drivername)
-    with delivering(SQLAlchemyProbe) as stream:
+    with deliver(SQLAlchemyProbe) as stream:
         work(sa.create_engine(target, future=True))
     for mark in ("CREATE TEMPORARY TABLE thing", "INSERT INTO thing", "DELETE FROM thing"):
-        assert len(stream.saying(mark)) == 1, mark
-    rows = [call.get(names.ROWS_RETURNED, -1) for call in stream.saying("SELECT thing.name")]
+        assert len(stream.find(mark)) == 1, mark
+    rows = [call.get(names.ROWS_RETURNED, -1) for call in stream.find("SELECT thing.name")]
     assert [count for count in rows if count >= 0] == [5]
-    assert stream.saying("DELETE FROM thing")[0][names.ROWS_AFFECTED] == 5
-    assert all(call[names.CODE_FILE] == HERE and call[names.CODE_FUNCTION] == "work" for call in stream.saying("thing"))
+    assert stream.find("DELETE FROM thing")[0][names.ROWS_AFFECTED] == 5
+    assert all(call[names.CODE_FILE] == HERE and call[names.CODE_FUNCTION] == "work" for call in stream.find("thing"))
     assert len([call for call in stream.calls() if call["name"] == "connect"]) == 1
     assert not any(names.PEER_ADDRESS in call or names.TLS_ESTABLISHED in call for call in stream.calls())
     if fixture:
-        first = stream.saying("INSERT INTO thing")[0]
+        first = stream.find("INSERT INTO thing")[0]
         assert (first[names.SERVER_ADDRESS], first[names.SERVER_PORT]) == (target.host, target.port)
         assert (first[names.ACCOUNT], first[names.DB_NAMESPACE]) == (target.username, target.database)
 
@@ -110,10 +111,10 @@ def test_asyncio_over_asyncpg(watched: bool, postgresql: Server) -> None:
         await engine.dispose()
         return list(rows)
 
-    with delivering(SQLAlchemyProbe, *([AsyncpgProbe] if watched else [])) as stream:
+    with deliver(SQLAlchemyProbe, *([AsyncpgProbe] if watched else [])) as stream:
         assert asyncio.run(ask()) == list(range(1, 13))
     for mark, count in (("first", 1), ("second", 12), ("third", 9)):
-        found = stream.saying(f"as {mark}")
+        found = stream.find(f"as {mark}")
         # Rows of a server-side cursor are recorded as they come; preparation is no separate call.
         assert sum(call.get(names.ROWS_RETURNED, 0) for call in found) == count
         assert [call["name"] for call in found].count("SELECT") == 1
@@ -132,9 +133,9 @@ def test_synchronous_code_inside_run_sync_is_the_call_site(postgresql: Server) -
             await connection.run_sync(inside)
         await engine.dispose()
 
-    with delivering(SQLAlchemyProbe) as stream:
+    with deliver(SQLAlchemyProbe) as stream:
         asyncio.run(ask())
-    (record,) = stream.saying("as inside")
+    (record,) = stream.find("as inside")
     assert record[names.CODE_FUNCTION].endswith("inside")
 
 
@@ -155,7 +156,7 @@ def test_a_drivers_later_probe_records_from_then_on() -> None:
         with watching(SQLiteProbe) as below, engine.connect() as connection:
             connection.execute(sa.text("select 2"))
         assert len(above.calls) == record
-        assert len(below.saying("select 2")) == 2  # its execution, and its rows
+        assert len(below.find("select 2")) == 2  # its execution, and its rows
 
 
 @pytest.mark.skipif(PSYCOPG == "psycopg2", reason="SQLAlchemy 1.4 leaves batches to the driver")
@@ -169,7 +170,7 @@ def test_a_statement_in_batches_is_a_call_for_each(postgresql: Server) -> None:
             inserted = connection.execute(items.insert().returning(items.c.id), [{"n": n} for n in range(2500)])
             assert len(inserted.all()) == 2500
         engine.dispose()
-    batches = [call for call in recording.saying("INSERT INTO many") if call.operation != "FETCH"]
+    batches = [call for call in recording.find("INSERT INTO many") if call.operation != "FETCH"]
     assert sum(call.rows_returned for call in batches) == 2500
     assert 1 < len(batches) < 10
 
@@ -194,7 +195,7 @@ def test_rows_are_counted_as_they_are_read(reads: str) -> None:
 def test_failures_are_recorded_with_the_drivers_own_error(recording: Recording, tmp_path: Path) -> None:
     with sa.create_engine("sqlite://", future=True).connect() as connection, pytest.raises(sa_errors.OperationalError):
         connection.execute(sa.text("select * from nothing"))
-    (record,) = recording.saying("nothing")
+    (record,) = recording.find("nothing")
     assert isinstance(record.error, sqlite3.OperationalError)
     assert record.facts == {names.STATUS_CODE: "SQLITE_ERROR"}
     with pytest.raises(sa_errors.OperationalError):
@@ -232,12 +233,6 @@ def test_engines_that_live_on_are_restored() -> None:
     with engine.connect() as connection:
         connection.execute(sa.text("select 1"))
     assert recording.calls == []
-
-
-@pytest.fixture
-def recording() -> Any:
-    with watching(SQLAlchemyProbe) as recording:
-        yield recording
 
 
 def test_every_keyword_of_an_engine_is_taken_as_without_us(recording: Recording) -> None:

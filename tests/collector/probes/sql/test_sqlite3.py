@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,7 @@ from backwatch.collector import names
 from backwatch.collector.probes.sqlite3 import SQLiteProbe
 from tests.collector.probes.recording import Recording, watching
 
-
-@pytest.fixture
-def recording() -> Iterator[Recording]:
-    with watching(SQLiteProbe) as recording:
-        yield recording
+PROBES = (SQLiteProbe,)
 
 
 def test_opening_a_file_is_a_call(recording: Recording, tmp_path: Path) -> None:
@@ -165,7 +160,7 @@ def test_changed_rows_are_recorded(recording: Recording) -> None:
     connection = sqlite3.connect(":memory:")
     connection.execute("create table t (a)")
     connection.executemany("insert into t values (?)", [(1,), (2,)])
-    assert recording.saying("insert")[0].rows_affected == 2
+    assert recording.find("insert")[0].rows_affected == 2
 
 
 def test_only_transactions_that_were_open_are_ended(recording: Recording) -> None:
@@ -249,13 +244,13 @@ def test_an_apps_cursor_that_calls_the_c_type_is_recorded_once(recording: Record
         cursor.execute("select no_such")
     with pytest.raises(TypeError):
         cursor.execute()
-    assert [call.rows_returned for call in recording.saying("union")] == [-1, 2]
-    (failed,) = recording.saying("no_such")
+    assert [call.rows_returned for call in recording.find("union")] == [-1, 2]
+    (failed,) = recording.find("no_such")
     assert isinstance(failed.error, sqlite3.OperationalError)
     connection.cursor(Doubly).execute("create table items (id integer)")
     connection.cursor(Doubly).executemany("insert into items values (?)", [(1,), (2,)])
-    assert [call.rows_affected for call in recording.saying("insert")] == [2]
-    assert len(recording.saying("create")) == 1
+    assert [call.rows_affected for call in recording.find("insert")] == [2]
+    assert len(recording.find("create")) == 1
 
 
 def test_a_cursor_class_that_takes_no_other_attributes_works(recording: Recording) -> None:
