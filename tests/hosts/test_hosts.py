@@ -21,7 +21,7 @@ from tests.services.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 FORKS = int(os.environ.get("BACKWATCH_TEST_FORKS", "40"))
-"""Each has a client of Kafka of its own; five hundred without one are in tests/collector/pipeline/test_pipeline.py."""
+"""Each has a client of Kafka of its own; 500 without one: tests/collector/pipeline/test_pipeline_forks.py."""
 
 
 @pytest.fixture

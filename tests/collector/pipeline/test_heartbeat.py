@@ -236,7 +236,7 @@ def test_replaced_worker_that_goes_on_leaves_nothing_behind(
     monkeypatch.setattr(pipeline, "_open_publisher", open_publisher)
     call(pipeline)
     [process] = pipeline._processes.values()
-    first = wait_until(lambda: stuck and process.worker)
+    first: Any = wait_until(lambda: stuck and process.worker)
 
     def is_replaced() -> bool:
         call(pipeline)

@@ -53,7 +53,7 @@ def test_a_call_arrives_redacted_with_its_facts_and_its_caller(make: MakePipelin
     ) == ("SELECT", 3, 5, "ValueError")
     assert "tautology" in facts[names.QUERY_SIGNS].split(",")
     assert facts[names.CODE_FUNCTION] == "call"
-    assert facts[names.CODE_FILE].endswith("test_pipeline.py")
+    assert facts[names.CODE_FILE].endswith("pipelines.py")
     assert log.messages[0].key == b"shop"
     assert 0 < span.end_time_unix_nano - span.start_time_unix_nano < 10**9
 
