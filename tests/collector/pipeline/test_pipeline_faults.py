@@ -18,12 +18,12 @@ def test_without_a_stream_calls_continue_and_every_drop_is_reported_later(
     monkeypatch.setattr("backwatch.collector.pipeline.worker.MAX_PAUSE_S", 0.05)
     log.failing = StreamUnavailable("away")
     pipeline = make(queue_records=600)
-    slowest = 0.0
+    durations_s: list[float] = []
     for _ in range(3000):
         began = time.perf_counter()
         call(pipeline)
-        slowest = max(slowest, time.perf_counter() - began)
-    assert slowest < 0.5
+        durations_s.append(time.perf_counter() - began)
+    assert sorted(durations_s)[-30] < 0.1  # a busy machine delays a few; a queue that blocks would delay four in five
     dropped = pipeline.dropped()
     assert dropped >= 3000 - 600 - 512
     log.failing = None
