@@ -11,7 +11,7 @@ import ldap3
 
 from backwatch.collector.probes.ldap3 import Ldap3Probe
 from tests.collector.probes.internet.directory import QUIET, bind
-from tests.collector.probes.recording import Recording, RecordedCall
+from tests.collector.probes.recording import RecordedCall, Recording
 from tests.contract.exercises.ldap3 import plain, secured
 from tests.services.internet.ldap import BASE, COUNT, PEOPLE
 from tests.services.overlays import OVERLAID
