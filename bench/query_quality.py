@@ -23,7 +23,7 @@ def judged(data: Path, stream: str, *, call_sites: bool) -> dict[str, float]:
     """Print the judge's output, and return its figures."""
     records = data / "queries" / f"app_{stream}.jsonl.gz"
     with tempfile.TemporaryDirectory() as folder:
-        spans, alerts = Path(folder) / "spans.jsonl", Path(folder) / "said.jsonl"
+        spans, alerts = Path(folder) / "spans.jsonl", Path(folder) / "alerts.jsonl"
         with spans.open("wb") as out:
             flags = ["--call-sites"] if call_sites else []
             subprocess.run([sys.executable, str(data / "to_otlp.py"), *flags, str(records)], stdout=out, check=True)

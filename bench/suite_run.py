@@ -65,7 +65,7 @@ def run(suite: Suite, column: str, log: Path, *, short: bool = False) -> Run:
         outcomes_file.touch()
         asked = suite.short if short and suite.short else suite.command
         command = [str(suite.python), *(one.format_map(words) for one in asked)]
-        environment = _environment(suite, words) | {"TOLD_OUTCOMES": str(outcomes_file)}
+        environment = _environment(suite, words) | {"SUITE_OUTCOMES": str(outcomes_file)}
         count = lambda: 0  # noqa: E731
         if column == BACKWATCH:
             url = f"sqlite:///{folder}/stream.db"
@@ -92,7 +92,7 @@ def _environment(suite: Suite, words: Mapping[str, str]) -> dict[str, str]:
         **kept,
         "PATH": os.pathsep.join([str(suite.python.parent), kept.get("PATH", "")]),
         "PYTHONPATH": str(SUITES / "plugin"),
-        "PYTEST_PLUGINS": "told_outcomes",
+        "PYTEST_PLUGINS": "suite_outcomes",
         "PYTHONHASHSEED": "0",
         **{key: value.format_map(words) for key, value in suite.environment.items()},
     }

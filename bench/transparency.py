@@ -110,7 +110,7 @@ def _show(column: Column) -> None:
     for test in column.unwrapped:
         print(f"    asserts that nothing is wrapped: {test}")
     if column.run.faults:
-        print(f"    {column.run.faults} faults of ours were swallowed: {'; '.join(column.run.swallowed[:5])[:600]}")
+        print(f"    {column.run.faults} internal faults were swallowed: {'; '.join(column.run.swallowed[:5])[:600]}")
     sys.stdout.flush()
 
 

@@ -125,7 +125,7 @@ def watched(probe: str) -> Generator[Callable[[], list[Message]]]:
         pipeline.close()
 
 
-def said_of(messages: Sequence[Message]) -> set[str]:
+def judge(messages: Sequence[Message]) -> set[str]:
     """Return the rules that fire on these messages, from the first call on."""
     judging = Replay(make_engine(EngineConfig()))
     found = {one.rule.name for one in judging.judge([one.value for one in messages])}
@@ -144,8 +144,8 @@ def test_attack_raises_its_alert_and_none_before(server: HostileServer, harm: An
         with contextlib.suppress(Exception):
             harm.meets_it(server)
         messages = reported()
-    assert said_of(messages[:before]) == set()
-    assert server.rule in said_of(messages)
+    assert judge(messages[:before]) == set()
+    assert server.rule in judge(messages)
 
 
 # --- robustness ---

@@ -278,6 +278,6 @@ def test_wrapped_function_keeps_its_metadata(kind: type[Probe], monkeypatch: pyt
 
     monkeypatch.setattr(Patches, "wrap", watched)
     with watching(kind):
-        for original, ours in seen:
+        for original, observed in seen:
             for word in (one for one in WRAPPER_ASSIGNMENTS if hasattr(original, one)):
-                assert getattr(ours, word) == getattr(original, word), (original, word)
+                assert getattr(observed, word) == getattr(original, word), (original, word)

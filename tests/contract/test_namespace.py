@@ -108,8 +108,8 @@ def test_a_parts_init_is_a_docstring_and_it_is_typed(member: str) -> None:
 
 @every_member
 def test_members_depend_in_one_direction(member: str) -> None:
-    of_ours = {name.removeprefix("backwatch-") for name in dependencies(member) if name.startswith("backwatch-")}
-    assert of_ours <= MAY_DEPEND_ON[member]
+    members = {name.removeprefix("backwatch-") for name in dependencies(member) if name.startswith("backwatch-")}
+    assert members <= MAY_DEPEND_ON[member]
 
 
 @every_member

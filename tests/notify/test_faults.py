@@ -61,7 +61,7 @@ def _taken(one: Receiver, count: int) -> int:
     return len(one.requests)
 
 
-def test_a_courier_goes_on_whatever_its_output_raises(store: sa.Engine, caplog: pytest.LogCaptureFixture) -> None:
+def test_delivery_worker_survives_any_error_of_its_output(store: sa.Engine, caplog: pytest.LogCaptureFixture) -> None:
     Owner(store).commit(raised("a"), raised("b"), now_ns=time.time_ns())
     with receiver() as one:
         output = Faulty(one.url, [SECRET], private_hosts=["127.0.0.1"])
@@ -102,7 +102,7 @@ class Unable(StandardWebhook):
 
 
 @pytest.mark.parametrize("first", ["routed", "kept up with"])
-def test_an_event_that_cannot_be_rendered_is_set_aside_and_delays_no_other(
+def test_event_that_cannot_be_rendered_delays_no_other(
     store: sa.Engine, first: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     now_ns = time.time_ns()
@@ -137,7 +137,7 @@ class UndigestedWebhook(StandardWebhook):
         return super().render(event)
 
 
-def test_a_digest_that_cannot_be_made_holds_up_no_routing_and_no_other_digest(
+def test_failing_digest_delays_no_routing_and_no_other_digest(
     store: sa.Engine, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     owner = Owner(store)

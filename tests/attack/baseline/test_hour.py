@@ -44,14 +44,14 @@ def test_scene_covers_eight_past_days_and_the_hour(kind: type[Scene]) -> None:
     spells = [spell for process in kind.processes for spell in process.spells]
     assert min(spell.begins_s for spell in spells) <= -PAST_DAYS * DAY_S
     assert max(spell.ends_s for spell in spells) >= 2_900
-    assert max(at_s + spell.lasting_s for spell in spells for at_s in spell.tellings_s()) <= 3_600
+    assert max(at_s + spell.lasting_s for spell in spells for at_s in spell.reports_s()) <= 3_600
 
 
 def test_spells_repeat_on_their_schedule() -> None:
-    assert len(list(past(6).tellings_s())) == PAST_DAYS * 24 / 6
-    assert list(daily("night", 1, 900, 60).tellings_s()) == [900 - day * DAY_S for day in range(PAST_DAYS, 0, -1)]
-    assert list(minutely(rounds=6, begins_s=1_800).tellings_s()) == [1_800, 2_160, 2_520, 2_880, 3_240]
-    assert list(once("month", 1, 1_500, 60).tellings_s()) == [1_500]
+    assert len(list(past(6).reports_s())) == PAST_DAYS * 24 / 6
+    assert list(daily("night", 1, 900, 60).reports_s()) == [900 - day * DAY_S for day in range(PAST_DAYS, 0, -1)]
+    assert list(minutely(rounds=6, begins_s=1_800).reports_s()) == [1_800, 2_160, 2_520, 2_880, 3_240]
+    assert list(once("month", 1, 1_500, 60).reports_s()) == [1_500]
 
 
 def test_unknown_scene_is_rejected() -> None:

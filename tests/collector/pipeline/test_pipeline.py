@@ -95,14 +95,14 @@ def test_the_route_of_the_apps_own_span_is_reported(make: MakePipeline, log: Mem
 
 
 def test_no_thread_runs_before_the_first_call(make: MakePipeline) -> None:
-    def ours() -> int:
+    def count_threads() -> int:
         return sum(thread.name == "backwatch" for thread in threading.enumerate())
 
-    before = ours()
+    before = count_threads()
     pipeline = make()
-    assert before == ours()
+    assert before == count_threads()
     call(pipeline)
-    assert before + 1 == ours()
+    assert before + 1 == count_threads()
 
 
 def test_full_queue_drops_and_counts_further_calls() -> None:
@@ -239,11 +239,11 @@ def test_a_call_by_the_garbage_collector_inside_a_call_does_not_deadlock(make: M
 def test_a_signal_that_the_app_blocks_is_not_delivered_to_the_worker(make: MakePipeline) -> None:
     held_off, before = set[int](), signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
-    class Telling(MemoryStream):
+    class MaskReporting(MemoryStream):
         def publish(self, topic: str, messages: Sequence[Message], timeout_s: float) -> None:
             held_off.update(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 
-    pipeline = make(Telling)
+    pipeline = make(MaskReporting)
     call(pipeline)
     assert pipeline.flush(5)
     assert held_off >= {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM, signal.SIGUSR1}
@@ -259,7 +259,7 @@ sqlite3.connect(":memory:").close()
 """
 
 
-def test_an_app_that_ends_before_our_first_batch_delivers_its_calls(tmp_path: Path) -> None:
+def test_app_that_ends_before_the_first_batch_delivers_its_calls(tmp_path: Path) -> None:
     settings = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
     environment = os.environ | {"BACKWATCH_STREAM_URL": settings.url, "BACKWATCH_COLLECTOR_FLUSH_INTERVAL_S": "30"}
     done = subprocess.run(

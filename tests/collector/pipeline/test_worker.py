@@ -140,7 +140,7 @@ from backwatch.collector.stream import Publisher
 def tell(line):
     os.write(1, f"{'parent' if os.getpid() == parent else 'child'} {line}\\n".encode())
 
-class Telling(Publisher):
+class PrintingStream(Publisher):
     def __init__(self):
         self.made = os.getpid()
 
@@ -157,7 +157,7 @@ def call(text):
     pipeline.record_call(Session(system="postgresql"), "", start_ns=1, sql=f"SELECT {text}")
 
 parent = os.getpid()
-pipeline = Pipeline(CollectorSettings(flush_interval_s=0.3, app_name="shop"), Telling)
+pipeline = Pipeline(CollectorSettings(flush_interval_s=0.3, app_name="shop"), PrintingStream)
 call("before_the_fork")
 assert pipeline.flush(20)
 call("at_the_fork")

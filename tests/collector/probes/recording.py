@@ -101,10 +101,10 @@ class Raising:
     """A recorder with a fault."""
 
     def capture_caller(self) -> Caller | None:
-        raise LookupError("a fault of ours")
+        raise LookupError("an internal fault")
 
     def record_call(self, *args: object, **kwargs: object) -> None:
-        raise LookupError("a fault of ours")
+        raise LookupError("an internal fault")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from backwatch.collector.probes.toolkit.patches import Patches
 from tests.collector.memory_stream import MemoryStream, deliver
 
 WAYS = ("query", "form", "json")
-ATTACKS = ("nobody' OR 'a'='a", "x' UNION SELECT name FROM sqlite_master --", "1'; DROP TABLE users; --", "o'brien 2")
+ATTACKS = ("absent' OR 'a'='a", "x' UNION SELECT name FROM sqlite_master --", "1'; DROP TABLE users; --", "o'brien 2")
 HONEST = ("ann@example.com", "a longer text, with (brackets) -- and more", "2026-11-26 12:00", "-123456.5")
 
 

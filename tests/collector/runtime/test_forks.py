@@ -93,7 +93,7 @@ def respawn():
         respawned.append(True)
         fork()
 
-os.register_at_fork(before=respawn)  # the later ones run first: ours waits already
+os.register_at_fork(before=respawn)  # the later ones run first: the collector's waits already
 from backwatch.collector.runtime import forks
 
 begin = time.monotonic()

@@ -74,8 +74,8 @@ def test_a_wrapper_of_raise_signal_is_called_once() -> None:
 
     def run() -> None:
         shutdown.run_before_fatal_signal(tell, 1.0)
-        ours = signal.raise_signal
-        signal.raise_signal = lambda number, /: ours(number)
+        before = signal.raise_signal
+        signal.raise_signal = lambda number, /: before(number)
         shutdown.cancel_before_fatal_signal(tell)
         shutdown.run_before_fatal_signal(tell, 1.0)
         signal.raise_signal(signal.SIGTERM)
@@ -129,7 +129,7 @@ from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings
 from backwatch.collector.stream import Publisher
 
-class Telling(Publisher):
+class PrintingStream(Publisher):
     def publish(self, topic, messages, timeout_s):
         calls = [one.value for one in messages if b"backwatch.heartbeat" not in one.value]
         print("called", [b"kept" in one for one in calls], flush=True)
@@ -137,7 +137,7 @@ class Telling(Publisher):
     def close(self, timeout_s):
         pass
 
-pipeline = Pipeline(CollectorSettings(app_name="shop", exit_timeout_s=20), Telling)
+pipeline = Pipeline(CollectorSettings(app_name="shop", exit_timeout_s=20), PrintingStream)
 kept = [True]
 shutdown.add_hook(
     lambda: kept and kept.pop() and pipeline.record_call(Session(system="mysql"), "", start_ns=1, sql="SELECT kept")

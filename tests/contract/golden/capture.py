@@ -161,7 +161,7 @@ def _spell(made: apps.Made, hour_ns: int) -> Block:
     lasting_s = made.spell.lasting_s if made.spell.lasting_s <= MAX_STRETCH_S else 0
     return Block(
         app=made.part.name, name=made.spell.name, request=_cleaned(_joined(made.calls), keep_ids=False),
-        times_ns=[hour_ns + int(at_s * 1e9) for at_s in made.spell.tellings_s()], stretch_ns=int(lasting_s * 1e9),
+        times_ns=[hour_ns + int(at_s * 1e9) for at_s in made.spell.reports_s()], stretch_ns=int(lasting_s * 1e9),
     )  # fmt: skip
 
 

@@ -232,17 +232,17 @@ def test_redirect_to_a_new_host_raises_an_alert() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "is_told"),
+    ("target", "raises"),
     [
         ("http://127.0.0.1:9999/admin", True), ("127.0.0.1:6379", True), ("http://127.0.0.1:7000/", False),
         ("https://127.0.0.1:443/", False), ("http://127.0.0.1/", False),
     ],
 )  # fmt: skip
-def test_other_port_on_the_same_host_is_another_service(target: str, is_told: bool) -> None:
+def test_other_port_on_the_same_host_is_another_service(target: str, raises: bool) -> None:
     api = {names.SYSTEM: "http", names.SERVER_ADDRESS: "127.0.0.1", names.SERVER_PORT: 7000, names.DB_SYSTEM: ""}
     past = [{**on(TLS, i * 600, "GET 127.0.0.1/"), **api} for i in range(100)]
     there = {**on(TLS, 3 * DAY, "GET 127.0.0.1/"), **api, names.REDIRECT_TARGET: target}
-    assert ("redirected" in after(past, there)) is is_told
+    assert ("redirected" in after(past, there)) is raises
 
 
 def _leads_inside(target: str) -> bool:

@@ -197,7 +197,7 @@ def test_keys_of_an_older_release_count_as_long_known(engine: Engine) -> None:
     shard = engine.new_shard()
     step(engine, shard, hosts(3))
     sections, scalars = state_snapshot.unpack(shard.snapshot())
-    del scalars["untold"]
+    del scalars["unseen"]
     older = [
         state_snapshot.Section(name=one.name, rows=one.rows[["key", "parent", "last_seen"]].astype(
             [("key", "<u8"), ("parent", "<i4"), ("last_seen", "<i8")]), at=one.at)

@@ -51,10 +51,10 @@ def take():
 
 
 @pytest.fixture
-def told_by(tmp_path: Path) -> Callable[[str, str], int]:
+def count_messages(tmp_path: Path) -> Callable[[str, str], int]:
     """Run an app, return the number of messages in the stream."""
 
-    def told_by(app: str, first: str) -> int:
+    def count_messages(app: str, first: str) -> int:
         (tmp_path / "app.py").write_text(GATHERING.format(first=first) + app)
         environment = {
             "PATH": os.environ["PATH"], "HOME": str(tmp_path), "BACKWATCH_STREAM_URL": f"sqlite:///{tmp_path}/stream.db",
@@ -70,7 +70,7 @@ def told_by(tmp_path: Path) -> Callable[[str, str], int]:
         facts = [fact for scope in scopes for span in scope.spans for fact in span.attributes]
         return sum(fact.value.int_value for fact in facts if fact.key == names.ROWS_RETURNED)
 
-    return told_by
+    return count_messages
 
 
 def counting(recorded: list[int], name: str = "orders") -> PendingMessages:
@@ -81,26 +81,26 @@ def counting(recorded: list[int], name: str = "orders") -> PendingMessages:
 
 
 @pytest.mark.parametrize("first", ["sqlite3", "confluent_kafka", "aiokafka"])
-def test_all_are_recorded_in_either_order_of_drivers(told_by: Callable[[str, str], int], first: str) -> None:
-    assert told_by("take()", first) == 5
+def test_all_are_recorded_in_either_order_of_drivers(count_messages: Callable[[str, str], int], first: str) -> None:
+    assert count_messages("take()", first) == 5
 
 
 @forking
-def test_all_are_recorded_of_a_child_of_multiprocessing(told_by: Callable[[str, str], int]) -> None:
+def test_all_are_recorded_of_a_child_of_multiprocessing(count_messages: Callable[[str, str], int]) -> None:
     app = 'child = multiprocessing.get_context("fork").Process(target=take)\nchild.start()\nchild.join()'
-    assert told_by(app, "confluent_kafka") == 5
+    assert count_messages(app, "confluent_kafka") == 5
 
 
 @forking
-def test_all_are_recorded_where_a_signal_ends_the_process(told_by: Callable[[str, str], int]) -> None:
+def test_all_are_recorded_where_a_signal_ends_the_process(count_messages: Callable[[str, str], int]) -> None:
     app = "if os.fork() == 0:\n    take()\n    signal.raise_signal(signal.SIGTERM)\nos.wait()"
-    assert told_by(app, "confluent_kafka") == 5
+    assert count_messages(app, "confluent_kafka") == 5
 
 
 @forking
-def test_a_child_records_nothing_that_its_parent_received(told_by: Callable[[str, str], int]) -> None:
+def test_a_child_records_nothing_that_its_parent_received(count_messages: Callable[[str, str], int]) -> None:
     app = "take()\nfor _ in range(2):\n    if os.fork() == 0:\n        sys.exit()\n    os.wait()"
-    assert told_by(app, "confluent_kafka") == 5
+    assert count_messages(app, "confluent_kafka") == 5
 
 
 def test_pending_messages_are_recorded_before_a_pipeline_closes() -> None:
@@ -179,12 +179,12 @@ def test_under_asyncio_the_loop_records_pending_messages_with_their_caller(
     recorded: list[Any] = []
 
     async def take() -> None:
-        all_told = asyncio.Event()
+        all_recorded = asyncio.Event()
 
         def record(one: PendingMessages, _error: object) -> None:
             recorded.append((one.count, one.caller))
             if sum(count for count, _ in recorded) == 3:
-                all_told.set()
+                all_recorded.set()
 
         gathered = PendingMessages("orders", record)
         for _ in range(3):
@@ -193,7 +193,7 @@ def test_under_asyncio_the_loop_records_pending_messages_with_their_caller(
         assert recorded == [(1, None)]
         now[0] += 1.0
         async with asyncio.timeout(30):
-            await all_told.wait()
+            await all_recorded.wait()
 
     asyncio.run(take())
     assert recorded[1][0] == 2
@@ -221,12 +221,12 @@ def test_a_record_in_between_makes_the_loop_wait_again(monkeypatch: pytest.Monke
     recorded: list[Any] = []
 
     async def take() -> None:
-        all_told = asyncio.Event()
+        all_recorded = asyncio.Event()
 
         def record(one: PendingMessages, _error: object) -> None:
             recorded.append((one.count, one.caller is not None))
             if len(recorded) == 3:
-                all_told.set()
+                all_recorded.set()
 
         gathered = PendingMessages("orders", record)
         for after_s in (0.0, 0.0, 0.03, 0.0):  # the third one takes the second along, while the loop waits for that
@@ -238,7 +238,7 @@ def test_a_record_in_between_makes_the_loop_wait_again(monkeypatch: pytest.Monke
         assert recorded == [(1, False), (2, True)]
         now[0] += 1.0
         async with asyncio.timeout(30):
-            await all_told.wait()
+            await all_recorded.wait()
 
     asyncio.run(take())
     assert recorded == [(1, False), (2, True), (1, True)]

@@ -292,7 +292,7 @@ def test_a_client_older_than_the_probe_is_recorded(nats: Server) -> None:
     async def use(client: Any) -> None:
         with watching(NatsProbe, recording):
             await client.publish("tests.orders", b"12345")
-        await client.publish("tests.orders", b"untold")
+        await client.publish("tests.orders", b"unseen")
 
     run(nats.url, use)
     (call,) = recording.calls

@@ -189,7 +189,7 @@ def test_a_removed_probe_records_nothing_while_driver_threads_run(
 # --- asyncio ---
 
 
-async def _asyncio_tells_the_same(recording: Recording, mongo_set: Server) -> None:
+async def _check_asyncio(recording: Recording, mongo_set: Server) -> None:
     async with ASYNCHRONOUS(mongo_set.tls_url, compressors="zlib") as client:
         users = client["shop"]["users"]
         await asyncio.gather(*(users.find({}, limit=20).to_list(20) for _ in range(3)))
@@ -210,7 +210,7 @@ async def _asyncio_tells_the_same(recording: Recording, mongo_set: Server) -> No
 
 @with_asyncio
 def test_asyncio_has_the_same_records(recording: Recording, mongo_set: Server) -> None:
-    asyncio.run(_asyncio_tells_the_same(recording, mongo_set))
+    asyncio.run(_check_asyncio(recording, mongo_set))
 
 
 async def _failures_of_asyncio_are_calls(recording: Recording, mongo_set: Server) -> None:

@@ -263,7 +263,7 @@ def recorded_by(recording: Recording, *wanted: str) -> list[RecordedCall]:
     return [call for call in recording.calls if call.operation in wanted]
 
 
-async def _asyncio_tells_the_same(recording: Recording, redis_server: Server, redis_prefix: str) -> None:
+async def _check_asyncio(recording: Recording, redis_server: Server, redis_prefix: str) -> None:
     async with redis.asyncio.Redis.from_url(redis_server.tls_url) as client:
         await client.set(f"{redis_prefix}a", pickle.dumps(Bomb()))
         await asyncio.gather(*(client.get(f"{redis_prefix}a") for _ in range(5)))
@@ -288,7 +288,7 @@ async def _asyncio_tells_the_same(recording: Recording, redis_server: Server, re
 
 
 def test_asyncio_has_the_same_records(recording: Recording, redis_server: Server, redis_prefix: str) -> None:
-    asyncio.run(_asyncio_tells_the_same(recording, redis_server, redis_prefix))
+    asyncio.run(_check_asyncio(recording, redis_server, redis_prefix))
 
 
 async def _a_cancelled_call_is_recorded(recording: Recording, redis_server: Server, redis_prefix: str) -> None:

@@ -126,9 +126,9 @@ def test_a_failed_login_is_recorded(recording: Recording, mariadb: Server) -> No
 def test_a_dead_port_is_recorded(recording: Recording) -> None:
     driver: Any = importlib.import_module("MySQLdb")
     with pytest.raises(driver.OperationalError):
-        driver.connect(host="127.0.0.1", port=1, user="somebody")
+        driver.connect(host="127.0.0.1", port=1, user="stranger")
     (record,) = recording.calls
-    assert (record.session.port, record.session.account, record.session.encrypted) == (1, "somebody", None)
+    assert (record.session.port, record.session.account, record.session.encrypted) == (1, "stranger", None)
     assert str(record.facts[names.STATUS_CODE]).startswith("200")
 
 
@@ -155,10 +155,10 @@ def test_setting_up_a_connection_is_part_of_connect(recording: Recording, mariad
 def test_another_login_is_another_session(recording: Recording, connection: Any, mariadb: Server) -> None:
     connection.change_user(mariadb.user, mariadb.password, "information_schema")
     with pytest.raises(Exception, match="Access denied"):
-        connection.change_user("nobody", "x", "mysql")
+        connection.change_user("absent", "x", "mysql")
     login, refused = recording.of("login")
     assert (login.session.namespace, login.session.account) == ("information_schema", mariadb.user)
-    assert (refused.session.account, refused.facts) == ("nobody", {names.STATUS_CODE: "1045"})
+    assert (refused.session.account, refused.facts) == ("absent", {names.STATUS_CODE: "1045"})
 
 
 def test_an_earlier_connection_is_observed_from_its_next_call(mysqlclient: Any, mariadb: Server) -> None:

@@ -115,9 +115,9 @@ def test_a_certificate_for_another_name_is_recorded(recording: Recording, postgr
 
 def test_a_dead_port_is_recorded(recording: Recording) -> None:
     with pytest.raises(OSError):
-        connected("postgresql://somebody@127.0.0.1:1/some")
+        connected("postgresql://stranger@127.0.0.1:1/some")
     (record,) = recording.calls
-    assert (record.session.address, record.session.port, record.session.account) == ("127.0.0.1", 1, "somebody")
+    assert (record.session.address, record.session.port, record.session.account) == ("127.0.0.1", 1, "stranger")
 
 
 def test_a_server_that_has_no_tls_is_recorded(recording: Recording) -> None:

@@ -81,7 +81,7 @@ def test_a_login_without_a_password_is_none(recording: Recording, clickhouse_htt
     assert recording.calls[-1].session.auth_method == "none"
 
 
-@pytest.mark.parametrize("dead", [True, False], ids=["nobody there", "not trusted"])
+@pytest.mark.parametrize("dead", [True, False], ids=["no server there", "not trusted"])
 def test_a_connection_that_fails_is_recorded_as_such(recording: Recording, clickhouse_http: Server, dead: bool) -> None:
     changes: dict[str, Any] = {"port": free_port()} if dead else {"ca_cert": None}
     with pytest.raises(Exception, match="executing HTTP request"):

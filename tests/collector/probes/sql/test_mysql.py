@@ -134,9 +134,9 @@ def test_a_failed_login_is_recorded(recording: Recording, mariadb: Server, pure:
 
 def test_a_dead_port_is_recorded(recording: Recording, pure: bool) -> None:
     with pytest.raises(driver.Error):
-        driver.connect(host="127.0.0.1", port=1, user="somebody", use_pure=pure)
+        driver.connect(host="127.0.0.1", port=1, user="stranger", use_pure=pure)
     (record,) = recording.calls
-    assert (record.session.port, record.session.account, record.session.encrypted) == (1, "somebody", None)
+    assert (record.session.port, record.session.account, record.session.encrypted) == (1, "stranger", None)
     assert str(record.facts[names.STATUS_CODE]).startswith("200")
 
 
@@ -144,7 +144,7 @@ def test_a_dead_port_is_recorded(recording: Recording, pure: bool) -> None:
 def test_a_server_without_the_required_tls_is_recorded(recording: Recording, pure: bool, tmp_path: Path) -> None:
     server = WithoutTls(Authority(tmp_path))
     server.start()
-    asked = {"host": "127.0.0.1", "port": server.port, "user": "somebody", "ssl_ca": str(server.authority.ca_file)}
+    asked = {"host": "127.0.0.1", "port": server.port, "user": "stranger", "ssl_ca": str(server.authority.ca_file)}
     with pytest.raises(driver.Error, match="SSL is required"):
         driver.connect(**asked, ssl_verify_cert=True, use_pure=pure)
     server.stop()
@@ -159,7 +159,7 @@ def test_a_hang_up_after_the_greeting_is_not_recorded_as_plaintext(
     monkeypatch.setattr(Packets, "receive", hang_up)
     server = MySQL(Authority(tmp_path))
     server.start()
-    asked = {"host": "127.0.0.1", "port": server.port, "user": "somebody", "ssl_ca": str(server.authority.ca_file)}
+    asked = {"host": "127.0.0.1", "port": server.port, "user": "stranger", "ssl_ca": str(server.authority.ca_file)}
     for _ in range(5):
         with pytest.raises(driver.Error):
             driver.connect(**asked, ssl_verify_cert=True, use_pure=pure)
@@ -187,10 +187,10 @@ def test_setting_up_a_connection_is_part_of_connect(recording: Recording, mariad
 def test_another_login_is_another_session(recording: Recording, connection: Any, mariadb: Server) -> None:
     connection.cmd_change_user(mariadb.user, mariadb.password, "information_schema")
     with pytest.raises(driver.Error, match="Access denied"):
-        connection.cmd_change_user("nobody", "x", "mysql")
+        connection.cmd_change_user("absent", "x", "mysql")
     login, refused = recording.of("login")
     assert (login.session.namespace, login.session.account) == ("information_schema", mariadb.user)
-    assert (refused.session.account, refused.facts) == ("nobody", {names.STATUS_CODE: "1045"})
+    assert (refused.session.account, refused.facts) == ("absent", {names.STATUS_CODE: "1045"})
 
 
 def test_an_earlier_connection_is_observed_from_its_next_call(mariadb: Server, pure: bool) -> None:

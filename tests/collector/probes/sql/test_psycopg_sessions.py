@@ -139,9 +139,9 @@ def test_a_certificate_for_another_name_is_recorded(recording: Recording, postgr
 
 def test_a_dead_port_is_recorded(recording: Recording) -> None:
     with pytest.raises(psycopg.OperationalError):
-        psycopg.connect("host=127.0.0.1 port=1 user=somebody dbname=some")
+        psycopg.connect("host=127.0.0.1 port=1 user=stranger dbname=some")
     (record,) = recording.calls
-    assert (record.session.address, record.session.port, record.session.account) == ("127.0.0.1", 1, "somebody")
+    assert (record.session.address, record.session.port, record.session.account) == ("127.0.0.1", 1, "stranger")
 
 
 def test_a_unix_socket_is_recorded(recording: Recording, postgresql: Server) -> None:

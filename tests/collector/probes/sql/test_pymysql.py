@@ -97,9 +97,9 @@ def test_a_certificate_for_another_name_is_recorded(recording: Recording, mariad
 
 def test_a_dead_port_is_recorded(recording: Recording) -> None:
     with pytest.raises(pymysql.err.OperationalError):
-        pymysql.connect(host="127.0.0.1", port=1, user="somebody")
+        pymysql.connect(host="127.0.0.1", port=1, user="stranger")
     (record,) = recording.calls
-    assert (record.session.port, record.session.account, record.session.encrypted) == (1, "somebody", None)
+    assert (record.session.port, record.session.account, record.session.encrypted) == (1, "stranger", None)
     assert record.facts == {names.STATUS_CODE: "2003"}
 
 

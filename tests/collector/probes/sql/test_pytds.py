@@ -94,7 +94,7 @@ def test_a_failed_login_is_recorded_with_its_tls(recording: Recording, sqlserver
 def test_a_certificate_that_is_not_trusted_is_no_plaintext(
     recording: Recording, sqlserver: Server, tmp_path_factory: Any
 ) -> None:
-    other = Authority(tmp_path_factory.mktemp("other"), "Somebody else")
+    other = Authority(tmp_path_factory.mktemp("other"), "Another authority")
     with pytest.raises(Exception, match="certificate verify failed"):
         connect(sqlserver, cafile=str(other.ca_file))
     (record,) = recording.calls

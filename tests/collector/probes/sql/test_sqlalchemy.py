@@ -235,7 +235,7 @@ def test_engines_that_live_on_are_restored() -> None:
     assert recording.calls == []
 
 
-def test_every_keyword_of_an_engine_is_taken_as_without_us(recording: Recording) -> None:
+def test_every_keyword_of_an_engine_is_accepted_as_unobserved(recording: Recording) -> None:
     keywords = {"echo": False, "logging_name": "mine", "execution_options": {"a": 1}, "hide_parameters": True}
     engine = sa.create_engine("sqlite://", future=True, **keywords)
     assert engine.logging_name == "mine"
