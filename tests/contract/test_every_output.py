@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from backwatch.collector.settings import NotifySettings, SettingError
-from backwatch.notify.outputs import Delivery, Kind, Outcome, Output, discover
+from backwatch.notify.outputs import Delivery, DeliveryOutcome, Kind, Output, discover
 from backwatch.store.deliveries import EventRow
 from tests.services.http import receiver as temper
 from tests.services.http.receiver import Receiver, receiver
@@ -33,7 +33,7 @@ def _settings(url: str) -> NotifySettings:
 
 
 def _made(kind: type[Output], url: str) -> Output:
-    (output,) = kind.configured(_settings(url))
+    (output,) = kind.from_settings(_settings(url))
     return output
 
 
@@ -54,7 +54,7 @@ def test_an_output_is_named_as_its_file(kind: type[Output]) -> None:
 
 @every_output
 def test_nothing_is_configured_where_nothing_is_set(kind: type[Output]) -> None:
-    assert [*kind.configured(NotifySettings())] == []
+    assert [*kind.from_settings(NotifySettings())] == []
 
 
 @every_output
@@ -98,7 +98,7 @@ def test_output_reports_its_result(kind: type[Output], line: str, allowed: set[K
 def test_no_answer_makes_an_output_raise(kind: type[Output], answer: Callable[..., None]) -> None:
     with receiver(answer) as one:
         output = _made(kind, one.url)
-        assert isinstance(output.send(_delivery(output), 3), Outcome)
+        assert isinstance(output.send(_delivery(output), 3), DeliveryOutcome)
 
 
 @every_output
@@ -135,6 +135,6 @@ def test_no_secret_is_in_a_name_a_log_or_a_refusal(
     shown = output.endpoint + outcome.detail + caplog.text
     assert len(output.endpoint) <= 200
     with pytest.raises(SettingError) as error:
-        kind.configured(_settings("gopher://path-token@h/path-token"))
+        kind.from_settings(_settings("gopher://path-token@h/path-token"))
     for secret in (SECRET, "path-token"):
         assert secret not in shown + str(error.value)

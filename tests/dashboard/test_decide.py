@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from backwatch.collector import names
 from backwatch.dashboard import reads
 from backwatch.store import entries, rules_meta, tables
-from backwatch.store.commit import Occurrence, Raised
+from backwatch.store.commit import Occurrence, RaisedAlert
 from backwatch.store.connect import open_store
 from backwatch.store.decisions import decide
 from backwatch.store.transactions import reading
@@ -33,13 +33,13 @@ RULES: list[dict[str, Any]] = [
 ]
 
 
-def fired(rule: str, evidence: dict[str, Any], key: str = "k") -> Raised:
+def fired(rule: str, evidence: dict[str, Any], key: str = "k") -> RaisedAlert:
     now_ns = time.time_ns()
     found = Occurrence(time_ns=now_ns, trace_id="a" * 32, span_id="b" * 16, evidence=evidence)
     return raised(key, rule=rule, at_ns=now_ns, occurrences=[found])
 
 
-def certificate(sha256: str, key: str) -> Raised:
+def certificate(sha256: str, key: str) -> RaisedAlert:
     return fired("certificate-changed", {names.CERT_SHA256: sha256, f"{names.CERT_SHA256}.was": OLD}, key)
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from backwatch.detector import detectors
 from backwatch.detector.rules import rulebook
 from backwatch.store import rules_meta, tables
-from backwatch.store.commit import Occurrence, Raised, Round, Seen
+from backwatch.store.commit import AlertRound, Occurrence, RaisedAlert, ResourceActivity
 from tests.dashboard.screens import Dashboard, Window, serving
 from tests.services.commits import alert_id, raised
 
@@ -31,7 +31,7 @@ PARTS = (
 )  # fmt: skip
 
 
-def fired(rule: str, key: str, evidence: dict[str, Any], **more: Any) -> Raised:
+def fired(rule: str, key: str, evidence: dict[str, Any], **more: Any) -> RaisedAlert:
     now_ns = time.time_ns()
     found = Occurrence(time_ns=now_ns, trace_id="a" * 32, span_id="b" * 16, evidence=evidence)
     return raised(key, rule=rule, at_ns=now_ns, occurrences=[found], **more)
@@ -50,11 +50,11 @@ def filled(dashboard: Dashboard) -> Dashboard:
         fired("was-once-a-rule", "x", {"tls.established": True}), two,
     ]  # fmt: skip
     now_ns = time.time_ns()
-    seen = Seen(
+    seen = ResourceActivity(
         resource_id="0" * 64, app="shop", system="redis", endpoint="cache:6379", namespace="0", first_ns=now_ns,
         last_ns=now_ns, calls=1, errors=0, facts={},
     )  # fmt: skip
-    dashboard.owner.commit(Round(raised=rows), seen=[seen], now_ns=now_ns)
+    dashboard.owner.commit(AlertRound(raised=rows), seen=[seen], now_ns=now_ns)
     return dashboard
 
 
@@ -204,7 +204,7 @@ def test_page_knows_alerts_whose_value_is_accepted(window: Window, filled: Dashb
     assert of_values == {one.id for one in detectors.discover() if one.accepts}
     words = "Accept: treat this value as expected"
     forms = {"messaging.system": "kafka", "backwatch.message.forms": "json"}
-    filled.owner.commit(Round(raised=[fired("unusual-message", "orders", forms)]), seen=[], now_ns=time.time_ns())
+    filled.owner.commit(AlertRound(raised=[fired("unusual-message", "orders", forms)]), seen=[], now_ns=time.time_ns())
     window.go(f"/alert?id={alert_id('unusual-message', 'orders')}", words)
     window.go(f"/alert?id={alert_id('query-attack', 'search')}", "Accept: treat this as expected.")
     window.unsee(words)

@@ -121,7 +121,7 @@ def proxy_login(settings: DashboardSettings) -> ProxyLogin | None:
             f"BACKWATCH_DASHBOARD_PROXY_SECRET=(secret): must be {MIN_SECRET_CHARACTERS} or more characters of ASCII"
         )
     try:
-        networks = [ipaddress.ip_network(one) for one in proxies]
+        networks = [ipaddress.ip_network(proxy) for proxy in proxies]
     except ValueError:
         given = ",".join(proxies)[:200]
         raise SettingError(

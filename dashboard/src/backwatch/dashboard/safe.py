@@ -45,11 +45,11 @@ def visible(value: object, limit: int = LONGEST) -> str:
     'abc\\u202ecba\\x1b[2J'
     """
     value = str(value)
-    shown = "".join(map(_shown, value[:limit]))
+    shown = "".join(map(_show_character, value[:limit]))
     return shown if len(value) <= limit else f"{shown} … ({len(value):,} characters)"
 
 
-def _shown(character: str) -> str:
+def _show_character(character: str) -> str:
     if character in _KEPT or (unicodedata.category(character) not in _HIDDEN and not _UNSEEN.match(character)):
         return character
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")

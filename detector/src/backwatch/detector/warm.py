@@ -23,7 +23,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from backwatch.collector import names
 from backwatch.detector.engine.clock import WINDOW_NS
 from backwatch.detector.engine.factory import make_engine
-from backwatch.detector.engine.log_entries import ModelVersion, ProfileVersion, Records, Tick
+from backwatch.detector.engine.log_entries import ModelVersion, ProfileVersion, StreamRecords, Tick
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.kernels.compiled import CACHE_FOLDER, CACHED
 from backwatch.detector.rules.correlation import Correlation, Kind
@@ -67,7 +67,7 @@ def request() -> bytes:
 def step_through(engine: Engine) -> None:
     """Run an engine through every kernel once, on a throw-away shard. Then release the memory that this needed."""
     shard = engine.new_shard()
-    entry = Records(
+    entry = StreamRecords(
         values=[request()],
         appended_ns=np.array([START_NS], np.int64),
         backfill=np.array([True]),

@@ -61,7 +61,7 @@ def decide(
         OpenedAgain: The alert is in another episode by now.
         UnknownAlert: There is no such alert.
     """
-    by = _checked(kind, by, why, until_ns, now_ns)
+    by = _check_author(kind, by, why, until_ns, now_ns)
     alert_id = clean(alert_id, 64)
     table = tables.alert
     with writing(engine) as connection:
@@ -98,7 +98,7 @@ def decide(
     return entry_id
 
 
-def _checked(kind: str, by: str, why: str, until_ns: int, now_ns: int) -> str:
+def _check_author(kind: str, by: str, why: str, until_ns: int, now_ns: int) -> str:
     """Check the arguments, and return the author, cleaned."""
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind[:40]!r}")

@@ -95,8 +95,8 @@ class ServerChanged(Detector):
         _judge(
             calls[names.SERVER_VERSION], calls[names.SERVER_ID], calls[VERSION_NUMBER], calls["time_ns"],
             slot[RESOURCE.name], learn,
-            np.maximum(calls.expected(names.SERVER_VERSION), calls.expected(VERSION_NUMBER)),
-            calls.expected(names.SERVER_ID), tables["server_changed_version"], tables["server_changed_id"],
+            np.maximum(calls.get_expected(names.SERVER_VERSION), calls.get_expected(VERSION_NUMBER)),
+            calls.get_expected(names.SERVER_ID), tables["server_changed_version"], tables["server_changed_id"],
             tables["server_changed"], version, identity, was,
         )  # fmt: skip
         return {

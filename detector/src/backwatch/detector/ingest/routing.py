@@ -67,7 +67,7 @@ def route(value: bytes) -> list[Message]:
     """Return the messages for a value of ``otlp_spans``: per app, in order, its spans as calls. Never raises."""
     try:
         if not _is_bomb(value):
-            return _routed(value)
+            return _route(value)
     except (DecodeError, _Bomb):
         pass
     except Exception as error:  # noqa: BLE001  no value may end the router: it would read it again for ever
@@ -82,7 +82,7 @@ def _is_bomb(value: bytes) -> bool:
     return spans < 0 or small or (items > MAX_SMALL_SPANS and len(value) < MIN_ITEM_BYTES * items)
 
 
-def _routed(value: bytes) -> list[Message]:
+def _route(value: bytes) -> list[Message]:
     request, room = Request.FromString(value), _Room(value)
     found: dict[tuple[bytes, str], tuple[bytes, list[Scope]]] = {}
     for resource_span in request.resource_spans:
@@ -144,7 +144,7 @@ def _span(span: Any, above: otlp_ingest.Facts) -> bytes:
     )
     name: str = ""
     if otlp_ingest.is_call(facts, span.kind):
-        name, facts = otlp_ingest.redacted(facts, span.name[:256].decode("utf-8", "replace"))
+        name, facts = otlp_ingest.redact_call(facts, span.name[:256].decode("utf-8", "replace"))
     else:
         facts = {}
     return otlp_writer.span(

@@ -82,12 +82,12 @@ def _stamp(function: Callable[..., Any]) -> str:
     digest = hashlib.blake2b(Path(inspect.getfile(function)).read_bytes(), digest_size=12)
     for name in sorted(inspect.getclosurevars(function).globals):
         value = function.__globals__[name]
-        frozen = value.tobytes() if isinstance(value, np.ndarray) else _known(value).encode()
+        frozen = value.tobytes() if isinstance(value, np.ndarray) else _get_stamp(value).encode()
         digest.update(name.encode() + b"\x00" + frozen + b"\x00")
     return digest.hexdigest()
 
 
-def _known(value: Any) -> str:
+def _get_stamp(value: Any) -> str:
     if isinstance(value, int | float | str | tuple | bool):
         return repr(value)
     try:

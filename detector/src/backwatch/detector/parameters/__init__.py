@@ -29,7 +29,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parameters:
+class DriverParameters:
     """The driver parameters for one purpose.
 
     Attributes:
@@ -44,14 +44,14 @@ class Parameters:
 
 
 @cache
-def discover() -> Mapping[str, Parameters]:
+def discover() -> Mapping[str, DriverParameters]:
     """Every document, by name."""
     folder = sorted(files(__name__).iterdir(), key=lambda file: file.name)
     found = (_read(file.name.removesuffix(".yml"), file.read_text()) for file in folder if file.name.endswith(".yml"))
     return {document.name: document for document in found}
 
 
-def _read(name: str, text: str) -> Parameters:
+def _read(name: str, text: str) -> DriverParameters:
     document: dict[str, Any] = yaml.safe_load(text)
     title, note = document.pop("title"), " ".join(document.pop("note", "").split())
     lines = [
@@ -59,4 +59,4 @@ def _read(name: str, text: str) -> Parameters:
         for systems, drivers in document.items()
         for driver, code in drivers.items()
     ]
-    return Parameters(name=name, title=title, note=note, lines=tuple(lines))
+    return DriverParameters(name=name, title=title, note=note, lines=tuple(lines))
