@@ -148,7 +148,7 @@ def keep_up(
             if found:
                 # This row is locked: of two notifiers one finds nothing left to do, and neither misses a disabling.
                 mine = sa.select(table).where(table.c.name == endpoint).with_for_update(key_share=True)
-                into = {endpoint: connection.execute(mine).mappings().event_row()}
+                into = {endpoint: connection.execute(mine).mappings().one()}
                 still = sa.select(event).where(event.c.id.in_([row.id for row in found]), missed)
                 by_level = still.order_by(event.c.level_rank.desc(), event.c.created_ns, event.c.id)
                 events = connection.execute(by_level).mappings().all()
@@ -373,7 +373,7 @@ def get_standing(connection: sa.Connection, endpoint: str, *, now_ns: int) -> St
     known = connection.execute(sa.select(tables.endpoint).where(tables.endpoint.c.name == endpoint)).one_or_none()
     due = sa.func.coalesce(sa.func.sum(sa.case((table.c.next_ns <= now_ns, 1), else_=0)), 0)
     count = sa.select(sa.func.count(), due).where(table.c.endpoint == endpoint, table.c.state == PENDING)
-    waiting, due_now = connection.execute(count).event_row()
+    waiting, due_now = connection.execute(count).one()
     return Standing(
         disabled=known.reason if known is not None and known.disabled_ns is not None else None,
         paused_until_ns=known.paused_until_ns if known is not None else 0, waiting=waiting, due=int(due_now),
