@@ -150,18 +150,19 @@ def test_rule_list_without_a_detector_shows_a_notice(browser: Any, empty: Dashbo
 
 def test_change_shows_once_on_top_with_its_previous_value(window: Window, filled: Dashboard) -> None:
     window.go(f"/alert?id={alert_id('certificate-changed', 'db')}", "Evidence of the newest occurrence")
-    assert [window.cell(row, 0) for row in range(2)] == ["certificate, SHA-256", "issued by"]
+    assert [window.cell(row, 0) for row in range(2)] == ["Certificate SHA-256", "Certificate issuer"]
     assert [window.cell(0, column).replace(" ", "") for column in (1, 2)] == [OLD, NEW]
     assert [window.cell(1, column) for column in (1, 2)] == ["CN=Our CA", "CN=Another CA"]
     shown = window.page.evaluate("document.body.textContent")
     assert "tls.server.issuer" not in shown
+    assert "Certificate new" in shown
     assert "backwatch.certificate.new" in shown
     assert "backwatch.orphan.was" in shown  # a previous value without a current one is evidence as any other
 
 
 def test_other_values_of_the_episode_are_shown(window: Window, filled: Dashboard) -> None:
     window.go(f"/alert?id={alert_id('certificate-changed', 'two')}", "This episode showed other values as well.")
-    assert [window.cell(0, column, 1).replace(" ", "") for column in (0, 1)] == ["certificate,SHA-256", THIRD]
+    assert [window.cell(0, column, 1).replace(" ", "") for column in (0, 1)] == ["CertificateSHA-256", THIRD]
     window.go(f"/alert?id={alert_id('certificate-changed', 'db')}", "Evidence of the newest occurrence")
     assert "This episode showed other values" not in main_text(window)
 

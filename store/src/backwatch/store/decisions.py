@@ -75,17 +75,8 @@ def decide(
         closes = True
         if kind == "accept":
             shown = from_json(found.evidence) if evidence is None else evidence
-            rule = rules_meta.read_rule(connection, found.rule)
-            accepts = rule.accepts if rule is not None else ()
-            if accepts and not found.resource_id:
-                raise ValueError(
-                    "this alert folds many resources, and what is accepted are one resource's values: accept the"
-                    " alert of the resource, or mute this one"
-                )
-            values = {name: shown[name] for name in (*facts.IDENTITY, *accepts) if isinstance(shown.get(name), str)}
-            body |= {"rule": found.rule, "resource_id": found.resource_id, "values": values}
-            closes = acceptances.cover(connection, alert_id, found.episode, accepts, values, now_ns)
-            body["closes"] = closes
+            body |= _acceptance(connection, alert_id, found, shown, now_ns)
+            closes = body["closes"]
         entry_id = entries.append(connection, "decision", body, now_ns, by)
         row = {
             "entry_id": entry_id, "alert_id": alert_id, "episode": found.episode, "kind": kind, "by": by,
@@ -96,6 +87,22 @@ def decide(
         if changes:
             connection.execute(sa.update(table).where(table.c.id == alert_id).values(changes))
     return entry_id
+
+
+def _acceptance(
+    connection: sa.Connection, alert_id: str, alert: "sa.Row[Any]", shown: Mapping[str, Any], now_ns: int
+) -> dict[str, Any]:
+    """Return the values that an acceptance covers, and whether it closes the alert's episode."""
+    rule = rules_meta.read_rule(connection, alert.rule)
+    accepts = rule.accepts if rule is not None else ()
+    if accepts and not alert.resource_id:
+        raise ValueError(
+            "this alert folds many resources, and what is accepted are one resource's values: accept the alert of the"
+            " resource, or mute this one"
+        )
+    values = {name: shown[name] for name in (*facts.IDENTITY, *accepts) if isinstance(shown.get(name), str)}
+    closes = acceptances.cover(connection, alert_id, alert.episode, accepts, values, now_ns)
+    return {"rule": alert.rule, "resource_id": alert.resource_id, "values": values, "closes": closes}
 
 
 def _check_author(kind: str, by: str, why: str, until_ns: int, now_ns: int) -> str:

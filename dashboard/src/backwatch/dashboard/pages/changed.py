@@ -8,19 +8,12 @@ from typing import Any, Final
 import streamlit as st
 
 from backwatch.collector import names
-from backwatch.collector.facts import in_reading_order
+from backwatch.collector.facts import in_reading_order, label_of
 from backwatch.dashboard import safe, words
 from backwatch.store.views import AlertDetail
 
 WAS: Final = ".was"
 """Ends the name of what a fact was, as detectors write it beside the fact."""
-CALLED: Final = {
-    names.CERT_SHA256: "certificate, SHA-256", names.CERT_ISSUER: "issued by", names.CERT_SUBJECT: "issued to",
-    names.CERT_NOT_BEFORE: "valid from", names.CERT_NOT_AFTER: "valid until", names.PEER_ADDRESS: "address",
-    names.SERVER_VERSION: "server's version", names.SERVER_ID: "server's identity", names.AUTH_METHOD: "login by",
-    names.REDIRECT_TARGET: "leads to", names.TOPOLOGY: "nodes", names.TLS_ESTABLISHED: "encrypted",
-    names.TLS_VERSION: "TLS version", names.TLS_VERIFIED: "verified", names.MESSAGE_FORMS: "forms of messages",
-}  # fmt: skip
 TALL_PX: Final = 76
 _FINGERPRINT: Final = re.compile(r"[0-9A-Fa-f]{64}")
 LONG: Final = 34
@@ -76,7 +69,7 @@ def show(detail: AlertDetail) -> None:
     found = pairs(detail.alert.evidence)
     text = st.column_config.TextColumn
     rows = [
-        {"what": CALLED.get(name, name), "was": _group_digits(was), "is": _group_digits(now)}
+        {"what": label_of(name), "was": _group_digits(was), "is": _group_digits(now)}
         for name, (was, now) in found.items()
         if name not in LISTS
     ]
@@ -88,7 +81,7 @@ def show(detail: AlertDetail) -> None:
         )  # fmt: skip
     for name, (was, now) in found.items():
         if name in LISTS:
-            safe.pairs(_members_then_and_now(was, now), ("is it new", CALLED.get(name, name)),
+            safe.pairs(_members_then_and_now(was, now), ("is it new", label_of(name)),
                        key=f"alert.list.{list(found).index(name)}", widths=(150, 510))  # fmt: skip
             if was.endswith(CUT):
                 st.caption("Only the beginning of the old list is kept: members that may be new may have been in it.")
@@ -97,7 +90,7 @@ def show(detail: AlertDetail) -> None:
             "The evidence has the beginning of this list. Further members are not accepted: they raise the alert again."
         )
     for name, whole in _wholes(detail, found):
-        safe.code(f"{CALLED.get(name, name)}\n{whole}")
+        safe.code(f"{label_of(name)}\n{whole}")
 
 
 def _members_then_and_now(was: str, now: str) -> list[tuple[str, str]]:
@@ -169,7 +162,7 @@ def show_others(detail: AlertDetail) -> None:
     safe.table(
         [
             {
-                "what": CALLED.get(name, name), "was shown too": _group_digits(value),
+                "what": label_of(name), "was shown too": _group_digits(value),
                 "first, UTC": words.format_moment(first_ns),
             }
             for name, value, first_ns in found

@@ -53,19 +53,11 @@ def _is_superseded(row: Any, papers: Any, of: int, this: int) -> bool:
 
 @kernel
 def _judge(
-    certificate: Array,
-    issuer: Array,
-    not_before_ns: Array,
-    not_after_ns: Array,
-    time_ns: Array,
-    resource: Array,
-    learn: Array,
-    expected: Array,
-    rows: Any,
-    papers: Any,
-    new: Array,
-    renewal: Array,
-) -> None:
+    certificate: Array, issuer: Array, validity_ns: tuple[Array, Array], time_ns: Array, resource: Array, learn: Array,
+    expected: Array, rows: Any, papers: Any, out: tuple[Array, Array],
+) -> None:  # fmt: skip
+    not_before_ns, not_after_ns = validity_ns
+    new, renewal = out
     for i in range(resource.shape[0]):
         k = resource[i]
         if k == 0 or certificate[i] == 0:
@@ -115,8 +107,8 @@ class CertificateChanged(Detector):
         issued = np.where(calls[PROVEN] == 1, calls.get_expected(names.CERT_ISSUER), np.int8(0))
         expected = np.maximum(calls.get_expected(names.CERT_SHA256), issued)
         _judge(
-            calls[names.CERT_SHA256], calls[ISSUED_BY], calls[NOT_BEFORE], calls[NOT_AFTER], calls["time_ns"],
+            calls[names.CERT_SHA256], calls[ISSUED_BY], (calls[NOT_BEFORE], calls[NOT_AFTER]), calls["time_ns"],
             slot[RESOURCE.name], learn, expected, tables["certificate_changed"], tables["certificate_changed_papers"],
-            new, renewal,
+            (new, renewal),
         )  # fmt: skip
         return {"backwatch.certificate.new": new, "backwatch.certificate.renewal": renewal}

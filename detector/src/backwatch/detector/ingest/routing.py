@@ -13,8 +13,9 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 
 from backwatch.collector import names
+from backwatch.collector.facts.app import FACTS as APP_FACTS
 from backwatch.collector.stream import Message, Record
-from backwatch.detector.decoding.app import OLDER_ENVIRONMENT, app_text
+from backwatch.detector.decoding.app import app_text
 from backwatch.detector.decoding.fault_description import describe
 from backwatch.detector.decoding.outline import items_of, spans_of
 from backwatch.detector.decoding.schema import MAX_ATTRIBUTES, MAX_SMALL_SPANS
@@ -38,9 +39,8 @@ MAX_SCOPE_BYTES: Final = 65_536
 """What stands before the spans of every message must be small: else a few spans a message make a flood of one."""
 KEPT_BYTES: Final = 1 << 16
 PROCESS_PREFIX: Final = b"backwatch.process."
-_RESOURCE: Final = (
-    names.SERVICE_NAMESPACE, names.SERVICE_NAME, names.SERVICE_RELEASE, names.ENVIRONMENT, OLDER_ENVIRONMENT,
-)  # fmt: skip
+_RESOURCE: Final = frozenset(name for fact in APP_FACTS for name in (fact.name, *fact.older))
+"""Attributes of a resource that are handed on."""
 
 Scope = tuple[bytes, list[bytes]]
 """A scope's bytes, and those of each of its spans."""
