@@ -62,7 +62,7 @@ def make_label(name: str) -> str:
     return name.removeprefix("backwatch.").replace(".", " ").replace("_", " ").capitalize()
 
 
-def derived(name: str, meaning: str, *, scope: Scope = "derived") -> Fact:
+def derived_fact(name: str, meaning: str, *, scope: Scope = "derived") -> Fact:
     """Return a number that a detector computes for each call, or with the scope ``window`` for each window."""
     label = make_label(name)
     return Fact(name=name, type="number", scope=scope, kind="derived", domain="number", label=label, meaning=meaning)
