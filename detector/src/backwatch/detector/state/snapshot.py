@@ -72,7 +72,7 @@ class Source:
 def pack(sections: Iterable[Section | Source], scalars: Mapping[str, Any]) -> bytes:
     """Write sections and JSON-able scalars as one blob."""
     parts = list(sections)
-    described = [_describe(part) for part in parts]
+    described = [_describe_part(part) for part in parts]
     header = json.dumps({"sections": described, "scalars": scalars}, separators=(",", ":"), sort_keys=True).encode()
     size = 4 + len(header) + sum(_size_bytes(part) for part in parts)
     compressor = zstandard.ZstdCompressor(level=1).compressobj(size=size)
@@ -90,7 +90,7 @@ def pack(sections: Iterable[Section | Source], scalars: Mapping[str, Any]) -> by
     return out.getvalue()
 
 
-def _describe(part: Section | Source) -> dict[str, Any]:
+def _describe_part(part: Section | Source) -> dict[str, Any]:
     if isinstance(part, Source):
         dtype, shape = part.dtype, [part.at.shape[0]]
     else:
