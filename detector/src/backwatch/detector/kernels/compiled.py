@@ -1,8 +1,9 @@
-"""The one door to Numba: every compiled kernel is made by :func:`kernel`, and its cache stays in a folder of our own.
+"""The one door to Numba: every compiled kernel is made by :func:`kernel`, and its cache stays in a private folder.
 
 Numba's cache is pickle, so anyone who can write there runs code in the detector; and without a writable place a cached
-function fails at import. So the folder is ours (0700, not a link), and where it cannot be had we compile uncached and
-say so once. Import this module before ``numba``: Numba reads where its cache is while it is imported.
+function fails at import. So the folder is this user's alone (0700, not a link). Without such a folder, kernels are
+compiled uncached, and a warning is logged once. Import this module before ``numba``: Numba reads where its cache is
+while it is imported.
 """
 
 import hashlib
