@@ -36,7 +36,7 @@ class RaisedAlert:
         app, resource, key: Text for people: the app, the resource, and what within it the alert is about.
         begin_ns: Time of the firing that comes first in the stream. Unlike ``first_ns``, the earliest time, it is the
             same however the stream is cut into commits, so ids of events are made of it. 0: ``first_ns``.
-        occurrences: The newest ones and those that :func:`~backwatch.store.ring.choose_kept` keeps besides, oldest first.
+        occurrences: The newest ones and those that :func:`~backwatch.store.ring.choose_kept` adds, oldest first.
         accepts: Names of the facts in its evidence that the rule speaks of: those which are accepted on its alerts.
     """
 

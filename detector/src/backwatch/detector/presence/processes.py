@@ -111,8 +111,8 @@ class Processes:
         observed_ns: Time for which the stream was seen to move, which is what silence is measured in.
         gap_ns: Observed time at which the stream was last seen to come back: silence before it counts for nothing.
         hours: Hours since the epoch that are not judged yet, to the nanoseconds observed in each.
-        raised: Key of what was raised to the ids of its alerts; several may share one, see ``Verdicts.judge_missed``. Each
-            key has a process in its state, or a quiet app.
+        raised: Key of what was raised to the ids of its alerts; several may share one, see ``Verdicts.judge_missed``.
+            Each key has a process in its state, or a quiet app.
         late: Rule to its alerts of late: id, shortened, to the last time.
         folds: Rule to what names the alert that further ones share.
         evicted: Processes that made room since the last boundary though they were still watched, and heartbeats of
