@@ -1,14 +1,16 @@
 """``backwatch db``: upgrade, status, retention, backup and restore of the store."""
 
+import contextlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import click
+import sqlalchemy as sa
 
 from backwatch.collector.cli import EXIT_UNHEALTHY, InputOutputFailed, Unavailable
 from backwatch.collector.console.logs import escape
@@ -31,6 +33,22 @@ _URL_OPTION = click.option(
 )
 
 
+@contextlib.contextmanager
+def _open_for_command(store_url: str | None, *, check: bool = True, must_exist: bool = False) -> Generator[sa.Engine]:
+    """Open the store that option or settings name, for a command."""
+    settings = load(StoreSettings, flags={"url": store_url})
+    try:
+        engine = open_store(settings.url, check=check, must_exist=must_exist)
+        yield engine
+    except StoreUnavailable as error:
+        raise Unavailable(str(error)) from None
+    engine.dispose()
+
+
+def _shown_url(store_url: str | None) -> str:
+    return without_secrets(load(StoreSettings, flags={"url": store_url}).url or default_store_url())
+
+
 @click.group(short_help="Looks after the store: upgrade, status, prune, backup, restore.")
 def db() -> None:
     """Looks after the store: where alerts, decisions and the detector's state are kept."""
@@ -46,13 +64,8 @@ def upgrade(store_url: str | None) -> None:
       backwatch db upgrade
       backwatch db upgrade --store-url postgresql://backwatch@db/backwatch
     """
-    settings = load(StoreSettings, flags={"url": store_url})
-    try:
-        engine = open_store(settings.url, check=False)
+    with _open_for_command(store_url, check=False) as engine:
         before, after = migrate.upgrade(engine)
-    except StoreUnavailable as error:
-        raise Unavailable(str(error)) from None
-    engine.dispose()
     click.echo(f"{after}: up to date" if before == after else f"{before or 'empty'} -> {after}")
 
 
@@ -66,26 +79,16 @@ def status(store_url: str | None, *, as_json: bool, check: bool) -> None:
     With --check, exit code 3 where no detector has reported for a minute, or a partition is not read or does not
     advance, or an endpoint is disabled, or notify does not deliver.
     """
-    settings = load(StoreSettings, flags={"url": store_url})
-    try:
-        engine = open_store(settings.url, must_exist=True)
-        with reading(engine) as connection:
-            version, found, now_ns = migrate.get_version(connection), health(connection), time.time_ns()
-            undelivered = find_served_incidents(connection, now_ns)
-    except StoreUnavailable as error:
-        raise Unavailable(str(error)) from None
-    engine.dispose()
-    shown = without_secrets(settings.url or default_store_url())
+    with _open_for_command(store_url, must_exist=True) as engine, reading(engine) as connection:
+        version, found, now_ns = migrate.get_version(connection), health(connection), time.time_ns()
+        undelivered = find_served_incidents(connection, now_ns)
+    shown = _shown_url(store_url)
     wrong = [*find_incidents(found.progress, found.shards, now_ns), *find_disabled(found.endpoints, now_ns)]
     wrong += [incident for incident in undelivered if incident not in wrong]
     partitions = sorted(found.progress, key=lambda partition: _worst_first(partition, now_ns))
     if as_json:
-        document = {
-            "store": shown,
-            "version": version,
-            **asdict(found),
-            "incidents": [asdict(incident) for incident in wrong],
-        }
+        incidents = [asdict(incident) for incident in wrong]
+        document = {"store": shown, "version": version, **asdict(found), "incidents": incidents}
         document["progress"] = [{**asdict(partition), "lag": partition.lag} for partition in partitions]
         click.echo(json.dumps(document, sort_keys=True))
     else:
@@ -100,13 +103,8 @@ def status(store_url: str | None, *, as_json: bool, check: bool) -> None:
 @_URL_OPTION
 def prune(store_url: str | None) -> None:
     """Removes what is past its time: rollups, delivered events, quarantined records, alerts long cleared."""
-    settings = load(StoreSettings, flags={"url": store_url})
-    try:
-        engine = open_store(settings.url, must_exist=True)
+    with _open_for_command(store_url, must_exist=True) as engine:
         removed = retention.prune(engine, time.time_ns())
-    except StoreUnavailable as error:
-        raise Unavailable(str(error)) from None
-    engine.dispose()
     click.echo(", ".join(f"{name} {count}" for name, count in removed.items()))
 
 
@@ -122,15 +120,11 @@ def backup(file: Path, store_url: str | None) -> None:
     Example:
       backwatch db backup store.backup
     """
-    settings = load(StoreSettings, flags={"url": store_url})
-    try:
-        engine = open_store(settings.url, check=False, must_exist=True)
-        size = copies.write_backup(engine, file)
-    except StoreUnavailable as error:
-        raise Unavailable(str(error)) from None
-    except FileExistsError as error:
-        raise InputOutputFailed(f"{error.strerror}: {file}") from None
-    engine.dispose()
+    with _open_for_command(store_url, check=False, must_exist=True) as engine:
+        try:
+            size = copies.write_backup(engine, file)
+        except FileExistsError as error:
+            raise InputOutputFailed(f"{error.strerror}: {file}") from None
     click.echo(f"{file}: {size} bytes")
 
 
@@ -146,16 +140,11 @@ def restore(file: Path, store_url: str | None) -> None:
     Example:
       backwatch db restore store.backup
     """
-    settings = load(StoreSettings, flags={"url": store_url})
-    try:
-        engine = open_store(settings.url, check=False)
+    with _open_for_command(store_url, check=False) as engine:
         version = copies.restore_backup(engine, file)
         _, after = migrate.upgrade(engine)
-    except StoreUnavailable as error:
-        raise Unavailable(str(error)) from None
-    engine.dispose()
     tables = f"tables {version}" + (f", upgraded to {after}" if after != version else "")
-    click.echo(f"{without_secrets(settings.url or default_store_url())}: restored, {tables}")
+    click.echo(f"{_shown_url(store_url)}: restored, {tables}")
 
 
 def _lines(found: Health) -> list[str]:

@@ -72,27 +72,25 @@ def decide(
         if episode not in (None, found.episode):
             raise OpenedAgain(f"it has opened again, look again: this is episode {found.episode}, not {episode}")
         body: dict[str, Any] = {"kind": kind, "alert_id": alert_id, "until_ns": until_ns}
-        closes = True
         if kind == "accept":
-            shown = from_json(found.evidence) if evidence is None else evidence
-            body |= _acceptance(connection, alert_id, found, shown, now_ns)
-            closes = body["closes"]
+            body |= _acceptance(connection, alert_id, found, evidence, now_ns)
         entry_id = entries.append(connection, "decision", body, now_ns, by)
         row = {
             "entry_id": entry_id, "alert_id": alert_id, "episode": found.episode, "kind": kind, "by": by,
             "why": clean(why.strip(), WHY_LIMIT), "until_ns": until_ns, "at_ns": now_ns,
         }  # fmt: skip
         connection.execute(sa.insert(tables.decision), [row])
-        changes = _changes(kind, found.episode, until_ns) if closes else {}
+        changes = _changes(kind, found.episode, until_ns) if body.get("closes", True) else {}
         if changes:
             connection.execute(sa.update(table).where(table.c.id == alert_id).values(changes))
     return entry_id
 
 
 def _acceptance(
-    connection: sa.Connection, alert_id: str, alert: "sa.Row[Any]", shown: Mapping[str, Any], now_ns: int
+    connection: sa.Connection, alert_id: str, alert: "sa.Row[Any]", evidence: Mapping[str, Any] | None, now_ns: int
 ) -> dict[str, Any]:
     """Return the values that an acceptance covers, and whether it closes the alert's episode."""
+    shown = from_json(alert.evidence) if evidence is None else evidence
     rule = rules_meta.read_rule(connection, alert.rule)
     accepts = rule.accepts if rule is not None else ()
     if accepts and not alert.resource_id:

@@ -26,6 +26,18 @@ def go(page: str, **query: str | list[str]) -> None:
     st.switch_page(st.session_state["pages"][page], query_params=query)
 
 
+def choose_app(width: int, on_change: Callable[[], None] | None = None) -> str:
+    """Draw the choice of an app, and return it; empty for all."""
+    options = ["", *reads.apps()]
+    return st.selectbox(
+        "App", options, key="app", format_func=_app_name, bind="query-params", on_change=on_change, width=width
+    ) or ""  # fmt: skip
+
+
+def _app_name(app: str) -> str:
+    return safe.line(app) or "all"
+
+
 @contextlib.contextmanager
 def report_store_errors() -> Generator[None]:
     """Show an error of the store; the rest of the screen stays, and the next refresh retries."""

@@ -22,8 +22,8 @@ STATES: Final = {
 def show() -> None:
     """Draw the page."""
     st.title("Processes", anchor=False)
-    app = st.selectbox("App", ["", *reads.apps()], key="app", format_func=_app_name, bind="query-params", width=240)
-    rows = reads.processes(app or "")
+    app = parts.choose_app(240)
+    rows = reads.processes(app)
     if lost := reads.health().processes.get(UNFOLLOWED, 0):
         st.caption(
             f"{words.count(lost)} of all processes are not followed any more: a shard had no room for them, or their"
@@ -39,10 +39,6 @@ def show() -> None:
         "A process sends heartbeats from its first call to a watched service on. One that falls silent raises the "
         "alert watch-lost. Times are kept to the minute."
     )
-
-
-def _app_name(app: str) -> str:
-    return safe.line(app) or "all"
 
 
 def _table(rows: Sequence[ProcessRow]) -> None:

@@ -19,11 +19,11 @@ VERIFIED: Final = {"full": "verified", "chain": "chain only", "none": "not verif
 def show() -> None:
     """Draw the page."""
     st.title("Resources", anchor=False)
-    app = st.selectbox("App", ["", *reads.apps()], key="app", format_func=_app_name, bind="query-params", width=240)
+    app = parts.choose_app(240)
     pressed = parts.get_chosen_id(KEY)
     if pressed:
         st.query_params["id"] = pressed
-    rows = reads.resources(app or "")
+    rows = reads.resources(app)
     if not rows and app:
         st.caption("This app has no resource.")
         return
@@ -37,10 +37,6 @@ def show() -> None:
         st.caption("Select a resource's id to see its session and volume.")
     else:
         _one(found)
-
-
-def _app_name(app: str) -> str:
-    return safe.line(app) or "all"
 
 
 def _table(rows: Sequence[ResourceRow]) -> None:

@@ -46,7 +46,7 @@ Scope = tuple[bytes, list[bytes]]
 """A scope's bytes, and those of each of its spans."""
 
 
-class _Bomb(ValueError):
+class _DecompressionBomb(ValueError):
     """A value that would become many times its size."""
 
 
@@ -59,7 +59,7 @@ class _Room:
     def take(self, span: bytes) -> bytes:
         self._left -= len(span)
         if self._left < 0:
-            raise _Bomb
+            raise _DecompressionBomb
         return span
 
 
@@ -68,7 +68,7 @@ def route(value: bytes) -> list[Message]:
     try:
         if not _is_bomb(value):
             return _route(value)
-    except (DecodeError, _Bomb):
+    except (DecodeError, _DecompressionBomb):
         pass
     except Exception as error:  # noqa: BLE001  no value may end the router: it would read it again for ever
         logger.error("backwatch: router: a value cannot be read (%s); it goes on as unreadable", describe(error))  # noqa: TRY400  its text may be an attacker's

@@ -57,7 +57,7 @@ class StoreAnswer:
 
 
 @dataclass(slots=True, eq=False)
-class _Connection:
+class _ClientConnection:
     socket: socket.socket
     deadline_s: float
     received: bytes = b""
@@ -80,8 +80,8 @@ class MonitoringServer:
         self._quick = quick
         self._slow = slow
         self._selector = selectors.DefaultSelector()
-        self._connections: list[_Connection] = []
-        self._waiting: dict[str, list[_Connection]] = {}
+        self._connections: list[_ClientConnection] = []
+        self._waiting: dict[str, list[_ClientConnection]] = {}
         self._kept: dict[str, tuple[float, Response]] = {}
         self._asked: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._answered: queue.SimpleQueue[tuple[str, Response, float]] = queue.SimpleQueue()
@@ -150,11 +150,11 @@ class MonitoringServer:
         accepted.setblocking(False)
         if len(self._connections) >= MAX_CONNECTIONS:
             self._drop(self._connections[0])
-        connection = _Connection(accepted, time.monotonic() + DEADLINE_S)
+        connection = _ClientConnection(accepted, time.monotonic() + DEADLINE_S)
         self._connections.append(connection)
         self._selector.register(accepted, selectors.EVENT_READ, connection)
 
-    def _advance(self, connection: _Connection) -> None:
+    def _advance(self, connection: _ClientConnection) -> None:
         try:
             if connection.sending:
                 connection.sending = connection.sending[connection.socket.send(connection.sending) :]
@@ -167,7 +167,7 @@ class MonitoringServer:
         except OSError:
             self._drop(connection)
 
-    def _receive(self, connection: _Connection) -> None:
+    def _receive(self, connection: _ClientConnection) -> None:
         more = connection.socket.recv(MAX_REQUEST_BYTES)
         if not more or connection.path:  # closed, or more than the one request that is under way
             self._drop(connection)
@@ -178,7 +178,7 @@ class MonitoringServer:
         elif len(connection.received) >= MAX_REQUEST_BYTES:
             self._respond(connection, _refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
 
-    def _handle(self, connection: _Connection) -> None:
+    def _handle(self, connection: _ClientConnection) -> None:
         words = connection.received.split(b"\n", 1)[0].strip().split(b" ")
         if len(words) != 3 or not words[2].startswith(b"HTTP/1."):
             self._respond(connection, _refusal(HTTPStatus.BAD_REQUEST))
@@ -195,7 +195,7 @@ class MonitoringServer:
         else:
             self._respond(connection, _refusal(HTTPStatus.NOT_FOUND))
 
-    def _ask(self, connection: _Connection, path: str) -> None:
+    def _ask(self, connection: _ClientConnection, path: str) -> None:
         kept_s, response = self._kept.get(path, (-KEPT_S, None))
         if response is not None and time.monotonic() - kept_s < KEPT_S:
             self._respond(connection, response)
@@ -229,7 +229,7 @@ class MonitoringServer:
                 if connection in self._connections:
                     self._respond(connection, response)
 
-    def _respond(self, connection: _Connection, response: Response) -> None:
+    def _respond(self, connection: _ClientConnection, response: Response) -> None:
         status = HTTPStatus(response.status)
         head = (
             f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {response.content_type}\r\n"
@@ -250,7 +250,7 @@ class MonitoringServer:
             else:
                 self._drop(connection)
 
-    def _drop(self, connection: _Connection) -> None:
+    def _drop(self, connection: _ClientConnection) -> None:
         self._connections.remove(connection)
         if connection.path and connection in self._waiting.get(connection.path, ()):
             self._waiting[connection.path].remove(connection)
