@@ -87,7 +87,7 @@ def decide(
 
 
 def _acceptance(
-    connection: sa.Connection, alert_id: str, alert: "sa.Row[Any]", evidence: Mapping[str, Any] | None, now_ns: int
+    connection: sa.Connection, alert_id: str, alert: Any, evidence: Mapping[str, Any] | None, now_ns: int
 ) -> dict[str, Any]:
     """Return the values that an acceptance covers, and whether it closes the alert's episode."""
     shown = from_json(alert.evidence) if evidence is None else evidence
