@@ -31,7 +31,7 @@ class Stream:
     def written(self) -> list[bytes]:
         """Return all bytes on the disk: the files as they are, and each published value."""
         assert self.pipeline.flush(20)
-        assert self.pipeline.dropped() == 0
+        assert self.pipeline.count_dropped() == 0
         with sqlite3.connect(self.file) as connection:
             values = [value for (value,) in connection.execute("SELECT value FROM record")]
         return [*values, *(one.read_bytes() for one in self.file.parent.glob(f"{self.file.name}*"))]

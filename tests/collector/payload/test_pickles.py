@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.collector.payload.budget import MAX_OPCODES, WINDOW_BYTES, Budget, SharedBudget
+from backwatch.collector.payload.budget import MAX_OPCODES, WINDOW_BYTES, SharedBudget, ValueBudget
 from backwatch.collector.payload.formats import detect_formats
 from backwatch.collector.payload.pickle_search import NOTORIOUS, find_likely_globals
 from backwatch.collector.payload.pickles import UNSEEN, PickleWalk
@@ -352,10 +352,10 @@ def test_hostile_value_does_not_exhaust_the_shared_budget() -> None:
 
 
 def test_walk_subtracts_its_use_from_the_budget() -> None:
-    budget = Budget()
+    budget = ValueBudget()
     PickleWalk(b"\x80\x02Vtext\n0N.", budget)
     assert budget.opcodes == MAX_OPCODES - 5
-    assert budget.lines == Budget().lines - len(b"text")
+    assert budget.lines == ValueBudget().lines - len(b"text")
 
 
 @pytest.mark.parametrize("module", sorted(NOTORIOUS))

@@ -49,7 +49,7 @@ def test_any_error_gives_only_words_of_the_list(parts: list[Any]) -> None:
     assert facts[0] == ("backwatch.notices", 1)
     for name, value in facts[1:]:
         assert name == names.RESPONSE_INDICATORS
-        assert set(str(value).split(",")) <= set(names.ANSWER_WORDS)
+        assert set(str(value).split(",")) <= set(names.INDICATOR_WORDS)
 
 
 class Strange(RuntimeError):
@@ -83,10 +83,10 @@ def test_a_long_text_is_looked_at_to_a_bound() -> None:
     assert signs(RuntimeError("x" * (MAX_TEXT - 1) + "\x1b")) == "terminal-escape"
 
 
-@given(st.lists(st.sampled_from(names.ANSWER_WORDS)), st.lists(st.sampled_from(names.ANSWER_WORDS), min_size=1))
+@given(st.lists(st.sampled_from(names.INDICATOR_WORDS)), st.lists(st.sampled_from(names.INDICATOR_WORDS), min_size=1))
 def test_signs_come_together_in_the_order_of_the_list(one: list[str], other: list[str]) -> None:
     facts = add_indicators(add_indicators((), one) if one else (), other)
-    assert facts == ((names.RESPONSE_INDICATORS, ",".join(w for w in names.ANSWER_WORDS if w in {*one, *other})),)
+    assert facts == ((names.RESPONSE_INDICATORS, ",".join(w for w in names.INDICATOR_WORDS if w in {*one, *other})),)
 
 
 ENTITY = b'<?xml version="1.0"?><!DOCTYPE r [%s]><r>1</r>'
@@ -138,7 +138,7 @@ def test_a_document_that_harms_its_reader_is_known_by_its_beginning(
 
 @given(st.sampled_from(("xml", "json")), st.one_of(st.binary(), st.binary().map(lambda it: b"<!ENTITY a '" + it)))
 def test_any_body_gives_only_words_of_the_list(kind: str, head: bytes) -> None:
-    assert set(find_document_indicators(kind, head)) <= set(names.ANSWER_WORDS)
+    assert set(find_document_indicators(kind, head)) <= set(names.INDICATOR_WORDS)
 
 
 @pytest.mark.parametrize(

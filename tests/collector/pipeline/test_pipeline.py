@@ -234,7 +234,7 @@ def test_without_a_stream_calls_continue_and_every_drop_is_reported_later(
         call(pipeline)
         slowest = max(slowest, time.perf_counter() - began)
     assert slowest < 0.5
-    dropped = pipeline.dropped()
+    dropped = pipeline.count_dropped()
     assert dropped >= 3000 - 600 - 512
     log.failing = None
     assert pipeline.flush(10)
@@ -246,7 +246,7 @@ def test_a_drop_count_that_was_not_delivered_is_sent_again(make: Callable[..., P
     pipeline = make(queue_records=1, flush_interval_s=0.3)
     for _ in range(50):
         call(pipeline)
-    assert pipeline.dropped() == 49
+    assert pipeline.count_dropped() == 49
     log.failing = StreamUnavailable("away")
     wait_for(lambda: log.tries > 0)
     log.failing = None

@@ -153,7 +153,7 @@ end = time.monotonic() + 20
 while not log.scopes(names.SCOPE_HEARTBEAT) and time.monotonic() < end:
     time.sleep(0.1)
     call(made)
-print(bool(log.scopes(names.SCOPE_HEARTBEAT)), made.flush(10), made.dropped())
+print(bool(log.scopes(names.SCOPE_HEARTBEAT)), made.flush(10), made.count_dropped())
 made.close()
 print(len(log.spans()) >= 4)
 """

@@ -52,7 +52,7 @@ def test_a_static_member_that_restarts_finds_its_partitions_and_moves_no_other(
     one = opened(settings, topic, "detector-0")
     polled(lambda: len(one.assignment()) == 2, one, other)
     assert (before, changes) == (one.assignment(), other._listener.changes)
-    assert one.unpositioned() == before
+    assert one.find_unpositioned() == before
     one.close()
     other.close()
 

@@ -40,7 +40,7 @@ def read(consumer: KafkaGroupConsumer, count: int, timeout_s: float = 60) -> lis
     records: list[Record] = []
     deadline = time.monotonic() + timeout_s
     while len(records) < count and time.monotonic() < deadline:
-        for partition in consumer.unpositioned():
+        for partition in consumer.find_unpositioned():
             consumer.seek(partition, records[-1].next_offset if records else 0)
         records += consumer.poll(0.2)
     return records
@@ -101,11 +101,11 @@ def test_a_partition_reassigned_within_one_poll_waits_for_its_seek(
         assert [one.value for one in read(consumer, 2)] == [b"a", b"b"]
         for rebalanced in (consumer._listener.on_partitions_revoked, consumer._listener.on_partitions_assigned):
             rebalanced([TopicPartition(topic, 0)])
-        assert consumer.unpositioned() == {0}
+        assert consumer.find_unpositioned() == {0}
         produce(kafka, topic, "none", b"c")
         assert consumer.poll(0.5) == []
         consumer.seek(0, 1)
-        assert consumer.unpositioned() == frozenset()
+        assert consumer.find_unpositioned() == frozenset()
         assert [one.value for one in consumer.poll(10)] in ([b"b"], [b"b", b"c"])
 
 

@@ -212,7 +212,7 @@ def test_file_locked_by_another_process_loses_nothing(chain: Chain) -> None:
         eventually(lambda: chain.calls >= made + 200)
         other.execute("ROLLBACK")
     eventually(lambda: chain.judged() >= made + 200)
-    assert (guard.faults, chain.pipeline.dropped(), chain.longest_s < MAX_CALL_S) == (0, 0, True)
+    assert (guard.faults, chain.pipeline.count_dropped(), chain.longest_s < MAX_CALL_S) == (0, 0, True)
     assert chain.counted("loss", "gap") == 0
 
 

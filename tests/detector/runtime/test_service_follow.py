@@ -62,7 +62,7 @@ class Member(Consumer):
         found: list[Record] = []
         for one in sorted(self.world.mine):
             at, self.positions[one] = self.positions[one], self.world.log[one]
-            if one not in self.unpositioned():
+            if one not in self.find_unpositioned():
                 found += [Record(one, offset, 1, b"") for offset in range(at, self.world.log[one])]
         self.world.fails("fail poll", StreamUnavailable("after the client has moved on"))
         return found
@@ -70,7 +70,7 @@ class Member(Consumer):
     def assignment(self) -> frozenset[int]:
         return frozenset(self.world.mine)
 
-    def unpositioned(self) -> frozenset[int]:
+    def find_unpositioned(self) -> frozenset[int]:
         return frozenset(one for one in self.world.mine if self.sought.get(one) != self.world.generation[one])
 
     def seek(self, partition: int, offset: int) -> None:

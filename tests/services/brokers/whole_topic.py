@@ -32,7 +32,7 @@ def whole_topic(settings: StreamSettings, group: str, topic: str = names.TOPIC_C
             consumer.seek(partition, 0)
         while any(at[partition] < ends[partition] for partition in at):
             _in_time(until)
-            for partition in consumer.unpositioned():  # since a rebalance: an old member of the group may linger
+            for partition in consumer.find_unpositioned():  # since a rebalance: an old member of the group may linger
                 consumer.seek(partition, at.get(partition, 0))
             for record in consumer.poll(0.5):
                 at[record.partition] = record.offset + 1

@@ -69,11 +69,11 @@ MESSAGING_SYSTEM: Final = "messaging.system"
 MESSAGING_DESTINATION: Final = "messaging.destination.name"
 RPC_SYSTEM: Final = "rpc.system"
 RESOURCE_NAME: Final = "backwatch.resource.name"
-"""A name for the resource, in place of system, endpoint and namespace in its identity; no probe tells it today."""
+"""A name for the resource, in place of system, endpoint and namespace in its identity; no probe reports it today."""
 SYSTEM: Final = "backwatch.system"
 """Kind of service where no convention names one: ``http``, ``smtp``."""
 SYSTEMS: Final = (DB_SYSTEM, MESSAGING_SYSTEM, RPC_SYSTEM, SYSTEM)
-"""What says of which kind a service is; the first that is told holds."""
+"""Names of the kind of service; the first that is reported applies."""
 
 # What was asked.
 QUERY_TEXT: Final = "db.query.text"
@@ -125,10 +125,10 @@ OVER_TLS: Final = frozenset((
     TLS_ESTABLISHED, TLS_VERSION, TLS_CIPHER, TLS_REQUESTED, TLS_REQUESTED_EXPLICIT, TLS_VERIFIED, CERT_SHA256,
     CERT_NOT_BEFORE, CERT_NOT_AFTER, CERT_ISSUER, CERT_SUBJECT, PEER_ADDRESS, PEER_PORT, TRANSPORT,
 ))  # fmt: skip
-"""What a driver tells that lets its TLS socket be looked at."""
+"""Facts of a driver whose TLS socket can be read."""
 ACCOUNT: Final = "backwatch.account"
 ACCOUNT_SUPERUSER: Final = "backwatch.account.superuser"
-"""Whether the server says that the account may do everything: PostgreSQL's ``is_superuser``, sent at each login."""
+"""True where the account may do everything: PostgreSQL's parameter ``is_superuser``, sent at each login."""
 SERVER_VERSION: Final = "backwatch.server.version"
 SERVER_ID: Final = "backwatch.server.id"
 AUTH_METHOD: Final = "backwatch.auth.method"
@@ -151,21 +151,21 @@ LOCAL_INFILE: Final = "backwatch.mysql.local_infile.requested"
 LOCAL_INFILE_FILE: Final = "backwatch.mysql.local_infile.file"
 STARTTLS_OFFERED: Final = "backwatch.starttls.offered"
 TOPOLOGY: Final = "backwatch.topology"
-"""Comma-separated ``host:port``, sorted: the nodes that the service told the client to talk to (cluster nodes, replica
+"""Comma-separated ``host:port``, sorted: the nodes that the service announces to its clients (cluster nodes, replica
 set members, advertised brokers, discovered servers)."""
 NOTICES: Final = "backwatch.notices"
-"""How many notices, warnings or asynchronous messages came with the answer, unasked for."""
+"""Number of notices, warnings or asynchronous messages that came with the response, unrequested."""
 PAYLOAD_WIRE: Final = "backwatch.payload.wire"
 """Bytes of a compressed body as they came over the wire."""
 PAYLOAD_SIZE: Final = "backwatch.payload.size"
-"""Bytes of the same body after it was unpacked; told together with ``PAYLOAD_WIRE``."""
+"""Bytes of the same body after it was unpacked; reported together with ``PAYLOAD_WIRE``."""
 REDELIVERED: Final = "backwatch.redelivered"
-"""How often a message has come before, as far as broker or client count; absent: it is a first delivery, or unknown."""
+"""Number of earlier deliveries of a message, if broker or client count them; absent: a first delivery, or unknown."""
 MESSAGE_FORMS: Final = "backwatch.message.forms"
 """Comma-separated forms of the messages that a topic brought, each once: a word of ``FORM_VALUES``, and behind ``+``
 those of ``FORM_PARTS`` that came with it, in the order of the lists."""
 RESPONSE_INDICATORS: Final = "backwatch.response.indicators"
-"""Comma-separated words of ``ANSWER_WORDS``, in the order of that list."""
+"""Comma-separated words of ``INDICATOR_WORDS``, in the order of that list."""
 
 SIGNS: Final = (
     "comment-tail",  # a comment swallows the rest of the statement
@@ -204,7 +204,7 @@ FORM_PARTS: Final = (
 )
 """What came with a message. Another one makes the bits that detectors keep another table's."""
 
-ANSWER_WORDS: Final = (
+INDICATOR_WORDS: Final = (
     "terminal-escape",  # an error's text steers the terminal that shows it
     "hidden-text",  # an error's text turns the direction of writing round
     "control-character",  # an error's text holds other control characters than line breaks and tabs

@@ -53,10 +53,10 @@ class Fact:
     profile: str = ""
 
 
-def derived(name: str, meaning: str, *, scope: Scope = "derived") -> Fact:
+def derived_fact(name: str, meaning: str, *, scope: Scope = "derived") -> Fact:
     """Return a number that a detector computes for each call, or with the scope ``window`` for each window.
 
-    >>> derived("backwatch.errors.streak", "Calls that failed in a row.").label
+    >>> derived_fact("backwatch.errors.streak", "Calls that failed in a row.").label
     'Errors streak'
     """
     label = name.removeprefix("backwatch.").replace(".", " ").replace("_", " ").capitalize()

@@ -10,7 +10,7 @@ _TOTAL_FACTOR: Final = 3
 
 
 @dataclass(slots=True)
-class Budget:
+class ValueBudget:
     """The remaining budget of one value; the inspection subtracts what it uses.
 
     Attributes:
@@ -32,17 +32,19 @@ class SharedBudget:
     __slots__ = ("_left",)
 
     def __init__(self) -> None:
-        value, factor = Budget(), _TOTAL_FACTOR
-        self._left = Budget(value.opcodes * factor, value.lines * factor, value.searched * factor, value.read * factor)
+        value, factor = ValueBudget(), _TOTAL_FACTOR
+        self._left = ValueBudget(
+            value.opcodes * factor, value.lines * factor, value.searched * factor, value.read * factor
+        )
 
-    def allocate(self, values: int) -> Budget:
+    def allocate(self, values: int) -> ValueBudget:
         """Take out the budget of one value when ``values`` are left.
 
         >>> SharedBudget().allocate(9).opcodes
         1000
         """
-        left, most = self._left, Budget()
-        given = Budget(
+        left, most = self._left, ValueBudget()
+        given = ValueBudget(
             min(most.opcodes, left.opcodes // values),
             min(most.lines, left.lines // values),
             min(most.searched, left.searched // values),
@@ -51,11 +53,11 @@ class SharedBudget:
         self._add(given, -1)
         return given
 
-    def return_unused(self, rest: Budget) -> None:
+    def return_unused(self, rest: ValueBudget) -> None:
         """Put back the budget that a value did not use."""
         self._add(rest, 1)
 
-    def _add(self, budget: Budget, sign: int) -> None:
+    def _add(self, budget: ValueBudget, sign: int) -> None:
         left = self._left
         left.opcodes += sign * max(0, budget.opcodes)
         left.lines += sign * max(0, budget.lines)

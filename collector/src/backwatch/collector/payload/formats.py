@@ -14,7 +14,7 @@ from typing import Final
 
 from backwatch.collector import names
 from backwatch.collector.payload import canaries
-from backwatch.collector.payload.budget import WINDOW_BYTES, Budget, SharedBudget
+from backwatch.collector.payload.budget import WINDOW_BYTES, SharedBudget, ValueBudget
 from backwatch.collector.payload.hostile_globals import is_hostile
 from backwatch.collector.payload.pickle_search import NOTORIOUS
 from backwatch.collector.payload.pickles import UNSEEN, PickleWalk
@@ -119,7 +119,7 @@ def _format_facts(reply: object) -> Facts:
         # A short word or number, as caches mostly return: too short for base64, and other formats need punctuation.
         if len(reply) <= SHORT and reply.isalnum():
             return ()
-        return _facts(*_inspect(reply, Budget()))
+        return _facts(*_inspect(reply, ValueBudget()))
     if not isinstance(reply, (list, tuple, dict)):
         return ()
     format_, found = "", dict[str, None]()
@@ -183,7 +183,7 @@ def _plain(name: str) -> str:
     return f"{_RENAMED[module]}.{rest}" if module in _RENAMED else name
 
 
-def _inspect(value: bytes | str, budget: Budget, depth: int = 0, *, cut: bool = False) -> tuple[str, list[str]]:
+def _inspect(value: bytes | str, budget: ValueBudget, depth: int = 0, *, cut: bool = False) -> tuple[str, list[str]]:
     if isinstance(value, str):
         data, cut = _bytes(value), len(value) > _MOST_CHARACTERS
     else:
@@ -234,7 +234,7 @@ def _bytes(text: str) -> bytes:
         return head.encode("utf-8", "replace")
 
 
-def _inner(data: bytes, budget: Budget, depth: int) -> tuple[str, list[str]] | None:
+def _inner(data: bytes, budget: ValueBudget, depth: int) -> tuple[str, list[str]] | None:
     """Return the format inside compression or base64; the compression's own format if there is none inside."""
     most = max(1, min(WINDOW_BYTES, budget.read))
     if data.startswith((b"\x1f\x8b\x08", b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")):
@@ -285,7 +285,7 @@ def _text_formats(head: bytes) -> tuple[str, list[str]] | None:
     return ("node-serialize", []) if b"_$$ND_FUNC$$_" in head else None
 
 
-def _old_pickle(data: bytes, budget: Budget, *, cut: bool) -> tuple[str, list[str]]:
+def _old_pickle(data: bytes, budget: ValueBudget, *, cut: bool) -> tuple[str, list[str]]:
     """Recognise protocols 0 and 1, which have no prefix: only if they import and call something, or fit as a whole."""
     if data[0] not in _FIRST:
         return "", []

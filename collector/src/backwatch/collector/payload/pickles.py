@@ -5,15 +5,15 @@ the opcodes of protocols 0 to 5 as ``pickletools`` lists them. It stops where th
 if the stack holds too little, if it calls something that is not callable. It must not stop earlier, or the rest would
 be hidden. A broken program counts up to that point, because the unpickler has executed it by then.
 
-The ``Budget`` bounds the work, however long the data; arguments are skipped, not read. The rest of a longer program is
-searched by ``find_likely_globals``, and ``UNSEEN`` is added.
+A ``ValueBudget`` bounds the work, however long the data; arguments are skipped, not read. The rest of a longer program
+is searched by ``find_likely_globals``, and ``UNSEEN`` is added.
 """
 
 import codecs
 import re
 from typing import Final
 
-from backwatch.collector.payload.budget import Budget
+from backwatch.collector.payload.budget import ValueBudget
 from backwatch.collector.payload.pickle_search import NOTORIOUS, find_likely_globals
 
 UNSEEN: Final = "?"
@@ -93,9 +93,11 @@ class PickleWalk:
         "broken", "names", "runs", "stopped", "unfinished",
     )  # fmt: skip
 
-    def __init__(self, data: bytes, budget: Budget | None = None, *, marked: bool = False, cut: bool = False) -> None:
+    def __init__(
+        self, data: bytes, budget: ValueBudget | None = None, *, marked: bool = False, cut: bool = False
+    ) -> None:
         self._data = data
-        self._budget = budget or Budget()
+        self._budget = budget or ValueBudget()
         self._marked = marked
         self._stack: list[_Value] = []
         self._marks: list[int] = []

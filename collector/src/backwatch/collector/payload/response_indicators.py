@@ -150,4 +150,4 @@ def add_indicators(facts: Facts, found: "list[str]") -> Facts:
     rest = tuple(fact for fact in facts if fact[0] != names.RESPONSE_INDICATORS)
     known = {word for name, value in facts if name == names.RESPONSE_INDICATORS for word in str(value).split(",")}
     known.update(found)
-    return (*rest, (names.RESPONSE_INDICATORS, ",".join(word for word in names.ANSWER_WORDS if word in known)))
+    return (*rest, (names.RESPONSE_INDICATORS, ",".join(word for word in names.INDICATOR_WORDS if word in known)))

@@ -13,6 +13,7 @@ from backwatch.collector import names
 from backwatch.collector.pipeline.app_identity import App
 from backwatch.collector.runtime.record import AttributeValue, Call, CallSite, Session
 from backwatch.collector.runtime.release import RELEASE
+from backwatch.collector.runtime.systems import system_attribute
 
 MAX_REMEMBERED: Final = 4096
 """Cached encoded attributes of at most ``MAX_REMEMBERED_TEXT`` characters each, 1 MB in all."""
@@ -22,10 +23,6 @@ MAX_CALL_SITES: Final = 2048
 MAX_CALL_SITE_TEXT: Final = 500
 MAX_FACT: Final = 8192
 """Characters of any reported text; statements are cut earlier, to the same length."""
-
-_MESSAGING: Final = frozenset({"kafka", "rabbitmq", "pulsar", "activemq", "aws_sqs", "jms", "nats", "mqtt", "celery"})
-_RPC: Final = frozenset({"grpc", "aws-api"})
-_OTHER: Final = frozenset({"http", "smtp", "imap", "pop3", "ldap", "ftp", "s3", "file"})
 
 _INT64: Final = 1 << 63
 _TIMES: Final = struct.Struct("<BQBQ").pack
@@ -108,20 +105,6 @@ _AFFECTED: Final = _Counts(names.ROWS_AFFECTED)
 _LINE: Final = _Counts(names.CODE_LINE)
 _TRUE_ESTIMATED: Final = _field(b"\x4a", _key_value(names.BYTES_ESTIMATED, True))
 _FAILED: Final = _field(b"\x7a", b"\x18\x02")  # status: error
-
-
-def system_attribute(system: str) -> str:
-    """Return the attribute that names this kind of service."""
-    if system in _OTHER:
-        return names.SYSTEM
-    if system in _MESSAGING:
-        return names.MESSAGING_SYSTEM
-    return names.RPC_SYSTEM if system in _RPC else names.DB_SYSTEM
-
-
-def is_database(system: str) -> bool:
-    """Return whether ``db.system.name`` names this kind of service."""
-    return system_attribute(system) == names.DB_SYSTEM
 
 
 def session_attributes(session: Session) -> dict[str, AttributeValue]:

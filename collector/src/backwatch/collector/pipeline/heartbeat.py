@@ -35,7 +35,7 @@ class Heartbeat(NamedTuple):
     ended: tuple[str, ...]
 
 
-class Heartbeats:
+class HeartbeatSchedule:
     """The heartbeats of one worker.
 
     Args:
@@ -101,7 +101,7 @@ class Heartbeats:
         for instance in heartbeat.ended:
             processes.free_slot(instance)
 
-    def take_over(self, other: "Heartbeats") -> None:
+    def take_over(self, other: "HeartbeatSchedule") -> None:
         """Continue the counts of a replaced worker of this process."""
         self._reported, self._started_ns = dict(other._reported), other._started_ns
         self.taken, self.delivered, self._event = other.taken, other.delivered, other._event

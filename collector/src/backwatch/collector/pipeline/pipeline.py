@@ -271,7 +271,7 @@ class Pipeline:
             return timeout_s
         return max(0.0, timeout_s - self._waited_s)
 
-    def dropped(self) -> int:
+    def count_dropped(self) -> int:
         """Return the number of calls that this process's queue has dropped."""
         process = self._processes.get(_getpid())
         return 0 if process is None else process.queue.dropped

@@ -15,7 +15,7 @@ from typing import Final
 from backwatch.collector import names
 from backwatch.collector.pipeline.app_identity import App, get_tracer_provider, identify
 from backwatch.collector.pipeline.encoder import encode_calls, encode_heartbeat
-from backwatch.collector.pipeline.heartbeat import Heartbeat, Heartbeats
+from backwatch.collector.pipeline.heartbeat import Heartbeat, HeartbeatSchedule
 from backwatch.collector.pipeline.queue import FULL_BATCH, BoundedQueue
 from backwatch.collector.runtime import gc_passes, guard, internal_threads, shutdown
 from backwatch.collector.runtime.forks import wait_for_uwsgi
@@ -63,7 +63,7 @@ class Worker:
         self._logged_unavailable_s = self._logged_refused_s = -LOG_INTERVAL_S
         self._logged_unavailable = False
         self._counted = {"encode": 0, "publish": 0}
-        self.heartbeats = Heartbeats(settings.heartbeat_s, queue, self._counted)
+        self.heartbeats = HeartbeatSchedule(settings.heartbeat_s, queue, self._counted)
         self._turned_s = time.monotonic()
         self._replaced = False
         self._app: App | None = None

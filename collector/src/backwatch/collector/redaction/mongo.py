@@ -109,11 +109,11 @@ def to_statement(command: object) -> str:
     >>> to_statement({"saslStart": 1, "mechanism": "PLAIN", "payload": b"secret"})
     'saslStart ?'
     """
-    text = _statement(command, _Budget(), 0)
+    text = _statement(command, _KeyBudget(), 0)
     return text if len(text) <= MAX_STATEMENT else text[: MAX_STATEMENT - 1] + "…"
 
 
-class _Budget:
+class _KeyBudget:
     """The keys and members that may still be read."""
 
     __slots__ = ("left",)
@@ -122,7 +122,7 @@ class _Budget:
         self.left = MAX_KEYS
 
 
-def _statement(command: object, budget: _Budget, depth: int) -> str:
+def _statement(command: object, budget: _KeyBudget, depth: int) -> str:
     name = get_command_name(command)
     if name == "?" or not isinstance(command, dict):
         return "?"
@@ -152,7 +152,7 @@ def _statement(command: object, budget: _Budget, depth: int) -> str:
     return " ".join(out)
 
 
-def _argument(key: object, value: object, budget: _Budget) -> str:
+def _argument(key: object, value: object, budget: _KeyBudget) -> str:
     """Return the shape of the value of a key in a command or in one write of a batch."""
     if key in _DOCUMENTS:
         return "?"
@@ -204,7 +204,7 @@ def _part(part: str) -> str:
     return "?" if part.isdecimal() and len(part) <= MAX_DIGITS else ""
 
 
-def _shape(value: object, budget: _Budget, depth: int) -> str:
+def _shape(value: object, budget: _KeyBudget, depth: int) -> str:
     if isinstance(value, dict):
         if depth > MAX_DEPTH:
             return "{…}"
@@ -225,7 +225,7 @@ def _shape(value: object, budget: _Budget, depth: int) -> str:
     return "?"
 
 
-def _list(value: "list[Any] | tuple[Any, ...]", budget: _Budget, depth: int) -> str:
+def _list(value: "list[Any] | tuple[Any, ...]", budget: _KeyBudget, depth: int) -> str:
     """Return members in order, runs of equal ones once: ``$in`` with 3 and with 30 values is one statement."""
     parts: list[str] = []
     for inner in value[:MAX_MEMBERS]:
@@ -245,7 +245,7 @@ def _list(value: "list[Any] | tuple[Any, ...]", budget: _Budget, depth: int) -> 
     return "[" + ",".join(parts) + "]"
 
 
-def _update(value: object, budget: _Budget) -> str:
+def _update(value: object, budget: _KeyBudget) -> str:
     """Return the shape of an update: operators and their fields. A replacement document is a value."""
     if isinstance(value, (list, tuple)):
         return _list(value, budget, 1)  # a pipeline
@@ -264,7 +264,7 @@ def _update(value: object, budget: _Budget) -> str:
     return "{" + ",".join(parts) + "}"
 
 
-def _fields(items: Iterable[tuple[object, object]], budget: _Budget) -> str:
+def _fields(items: Iterable[tuple[object, object]], budget: _KeyBudget) -> str:
     parts: list[str] = []
     for key, value in items:
         budget.left -= 1
@@ -288,13 +288,13 @@ def _batch(writes: "list[Any] | tuple[Any, ...]") -> str:
         if left <= 0:
             more = True
             break
-        budget = _Budget()
+        budget = _KeyBudget()
         shown.add(_write(write, budget))
         left -= MAX_KEYS - budget.left + 1
     return "[" + ",".join([*sorted(shown), *(["…"] if more else [])]) + "]"
 
 
-def _write(write: object, budget: _Budget) -> str:
+def _write(write: object, budget: _KeyBudget) -> str:
     if not isinstance(write, dict):
         return "?"
     parts: list[str] = []

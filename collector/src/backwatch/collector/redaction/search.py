@@ -161,12 +161,12 @@ def to_shape(body: object, *, searches: bool = False) -> str:
     """
     if not isinstance(body, (Mapping, list, tuple)) or not body:
         return ""
-    walk = _Walk(searches=searches)
+    walk = _BodyWalk(searches=searches)
     text = walk.shown(body, 0, "", "")
     return text if len(text) <= MAX_SHAPE else text[:MAX_SHAPE] + "…"
 
 
-class _Walk:
+class _BodyWalk:
     """A walk through a body, up to the bounds."""
 
     def __init__(self, *, searches: bool) -> None:

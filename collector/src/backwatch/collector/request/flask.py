@@ -12,7 +12,7 @@ def install(patches: Patches) -> None:
     import flask
     from werkzeug.wrappers import Request
 
-    def dispatching(original: Callable[..., Any]) -> Callable[..., Any]:
+    def wrap_dispatch(original: Callable[..., Any]) -> Callable[..., Any]:
         def full_dispatch_request(*args: Any, **kwargs: Any) -> Any:
             token = request_input.begin(_query, flask.request)
             try:
@@ -22,7 +22,7 @@ def install(patches: Patches) -> None:
 
         return full_dispatch_request
 
-    patches.wrap(flask.Flask, "full_dispatch_request", dispatching)
+    patches.wrap(flask.Flask, "full_dispatch_request", wrap_dispatch)
     patches.wrap(Request, "_load_form_data", _loading)
     patches.wrap(Request, "get_json", _reading)
 

@@ -80,7 +80,7 @@ class RequestInput:
         done = self._kept
         for at, read in enumerate(self._unread[done:], done):
             try:
-                self._keep(read.parsed() if isinstance(read, _Json) else read)
+                self._keep(read.to_object() if isinstance(read, _Json) else read)
             finally:
                 self._kept = at + 1
         return tuple(self._values)
@@ -169,7 +169,7 @@ class _Json:
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
 
-    def parsed(self) -> object:
+    def to_object(self) -> object:
         """Return its value; ``None`` if it is invalid or nested too deeply."""
         import json
 

@@ -35,7 +35,7 @@ def enter_thread() -> None:
 
 
 def leave_thread() -> None:
-    """Und :func:`enter_thread`."""
+    """Undo :func:`enter_thread`."""
     guard.collector_threads.discard(get_ident())
     if not guard.collector_threads and _note in gc.callbacks:
         gc.callbacks.remove(_note)

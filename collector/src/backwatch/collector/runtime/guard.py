@@ -103,7 +103,7 @@ def never_breaks_the_host(function: Callable[P, T]) -> Callable[P, T | None]:
     """Wrap ``function`` so that its faults are counted and logged once; the caller gets ``None``."""
 
     @functools.wraps(function)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> T | None:
+    def guard_call(*args: P.args, **kwargs: P.kwargs) -> T | None:
         global faults
         try:
             return function(*args, **kwargs)
@@ -116,4 +116,4 @@ def never_breaks_the_host(function: Callable[P, T]) -> Callable[P, T | None]:
                 faults += 1  # nothing more: the stack has no room for another call
             return None
 
-    return guarded
+    return guard_call

@@ -92,7 +92,7 @@ def run_before_fatal_signal(callback: Callable[[], object], timeout_s: float) ->
 
 
 def cancel_before_fatal_signal(callback: Callable[[], object]) -> None:
-    """Und :func:`run_before_fatal_signal`.
+    """Undo :func:`run_before_fatal_signal`.
 
     After the last callback ``signal.raise_signal`` is the original again, unless other code has wrapped it since.
     """

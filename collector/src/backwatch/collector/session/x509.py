@@ -37,7 +37,7 @@ class DerError(ValueError):
     """The bytes are not a certificate as RFC 5280 describes it."""
 
 
-class Certificate(NamedTuple):
+class CertificateFields(NamedTuple):
     """The reported fields of a certificate; ``""`` if a field cannot be read.
 
     Attributes:
@@ -51,7 +51,7 @@ class Certificate(NamedTuple):
     subject: str
 
 
-class _Reader:
+class _DerReader:
     """One level of DER elements; it never reads outside ``[at, end)``."""
 
     __slots__ = ("at", "data", "end")
@@ -81,15 +81,15 @@ class _Reader:
         self.at = at + length
         return tag, at, at + length
 
-    def enter(self, expected: int) -> "_Reader":
+    def enter(self, expected: int) -> "_DerReader":
         """Return a reader of the next element's contents; the element must have this tag."""
         tag, start, end = self.next()
         if tag != expected:
             raise DerError(f"has tag {tag:#04x} where {expected:#04x} belongs")
-        return _Reader(self.data, start, end)
+        return _DerReader(self.data, start, end)
 
 
-def parse_certificate(der: bytes) -> Certificate:
+def parse_certificate(der: bytes) -> CertificateFields:
     """Parse one certificate.
 
     Raises:
@@ -97,7 +97,7 @@ def parse_certificate(der: bytes) -> Certificate:
     """
     if len(der) > MAX_CERTIFICATE:
         raise DerError(f"has {len(der)} bytes, more than {MAX_CERTIFICATE}")
-    fields = _Reader(der, 0, len(der)).enter(_SEQUENCE).enter(_SEQUENCE)
+    fields = _DerReader(der, 0, len(der)).enter(_SEQUENCE).enter(_SEQUENCE)
     if fields.at < fields.end and der[fields.at] == _VERSION:
         fields.next()
     fields.enter(_INTEGER)
@@ -105,10 +105,10 @@ def parse_certificate(der: bytes) -> Certificate:
     issuer = _name(fields.enter(_SEQUENCE))
     validity = fields.enter(_SEQUENCE)
     not_before, not_after = _time(validity), _time(validity)
-    return Certificate(not_before, not_after, issuer, _name(fields.enter(_SEQUENCE)))
+    return CertificateFields(not_before, not_after, issuer, _name(fields.enter(_SEQUENCE)))
 
 
-def _time(reader: _Reader) -> str:
+def _time(reader: _DerReader) -> str:
     tag, start, end = reader.next()
     text = reader.data[start:end].decode("ascii", "replace")
     if tag == _UTC_TIME:
@@ -126,7 +126,7 @@ def _time(reader: _Reader) -> str:
     return moment.isoformat() + "Z"
 
 
-def _name(sequence: _Reader) -> str:
+def _name(sequence: _DerReader) -> str:
     """Return issuer or subject, most specific part first."""
     parts: list[str] = []
     while sequence.at < sequence.end and len(parts) < MAX_PARTS:
@@ -139,7 +139,7 @@ def _name(sequence: _Reader) -> str:
     return text if len(text) <= MAX_NAME else text[: MAX_NAME - 1] + "…"
 
 
-def _attribute(pair: _Reader) -> str:
+def _attribute(pair: _DerReader) -> str:
     tag, start, end = pair.next()
     if tag != _OID:
         raise DerError(f"has tag {tag:#04x} where an object identifier belongs")

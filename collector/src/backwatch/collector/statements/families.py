@@ -44,7 +44,7 @@ def derive_family(canonical: str) -> str:
     first = next((piece for piece in pieces if piece not in (" ", "(", "/*!")), "")
     if first not in _VERBS:
         return " ".join(canonical.split(" ", 2)[:2])[:MAX_FAMILY]
-    walk = _Walk(frozenset(_CTE.findall(canonical)) if "WITH" in canonical else frozenset())
+    walk = _TableWalk(frozenset(_CTE.findall(canonical)) if "WITH" in canonical else frozenset())
     walk.over([piece for piece in pieces if piece != " "])
     verb = walk.main if first == "WITH" and walk.main else first
     tables = sorted(walk.tables)
@@ -52,7 +52,7 @@ def derive_family(canonical: str) -> str:
     return f"{verb} {shown}".rstrip()[:MAX_FAMILY]
 
 
-class _Walk:
+class _TableWalk:
     """A walk over a text's pieces that finds tables by the position of names."""
 
     def __init__(self, temporary: frozenset[str]) -> None:

@@ -98,7 +98,7 @@ class Shape:
             self._ends.update(dict.fromkeys(parts, at))
         return at
 
-    def comparing(self, at: int) -> int:
+    def find_comparison(self, at: int) -> int:
         """Return the end of the comparison operator that starts at ``at``; 0: there is none."""
         words, start = self.words, at
         while words[at] in _COMPARING and at - start < 3:

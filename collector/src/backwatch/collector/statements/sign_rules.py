@@ -43,7 +43,7 @@ def tautology(shape: Shape, at: int) -> bool:
     left = shape.literal(start)
     if not left:
         return connective in ALTERNATIVES and _compares_itself(shape, start)
-    operator = shape.comparing(left)
+    operator = shape.find_comparison(left)
     if not operator:
         ends = words[left] in CONDITION_ENDS and words[left - 1] not in ("NULL", "FALSE")
         return ends and connective in ALTERNATIVES
@@ -70,7 +70,7 @@ def _compares_itself(shape: Shape, start: int) -> bool:
     return [shape.raw(at) for at in range(start, left)] == [shape.raw(at) for at in range(left + 1, right)]
 
 
-def chained(shape: Shape, at: int) -> bool:
+def is_chained_condition(shape: Shape, at: int) -> bool:
     """Return whether comparisons are chained (``x = 'a' = 'b'``, ``x = ''-''``), as after an injected quote."""
     words = shape.words
     if words[at] != "=" and words[at - 1] in _OPERATORS:
@@ -81,7 +81,7 @@ def chained(shape: Shape, at: int) -> bool:
     inside = words[at + 1 : end]
     if "'" in inside and not _ARITHMETIC.isdisjoint(inside[1:]):
         return True
-    operator = shape.comparing(end)
+    operator = shape.find_comparison(end)
     return bool(operator and shape.literal(operator))
 
 
@@ -132,7 +132,7 @@ def _columns(words: list[str], start: int) -> tuple[int, int, bool, int]:
     return columns, constants, first, end
 
 
-def stacked(shape: Shape, at: int) -> bool:
+def is_stacked_statement(shape: Shape, at: int) -> bool:
     """Return whether a statement of another kind than the first begins after the semicolon at ``at``."""
     words = shape.words
     while words[at] == ";":
@@ -161,7 +161,7 @@ def run_on(shape: Shape, at: int) -> bool:
 def constant(shape: Shape, at: int) -> bool:
     """Return whether the condition after WHEN or ``IF(`` is constant."""
     left = shape.literal(at + 1)
-    operator = shape.comparing(left) if left else 0
+    operator = shape.find_comparison(left) if left else 0
     return bool(operator and shape.literal(operator))
 
 
@@ -171,7 +171,7 @@ def asks(shape: Shape, at: int) -> bool:
     if words[at + 1 : at + 3] == ["(", "SELECT"]:
         return words[at + 3] in PARTS or words[at + 3] in CODES
     left = shape.literal(at + 1)
-    operator = shape.comparing(left) if left else 0
+    operator = shape.find_comparison(left) if left else 0
     if not operator or words[left] not in ("=", "<", ">", "LIKE"):
         return False
     while words[operator] == "(":
@@ -243,7 +243,7 @@ def encoded_call(shape: Shape, at: int) -> bool:
     return words[at + 3] == ")" and after[0] in ("+", "|") and not CHARACTERS.isdisjoint(after)
 
 
-def mangled(shape: Shape, at: int) -> bool:
+def is_mangled(shape: Shape, at: int) -> bool:
     """Return whether text follows the literal at ``at`` without a blank, as after an injected quote."""
     if at + 1 >= len(shape.tokens) or shape.words[at + 1] in AFTER_STRING:
         return False

@@ -91,7 +91,7 @@ def signs_mask(signs: str | Iterable[str]) -> int:
 
 def _literal(shape: Shape, at: int, found: set[str]) -> None:
     kind, start, end = shape.tokens[at]
-    if kind == spec.UNENDED or rules.mangled(shape, at):
+    if kind == spec.UNENDED or rules.is_mangled(shape, at):
         found.add("unbalanced-quote")
     if kind == spec.STRING:
         if shape.text[start] in "xX" and end - start >= 11 and rules.printable(shape.text[start + 2 : end - 1]):
@@ -105,7 +105,7 @@ def _literal(shape: Shape, at: int, found: set[str]) -> None:
 def _symbol(shape: Shape, at: int, found: set[str]) -> None:
     word = shape.words[at]
     if word == ";":
-        if shape.words[at - 1] != ";" and rules.stacked(shape, at):
+        if shape.words[at - 1] != ";" and rules.is_stacked_statement(shape, at):
             found.add("stacked")
     elif word == "/*!":
         found.add("executable-comment")
@@ -116,7 +116,7 @@ def _symbol(shape: Shape, at: int, found: set[str]) -> None:
             found.add("tautology")
         if rules.asks(shape, at):
             found.add("conditional")
-    elif rules.chained(shape, at):
+    elif rules.is_chained_condition(shape, at):
         found.add("tautology")
 
 

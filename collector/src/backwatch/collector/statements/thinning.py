@@ -56,7 +56,7 @@ def _patterns(dialect: str) -> tuple[re.Pattern[str], re.Pattern[str], re.Patter
 def _passing(dialect: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Return the patterns of many tokens and of one token."""
     d = spec.DIALECTS[dialect]
-    token = f"(?:[{tokens.letters(d)[0]}]*+(?:{tokens.closed(d)}))"
+    token = f"(?:[{tokens.letters(d)[0]}]*+(?:{tokens.closed_pattern(d)}))"
     return re.compile(f"{token}{{0,{_STRIDE}}}+", re.DOTALL), re.compile(f"{token}?+", re.DOTALL)
 
 

@@ -129,7 +129,7 @@ def alternatives(d: Dialect) -> str:
     return "|".join(f"({one})" for _, one in _groups(d))
 
 
-def closed(d: Dialect) -> str:
+def closed_pattern(d: Dialect) -> str:
     """Return an alternation of the tokens whose end a pattern finds: no nested comments, no ``$tag$``."""
     stops = "|".join(one for kind, one in _groups(d) if kind in (OPEN, UNENDED))
     found = [one for kind, one in _groups(d) if kind not in (OPEN, UNENDED, END)]
@@ -169,13 +169,13 @@ def _close_comment(text: str, opened: int) -> int:
         if found.lastindex:
             depth += found[1].count("/*")
         elif text[found.start()] == "*":
-            closed = found[0].count("*/")
-            if closed >= depth:
+            closed_pattern = found[0].count("*/")
+            if closed_pattern >= depth:
                 end = found.start()
                 for _ in range(depth):
                     end = text.index("*/", end) + 2
                 return end
-            depth -= closed
+            depth -= closed_pattern
     return len(text)
 
 

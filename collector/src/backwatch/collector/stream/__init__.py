@@ -110,7 +110,7 @@ class Consumer(ABC):
         """
         self.seek(partition, offset)
 
-    def unpositioned(self) -> frozenset[int]:
+    def find_unpositioned(self) -> frozenset[int]:
         """Return the assigned partitions that wait for :meth:`seek`, again after every rebalance.
 
         None of their records are delivered. A member that held such a partition before must also compare its state with

@@ -84,7 +84,7 @@ class KafkaGroupConsumer(Consumer):
                 if not fetched and self.is_rebalancing():
                     fetched = clients.fetch_while_rebalancing(self._consumer)
             clients.check_membership(self._url, self._consumer)
-            waiting = self.unpositioned()
+            waiting = self.find_unpositioned()
             records = [to_record(raw) for batch in fetched.values() for raw in batch if raw.partition not in waiting]
             if records or waiting or changes != self._listener.changes or left <= 0:
                 return records
@@ -93,7 +93,7 @@ class KafkaGroupConsumer(Consumer):
         """Return this member's partitions."""
         return frozenset(place.partition for place in self._consumer.assignment())
 
-    def unpositioned(self) -> frozenset[int]:
+    def find_unpositioned(self) -> frozenset[int]:
         """Return assigned partitions without a seek since their (possibly repeated) assignment."""
         return frozenset(
             partition for partition in self.assignment() if self._sought.get(partition) != self._occupancy(partition)
@@ -149,7 +149,7 @@ class KafkaGroupConsumer(Consumer):
 
     def read_to(self, partition: int) -> int:
         """Return the next offset to read, past the marker that ends each of the router's transactions."""
-        if partition in self.assignment() - self.unpositioned():
+        if partition in self.assignment() - self.find_unpositioned():
             return clients.get_position(self._consumer, TopicPartition(self._topic, partition))
         return 0
 

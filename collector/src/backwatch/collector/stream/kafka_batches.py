@@ -31,7 +31,7 @@ NO_CODEC: Final = 0
 CURRENT_MAGIC: Final = 2
 
 
-class _Budget:
+class PollBudget:
     """The bytes that the current poll may still unpack."""
 
     def __init__(self) -> None:
@@ -41,10 +41,10 @@ class _Budget:
 def limit_batches(consumer: Any) -> None:
     """Make this consumer decode batches with this module; other consumers of the process are unchanged."""
     fetcher = consumer._fetcher
-    budget = _Budget()
+    budget = PollBudget()
     original_append, original_fetched = fetcher._append, fetcher.fetched_records
 
-    class Records(BoundedRecords):
+    class LimitedRecords(BoundedRecords):
         _budget = budget
 
     def fetched_records(*arguments: Any, **options: Any) -> Any:
@@ -55,7 +55,7 @@ def limit_batches(consumer: Any) -> None:
         taken: int = original_append(drained, part, max_records, update_offsets)
         return taken if budget.left_bytes > 0 else max_records  # as if all were taken, which ends this poll
 
-    fetcher.PartitionRecords = Records
+    fetcher.PartitionRecords = LimitedRecords
     fetcher.fetched_records = fetched_records
     fetcher._append = append
 
@@ -66,7 +66,7 @@ _PartitionRecords: Any = kafka_fetcher.Fetcher.PartitionRecords
 class BoundedRecords(_PartitionRecords):
     """The records of one fetched partition, unpacked batch by batch."""
 
-    _budget: _Budget
+    _budget: PollBudget
 
     def take(self, n: int | None = None) -> list[Any]:
         """Return at most ``n`` records, and fewer where they are large."""

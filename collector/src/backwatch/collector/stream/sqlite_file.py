@@ -58,11 +58,11 @@ class StreamBusy(StreamUnavailable):
     """Another connection is writing just now."""
 
 
-class _Connection(sqlite3.Connection):
+class _StreamConnection(sqlite3.Connection):
     """A connection of the collector, which the probe of sqlite3 ignores."""
 
 
-setattr(_Connection, internal_clients.INTERNAL_ATTRIBUTE, True)
+setattr(_StreamConnection, internal_clients.INTERNAL_ATTRIBUTE, True)
 
 
 class StreamFile:
@@ -183,7 +183,11 @@ class StreamFile:
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         connection = sqlite3.connect(
-            self.path, timeout=self._busy_timeout_s, isolation_level=None, check_same_thread=False, factory=_Connection
+            self.path,
+            timeout=self._busy_timeout_s,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=_StreamConnection,
         )
         try:
             connection.execute("PRAGMA journal_mode = WAL")

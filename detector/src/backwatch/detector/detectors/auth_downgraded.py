@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.collector.facts.fact import derived
+from backwatch.collector.facts.fact import derived_fact
 from backwatch.detector.baselines.settled import LEARN_AFTER_NS, MIN_CALLS, day_of, has_lapsed
 from backwatch.detector.derived.numbers import AUTH_STRENGTH, LOGIN_FAILED, PROVEN
 from backwatch.detector.detectors import Array, Calls, Detector
@@ -86,12 +86,12 @@ class AuthDowngraded(Detector):
 
     id = "auth-downgraded"
     derives = (
-        derived(
+        derived_fact(
             "backwatch.auth.downgrade",
             "By how many steps of backwatch.auth.strength the login is weaker than any after which the same "
             "statement was sent before; 0: not weaker, or not known yet.",
         ),
-        derived(
+        derived_fact(
             "backwatch.auth.was",
             "The weakest backwatch.auth.strength after which the statement was sent before; NaN where the login "
             "is not weaker.",

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.collector.facts.fact import derived
+from backwatch.collector.facts.fact import derived_fact
 from backwatch.detector.baselines.level import LEVEL, SCORE_BOUND, update
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
@@ -104,20 +104,20 @@ class BulkRead(Detector):
 
     id = "bulk-read"
     derives = (
-        derived(
+        derived_fact(
             "backwatch.rows.score",
             "Deviations of the returned rows above the statement's usual ones; NaN until those are known.",
         ),
-        derived(
+        derived_fact(
             "backwatch.bytes.score",
             "Deviations of the received bytes above the statement's usual ones; NaN until those are known.",
         ),
-        derived(
+        derived_fact(
             "backwatch.rows.excess",
             "Logarithm of the returned rows divided by those of the resource's largest response so far; NaN "
             "until 100 calls are known.",
         ),
-        derived(
+        derived_fact(
             "backwatch.bytes.excess",
             "Logarithm of the received bytes divided by those of the resource's largest response so far; NaN "
             "until 100 calls are known.",

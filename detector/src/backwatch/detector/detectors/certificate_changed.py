@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.collector.facts.fact import derived
+from backwatch.collector.facts.fact import derived_fact
 from backwatch.detector.baselines.known_values import KNOWN_VALUES, MAX_VALUES, NEW, find_value, observe
 from backwatch.detector.derived.numbers import NOT_BEFORE, PROVEN
 from backwatch.detector.derived.text_columns import ISSUED_BY, NOT_AFTER
@@ -88,11 +88,11 @@ class CertificateChanged(Detector):
 
     id = "certificate-changed"
     derives = (
-        derived(
+        derived_fact(
             "backwatch.certificate.new",
             "1 where the certificate is new, at a resource whose certificates are known.",
         ),
-        derived(
+        derived_fact(
             "backwatch.certificate.renewal",
             "1 where the certificate is new, and of the same authority (the organisation of the issuer, or the "
             "issuer where it names none) as a known one that is near its end.",

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.collector.facts.fact import derived
+from backwatch.collector.facts.fact import derived_fact
 from backwatch.detector.baselines.settled import MIN_CALLS
 from backwatch.detector.derived.numbers import SERVICE_FAULT
 from backwatch.detector.detectors import Array, Calls, Detector
@@ -61,17 +61,17 @@ class ErrorStorm(Detector):
 
     id = "error-storm"
     derives = (
-        derived(
+        derived_fact(
             "backwatch.errors.streak",
             "Calls in a row that failed by the service or on the way to it, including this one; 0 where this "
             "call did not.",
         ),
-        derived(
+        derived_fact(
             "backwatch.errors.share",
             "Share of the resource's calls in about the last minute that failed by the service or on the way to "
             "it; 0 where this call did not.",
         ),
-        derived(
+        derived_fact(
             "backwatch.errors.usual",
             "Share of the resource's calls in about the last week that failed by the service or on the way to "
             "it; NaN where this call did not, and until 30 calls are known.",

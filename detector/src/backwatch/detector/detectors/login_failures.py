@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.collector.facts.fact import derived
+from backwatch.collector.facts.fact import derived_fact
 from backwatch.detector.derived.numbers import LOGIN_FAILED
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
@@ -45,11 +45,11 @@ class LoginFailures(Detector):
 
     id = "login-failures"
     derives = (
-        derived(
+        derived_fact(
             "backwatch.login.failures",
             "Refused logins of about the last five minutes, including this one; 0 where this call is none.",
         ),
-        derived(
+        derived_fact(
             "backwatch.login.excess",
             "Refused logins of about the last five minutes beyond four times the usual number of five minutes "
             "of the last day; 0 where this call is none.",

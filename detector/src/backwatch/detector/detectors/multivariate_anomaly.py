@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.collector.facts.fact import derived
+from backwatch.collector.facts.fact import derived_fact
 from backwatch.detector.baselines.forest import ARRAYS, UnusableModel, explain_score, isolation_score, validate_model
 from backwatch.detector.baselines.level import LEVEL, update
 from backwatch.detector.detectors import Array, Closed, Detector
@@ -115,53 +115,53 @@ class MultivariateAnomaly(Detector):
 
     id = "multivariate-anomaly"
     derives = (
-        derived(
+        derived_fact(
             "backwatch.odd.score",
             "Isolation score of the minute in (0, 1); NaN without a model, or before the resource's usual "
             "minute is known.",
             scope="window",
         ),
-        derived(
+        derived_fact(
             "backwatch.odd.excess",
             "Isolation score beyond the model's limit for ordinary minutes; NaN as the score is.",
             scope="window",
         ),
-        derived(
+        derived_fact(
             "backwatch.odd.calls",
             "Contribution of the number of calls to the score; NaN unless among the leading three.",
             scope="window",
         ),
-        derived(
+        derived_fact(
             "backwatch.odd.errors",
             "Contribution of the share of errors to the score; NaN unless among the leading three.",
             scope="window",
         ),
-        derived(
+        derived_fact(
             "backwatch.odd.bytes_sent",
             "Contribution of bytes sent per call to the score; NaN unless among the leading three.",
             scope="window",
         ),
-        derived(
+        derived_fact(
             "backwatch.odd.bytes_received",
             "Contribution of bytes received per call to the score; NaN unless among the leading three.",
             scope="window",
         ),
-        derived(
+        derived_fact(
             "backwatch.odd.rows_returned",
             "Contribution of rows returned per call to the score; NaN unless among the leading three.",
             scope="window",
         ),
-        derived(
+        derived_fact(
             "backwatch.odd.rows_affected",
             "Contribution of rows changed per call to the score; NaN unless among the leading three.",
             scope="window",
         ),
-        derived(
+        derived_fact(
             "backwatch.odd.duration",
             "Contribution of the time per call to the score; NaN unless among the leading three.",
             scope="window",
         ),
-        derived(
+        derived_fact(
             "backwatch.odd.new_statements",
             "Contribution of the share of new statements to the score; NaN unless among the leading three.",
             scope="window",

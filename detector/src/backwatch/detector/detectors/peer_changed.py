@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.collector.facts.fact import derived
+from backwatch.collector.facts.fact import derived_fact
 from backwatch.detector.baselines.known_values import KNOWN_VALUES, NEW, observe
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
@@ -31,7 +31,9 @@ class PeerChanged(Detector):
 
     id = "peer-changed"
     derives = (
-        derived("backwatch.peer.new", "1 where the peer's address is new, at a resource whose addresses are known."),
+        derived_fact(
+            "backwatch.peer.new", "1 where the peer's address is new, at a resource whose addresses are known."
+        ),
     )
     knows = ((names.PEER_ADDRESS, "peer_changed"),)
     accepts = (names.PEER_ADDRESS,)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.collector.facts.fact import derived
+from backwatch.collector.facts.fact import derived_fact
 from backwatch.detector.baselines.suspicion import ATTACK_WEIGHT, SIGN_WEIGHTS
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
@@ -71,12 +71,12 @@ class QueryAttack(Detector):
     id = "query-attack"
     reads = ("backwatch.query.novel", "backwatch.site.settled", "backwatch.resource.settled")
     derives = (
-        derived(
+        derived_fact(
             "backwatch.query.attack.score",
             "Sum of the weights of the signs that are unusual at the statement's call site; 0 where the "
             "statement is known there.",
         ),
-        derived(
+        derived_fact(
             "backwatch.query.injected",
             "1 where the unusual signs of a new statement that indicate injected text reach the weight of an "
             "attack by themselves.",

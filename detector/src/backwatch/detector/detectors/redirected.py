@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.collector.facts.fact import derived
+from backwatch.collector.facts.fact import derived_fact
 from backwatch.detector.baselines.known_values import EXPECTED, KNOWN_VALUES, NEW, observe
 from backwatch.detector.derived.text_columns import REDIRECT_HOST, REDIRECT_PORT
 from backwatch.detector.detectors import Array, Calls, Detector
@@ -60,7 +60,7 @@ class Redirected(Detector):
 
     id = "redirected"
     derives = (
-        derived(
+        derived_fact(
             "backwatch.redirect.new",
             "1 where the response redirects the app to a host, or to another port of its own host, to which the "
             "resource never redirected before, at a resource whose redirects (or their absence) are known.",

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.collector.facts.fact import derived
+from backwatch.collector.facts.fact import derived_fact
 from backwatch.detector.baselines.known_values import KNOWN_VALUES, NEW, observe
 from backwatch.detector.derived.numbers import VERSION_NUMBER
 from backwatch.detector.detectors import Array, Calls, Detector
@@ -60,15 +60,15 @@ class ServerChanged(Detector):
 
     id = "server-changed"
     derives = (
-        derived(
+        derived_fact(
             "backwatch.server.version.new",
             "1 where the announced version is new, at a resource whose versions are known.",
         ),
-        derived(
+        derived_fact(
             "backwatch.server.id.new",
             "1 where the announced identity is new, at a resource whose identities are known.",
         ),
-        derived(
+        derived_fact(
             "backwatch.server.version.number.was",
             "The previously announced version, as backwatch.server.version.number writes it (8.0.17 is "
             "8000017); NaN where nothing is new.",

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.collector.facts.fact import derived
+from backwatch.collector.facts.fact import derived_fact
 from backwatch.detector.baselines.settled import MIN_CALLS
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
@@ -48,7 +48,7 @@ class SlowResponse(Detector):
 
     id = "slow-response"
     derives = (
-        derived(
+        derived_fact(
             "backwatch.duration.excess",
             "Doublings by which the call took longer than the longest call of its statement so far; NaN until "
             "30 of them are known.",

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.collector.facts.fact import derived
+from backwatch.collector.facts.fact import derived_fact
 from backwatch.detector.baselines.settled import LEARN_AFTER_NS, MIN_CALLS, day_of, has_lapsed
 from backwatch.detector.derived.text_columns import TLS_RANK
 from backwatch.detector.detectors import Array, Calls, Detector
@@ -70,7 +70,7 @@ class TlsLowered(Detector):
 
     id = "tls-lowered"
     derives = (
-        derived(
+        derived_fact(
             "backwatch.tls.lowered",
             "1 where the session's TLS version is older than any that its resource used in the last week, at a "
             "resource whose versions are known.",

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.collector.facts.fact import derived
+from backwatch.collector.facts.fact import derived_fact
 from backwatch.detector.baselines.settled import LEARN_AFTER_NS, MIN_CALLS, day_of, has_lapsed
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
@@ -75,7 +75,7 @@ class TlsStripped(Detector):
 
     id = "tls-stripped"
     derives = (
-        derived(
+        derived_fact(
             "backwatch.tls.had_before",
             "1 on a plaintext call to a resource whose sessions were encrypted, with few exceptions; not on "
             "statements that are plaintext by design, such as those before STARTTLS.",

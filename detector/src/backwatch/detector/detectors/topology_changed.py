@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.collector.facts.fact import derived
+from backwatch.collector.facts.fact import derived_fact
 from backwatch.detector.baselines.known_values import NEW, known_values_dtype, observe
 from backwatch.detector.derived.numbers import NODES
 from backwatch.detector.detectors import EXPECTED_SUFFIX, Array, Calls, Detector
@@ -37,11 +37,11 @@ class TopologyChanged(Detector):
 
     id = "topology-changed"
     derives = (
-        derived(
+        derived_fact(
             "backwatch.topology.new",
             "Number of nodes that the service named and that are new, at a resource whose nodes are known.",
         ),
-        derived(
+        derived_fact(
             "backwatch.topology.first",
             "Position of the first new node in backwatch.topology, from 1; 0: none is new.",
         ),

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.collector.facts.fact import derived
+from backwatch.collector.facts.fact import derived_fact
 from backwatch.collector.payload.message_forms import FORMS
 from backwatch.detector.baselines.settled import LEARN_AFTER_NS, day_of, has_lapsed, has_surely_settled
 from backwatch.detector.derived.numbers import MESSAGE_FORMS
@@ -144,7 +144,7 @@ class UnusualMessage(Detector):
 
     id = "unusual-message"
     derives = (
-        derived(
+        derived_fact(
             "backwatch.message.first",
             "Position of the first new form in backwatch.message.forms, from 1; 0: none is new, or the topic is "
             "not known well enough there.",

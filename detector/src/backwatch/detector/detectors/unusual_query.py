@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.collector.facts.fact import derived
+from backwatch.collector.facts.fact import derived_fact
 from backwatch.detector.baselines.call_site import (
     ALONE,
     CALL_SITE,
@@ -121,28 +121,34 @@ class UnusualQuery(Detector):
 
     id = "unusual-query"
     derives = (
-        derived(
+        derived_fact(
             "backwatch.query.novel",
             "1 where the statement is not known at its call site (without a call site: in its family; without "
             "room for its call site: at any of the resource's).",
         ),
-        derived(
+        derived_fact(
             "backwatch.site.settled",
             "1 where a new statement is a surprise at the call site: after 30 quiet calls if it shows a sign, "
             "else after 150.",
         ),
-        derived("backwatch.site.unseen", "Estimated share of the call site's calls that are still unseen, in [0, 1]."),
-        derived(
+        derived_fact(
+            "backwatch.site.unseen", "Estimated share of the call site's calls that are still unseen, in [0, 1]."
+        ),
+        derived_fact(
             "backwatch.site.released",
             "1 where a release of the app is young at the call site, and the statement shows no sign: it may be "
             "part of the release.",
         ),
-        derived(
+        derived_fact(
             "backwatch.site.various",
             "1 where the call site shows eight different statements or more, and this one no sign.",
         ),
-        derived("backwatch.query.elsewhere", "1 where the statement is known at one of the resource's call sites."),
-        derived("backwatch.resource.settled", "1 where the resource's statements as a whole are known well enough."),
+        derived_fact(
+            "backwatch.query.elsewhere", "1 where the statement is known at one of the resource's call sites."
+        ),
+        derived_fact(
+            "backwatch.resource.settled", "1 where the resource's statements as a whole are known well enough."
+        ),
     )
     tables = (
         Table("unusual_query_site", SITE, 1, CALL_SITE),

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from backwatch.collector.facts.fact import derived
+from backwatch.collector.facts.fact import derived_fact
 from backwatch.detector.baselines.extent import EXTENT, damped_distance_outside, extend_range, start_range
 from backwatch.detector.baselines.level import LEVEL, MIN_COUNT, SCORE_BOUND, update
 from backwatch.detector.detectors import Array, Closed, Detector
@@ -43,55 +43,55 @@ class VolumeSpike(Detector):
 
     id = "volume-spike"
     derives = (
-        derived(
+        derived_fact(
             "backwatch.volume.bytes.score",
             "Deviations of the minute's bytes received above the resource's usual minute; NaN until 30 minutes "
             "with calls are known.",
             scope="window",
         ),
-        derived(
+        derived_fact(
             "backwatch.volume.bytes.excess",
             "Distance of the minute's bytes received beyond the range seen so far, in widths of that range; "
             "less where it is wide.",
             scope="window",
         ),
-        derived(
+        derived_fact(
             "backwatch.volume.sent.score",
             "Deviations of the minute's bytes sent above the resource's usual minute; NaN until 30 minutes with "
             "calls are known.",
             scope="window",
         ),
-        derived(
+        derived_fact(
             "backwatch.volume.sent.excess",
             "Distance of the minute's bytes sent beyond the range seen so far, in widths of that range; less "
             "where it is wide.",
             scope="window",
         ),
-        derived(
+        derived_fact(
             "backwatch.volume.rows.score",
             "Deviations of the minute's rows returned above the resource's usual minute; NaN until 30 minutes "
             "with calls are known.",
             scope="window",
         ),
-        derived(
+        derived_fact(
             "backwatch.volume.rows.excess",
             "Distance of the minute's rows returned beyond the range seen so far, in widths of that range; less "
             "where it is wide.",
             scope="window",
         ),
-        derived(
+        derived_fact(
             "backwatch.volume.calls.score",
             "Deviations of the minute's calls above the resource's usual minute; NaN until 30 minutes with "
             "calls are known.",
             scope="window",
         ),
-        derived(
+        derived_fact(
             "backwatch.volume.calls.excess",
             "Distance of the minute's calls beyond the range seen so far, in widths of that range; less where "
             "it is wide.",
             scope="window",
         ),
-        derived(
+        derived_fact(
             "backwatch.volume.drift",
             "The greatest sum of deviations above a slowly adapting usual minute, of bytes received, bytes "
             "sent, rows and calls.",

@@ -6,7 +6,7 @@ against the driver that is installed.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -45,15 +45,21 @@ class Parameters:
 
 @cache
 def discover() -> Mapping[str, Parameters]:
-    """Every document, by name."""
+    """Return every document by name; ``verified-tls.cask.yml`` adds lines to ``verified-tls.yml``."""
     folder = sorted(files(__name__).iterdir(), key=lambda file: file.name)
-    found = (_read(file.name.removesuffix(".yml"), file.read_text()) for file in folder if file.name.endswith(".yml"))
-    return {document.name: document for document in found}
+    documents: dict[str, Parameters] = {}
+    for file in folder:
+        name, *_driver, suffix = file.name.split(".")
+        if suffix == "yml":
+            found = _read(name, file.read_text())
+            whole = documents.get(name)
+            documents[name] = found if whole is None else replace(whole, lines=(*whole.lines, *found.lines))
+    return documents
 
 
 def _read(name: str, text: str) -> Parameters:
     document: dict[str, Any] = yaml.safe_load(text)
-    title, note = document.pop("title"), " ".join(document.pop("note", "").split())
+    title, note = document.pop("title", ""), " ".join(document.pop("note", "").split())
     lines = [
         Line(systems=tuple(systems.split(", ")), driver=driver, code=code.strip())
         for systems, drivers in document.items()

@@ -253,7 +253,7 @@ class Service:
         for partition in [held for held in self._refused if held not in assigned]:
             del self._refused[partition]
         self._astray &= assigned
-        for partition in sorted(consumer.unpositioned() | self._astray | (assigned - self._owned.keys())):
+        for partition in sorted(consumer.find_unpositioned() | self._astray | (assigned - self._owned.keys())):
             if partition in assigned and not self._is_refused(partition):
                 self._position(consumer, partition)
 

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Probe, Recorder, ServiceKind
 from backwatch.collector.probes.aiohttp.hooks import HOOKS
 
 
@@ -12,6 +12,8 @@ class AiohttpProbe(Probe):
 
     name: ClassVar[str] = "aiohttp"
     module: ClassVar[str] = "aiohttp"
+    label: ClassVar[str] = "aiohttp"
+    service_kind: ClassVar[ServiceKind] = "HTTP, clouds, RPC"
     distributions: ClassVar[tuple[str, ...]] = ("aiohttp>=3.8.3",)
     facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
         names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.HTTP_METHOD,

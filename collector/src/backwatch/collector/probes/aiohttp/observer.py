@@ -13,7 +13,7 @@ from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.http.claims import pending_claim
 from backwatch.collector.probes.families.http.recorder import HttpCallRecorder
 from backwatch.collector.probes.families.http.session import login_of
-from backwatch.collector.probes.families.http.state import ConnectionState, Exchange
+from backwatch.collector.probes.families.http.state import Exchange, HttpConnectionState
 from backwatch.collector.probes.families.httpcore.session import requested_mode
 from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
@@ -74,7 +74,7 @@ class AiohttpCallObserver:
     def __init__(self, recorder: Recorder | None) -> None:
         self.calls = HttpCallRecorder(recorder)
         self.active = True
-        self._states: WeakKeyDictionary[Any, ConnectionState] = WeakKeyDictionary()
+        self._states: WeakKeyDictionary[Any, HttpConnectionState] = WeakKeyDictionary()
         self._open: WeakKeyDictionary[Any, Exchange] = WeakKeyDictionary()
         """By aiohttp's ``Connection``, which lends a transport to one request."""
 
@@ -185,10 +185,10 @@ class AiohttpCallObserver:
             sent = getattr(writer, "output_size", None) or getattr(response, "_output_size", None)
             exchange.estimate[0] = int(sent) if sent else -1
 
-    def _state(self, connector: Any, request: Any, protocol: Any) -> ConnectionState:
+    def _state(self, connector: Any, request: Any, protocol: Any) -> HttpConnectionState:
         state = self._states.get(protocol)
         if state is None:
-            state = self._states[protocol] = ConnectionState()
+            state = self._states[protocol] = HttpConnectionState()
             transport = protocol.transport
             socket = None if transport is None else transport.get_extra_info("socket")
             state.session = session_of(request, connector, transport)

@@ -10,7 +10,7 @@ from inspect import iscoroutinefunction
 from typing import Any, ClassVar, Final
 
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder
+from backwatch.collector.probes import Recorder, ServiceKind
 from backwatch.collector.probes.aiokafka.driver_hooks import wrap_connections, wrap_messages
 from backwatch.collector.probes.aiokafka.observer import (
     AiokafkaCallObserver,
@@ -36,6 +36,8 @@ class AiokafkaProbe(PatchingProbe[AiokafkaCallObserver]):
 
     name: ClassVar[str] = "aiokafka"
     module: ClassVar[str] = "aiokafka"
+    label: ClassVar[str] = "aiokafka"
+    service_kind: ClassVar[ServiceKind] = "Queues"
     distributions: ClassVar[tuple[str, ...]] = ("aiokafka>=0.10",)
     facts: ClassVar[frozenset[str]] = FACTS | {names.ROWS_AFFECTED}
 

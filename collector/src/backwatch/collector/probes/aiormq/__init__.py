@@ -5,7 +5,7 @@ So one call has one record, and aio-pika needs no probe of its own.
 
 from typing import ClassVar
 
-from backwatch.collector.probes import Recorder
+from backwatch.collector.probes import Recorder, ServiceKind
 from backwatch.collector.probes.aiormq.observer import AiormqCallObserver, current_attempt
 from backwatch.collector.probes.families.amqp.session import FACTS
 from backwatch.collector.probes.toolkit.hooks import async_call_hook as hook
@@ -19,6 +19,8 @@ class AiormqProbe(PatchingProbe[AiormqCallObserver]):
 
     name: ClassVar[str] = "aiormq"
     module: ClassVar[str] = "aiormq"
+    label: ClassVar[str] = "aio-pika, aiormq"
+    service_kind: ClassVar[ServiceKind] = "Queues"
     distributions: ClassVar[tuple[str, ...]] = ("aiormq>=6.2.3",)
     facts: ClassVar[frozenset[str]] = FACTS
 

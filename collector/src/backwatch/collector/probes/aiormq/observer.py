@@ -18,7 +18,7 @@ from backwatch.collector.probes.families.amqp.requests import (
     to_request,
 )
 from backwatch.collector.probes.families.amqp.session import close_reason, error_facts
-from backwatch.collector.probes.families.amqp.state import ChannelState, InFlightCall, InFlightPublication
+from backwatch.collector.probes.families.amqp.state import AmqpChannelState, InFlightAmqpCall, InFlightPublication
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import CONSUMER
@@ -27,7 +27,7 @@ from backwatch.collector.session.socket_counters import UNKNOWN
 Error = BaseException | None
 
 
-class ConnectAttempt:
+class AiormqConnectAttempt:
     """A connect in progress, completed by the methods that are sent meanwhile."""
 
     __slots__ = ("mechanism", "start_ns", "writer")
@@ -38,7 +38,7 @@ class ConnectAttempt:
         self.mechanism = ""
 
 
-current_attempt: ContextVar[ConnectAttempt | None] = ContextVar("backwatch_aiormq_attempt", default=None)
+current_attempt: ContextVar[AiormqConnectAttempt | None] = ContextVar("backwatch_aiormq_attempt", default=None)
 
 
 class AiormqCallObserver:
@@ -54,9 +54,9 @@ class AiormqCallObserver:
     # --- connects ---
 
     @never_breaks_the_host
-    def on_connect(self, _connection: Any, _args: Any, _kwargs: Any) -> ConnectAttempt | None:
+    def on_connect(self, _connection: Any, _args: Any, _kwargs: Any) -> AiormqConnectAttempt | None:
         """Handle the start of a connect."""
-        return ConnectAttempt() if self.amqp.active else None
+        return AiormqConnectAttempt() if self.amqp.active else None
 
     @never_breaks_the_host
     def on_connection_method(self, _owner: None, args: Any, kwargs: Any) -> None:
@@ -68,7 +68,7 @@ class AiormqCallObserver:
                 attempt.mechanism = words(getattr(method, "mechanism", ""), 30)
 
     @never_breaks_the_host
-    def on_connect_end(self, connection: Any, attempt: ConnectAttempt, _result: Any, error: Error) -> None:
+    def on_connect_end(self, connection: Any, attempt: AiormqConnectAttempt, _result: Any, error: Error) -> None:
         """Record a connect."""
         state = read_connection(connection, attempt.writer, attempt.start_ns, is_open=error is None)
         self.amqp.connections[connection] = state
@@ -87,11 +87,11 @@ class AiormqCallObserver:
 
     # --- calls ---
 
-    def _begin_call(self, channel: Any) -> InFlightCall | None:
+    def _begin_call(self, channel: Any) -> InFlightAmqpCall | None:
         return self.amqp.begin_call(channel.connection, channel.number, outermost=False)
 
     @never_breaks_the_host
-    def on_request(self, channel: Any, args: Any, kwargs: Any) -> tuple[InFlightCall, AmqpRequest] | None:
+    def on_request(self, channel: Any, args: Any, kwargs: Any) -> tuple[InFlightAmqpCall, AmqpRequest] | None:
         """Handle a request that is about to be sent; ``None`` if it is not a call, or ``basic_get`` records it."""
         frame = kwargs.get("frame", args[0] if args else None)
         method = getattr(frame, "name", "")
@@ -107,7 +107,7 @@ class AiormqCallObserver:
 
     @never_breaks_the_host
     def on_request_end(
-        self, _channel: Any, token: tuple[InFlightCall, AmqpRequest], response: Any, error: Error
+        self, _channel: Any, token: tuple[InFlightAmqpCall, AmqpRequest], response: Any, error: Error
     ) -> None:
         """Record a request."""
         call, request = token
@@ -134,13 +134,13 @@ class AiormqCallObserver:
         self.amqp.end_publish(publication, sent_bytes, error, _failure_facts(publication.call.channel, error))
 
     @never_breaks_the_host
-    def on_get(self, channel: Any, args: Any, kwargs: Any) -> tuple[InFlightCall, object] | None:
+    def on_get(self, channel: Any, args: Any, kwargs: Any) -> tuple[InFlightAmqpCall, object] | None:
         """Handle a message that is about to be requested."""
         call = self._begin_call(channel)
         return (call, kwargs.get("queue", args[0] if args else "")) if call else None
 
     @never_breaks_the_host
-    def on_get_end(self, _channel: Any, token: tuple[InFlightCall, object], message: Any, error: Error) -> None:
+    def on_get_end(self, _channel: Any, token: tuple[InFlightAmqpCall, object], message: Any, error: Error) -> None:
         """Record a requested message, or that there was none."""
         call, queue = token
         self.amqp.end_call(call)
@@ -191,7 +191,7 @@ def _properties(message: Any) -> Any:
     return getattr(getattr(message, "header", None), "properties", None)
 
 
-def _failure_facts(channel: ChannelState, error: Error) -> Facts:
+def _failure_facts(channel: AmqpChannelState, error: Error) -> Facts:
     if error is None or channel.close_reason is None:
         return error_facts(error)
     return close_reason(*channel.close_reason)[1]

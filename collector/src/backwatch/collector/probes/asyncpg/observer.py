@@ -13,8 +13,8 @@ from weakref import WeakKeyDictionary, ref
 from backwatch.collector.payload.formats import detect_formats
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.asyncpg.session import (
+    AsyncpgConnectAttempt,
     AsyncpgConnectionState,
-    ConnectAttempt,
     build_state,
     describe_attempt,
     read_transport,
@@ -112,9 +112,9 @@ class AsyncpgCallObserver(CallObserver):
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__(recorder)
-        self._attempts: WeakKeyDictionary[Any, ConnectAttempt] = WeakKeyDictionary()
+        self._attempts: WeakKeyDictionary[Any, AsyncpgConnectAttempt] = WeakKeyDictionary()
         """Attempts by the task that connects."""
-        self._tries: dict[int, ConnectAttempt] = {}
+        self._tries: dict[int, AsyncpgConnectAttempt] = {}
         """Attempts by the address that is being tried: an object made for this one connection, which its protocol
         receives too, in whichever task."""
 
@@ -127,7 +127,7 @@ class AsyncpgCallObserver(CallObserver):
         task = asyncio.current_task()
         if self.recorder is None or task is None:
             return None
-        self._attempts[task] = ConnectAttempt(kwargs.get("dsn"), kwargs.get("ssl"), is_observed=True)
+        self._attempts[task] = AsyncpgConnectAttempt(kwargs.get("dsn"), kwargs.get("ssl"), is_observed=True)
         return task
 
     @never_breaks_the_host
@@ -143,7 +143,7 @@ class AsyncpgCallObserver(CallObserver):
         if self.recorder is None:
             return None
         task = asyncio.current_task()
-        attempt = (None if task is None else self._attempts.get(task)) or ConnectAttempt()
+        attempt = (None if task is None else self._attempts.get(task)) or AsyncpgConnectAttempt()
         attempt.facts, attempt.login = {}, None
         self._tries[id(kwargs.get("addr"))] = attempt
         return time_ns(), attempt, kwargs
@@ -162,7 +162,7 @@ class AsyncpgCallObserver(CallObserver):
         """Read a transport that is open, with TLS where TLS is used; the login comes next."""
         del result
         attempt = protocol.__dict__.get(STATE_ATTRIBUTE)
-        if error is None and isinstance(attempt, ConnectAttempt):
+        if error is None and isinstance(attempt, AsyncpgConnectAttempt):
             attempt.facts = read_transport(token[1][0])
 
     @never_breaks_the_host
@@ -181,7 +181,7 @@ class AsyncpgCallObserver(CallObserver):
         failed = AsyncpgConnectionState(describe_attempt(kwargs.get("addr"), kwargs.get("params"), attempt, facts))
         self.record_call(failed, "connect", start_ns, error=error, facts=sqlstate_facts(error))
 
-    def _open_state(self, connection: Any, attempt: ConnectAttempt) -> AsyncpgConnectionState:
+    def _open_state(self, connection: Any, attempt: AsyncpgConnectAttempt) -> AsyncpgConnectionState:
         state = connection._protocol.__dict__[STATE_ATTRIBUTE] = build_state(connection, attempt)
         return state
 
@@ -190,7 +190,7 @@ class AsyncpgCallObserver(CallObserver):
         """Describe a connection that is older than the probe: the driver asks before each use whether it is closed."""
         del token
         if error is None and not is_closed and self.recorder is not None and _state_of(connection._protocol) is None:
-            self._open_state(connection, ConnectAttempt()).skip_earlier_bytes()
+            self._open_state(connection, AsyncpgConnectAttempt()).skip_earlier_bytes()
 
     # --- calls ---
 

@@ -17,7 +17,7 @@ from backwatch.collector.session.tls import read_tls_facts
 _MODES: Final = {"verify_ca": "verify-ca", "verify_full": "verify-full"}
 
 
-class ConnectAttempt:
+class AsyncpgConnectAttempt:
     """A connection that the app requested, until it is established.
 
     Attributes:
@@ -79,7 +79,7 @@ def read_transport(transport: Any) -> dict[str, Any]:
 
 
 def describe_attempt(
-    address: Any, params: Any, attempt: ConnectAttempt, facts: Mapping[str, Any], settings: Any = None
+    address: Any, params: Any, attempt: AsyncpgConnectAttempt, facts: Mapping[str, Any], settings: Any = None
 ) -> Session:
     """Describe an attempt to reach ``address``: ``(host, port)``, or the path of a unix socket.
 
@@ -107,7 +107,7 @@ def describe_attempt(
     )
 
 
-def build_state(connection: Any, attempt: ConnectAttempt) -> AsyncpgConnectionState:
+def build_state(connection: Any, attempt: AsyncpgConnectAttempt) -> AsyncpgConnectionState:
     """Build the state of an established connection."""
     transport, settings = connection._transport, connection._protocol.get_settings()
     session = describe_attempt(connection._addr, connection._params, attempt, read_transport(transport), settings)

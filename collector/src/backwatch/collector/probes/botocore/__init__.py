@@ -7,7 +7,7 @@ the app fetches itself is a plain HTTP request.
 from typing import ClassVar
 
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder
+from backwatch.collector.probes import Recorder, ServiceKind
 from backwatch.collector.probes.botocore.observer import BotocoreCallObserver
 from backwatch.collector.probes.families.http.claims import CURRENT_CLAIM
 from backwatch.collector.probes.toolkit.hooks import call_hook
@@ -21,6 +21,8 @@ class BotocoreProbe(PatchingProbe[BotocoreCallObserver]):
 
     name: ClassVar[str] = "botocore"
     module: ClassVar[str] = "botocore"
+    label: ClassVar[str] = "boto3, botocore"
+    service_kind: ClassVar[ServiceKind] = "HTTP, clouds, RPC"
     distributions: ClassVar[tuple[str, ...]] = ("botocore>=1.29",)
     facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
         names.SYSTEM, names.DB_SYSTEM, names.MESSAGING_SYSTEM, names.RPC_SYSTEM, names.DB_NAMESPACE,

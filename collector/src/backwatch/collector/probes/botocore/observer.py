@@ -28,7 +28,7 @@ MIN_HEAD_BYTES: Final = 4_096
 AMAZON_SUFFIXES: Final = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".amazonaws.eu")
 
 
-class Parameters:
+class ApiParameters:
     """An API call's parameters, which do not show where the app prints the context."""
 
     __slots__ = ("values",)
@@ -75,7 +75,7 @@ class BotocoreCallObserver:
         parameters = argument(args, kwargs, 0, "api_params")
         context = kwargs.get("context", args[-1] if len(args) > 2 else None)
         if self.active and isinstance(parameters, Mapping) and isinstance(context, dict):
-            context[CONTEXT_KEY] = Parameters(parameters)
+            context[CONTEXT_KEY] = ApiParameters(parameters)
 
     @never_breaks_the_host
     def on_attempt(self, _endpoint: Any, args: Args, kwargs: Kwargs) -> StartedAttempt | None:
@@ -86,7 +86,7 @@ class BotocoreCallObserver:
         model: Any = argument(args, kwargs, 1, "operation_model")
         context = argument(args, kwargs, 2, "context")
         kept = context.get(CONTEXT_KEY) if isinstance(context, dict) else None
-        parameters: Mapping[str, Any] = kept.values if isinstance(kept, Parameters) else {}
+        parameters: Mapping[str, Any] = kept.values if isinstance(kept, ApiParameters) else {}
         service, operation = words(model.service_model.service_name, 40), words(model.name, 60)
         region = words(context.get("client_region"), 40) if isinstance(context, dict) else ""
         attempt = Attempt(
@@ -130,7 +130,7 @@ class BotocoreCallObserver:
             return
         response, parsed = success
         kept = context.get(CONTEXT_KEY) if isinstance(context, dict) else None
-        parameters = kept.values if isinstance(kept, Parameters) else {}
+        parameters = kept.values if isinstance(kept, ApiParameters) else {}
         body = self._learn(
             attempt, words(model.service_model.service_name, 40), model.name, parameters, response, parsed
         )

@@ -25,7 +25,7 @@ from backwatch.collector.probes.toolkit.dbapi import (
     notice_facts,
 )
 from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
-from backwatch.collector.probes.toolkit.nodes import address, announced
+from backwatch.collector.probes.toolkit.nodes import address, topology_facts
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error
 from backwatch.collector.redaction import cql
 from backwatch.collector.runtime.guard import never_breaks_the_host
@@ -241,7 +241,9 @@ class CassandraCallObserver(CallObserver):
             else:
                 nodes.append(address(host.endpoint.address, host.endpoint.port))
         session = self._state_of(connection).refresh_session(local, connection.keyspace)
-        self.recorder.record_call(session, "metadata", statement="metadata", start_ns=time_ns(), facts=announced(nodes))
+        self.recorder.record_call(
+            session, "metadata", statement="metadata", start_ns=time_ns(), facts=topology_facts(nodes)
+        )
 
     @never_breaks_the_host
     def on_push(self, connection: Any, args: Args, kwargs: Kwargs) -> None:

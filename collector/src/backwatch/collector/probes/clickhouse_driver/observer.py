@@ -24,7 +24,7 @@ from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.session.socket_counters import SocketCounters
 
 
-class StatementResult(OpenResult):
+class ClickHouseResult(OpenResult):
     """A client's statement and its rows.
 
     Attributes:
@@ -90,7 +90,7 @@ class ClickHouseCallObserver(CallObserver):
     # --- statements ---
 
     @never_breaks_the_host
-    def on_statement(self, client: Any, args: Args, kwargs: Kwargs) -> tuple[int, StatementResult] | None:
+    def on_statement(self, client: Any, args: Args, kwargs: Kwargs) -> tuple[int, ClickHouseResult] | None:
         """Start a statement; ``None`` inside another call of the client."""
         if self.recorder is None:
             return None
@@ -102,11 +102,11 @@ class ClickHouseCallObserver(CallObserver):
         connection = client.connection
         if connection.connected and STATE_ATTRIBUTE not in connection.__dict__:  # older than the probe
             self._state_of(connection).skip_earlier_bytes()
-        result = client.__dict__[RESULT_ATTRIBUTE] = StatementResult(argument(args, kwargs, 0, "query"))
+        result = client.__dict__[RESULT_ATTRIBUTE] = ClickHouseResult(argument(args, kwargs, 0, "query"))
         return time_ns(), result
 
     @never_breaks_the_host
-    def on_statement_end(self, client: Any, token: tuple[int, StatementResult], returned: Any, error: Error) -> None:
+    def on_statement_end(self, client: Any, token: tuple[int, ClickHouseResult], returned: Any, error: Error) -> None:
         """Record the app's call; the rows of a lazy one are still to come."""
         start_ns, result = token
         state = self._state_of(client.connection)
@@ -146,7 +146,7 @@ class ClickHouseCallObserver(CallObserver):
         if result is not None and not result.inside:
             self._record_rows(client, result, None)
 
-    def _record_rows(self, client: Any, result: StatementResult, error: Error) -> None:
+    def _record_rows(self, client: Any, result: ClickHouseResult, error: Error) -> None:
         has_block, result.has_block = result.has_block, False
         rows, since_ns = result.take_rows()
         if rows or error is not None or has_block:

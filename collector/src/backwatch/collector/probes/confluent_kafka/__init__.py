@@ -11,7 +11,7 @@ from types import FunctionType
 from typing import Any, ClassVar, Final
 
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder
+from backwatch.collector.probes import Recorder, ServiceKind
 from backwatch.collector.probes.confluent_kafka.classes import new_consumer_class, new_producer_class
 from backwatch.collector.probes.confluent_kafka.observer import ConfluentCallObserver
 from backwatch.collector.probes.toolkit.hooks import call_hook
@@ -26,6 +26,8 @@ class ConfluentKafkaProbe(PatchingProbe[ConfluentCallObserver]):
 
     name: ClassVar[str] = "confluent_kafka"
     module: ClassVar[str] = "confluent_kafka"
+    label: ClassVar[str] = "confluent-kafka"
+    service_kind: ClassVar[ServiceKind] = "Queues"
     distributions: ClassVar[tuple[str, ...]] = ("confluent-kafka>=2.0.2",)
     facts: ClassVar[frozenset[str]] = frozenset({
         names.MESSAGING_SYSTEM, names.MESSAGING_DESTINATION, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,

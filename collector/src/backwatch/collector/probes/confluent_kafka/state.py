@@ -7,7 +7,7 @@ from typing import Any
 from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes.confluent_kafka.session import VERIFIED, is_on, requested_facts
 from backwatch.collector.probes.toolkit.messages import NEVER, PendingMessages
-from backwatch.collector.probes.toolkit.nodes import address, announced
+from backwatch.collector.probes.toolkit.nodes import address, topology_facts
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.internal_clients import is_internal
 from backwatch.collector.runtime.record import Session
@@ -58,4 +58,4 @@ class ConfluentClientState:
         if not nodes or nodes == self.nodes:
             return ()
         self.nodes = nodes
-        return announced(address(*node) for node in nodes)
+        return topology_facts(address(*node) for node in nodes)

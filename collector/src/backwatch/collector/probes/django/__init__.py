@@ -29,6 +29,8 @@ class DjangoProbe(Probe):
 
     name = "django"
     module = "django.db.backends.base.base"
+    label = "Django"
+    service_kind = "SQL databases"
     distributions = ("Django>=3.2",)
     facts = SERVER_FACTS | {names.TRANSPORT, names.STATEMENT}
     _observer: DjangoCallObserver | None = None

@@ -7,7 +7,7 @@ one call per request to a node, in place of the HTTP library's own.
 from operator import attrgetter
 from typing import ClassVar
 
-from backwatch.collector.probes import Recorder
+from backwatch.collector.probes import Recorder, ServiceKind
 from backwatch.collector.probes.families.search.hooks import (
     SearchProbe,
     wrap_client,
@@ -26,6 +26,8 @@ class ElasticsearchProbe(SearchProbe):
 
     name: ClassVar[str] = "elasticsearch"
     module: ClassVar[str] = "elasticsearch"
+    label: ClassVar[str] = "elasticsearch"
+    service_kind: ClassVar[ServiceKind] = "Caches and documents"
     distributions: ClassVar[tuple[str, ...]] = ("elasticsearch>=7.17",)
 
     def install(self, recorder: Recorder) -> None:

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder
+from backwatch.collector.probes import Recorder, ServiceKind
 from backwatch.collector.probes.ftplib.observer import FtpCallObserver
 from backwatch.collector.probes.ftplib.transfers import Transfer, replace_callback
 from backwatch.collector.probes.toolkit.hooks import Decorator, Function, call_hook
@@ -38,6 +38,8 @@ class FtplibProbe(PatchingProbe[FtpCallObserver]):
 
     name: ClassVar[str] = "ftplib"
     module: ClassVar[str] = "ftplib"
+    label: ClassVar[str] = "ftplib"
+    service_kind: ClassVar[ServiceKind] = "Mail, files, directories"
     distributions: ClassVar[tuple[str, ...]] = ()
     facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
         names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.ACCOUNT,

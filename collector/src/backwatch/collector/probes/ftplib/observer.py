@@ -7,7 +7,7 @@ from backwatch.collector import names
 from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes.families.lines.banners import banner_text
 from backwatch.collector.probes.families.lines.observer import LineCallObserver
-from backwatch.collector.probes.families.lines.state import InFlightCall
+from backwatch.collector.probes.families.lines.state import InFlightLineCall
 from backwatch.collector.probes.ftplib.transfers import Transfer
 from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
@@ -27,7 +27,7 @@ class SentCommand(NamedTuple):
         call: ``None`` where the command is part of another call.
     """
 
-    call: InFlightCall | None
+    call: InFlightLineCall | None
     cmd: Any
 
 
@@ -48,14 +48,14 @@ class FtpCallObserver(LineCallObserver):
         return {"server_version": banner_text(words(result, 200)[4:].strip("() "))}
 
     @never_breaks_the_host
-    def on_login(self, client: Any, args: Args, kwargs: Kwargs) -> InFlightCall | None:
+    def on_login(self, client: Any, args: Args, kwargs: Kwargs) -> InFlightLineCall | None:
         """Note a login."""
         account = words(argument(args, kwargs, 0, "user")) or "anonymous"
         method = "none" if account == "anonymous" else "clear-password"
         return self.begin_call(client, "login", {"account": account, "auth_method": method})
 
     @never_breaks_the_host
-    def on_login_end(self, client: Any, call: InFlightCall, _reply: Any, error: BaseException | None) -> None:
+    def on_login_end(self, client: Any, call: InFlightLineCall, _reply: Any, error: BaseException | None) -> None:
         """Record a login."""
         self.end_call(client, call, error, **call.subject)
 
@@ -118,7 +118,7 @@ class FtpCallObserver(LineCallObserver):
             self.end_call(client, sent.call, error, statement, facts=facts)
 
     @never_breaks_the_host
-    def begin(self, client: Any, cmd: Any) -> InFlightCall | None:
+    def begin(self, client: Any, cmd: Any) -> InFlightLineCall | None:
         """Begin the call of a command."""
         return self.begin_call(client, self._verb_of(cmd) or "?", cmd)
 
@@ -127,7 +127,9 @@ class FtpCallObserver(LineCallObserver):
         return redact.redact_ftp(cmd)[0]
 
     @never_breaks_the_host
-    def end_transfer(self, client: Any, call: InFlightCall, transfer: Transfer, error: BaseException | None) -> None:
+    def end_transfer(
+        self, client: Any, call: InFlightLineCall, transfer: Transfer, error: BaseException | None
+    ) -> None:
         """Record a transfer."""
         rows = transfer.lines if transfer.by_line and error is None and call.state.busy != "RETR" else -1
         moved = (transfer.bytes, 0) if transfer.stores else (0, transfer.bytes)

@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any, ClassVar
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Probe, Recorder, ServiceKind
 from backwatch.collector.probes.grpc import channels
-from backwatch.collector.probes.grpc.observer import GrpcCallObserver, InFlightCall
+from backwatch.collector.probes.grpc.observer import GrpcCallObserver, InFlightRpc
 from backwatch.collector.probes.toolkit.hooks import Decorator, Function, call_hook, function_hook
 from backwatch.collector.probes.toolkit.patches import Patches
 
@@ -18,7 +18,7 @@ _METHODS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 
 
 def wrap_call(
-    observer: GrpcCallObserver, on_return: Callable[[InFlightCall, Any], object], *, streams: bool
+    observer: GrpcCallObserver, on_return: Callable[[InFlightRpc, Any], object], *, streams: bool
 ) -> Decorator:
     """Wrap a call, which is made through a twin of the app's callable.
 
@@ -51,6 +51,8 @@ class GrpcProbe(Probe):
 
     name: ClassVar[str] = "grpc"
     module: ClassVar[str] = "grpc"
+    label: ClassVar[str] = "grpcio"
+    service_kind: ClassVar[ServiceKind] = "HTTP, clouds, RPC"
     distributions: ClassVar[tuple[str, ...]] = ("grpcio>=1.49.1",)
     facts: ClassVar[frozenset[str]] = frozenset((
         names.RPC_SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.TRANSPORT, names.OPERATION, names.STATEMENT,

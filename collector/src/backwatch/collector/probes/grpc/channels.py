@@ -5,8 +5,8 @@ from typing import Any
 from backwatch.collector.probes.grpc.session import (
     PLAIN,
     STATE_ATTRIBUTE,
-    ChannelState,
     Credentials,
+    GrpcChannelState,
     credentials_of,
 )
 from backwatch.collector.probes.toolkit.dbapi import argument
@@ -38,14 +38,14 @@ def on_secure_channel(_owner: None, making: Making, made: Any, error: BaseExcept
     if error is None:
         given = name_arguments(("target", "credentials", "options"), making[1], making[2])
         credentials = credentials_of(given.get("credentials"))
-        vars(made)[STATE_ATTRIBUTE] = ChannelState(given.get("target"), credentials, given.get("options"))
+        vars(made)[STATE_ATTRIBUTE] = GrpcChannelState(given.get("target"), credentials, given.get("options"))
 
 
 @never_breaks_the_host
 def on_insecure_channel(_owner: None, making: Making, made: Any, error: BaseException | None) -> None:
     """Note a channel without TLS."""
     if error is None:
-        vars(made)[STATE_ATTRIBUTE] = ChannelState(argument(making[1], making[2], 0, "target"), PLAIN, None)
+        vars(made)[STATE_ATTRIBUTE] = GrpcChannelState(argument(making[1], making[2], 0, "target"), PLAIN, None)
 
 
 @never_breaks_the_host

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.grpc.session import STATE_ATTRIBUTE, UNKNOWN, ChannelState
+from backwatch.collector.probes.grpc.session import STATE_ATTRIBUTE, UNKNOWN, GrpcChannelState
 from backwatch.collector.redaction import rpc
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Caller
@@ -25,7 +25,7 @@ _CLIENT_STATUSES: Final = frozenset(("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCEL
 """Statuses that a client sets itself where no response came."""
 
 
-class InFlightCall:
+class InFlightRpc:
     """One RPC in flight."""
 
     __slots__ = (
@@ -33,7 +33,7 @@ class InFlightCall:
         "reported", "sent", "start_ns", "state", "streams",
     )  # fmt: skip
 
-    def __init__(self, state: ChannelState, method: str, *, streams: bool, caller: Caller | None) -> None:
+    def __init__(self, state: GrpcChannelState, method: str, *, streams: bool, caller: Caller | None) -> None:
         self.state = state
         self.method = method
         self.streams = streams
@@ -83,14 +83,14 @@ class GrpcCallObserver:
     @never_breaks_the_host
     def begin(
         self, callable_: Any, args: tuple[Any, ...], options: dict[str, Any], streams: bool
-    ) -> tuple[Any, InFlightCall] | None:
+    ) -> tuple[Any, InFlightRpc] | None:
         """Begin an RPC: return the callable that is to make it, and its state."""
         if self.recorder is None:
             return None
         state = vars(callable_).get(STATE_ATTRIBUTE)
-        if not isinstance(state, ChannelState):  # a channel older than this probe
-            state = vars(callable_)[STATE_ATTRIBUTE] = ChannelState(callable_._channel.target(), UNKNOWN, None)
-        call = InFlightCall(
+        if not isinstance(state, GrpcChannelState):  # a channel older than this probe
+            state = vars(callable_)[STATE_ATTRIBUTE] = GrpcChannelState(callable_._channel.target(), UNKNOWN, None)
+        call = InFlightRpc(
             state, rpc.redact_method(callable_._method), streams=streams, caller=self.recorder.capture_caller()
         )
         given = dict(zip(("request", "timeout", "metadata", "credentials"), args, strict=False)) | options
@@ -102,18 +102,18 @@ class GrpcCallObserver:
         return twin, call
 
     @never_breaks_the_host
-    def on_error(self, call: InFlightCall, error: BaseException) -> None:
+    def on_error(self, call: InFlightRpc, error: BaseException) -> None:
         """Record an RPC that ended with an error, or could not begin."""
         code = getattr(error, "code", None)
         status = _name_of(code()) if callable(code) else ""
         self.record(call, status, error)
 
     @never_breaks_the_host
-    def on_return(self, call: InFlightCall, _result: object) -> None:
+    def on_return(self, call: InFlightRpc, _result: object) -> None:
         """Record an RPC that succeeded."""
         self.record(call, "OK", None)
 
-    def record(self, call: InFlightCall, status: str, error: BaseException | None) -> None:
+    def record(self, call: InFlightRpc, status: str, error: BaseException | None) -> None:
         """Record an RPC. Only the first call counts."""
         if call.reported or self.recorder is None:
             return
@@ -129,7 +129,7 @@ class GrpcCallObserver:
         )  # fmt: skip
 
     @never_breaks_the_host
-    def follow(self, call: InFlightCall, result: Any) -> None:
+    def follow(self, call: InFlightRpc, result: Any) -> None:
         """Record a call that goes on, when gRPC reports its end. Only gRPC's own state is kept until then."""
         state = result._state
 
@@ -141,7 +141,7 @@ class GrpcCallObserver:
             done()
 
     @never_breaks_the_host
-    def follow_task(self, call: InFlightCall, result: Any, *, unary: bool) -> None:
+    def follow_task(self, call: InFlightRpc, result: Any, *, unary: bool) -> None:
         """Record a call of asyncio's likewise.
 
         Args:

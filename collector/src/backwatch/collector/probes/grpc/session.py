@@ -72,7 +72,7 @@ def endpoint_of(target: object) -> tuple[str, int, str]:
     return host[:255], int(port) if port.isdecimal() and len(port) < 6 else _DEFAULT_PORT, "tcp"
 
 
-class ChannelState:
+class GrpcChannelState:
     """The state of one channel."""
 
     __slots__ = ("credentials", "requested", "sessions")

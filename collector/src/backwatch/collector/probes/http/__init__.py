@@ -8,7 +8,7 @@ urllib3's. The connections of urllib3's classes are reported by urllib3's probe 
 from typing import ClassVar
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Probe, Recorder, ServiceKind
 from backwatch.collector.probes.families.http.client import HttpClientCallObserver
 from backwatch.collector.probes.toolkit.hooks import call_hook
 from backwatch.collector.probes.toolkit.patches import Patches
@@ -19,6 +19,8 @@ class HttpProbe(Probe):
 
     name: ClassVar[str] = "http"
     module: ClassVar[str] = "http.client"
+    label: ClassVar[str] = "http.client, urllib"
+    service_kind: ClassVar[ServiceKind] = "HTTP, clouds, RPC"
     distributions: ClassVar[tuple[str, ...]] = ()
     facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
         names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.HTTP_METHOD,

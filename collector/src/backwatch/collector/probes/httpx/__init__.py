@@ -5,6 +5,7 @@ The app's own transports (``ASGITransport``, ``MockTransport``) are no services:
 
 from typing import ClassVar
 
+from backwatch.collector.probes import ServiceKind
 from backwatch.collector.probes.families.httpcore.probe import HttpcoreProbe
 
 
@@ -13,5 +14,7 @@ class HttpxProbe(HttpcoreProbe):
 
     name: ClassVar[str] = "httpx"
     module: ClassVar[str] = "httpx"
+    label: ClassVar[str] = "httpx"
+    service_kind: ClassVar[ServiceKind] = "HTTP, clouds, RPC"
     core: ClassVar[str] = "httpcore"
     distributions: ClassVar[tuple[str, ...]] = ("httpx>=0.22",)

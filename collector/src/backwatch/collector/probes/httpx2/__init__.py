@@ -5,6 +5,7 @@ The app's own transports (``ASGITransport``, ``MockTransport``) are no services:
 
 from typing import ClassVar
 
+from backwatch.collector.probes import ServiceKind
 from backwatch.collector.probes.families.httpcore.probe import HttpcoreProbe
 
 
@@ -13,5 +14,7 @@ class Httpx2Probe(HttpcoreProbe):
 
     name: ClassVar[str] = "httpx2"
     module: ClassVar[str] = "httpx2"
+    label: ClassVar[str] = "httpx2"
+    service_kind: ClassVar[ServiceKind] = "HTTP, clouds, RPC"
     core: ClassVar[str] = "httpcore2"
     distributions: ClassVar[tuple[str, ...]] = ("httpx2>=2",)

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder
+from backwatch.collector.probes import Recorder, ServiceKind
 from backwatch.collector.probes.imaplib.observer import ImapCallObserver
 from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.hooks import call_hook
@@ -16,6 +16,8 @@ class ImaplibProbe(PatchingProbe[ImapCallObserver]):
 
     name: ClassVar[str] = "imaplib"
     module: ClassVar[str] = "imaplib"
+    label: ClassVar[str] = "imaplib"
+    service_kind: ClassVar[ServiceKind] = "Mail, files, directories"
     distributions: ClassVar[tuple[str, ...]] = ()
     facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
         names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.ACCOUNT,

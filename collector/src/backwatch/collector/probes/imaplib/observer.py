@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Final
 
 from backwatch.collector.probes.families.lines.banners import banner_text
 from backwatch.collector.probes.families.lines.observer import LineCallObserver
-from backwatch.collector.probes.families.lines.state import InFlightCall
+from backwatch.collector.probes.families.lines.state import InFlightLineCall
 from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.redaction import lines as redact
@@ -40,13 +40,13 @@ class ImapCallObserver(LineCallObserver):
         return {**facts, "auth_method": "preauth"} if greeting.startswith("* PREAUTH") else facts
 
     @never_breaks_the_host
-    def on_command(self, client: Any, args: Args, _kwargs: Kwargs) -> InFlightCall | None:
+    def on_command(self, client: Any, args: Args, _kwargs: Kwargs) -> InFlightLineCall | None:
         """Note a command."""
         operation = redact.redact_imap(args[0], args[1:])[0]
         return self.begin_call(client, "login" if operation in _LOGIN_COMMANDS else operation, args)
 
     @never_breaks_the_host
-    def on_command_end(self, client: Any, call: InFlightCall, response: Any, error: BaseException | None) -> None:
+    def on_command_end(self, client: Any, call: InFlightLineCall, response: Any, error: BaseException | None) -> None:
         """Record a command and its response."""
         name, *given = call.subject
         args = tuple(given)

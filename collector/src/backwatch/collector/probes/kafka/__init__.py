@@ -10,7 +10,7 @@ from types import FunctionType
 from typing import Any, ClassVar, Final
 
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder
+from backwatch.collector.probes import Recorder, ServiceKind
 from backwatch.collector.probes.families.kafka.session import FACTS
 from backwatch.collector.probes.kafka.connections import wrap_connections
 from backwatch.collector.probes.kafka.observer import KafkaCallObserver, current_operation, current_poll
@@ -34,6 +34,8 @@ class KafkaProbe(PatchingProbe[KafkaCallObserver]):
 
     name: ClassVar[str] = "kafka"
     module: ClassVar[str] = "kafka"
+    label: ClassVar[str] = "kafka-python"
+    service_kind: ClassVar[ServiceKind] = "Queues"
     distributions: ClassVar[tuple[str, ...]] = ("kafka-python>=2.0.2", "kafka-python-ng>=2.2.3")
     facts: ClassVar[frozenset[str]] = FACTS | {names.SERVER_VERSION}
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, ClassVar, Final
 
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder
+from backwatch.collector.probes import Recorder, ServiceKind
 from backwatch.collector.probes.families.amqp.session import FACTS
 from backwatch.collector.probes.families.redis.claims import claim_scope
 from backwatch.collector.probes.kombu.observer import KombuCallObserver
@@ -29,6 +29,8 @@ class KombuProbe(PatchingProbe[KombuCallObserver]):
 
     name: ClassVar[str] = "kombu"
     module: ClassVar[str] = "kombu.connection"
+    label: ClassVar[str] = "Celery, kombu"
+    service_kind: ClassVar[ServiceKind] = "Queues"
     distributions: ClassVar[tuple[str, ...]] = ("kombu>=5.0",)
     facts: ClassVar[frozenset[str]] = FACTS | {names.DB_SYSTEM}
 

@@ -13,7 +13,7 @@ from backwatch.collector.probes.families.amqp.requests import (
     to_request,
 )
 from backwatch.collector.probes.families.amqp.session import close_reason, error_facts
-from backwatch.collector.probes.families.amqp.state import AmqpConnectionState, InFlightCall, InFlightPublication
+from backwatch.collector.probes.families.amqp.state import AmqpConnectionState, InFlightAmqpCall, InFlightPublication
 from backwatch.collector.probes.kombu.messages import describe_publish
 from backwatch.collector.probes.kombu.session import account_of, new_connection, read_connection, read_transport
 from backwatch.collector.probes.toolkit.dbapi import argument
@@ -42,7 +42,7 @@ Error = BaseException | None
 
 
 class _InFlightChannelMethod(NamedTuple):
-    call: InFlightCall
+    call: InFlightAmqpCall
     name: str
     fields: dict[str, Any]
 
@@ -92,7 +92,7 @@ class PyamqpCallObserver:
 
     # --- calls ---
 
-    def _begin_call(self, channel: Any) -> InFlightCall | None:
+    def _begin_call(self, channel: Any) -> InFlightAmqpCall | None:
         connection = getattr(channel, "connection", None)
         if connection is None:
             return None

@@ -4,7 +4,7 @@ from functools import partial
 from typing import ClassVar
 
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder
+from backwatch.collector.probes import Recorder, ServiceKind
 from backwatch.collector.probes.ldap3.observer import LdapCallObserver
 from backwatch.collector.probes.toolkit.hooks import call_hook, function_hook
 from backwatch.collector.probes.toolkit.patches import Patches
@@ -18,6 +18,8 @@ class Ldap3Probe(PatchingProbe[LdapCallObserver]):
 
     name: ClassVar[str] = "ldap3"
     module: ClassVar[str] = "ldap3"
+    label: ClassVar[str] = "ldap3"
+    service_kind: ClassVar[ServiceKind] = "Mail, files, directories"
     distributions: ClassVar[tuple[str, ...]] = ("ldap3>=2.8",)
     facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
         names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.ACCOUNT,

@@ -22,7 +22,7 @@ from backwatch.collector.probes.ldap3.responses import (
     result_of,
     row_counts,
 )
-from backwatch.collector.probes.ldap3.session import CheckedSockets, CompoundCall, ConnectionState, PendingRequest
+from backwatch.collector.probes.ldap3.session import CheckedSockets, CompoundCall, LdapConnectionState, PendingRequest
 from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error
@@ -41,17 +41,17 @@ class LdapCallObserver:
         self.recorder = recorder
         self.active = True
         self.checked = CheckedSockets()
-        self._states: WeakKeyDictionary[Any, ConnectionState] = WeakKeyDictionary()
+        self._states: WeakKeyDictionary[Any, LdapConnectionState] = WeakKeyDictionary()
 
     def disable(self) -> None:
         """Record nothing from now on: the probe is removed."""
         self.active = False
 
-    def state(self, connection: Any) -> ConnectionState:
+    def state(self, connection: Any) -> LdapConnectionState:
         """Return the state of a connection, made now where it is older than this probe."""
         state = self._states.get(connection)
         if state is None:
-            state = self._states[connection] = ConnectionState(session.requested_session(connection))
+            state = self._states[connection] = LdapConnectionState(session.requested_session(connection))
             state.update(**session.current_facts(connection, self.checked))
             state.count_bytes(connection)
             if state.wire is not None:
@@ -70,7 +70,7 @@ class LdapCallObserver:
             return None
         state = self._states.get(connection)
         if state is None:
-            state = self._states[connection] = ConnectionState(session.requested_session(connection))
+            state = self._states[connection] = LdapConnectionState(session.requested_session(connection))
         state.session, state.wire, state.starttls_offered = session.requested_session(connection), None, None
         state.pending.clear()
         return state.begin("connect")
@@ -122,7 +122,7 @@ class LdapCallObserver:
             return None
         return self.state(connection).begin(operation)
 
-    def _end(self, connection: Any, call: CompoundCall) -> ConnectionState:
+    def _end(self, connection: Any, call: CompoundCall) -> LdapConnectionState:
         state = self.state(connection)
         state.end(call)
         return state
@@ -234,7 +234,7 @@ class LdapCallObserver:
         self._record_response(strategy.connection, state, request, messages, result, failure)
 
     def _record_response(
-        self, connection: Any, state: ConnectionState, request: PendingRequest, messages: list[Any],
+        self, connection: Any, state: LdapConnectionState, request: PendingRequest, messages: list[Any],
         result: Result | None, error: BaseException | str | None,
     ) -> None:  # fmt: skip
         self._record(
@@ -275,13 +275,13 @@ class LdapCallObserver:
 
     # --- records ---
 
-    def _finish_session(self, connection: Any, state: ConnectionState) -> None:
+    def _finish_session(self, connection: Any, state: LdapConnectionState) -> None:
         """Set the TLS facts of a session: no StartTLS came before its first call."""
         if state.session.encrypted is None:
             state.update(**session.current_facts(connection, self.checked))
 
     def _record(
-        self, connection: Any, state: ConnectionState, operation: str, start_ns: int, *, statement: str = "",
+        self, connection: Any, state: LdapConnectionState, operation: str, start_ns: int, *, statement: str = "",
         result: Result | None = None, error: BaseException | str | None = None, rows: tuple[int, int] = UNKNOWN,
         caller: Caller | None = None, changes: dict[str, Any] | None = None,
     ) -> None:  # fmt: skip

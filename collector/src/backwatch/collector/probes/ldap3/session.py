@@ -49,7 +49,7 @@ class CompoundCall:
         self.result: dict[str, Any] | None = None
 
 
-class ConnectionState:
+class LdapConnectionState:
     """The state of one connection."""
 
     __slots__ = ("calls", "failed", "info", "number", "pending", "sent", "session", "starttls_offered", "wire")
@@ -177,7 +177,7 @@ def account_facts(connection: Any) -> dict[str, str]:
     return {"account": account, "auth_method": "clear-password" if mechanism == "PLAIN" else mechanism.lower()}
 
 
-def version_facts(connection: Any, state: ConnectionState) -> dict[str, str]:
+def version_facts(connection: Any, state: LdapConnectionState) -> dict[str, str]:
     """Return the server's description of itself, where the app lets the library read it."""
     info = getattr(connection.server, "_dsa_info", None)
     # With other settings it is a description of such servers that comes with the library.
@@ -189,6 +189,6 @@ def version_facts(connection: Any, state: ConnectionState) -> dict[str, str]:
     return {"server_version": version[:120]} if version else {}
 
 
-def starttls_facts(state: ConnectionState) -> dict[str, Any]:
+def starttls_facts(state: LdapConnectionState) -> dict[str, Any]:
     """Return whether the server can start TLS, by its response to the request."""
     return {} if state.starttls_offered is None else {"extra": ((names.STARTTLS_OFFERED, state.starttls_offered),)}

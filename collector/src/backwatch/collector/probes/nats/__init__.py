@@ -10,7 +10,7 @@ from inspect import iscoroutinefunction
 from typing import Any, ClassVar
 
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder
+from backwatch.collector.probes import Recorder, ServiceKind
 from backwatch.collector.probes.nats.observer import NatsCallObserver
 from backwatch.collector.probes.nats.state import current_call, current_client
 from backwatch.collector.probes.toolkit.hooks import async_call_hook as hook
@@ -24,6 +24,9 @@ class NatsProbe(PatchingProbe[NatsCallObserver]):
 
     name: ClassVar[str] = "nats"
     module: ClassVar[str] = "nats"
+    label: ClassVar[str] = "nats-py"
+    service_kind: ClassVar[ServiceKind] = "Queues"
+    indicators: ClassVar[frozenset[str]] = frozenset(("other-key",))
     distributions: ClassVar[tuple[str, ...]] = ("nats-py>=2.2",)
     facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
         names.MESSAGING_SYSTEM, names.MESSAGING_DESTINATION, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,

@@ -28,7 +28,7 @@ from backwatch.collector.probes.nats.state import (
 from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.deferred_flush import defer_flush
 from backwatch.collector.probes.toolkit.messages import PendingMessages, operation_text, size_of, size_of_headers
-from backwatch.collector.probes.toolkit.nodes import announced
+from backwatch.collector.probes.toolkit.nodes import topology_facts
 from backwatch.collector.probes.toolkit.redelivery import nats_redeliveries
 from backwatch.collector.probes.toolkit.sockets import root_error
 from backwatch.collector.runtime.guard import never_breaks_the_host
@@ -115,7 +115,7 @@ class NatsCallObserver:
         state.session, number = session_of(client, server.uri, is_open=True)
         urls = advertised_servers(client._server_info)
         state.nodes = tuple(sorted(urls))
-        self._record(state.session, "connect", start_ns, wire=SocketCounters(number), facts=announced(urls))
+        self._record(state.session, "connect", start_ns, wire=SocketCounters(number), facts=topology_facts(urls))
 
     @never_breaks_the_host
     def on_info(self, client: Any, args: Any, kwargs: Any) -> None:
@@ -126,7 +126,7 @@ class NatsCallObserver:
         nodes = tuple(sorted(urls))
         if nodes and nodes != state.nodes:
             state.nodes = nodes
-            self._record(self._session(client), "info", time_ns(), statement="info", facts=announced(urls))
+            self._record(self._session(client), "info", time_ns(), statement="info", facts=topology_facts(urls))
 
     @never_breaks_the_host
     def on_server_error(self, client: Any, args: Any, kwargs: Any) -> None:

@@ -7,7 +7,7 @@ broker's response to it (returned, refused) is known.
 
 from typing import Any, ClassVar
 
-from backwatch.collector.probes import Recorder
+from backwatch.collector.probes import Recorder, ServiceKind
 from backwatch.collector.probes.families.amqp.session import FACTS
 from backwatch.collector.probes.pika.observer import PikaCallObserver
 from backwatch.collector.probes.toolkit.hooks import Decorator, Function, call_hook
@@ -49,6 +49,8 @@ class PikaProbe(PatchingProbe[PikaCallObserver]):
 
     name: ClassVar[str] = "pika"
     module: ClassVar[str] = "pika"
+    label: ClassVar[str] = "pika"
+    service_kind: ClassVar[ServiceKind] = "Queues"
     distributions: ClassVar[tuple[str, ...]] = ("pika>=1.0",)
     facts: ClassVar[frozenset[str]] = FACTS
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Final
 
 from backwatch.collector.probes.families.lines.banners import banner_text
 from backwatch.collector.probes.families.lines.observer import LineCallObserver
-from backwatch.collector.probes.families.lines.state import InFlightCall
+from backwatch.collector.probes.families.lines.state import InFlightLineCall
 from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.redaction import lines as redact
@@ -36,7 +36,7 @@ class Pop3CallObserver(LineCallObserver):
         return {"server_version": banner_text(banner)}
 
     @never_breaks_the_host
-    def on_command(self, client: Any, args: Args, _kwargs: Kwargs) -> tuple[InFlightCall | None, str] | None:
+    def on_command(self, client: Any, args: Args, _kwargs: Kwargs) -> tuple[InFlightLineCall | None, str] | None:
         """Note a command. CAPA is noted even where the library itself sends it (``stls``)."""
         verb = redact.redact_pop3(args[0])[0]
         call = self.begin_call(client, "login" if verb in _LOGIN_COMMANDS or verb == "USER" else verb)
@@ -44,7 +44,7 @@ class Pop3CallObserver(LineCallObserver):
 
     @never_breaks_the_host
     def on_command_end(
-        self, client: Any, sent: tuple[InFlightCall | None, str], reply: Any, error: BaseException | None
+        self, client: Any, sent: tuple[InFlightLineCall | None, str], reply: Any, error: BaseException | None
     ) -> None:
         """Record a command and its reply."""
         call, line = sent

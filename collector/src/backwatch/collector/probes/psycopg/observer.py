@@ -84,7 +84,7 @@ def _count_notices(state: PostgresConnectionState, pgconn: Any) -> None:
     pgconn.notice_handler = count_notice
 
 
-class ConnectAttempt:
+class PsycopgConnectAttempt:
     """One attempt to connect, which is recorded once, however it ends."""
 
     __slots__ = ("conninfo", "is_recorded", "start_ns")
@@ -100,7 +100,7 @@ class PsycopgCallObserver(CallObserver):
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__(recorder)
-        self._attempts: WeakKeyDictionary[Any, ConnectAttempt] = WeakKeyDictionary()
+        self._attempts: WeakKeyDictionary[Any, PsycopgConnectAttempt] = WeakKeyDictionary()
         self._statements: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
         """Statements of server-side cursors, whose rows are fetched later."""
 
@@ -142,7 +142,7 @@ class PsycopgCallObserver(CallObserver):
     def wrap_connect(self, original: Function) -> Function:
         """Wrap the class method that returns the generator of one attempt to connect to one host."""
 
-        def follow(source: Any, attempt: ConnectAttempt | None) -> Any:
+        def follow(source: Any, attempt: PsycopgConnectAttempt | None) -> Any:
             try:
                 connection = yield from source
             except BaseException as error:
@@ -161,8 +161,8 @@ class PsycopgCallObserver(CallObserver):
         return connect_gen
 
     @never_breaks_the_host
-    def _start_attempt(self, args: Args, kwargs: Kwargs) -> ConnectAttempt | None:
-        return None if self.recorder is None else ConnectAttempt(argument(args, kwargs, 0, "conninfo") or "")
+    def _start_attempt(self, args: Args, kwargs: Kwargs) -> PsycopgConnectAttempt | None:
+        return None if self.recorder is None else PsycopgConnectAttempt(argument(args, kwargs, 0, "conninfo") or "")
 
     @never_breaks_the_host
     def on_wait_end(self, generator: Any, token: Token, result: Any, error: Error) -> None:
@@ -172,7 +172,7 @@ class PsycopgCallObserver(CallObserver):
             self._end_attempt(self._attempts.get(generator), None, error)
 
     @never_breaks_the_host
-    def _end_attempt(self, attempt: ConnectAttempt | None, connection: Any, error: Error) -> None:
+    def _end_attempt(self, attempt: PsycopgConnectAttempt | None, connection: Any, error: Error) -> None:
         if attempt is None or attempt.is_recorded:
             return
         attempt.is_recorded, start_ns = True, attempt.start_ns

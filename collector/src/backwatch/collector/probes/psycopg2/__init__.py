@@ -45,7 +45,7 @@ def _build_connection_class(extensions: Any, observer: Psycopg2CallObserver) -> 
         method: transaction_end_hook(word, observer.is_idle, observer.record_transaction_end) for method, word in words
     })  # fmt: skip
 
-    class Connection(base):
+    class Psycopg2Connection(base):
         def cursor(self, *args: Any, **kwargs: Any) -> Any:
             chosen = argument(args, kwargs, 1, "cursor_factory") or self.cursor_factory or extensions.cursor
             name = argument(args, kwargs, 0, "name")
@@ -56,7 +56,7 @@ def _build_connection_class(extensions: Any, observer: Psycopg2CallObserver) -> 
                 kwargs["cursor_factory"] = observed
             return super().cursor(*args, **kwargs)
 
-    return Connection
+    return Psycopg2Connection
 
 
 class Psycopg2Probe(PatchingProbe[Psycopg2CallObserver]):
@@ -64,6 +64,8 @@ class Psycopg2Probe(PatchingProbe[Psycopg2CallObserver]):
 
     name = "psycopg2"
     module = "psycopg2"
+    label = "psycopg2"
+    service_kind = "SQL databases"
     distributions = ("psycopg2>=2.9.5", "psycopg2-binary>=2.9.5")
     facts = names.OVER_TLS | WIRE_FACTS | {names.AUTH_METHOD, names.ACCOUNT_SUPERUSER, names.BYTES_ESTIMATED}
 

@@ -9,7 +9,7 @@ There are no accounts, and memcached sends its version only on request: both are
 from typing import ClassVar
 
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder
+from backwatch.collector.probes import Recorder, ServiceKind
 from backwatch.collector.probes.pymemcache.observer import PymemcacheCallObserver
 from backwatch.collector.probes.pymemcache.state import current_command
 from backwatch.collector.probes.toolkit.hooks import call_hook, function_hook
@@ -22,6 +22,9 @@ class PymemcacheProbe(PatchingProbe[PymemcacheCallObserver]):
 
     name: ClassVar[str] = "pymemcache"
     module: ClassVar[str] = "pymemcache"
+    label: ClassVar[str] = "pymemcache"
+    service_kind: ClassVar[ServiceKind] = "Caches and documents"
+    indicators: ClassVar[frozenset[str]] = frozenset(("other-key",))
     distributions: ClassVar[tuple[str, ...]] = ("pymemcache>=3.4",)
     facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
         names.DB_SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT,

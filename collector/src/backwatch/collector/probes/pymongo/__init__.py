@@ -9,7 +9,7 @@ import sys
 from typing import ClassVar
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Probe, Recorder, ServiceKind
 from backwatch.collector.probes.pymongo.observer import MongoCallObserver
 from backwatch.collector.probes.pymongo.seeds import SeedObserver
 from backwatch.collector.probes.pymongo.state import current_attempt
@@ -69,6 +69,8 @@ class PyMongoProbe(Probe):
 
     name: ClassVar[str] = "pymongo"
     module: ClassVar[str] = "pymongo"
+    label: ClassVar[str] = "PyMongo"
+    service_kind: ClassVar[ServiceKind] = "Caches and documents"
     distributions: ClassVar[tuple[str, ...]] = ("pymongo>=4.0",)
     facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
         names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from backwatch.collector.probes.toolkit.nodes import announced
+from backwatch.collector.probes.toolkit.nodes import topology_facts
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
@@ -36,7 +36,7 @@ class SeedObserver:
         name = words(getattr(resolver, "_SrvResolver__fqdn", ""), 255)
         facts: Facts = ()
         if error is None:
-            facts = announced(f"{host}:{port}" for host, port in result[1])
+            facts = topology_facts(f"{host}:{port}" for host, port in result[1])
             if self.seeds.get(name) == facts:
                 return
             if len(self.seeds) >= MAX_NAMES:

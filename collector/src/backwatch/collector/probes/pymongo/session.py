@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.payload.formats import Facts
-from backwatch.collector.probes.toolkit.nodes import announced
+from backwatch.collector.probes.toolkit.nodes import topology_facts
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, words
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.tls import TlsFacts, format_tls_version, read_certificate_facts, read_tls_facts
@@ -152,7 +152,7 @@ def hello_facts(hello: Mapping[str, Any], address: Any) -> Facts:
         if isinstance(listed, (list, tuple)):
             nodes += [node for node in listed[:512] if isinstance(node, str)]
     nodes += [node for node in map(hello.get, _NODE_FIELDS) if isinstance(node, str)]
-    facts = announced(map(_with_port, nodes))
+    facts = topology_facts(map(_with_port, nodes))
     primary = hello.get("primary")
     if isinstance(primary, str) and primary and not (hello.get("isWritablePrimary") or hello.get("ismaster")):
         host, port = (address[0], address[1]) if isinstance(address, tuple) else (address, None)

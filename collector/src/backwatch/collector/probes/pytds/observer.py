@@ -36,7 +36,7 @@ Call = tuple[Any, ConnectionState, int, Args, Kwargs]
 """A cursor's call that is running: the driver's session, state, start, arguments, keyword arguments."""
 
 
-class ConnectAttempt:
+class PytdsConnectAttempt:
     """An attempt to connect, maybe within another one that its server has redirected.
 
     Attributes:
@@ -45,7 +45,7 @@ class ConnectAttempt:
 
     __slots__ = ("host", "is_recorded", "login", "outer", "port", "start_ns", "tds", "token")
 
-    def __init__(self, options: Kwargs, outer: "ConnectAttempt | None") -> None:
+    def __init__(self, options: Kwargs, outer: "PytdsConnectAttempt | None") -> None:
         self.login = options.get("login")
         self.host = options.get("host")
         self.port = options.get("port")
@@ -53,10 +53,10 @@ class ConnectAttempt:
         self.start_ns = time_ns()
         self.tds: Any = None
         self.is_recorded = False
-        self.token: Token[ConnectAttempt | None] | None = None
+        self.token: Token[PytdsConnectAttempt | None] | None = None
 
 
-class StatementResult(OpenResult):
+class PytdsResult(OpenResult):
     """Rows of one statement that the app reads.
 
     Attributes:
@@ -95,21 +95,21 @@ class PytdsCallObserver(CallObserver):
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__(recorder)
-        self._attempt: ContextVar[ConnectAttempt | None] = ContextVar("backwatch_tds_attempt", default=None)
+        self._attempt: ContextVar[PytdsConnectAttempt | None] = ContextVar("backwatch_tds_attempt", default=None)
 
     # --- connections ---
 
     @never_breaks_the_host
-    def start_attempt(self, options: Kwargs) -> ConnectAttempt | None:
+    def start_attempt(self, options: Kwargs) -> PytdsConnectAttempt | None:
         """Start an attempt to reach one of the servers, or the one that a server has named."""
         if self.recorder is None:
             return None
-        attempt = ConnectAttempt(options, self._attempt.get())
+        attempt = PytdsConnectAttempt(options, self._attempt.get())
         attempt.token = self._attempt.set(attempt)
         return attempt
 
     @never_breaks_the_host
-    def end_attempt(self, attempt: ConnectAttempt | None, error: Error) -> None:
+    def end_attempt(self, attempt: PytdsConnectAttempt | None, error: Error) -> None:
         """Record that the connection is established with its first transaction, or has failed."""
         if attempt is None:
             return
@@ -124,7 +124,7 @@ class PytdsCallObserver(CallObserver):
         if attempt.outer is not None:
             attempt.outer.is_recorded = True  # its own connection was recorded when it was redirected
 
-    def _record_connect(self, attempt: ConnectAttempt, error: Error, facts: Facts = ()) -> None:
+    def _record_connect(self, attempt: PytdsConnectAttempt, error: Error, facts: Facts = ()) -> None:
         tds = attempt.tds
         attempt.is_recorded = True
         has_response = error is None or bool(_error_facts(error))
@@ -136,7 +136,7 @@ class PytdsCallObserver(CallObserver):
         )  # fmt: skip
 
     @never_breaks_the_host
-    def on_login(self, tds: Any, args: Args, kwargs: Kwargs) -> ConnectAttempt | None:
+    def on_login(self, tds: Any, args: Args, kwargs: Kwargs) -> PytdsConnectAttempt | None:
         """Keep the connection, whose socket is open."""
         del args, kwargs
         attempt = self._attempt.get()
@@ -145,7 +145,7 @@ class PytdsCallObserver(CallObserver):
         return attempt
 
     @never_breaks_the_host
-    def on_login_end(self, tds: Any, attempt: ConnectAttempt, route: Any, error: Error) -> None:
+    def on_login_end(self, tds: Any, attempt: PytdsConnectAttempt, route: Any, error: Error) -> None:
         """Describe the connection while its socket is open: the server accepted, redirected or refused the login."""
         if error is not None:
             self._record_connect(attempt, error)
@@ -197,7 +197,7 @@ class PytdsCallObserver(CallObserver):
             state.inside -= 1
             sql, notices = statement_of(args, kwargs), _count_notices(session)
             if session.res_info is not None:
-                result = StatementResult(sql, notices, has_ended=not session.more_rows)
+                result = PytdsResult(sql, notices, has_ended=not session.more_rows)
                 session.__dict__[RESULT_ATTRIBUTE] = result
             rows = NO_ROWS if error is not None else _count_rows(session)
             facts, lost = _error_facts(error) + notice_facts(notices), descriptor_of(session._tds) < 0
@@ -236,7 +236,7 @@ class PytdsCallObserver(CallObserver):
             self._record_rows(session, result, error)
 
     @never_breaks_the_host
-    def _record_rows(self, session: Any, result: StatementResult, error: Error = None) -> None:
+    def _record_rows(self, session: Any, result: PytdsResult, error: Error = None) -> None:
         rows, since_ns = result.take_rows()
         facts = _error_facts(error) + notice_facts(_count_notices(session) - result.notices)
         self.record_call(
@@ -267,12 +267,12 @@ class PytdsCallObserver(CallObserver):
         return None if result is None else (session, result)
 
     @never_breaks_the_host
-    def on_nextset_end(self, cursor: Any, token: tuple[Any, StatementResult], found: Any, error: Error) -> None:
+    def on_nextset_end(self, cursor: Any, token: tuple[Any, PytdsResult], found: Any, error: Error) -> None:
         """Follow the next set of rows, if there is one."""
         del cursor, found, error
         session, before = token
         if session.more_rows:
-            session.__dict__[RESULT_ATTRIBUTE] = StatementResult(before.sql, before.notices)
+            session.__dict__[RESULT_ATTRIBUTE] = PytdsResult(before.sql, before.notices)
 
     # --- transactions ---
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder
+from backwatch.collector.probes import Recorder, ServiceKind
 from backwatch.collector.probes.families.redis.observer import STATE_ATTRIBUTE, RedisCallObserver
 from backwatch.collector.probes.toolkit.hooks import Function, async_call_hook, call_hook
 from backwatch.collector.probes.toolkit.patches import Patches
@@ -64,6 +64,8 @@ class RedisProbe(PatchingProbe[RedisCallObserver]):
 
     name: ClassVar[str] = "redis"
     module: ClassVar[str] = "redis"
+    label: ClassVar[str] = "redis"
+    service_kind: ClassVar[ServiceKind] = "Caches and documents"
     distributions: ClassVar[tuple[str, ...]] = ("redis>=5",)
     facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
         names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT,

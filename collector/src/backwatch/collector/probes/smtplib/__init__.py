@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder
+from backwatch.collector.probes import Recorder, ServiceKind
 from backwatch.collector.probes.smtplib.observer import SmtpCallObserver
 from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.hooks import call_hook
@@ -16,6 +16,8 @@ class SmtplibProbe(PatchingProbe[SmtpCallObserver]):
 
     name: ClassVar[str] = "smtplib"
     module: ClassVar[str] = "smtplib"
+    label: ClassVar[str] = "smtplib"
+    service_kind: ClassVar[ServiceKind] = "Mail, files, directories"
     distributions: ClassVar[tuple[str, ...]] = ()
     facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
         names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.ACCOUNT,

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Final
 
 from backwatch.collector.probes.families.lines.banners import banner_text
 from backwatch.collector.probes.families.lines.observer import LineCallObserver, to_port
-from backwatch.collector.probes.families.lines.state import InFlightCall
+from backwatch.collector.probes.families.lines.state import InFlightLineCall
 from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
 from backwatch.collector.probes.toolkit.sockets import words
@@ -56,33 +56,33 @@ class SmtpCallObserver(LineCallObserver):
             self.update_session(client, self.state(client), {})
 
     @never_breaks_the_host
-    def on_login(self, client: Any, args: Args, kwargs: Kwargs) -> InFlightCall | None:
+    def on_login(self, client: Any, args: Args, kwargs: Kwargs) -> InFlightLineCall | None:
         """Note a login, which tries methods by calling ``auth``."""
         return self._begin_login(client, argument(args, kwargs, 0, "user"))
 
     @never_breaks_the_host
-    def on_auth(self, client: Any, args: Args, kwargs: Kwargs) -> InFlightCall | None:
+    def on_auth(self, client: Any, args: Args, kwargs: Kwargs) -> InFlightLineCall | None:
         """Note a login method; an app may also call ``auth`` itself. The last method is the one that worked."""
         mechanism = words(argument(args, kwargs, 0, "mechanism"), 30).upper()
         self.state(client).method = "clear-password" if mechanism in _CLEAR_METHODS else mechanism.lower()
         return self._begin_login(client, getattr(client, "user", None))
 
-    def _begin_login(self, client: Any, account: object) -> InFlightCall | None:
+    def _begin_login(self, client: Any, account: object) -> InFlightLineCall | None:
         facts = {"account": account[:MAX_ACCOUNT_CHARS]} if isinstance(account, str) else {}
         return self.begin_call(client, "login", facts)
 
     @never_breaks_the_host
-    def on_login_end(self, client: Any, call: InFlightCall, _reply: Any, error: BaseException | None) -> None:
+    def on_login_end(self, client: Any, call: InFlightLineCall, _reply: Any, error: BaseException | None) -> None:
         """Record a login."""
         self.end_call(client, call, error, auth_method=self.state(client).method, **call.subject)
 
     @never_breaks_the_host
-    def on_send(self, client: Any, args: Args, kwargs: Kwargs) -> InFlightCall | None:
+    def on_send(self, client: Any, args: Args, kwargs: Kwargs) -> InFlightLineCall | None:
         """Note a message that is about to be sent."""
         return self.begin_call(client, "send", send_text(argument(args, kwargs, 1, "to_addrs")) or ("", -1))
 
     @never_breaks_the_host
-    def on_send_end(self, client: Any, call: InFlightCall, refused: Any, error: BaseException | None) -> None:
+    def on_send_end(self, client: Any, call: InFlightLineCall, refused: Any, error: BaseException | None) -> None:
         """Record a message with the count of recipients that the server accepted."""
         text, count = call.subject
         lost = len(refused) if isinstance(refused, dict) else 0

@@ -24,6 +24,8 @@ class SQLAlchemyProbe(Probe):
 
     name = "sqlalchemy"
     module = "sqlalchemy"
+    label = "SQLAlchemy"
+    service_kind = "SQL databases"
     distributions = ("SQLAlchemy>=1.4",)
     facts = SERVER_FACTS | {names.TRANSPORT}
     _observer: SQLAlchemyCallObserver | None = None

@@ -14,7 +14,7 @@ _EXECUTES: Final = ("execute", "executemany", "executescript")
 def _build_cursor_class(base: type, observer: SQLiteCallObserver) -> type:
     observed: Any = build_observed_class(base, {name: observer.execute_hook(name) for name in _EXECUTES})
 
-    class Cursor(observed):
+    class SQLiteCursor(observed):
         """A cursor that counts its rows. Without hooks, since some of these methods are called for each row."""
 
         def _backwatch_count(self, rows: int, *, ends: bool) -> None:
@@ -59,7 +59,7 @@ def _build_cursor_class(base: type, observer: SQLiteCallObserver) -> type:
             if RESULT_ATTRIBUTE in self.__dict__:
                 observer.record_fetch(self)
 
-    return Cursor
+    return SQLiteCursor
 
 
 def _outer_methods(module: Any, observer: SQLiteCallObserver, factory: type) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def build_connections(module: Any, observer: SQLiteCallObserver) -> Subclasses:
     plain = cursors.subclass_of(module.Cursor) or module.Cursor
     observed: Any = build_observed_class(module.Connection, _end_hooks(observer))
 
-    class Connection(observed):
+    class SQLiteConnection(observed):
         def cursor(self, *args: Any, **kwargs: Any) -> Any:
             if not args and not kwargs:
                 return super().cursor(plain)
@@ -111,4 +111,4 @@ def build_connections(module: Any, observer: SQLiteCallObserver) -> Subclasses:
         def executescript(self, *args: Any, **kwargs: Any) -> Any:
             return super().cursor(plain).executescript(*args, **kwargs)
 
-    return Subclasses(module.Connection, Connection)
+    return Subclasses(module.Connection, SQLiteConnection)

@@ -285,42 +285,7 @@ def context_hook(enter: Enter, exit: Exit, *, asynchronous: bool = False, leavin
     Args:
         leaving: The call is only the end of the block: ``enter`` runs again when the block ends, for a new token.
     """
-
-    @contextmanager
-    def observe(open_block: Function, owner: Any, args: Args, kwargs: Kwargs) -> Generator[Any]:
-        token = enter(owner, args, kwargs)
-        try:
-            with open_block() as value:
-                try:
-                    yield value
-                finally:
-                    if leaving:
-                        token = enter(owner, args, kwargs)
-        except BaseException as error:
-            if token is not None:
-                exit(owner, token, None, error)
-            raise
-        if token is not None:
-            exit(owner, token, None, None)
-
-    @asynccontextmanager
-    async def observe_async(open_block: Function, owner: Any, args: Args, kwargs: Kwargs) -> AsyncGenerator[Any]:
-        token = enter(owner, args, kwargs)
-        try:
-            async with open_block() as value:
-                try:
-                    yield value
-                finally:
-                    if leaving:
-                        token = enter(owner, args, kwargs)
-        except BaseException as error:
-            if token is not None:
-                exit(owner, token, None, error)
-            raise
-        if token is not None:
-            exit(owner, token, None, None)
-
-    observed = observe_async if asynchronous else observe
+    observed = (_observe_async_block if asynchronous else _observe_block)(enter, exit, leaving)
 
     def wrap_manager(original: Function) -> Function:
         def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -340,3 +305,45 @@ def context_hook(enter: Enter, exit: Exit, *, asynchronous: bool = False, leavin
         return wrapper
 
     return wrap_manager
+
+
+def _observe_block(enter: Enter, exit: Exit, leaving: bool) -> Function:
+    @contextmanager
+    def observe(open_block: Function, owner: Any, args: Args, kwargs: Kwargs) -> Generator[Any]:
+        token = enter(owner, args, kwargs)
+        try:
+            with open_block() as value:
+                try:
+                    yield value
+                finally:
+                    if leaving:
+                        token = enter(owner, args, kwargs)
+        except BaseException as error:
+            if token is not None:
+                exit(owner, token, None, error)
+            raise
+        if token is not None:
+            exit(owner, token, None, None)
+
+    return observe
+
+
+def _observe_async_block(enter: Enter, exit: Exit, leaving: bool) -> Function:
+    @asynccontextmanager
+    async def observe(open_block: Function, owner: Any, args: Args, kwargs: Kwargs) -> AsyncGenerator[Any]:
+        token = enter(owner, args, kwargs)
+        try:
+            async with open_block() as value:
+                try:
+                    yield value
+                finally:
+                    if leaving:
+                        token = enter(owner, args, kwargs)
+        except BaseException as error:
+            if token is not None:
+                exit(owner, token, None, error)
+            raise
+        if token is not None:
+            exit(owner, token, None, None)
+
+    return observe

@@ -28,12 +28,12 @@ def address(host: object, port: object) -> str:
     return f"{name}:{number}" if number.isdigit() else name
 
 
-def announced(addresses: Iterable[str]) -> Facts:
+def topology_facts(addresses: Iterable[str]) -> Facts:
     """Return the fact: each address once, sorted, bounded.
 
-    >>> announced(["b:2", "a:1", "b:2", ""])
+    >>> topology_facts(["b:2", "a:1", "b:2", ""])
     (('backwatch.topology', 'a:1,b:2'),)
-    >>> announced([])
+    >>> topology_facts([])
     ()
     """
     found = sorted(

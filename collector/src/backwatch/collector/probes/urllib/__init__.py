@@ -6,7 +6,7 @@ All else in urllib goes through ``http.client`` and ``ftplib``, whose probes rep
 from typing import Any, ClassVar, Final
 
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder
+from backwatch.collector.probes import Recorder, ServiceKind
 from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.hooks import Args, Kwargs, call_hook
 from backwatch.collector.probes.toolkit.patches import Patches
@@ -51,6 +51,8 @@ class UrllibProbe(PatchingProbe[UrllibCallObserver]):
 
     name: ClassVar[str] = "urllib"
     module: ClassVar[str] = "urllib.request"
+    label: ClassVar[str] = "urllib's file: URLs"
+    service_kind: ClassVar[ServiceKind] = "Mail, files, directories"
     distributions: ClassVar[tuple[str, ...]] = ()
     facts: ClassVar[frozenset[str]] = frozenset((
         names.SYSTEM, names.TRANSPORT, names.OPERATION, names.STATEMENT, names.ERROR_TYPE,

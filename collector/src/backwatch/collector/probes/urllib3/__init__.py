@@ -9,7 +9,7 @@ by that layer alone.
 from typing import ClassVar
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Probe, Recorder, ServiceKind
 from backwatch.collector.probes.urllib3.hooks import HOOKS
 
 
@@ -18,6 +18,11 @@ class Urllib3Probe(Probe):
 
     name: ClassVar[str] = "urllib3"
     module: ClassVar[str] = "urllib3"
+    label: ClassVar[str] = "requests, urllib3"
+    service_kind: ClassVar[ServiceKind] = "HTTP, clouds, RPC"
+    indicators: ClassVar[frozenset[str]] = frozenset(
+        ("xml-entities", "xml-external", "prompt-injection-in-response", "deep")
+    )
     distributions: ClassVar[tuple[str, ...]] = ("urllib3>=1.26",)
     facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
         names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.HTTP_METHOD,

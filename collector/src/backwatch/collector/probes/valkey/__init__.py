@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from backwatch.collector.probes import ServiceKind
 from backwatch.collector.probes.redis import RedisProbe
 
 
@@ -10,6 +11,8 @@ class ValkeyProbe(RedisProbe):
 
     name: ClassVar[str] = "valkey"
     module: ClassVar[str] = "valkey"
+    label: ClassVar[str] = "valkey"
+    service_kind: ClassVar[ServiceKind] = "Caches and documents"
     distributions: ClassVar[tuple[str, ...]] = ("valkey>=6",)
 
     _instance: ClassVar[Any] = None  # its own: ``Probe.__new__`` would find that of the base class

@@ -23,9 +23,9 @@ from backwatch.collector.probes.families.amqp.requests import (
 from backwatch.collector.probes.families.amqp.session import close_reason, error_facts, login_facts, server_facts
 from backwatch.collector.probes.families.amqp.state import (
     MAX_PENDING_REQUESTS,
+    AmqpChannelState,
     AmqpConnectionState,
-    ChannelState,
-    InFlightCall,
+    InFlightAmqpCall,
     InFlightPublication,
 )
 from backwatch.collector.probes.toolkit.redelivery import RedeliveryTracker
@@ -118,7 +118,9 @@ class AmqpObserver:
         elif method.endswith("Ok") and method != "Basic.GetOk":
             self._on_response(connection, connection.channel(channel), method, fields)
 
-    def _on_response(self, connection: AmqpConnectionState, channel: ChannelState, method: str, fields: Any) -> None:
+    def _on_response(
+        self, connection: AmqpConnectionState, channel: AmqpChannelState, method: str, fields: Any
+    ) -> None:
         pending = channel.pending.get(method)
         if not pending:
             channel.received_bytes = 0
@@ -150,7 +152,7 @@ class AmqpObserver:
 
     # --- calls that a hook surrounds ---
 
-    def begin_call(self, connection: Any, channel: int, *, outermost: bool) -> InFlightCall | None:
+    def begin_call(self, connection: Any, channel: int, *, outermost: bool) -> InFlightAmqpCall | None:
         """Begin a call on a channel.
 
         Args:
@@ -163,9 +165,9 @@ class AmqpObserver:
         if outermost and channel_state.active_calls:
             return None
         channel_state.active_calls += 1
-        return InFlightCall(state, channel_state, time.time_ns())
+        return InFlightAmqpCall(state, channel_state, time.time_ns())
 
-    def end_call(self, call: InFlightCall) -> None:
+    def end_call(self, call: InFlightAmqpCall) -> None:
         """End a call: methods on its channel are recorded by themselves again."""
         call.channel.active_calls = max(call.channel.active_calls - 1, 0)
 
@@ -186,7 +188,7 @@ class AmqpObserver:
         self.record(call.connection, request, error=error, facts=facts, kind=PRODUCER)
 
     def record(
-        self, connection: AmqpConnectionState, request: AmqpRequest, channel: ChannelState | None = None, *,
+        self, connection: AmqpConnectionState, request: AmqpRequest, channel: AmqpChannelState | None = None, *,
         error: Error = None, affected: int = -1, rows: int = -1, facts: Facts = (), kind: int = CLIENT,
         estimated: tuple[int, int] | None = None,
     ) -> None:  # fmt: skip

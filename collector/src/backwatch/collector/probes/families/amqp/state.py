@@ -19,7 +19,7 @@ MAX_PENDING_REQUESTS: Final = 1_000
 MAX_CONSUMERS: Final = 1_000
 
 
-class ChannelState:
+class AmqpChannelState:
     """The state of one channel.
 
     Attributes:
@@ -67,17 +67,17 @@ class AmqpConnectionState:
         self.session = Session(system="rabbitmq", **facts)
         self.wire = wire
         self.start_ns = start_ns
-        self.channels: dict[int, ChannelState] = {}
+        self.channels: dict[int, AmqpChannelState] = {}
         self.notices = 0
         self.is_open = False
         self.is_reported = False
         self.read_bytes = 0
 
-    def channel(self, number: int) -> ChannelState:
+    def channel(self, number: int) -> AmqpChannelState:
         """Return the state of one of its channels."""
         channel = self.channels.get(number)
         if channel is None:
-            channel = self.channels[number] = ChannelState()
+            channel = self.channels[number] = AmqpChannelState()
         return channel
 
     def update_session(self, facts: dict[str, Any]) -> None:
@@ -92,11 +92,11 @@ class AmqpConnectionState:
         return facts
 
 
-class InFlightCall(NamedTuple):
+class InFlightAmqpCall(NamedTuple):
     """A call on a channel that has not ended."""
 
     connection: AmqpConnectionState
-    channel: ChannelState
+    channel: AmqpChannelState
     start_ns: int
 
 
@@ -108,7 +108,7 @@ class InFlightPublication(NamedTuple):
         sent_bytes: Bytes that the connection had sent before, if the driver counts them.
     """
 
-    call: InFlightCall
+    call: InFlightAmqpCall
     fields: dict[str, Any]
     message: Any = None
     sent_bytes: int = 0

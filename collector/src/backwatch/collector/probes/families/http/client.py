@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from backwatch.collector.probes.families.http.observer import HttpCallObserver
 from backwatch.collector.probes.families.http.session import session_of
-from backwatch.collector.probes.families.http.state import ConnectionState, Exchange
+from backwatch.collector.probes.families.http.state import Exchange, HttpConnectionState
 from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
@@ -49,7 +49,7 @@ class HttpClientCallObserver(HttpCallObserver):
         return known
 
     @never_breaks_the_host
-    def on_connect(self, connection: Any, args: Args, kwargs: Kwargs) -> ConnectionState | None:
+    def on_connect(self, connection: Any, args: Args, kwargs: Kwargs) -> HttpConnectionState | None:
         """Note the start of a connect; ``None`` where another probe reports it."""
         return None if self._is_observed_elsewhere(connection) else super().on_connect(connection, args, kwargs)
 

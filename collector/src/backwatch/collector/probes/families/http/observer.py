@@ -16,7 +16,7 @@ from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.http.claims import Claim, pending_claim
 from backwatch.collector.probes.families.http.recorder import HttpCallRecorder
 from backwatch.collector.probes.families.http.session import login_of, session_of
-from backwatch.collector.probes.families.http.state import ConnectionState, Exchange, no_socket
+from backwatch.collector.probes.families.http.state import Exchange, HttpConnectionState, no_socket
 from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error
@@ -40,19 +40,19 @@ class HttpCallObserver:
         """The request whose response is being waited for."""
         self.sees_decoding = False
         """Set where :meth:`on_decode` is called: then a packed body, and a document, is recorded when unpacked."""
-        self._states: WeakKeyDictionary[Any, ConnectionState] = WeakKeyDictionary()
+        self._states: WeakKeyDictionary[Any, HttpConnectionState] = WeakKeyDictionary()
         self._record_late = never_breaks_the_host(self.calls.record_request)
         self._packed: WeakKeyDictionary[Any, Exchange] = WeakKeyDictionary()
         self._by_response: WeakKeyDictionary[Any, Exchange] = WeakKeyDictionary()
 
-    def _state(self, connection: Any) -> ConnectionState:
+    def _state(self, connection: Any) -> HttpConnectionState:
         state = self._states.get(connection)
         if state is None:
-            state = self._states[connection] = ConnectionState()
+            state = self._states[connection] = HttpConnectionState()
         return state
 
     @never_breaks_the_host
-    def on_connect(self, connection: Any, _args: Args, _kwargs: Kwargs) -> ConnectionState | None:
+    def on_connect(self, connection: Any, _args: Args, _kwargs: Kwargs) -> HttpConnectionState | None:
         """Note the start of a connect; ``None`` where its own class calls on to the one below."""
         if not self.active:
             return None
@@ -64,7 +64,7 @@ class HttpCallObserver:
 
     @never_breaks_the_host
     def on_connect_end(
-        self, connection: Any, state: ConnectionState, _result: Any, error: BaseException | None
+        self, connection: Any, state: HttpConnectionState, _result: Any, error: BaseException | None
     ) -> None:
         """Record a connection with its TLS handshake and its proxy's tunnel, or its failure."""
         start_ns, state.connecting_ns = state.connecting_ns, 0
@@ -79,7 +79,7 @@ class HttpCallObserver:
         self.calls.record_connect(self._claim_of(state), state.session, start_ns, state.wire, None)
 
     def _record_failed_connect(
-        self, connection: Any, state: ConnectionState, start_ns: int, error: BaseException
+        self, connection: Any, state: HttpConnectionState, start_ns: int, error: BaseException
     ) -> None:
         """Record a failed connect. The request behind it is not recorded: it never was on the wire."""
         state.session, state.socket = None, no_socket
@@ -91,7 +91,7 @@ class HttpCallObserver:
         session = replace(session, encoded=[], encrypted=None, verified="")
         self.calls.record_connect(self._claim_of(state), session, start_ns, None, root_error(error))
 
-    def _claim_of(self, state: ConnectionState) -> Claim | None:
+    def _claim_of(self, state: HttpConnectionState) -> Claim | None:
         """Return the claim on the request that this connection is made for."""
         current = self.current.get()
         return current.claim if current is not None and current.state is state else pending_claim()

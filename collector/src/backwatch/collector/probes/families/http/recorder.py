@@ -9,7 +9,7 @@ from backwatch.collector.payload.response_indicators import add_indicators
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.http.claims import Claim, FinishedRequest, take_claim
 from backwatch.collector.probes.families.http.session import endpoint_of, forward_session, redirect_target, scheme_of
-from backwatch.collector.probes.families.http.state import ConnectionState, Exchange
+from backwatch.collector.probes.families.http.state import Exchange, HttpConnectionState
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.redaction import http as redact
 from backwatch.collector.runtime.record import AttributeValue, Session
@@ -31,7 +31,7 @@ class HttpCallRecorder:
         self.recorder = recorder
 
     def begin_exchange(
-        self, state: ConnectionState, method: object, path: object, login: tuple[str, str], owner: Any
+        self, state: HttpConnectionState, method: object, path: object, login: tuple[str, str], owner: Any
     ) -> Exchange:
         """Return a request that is about to be made by the caller on the stack.
 
@@ -123,7 +123,7 @@ class HttpCallRecorder:
         self._learn_server(exchange, header("Server"))
         return bool(target) or status == 101 or "event-stream" in words(header("Content-Type"))
 
-    def _session_for(self, state: ConnectionState, session: Session, exchange: Exchange) -> Session:
+    def _session_for(self, state: HttpConnectionState, session: Session, exchange: Exchange) -> Session:
         """Return the session as this request uses it: its account, and behind a forwarding proxy its target."""
         address, port, scheme = session.address, session.port, ""
         if exchange.url is exchange.path:

@@ -35,7 +35,7 @@ class ByteSum(SocketCounters):
             self.sent = max(self.sent, 0) + sent
             self.received = max(self.received, 0) + received
 
-    def add_if_open(self, state: "ConnectionState") -> None:
+    def add_if_open(self, state: "HttpConnectionState") -> None:
         """Add likewise, where the number still names this connection: a closed one may name another by now."""
         socket = state.socket()
         if socket is not None and descriptor(socket) == state.number >= 0:
@@ -46,7 +46,7 @@ class ByteSum(SocketCounters):
         return self.sent, self.received
 
 
-class ConnectionState:
+class HttpConnectionState:
     """The state of one connection."""
 
     __slots__ = ("connecting_ns", "number", "pending", "session", "sessions", "socket", "wire")
@@ -71,7 +71,7 @@ class Exchange:
     )  # fmt: skip
 
     def __init__(
-        self, state: ConnectionState, method: str, path: str, login: tuple[str, str], claim: Claim | None
+        self, state: HttpConnectionState, method: str, path: str, login: tuple[str, str], claim: Claim | None
     ) -> None:
         self.caller: Caller | None = None
         self.claim = claim

@@ -15,7 +15,7 @@ from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.http.claims import pending_claim
 from backwatch.collector.probes.families.http.recorder import HttpCallRecorder
 from backwatch.collector.probes.families.http.session import LOGIN_HEADERS, login_of
-from backwatch.collector.probes.families.http.state import ConnectionState, Exchange
+from backwatch.collector.probes.families.http.state import Exchange, HttpConnectionState
 from backwatch.collector.probes.families.httpcore.session import session_of, socket_of
 from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
@@ -56,7 +56,7 @@ class HttpcoreCallObserver:
         self.active = True
         self.sender: ContextVar[Sender | None] = ContextVar("backwatch_httpx_sender", default=None)
         self.tunnel: ContextVar[Tunnel | None] = ContextVar("backwatch_httpcore_tunnel", default=None)
-        self._states: WeakKeyDictionary[Any, ConnectionState] = WeakKeyDictionary()
+        self._states: WeakKeyDictionary[Any, HttpConnectionState] = WeakKeyDictionary()
         self._by_stream: WeakKeyDictionary[Any, Exchange] = WeakKeyDictionary()
         self._responses: WeakKeyDictionary[Any, Exchange] = WeakKeyDictionary()
 
@@ -187,11 +187,11 @@ class HttpcoreCallObserver:
             exchange.estimate[1] += int(getattr(response, "num_bytes_downloaded", 0))
         self.calls.record_request(exchange)
 
-    def _add_connection(self, stream: Any, origin: Any, start_ns: int) -> ConnectionState | None:
+    def _add_connection(self, stream: Any, origin: Any, start_ns: int) -> HttpConnectionState | None:
         socket = socket_of(stream)
         if socket is None:
             return None
-        state = self._states[stream] = ConnectionState()
+        state = self._states[stream] = HttpConnectionState()
         state.session = session_of(origin, stream)
         state.socket, state.number = weakly(socket), descriptor(socket)
         state.wire = SocketCounters(state.number)

@@ -5,7 +5,7 @@ from typing import Any
 
 from backwatch.collector.probes.families.kafka.clients import KafkaClients, status_facts
 from backwatch.collector.probes.families.kafka.state import STATE_ATTRIBUTE, KafkaClientState, KafkaConnectionState
-from backwatch.collector.probes.toolkit.nodes import address, announced
+from backwatch.collector.probes.toolkit.nodes import address, topology_facts
 from backwatch.collector.probes.toolkit.sockets import root_error
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.session.socket_counters import SocketCounters
@@ -83,7 +83,7 @@ class ConnectionObserver:
             return
         client.nodes = nodes
         client.set_cluster_id(getattr(cluster, "cluster_id", None))
-        facts = announced(address(*node) for node in nodes)
+        facts = topology_facts(address(*node) for node in nodes)
         self.clients.recorder.record_call(
             client.latest, "metadata", statement="metadata", start_ns=time_ns(), facts=facts
         )

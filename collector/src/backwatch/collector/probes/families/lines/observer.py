@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from backwatch.collector import names
 from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.families.lines.state import ConnectionState, InFlightCall
+from backwatch.collector.probes.families.lines.state import InFlightLineCall, LineConnectionState
 from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Kwargs, call_hook, name_arguments
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, tls_of, words
 from backwatch.collector.probes.toolkit.tls_contexts import requested_mode
@@ -39,7 +39,7 @@ class LineCallObserver:
         self.recorder = recorder
         self.active = True
         self._tls_class = tls_class
-        self._states: WeakKeyDictionary[Any, ConnectionState] = WeakKeyDictionary()
+        self._states: WeakKeyDictionary[Any, LineConnectionState] = WeakKeyDictionary()
 
     def disable(self) -> None:
         """Record nothing from now on: the probe is removed."""
@@ -83,25 +83,25 @@ class LineCallObserver:
         """
 
         @never_breaks_the_host
-        def on_starttls(client: Any, args: Args, kwargs: Kwargs) -> InFlightCall | None:
+        def on_starttls(client: Any, args: Args, kwargs: Kwargs) -> InFlightLineCall | None:
             mode = requested_mode(context_of(client, args, kwargs))
             return self.begin_call(client, "starttls", requested=mode, requested_explicit=True)
 
         return call_hook(on_starttls, self.on_starttls_end)
 
     @never_breaks_the_host
-    def on_connect(self, client: Any, args: Args, kwargs: Kwargs) -> InFlightCall | None:
+    def on_connect(self, client: Any, args: Args, kwargs: Kwargs) -> InFlightLineCall | None:
         """Note a connection that is about to be made."""
         if not self.active:
             return None
         given = name_arguments(("host", "port"), args, kwargs)
         session = self._requested_session(client, given.get("host", self.default_host), given.get("port", 0))
-        state = self._states[client] = ConnectionState(session)
+        state = self._states[client] = LineConnectionState(session)
         state.busy = "connect"
-        return InFlightCall(state, time.time_ns())
+        return InFlightLineCall(state, time.time_ns())
 
     @never_breaks_the_host
-    def on_connect_end(self, client: Any, call: InFlightCall, result: Any, error: BaseException | None) -> None:
+    def on_connect_end(self, client: Any, call: InFlightLineCall, result: Any, error: BaseException | None) -> None:
         """Record a connect: the server greeted or refused it, or it failed."""
         state, failure = call.state, error
         state.busy = ""
@@ -119,7 +119,7 @@ class LineCallObserver:
         )  # fmt: skip
 
     @never_breaks_the_host
-    def on_starttls_end(self, client: Any, call: InFlightCall, _reply: Any, error: BaseException | None) -> None:
+    def on_starttls_end(self, client: Any, call: InFlightLineCall, _reply: Any, error: BaseException | None) -> None:
         """Record an upgrade to TLS."""
         if error is None:
             call.state.starttls_offered = True
@@ -127,11 +127,11 @@ class LineCallObserver:
 
     # --- calls ---
 
-    def state(self, client: Any) -> ConnectionState:
+    def state(self, client: Any) -> LineConnectionState:
         """Return the state of a connection, made now where it is older than this probe."""
         state = self._states.get(client)
         if state is None:
-            state = self._states[client] = ConnectionState(self._requested_session(client, "", 0))
+            state = self._states[client] = LineConnectionState(self._requested_session(client, "", 0))
             state.session = replace(state.session, encoded=[], **_current_facts(client))
             self._count(client, state)
             if state.wire is not None:
@@ -139,11 +139,11 @@ class LineCallObserver:
         return state
 
     @never_breaks_the_host
-    def begin_call(self, client: Any, operation: str, subject: Any = None, **changes: Any) -> InFlightCall | None:
+    def begin_call(self, client: Any, operation: str, subject: Any = None, **changes: Any) -> InFlightLineCall | None:
         """Begin a call, unless it is part of another one.
 
         Args:
-            subject: Goes into :attr:`.InFlightCall.subject`.
+            subject: Goes into :attr:`.InFlightLineCall.subject`.
             changes: Facts of the session from now on.
         """
         if not self.active:
@@ -154,11 +154,11 @@ class LineCallObserver:
         state.busy = operation
         if changes:
             state.session = replace(state.session, encoded=[], **changes)
-        return InFlightCall(state, time.time_ns(), subject)
+        return InFlightLineCall(state, time.time_ns(), subject)
 
     @never_breaks_the_host
     def end_call(
-        self, client: Any, call: InFlightCall, error: BaseException | str | None, statement: str = "", *,
+        self, client: Any, call: InFlightLineCall, error: BaseException | str | None, statement: str = "", *,
         rows: int = -1, affected: int = -1, facts: Facts = (), moved: tuple[int, int] = UNKNOWN, **changes: Any,
     ) -> None:  # fmt: skip
         """Record a call that has ended.
@@ -186,7 +186,7 @@ class LineCallObserver:
             rows_returned=rows, rows_affected=affected, error=error, facts=(*self._code_facts(error), *facts),
         )  # fmt: skip
 
-    def update_session(self, client: Any, state: ConnectionState, changes: dict[str, Any]) -> None:
+    def update_session(self, client: Any, state: LineConnectionState, changes: dict[str, Any]) -> None:
         """Update the session by the connection's present facts, and by ``changes``."""
         # A server that hangs up before its greeting leaves a plain socket, on which TLS was about to begin: unknown.
         current = {**(_current_facts(client) if state.number >= 0 else {}), **changes}
@@ -210,7 +210,7 @@ class LineCallObserver:
         address, number = self.endpoint(client, host, port)
         return Session(system=self.system, address=address, port=number or self.port, **facts)
 
-    def _count(self, client: Any, state: ConnectionState) -> None:
+    def _count(self, client: Any, state: LineConnectionState) -> None:
         state.number = descriptor(getattr(client, "sock", None))
         state.wire = SocketCounters(state.number) if state.number >= 0 else None
 
@@ -219,7 +219,7 @@ class LineCallObserver:
         return ((names.STATUS_CODE, code),) if code else ()
 
 
-def _data_session(state: ConnectionState, session: Session) -> Session:
+def _data_session(state: LineConnectionState, session: Session) -> Session:
     """Return the session of the data connection, made once where it stays the same."""
     if all(getattr(session, key) == value for key, value in state.data.items()):
         return session

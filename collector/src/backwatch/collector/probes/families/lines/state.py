@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from backwatch.collector.session.socket_counters import SocketCounters
 
 
-class ConnectionState:
+class LineConnectionState:
     """The state of one connection."""
 
     __slots__ = (
@@ -34,13 +34,13 @@ class ConnectionState:
         """FTP: the host from which the server wants data to be fetched, where that is another one."""
 
 
-class InFlightCall(NamedTuple):
+class InFlightLineCall(NamedTuple):
     """A call that waits for its end.
 
     Attributes:
         subject: What else the ``exit`` hook needs.
     """
 
-    state: ConnectionState
+    state: LineConnectionState
     start_ns: int
     subject: Any = None

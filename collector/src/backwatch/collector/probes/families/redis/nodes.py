@@ -7,7 +7,7 @@ from typing import Any, Final
 from backwatch.collector import names
 from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes.families.redis.statements import name_of
-from backwatch.collector.probes.toolkit.nodes import MAX_NODES, address, announced
+from backwatch.collector.probes.toolkit.nodes import MAX_NODES, address, topology_facts
 from backwatch.collector.runtime.record import Session
 
 _MASTER_QUERIES: Final = ("GET-MASTER-ADDR-BY-NAME", "MASTER", "MASTERS")
@@ -29,10 +29,10 @@ def node_facts(name: str, command: Sequence[object], reply: object, session: Ses
     if first == "CLUSTER":
         found = _READERS[second](reply) if second in _READERS else ()
         # A node that does not know its own address sends none: it is the one that was queried.
-        return announced(_address(host or session.address, port) for host, port in islice(found, 2 * MAX_NODES))
+        return topology_facts(_address(host or session.address, port) for host, port in islice(found, 2 * MAX_NODES))
     if second not in _SENTINEL_QUERIES:
         return ()
-    nodes = announced(_address(host, port) for host, port in islice(_read_sentinel(reply), 2 * MAX_NODES))
+    nodes = topology_facts(_address(host, port) for host, port in islice(_read_sentinel(reply), 2 * MAX_NODES))
     # Of several masters it is unknown which one the client wants.
     single = second in _MASTER_QUERIES and nodes and "," not in str(nodes[0][1])
     return ((names.REDIRECT_TARGET, nodes[0][1]), *nodes) if single else nodes

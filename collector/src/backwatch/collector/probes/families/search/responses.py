@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.probes.toolkit.nodes import announced
+from backwatch.collector.probes.toolkit.nodes import topology_facts
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.record import AttributeValue
 
@@ -77,7 +77,7 @@ def topology(path: str, response: object) -> Facts:
     if not path.startswith("/_nodes") or not isinstance(response, Mapping):
         return ()
     nodes = response.get("nodes")
-    return announced(_addresses(nodes.values())) if isinstance(nodes, Mapping) else ()
+    return topology_facts(_addresses(nodes.values())) if isinstance(nodes, Mapping) else ()
 
 
 def topology_of_text(path: str, text: object) -> Facts:
