@@ -180,19 +180,28 @@ class SQLite(Database):
         return self.connection.total_changes - self._changes
 
 
+def connect(url: str) -> Database:
+    """Connect to the database that a URL names."""
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        return SQLite(Path(parts.path))
+    return PostgreSQL(url) if parts.scheme == "postgresql" else MariaDB(url)
+
+
 @contextlib.contextmanager
 def serve(name: str) -> Generator[Database]:
     """Start a server of a dialect and yield its database, with the app's rows."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         if name == "sqlite":
-            database: Database = SQLite(folder / "library.db")
+            url = f"sqlite:///{folder}/library.db"
         elif name == "postgres":
-            server = stack.enter_context(postgresql.serve(Authority(folder)))
-            database = PostgreSQL(stack.enter_context(fresh_database.postgresql(server)))
+            url = stack.enter_context(
+                fresh_database.postgresql(stack.enter_context(postgresql.serve(Authority(folder))))
+            )
         else:
-            server = stack.enter_context(mariadb.serve(Authority(folder)))
-            database = MariaDB(stack.enter_context(fresh_database.mariadb(server)))
+            url = stack.enter_context(fresh_database.mariadb(stack.enter_context(mariadb.serve(Authority(folder)))))
+        database = connect(url)
         stack.callback(database.close)
         database.fill()
         yield database
