@@ -9,15 +9,13 @@ import numpy as np
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from backwatch.collector import names
-from backwatch.detector.engine.log_entries import Records
-from backwatch.detector.engine.step import EngineConfig
+from backwatch.detector.engine.log_entries import StreamRecords
 
 if TYPE_CHECKING:
     from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 START_NS = 1_790_000_000_000_000_000
 SECOND = 10**9
-CONFIG = EngineConfig(key=b"a key of 16 byte")
 Facts = Mapping[str, str | int | bool]
 
 SAFE: Facts = {
@@ -173,9 +171,9 @@ def records(calls: Sequence[Call], per_record: int = 1, *, backfill: bool = True
     return made
 
 
-def entry(found: Sequence[tuple[bytes, int, bool]], offset: int = 0) -> Records:
+def entry(found: Sequence[tuple[bytes, int, bool]], offset: int = 0) -> StreamRecords:
     """Return records as one log entry."""
-    return Records(
+    return StreamRecords(
         values=[value for value, _, _ in found],
         appended_ns=np.array([appended for _, appended, _ in found], np.int64),
         backfill=np.array([backfill for _, _, backfill in found], np.bool_),

@@ -22,7 +22,7 @@ def write_line(**line: object) -> None:
         file.write(json.dumps(line) + "\n")
 
 
-def write_faults() -> None:
+def report_faults() -> None:
     """Report the collector's swallowed faults in this process, and the active probes."""
     guard = sys.modules.get("backwatch.collector.runtime.guard")
     start = sys.modules.get("backwatch.collector.bootstrap.start")
@@ -49,7 +49,7 @@ def pytest_collectreport(report: Any) -> None:
 
 def pytest_sessionfinish() -> None:
     """Write the final line."""
-    write_faults()
+    report_faults()
 
 
 class Result(unittest.TextTestResult):
@@ -84,4 +84,4 @@ class Result(unittest.TextTestResult):
     def stopTestRun(self) -> None:  # noqa: N802
         """Write the final line."""
         super().stopTestRun()
-        write_faults()
+        report_faults()

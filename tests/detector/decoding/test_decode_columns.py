@@ -12,7 +12,7 @@ from backwatch.collector.pipeline.encoder import encode_calls, encode_heartbeat
 from backwatch.collector.runtime.record import CLIENT, CallSite, Session
 from backwatch.collector.runtime.record import Call as Recorded
 from backwatch.detector.decoding import schema
-from backwatch.detector.decoding.decoder import EVIDENCE, Decoded, decode
+from backwatch.detector.decoding.decoder import EVIDENCE, DecodedCalls, decode
 
 Facts = Mapping[str, str | int | bool | float]
 APP = App("web", "shop", "prod", (("service.name", "web"), ("service.namespace", "shop"), (names.ENVIRONMENT, "prod")))
@@ -31,7 +31,7 @@ def request(span: Facts, scope: Facts | None = None, resource: Facts | None = No
     return found.SerializeToString()
 
 
-def only(value: bytes) -> Decoded:
+def only(value: bytes) -> DecodedCalls:
     found = decode([value])
     assert (found.count, found.malformed) == (1, [])
     return found
@@ -180,8 +180,8 @@ def test_destination_of_a_request_is_read_from_its_url(url: str, address: str, p
 
 
 def test_reported_server_overrides_the_url() -> None:
-    found = only(request({names.URL_FULL: "http://h:1/", names.SERVER_ADDRESS: "declared", names.SERVER_PORT: 2}))
-    assert {names.SERVER_ADDRESS: "declared", names.SERVER_PORT: 2}.items() <= found.evidence(0).items()
+    found = only(request({names.URL_FULL: "http://h:1/", names.SERVER_ADDRESS: "told", names.SERVER_PORT: 2}))
+    assert {names.SERVER_ADDRESS: "told", names.SERVER_PORT: 2}.items() <= found.evidence(0).items()
 
 
 @pytest.mark.parametrize(

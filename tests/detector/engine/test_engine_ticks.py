@@ -1,6 +1,7 @@
 """Time advances at the end of a log, also after a transaction marker."""
 
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,21 @@ from backwatch.collector.stream import Message
 from backwatch.collector.stream.factory import ensure_topics, open_consumer, open_publisher, open_relay
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import EngineConfig
-from backwatch.detector.runtime.service import Service
+from backwatch.detector.runtime.service import DetectorService
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.migrate import upgrade
 from backwatch.store.transactions import reading
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, Call, statement
-from tests.services.waiting import wait_until
+
+
+def until(found: Callable[[], Any], seconds: float = 90) -> Any:
+    """Return the first non-empty result of ``found``."""
+    end = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < end
+    return value
 
 
 @pytest.fixture(params=["sqlite", "kafka"])
@@ -41,11 +49,11 @@ def test_shard_ticks_after_records_of_the_router(stream: tuple[StreamSettings, s
         value = streams.encoded([Call(time.time_ns() - SECOND, SAFE, statement("SELECT ?"))])
         publisher.publish(source, [Message(value)], 10)
         publisher.close(1)
-        relay.forward(wait_until(lambda: relay.poll(0.5)), [Message(value)])
+        relay.forward(until(lambda: relay.poll(0.5)), [Message(value)])
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}", check=False)
     upgrade(store)
     ahead = 3_600 * SECOND
-    service = Service(
+    service = DetectorService(
         settings, store, DetectorSettings(commit_interval_s=0), lambda: time.time_ns() + ahead,
         make_engine(EngineConfig()),
     )  # fmt: skip
@@ -56,7 +64,7 @@ def test_shard_ticks_after_records_of_the_router(stream: tuple[StreamSettings, s
             return connection.scalar(sa.select(sa.func.sum(tables.rollup.c.calls))) or 0
 
     with closing(open_consumer(settings, target, target)) as consumer:
-        assert wait_until(closed_windows) == 1
+        assert until(closed_windows) == 1
     store.dispose()
 
 
@@ -67,7 +75,7 @@ def test_quiet_partition_ticks_while_another_is_busy(
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}", check=False)
     upgrade(store)
     ahead_ns, engine = [0], make_engine(EngineConfig())
-    service = Service(
+    service = DetectorService(
         settings, store, DetectorSettings(commit_interval_s=0), lambda: time.time_ns() + ahead_ns[0], engine
     )
 
@@ -81,11 +89,9 @@ def test_quiet_partition_ticks_while_another_is_busy(
     publisher = open_publisher(settings)
     with closing(open_consumer(settings, topic, topic)) as consumer:
         say(*(b"app%d" % number for number in range(20)))
-        wait_until(lambda: [service.turn(consumer), len(marks())][1] == 2)
+        until(lambda: [service.turn(consumer), len(marks())][1] == 2)
         before, poll = max(marks()), consumer.poll
-        monkeypatch.setattr(
-            consumer, "poll", lambda wait_s: wait_until(lambda: poll(wait_s))
-        )  # no turn without records
+        monkeypatch.setattr(consumer, "poll", lambda wait_s: until(lambda: poll(wait_s)))  # no turn without records
         for _ in range(3):
             say(b"app0")
             ahead_ns[0] += 100 * SECOND

@@ -13,6 +13,7 @@ from backwatch.collector.facts import IDENTITY
 from backwatch.collector.settings import DetectorSettings
 from backwatch.collector.stream import Record
 from backwatch.detector.columns.key_texts import alert_id, resource_key
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.log_entries import Decision
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.rules import rulebook
@@ -23,6 +24,7 @@ from backwatch.store.state import state_at
 from backwatch.store.transactions import reading
 from tests.detector import streams
 from tests.detector.identity.test_identities import (
+    CONFIG,
     DAY,
     MOVED,
     ORIGINAL_SESSION,
@@ -39,7 +41,7 @@ ANOTHER = {**SWAPPED_SESSION, names.CERT_SHA256: "cc" * 32}
 CERTIFICATE = "certificate-changed"
 
 
-class StoredShard:
+class Watching:
     """A detector over a store, restarted between any two inputs."""
 
     def __init__(self, engine: Engine, store: sa.Engine) -> None:
@@ -48,7 +50,7 @@ class StoredShard:
     def _owner(self) -> ShardWorker:
         return ShardWorker(0, self.engine, self.store, DetectorSettings())
 
-    def judge(self, found: Sequence[Call]) -> None:
+    def sees(self, found: Sequence[Call]) -> None:
         owner = self._owner()
         records = [
             Record(partition=0, offset=self.offset + i, value=value, appended_ns=appended, backfill=True)
@@ -58,12 +60,12 @@ class StoredShard:
         owner.take(records, 0)
         assert owner.commit(1)
 
-    def apply_decisions(self) -> None:
+    def hears(self) -> None:
         owner = self._owner()
         owner.take_entries()
         assert owner.commit(2)
 
-    def decide(self, kind: str, rule: str = CERTIFICATE, **more: Any) -> None:
+    def says(self, kind: str, rule: str = CERTIFICATE, **more: Any) -> None:
         decisions.decide(self.store, _alert(rule), kind, by="ann", now_ns=1, **more)
 
     def alerts(self) -> dict[str, tuple[str, int, int]]:
@@ -85,154 +87,159 @@ def _alert(rule: str) -> str:
     return alert_id(rule, "\x1f".join(PARTS))
 
 
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return make_engine(CONFIG)
+
+
 @pytest.fixture
-def shard(engine: Engine, tmp_path: Path) -> Iterator[StoredShard]:
+def watching(engine: Engine, tmp_path: Path) -> Iterator[Watching]:
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
     rules_meta.write_rules(store, [rulebook.rule_metadata(rule) for rule in engine.rules.rules])
-    one = StoredShard(engine, store)
-    one.judge(past())
+    one = Watching(engine, store)
+    one.sees(past())
     yield one
     store.dispose()
 
 
-def test_acceptance_covers_the_current_server_and_another_one_raises_alerts(shard: StoredShard) -> None:
-    shard.judge(calls(SWAPPED_SESSION, 3))
-    shard.decide("accept")
-    shard.apply_decisions()
-    shard.judge(calls(SWAPPED_SESSION, 3, 2.1))  # no other rule reports its address, version or identity
-    assert shard.alerts() == {CERTIFICATE: ("closed", 1, 3)}
-    shard.judge(calls(ANOTHER, 2, 2.2))
-    assert shard.alerts() == {CERTIFICATE: ("open", 2, 5)}
+def test_acceptance_covers_the_current_server_and_another_one_raises_alerts(watching: Watching) -> None:
+    watching.sees(calls(SWAPPED_SESSION, 3))
+    watching.says("accept")
+    watching.hears()
+    watching.sees(calls(SWAPPED_SESSION, 3, 2.1))  # no other rule reports its address, version or identity
+    assert watching.alerts() == {CERTIFICATE: ("closed", 1, 3)}
+    watching.sees(calls(ANOTHER, 2, 2.2))
+    assert watching.alerts() == {CERTIFICATE: ("open", 2, 5)}
 
 
-def test_revoked_acceptance_makes_only_its_own_values_unknown(shard: StoredShard) -> None:
+def test_revoked_acceptance_makes_only_its_own_values_unknown(watching: Watching) -> None:
     certificate = {**ORIGINAL_SESSION, names.CERT_SHA256: "bb" * 32}
-    shard.judge(calls(certificate, 3))
-    shard.decide("accept")
-    shard.apply_decisions()
-    shard.judge(calls(certificate, 3, 2.1))
-    shard.decide("revoke")
-    shard.apply_decisions()
-    shard.judge(calls(ORIGINAL_SESSION, 3, 2.2))  # the address in the alert is the usual one
-    shard.judge(calls(certificate, 1, 2.3))
-    assert shard.alerts() == {CERTIFICATE: ("open", 2, 4)}
+    watching.sees(calls(certificate, 3))
+    watching.says("accept")
+    watching.hears()
+    watching.sees(calls(certificate, 3, 2.1))
+    watching.says("revoke")
+    watching.hears()
+    watching.sees(calls(ORIGINAL_SESSION, 3, 2.2))  # the address in the alert is the usual one
+    watching.sees(calls(certificate, 1, 2.3))
+    assert watching.alerts() == {CERTIFICATE: ("open", 2, 4)}
 
 
-def test_acceptance_with_an_end_holds_for_its_value_until_then(shard: StoredShard) -> None:
-    shard.judge(calls(SWAPPED_SESSION, 1))
-    shard.decide("accept", until_ns=START_NS + 12 * DAY)
-    shard.apply_decisions()
-    shard.judge(calls(SWAPPED_SESSION, 20, 2.1, DAY // 3))
-    shard.judge(calls(SWAPPED_SESSION, 4, 11.5))
-    shard.judge(calls(ANOTHER, 1, 11.6))
-    assert shard.alerts() == {CERTIFICATE: ("open", 2, 2)}
-    shard.judge(calls(SWAPPED_SESSION, 3, 12.1))
-    assert shard.alerts() == {CERTIFICATE: ("open", 2, 5)}
+def test_acceptance_with_an_end_holds_for_its_value_until_then(watching: Watching) -> None:
+    watching.sees(calls(SWAPPED_SESSION, 1))
+    watching.says("accept", until_ns=START_NS + 12 * DAY)
+    watching.hears()
+    watching.sees(calls(SWAPPED_SESSION, 20, 2.1, DAY // 3))
+    watching.sees(calls(SWAPPED_SESSION, 4, 11.5))
+    watching.sees(calls(ANOTHER, 1, 11.6))
+    assert watching.alerts() == {CERTIFICATE: ("open", 2, 2)}
+    watching.sees(calls(SWAPPED_SESSION, 3, 12.1))
+    assert watching.alerts() == {CERTIFICATE: ("open", 2, 5)}
 
 
-def test_two_values_can_be_accepted_in_turn(shard: StoredShard) -> None:
+def test_two_values_can_be_accepted_in_turn(watching: Watching) -> None:
     for at, session in enumerate((SWAPPED_SESSION, ANOTHER)):
-        shard.judge(calls(session, 1, 2 + at))
-        shard.decide("accept")
-        shard.apply_decisions()
-    shard.judge([*calls(SWAPPED_SESSION, 2, 4), *calls(ANOTHER, 2, 4.1)])
-    assert shard.alerts() == {CERTIFICATE: ("closed", 2, 2)}
+        watching.sees(calls(session, 1, 2 + at))
+        watching.says("accept")
+        watching.hears()
+    watching.sees([*calls(SWAPPED_SESSION, 2, 4), *calls(ANOTHER, 2, 4.1)])
+    assert watching.alerts() == {CERTIFICATE: ("closed", 2, 2)}
 
 
-def test_values_newer_than_the_operators_view_are_not_accepted(shard: StoredShard) -> None:
-    shard.judge(calls(SWAPPED_SESSION, 1))
+def test_values_newer_than_the_operators_view_are_not_accepted(watching: Watching) -> None:
+    watching.sees(calls(SWAPPED_SESSION, 1))
     looked_at = {names.CERT_SHA256: "bb" * 32, names.PEER_ADDRESS: "10.0.9.9"}
-    shard.judge(calls(ANOTHER, 1, 2.1))
-    shard.decide("accept", evidence=looked_at)
-    shard.apply_decisions()
-    shard.judge(calls(SWAPPED_SESSION, 1, 2.2))
-    assert shard.alerts()[CERTIFICATE] == ("open", 1, 2)
-    shard.judge(calls(ANOTHER, 1, 2.3))
-    assert shard.alerts()[CERTIFICATE] == ("open", 1, 3)
+    watching.sees(calls(ANOTHER, 1, 2.1))
+    watching.says("accept", evidence=looked_at)
+    watching.hears()
+    watching.sees(calls(SWAPPED_SESSION, 1, 2.2))
+    assert watching.alerts()[CERTIFICATE] == ("open", 1, 2)
+    watching.sees(calls(ANOTHER, 1, 2.3))
+    assert watching.alerts()[CERTIFICATE] == ("open", 1, 3)
 
 
 @pytest.mark.parametrize("apart", [True, False])
-def test_episode_with_unaccepted_values_stays_open_and_shows_them(shard: StoredShard, apart: bool) -> None:
+def test_episode_with_unaccepted_values_stays_open_and_shows_them(watching: Watching, apart: bool) -> None:
     first_session, second_session = ({**ORIGINAL_SESSION, names.CERT_SHA256: one * 32} for one in ("bb", "cc"))
     found = calls(first_session, 3), *(calls(second_session, 20, 2.1 + turn / 100) for turn in range(3))
     for some in found if apart else [list(itertools.chain(*found))]:
-        shard.judge(some)
-    assert shard.alerts() == {CERTIFICATE: ("open", 1, 63)}
-    assert shard.certificates() == ["bb", "cc"] + ["cc"] * 50  # the first of each, and the newest
-    shard.decide("accept")
-    shard.apply_decisions()
-    shard.judge(calls(second_session, 5, 2.2))
-    assert shard.alerts() == {CERTIFICATE: ("open", 1, 63)}
-    shard.judge(calls(first_session, 1, 2.3))
-    assert shard.alerts() == {CERTIFICATE: ("open", 1, 64)}
-    shard.decide("accept")
-    shard.apply_decisions()
-    shard.judge([*calls(first_session, 2, 2.4), *calls(second_session, 2, 2.5)])
-    assert shard.alerts() == {CERTIFICATE: ("closed", 1, 64)}
+        watching.sees(some)
+    assert watching.alerts() == {CERTIFICATE: ("open", 1, 63)}
+    assert watching.certificates() == ["bb", "cc"] + ["cc"] * 50  # the first of each, and the newest
+    watching.says("accept")
+    watching.hears()
+    watching.sees(calls(second_session, 5, 2.2))
+    assert watching.alerts() == {CERTIFICATE: ("open", 1, 63)}
+    watching.sees(calls(first_session, 1, 2.3))
+    assert watching.alerts() == {CERTIFICATE: ("open", 1, 64)}
+    watching.says("accept")
+    watching.hears()
+    watching.sees([*calls(first_session, 2, 2.4), *calls(second_session, 2, 2.5)])
+    assert watching.alerts() == {CERTIFICATE: ("closed", 1, 64)}
 
 
-def test_firing_during_a_pending_decision_does_not_reopen_the_alert(shard: StoredShard) -> None:
-    shard.judge(calls(SWAPPED_SESSION, 1))
-    shard.decide("accept")
-    shard.judge(calls(SWAPPED_SESSION, 1, 2.1))
-    shard.apply_decisions()
-    assert shard.alerts()[CERTIFICATE][0] == "closed"
+def test_firing_during_a_pending_decision_does_not_reopen_the_alert(watching: Watching) -> None:
+    watching.sees(calls(SWAPPED_SESSION, 1))
+    watching.says("accept")
+    watching.sees(calls(SWAPPED_SESSION, 1, 2.1))
+    watching.hears()
+    assert watching.alerts()[CERTIFICATE][0] == "closed"
 
 
-def test_accepted_node_is_a_known_node(shard: StoredShard) -> None:
-    shard.judge(calls(ORIGINAL_SESSION, 1, backwatch__topology=MOVED))
-    shard.decide("accept", "topology-changed")
-    shard.apply_decisions()
-    shard.judge(calls(ORIGINAL_SESSION, 1, 2.1, backwatch__topology="b.internal:5432,c.internal:5432"))
-    assert shard.alerts() == {"topology-changed": ("closed", 1, 1)}
-    shard.judge(calls(ORIGINAL_SESSION, 1, 2.2, backwatch__topology=f"{MOVED},d.internal:5432"))
-    assert shard.alerts() == {"topology-changed": ("open", 2, 2)}
+def test_accepted_node_is_a_known_node(watching: Watching) -> None:
+    watching.sees(calls(ORIGINAL_SESSION, 1, backwatch__topology=MOVED))
+    watching.says("accept", "topology-changed")
+    watching.hears()
+    watching.sees(calls(ORIGINAL_SESSION, 1, 2.1, backwatch__topology="b.internal:5432,c.internal:5432"))
+    assert watching.alerts() == {"topology-changed": ("closed", 1, 1)}
+    watching.sees(calls(ORIGINAL_SESSION, 1, 2.2, backwatch__topology=f"{MOVED},d.internal:5432"))
+    assert watching.alerts() == {"topology-changed": ("open", 2, 2)}
 
 
-def test_accepted_internal_redirect_covers_only_its_target(shard: StoredShard) -> None:
+def test_accepted_internal_redirect_covers_only_its_target(watching: Watching) -> None:
     def away(day: float, target: str) -> list[Call]:
         return calls(
             {**ORIGINAL_SESSION, names.SERVER_ADDRESS: "db.example"}, 1, day, backwatch__redirect__target=target
         )
 
-    shard.judge(calls({**ORIGINAL_SESSION, names.SERVER_ADDRESS: "db.example"}, 60, 2))
-    shard.judge(away(2.1, "http://10.0.0.7/a"))
+    watching.sees(calls({**ORIGINAL_SESSION, names.SERVER_ADDRESS: "db.example"}, 60, 2))
+    watching.sees(away(2.1, "http://10.0.0.7/a"))
     rule = "redirected"
     one = alert_id(rule, "shop\x1fpostgresql\x1fdb.example:5432\x1fshop")
-    decisions.decide(shard.store, one, "accept", by="ann", now_ns=1)
-    shard.apply_decisions()
-    shard.judge(away(2.2, "http://10.0.0.7/a"))
-    assert shard.alerts()[rule] == ("closed", 1, 1)
-    shard.judge(away(2.3, "gopher://10.0.0.7:6379/_x"))
-    assert shard.alerts()[rule] == ("open", 2, 2)
+    decisions.decide(watching.store, one, "accept", by="ann", now_ns=1)
+    watching.hears()
+    watching.sees(away(2.2, "http://10.0.0.7/a"))
+    assert watching.alerts()[rule] == ("closed", 1, 1)
+    watching.sees(away(2.3, "gopher://10.0.0.7:6379/_x"))
+    assert watching.alerts()[rule] == ("open", 2, 2)
 
 
-def test_accepted_weaker_login_covers_only_its_method(shard: StoredShard) -> None:
+def test_accepted_weaker_login_covers_only_its_method(watching: Watching) -> None:
     strong = {**ORIGINAL_SESSION, names.AUTH_METHOD: "scram-sha-256"}
-    shard.judge(calls(strong, 60))
+    watching.sees(calls(strong, 60))
     rule = "auth-downgraded"
-    shard.judge(calls({**strong, names.AUTH_METHOD: "md5"}, 1, 2.1))
-    shard.decide("accept", rule)
-    shard.apply_decisions()
-    shard.judge(calls({**strong, names.AUTH_METHOD: "md5"}, 2, 2.2))
-    assert shard.alerts()[rule] == ("closed", 1, 1)
-    shard.judge(calls({**strong, names.AUTH_METHOD: "none"}, 1, 2.3))
-    assert shard.alerts()[rule] == ("open", 2, 2)
+    watching.sees(calls({**strong, names.AUTH_METHOD: "md5"}, 1, 2.1))
+    watching.says("accept", rule)
+    watching.hears()
+    watching.sees(calls({**strong, names.AUTH_METHOD: "md5"}, 2, 2.2))
+    assert watching.alerts()[rule] == ("closed", 1, 1)
+    watching.sees(calls({**strong, names.AUTH_METHOD: "none"}, 1, 2.3))
+    assert watching.alerts()[rule] == ("open", 2, 2)
 
 
-def test_accepted_rule_supersedes_no_other_rule(shard: StoredShard) -> None:
+def test_accepted_rule_supersedes_no_other_rule(watching: Watching) -> None:
     clear = {name: value for name, value in ORIGINAL_SESSION.items() if not name.startswith(("tls.", "backwatch.tls."))}
     clear |= {names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none", names.SERVER_ADDRESS: "plain.internal"}
-    shard.judge(calls({**clear, names.AUTH_METHOD: "scram-sha-256"}, 60))
+    watching.sees(calls({**clear, names.AUTH_METHOD: "scram-sha-256"}, 60))
     weak = {**clear, names.AUTH_METHOD: "clear-password"}
-    shard.judge(calls(weak, 3, 2.1))
-    assert "password-in-clear" not in shard.alerts()
+    watching.sees(calls(weak, 3, 2.1))
+    assert "password-in-clear" not in watching.alerts()
     one = alert_id("auth-downgraded", "shop\x1fpostgresql\x1fplain.internal:5432\x1fshop")
-    decisions.decide(shard.store, one, "accept", by="ann", now_ns=1)
-    shard.apply_decisions()
-    shard.judge(calls(weak, 50, 2.2))
-    assert shard.alerts()["auth-downgraded"] == ("closed", 1, 3)
-    assert shard.alerts()["password-in-clear"] == ("open", 1, 50)
+    decisions.decide(watching.store, one, "accept", by="ann", now_ns=1)
+    watching.hears()
+    watching.sees(calls(weak, 50, 2.2))
+    assert watching.alerts()["auth-downgraded"] == ("closed", 1, 3)
+    assert watching.alerts()["password-in-clear"] == ("open", 1, 50)
 
 
 def test_accepted_rule_still_supersedes_outside_its_acceptance(engine: Engine) -> None:
@@ -249,19 +256,19 @@ def test_older_acceptance_without_values_silences_as_before(engine: Engine) -> N
     ) == [(CERTIFICATE, "bb")]
 
 
-def test_acceptance_of_a_rule_ends_findings_made_while_pending(shard: StoredShard) -> None:
+def test_acceptance_of_a_rule_ends_findings_made_while_pending(watching: Watching) -> None:
     weak = {**ORIGINAL_SESSION, names.TLS_VERSION: "1.0"}
-    shard.judge(calls(weak, 2))
-    shard.decide("accept", "weak-tls")
-    shard.judge(calls(weak, 2, 2.1))
-    assert shard.alerts() == {"weak-tls": ("open", 2, 4)}
-    shard.apply_decisions()
-    shard.judge(calls(weak, 2, 2.2))
-    assert shard.alerts() == {"weak-tls": ("closed", 2, 4)}
-    shard.decide("revoke", "weak-tls")
-    shard.apply_decisions()
-    shard.judge(calls(weak, 2, 2.3))
-    assert shard.alerts() == {"weak-tls": ("open", 3, 6)}
+    watching.sees(calls(weak, 2))
+    watching.says("accept", "weak-tls")
+    watching.sees(calls(weak, 2, 2.1))
+    assert watching.alerts() == {"weak-tls": ("open", 2, 4)}
+    watching.hears()
+    watching.sees(calls(weak, 2, 2.2))
+    assert watching.alerts() == {"weak-tls": ("closed", 2, 4)}
+    watching.says("revoke", "weak-tls")
+    watching.hears()
+    watching.sees(calls(weak, 2, 2.3))
+    assert watching.alerts() == {"weak-tls": ("open", 3, 6)}
 
 
 @pytest.mark.parametrize("size", [1, 7])
@@ -284,7 +291,7 @@ def test_acceptance_does_not_depend_on_batches_or_restarts(
     assert expected == raised(engine, story(*parts, size=size), restart=restart)
 
 
-def test_accepted_message_form_raises_nothing_and_another_form_does(shard: StoredShard) -> None:
+def test_accepted_message_form_raises_nothing_and_another_form_does(watching: Watching) -> None:
     kafka = {**SAFE, names.MESSAGING_SYSTEM: "kafka", names.MESSAGING_DESTINATION: "orders"}
 
     def polls(forms: str, day: float, count: int = 1) -> list[Call]:
@@ -295,18 +302,18 @@ def test_accepted_message_form_raises_nothing_and_another_form_does(shard: Store
         ]
 
     def state() -> tuple[str, int, int]:
-        return shard.alerts()["unusual-message"]
+        return watching.alerts()["unusual-message"]
 
-    shard.judge(polls("json+key+trace", 2, 200))
-    shard.judge(polls("json+key", 3, 2))
+    watching.sees(polls("json+key+trace", 2, 200))
+    watching.sees(polls("json+key", 3, 2))
     assert state() == ("open", 1, 2)
-    with reading(shard.store) as connection:
+    with reading(watching.store) as connection:
         alert = connection.execute(
             sa.select(tables.alert.c.id).where(tables.alert.c.rule == "unusual-message")
         ).scalar()
-    decisions.decide(shard.store, str(alert), "accept", by="ann", now_ns=1)
-    shard.apply_decisions()
-    shard.judge(polls("json+key", 3.1, 2))
+    decisions.decide(watching.store, str(alert), "accept", by="ann", now_ns=1)
+    watching.hears()
+    watching.sees(polls("json+key", 3.1, 2))
     assert state() == ("closed", 1, 2)
-    shard.judge(polls("json", 3.2))
+    watching.sees(polls("json", 3.2))
     assert state() == ("open", 2, 3)

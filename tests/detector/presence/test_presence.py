@@ -11,14 +11,17 @@ import pytest
 from backwatch.collector import names
 from backwatch.collector.pipeline.app_identity import App
 from backwatch.collector.pipeline.encoder import encode_heartbeat
-from backwatch.detector.engine.findings import Clear, Findings
+from backwatch.detector.engine.factory import make_engine
+from backwatch.detector.engine.findings import Findings
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.shard import Shard
-from backwatch.detector.engine.step import Engine
+from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.presence import processes
+from backwatch.store.commit import ClearedAlert
 from tests.detector import streams
-from tests.detector.streams import CONFIG, SECOND, START_NS
+from tests.detector.streams import SECOND, START_NS
 
+CONFIG = EngineConfig(key=b"a key of 16 byte")
 INTERVAL_S = 15
 WEEK_S = 7 * 86_400
 HOUR_NS = 3_600 * SECOND
@@ -26,7 +29,7 @@ BEGIN_NS = START_NS // HOUR_NS * HOUR_NS
 RULES = ("watch-lost", "app-ended", "process-ended")
 
 Beat = tuple[bytes, int, bool]
-ReportedEvent = tuple[str, str, int]
+Told = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
@@ -62,16 +65,21 @@ class Process:
         return self.beat(at_s, **{name: f"{relative.instance}:{relative.pid}:{since_ns}:{int(delivered)}"})
 
 
-def reported(findings: Findings) -> list[ReportedEvent]:
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return make_engine(CONFIG)
+
+
+def reported(findings: Findings) -> list[Told]:
     """Return raises and clears in order: rule or ``clear``, alert, seconds since the beginning."""
-    found: list[ReportedEvent] = []
+    found: list[Told] = []
     for event in findings.events:
-        if isinstance(event, Clear):
+        if isinstance(event, ClearedAlert):
             found.append(("clear", event.alert_id, (event.time_ns - BEGIN_NS) // SECOND))
         else:
             found += [
                 (one.rule.name, one.alert_id, (one.time_ns - BEGIN_NS) // SECOND)
-                for one in event.findings()
+                for one in event.iter_findings()
                 if one.rule.name in RULES
             ]
     return found
@@ -82,11 +90,11 @@ class Watch:
 
     def __init__(self, engine: Engine) -> None:
         self.engine, self.shard = engine, engine.new_shard()
-        self.found: list[ReportedEvent] = []
+        self.found: list[Told] = []
         self.evidence: list[dict[str, Any]] = []
         self._now_ns = BEGIN_NS
 
-    def read(self, beats: Iterable[Beat], until_s: float) -> "list[ReportedEvent]":
+    def read(self, beats: Iterable[Beat], until_s: float) -> "list[Told]":
         """Read these records with ticks between them, and return the alerts raised meanwhile."""
         before = len(self.found)
         for beat in sorted(beats, key=lambda one: one[1]):
@@ -104,7 +112,7 @@ class Watch:
     def _step(self, entry: Any) -> None:
         findings = self.engine.step(self.shard, entry)
         self.found += reported(findings)
-        self.evidence += [dict(one.evidence) for one in findings.raised()]
+        self.evidence += [dict(one.evidence) for one in findings.iter_findings()]
 
 
 @pytest.fixture
@@ -213,7 +221,7 @@ def test_process_cannot_be_ended_by_a_report_of_another_app_or_host(watch: Watch
 def test_unavailable_stream_makes_no_process_silent(engine: Engine) -> None:
     beats = [one for i in range(5) for one in Process(i).beats(i, 120)]
     back = [one for i in range(5) for one in Process(i).beats(1_000 + 6 * i, 1_100)]
-    shard, found = engine.new_shard(), list[ReportedEvent]()
+    shard, found = engine.new_shard(), list[Told]()
     for one in sorted([*beats, *back], key=lambda beat: beat[1]):  # no ticks: an unavailable stream has no end
         found += reported(engine.step(shard, streams.entry([one])))
     found += reported(engine.step(shard, Tick(BEGIN_NS + 1_110 * SECOND - CONFIG.lateness_ns)))
@@ -221,7 +229,7 @@ def test_unavailable_stream_makes_no_process_silent(engine: Engine) -> None:
 
 
 def test_stopped_detector_makes_no_process_silent(engine: Engine) -> None:
-    shard, found = engine.new_shard(), list[ReportedEvent]()
+    shard, found = engine.new_shard(), list[Told]()
     for one in Process(1).beats(0, 120):
         found += reported(engine.step(shard, streams.entry([one])))
     found += reported(engine.step(shard, Tick(BEGIN_NS + 86_400 * SECOND - CONFIG.lateness_ns)))
@@ -327,8 +335,8 @@ def by_restart(engine: Engine, kind: str) -> Callable[[Shard], Shard]:
     return again
 
 
-def run(engine: Engine, beats: Sequence[Beat], size: int, again: Callable[[Shard], Shard]) -> list[ReportedEvent]:
-    shard, found = engine.new_shard(), list[ReportedEvent]()
+def run(engine: Engine, beats: Sequence[Beat], size: int, again: Callable[[Shard], Shard]) -> list[Told]:
+    shard, found = engine.new_shard(), list[Told]()
     for at in range(0, len(beats), size):
         found += reported(engine.step(shard, streams.entry(beats[at : at + size], at)))
         shard = again(shard)

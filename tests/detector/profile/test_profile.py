@@ -25,7 +25,6 @@ from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
 from tests.detector import streams
 from tests.detector.identity.test_identities import ORIGINAL_SESSION, RESOURCE, calls, past, swap
-from tests.services.process import ROOT
 
 GOOD = f"""
 profile: 1
@@ -127,7 +126,7 @@ def test_written_profile_reads_back_equal(app: str, resources: list[tuple[str, d
     assert [one.resource for one in found.announced] == [name for name, _ in resources]
     for one, (_, values) in zip(found.announced, resources, strict=True):
         assert one.values == {kind: sorted(set(some)) for kind, some in values.items() if some}
-        reported = document.announced([one.plain()])[one.resource]
+        reported = document.read_announced([one.plain()])[one.resource]
         assert reported == {KINDS[kind][0]: list(some) for kind, some in one.values.items()}
 
 
@@ -221,7 +220,7 @@ def test_profile_of_the_maximum_size_round_trips(store: sa.Engine) -> None:
     listed = [{"resource": f"r{i} " + "ü" * 490, "server_versions": [f"{j} é" for j in range(100)]} for i in range(100)]
     profiles.enter(store, "shop", listed, sha256="x", by="ann", now_ns=1)
     with reading(store) as connection:
-        (row,) = profiles.current(connection)
+        (row,) = profiles.read_current(connection)
     assert row.announced == listed
     with pytest.raises(ValueError, match="no store can keep"):
         profiles.enter(store, "shop", [{"resource": "r" * 2_001}], sha256="y", by="ann", now_ns=1)
@@ -255,7 +254,7 @@ def test_detector_reads_announcements_from_the_store(store: sa.Engine, store_url
 
 
 def test_documented_profile_is_valid_and_its_table_is_complete() -> None:
-    text = (ROOT / "docs" / "guides" / "tuning.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "guides" / "tuning.md").read_text()
     found = parse(text.partition("```yaml\n")[2].partition("```")[0])
     assert (found.app, len(found.announced)) == ("shop", 1)
     assert [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")] == list(KINDS)

@@ -3,6 +3,7 @@
 import random
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,23 +13,41 @@ import sqlalchemy as sa
 
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Record
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime import service
 from backwatch.detector.runtime.lag import CALM_NS, CLOCK_STOPPED, RULE
 from backwatch.detector.runtime.progress import ProgressBoard
-from backwatch.detector.runtime.service import Service
+from backwatch.detector.runtime.service import DetectorService
 from backwatch.store import tables
+from backwatch.store.connect import open_store
 from backwatch.store.monitoring.incidents import PARTITION_STALLED, find_incidents
 from backwatch.store.progress import read_progress
 from backwatch.store.transactions import reading, writing
 from tests.conftest import ROOT
 from tests.detector import streams
-from tests.detector.identity.test_identities import past
-from tests.detector.runtime.rows import alerts
+from tests.detector.identity.test_identities import CONFIG, past
 from tests.detector.runtime.test_progress import Clock, S
 from tests.detector.runtime.test_service_entries import Log
 from tests.system.commands import ran
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return make_engine(CONFIG)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[sa.Engine]:
+    one = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    yield one
+    one.dispose()
+
+
+def alerts(store: sa.Engine) -> list[Any]:
+    with reading(store) as connection:
+        return list(connection.execute(sa.select(tables.alert).where(tables.alert.c.rule == RULE)))
 
 
 def incidents(store: sa.Engine, now_ns: int) -> list[str]:
@@ -49,8 +68,10 @@ def test_shard_with_a_clock_ahead_is_reported_and_can_be_reset(
         Record(0, offset, appended, value) for offset, (value, appended, _) in enumerate([*found[:20], *forged, *found])
     ]
 
-    def judge(until: int) -> Service:
-        running = Service(StreamSettings(partitions=1), store, DetectorSettings(commit_interval_s=0), engine=engine)
+    def judge(until: int) -> DetectorService:
+        running = DetectorService(
+            StreamSettings(partitions=1), store, DetectorSettings(commit_interval_s=0), engine=engine
+        )
         part = Log()
         part.records = log.records[:until]
         running.turn(part)
@@ -94,7 +115,7 @@ def test_ticks_that_always_fail_raise_a_critical_alert_until_time_passes(
     log.holds(past(count=5))
     clock.now_ns = log.records[-1].appended_ns + 3_600 * S
     settings = DetectorSettings(commit_interval_s=0)
-    running = Service(StreamSettings(partitions=1), store, settings, clock.wall_ns, engine)
+    running = DetectorService(StreamSettings(partitions=1), store, settings, clock.wall_ns, engine)
     rule = next(one for one in engine.rules.rules if one.name == RULE)
     board = ProgressBoard(store, [running.progress], rule, clock.wall_ns)
 
@@ -105,7 +126,7 @@ def test_ticks_that_always_fail_raise_a_critical_alert_until_time_passes(
             board.write()
 
     passes(70)
-    (alert,) = alerts(store, RULE)
+    (alert,) = alerts(store)
     assert (alert.raised, alert.level) == (True, "critical")
     assert f"{CLOCK_STOPPED}: KeyError in failing" in alert.evidence
     (incident,) = incidents(store, clock.now_ns)
@@ -114,5 +135,5 @@ def test_ticks_that_always_fail_raise_a_critical_alert_until_time_passes(
     assert "attacker" not in caplog.text + alert.evidence
     broken.clear()
     passes(3 + CALM_NS // S)
-    assert [one.raised for one in alerts(store, RULE)] == [False]
+    assert [one.raised for one in alerts(store)] == [False]
     assert incidents(store, clock.now_ns) == []

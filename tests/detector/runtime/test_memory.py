@@ -21,7 +21,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backwatch.detector.engine.step import Engine
+from backwatch.detector.engine.factory import make_engine
+from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.state import key_space as spaces
 from backwatch.detector.state import snapshot as state_snapshot
 from backwatch.detector.state.key_space import Space
@@ -29,13 +30,17 @@ from backwatch.detector.state.keys import KeySpace
 from backwatch.detector.state.tables import Table
 from bench import memory
 from tests.detector import streams
-from tests.services.process import ROOT
 from tests.system.commands import running
 
 MEBIBYTE = 1 << 20
 SECOND = 10**9
 ABOVE = KeySpace(name="above", columns=(), capacity=8)
 COUNTS = np.dtype([("calls", "<u4")])
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return make_engine(EngineConfig(key=b"a key of 16 byte"))
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +66,7 @@ def intern_all(initial_rows: int, sketched: bool, batches: list[list[tuple[int, 
         time_ns = np.full(len(batch), (number + 1) * SECOND, np.int64)
         slot, sighting, touched = one.intern(address, parent, time_ns, number * SECOND)
         one.tables["counts"]["calls"][slot] += 1
-        observed += [slot.tolist(), sighting.tolist(), touched.tolist(), one.used, one.overflowed()]
+        observed += [slot.tolist(), sighting.tolist(), touched.tolist(), one.used, one.take_overflow()]
         one.reclaim(one.stale((number + 1) * SECOND))
     taken = np.flatnonzero(one.keys)
     return [*observed, taken.tolist(), one.keys[taken].tolist(), one.tables["counts"][taken].tolist(), one.used]
@@ -250,7 +255,7 @@ print(json.dumps(scale(2_000, 100, 200_000, 30_000, repeats=3)))
 def test_flood_of_keys_stays_within_memory_and_changes_no_detection() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCALE], capture_output=True, text=True, timeout=300, check=True,
-        cwd=ROOT,
+        cwd=Path(__file__).parents[3],
     )  # fmt: skip
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["alerts_same"]

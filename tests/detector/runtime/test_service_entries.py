@@ -1,8 +1,9 @@
 """Declarations hold for calls read after them, over restarts and for any number of declarations."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -10,14 +11,16 @@ import sqlalchemy as sa
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Consumer, Record
+from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime import service
-from backwatch.detector.runtime.service import Service
+from backwatch.detector.runtime.service import DetectorService
 from backwatch.detector.runtime.shard_worker import ENTRIES_PER_READ
 from backwatch.store import entries, profiles, tables
+from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading, writing
 from tests.detector import streams
-from tests.detector.identity.test_identities import ORIGINAL_SESSION, RESOURCE, calls, past
+from tests.detector.identity.test_identities import CONFIG, ORIGINAL_SESSION, RESOURCE, calls, past
 from tests.detector.streams import START_NS, Call
 
 NEW = {**ORIGINAL_SESSION, names.CERT_SHA256: "bb" * 32}
@@ -57,6 +60,18 @@ class Log(Consumer):
     def close(self) -> None: ...
 
 
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return make_engine(CONFIG)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[sa.Engine]:
+    one = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    yield one
+    one.dispose()
+
+
 @pytest.fixture
 def log() -> Log:
     one = Log()
@@ -64,8 +79,10 @@ def log() -> Log:
     return one
 
 
-def started(store: sa.Engine, engine: Engine) -> Service:
-    return Service(StreamSettings(partitions=1), store, DetectorSettings(commit_interval_s=0), lambda: 1, engine)
+def started(store: sa.Engine, engine: Engine) -> DetectorService:
+    return DetectorService(
+        StreamSettings(partitions=1), store, DetectorSettings(commit_interval_s=0), lambda: 1, engine
+    )
 
 
 def announce(store: sa.Engine) -> None:
@@ -112,7 +129,9 @@ def test_past_calls_appended_at_the_epoch_advance_no_watermark(log: Log, store: 
         replace(log.records[0], offset=first + i, appended_ns=appended, value=streams.encoded([forged]))
         for i, appended in enumerate((0, -1))
     ]
-    found = Service(StreamSettings(partitions=1), store, DetectorSettings(commit_interval_s=0), lambda: 1, engine)
+    found = DetectorService(
+        StreamSettings(partitions=1), store, DetectorSettings(commit_interval_s=0), lambda: 1, engine
+    )
     found.turn(log)
     found.turn(log)
     assert found._owned[0].next_offset == len(log.records)
