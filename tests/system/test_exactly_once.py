@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from backwatch.collector.settings import DetectorSettings
-from backwatch.detector.engine.log_entries import Records
+from backwatch.detector.engine.log_entries import StreamRecords
 from backwatch.detector.runtime.service import engine_for
 from backwatch.detector.runtime.shard_worker import ShardWorker
 from backwatch.store.backup import restore_backup, write_backup
@@ -83,7 +83,7 @@ def _owners(url: str) -> tuple[ShardWorker, ShardWorker, sa.Engine]:
     return ShardWorker(0, engine, store, settings), ShardWorker(0, engine, store, settings), store
 
 
-def _records() -> Records:
+def _records() -> StreamRecords:
     calls = streams.eventful(5, 300)
     return streams.entry(streams.records(calls, 16))
 
