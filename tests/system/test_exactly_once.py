@@ -57,6 +57,7 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.mark.heavy
+@pytest.mark.parametrize("store_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True)
 def test_kill_at_each_statement_of_a_commit_loses_and_doubles_nothing(
     stream: str, reference: Found, store_url: str
 ) -> None:
