@@ -8,7 +8,7 @@ import numpy as np
 from backwatch.collector.facts.fact import derived_fact
 from backwatch.detector.baselines.extent import EXTENT, damped_distance_outside, extend_range, start_range
 from backwatch.detector.baselines.level import LEVEL, MIN_COUNT, SCORE_BOUND, update
-from backwatch.detector.detectors import Array, Closed, Detector
+from backwatch.detector.detectors import Array, ClosedWindows, Detector
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import RESOURCE
 from backwatch.detector.state.tables import Rows, Table
@@ -103,7 +103,7 @@ class VolumeSpike(Detector):
         *(Table(f"volume_spike_{name}_extent", RESOURCE, 1, EXTENT) for name in MEASURES),
     )
 
-    def window(self, closed: Closed, tables: Mapping[str, Rows]) -> dict[str, Array]:
+    def window(self, closed: ClosedWindows, tables: Mapping[str, Rows]) -> dict[str, Array]:
         """Compute the facts of ``derives``."""
         count = closed.slot.shape[0]
         drift = np.full(count, np.nan)

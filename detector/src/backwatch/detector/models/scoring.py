@@ -54,7 +54,7 @@ def _evidence(x: NDArray[np.float64], time_ns: NDArray[np.int64], rows: Any, ext
 
 
 @kernel
-def _cooled(found: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+def _apply_cool_down(found: NDArray[np.float64], out: NDArray[np.float64]) -> None:
     for i in range(found.shape[0]):
         wait = min(int(COOL_DOWN * i), LONGEST_COOL_DOWN)
         highest = 0.0
@@ -84,7 +84,7 @@ def score_series(values: Sequence[float], timestamps: Sequence[int]) -> list[flo
         scaled = np.arcsinh(np.clip(series / unit, -_MOST, _MOST))
     found, out = np.empty_like(scaled), np.empty_like(scaled)
     _evidence(scaled, np.asarray(timestamps, np.int64), np.zeros(2, LEVEL), np.zeros(1, EXTENT), found)
-    _cooled(found, out)
+    _apply_cool_down(found, out)
     return [float(score) for score in out]
 
 
@@ -127,7 +127,7 @@ def _rows(file: TextIO, name: str) -> Iterator[tuple[str, str]]:
             where = f"{name}: line {reader.line_num}"
             if len(row) < 2:
                 raise UnreadableSeries(f"{where}: needs a timestamp and a value, got {','.join(row)[:80]!r}")
-            before = _checked(row, where, before)
+            before = _check_row(row, where, before)
             yield row[0], row[1]
     except (csv.Error, UnicodeDecodeError) as error:
         raise UnreadableSeries(f"{name}: is not a CSV file: {error}") from None
@@ -137,7 +137,7 @@ def _blank(row: Sequence[str]) -> bool:
     return not any(cell.strip() for cell in row)
 
 
-def _checked(row: Sequence[str], where: str, before: float) -> float:
+def _check_row(row: Sequence[str], where: str, before: float) -> float:
     try:
         at = _instant_ns(row[0])
     except (ValueError, OverflowError):
