@@ -46,14 +46,13 @@ class Parameters:
 @cache
 def discover() -> Mapping[str, Parameters]:
     """Return every document by name; ``verified-tls.cask.yml`` adds lines to ``verified-tls.yml``."""
-    folder = sorted(files(__name__).iterdir(), key=lambda file: file.name)
+    found = [file for file in files(__name__).iterdir() if file.name.endswith(".yml")]
     documents: dict[str, Parameters] = {}
-    for file in folder:
-        name, *_driver, suffix = file.name.split(".")
-        if suffix == "yml":
-            found = _read(name, file.read_text())
-            whole = documents.get(name)
-            documents[name] = found if whole is None else replace(whole, lines=(*whole.lines, *found.lines))
+    for file in sorted(found, key=lambda file: (file.name.count("."), file.name)):
+        name = file.name.partition(".")[0]
+        lines = _read(name, file.read_text())
+        whole = documents.get(name)
+        documents[name] = lines if whole is None else replace(whole, lines=(*whole.lines, *lines.lines))
     return documents
 
 

@@ -9,9 +9,5 @@ from backwatch.attack.techniques.certificate import CertificateSwapped
 class HttpSwapped(CertificateSwapped):
     """requests checks chain and name, and remembers nothing."""
 
-    honest = Web
+    server = Web
     runs = (Run(Requests),)
-
-    def work(self) -> object:
-        """Fetch the rates."""
-        return self.client.get_json(self.client.url())

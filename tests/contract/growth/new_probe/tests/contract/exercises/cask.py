@@ -1,22 +1,22 @@
 """Typical calls of an app that uses a cask, and the failures of its client."""
 
+import importlib
 import ssl
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import cask
-
 from backwatch.attack.authority import Authority
-from backwatch.attack.scenarios.cask.other_key import Straying
 
 SERVICES = ()
+cask: Any = importlib.import_module("cask")
+Straying: Any = importlib.import_module("backwatch.attack.scenarios.cask.other_key").Straying
 
 
 @contextmanager
-def serving() -> Iterator[tuple[Straying, cask.Client]]:
+def serving() -> Generator[tuple[Any, Any]]:
     """Yield a server, and a client that is connected to it."""
     with tempfile.TemporaryDirectory() as folder:
         authority = Authority(Path(folder))

@@ -1,5 +1,7 @@
 """D7 on cask: the response holds another key than the request."""
 
+from typing import Any
+
 from backwatch.attack.protocols.cask import Cask
 from backwatch.attack.scenarios import Scenario
 
@@ -25,10 +27,10 @@ class CaskOtherKey(Scenario):
 
     def work(self) -> str:
         """Store a basket, and read it."""
+        import importlib
         import ssl
 
-        import cask
-
+        cask: Any = importlib.import_module("cask")
         client = cask.Client("localhost", self.config.port, ssl.create_default_context(cafile=self.config.ca_file))
         client.connect()
         try:

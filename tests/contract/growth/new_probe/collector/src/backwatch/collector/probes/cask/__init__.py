@@ -1,12 +1,13 @@
 """cask: a key-value store that exchanges lines over TLS."""
 
+import importlib
 from typing import Any, ClassVar
 
 from backwatch.collector import names
 from backwatch.collector.payload.formats import Facts  # noqa: TC001  as probes import it
 from backwatch.collector.probes import Recorder, ServiceKind
 from backwatch.collector.probes.families.lines.observer import LineCallObserver
-from backwatch.collector.probes.families.lines.state import InFlightCall
+from backwatch.collector.probes.families.lines.state import InFlightLineCall
 from backwatch.collector.probes.toolkit.hooks import Args, Kwargs, call_hook
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
@@ -32,13 +33,13 @@ class CaskCallObserver(LineCallObserver):
         return {}
 
     @never_breaks_the_host
-    def on_execute(self, client: Any, args: Args, _kwargs: Kwargs) -> InFlightCall | None:
+    def on_execute(self, client: Any, args: Args, _kwargs: Kwargs) -> InFlightLineCall | None:
         """Note a command and its key."""
         verb, key, *_value = args[0].split(" ", 2)
         return self.begin_call(client, verb if verb in VERBS else "?", subject=key)
 
     @never_breaks_the_host
-    def on_execute_end(self, client: Any, call: InFlightCall, reply: Any, error: BaseException | None) -> None:
+    def on_execute_end(self, client: Any, call: InFlightLineCall, reply: Any, error: BaseException | None) -> None:
         """Record a command, and whether the response names its key."""
         is_other = error is None and reply[0] != call.subject
         facts: Facts = ((names.RESPONSE_INDICATORS, "other-key"),) if is_other else ()
@@ -61,7 +62,7 @@ class CaskProbe(PatchingProbe[CaskCallObserver]):
 
     def install(self, recorder: Recorder) -> None:
         """Wrap the two methods through which everything goes."""
-        import cask
+        cask: Any = importlib.import_module("cask")
 
         self._observer, self._patches = CaskCallObserver(recorder, cask.Client), Patches()
         self._patches.wrap(cask.Client, "connect", self._observer.connect_hook())
