@@ -40,8 +40,8 @@ STATEMENT = "SELECT id , name , price FROM items AS i JOIN stock USING ( id ) WH
 def calls(count: int) -> list[Call]:
     """Return calls from a fixed seed."""
     source = random.Random(7)
-    sites = [CallSite(f"Shop.view_{one}", "shop/views.py", 20 + one) for one in range(8)]
-    texts = [STATEMENT.format(f"shelf_{one}") for one in range(8)]
+    sites = [CallSite(f"Shop.view_{number}", "shop/views.py", 20 + number) for number in range(8)]
+    texts = [STATEMENT.format(f"shelf_{number}") for number in range(8)]
     made: list[Call] = []
     for at in range(count):
         start_ns = 1_790_000_000_000_000_000 + at * 10_000

@@ -21,7 +21,7 @@ import yaml
 
 from backwatch.collector import cli, settings
 from backwatch.collector.settings import NotifySettings, load
-from backwatch.notify.service import configured_outputs
+from backwatch.notify.service import list_outputs
 from backwatch.store import deliveries, tables
 from backwatch.store.connect import open_store
 from backwatch.store.migrate import upgrade
@@ -275,7 +275,7 @@ def test_delivery_worker_without_a_finished_round_is_unhealthy(tmp_path: Path, m
     url = f"sqlite:///{tmp_path}/store.db"
     monkeypatch.setenv("BACKWATCH_WEBHOOK_URL", "https://alerts.example.com")
     monkeypatch.setenv("BACKWATCH_WEBHOOK_SECRET", f"whsec_{'A' * 44}")
-    (output,) = configured_outputs(load(NotifySettings))
+    (output,) = list_outputs(load(NotifySettings))
     _make_store(url)
     deliveries.register(open_store(url), output.endpoint, 0)
     assert _health(url, "notify").stderr.startswith(f"No delivery worker has served the endpoint {output.endpoint} ")

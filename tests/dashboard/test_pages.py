@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from backwatch.store.commit import Raised, Rollup, Round, Seen
+from backwatch.store.commit import AlertRound, RaisedAlert, ResourceActivity, Rollup
 from tests.dashboard.screens import Dashboard, Held, Window, serving
 from tests.services.commits import alert_id, raised
 
@@ -23,7 +23,7 @@ OTHER = hashlib.sha256(b"other").hexdigest()
 WITHOUT_FACTS = hashlib.sha256(b"untold").hexdigest()
 
 
-def fired(key: str, *, ago_s: float = 0, **more: Any) -> Raised:
+def fired(key: str, *, ago_s: float = 0, **more: Any) -> RaisedAlert:
     return raised(key, at_ns=time.time_ns() - int(ago_s * S), **more)
 
 
@@ -36,8 +36,8 @@ def filled(dashboard: Dashboard) -> Dashboard:
         fired("third", ago_s=700, level="low", app="billing", resource="redis cache:6379/0", resource_id=OTHER),
     ]  # fmt: skip
     seen = [
-        Seen(resource_id=one, app=app, system=system, endpoint=endpoint, namespace="0", first_ns=now_ns - 900 * S,
-             last_ns=now_ns, calls=1_234, errors=0, facts=facts)
+        ResourceActivity(resource_id=one, app=app, system=system, endpoint=endpoint, namespace="0",
+                         first_ns=now_ns - 900 * S, last_ns=now_ns, calls=1_234, errors=0, facts=facts)
         for one, app, system, endpoint, facts in (
             (RESOURCE, "shop", "postgresql", "db:5432", {"tls.established": True, "backwatch.account": "shop_app"}),
             (OTHER, "billing", "redis", "cache:6379", {"tls.established": True, "backwatch.account": "biller"}),
@@ -50,7 +50,7 @@ def filled(dashboard: Dashboard) -> Dashboard:
                bytes_received=9_000, **zero)
         for minute in range(60)
     ]  # fmt: skip
-    dashboard.owner.commit(Round(raised=rows), seen=seen, rollups=rollups, now_ns=now_ns)
+    dashboard.owner.commit(AlertRound(raised=rows), seen=seen, rollups=rollups, now_ns=now_ns)
     return dashboard
 
 
@@ -203,7 +203,9 @@ def test_back_link_leads_to_the_same_alert(window: Window, filled: Dashboard) ->
 def test_list_position_in_the_url_survives_reload_and_back_link(window: Window, filled: Dashboard) -> None:
     page = window.page
     keys = [f"place {number:03d}" for number in range(130)]
-    filled.owner.commit(Round(raised=[fired(key, rule="bulk-read", ago_s=9_000 + at) for at, key in enumerate(keys)]))
+    filled.owner.commit(
+        AlertRound(raised=[fired(key, rule="bulk-read", ago_s=9_000 + at) for at, key in enumerate(keys)])
+    )
     window.go("/alerts?q=place", keys[0])
     page.get_by_role("button", name="Older →").click()
     window.until("location.search.includes('after=')")

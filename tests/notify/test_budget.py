@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from backwatch.notify.service import Service
+from backwatch.notify.service import NotifyService
 from backwatch.store import deliveries, health, tables
-from backwatch.store.budget import DIGEST, MAX_LINES, Budget
+from backwatch.store.budget import DIGEST, MAX_LINES, EventBudget
 from backwatch.store.decisions import decide
 from backwatch.store.events import BODY_LIMIT
 from backwatch.store.transactions import reading
@@ -21,7 +21,7 @@ from tests.services.commits import Owner, alert_id, cleared, raised
 from tests.services.http import receiver as temper
 from tests.services.http.receiver import Receiver, receiver
 
-Serving = Callable[..., Service]
+Serving = Callable[..., NotifyService]
 PER_HOUR = 60
 
 
@@ -104,7 +104,7 @@ def test_a_digest_names_rules_levels_and_resources_and_is_the_same_at_every_atte
     with receiver() as one:
         service = serving(one, events_per_hour=PER_HOUR)
         service.run_once()
-        clock.pass_s(Budget(PER_HOUR).between_digests_ns / 1e9 + 1)
+        clock.pass_s(EventBudget(PER_HOUR).between_digests_ns / 1e9 + 1)
         one.answer = temper.status("500 No")
         service.run_once()
         clock.pass_s(6)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from standardwebhooks.webhooks import Webhook
 
 from backwatch.notify.deliver import wait_ns
-from backwatch.notify.service import Service
+from backwatch.notify.service import NotifyService
 from backwatch.store import deliveries, entries, queries, rules_meta, tables
 from backwatch.store.decisions import decide
 from backwatch.store.events import event_id
@@ -21,7 +21,7 @@ from tests.services.commits import Owner, alert_id, cleared, raised
 from tests.services.http import receiver as temper
 from tests.services.http.receiver import receiver
 
-Serving = Callable[..., Service]
+Serving = Callable[..., NotifyService]
 ID = alert_id("unusual-query", "k")
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from backwatch.notify.outputs import Delivery, Kind
 from backwatch.notify.outputs.standard_webhook import StandardWebhook
-from backwatch.notify.service import Service
+from backwatch.notify.service import NotifyService
 from backwatch.store.events import event_id
 from backwatch.store.monitoring.incidents import CRITICAL_UNSENT, find_delivery_incidents
 from backwatch.store.transactions import reading
@@ -21,7 +21,7 @@ from tests.services.http import receiver as temper
 from tests.services.http.receiver import Receiver, receiver
 from tests.services.in_thread import running, wait_until
 
-Serving = Callable[..., Service]
+Serving = Callable[..., NotifyService]
 URGENT_S = 5.0
 
 

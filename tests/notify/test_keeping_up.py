@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from backwatch.notify.service import Round, Service
+from backwatch.notify.service import NotifyService, RoundCounts
 from backwatch.store import deliveries, entries, queries, tables
 from backwatch.store.decisions import decide
 from backwatch.store.events import event_id
@@ -18,7 +18,7 @@ from tests.services.commits import Owner, alert_id, raised
 from tests.services.http import receiver as temper
 from tests.services.http.receiver import receiver
 
-Serving = Callable[..., Service]
+Serving = Callable[..., NotifyService]
 HOUR_S = 3_600
 HOUR_NS = HOUR_S * 1_000_000_000
 
@@ -48,7 +48,7 @@ def test_what_came_true_while_there_was_no_output_is_told_to_the_first_one(store
     owner = Owner(store)
     owner.commit(raised("old"), now_ns=START_NS - 7 * HOUR_NS)
     owner.commit(raised("new"), now_ns=START_NS)
-    assert serving().run_once() == Round(routed=0, delivered=0, failed=0)
+    assert serving().run_once() == RoundCounts(routed=0, delivered=0, failed=0)
     with receiver() as one:
         serving(one).run_once()
         assert one.ids == _opened("new")

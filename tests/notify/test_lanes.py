@@ -10,9 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from backwatch.collector.settings import NotifySettings
-from backwatch.notify.outputs import Delivery, Outcome
+from backwatch.notify.outputs import Delivery, DeliveryOutcome
 from backwatch.notify.outputs.standard_webhook import StandardWebhook
-from backwatch.notify.service import Service
+from backwatch.notify.service import NotifyService
 from backwatch.store import deliveries, tables
 from backwatch.store.events import event_id
 from backwatch.store.monitoring.incidents import CRITICAL_UNSENT, find_delivery_incidents
@@ -23,7 +23,7 @@ from tests.services.http import receiver as temper
 from tests.services.http.receiver import Receiver, receiver
 from tests.services.in_thread import running, wait_until
 
-Serving = Callable[..., Service]
+Serving = Callable[..., NotifyService]
 URGENT_S = 5.0
 CRITICAL = event_id(alert_id("unusual-query", "urgent"), 1, 1_000, "alert.opened")
 
@@ -127,7 +127,7 @@ class Hanging(StandardWebhook):
         super().__init__(url, [SECRET], private_hosts=["127.0.0.1"])
         self.hangs, self.release = threading.Event(), threading.Event()
 
-    def send(self, delivery: Delivery, timeout_s: float) -> Outcome:
+    def send(self, delivery: Delivery, timeout_s: float) -> DeliveryOutcome:
         if b'"critical"' in delivery.body:
             self.hangs.set()
             self.release.wait(120)
@@ -150,7 +150,7 @@ def test_a_critical_worker_that_hangs_is_an_incident_until_it_goes_on(
     with receiver() as one:
         output = Hanging(one.url)
         settings = NotifySettings(timeout_s=2, events_per_hour=0)
-        with running(Service(store, settings, [output], clock).run):
+        with running(NotifyService(store, settings, [output], clock).run):
             try:
                 wait_until(lambda: output.hangs.is_set() and len(one.requests) == 1, 60)
                 clock.pass_s(2 * 2 + 60 + 59)

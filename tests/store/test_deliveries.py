@@ -138,9 +138,9 @@ def test_a_late_410_of_an_attempt_that_is_somebody_elses_by_now_disables_nothing
     assert (holder.event_id, holder.attempt) == (late.event_id, 2)
     deliveries.disable(store, late, now_ns=NOW_NS + 21 * SECOND_NS, reason="HTTP 410")
     with reading(store) as connection:
-        assert deliveries.standing(connection, "e", now_ns=NOW_NS).disabled is None
+        assert deliveries.get_standing(connection, "e", now_ns=NOW_NS).disabled is None
         assert queries.health(connection).losses == {}
     deliveries.disable(store, holder, now_ns=NOW_NS + 22 * SECOND_NS, reason="HTTP 410")
     with reading(store) as connection:
-        assert deliveries.standing(connection, "e", now_ns=NOW_NS).disabled == "HTTP 410"
+        assert deliveries.get_standing(connection, "e", now_ns=NOW_NS).disabled == "HTTP 410"
         assert queries.health(connection).losses == {"delivery.disabled": 2}

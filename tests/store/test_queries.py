@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from backwatch.store import inventory, queries, tables
-from backwatch.store.commit import Rollup, Seen
+from backwatch.store.commit import ResourceActivity, Rollup
 from backwatch.store.decisions import decide
 from backwatch.store.prune import DAY_NS, prune
 from backwatch.store.transactions import reading, writing
@@ -97,7 +97,7 @@ def test_openings_are_counted_by_hour_and_level(store: sa.Engine) -> None:
 
 def test_a_resource_tells_how_many_alerts_are_open_and_the_worst(filled: sa.Engine) -> None:
     text = {"app": "shop", "system": "redis", "endpoint": "c:6379", "namespace": "0"}
-    seen = [Seen(resource_id="r2", first_ns=1, last_ns=2, calls=1, errors=0, facts={}, **text)]
+    seen = [ResourceActivity(resource_id="r2", first_ns=1, last_ns=2, calls=1, errors=0, facts={}, **text)]
     Owner(filled, 1).commit(seen=seen)
     with reading(filled) as connection:
         resource = queries.get_resource(connection, "r2", now_ns=100)
@@ -114,7 +114,9 @@ def test_a_cut_list_of_resources_holds_those_with_alerts_and_those_seen_last(
     monkeypatch.setattr(inventory, "_LIMIT", 3)
     text = {"app": "shop", "system": "http", "namespace": ""}
     hosts = [
-        Seen(resource_id=f"h{i}", first_ns=1, last_ns=i, calls=1, errors=0, facts={}, endpoint=f"a{i}:443", **text)
+        ResourceActivity(
+            resource_id=f"h{i}", first_ns=1, last_ns=i, calls=1, errors=0, facts={}, endpoint=f"a{i}:443", **text
+        )
         for i in range(10, 30)
     ]
     alerted = replace(hosts[0], resource_id="r2", system="redis", endpoint="c:6379", first_ns=1, last_ns=2)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from backwatch.collector import names
 from backwatch.store import entries, queries, rules_meta
-from backwatch.store.commit import Occurrence, Raised
+from backwatch.store.commit import Occurrence, RaisedAlert
 from backwatch.store.decisions import decide
-from backwatch.store.ring import RING, SHOWN, kept
+from backwatch.store.ring import RING, SHOWN, choose_kept
 from backwatch.store.transactions import reading
 from tests.services.commits import Owner, alert_id, cleared, raised
 
@@ -20,7 +20,7 @@ ID = alert_id(RULE, "k")
 ACCEPTS = (names.CERT_SHA256,)
 
 
-def showing(*certificates: str, at_ns: int = 1_000) -> Raised:
+def showing(*certificates: str, at_ns: int = 1_000) -> RaisedAlert:
     found = [
         Occurrence(time_ns=at_ns, trace_id="", span_id="", evidence={names.CERT_SHA256: one}) for one in certificates
     ]
@@ -52,14 +52,14 @@ def accept(owner: Owner, certificate: str, now_ns: int = 10, until_ns: int = 0) 
 
 @given(st.lists(st.sampled_from([None, *range(12)]), max_size=150), st.integers(0, 60))
 def test_the_newest_are_kept_and_the_first_of_so_many_things_shown(shows: list[int | None], newest: int) -> None:
-    found = kept(shows, newest)
+    found = choose_kept(shows, newest)
     assert set(found) >= set(range(max(0, len(shows) - newest), len(shows)))
     things = list(dict.fromkeys(one for one in shows if one is not None))[:SHOWN]
     assert {shows.index(one) for one in things} <= set(found)
     assert len(found) <= newest + SHOWN
     assert found == sorted(set(found))
     assert [shows[at] for at in found] == [
-        [shows[at] for at in found][at] for at in kept([shows[at] for at in found], newest)
+        [shows[at] for at in found][at] for at in choose_kept([shows[at] for at in found], newest)
     ]
 
 

@@ -92,6 +92,7 @@ def destroy(url: str) -> None:
     engine.dispose()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heading", ["### A SQLite store", "### A PostgreSQL store"])
 def test_chapter_brings_back_every_alert_once(
     request: pytest.FixtureRequest, tmp_path: Path, kafka_without_topics: Server, heading: str

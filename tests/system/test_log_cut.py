@@ -13,7 +13,7 @@ from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Message
 from backwatch.collector.stream.factory import ensure_topics, open_publisher, open_relay
-from backwatch.detector.runtime.service import Service, engine_for
+from backwatch.detector.runtime.service import DetectorService, engine_for
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
@@ -65,8 +65,8 @@ def test_lost_log_tail_causes_no_double_count(ca: Authority, tmp_path: Path) -> 
     with install(ca) as broker:
         stream = StreamSettings(url=broker.server.url, partitions=1)
 
-        def detector() -> Service:
-            return Service(stream, store, SETTINGS, engine=engine)
+        def detector() -> DetectorService:
+            return DetectorService(stream, store, SETTINGS, engine=engine)
 
         def judged(count: int) -> None:
             eventually(lambda: counted(store, "calls") == CALLS * count, f"{counted(store, 'calls')} calls are judged")

@@ -16,7 +16,7 @@ from backwatch.collector.stream.factory import ensure_topics, open_publisher
 from backwatch.collector.stream.kafka_partitions import choose_partition, count_partitions
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime.progress import ProgressBoard
-from backwatch.detector.runtime.service import Service, engine_for
+from backwatch.detector.runtime.service import DetectorService, engine_for
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
@@ -47,7 +47,7 @@ class Detector:
     """A detector in a thread, with its progress board."""
 
     def __init__(self, url: str, store: sa.Engine, engine: Engine) -> None:
-        self._service = Service(StreamSettings(url=url), store, SETTINGS, engine=engine)
+        self._service = DetectorService(StreamSettings(url=url), store, SETTINGS, engine=engine)
         self._board = ProgressBoard(store, [self._service.progress], None)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._service.run, args=(self._stop,), daemon=True)

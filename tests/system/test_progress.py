@@ -14,7 +14,7 @@ from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Message
 from backwatch.collector.stream.factory import ensure_topics, open_consumer, open_publisher
-from backwatch.detector.runtime.service import Service
+from backwatch.detector.runtime.service import DetectorService
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.migrate import upgrade
@@ -117,7 +117,7 @@ def test_recreated_topic_is_read_from_its_beginning(
     store_url = f"sqlite:///{tmp_path / 'store.db'}"
     store = open_store(store_url)
     stream = StreamSettings(url=stream_url, partitions=PARTITIONS)
-    service = Service(stream, store, DetectorSettings(commit_interval_s=0))
+    service = DetectorService(stream, store, DetectorSettings(commit_interval_s=0))
     stop = threading.Event()
     thread = threading.Thread(target=service.run, args=(stop,))
     thread.start()

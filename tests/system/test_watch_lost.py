@@ -144,6 +144,7 @@ def get(port: int) -> int:
         return int(answer.read())
 
 
+@pytest.mark.slow
 def test_worker_made_silent_on_purpose_is_named_by_its_sibling(
     folder: Path, settings: dict[str, str], store: sa.Engine
 ) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from backwatch.collector.facts.fact import Fact, derived_fact
 from backwatch.detector.baselines.volume_score import DAYS_PER_MONTH, observe
 from backwatch.detector.baselines.volume_series import SERIES, STATISTICS, UNSEEN, WARM_COUNT
-from backwatch.detector.detectors import Array, Closed, Detector
+from backwatch.detector.detectors import Array, ClosedWindows, Detector
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import RESOURCE
 from backwatch.detector.state.tables import Rows, Table
@@ -74,7 +74,7 @@ class VolumeSpike(Detector):
     )
     tables = tuple(Table(f"volume_spike_{name}", RESOURCE, 2, SERIES) for name in MEASURES)
 
-    def window(self, closed: Closed, tables: Mapping[str, Rows]) -> dict[str, Array]:
+    def window(self, closed: ClosedWindows, tables: Mapping[str, Rows]) -> dict[str, Array]:
         """Compute the facts of ``derives``."""
         count = closed.slot.shape[0]
         drift = np.full(count, np.nan)

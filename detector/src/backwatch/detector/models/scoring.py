@@ -80,7 +80,7 @@ def _rows(file: TextIO, name: str) -> Iterator[tuple[str, str]]:
             where = f"{name}: line {reader.line_num}"
             if len(row) < 2:
                 raise UnreadableSeries(f"{where}: needs a timestamp and a value, got {','.join(row)[:80]!r}")
-            _check(row, where)
+            _check_row(row, where)
             yield row[0], row[1]
     except (csv.Error, UnicodeDecodeError) as error:
         raise UnreadableSeries(f"{name}: is not a CSV file: {error}") from None
@@ -90,7 +90,7 @@ def _blank(row: Sequence[str]) -> bool:
     return not any(cell.strip() for cell in row)
 
 
-def _check(row: Sequence[str], where: str) -> None:
+def _check_row(row: Sequence[str], where: str) -> None:
     try:
         _instant_ns(row[0])
     except (ValueError, OverflowError):

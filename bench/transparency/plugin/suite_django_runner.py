@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.test.runner import DiscoverRunner
-from told_outcomes import Result  # pyright: ignore[reportMissingImports]  this folder is on the suite's path
+from suite_outcomes import Result  # pyright: ignore[reportMissingImports]  this folder is on the suite's path
 
 
 class Runner(DiscoverRunner):

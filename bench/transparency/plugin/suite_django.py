@@ -18,4 +18,4 @@ SECRET_KEY = "of-tests"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 USE_TZ = False
-TEST_RUNNER = "told_django_runner.Runner"
+TEST_RUNNER = "suite_django_runner.Runner"

@@ -21,5 +21,5 @@ def pytest_sessionstart() -> None:
     from test import ClientContext  # pyright: ignore  # noqa: PGH003  the suite's, not the standard library's
     from test.asynchronous import AsyncClientContext  # pyright: ignore  # noqa: PGH003
 
-    for one in (ClientContext, AsyncClientContext):
-        one.server_parameters = property(_parameters, _learn)
+    for context in (ClientContext, AsyncClientContext):
+        context.server_parameters = property(_parameters, _learn)
