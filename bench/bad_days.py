@@ -7,7 +7,7 @@ is down; a black hole; one that accepts connections and never answers the TLS ha
 disk. First come many long statements, more than the queue holds in records and in bytes. Then come rounds of short
 ones, paired with the healthy app's. Then short apps exit while the stream is away. At last the stream comes back, and
 every call must be delivered or reported as dropped while the app still runs. The last line is JSON:
-``{variant: {cost_vs_healthy, rss_above_mb, exit_s, made, delivered, dropped_told}}``.
+``{variant: {cost_vs_healthy, rss_above_mb, exit_s, made, delivered, dropped_reported}}``.
 """
 
 import argparse
@@ -206,7 +206,7 @@ def _show(apps: list[Variant], exits: dict[str, float], ledger: Ledger, folder: 
             "exit_s": round(exits[app.name], 2),
             "made": app.made,
             "delivered": len(ledger.delivered.get(app.name, ())),
-            "dropped_told": ledger.dropped.get(app.name, 0),
+            "dropped_reported": ledger.dropped.get(app.name, 0),
         }
         median = statistics.median(app.cost_us)
         print(f"{app.name:10} {median:6.1f} us/call  [{min(app.cost_us):.1f} .. {max(app.cost_us):.1f}]  {figures}")

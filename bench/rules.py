@@ -40,7 +40,7 @@ backwatch: {{key: resource, blind_spots: It is a bench., remediation: Nothing is
 DETECTIONS = (
     "selection: {{db.query.text|contains: nobody_{number}}}",
     "selection: {{db.query.text|re|i: '\\bfrom\\s+nobody_{number}\\b'}}",
-    "selection: {{backwatch.account: [nobody{number}, no-one-{number}], tls.established: false}}",
+    "selection: {{backwatch.account: [absent{number}, missing-{number}], tls.established: false}}",
     "selection: {{server.address|endswith: .nowhere{number}.example, db.namespace: n{number}}}",
     "selection: {{db.operation.name: DELETE, {rows}|gt: {least}, {rows}|lt: {most}}}",
 )

@@ -135,7 +135,7 @@ def _sources(suite: Suite) -> None:
         )  # fmt: skip
         archive = next(Path(folder).glob("*.tar.gz"))
         if hashlib.sha256(archive.read_bytes()).hexdigest() != suite.sha256:
-            raise SystemExit(f"bench: {archive.name} is not what {suite.name}.toml says")
+            raise SystemExit(f"bench: {archive.name} differs from {suite.name}.toml")
         with tarfile.open(archive) as packed:
             packed.extractall(folder, filter="data")
         shutil.move(next(path for path in Path(folder).iterdir() if path.is_dir()), suite.sources)

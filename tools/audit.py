@@ -58,7 +58,7 @@ def check_environment() -> int:
         if installed != pinned:
             wrong.append(f"{name} is {installed}, locked {pinned}")
     if wrong:
-        sys.exit("audit: the environment is not what requirements.lock says: " + "; ".join(wrong))
+        sys.exit("audit: the environment differs from requirements.lock: " + "; ".join(wrong))
     done = subprocess.run(
         [str(ROOT / ".tools/uv/bin/uv"), "pip", "check", "--quiet", "--python", sys.executable], check=False
     )

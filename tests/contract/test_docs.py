@@ -36,11 +36,11 @@ from tests.contract.documented import FENCE, code, example_file
 from tests.detector import streams
 from tests.services.http import receiver as temper
 from tests.services.http.receiver import receiver
+from tests.services.process import ROOT
 
 if TYPE_CHECKING:
     from backwatch.detector import detectors
 
-ROOT = Path(__file__).parents[2]
 LISTED = subprocess.run(
     ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.md"],
     cwd=ROOT,

@@ -20,7 +20,7 @@ LOW_ATTACKS = (
     "location.pathname === '/alerts' && location.search.includes('level=low') && location.search.includes('q=attack')"
 )
 OTHER = hashlib.sha256(b"other").hexdigest()
-WITHOUT_FACTS = hashlib.sha256(b"untold").hexdigest()
+WITHOUT_FACTS = hashlib.sha256(b"unseen").hexdigest()
 
 
 def fired(key: str, *, ago_s: float = 0, **more: Any) -> RaisedAlert:
@@ -254,10 +254,10 @@ def test_late_refresh_after_a_page_change_breaks_nothing(window: Window, filled:
     page.route_web_socket("**/_stcore/stream", held)
     window.go("/alerts?level=low", "second")
     page.wait_for_timeout(2_500)
-    refresh = held.said[-1]
+    refresh = held.sent[-1]
     window.press_id(0)
     for _ in range(12):
-        held.say(refresh)
+        held.send(refresh)
         page.wait_for_timeout(50)
     window.until("location.pathname === '/alert'")
     page.wait_for_timeout(3_000)
@@ -305,7 +305,7 @@ def _until(window: Window, true: Callable[[], bool]) -> None:
 def test_decision_needs_a_name_and_shows_at_once(window: Window, filled: Dashboard) -> None:
     page = window.page
     window.go(f"/alert?id={alert_id('query-attack', 'second')}", "Decide")
-    page.get_by_label("Reason", exact=True).fill("nobody said so")
+    page.get_by_label("Reason", exact=True).fill("not confirmed")
     window.press("Acknowledge")
     window.see("Enter your name first")
     assert page.locator(".stMarkdownBadge").nth(1).text_content() == "open"
@@ -314,7 +314,7 @@ def test_decision_needs_a_name_and_shows_at_once(window: Window, filled: Dashboa
     window.see("acknowledge: entered as number")
     assert page.locator(".stMarkdownBadge").nth(1).text_content() == "acknowledged"
     page.get_by_role("button", name="Acknowledge", exact=True, disabled=True).wait_for()
-    window.see("nobody said so")  # typed text was kept through the refusal
+    window.see("not confirmed")  # typed text was kept through the refusal
     window.press("Reopen")
     window.see("reopen: entered as number")
     assert page.locator(".stMarkdownBadge").nth(1).text_content() == "open"

@@ -83,7 +83,7 @@ def test_the_list_is_gravest_first_and_can_be_searched(window: Window, filled: D
     assert (window.cell(0, 0), window.cell(0, 2)) == ("certificate-changed", "3")
     assert "hostile-payload" not in window.page.evaluate("document.body.textContent")
     window.go("/rules?levels=critical&text=server+certificate+that", "No rule matches these filters")
-    window.go("/rules?text=no+rule+says+this", "No rule matches these filters")
+    window.go("/rules?text=no+rule+has+this", "No rule matches these filters")
 
 
 def test_rule_in_the_list_opens_its_page_and_links_back(window: Window, filled: Dashboard) -> None:

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,10 +23,11 @@ from tests.notify.conftest import SECRET, START_NS, Clock, settings_of
 from tests.services.commits import Owner, raised
 from tests.services.http import receiver as temper
 from tests.services.http.receiver import Receiver, receiver
+from tests.services.process import ROOT
 
 Serving = Callable[..., NotifyService]
 UNSERVED = "No delivery worker has served the endpoint standard_webhook 127.0.0.1"
-HEALTH = Path(__file__).parents[2] / "docker" / "health.py"
+HEALTH = ROOT / "docker" / "health.py"
 
 
 class Faulty(StandardWebhook):
@@ -61,7 +61,7 @@ def _taken(one: Receiver, count: int) -> int:
     return len(one.requests)
 
 
-def test_a_courier_goes_on_whatever_its_output_raises(store: sa.Engine, caplog: pytest.LogCaptureFixture) -> None:
+def test_delivery_worker_survives_any_error_of_its_output(store: sa.Engine, caplog: pytest.LogCaptureFixture) -> None:
     Owner(store).commit(raised("a"), raised("b"), now_ns=time.time_ns())
     with receiver() as one:
         output = Faulty(one.url, [SECRET], private_hosts=["127.0.0.1"])
@@ -102,7 +102,7 @@ class Unable(StandardWebhook):
 
 
 @pytest.mark.parametrize("first", ["routed", "kept up with"])
-def test_an_event_that_cannot_be_rendered_is_set_aside_and_delays_no_other(
+def test_event_that_cannot_be_rendered_delays_no_other(
     store: sa.Engine, first: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     now_ns = time.time_ns()
@@ -137,7 +137,7 @@ class UndigestedWebhook(StandardWebhook):
         return super().render(event)
 
 
-def test_a_digest_that_cannot_be_made_holds_up_no_routing_and_no_other_digest(
+def test_failing_digest_delays_no_routing_and_no_other_digest(
     store: sa.Engine, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     owner = Owner(store)

@@ -266,7 +266,7 @@ def test_a_store_that_was_away_makes_no_detector_seem_silent(store: sa.Engine, s
     assert types(one) == [SILENT]
 
 
-def test_a_store_that_is_away_is_logged_once_and_once_it_is_back(
+def test_unavailable_store_is_logged_once_and_its_return_once(
     store: sa.Engine, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     with receiver() as one, caplog.at_level("INFO"):

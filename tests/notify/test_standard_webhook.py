@@ -72,7 +72,7 @@ def test_the_body_of_a_redirect_is_not_read_either() -> None:
     [temper.stall, temper.drip, temper.reset, temper.garbage, temper.endless_headers],
     ids=lambda one: one.__name__,
 )
-def test_an_answer_that_never_comes_is_worth_another_try_and_costs_no_more_than_the_timeout(
+def test_missing_response_is_retried_and_costs_at_most_the_timeout(
     answer: Callable[..., None],
 ) -> None:
     with receiver(answer) as one:
@@ -96,7 +96,7 @@ def test_a_dead_host_is_worth_another_try() -> None:
     assert output.send(_delivery(), 1.0) == DeliveryOutcome(kind=Kind.RETRY, detail="ConnectionError")
 
 
-def test_retry_after_is_read_as_seconds_and_as_a_date_and_a_day_at_most() -> None:
+def test_retry_after_is_seconds_or_a_date_of_at_most_a_day() -> None:
     soon = format_datetime(datetime.fromtimestamp(time.time() + 100, UTC), usegmt=True)
     expected = {"7": 7.0, "99999999": 86_400.0, "-5": None, "soon": None, "": None, "9" * 5_000: None}
     for text, seconds in expected.items():
@@ -156,9 +156,7 @@ def test_a_metadata_address_in_a_public_range_is_no_public_host_either() -> None
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_name_that_means_another_address_once_it_was_checked_is_sent_not_a_byte(
-    scheme: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_name_rebound_after_its_check_receives_no_byte(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     real, answers = socket.getaddrinfo, ["127.0.0.1", "127.0.0.2"]
 
     def rebinding(host: Any, port: Any, *arguments: Any, **more: Any) -> Any:

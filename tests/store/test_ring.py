@@ -63,7 +63,7 @@ def test_the_newest_are_kept_and_the_first_of_so_many_things_shown(shows: list[i
     ]
 
 
-def test_each_thing_that_an_episode_showed_is_still_shown_however_often_another_came(owner: Owner) -> None:
+def test_every_value_of_an_episode_stays_shown_beside_frequent_ones(owner: Owner) -> None:
     owner.commit(showing("bb", "bb", "bb"))
     for _ in range(3):
         owner.commit(showing(*["cc"] * 50))
@@ -90,7 +90,7 @@ def test_an_acceptance_that_was_taken_back_or_has_ended_covers_nothing(owner: Ow
     assert accept(owner, "bb", now_ns=50)
 
 
-def test_an_acceptance_holds_for_what_is_shown_now_or_is_yet_to_be_given(owner: Owner) -> None:
+def test_acceptance_holds_for_shown_values_and_those_given_later(owner: Owner) -> None:
     def accepted() -> bool:
         with reading(owner.engine) as connection:
             found = queries.get_alert(connection, ID, now_ns=60)
@@ -111,7 +111,7 @@ def test_an_acceptance_holds_for_what_is_shown_now_or_is_yet_to_be_given(owner: 
     assert not accepted()
 
 
-def test_an_episode_that_showed_more_than_is_kept_is_not_ended_by_accepting(owner: Owner) -> None:
+def test_accepting_does_not_end_an_episode_with_unkept_values(owner: Owner) -> None:
     owner.commit(showing(*map(str, range(SHOWN))))
     assert [accept(owner, str(one)) for one in range(SHOWN)] == [False] * SHOWN
 

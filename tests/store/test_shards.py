@@ -51,7 +51,7 @@ def test_a_snapshot_replaces_the_deltas_before_it(store: sa.Engine) -> None:
     assert (state.snapshot, state.deltas) == (b"whole", [b"new"])
 
 
-def test_of_two_owners_of_one_shard_the_later_is_fenced_and_changes_nothing(store: sa.Engine) -> None:
+def test_later_of_two_owners_is_fenced_and_changes_nothing(store: sa.Engine) -> None:
     first, second = Owner(store), Owner(store)
     first.commit(raised("a"), delta=b"first")
     with pytest.raises(Fenced, match="shard 0 is no longer at commit 0"):
@@ -90,7 +90,7 @@ def test_of_many_owners_at_once_exactly_one_commits(store: sa.Engine) -> None:
     assert ["committed", *["fenced"] * 5] == sorted(outcomes)
 
 
-def test_shards_that_share_an_alert_commit_at_the_same_time_without_a_deadlock(store: sa.Engine) -> None:
+def test_shards_that_share_an_alert_commit_concurrently_without_deadlock(store: sa.Engine) -> None:
     keys = [f"k{number}" for number in range(40)]
     owners = [Owner(store, shard) for shard in range(4)]
     failures: list[BaseException] = []
@@ -177,7 +177,7 @@ def test_10_000_alerts_in_one_commit_take_seconds(store: sa.Engine) -> None:
         assert queries.overview(connection)["open"]["high"] == 10_000
 
 
-def test_a_commit_gives_the_same_events_on_every_engine_and_at_every_run(store: sa.Engine) -> None:
+def test_commit_gives_the_same_events_on_every_engine_and_run(store: sa.Engine) -> None:
     Owner(store).commit(raised("a", at_ns=5), cleared("a"), raised("a", at_ns=3_000))
     table = tables.event
     with reading(store) as connection:

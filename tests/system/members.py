@@ -23,8 +23,7 @@ from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime.progress import ProgressBoard
 from backwatch.detector.runtime.service import DetectorService, engine_for
 from backwatch.store.connect import open_store
-
-ROOT = Path(__file__).parents[2]
+from tests.services.process import ROOT
 
 
 class Members:

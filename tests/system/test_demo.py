@@ -30,7 +30,8 @@ from backwatch.store.transactions import reading
 from tests.services.in_thread import running
 from tests.services.process import free_port
 from tests.services.stalls import StallWatch
-from tests.system.commands import BACKWATCH, environment, eventually
+from tests.services.waiting import wait_until
+from tests.system.commands import BACKWATCH, environment
 
 WITHIN_S = 60
 """The demo's whole time, once kernels are compiled."""
@@ -170,7 +171,7 @@ def test_an_attack_under_another_name_is_missed_and_a_false_alert(tmp_path: Path
 )
 def test_a_signal_ends_it_and_all_that_it_started(tmp_path: Path, number: signal.Signals, code: int) -> None:
     with marked(tmp_path, BACKWATCH, "demo", "--once") as demo:
-        eventually(lambda: len(demo.alive()) >= 4, "detector, dashboard and shop run")
+        wait_until(lambda: len(demo.alive()) >= 4, "detector, dashboard and shop run")
         demo.process.send_signal(number)
         output, _ = demo.process.communicate(timeout=60)
         assert demo.process.returncode == code, output
@@ -185,7 +186,7 @@ def test_no_child_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
         assert len(demo.alive()) >= 4, "detector, dashboard and shop run"
         demo.process.kill()
         demo.process.wait()
-        eventually(lambda: not demo.alive(), "all are gone", 30)
+        wait_until(lambda: not demo.alive(), "all are gone", 30)
 
 
 @pytest.mark.slow
@@ -256,7 +257,7 @@ def test_up_shows_an_observed_app_and_ends_on_ctrl_c(tmp_path: Path) -> None:
             with reading(store) as connection:
                 return ("books", "sqlite") in {(one.app, one.system) for one in list_resources(connection)}
 
-        eventually(seen, "the app's resource is in the store")
+        wait_until(seen, "the app's resource is in the store")
         store.dispose()
         up.process.send_signal(signal.SIGINT)
         rest, _ = up.process.communicate(timeout=60)

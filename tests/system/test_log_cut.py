@@ -21,7 +21,7 @@ from tests.detector import streams
 from tests.services.authority import Authority
 from tests.services.brokers.kafka_broker import Broker, install
 from tests.services.in_thread import running
-from tests.system.commands import eventually
+from tests.services.waiting import wait_until
 
 CALLS = 5
 SETTINGS = DetectorSettings(commit_interval_s=0)
@@ -69,7 +69,7 @@ def test_lost_log_tail_causes_no_double_count(ca: Authority, tmp_path: Path) -> 
             return DetectorService(stream, store, SETTINGS, engine=engine)
 
         def judged(count: int) -> None:
-            eventually(lambda: counted(store, "calls") == CALLS * count, f"{counted(store, 'calls')} calls are judged")
+            wait_until(lambda: counted(store, "calls") == CALLS * count, f"{counted(store, 'calls')} calls are judged")
 
         with running(detector().run):
             with broker.running():

@@ -23,7 +23,7 @@ from backwatch.store.progress import PartitionProgress, read_progress
 from backwatch.store.transactions import reading
 from tests.detector import streams
 from tests.services.server import Server
-from tests.system.commands import eventually
+from tests.services.waiting import wait_until
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_open_transaction_shows_as_lag_with_its_reason(
         rows = progress_of(store)
         return len(rows) == 2 and all(row.lag == 4 and "has not ended" in row.reason for row in rows.values())
 
-    eventually(is_reported, "an open transaction is not reported", 45)
+    wait_until(is_reported, "an open transaction is not reported", 45)
     transaction.abort_transaction(30)
-    eventually(lambda: all(not row.lag and not row.reason for row in progress_of(store).values()), "still behind", 45)
+    wait_until(lambda: all(not row.lag and not row.reason for row in progress_of(store).values()), "still behind", 45)
     transaction.begin_transaction()

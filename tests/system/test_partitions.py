@@ -23,7 +23,8 @@ from backwatch.store.transactions import reading
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, Call, statement
 from tests.services.server import Server
-from tests.system.commands import eventually, ran
+from tests.services.waiting import wait_until
+from tests.system.commands import ran
 
 BEFORE, AFTER = 2, 4
 APPS = ("shop", "billing", "catalogue", "mail", "search", "stock")
@@ -85,7 +86,7 @@ def test_apps_keep_their_baseline_on_a_new_partition(kafka_without_topics: Serve
     history = list(streams.quiet(source, 1_500, now_ns - 1_500 * 20 * SECOND - 60 * SECOND))
     with Detector(url, store, engine):
         publish(url, history, backfill=True)
-        eventually(lambda: judged(store) == len(history) * len(APPS), "the history was not judged")
+        wait_until(lambda: judged(store) == len(history) * len(APPS), "the history was not judged")
         refused = ran("partitions", "add", str(AFTER), **settings)
         assert refused.code == 78
         assert "stop every detector first" in refused.last_line
@@ -102,7 +103,7 @@ def test_apps_keep_their_baseline_on_a_new_partition(kafka_without_topics: Serve
     assert alerting_apps(store) == set()
     publish(url, [Call(time.time_ns(), SAFE, statement(ODD))])
     with Detector(url, store, engine):
-        eventually(lambda: alerting_apps(store) == set(APPS), "not every app's odd query is held against its past")
+        wait_until(lambda: alerting_apps(store) == set(APPS), "not every app's odd query is held against its past")
     again = ran("partitions", "add", str(AFTER), **settings)
     assert again.code == 78
     assert f"must be a multiple of today's {AFTER} partitions, and larger" in again.last_line
