@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from backwatch.collector import names
 from backwatch.detector.baselines import injection_weights
 from backwatch.detector.baselines.call_site import (
     ALONE,
@@ -38,17 +39,15 @@ from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import FIRST
 from backwatch.detector.statements.structure.difference import describe
 from backwatch.detector.statements.structure.encoding import MAX_TOKENS
-from backwatch.detector.statements.structure.features import CELLS, SLOT, WORDS_ONLY
+from backwatch.detector.statements.structure.features import CELLS, SLOT, WORDS_ONLY, F
 from backwatch.detector.statements.structure.grammar import CELLS as KINDS
-from backwatch.detector.statements.structure.grammar import check_grammar
+from backwatch.detector.statements.structure.grammar import check_grammar, is_query
 from backwatch.detector.statements.structure.known import NOTHING, RECENT, find_home, learn_statement, nearest
 
 Array = Any
 
-SUSPECT_PROBABILITY: Final = 0.1
-"""Probability from which on a statement is not learned, however quiet."""
-SUSPECT_IF_YOUNG: Final = 0.35
-"""The same where nothing is known that it could be compared with, or a call site is not settled."""
+SUSPECT_PROBABILITY: Final = 0.35
+"""Probability from which on nothing excuses a new statement, and it is not learned from."""
 ATTACK_PROBABILITY: Final = 0.5
 WAITS_BELOW: Final = 0.5
 """Probability below which a statement becomes known after a quiet week."""
@@ -75,6 +74,10 @@ ROWS_FACTOR: Final = 4
 MIN_ROWS: Final = 20
 MAX_ROWS_LOG_ODDS: Final = 2.0
 """Rows beyond ``ROWS_FACTOR`` times what the call site ever returned add up to this."""
+
+
+_ADDED: Final = F["added"]
+_UNBALANCED: Final = 1 << names.SIGNS.index("unbalanced-quote")
 
 
 class StatementCalls(NamedTuple):
@@ -210,7 +213,7 @@ def _describe(
     signs, elsewhere = facts
     unseen = unseen_share(place["once"] + 1, place["calls"] + 1) if home != 0 else 1.0
     compose(work.features, work.kinds, signs, unseen, elsewhere, work.signals)
-    compared = size > 0 and place["calls"] >= MIN_COMPARED_CALLS
+    compared = size > 0 and place["calls"] >= MIN_COMPARED_CALLS and is_query(codes[0])
     if not compared:
         return score(work.signals, injection_weights.COLD, injection_weights.COLD_BIAS, 1.0), False, 0
     log_odds = score(work.signals, injection_weights.KNOWN, injection_weights.KNOWN_BIAS, 10.0)
@@ -262,7 +265,9 @@ def _judge_new(
     refused = calls.refused[i] == 1
     broken = is_broken(work.signals)
     before = _same_place(site, slot, time_s, broken or refused) if calls.site[i] != 0 else 0
-    harmless = refused and compared and work.features[WORDS_ONLY] > 0.0 and before < MIN_CAMPAIGN
+    only_quote = work.features[_ADDED] == 0.0 and signs & _UNBALANCED != 0
+    words_only = work.features[WORDS_ONLY] > 0.0 and not only_quote
+    harmless = refused and compared and words_only and before < MIN_CAMPAIGN
     if harmless:
         log_odds = min(log_odds, HARMLESS_BREAK_LOG_ODDS)
     elif refused:
@@ -284,9 +289,7 @@ def _judge_new(
         _note_suspicious(site, slot, time_s)
     if weigh(signs, SIGN_WEIGHTS) >= ATTACK_WEIGHT:
         return False
-    place = state.places[calls.site[i]]
-    settled = compared and has_settled(place["once"], place["calls"])
-    return p < (SUSPECT_PROBABILITY if settled else SUSPECT_IF_YOUNG)
+    return p < SUSPECT_PROBABILITY
 
 
 @kernel
@@ -302,28 +305,6 @@ def _learn(calls: StatementCalls, state: StatementState, i: int) -> None:
 
 
 @kernel
-def _accept(calls: StatementCalls, state: StatementState, i: int, known: bool) -> None:
-    """Count a quiet call, and take its statement for known."""
-    place, pair, statement = state.places[calls.site[i]], calls.pair[i], calls.statement[i]
-    alone = pair != 0 and state.pairs[pair]["known"] & ALONE != 0
-    alone = count_call(place, calls.sighting[i], calls.goes_on[i], alone)
-    if not known or (pair != 0 and state.pairs[pair]["known"] & COMPARED == 0):
-        _learn(calls, state, i)
-    if statement != 0:
-        state.asked[statement]["known"] |= KNOWN_HERE
-    if pair != 0:
-        state.pairs[pair]["known"] = KNOWN_HERE | COMPARED | (ALONE if alone else 0)
-    elif not known and calls.sighting[i] == FIRST:
-        remember(place, calls.fingerprint[i])
-    site = state.sites[calls.site[i]]
-    if calls.rows[i] > site["most_rows"]:
-        site["most_rows"] = min(calls.rows[i], 0xFFFFFFFF)
-        site["changed"] = 1
-    if known:
-        _count_signs(calls.signs[i], state.usual[calls.site[i]])
-
-
-@kernel
 def _without_site(calls: StatementCalls, state: StatementState, facts: StatementFacts, work: Work, i: int) -> None:
     """Judge a call for whose call site there is no room: new, unless another one knows it."""
     statement = calls.statement[i]
@@ -334,50 +315,65 @@ def _without_site(calls: StatementCalls, state: StatementState, facts: Statement
 
 
 @kernel
-def _excuses(calls: StatementCalls, state: StatementState, facts: StatementFacts, i: int, quiet: bool) -> bool:
-    """Return whether something explains a new statement that is not suspicious."""
-    place, releases = state.places[calls.site[i]], state.releases[calls.resource[i]]
-    number = number_of(releases, calls.release[i], calls.time_ns[i], calls.learn[i])
-    young = is_young(releases, number, calls.time_ns[i])
-    facts.released[i] = is_of_release(place, number, young, calls.learn[i]) and quiet
-    facts.various[i] = place["kinds"] >= VARIOUS and quiet
-    return facts.released[i] != 0 or facts.various[i] != 0 or (facts.elsewhere[i] != 0 and quiet)
-
-
-@kernel
 def judge_statements(calls: StatementCalls, state: StatementState, facts: StatementFacts, work: Work) -> None:
-    """Judge calls in order, and learn from the quiet ones."""
+    """Judge calls in order, and learn from the quiet ones.
+
+    Known statements, nearly all, are judged by rows and numbers alone: a call of a function that takes all columns costs
+    as much as everything else here.
+    """
+    places, pairs, asked, releases, usual, sites = (
+        state.places, state.pairs, state.asked, state.releases, state.usual, state.sites,
+    )  # fmt: skip
     for i in range(calls.site.shape[0]):
         if calls.fingerprint[i] == 0:
             continue
-        if calls.site[i] == 0:
+        s, pair, statement, learn = calls.site[i], calls.pair[i], calls.statement[i], calls.learn[i]
+        if s == 0:
             _without_site(calls, state, facts, work, i)
             continue
-        place, pair, statement = state.places[calls.site[i]], calls.pair[i], calls.statement[i]
+        place = places[s]
         surely = has_surely_settled(place["once"], place["calls"])
-        known = pair != 0 and state.pairs[pair]["known"] & KNOWN_HERE != 0
-        known = known or (surely and is_remembered(place, calls.fingerprint[i]))
+        remembered = pairs[pair]["known"] if pair != 0 else np.uint8(0)
+        known = remembered & KNOWN_HERE != 0 or (surely and is_remembered(place, calls.fingerprint[i]))
         facts.novel[i] = not known
-        facts.elsewhere[i] = statement != 0 and state.asked[statement]["known"] & KNOWN_HERE != 0
+        facts.elsewhere[i] = statement != 0 and asked[statement]["known"] & KNOWN_HERE != 0
         facts.unseen[i] = unseen_share(place["once"], place["calls"])
         quiet = known or _judge_new(calls, state, facts, work, i, facts.elsewhere[i] != 0)
         # A suspicious statement surprises sooner.
         surprising = surely if quiet else has_settled(place["once"], place["calls"])
         facts.settled[i] = surprising
-        explained = _excuses(calls, state, facts, i, quiet)
-        if not calls.learn[i]:
+        release = releases[calls.resource[i]]
+        number = number_of(release, calls.release[i], calls.time_ns[i], learn)
+        young = is_young(release, number, calls.time_ns[i])
+        facts.released[i] = is_of_release(place, number, young, learn) and quiet
+        facts.various[i] = place["kinds"] >= VARIOUS and quiet
+        explained = facts.released[i] != 0 or facts.various[i] != 0 or facts.elsewhere[i] != 0
+        if not learn:
             if calls.error[i] and not calls.late[i] and not known and not surprising and quiet:
                 if pair != 0:
-                    state.pairs[pair]["known"] |= KNOWN_HERE
+                    pairs[pair]["known"] |= KNOWN_HERE
                 elif calls.sighting[i] == FIRST:
                     remember(place, calls.fingerprint[i])
             continue
         if known or (quiet and (not surprising or explained)):
-            _accept(calls, state, i, known)
+            alone = count_call(place, calls.sighting[i], calls.goes_on[i], remembered & ALONE != 0)
+            if not known or (pair != 0 and remembered & COMPARED == 0):
+                _learn(calls, state, i)
+            if statement != 0:
+                asked[statement]["known"] |= KNOWN_HERE
+            if pair != 0:
+                pairs[pair]["known"] = KNOWN_HERE | COMPARED | (ALONE if alone else 0)
+            elif not known and calls.sighting[i] == FIRST:
+                remember(place, calls.fingerprint[i])
+            if calls.rows[i] > sites[s]["most_rows"]:
+                sites[s]["most_rows"] = min(calls.rows[i], 0xFFFFFFFF)
+                sites[s]["changed"] = 1
+            if known and calls.signs[i] != 0:
+                _count_signs(calls.signs[i], usual[s])
             continue
         if facts.injection[i] >= WAITS_BELOW or weigh(calls.signs[i], SIGN_WEIGHTS) >= ATTACK_WEIGHT:
             continue
         if surprising and calls.sighting[i] == FIRST:
             note_restless(place, calls.time_ns[i])
         if pair != 0:
-            count_waiting(state.pairs[pair], calls.time_ns[i])
+            count_waiting(pairs[pair], calls.time_ns[i])

@@ -113,9 +113,13 @@ def _is_odd(before: int, code: int, added: int) -> bool:
 def _balance(codes: Any, count: int, added: Any, known: bool, f: Any) -> None:
     """Features of brackets, neighbours, and expressions within lists of values."""
     depth, lowest, in_list = 0, 0, 0
+    hinted = code_at(codes, 1, count) == _COMMENT_OPEN  # a hint to the server behind the verb, as dump tools write it
     for i in range(count):
         code = codes[i]
         before = code_at(codes, i - 1, count)
+        if hinted and (code == _COMMENT_OPEN or code == _COMMENT_CLOSE):
+            hinted = code == _COMMENT_OPEN
+            continue
         if code == OPENING:
             depth += 1
             if in_list == 0 and (before == _IN or before == _VALUES):

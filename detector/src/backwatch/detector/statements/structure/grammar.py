@@ -206,6 +206,15 @@ def _set_operation(codes: Any, i: int, count: int, depth: int, clause: Any, quer
 
 
 @kernel
+def is_query(code: int) -> bool:
+    """Return whether a statement begins as one that reads or writes rows. Others have a syntax of their own."""
+    return (
+        code == _SELECT or code == _INSERT or code == _UPDATE or code == _DELETE or code == _WITH or code == _REPLACE
+        or code == _VALUES or code == OPENING
+    )  # fmt: skip
+
+
+@kernel
 def check_grammar(codes: Any, count: int, found: Any) -> None:
     """Count what no valid statement contains.
 
@@ -216,6 +225,8 @@ def check_grammar(codes: Any, count: int, found: Any) -> None:
     """
     for k in range(CELLS):
         found[k] = 0.0
+    if count == 0 or not is_query(codes[0]):
+        return
     clause = np.zeros(MAX_DEPTH + 1, np.uint8)
     query = np.zeros(MAX_DEPTH + 1, np.uint8)  # 1: a query stands at this depth, 2: behind a set operation
     depth, between, cases = 0, 0, 0
