@@ -3,8 +3,7 @@
 from typing import Any
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.demo.services.redis import bulk
-from backwatch.attack.protocols.redis import Talk
+from backwatch.attack.protocols.redis import Talk, bulk
 from backwatch.attack.protocols.server import LOOPBACK, HostileServer
 from backwatch.attack.scenarios import SECRET
 from backwatch.attack.scenarios.redis.moved import RedisMoved
