@@ -120,7 +120,7 @@ def test_all_tables_together_keep_to_the_memory_budget(engine: Engine) -> None:
     per_statement = sum(one.dtype.itemsize for one in tables if one.keys in (STATEMENT, SITE_STATEMENT))
     per_resource = sum(one.dtype.itemsize for one in (*tables, WINDOWS, LATENESS) if one.keys is RESOURCE)
     assert per_statement <= 64
-    assert per_resource + identity_snapshot.BYTES <= 4_096
+    assert per_resource + identity_snapshot.BYTES <= 6_144
 
 
 @every_detector

@@ -186,8 +186,15 @@ def replay(files: tuple[str, ...], rules_dir: str | None, loopback: str | None) 
 
 @click.command(short_help="Score the rows of a timestamp,value series.")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
-def score(file: str) -> None:
-    """Give each row of a timestamp,value series its anomaly score, from 0 (usual) to 1.
+@click.option(
+    "--false-alarms-per-month",
+    type=click.FloatRange(min=0.001, max=1_000),
+    default=2.0,
+    show_default=True,
+    help="Budget: rows of 0.5 and above that are expected of a series without events in a month of its time.",
+)
+def score(file: str, false_alarms_per_month: float) -> None:
+    """Give each row of a timestamp,value series its anomaly score, from 0 (usual) to 1; from 0.5 on it is an alarm.
 
     The statistics are those of volume-spike. A score does not depend on later rows.
 
@@ -198,7 +205,7 @@ def score(file: str) -> None:
     from backwatch.detector.models.scoring import score_file
 
     try:
-        score_file(file, sys.stdout)
+        score_file(file, sys.stdout, false_alarms_per_month)
     except ValueError as error:
         raise _WrongInput(str(error)) from None
 
