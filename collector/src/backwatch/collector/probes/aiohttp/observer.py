@@ -15,13 +15,13 @@ from backwatch.collector.probes.families.http.recorder import HttpCallRecorder
 from backwatch.collector.probes.families.http.session import login_of
 from backwatch.collector.probes.families.http.state import Exchange, HttpConnectionState
 from backwatch.collector.probes.families.httpcore.session import requested_mode
+from backwatch.collector.probes.toolkit.connections import connection_facts
 from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
-from backwatch.collector.probes.toolkit.sockets import descriptor, peer, root_error, weakly, words
+from backwatch.collector.probes.toolkit.sockets import descriptor, root_error, weakly, words
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.socket_counters import SocketCounters
-from backwatch.collector.session.tls import read_tls_facts
 
 _EARLY_CLOSE_ERROR: Final = "ClientConnectionError"
 """The error of a body's stream once the app has closed it early, which is no error of the call."""
@@ -52,8 +52,8 @@ def session_of(request: Any, connector: Any, transport: Any) -> Session:
     if transport is not None:
         # Behind a proxy that forwards, the transport's TLS ends at the proxy.
         secured = transport.get_extra_info("ssl_object") if tls else None
-        facts.update(read_tls_facts(secured, verified="full" if pinned else None))
-        facts.update(peer(transport.get_extra_info("socket")))
+        verified = "full" if pinned else None
+        facts.update(connection_facts(transport.get_extra_info("socket"), secured, verified=verified))
         if facts.get("transport") == "unix":
             address, port = facts["peer_address"], 0
     return Session(system="http", address=address, port=port, requested_explicit=True, **facts)

@@ -121,9 +121,8 @@ class AsyncpgCallObserver(CallObserver):
     # --- connect and login ---
 
     @never_breaks_the_host
-    def on_connect(self, _: Any, args: Args, kwargs: Kwargs) -> Any:
+    def on_connect(self, _: Any, _args: Args, kwargs: Kwargs) -> Any:
         """Start a connection for the app, or for its pool."""
-        del args
         task = asyncio.current_task()
         if self.recorder is None or task is None:
             return None
@@ -131,15 +130,13 @@ class AsyncpgCallObserver(CallObserver):
         return task
 
     @never_breaks_the_host
-    def on_connect_end(self, _: Any, task: Any, result: Any, error: Error) -> None:
+    def on_connect_end(self, _: Any, task: Any, _result: Any, _error: Error) -> None:
         """End the attempt, with or without a connection."""
-        del result, error
         self._attempts.pop(task, None)
 
     @never_breaks_the_host
-    def on_try(self, _: Any, args: Args, kwargs: Kwargs) -> Any:
+    def on_try(self, _: Any, _args: Args, kwargs: Kwargs) -> Any:
         """Start to try one host."""
-        del args
         if self.recorder is None:
             return None
         task = asyncio.current_task()
@@ -149,18 +146,16 @@ class AsyncpgCallObserver(CallObserver):
         return time_ns(), attempt, kwargs
 
     @never_breaks_the_host
-    def on_protocol(self, protocol: Any, token: Token, result: Any, error: Error) -> None:
+    def on_protocol(self, protocol: Any, token: Token, _result: Any, error: Error) -> None:
         """Follow a protocol that was made to try an address."""
-        del result
         attempt = self._tries.get(id(token[1][0])) if error is None and token[1] else None
         if attempt is not None:
             protocol.__dict__[STATE_ATTRIBUTE] = attempt
             attempt.login = _read_login(protocol)
 
     @never_breaks_the_host
-    def on_transport(self, protocol: Any, token: Token, result: Any, error: Error) -> None:
+    def on_transport(self, protocol: Any, token: Token, _result: Any, error: Error) -> None:
         """Read a transport that is open, with TLS where TLS is used; the login comes next."""
-        del result
         attempt = protocol.__dict__.get(STATE_ATTRIBUTE)
         if error is None and isinstance(attempt, AsyncpgConnectAttempt):
             attempt.facts = read_transport(token[1][0])
@@ -186,9 +181,8 @@ class AsyncpgCallObserver(CallObserver):
         return state
 
     @never_breaks_the_host
-    def on_is_closed(self, connection: Any, token: Token, is_closed: Any, error: Error) -> None:
+    def on_is_closed(self, connection: Any, _token: Token, is_closed: Any, error: Error) -> None:
         """Describe a connection that is older than the probe: the driver asks before each use whether it is closed."""
-        del token
         if error is None and not is_closed and self.recorder is not None and _state_of(connection._protocol) is None:
             self._open_state(connection, AsyncpgConnectAttempt()).skip_earlier_bytes()
 
@@ -227,9 +221,8 @@ class AsyncpgCallObserver(CallObserver):
             state.prepared = (statement, start_ns)
 
     @never_breaks_the_host
-    def on_prepare_for_app(self, connection: Any, token: Token, result: Any, error: Error) -> None:
+    def on_prepare_for_app(self, connection: Any, _token: Token, _result: Any, _error: Error) -> None:
         """Forget a preparation whose statement the app itself holds, to execute it at any time."""
-        del token, result, error
         state = _state_of(connection._protocol)
         if state is not None:
             state.prepared = None
@@ -247,9 +240,8 @@ class AsyncpgCallObserver(CallObserver):
         self._record_execution(protocol, token, error, (len(result) if returns_rows else UNKNOWN, UNKNOWN))
 
     @never_breaks_the_host
-    def on_declare_end(self, protocol: Any, token: Token, result: Any, error: Error) -> None:
+    def on_declare_end(self, protocol: Any, token: Token, _result: Any, error: Error) -> None:
         """Record the opening of a cursor: no row comes yet."""
-        del result
         self._record_execution(protocol, token, error)
 
     @never_breaks_the_host
@@ -276,26 +268,23 @@ class AsyncpgCallObserver(CallObserver):
         self._record(protocol, "COPY", start_ns, argument(args, kwargs, 0, "copy_stmt"), error, rows)
 
     @never_breaks_the_host
-    def on_introspect(self, connection: Any, args: Args, kwargs: Kwargs) -> AsyncpgConnectionState | None:
+    def on_introspect(self, connection: Any, _args: Args, _kwargs: Kwargs) -> AsyncpgConnectionState | None:
         """Start queries of the driver itself."""
-        del args, kwargs
         state = _state_of(connection._protocol)
         if state is not None:
             state.inside += 1
         return state
 
     @never_breaks_the_host
-    def on_introspect_end(self, connection: Any, state: AsyncpgConnectionState, result: Any, error: Error) -> None:
+    def on_introspect_end(self, _connection: Any, state: AsyncpgConnectionState, _result: Any, _error: Error) -> None:
         """End queries of the driver itself."""
-        del connection, result, error
         state.inside = max(0, state.inside - 1)
 
     # --- messages without a request ---
 
     @never_breaks_the_host
-    def on_notice(self, connection: Any, args: Args, kwargs: Kwargs) -> None:
+    def on_notice(self, connection: Any, _args: Args, _kwargs: Kwargs) -> None:
         """Count a notice."""
-        del args, kwargs
         state = _state_of(connection._protocol)
         if state is not None:
             state.notices += 1

@@ -8,7 +8,7 @@ import importlib
 import sys
 from functools import partial
 from types import FunctionType
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
@@ -24,10 +24,10 @@ _NO_CALLS: Final = frozenset(("poll", "close", "set_sasl_credentials"))
 class ConfluentKafkaProbe(PatchingProbe[ConfluentCallObserver]):
     """confluent-kafka: librdkafka's producers, consumers and administrators."""
 
-    name: ClassVar[str] = "confluent_kafka"
-    module: ClassVar[str] = "confluent_kafka"
-    distributions: ClassVar[tuple[str, ...]] = ("confluent-kafka>=2.0.2",)
-    facts: ClassVar[frozenset[str]] = frozenset({
+    name = "confluent_kafka"
+    module = "confluent_kafka"
+    distributions = ("confluent-kafka>=2.0.2",)
+    facts = frozenset({
         names.MESSAGING_SYSTEM, names.MESSAGING_DESTINATION, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,
         names.STATEMENT, names.TLS_ESTABLISHED, names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT, names.TLS_VERIFIED,
         names.TRANSPORT, names.ACCOUNT, names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED,

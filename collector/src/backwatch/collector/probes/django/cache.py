@@ -28,9 +28,8 @@ class CacheCallObserver:
         self.caches: weakref.WeakSet[Any] = weakref.WeakSet()
 
     @never_breaks_the_host
-    def on_cache(self, cache: Any, token: Any, result: Any, error: Error) -> None:
+    def on_cache(self, cache: Any, _token: Any, _result: Any, error: Error) -> None:
         """Hook the methods of a new cache, if its calls are to be recorded here."""
-        del token, result
         if error is not None or self.recorder is None or is_observed(cache._lib.__name__):
             return
         session, own = describe_cache(cache), set[str]()

@@ -58,9 +58,8 @@ class DjangoCallObserver(LayerCallObserver):
         self.databases: weakref.WeakSet[Any] = weakref.WeakSet()
 
     @never_breaks_the_host
-    def on_database(self, wrapper: Any, token: Token, result: Any, error: Error) -> None:
+    def on_database(self, wrapper: Any, _token: Token, _result: Any, error: Error) -> None:
         """Hook the methods of a new database, if its calls are to be recorded here."""
-        del token, result
         driver = getattr(getattr(wrapper, "Database", None), "__name__", "")  # none where no database is configured
         if error is not None or self.recorder is None or not driver or is_observed(driver):
             return
@@ -85,8 +84,7 @@ class DjangoCallObserver(LayerCallObserver):
         self.record_call(state, operation, start_ns, sql=sql, rows=rows, error=error, facts=error_facts(error))
 
     @never_breaks_the_host
-    def _on_connect_end(self, wrapper: Any, token: Token, result: Any, error: Error) -> None:
-        del result
+    def _on_connect_end(self, wrapper: Any, token: Token, _result: Any, error: Error) -> None:
         state = self._state_of(wrapper, renew=True)
         if state is not None:
             self._record(state, "connect", token[0], None, error)
@@ -135,9 +133,8 @@ class DjangoCallObserver(LayerCallObserver):
         self._record(state, "", start_ns, sql, error, rows)
 
     @never_breaks_the_host
-    def on_callproc_end(self, cursor: Any, token: Token, result: Any, error: Error) -> None:
+    def on_callproc_end(self, cursor: Any, token: Token, _result: Any, error: Error) -> None:
         """Record ``callproc``, which does not go through the execute wrappers."""
-        del result
         start_ns, args, kwargs = token
         state = self._state_of(cursor.db) if cursor.db in self.databases else None
         if state is not None:

@@ -5,7 +5,6 @@ one call per request to a node, in place of the HTTP library's own.
 """
 
 from operator import attrgetter
-from typing import ClassVar
 
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.search.hooks import (
@@ -24,9 +23,9 @@ SYSTEM = "elasticsearch"
 class ElasticsearchProbe(SearchProbe):
     """elasticsearch, and ``elastic_transport`` below it."""
 
-    name: ClassVar[str] = "elasticsearch"
-    module: ClassVar[str] = "elasticsearch"
-    distributions: ClassVar[tuple[str, ...]] = ("elasticsearch>=7.17",)
+    name = "elasticsearch"
+    module = "elasticsearch"
+    distributions = ("elasticsearch>=7.17",)
 
     def install(self, recorder: Recorder) -> None:
         """Wrap clients, transports and nodes."""

@@ -1,7 +1,7 @@
 """The calls on one FTP connection: connect, starttls, login, commands, and the data connections that they open."""
 
 import re
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from backwatch.collector import names
 from backwatch.collector.payload.formats import Facts
@@ -34,8 +34,8 @@ class SentCommand(NamedTuple):
 class FtpCallObserver(LineCallObserver):
     """FTP connections."""
 
-    system: ClassVar[str] = "ftp"
-    port: ClassVar[int] = 21
+    system = "ftp"
+    port = 21
 
     def code_of(self, error: BaseException) -> str:
         """Return the server's reply code in an error of ftplib: ``530``."""

@@ -5,7 +5,7 @@ Interceptors would be another way, but the app chooses and orders them, and they
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 from backwatch.collector import names
 from backwatch.collector.probes import Probe, Recorder
@@ -49,10 +49,10 @@ def wrap_call(
 class GrpcProbe(Probe):
     """grpcio, as a client."""
 
-    name: ClassVar[str] = "grpc"
-    module: ClassVar[str] = "grpc"
-    distributions: ClassVar[tuple[str, ...]] = ("grpcio>=1.49.1",)
-    facts: ClassVar[frozenset[str]] = frozenset((
+    name = "grpc"
+    module = "grpc"
+    distributions = ("grpcio>=1.49.1",)
+    facts = frozenset((
         names.RPC_SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.TRANSPORT, names.OPERATION, names.STATEMENT,
         names.TLS_ESTABLISHED, names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT, names.TLS_VERIFIED, names.ACCOUNT,
         names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED,

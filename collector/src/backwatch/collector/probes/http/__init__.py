@@ -5,11 +5,9 @@ to the connection, and the body ends there. So urllib needs no probe of its own,
 urllib3's. The connections of urllib3's classes are reported by urllib3's probe alone.
 """
 
-from typing import ClassVar
-
-from backwatch.collector import names
 from backwatch.collector.probes import Probe, Recorder
 from backwatch.collector.probes.families.http.client import HttpClientCallObserver
+from backwatch.collector.probes.families.http.session import HTTP_FACTS
 from backwatch.collector.probes.toolkit.hooks import call_hook
 from backwatch.collector.probes.toolkit.patches import Patches
 
@@ -17,14 +15,10 @@ from backwatch.collector.probes.toolkit.patches import Patches
 class HttpProbe(Probe):
     """``http.client``, and urllib on it."""
 
-    name: ClassVar[str] = "http"
-    module: ClassVar[str] = "http.client"
-    distributions: ClassVar[tuple[str, ...]] = ()
-    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
-        names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.HTTP_METHOD,
-        names.HTTP_STATUS, names.URL_SECRET, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT,
-        names.BYTES_RECEIVED, names.ERROR_TYPE, names.REDIRECT_TARGET,
-    }  # fmt: skip
+    name = "http"
+    module = "http.client"
+    distributions = ()
+    facts = HTTP_FACTS
 
     _patches: Patches | None = None
     _observer: HttpClientCallObserver | None = None

@@ -3,15 +3,13 @@
 The app's own transports (``ASGITransport``, ``MockTransport``) are no services: their responses are not recorded.
 """
 
-from typing import ClassVar
-
 from backwatch.collector.probes.families.httpcore.probe import HttpcoreProbe
 
 
 class HttpxProbe(HttpcoreProbe):
     """httpx."""
 
-    name: ClassVar[str] = "httpx"
-    module: ClassVar[str] = "httpx"
-    core: ClassVar[str] = "httpcore"
-    distributions: ClassVar[tuple[str, ...]] = ("httpx>=0.22",)
+    name = "httpx"
+    module = "httpx"
+    core = "httpcore"
+    distributions = ("httpx>=0.22",)

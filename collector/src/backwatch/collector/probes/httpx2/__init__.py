@@ -3,15 +3,13 @@
 The app's own transports (``ASGITransport``, ``MockTransport``) are no services: their responses are not recorded.
 """
 
-from typing import ClassVar
-
 from backwatch.collector.probes.families.httpcore.probe import HttpcoreProbe
 
 
 class Httpx2Probe(HttpcoreProbe):
     """httpx2."""
 
-    name: ClassVar[str] = "httpx2"
-    module: ClassVar[str] = "httpx2"
-    core: ClassVar[str] = "httpcore2"
-    distributions: ClassVar[tuple[str, ...]] = ("httpx2>=2",)
+    name = "httpx2"
+    module = "httpx2"
+    core = "httpcore2"
+    distributions = ("httpx2>=2",)

@@ -1,7 +1,7 @@
 """The calls on one IMAP connection: connect, starttls, login, and one call per command."""
 
 import re
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from backwatch.collector.probes.families.lines.banners import banner_text
 from backwatch.collector.probes.families.lines.observer import LineCallObserver
@@ -23,8 +23,8 @@ _LOGIN_COMMANDS: Final = frozenset(("LOGIN", "AUTHENTICATE"))
 class ImapCallObserver(LineCallObserver):
     """IMAP connections."""
 
-    system: ClassVar[str] = "imap"
-    port: ClassVar[int] = 143
+    system = "imap"
+    port = 143
 
     def code_of(self, error: BaseException) -> str:
         """Return IMAP's response code in an error (RFC 5530): ``AUTHENTICATIONFAILED``, ``NONEXISTENT``."""

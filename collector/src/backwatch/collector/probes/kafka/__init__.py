@@ -7,7 +7,7 @@ own stream, and its topics, are never recorded: they would report their own repo
 import importlib
 from functools import partial
 from types import FunctionType
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
@@ -32,10 +32,10 @@ _NO_CALLS: Final = frozenset(("close", "get_broker_version_data"))
 class KafkaProbe(PatchingProbe[KafkaCallObserver]):
     """kafka-python: producers, consumers, administrators and their connections."""
 
-    name: ClassVar[str] = "kafka"
-    module: ClassVar[str] = "kafka"
-    distributions: ClassVar[tuple[str, ...]] = ("kafka-python>=2.0.2", "kafka-python-ng>=2.2.3")
-    facts: ClassVar[frozenset[str]] = FACTS | {names.SERVER_VERSION}
+    name = "kafka"
+    module = "kafka"
+    distributions = ("kafka-python>=2.0.2", "kafka-python-ng>=2.2.3")
+    facts = FACTS | {names.SERVER_VERSION}
 
     def install(self, recorder: Recorder) -> None:
         """Wrap the driver's classes."""

@@ -10,7 +10,7 @@ kombu loads a transport when a connection first needs it, so its classes are wra
 
 import sys
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
@@ -27,10 +27,10 @@ from backwatch.collector.runtime.guard import never_breaks_the_host
 class KombuProbe(PatchingProbe[KombuCallObserver]):
     """kombu 5, and Celery 5 on top of it; kombu 4 does not load under the supported versions of Python."""
 
-    name: ClassVar[str] = "kombu"
-    module: ClassVar[str] = "kombu.connection"
-    distributions: ClassVar[tuple[str, ...]] = ("kombu>=5.0",)
-    facts: ClassVar[frozenset[str]] = FACTS | {names.DB_SYSTEM}
+    name = "kombu"
+    module = "kombu.connection"
+    distributions = ("kombu>=5.0",)
+    facts = FACTS | {names.DB_SYSTEM}
 
     def install(self, recorder: Recorder) -> None:
         """Wrap the method that makes transports, and the transports that are loaded already."""

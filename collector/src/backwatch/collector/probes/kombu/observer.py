@@ -16,6 +16,7 @@ from backwatch.collector.probes.kombu.pyamqp_observer import PyamqpCallObserver
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.redaction import amqp as redact
 from backwatch.collector.runtime.guard import never_breaks_the_host
+from backwatch.collector.runtime.keyed_cache import remember
 from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER, Session
 
 MAX_CACHED_SESSIONS: Final = 100
@@ -153,8 +154,6 @@ class KombuCallObserver:
         key = (address, port, namespace)
         session = self._requested_sessions.get(key)
         if session is None:
-            if len(self._requested_sessions) > MAX_CACHED_SESSIONS:
-                self._requested_sessions.clear()
             session = Session(system="redis", address=address, port=port or 6379, namespace=namespace)
-            self._requested_sessions[key] = session
+            remember(self._requested_sessions, key, session, MAX_CACHED_SESSIONS)
         return session

@@ -1,7 +1,6 @@
 """ldap3: directories, over TLS from the first byte, by StartTLS, or over a unix socket."""
 
 from functools import partial
-from typing import ClassVar
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
@@ -16,10 +15,10 @@ _METHODS = ("search", "compare", "add", "delete", "modify", "modify_dn")
 class Ldap3Probe(PatchingProbe[LdapCallObserver]):
     """Directories: binds, searches and changes, and the targets of referrals."""
 
-    name: ClassVar[str] = "ldap3"
-    module: ClassVar[str] = "ldap3"
-    distributions: ClassVar[tuple[str, ...]] = ("ldap3>=2.8",)
-    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
+    name = "ldap3"
+    module = "ldap3"
+    distributions = ("ldap3>=2.8",)
+    facts = names.OVER_TLS | {
         names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.ACCOUNT,
         names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED,
         names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.REDIRECT_TARGET,

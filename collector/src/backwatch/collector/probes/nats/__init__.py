@@ -7,7 +7,7 @@ the subjects that it consists of, a message to a stream as one call with its ack
 import importlib
 from functools import partial
 from inspect import iscoroutinefunction
-from typing import Any, ClassVar
+from typing import Any
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
@@ -22,10 +22,10 @@ from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 class NatsProbe(PatchingProbe[NatsCallObserver]):
     """nats-py: publishing, subscriptions, requests, JetStream."""
 
-    name: ClassVar[str] = "nats"
-    module: ClassVar[str] = "nats"
-    distributions: ClassVar[tuple[str, ...]] = ("nats-py>=2.2",)
-    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
+    name = "nats"
+    module = "nats"
+    distributions = ("nats-py>=2.2",)
+    facts = names.OVER_TLS | {
         names.MESSAGING_SYSTEM, names.MESSAGING_DESTINATION, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,
         names.STATEMENT, names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT,
         names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ERROR_TYPE, names.TOPOLOGY,

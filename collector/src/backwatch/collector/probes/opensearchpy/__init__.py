@@ -3,8 +3,6 @@
 There is one call per request to a node, in place of the HTTP library's own.
 """
 
-from typing import ClassVar
-
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.search.hooks import SearchProbe, wrap_connections
 
@@ -14,9 +12,9 @@ SYSTEM = "opensearch"
 class OpensearchpyProbe(SearchProbe):
     """opensearch-py."""
 
-    name: ClassVar[str] = "opensearchpy"
-    module: ClassVar[str] = "opensearchpy"
-    distributions: ClassVar[tuple[str, ...]] = ("opensearch-py>=2.0",)
+    name = "opensearchpy"
+    module = "opensearchpy"
+    distributions = ("opensearch-py>=2.0",)
 
     def install(self, recorder: Recorder) -> None:
         """Wrap transports and connections."""

@@ -5,7 +5,7 @@ read. A message that is published through a blocking channel is one call, record
 broker's response to it (returned, refused) is known.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.amqp.session import FACTS
@@ -47,10 +47,10 @@ def _wrap_start(observer: PikaCallObserver) -> Decorator:
 class PikaProbe(PatchingProbe[PikaCallObserver]):
     """pika 1."""
 
-    name: ClassVar[str] = "pika"
-    module: ClassVar[str] = "pika"
-    distributions: ClassVar[tuple[str, ...]] = ("pika>=1.0",)
-    facts: ClassVar[frozenset[str]] = FACTS
+    name = "pika"
+    module = "pika"
+    distributions = ("pika>=1.0",)
+    facts = FACTS
 
     def install(self, recorder: Recorder) -> None:
         """Wrap the connection and the channel that all adapters share, and the blocking channel's publishing."""

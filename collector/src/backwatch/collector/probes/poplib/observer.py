@@ -1,7 +1,7 @@
 """The calls on one POP3 connection: connect, starttls, login, and one call per command."""
 
 import re
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from backwatch.collector.probes.families.lines.banners import banner_text
 from backwatch.collector.probes.families.lines.observer import LineCallObserver
@@ -19,8 +19,8 @@ _TIMESTAMP: Final = re.compile(r"<[^>]{0,200}>")
 class Pop3CallObserver(LineCallObserver):
     """POP3 connections."""
 
-    system: ClassVar[str] = "pop3"
-    port: ClassVar[int] = 110
+    system = "pop3"
+    port = 110
 
     def code_of(self, error: BaseException) -> str:
         """Return POP3's response code in an error (RFC 2449): ``AUTH``, ``IN-USE``."""

@@ -165,9 +165,8 @@ class PsycopgCallObserver(CallObserver):
         return None if self.recorder is None else PsycopgConnectAttempt(argument(args, kwargs, 0, "conninfo") or "")
 
     @never_breaks_the_host
-    def on_wait_end(self, generator: Any, token: Token, result: Any, error: Error) -> None:
+    def on_wait_end(self, generator: Any, _token: Token, _result: Any, error: Error) -> None:
         """End an attempt by a time-out or a cancelled task, which leave its generator to the garbage collector."""
-        del token, result
         if error is not None:
             self._end_attempt(self._attempts.get(generator), None, error)
 
@@ -189,9 +188,8 @@ class PsycopgCallObserver(CallObserver):
     # --- statements ---
 
     @never_breaks_the_host
-    def on_execute_end(self, cursor: Any, token: Token, result: Any, error: Error) -> None:
+    def on_execute_end(self, cursor: Any, token: Token, _result: Any, error: Error) -> None:
         """Record ``execute`` or ``executemany``, once for the whole of it."""
-        del result
         recorder, (start_ns, args, kwargs) = self.recorder, token
         if recorder is None:
             return
@@ -220,9 +218,8 @@ class PsycopgCallObserver(CallObserver):
         self._record(cursor._conn, "", start_ns, error, text, rows, facts)
 
     @never_breaks_the_host
-    def on_declare_end(self, cursor: Any, token: Token, result: Any, error: Error) -> None:
+    def on_declare_end(self, cursor: Any, token: Token, _result: Any, error: Error) -> None:
         """Record ``execute`` of a server-side cursor: no row comes yet."""
-        del result
         start_ns, args, kwargs = token
         if self.recorder is None:
             return
@@ -242,9 +239,8 @@ class PsycopgCallObserver(CallObserver):
     # --- streams, COPY, pipelines ---
 
     @never_breaks_the_host
-    def on_block(self, owner: Any, args: Args, kwargs: Kwargs) -> Token | None:
+    def on_block(self, _owner: Any, args: Args, kwargs: Kwargs) -> Token | None:
         """Start a call that lasts as long as an iteration or a ``with`` block."""
-        del owner
         return None if self.recorder is None else (time_ns(), args, kwargs)
 
     @never_breaks_the_host
@@ -255,9 +251,8 @@ class PsycopgCallObserver(CallObserver):
         self._record(cursor._conn, "", start_ns, error, text, (rows, UNKNOWN))
 
     @never_breaks_the_host
-    def on_copy_end(self, cursor: Any, token: Token, result: Any, error: Error) -> None:
+    def on_copy_end(self, cursor: Any, token: Token, _result: Any, error: Error) -> None:
         """Record ``copy``: rows out of a table are returned, rows into it affected."""
-        del result
         start_ns, args, kwargs = token
         is_outward = getattr(getattr(cursor, "pgresult", None), "status", None) == _COPY_OUT
         count = cursor._rowcount if error is None else UNKNOWN
@@ -266,17 +261,15 @@ class PsycopgCallObserver(CallObserver):
         self._record(cursor._conn, "COPY", start_ns, error, text, rows)
 
     @never_breaks_the_host
-    def on_pipeline_end(self, connection: Any, token: Token, result: Any, error: Error) -> None:
+    def on_pipeline_end(self, connection: Any, token: Token, _result: Any, error: Error) -> None:
         """Record the end of a pipeline, where its results and errors arrive."""
-        del result
         self._record(connection, "SYNC", token[0], error, facts=_ESTIMATED)
 
     # --- transactions ---
 
     @never_breaks_the_host
-    def on_transaction_exit(self, transaction: Any, token: Token, result: Any, error: Error) -> None:
+    def on_transaction_exit(self, transaction: Any, token: Token, _result: Any, error: Error) -> None:
         """Record the end of a ``transaction()`` block."""
-        del result
         start_ns, args, _ = token
         status = getattr(getattr(transaction, "status", None), "value", None)
         if status == "failed":

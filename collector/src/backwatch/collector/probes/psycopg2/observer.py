@@ -157,15 +157,13 @@ class Psycopg2CallObserver(CallObserver):
         self._record_fetch(cursor, token[0], len(rows) if error is None else UNKNOWN, error)
 
     @never_breaks_the_host
-    def on_next(self, cursor: Any, args: Args, kwargs: Kwargs) -> int | None:
+    def on_next(self, cursor: Any, _args: Args, _kwargs: Kwargs) -> int | None:
         """Start the fetch of a page, unless the next row is in the page that was fetched last."""
-        del args, kwargs
         return None if cursor.rownumber < cursor.rowcount else time_ns()
 
     @never_breaks_the_host
-    def on_next_end(self, cursor: Any, start_ns: int, row: Any, error: Error) -> None:
+    def on_next_end(self, cursor: Any, start_ns: int, _row: Any, error: Error) -> None:
         """Record the fetch of a page."""
-        del row
         if isinstance(error, StopIteration):
             self._record_fetch(cursor, start_ns, 0, None)
         else:

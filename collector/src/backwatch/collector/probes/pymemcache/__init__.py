@@ -6,8 +6,6 @@ made it. Values are inspected as they are received: the pickle serializer has lo
 There are no accounts, and memcached sends its version only on request: both are unknown, unless the app requests it.
 """
 
-from typing import ClassVar
-
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.pymemcache.observer import PymemcacheCallObserver
@@ -20,10 +18,10 @@ from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 class PymemcacheProbe(PatchingProbe[PymemcacheCallObserver]):
     """pymemcache 3.4 to 4."""
 
-    name: ClassVar[str] = "pymemcache"
-    module: ClassVar[str] = "pymemcache"
-    distributions: ClassVar[tuple[str, ...]] = ("pymemcache>=3.4",)
-    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
+    name = "pymemcache"
+    module = "pymemcache"
+    distributions = ("pymemcache>=3.4",)
+    facts = names.OVER_TLS | {
         names.DB_SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT,
         names.SERVER_VERSION, names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED,
         names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,

@@ -6,7 +6,6 @@ Heartbeats of the driver's own monitors are not recorded (see ``observer.py``).
 """
 
 import sys
-from typing import ClassVar
 
 from backwatch.collector import names
 from backwatch.collector.probes import Probe, Recorder
@@ -67,10 +66,10 @@ class _Flavor:
 class PyMongoProbe(Probe):
     """pymongo 4."""
 
-    name: ClassVar[str] = "pymongo"
-    module: ClassVar[str] = "pymongo"
-    distributions: ClassVar[tuple[str, ...]] = ("pymongo>=4.0",)
-    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
+    name = "pymongo"
+    module = "pymongo"
+    distributions = ("pymongo>=4.0",)
+    facts = names.OVER_TLS | {
         names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT,
         names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED,
         names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.REDIRECT_TARGET,

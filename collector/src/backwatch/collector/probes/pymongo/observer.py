@@ -33,6 +33,7 @@ from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error, words
 from backwatch.collector.redaction import mongo as redact
 from backwatch.collector.runtime.guard import never_breaks_the_host
+from backwatch.collector.runtime.keyed_cache import remember
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.socket_counters import SocketCounters
 
@@ -67,14 +68,12 @@ class MongoCallObserver:
         name = words(database, 64)
         session = state.sessions.get(name)
         if session is None:
-            if len(state.sessions) >= MAX_SESSIONS:
-                state.sessions.clear()
             first = next(iter(state.sessions.values()), None)
             if first is not None:
                 session = replace(first, namespace=name, encoded=[])
             else:
                 session = session_of(connection, state.login, name, state.version, state.server_id)
-            state.sessions[name] = session
+            remember(state.sessions, name, session, MAX_SESSIONS)
         return session
 
     # --- connects ---

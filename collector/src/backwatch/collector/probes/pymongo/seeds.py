@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from backwatch.collector.probes.toolkit.nodes import topology_facts
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.guard import never_breaks_the_host
+from backwatch.collector.runtime.keyed_cache import remember
 from backwatch.collector.runtime.record import Session
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ class SeedObserver:
             facts = topology_facts(f"{host}:{port}" for host, port in result[1])
             if self.seeds.get(name) == facts:
                 return
-            if len(self.seeds) >= MAX_NAMES:
-                self.seeds.clear()
-            self.seeds[name] = facts
+            remember(self.seeds, name, facts, MAX_NAMES)
         session = Session(system="mongodb", address=name)
         self.recorder.record_call(session, "resolve", start_ns=start_ns, error=error, facts=facts)

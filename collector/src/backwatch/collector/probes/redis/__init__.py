@@ -7,7 +7,7 @@ one ``connect`` per handshake, which includes TLS, HELLO and AUTH.
 
 import importlib
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
@@ -62,10 +62,10 @@ def _wrap_connection(observer: RedisCallObserver, patches: Patches, owner: type,
 class RedisProbe(PatchingProbe[RedisCallObserver]):
     """redis-py 5 to 8."""
 
-    name: ClassVar[str] = "redis"
-    module: ClassVar[str] = "redis"
-    distributions: ClassVar[tuple[str, ...]] = ("redis>=5",)
-    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
+    name = "redis"
+    module = "redis"
+    distributions = ("redis>=5",)
+    facts = names.OVER_TLS | {
         names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT,
         names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED,
         names.ROWS_RETURNED, names.ERROR_TYPE, names.STATUS_CODE, names.REDIRECT_TARGET, names.PAYLOAD_FORMAT,

@@ -1,7 +1,7 @@
 """The calls on one mail connection: connect, starttls, login and send; the reply to EHLO is a fact."""
 
 from collections.abc import Iterable
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from backwatch.collector.probes.families.lines.banners import banner_text
 from backwatch.collector.probes.families.lines.observer import LineCallObserver, to_port
@@ -20,9 +20,9 @@ _CLEAR_METHODS: Final = frozenset(("PLAIN", "LOGIN"))
 class SmtpCallObserver(LineCallObserver):
     """SMTP connections: the reply to EHLO is a fact, and a login tries one method after the other."""
 
-    system: ClassVar[str] = "smtp"
-    port: ClassVar[int] = 0
-    default_host: ClassVar[str] = "localhost"
+    system = "smtp"
+    port = 0
+    default_host = "localhost"
 
     def endpoint(self, client: Any, host: object, port: object) -> tuple[str, int]:
         """Return a connection's host and port: the host may include the port."""

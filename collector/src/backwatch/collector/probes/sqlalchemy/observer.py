@@ -71,15 +71,13 @@ class SQLAlchemyCallObserver(LayerCallObserver):
         self.record_call(state, "", start_ns, sql=sql, rows=rows, error=error, facts=error_facts(error))
 
     @never_breaks_the_host
-    def on_execute_end(self, dialect: Any, token: Token, result: Any, error: Error) -> None:
+    def on_execute_end(self, dialect: Any, token: Token, _result: Any, error: Error) -> None:
         """Record one ``execute`` of the driver."""
-        del result
         self._record_statement(dialect, token, error, count_rows)
 
     @never_breaks_the_host
-    def on_execute_many_end(self, dialect: Any, token: Token, result: Any, error: Error) -> None:
+    def on_execute_many_end(self, dialect: Any, token: Token, _result: Any, error: Error) -> None:
         """Record one ``executemany``, after which many drivers count only the rows of the last page."""
-        del result
         is_exact = getattr(dialect, "supports_sane_multi_rowcount", False)
         self._record_statement(
             dialect, token, error, lambda cursor: (UNKNOWN, count_rows(cursor)[1]) if is_exact else NO_ROWS
@@ -112,9 +110,8 @@ class SQLAlchemyCallObserver(LayerCallObserver):
     # --- rows, where the driver does not count them in advance ---
 
     @never_breaks_the_host
-    def on_read(self, result: Any, args: Args, kwargs: Kwargs) -> LayerResult | None:
+    def on_read(self, result: Any, _args: Args, _kwargs: Kwargs) -> LayerResult | None:
         """Start a read of the rows of a result."""
-        del args, kwargs
         found = _open_result(result)
         if found is None or found.state is None:
             return None
@@ -153,9 +150,8 @@ class SQLAlchemyCallObserver(LayerCallObserver):
         return _fetchiter_impl
 
     @never_breaks_the_host
-    def on_close_end(self, result: Any, token: Token, closed: Any, error: Error) -> None:
+    def on_close_end(self, result: Any, _token: Token, _closed: Any, _error: Error) -> None:
         """End a result, which will give no more rows."""
-        del token, closed, error
         found = _open_result(result)
         if found is not None:
             found.is_closed = True

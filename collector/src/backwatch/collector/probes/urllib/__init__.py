@@ -3,7 +3,7 @@
 All else in urllib goes through ``http.client`` and ``ftplib``, whose probes report it.
 """
 
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
@@ -49,10 +49,10 @@ class UrllibCallObserver:
 class UrllibProbe(PatchingProbe[UrllibCallObserver]):
     """Files that ``urllib.request`` opens, without a connection."""
 
-    name: ClassVar[str] = "urllib"
-    module: ClassVar[str] = "urllib.request"
-    distributions: ClassVar[tuple[str, ...]] = ()
-    facts: ClassVar[frozenset[str]] = frozenset((
+    name = "urllib"
+    module = "urllib.request"
+    distributions = ()
+    facts = frozenset((
         names.SYSTEM, names.TRANSPORT, names.OPERATION, names.STATEMENT, names.ERROR_TYPE,
     ))  # fmt: skip
 

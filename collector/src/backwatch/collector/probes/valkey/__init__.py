@@ -8,8 +8,8 @@ from backwatch.collector.probes.redis import RedisProbe
 class ValkeyProbe(RedisProbe):
     """valkey-py 6."""
 
-    name: ClassVar[str] = "valkey"
-    module: ClassVar[str] = "valkey"
-    distributions: ClassVar[tuple[str, ...]] = ("valkey>=6",)
+    name = "valkey"
+    module = "valkey"
+    distributions = ("valkey>=6",)
 
     _instance: ClassVar[Any] = None  # its own: ``Probe.__new__`` would find that of the base class

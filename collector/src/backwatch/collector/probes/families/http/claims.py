@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+from backwatch.collector.runtime.keyed_cache import remember
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
 
@@ -93,8 +94,5 @@ class ClaimedSessions:
         found = self._known.get(key)
         if found is not None and found[0] is session:
             return found[1]
-        if len(self._known) >= MAX_SESSIONS:
-            self._known.clear()
         changed = replace(session, encoded=[], **changes)
-        self._known[key] = session, changed
-        return changed
+        return remember(self._known, key, (session, changed), MAX_SESSIONS)[1]

@@ -6,18 +6,14 @@ from typing import ClassVar, Final
 
 from backwatch.collector import names
 from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes.families.http.session import HTTP_FACTS
 from backwatch.collector.probes.families.httpcore.hooks import wrap_clients, wrap_core
 from backwatch.collector.probes.families.httpcore.observer import HttpcoreCallObserver
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.runtime import import_hooks
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
-FACTS: Final = names.OVER_TLS | {
-    names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.HTTP_METHOD,
-    names.HTTP_STATUS, names.URL_SECRET, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT,
-    names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ERROR_TYPE, names.REDIRECT_TARGET, names.PAYLOAD_WIRE,
-    names.PAYLOAD_SIZE,
-}  # fmt: skip
+FACTS: Final = HTTP_FACTS | {names.BYTES_ESTIMATED, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE}
 
 
 class HttpcoreProbe(Probe):
@@ -28,7 +24,7 @@ class HttpcoreProbe(Probe):
     """
 
     core: ClassVar[str]
-    facts: ClassVar[frozenset[str]] = FACTS
+    facts = FACTS
 
     _patches: Patches | None = None
     _observer: HttpcoreCallObserver | None = None

@@ -10,13 +10,13 @@ from backwatch.collector import names
 from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.lines.state import InFlightLineCall, LineConnectionState
+from backwatch.collector.probes.toolkit.connections import connection_facts
 from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Kwargs, call_hook, name_arguments
-from backwatch.collector.probes.toolkit.sockets import descriptor, peer, tls_of, words
+from backwatch.collector.probes.toolkit.sockets import descriptor, tls_of, words
 from backwatch.collector.probes.toolkit.tls_contexts import requested_mode
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
-from backwatch.collector.session.tls import read_tls_facts
 
 
 class LineCallObserver:
@@ -33,7 +33,7 @@ class LineCallObserver:
 
     system: ClassVar[str]
     port: ClassVar[int]
-    default_host: ClassVar[str] = ""
+    default_host = ""
 
     def __init__(self, recorder: Recorder, tls_class: Any = None) -> None:
         self.recorder = recorder
@@ -234,7 +234,7 @@ def _current_facts(client: Any) -> dict[str, Any]:
     socket = getattr(client, "sock", None)
     if descriptor(socket) < 0:
         return {}
-    return {**read_tls_facts(tls_of(socket)), **peer(socket)}
+    return connection_facts(socket, tls_of(socket))
 
 
 def to_port(port: object) -> int:
