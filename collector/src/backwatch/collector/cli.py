@@ -104,7 +104,7 @@ def main() -> None:
     """
     unknown = settings.unknown_names(settings.names_of(*settings.ALL))
     if unknown and "run" not in sys.argv[1:2]:
-        raise WrongSetting(settings.unknown_told(unknown[0]))
+        raise WrongSetting(settings.describe_unknown(unknown[0]))
     _configure_logs(click.get_current_context().invoked_subcommand or "")
 
 

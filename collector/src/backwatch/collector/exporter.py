@@ -20,7 +20,16 @@ from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.redaction import http, messaging, redis
 from backwatch.collector.redaction.sanitize import sanitize
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER, AttributeValue, Call, CallSite, Session
+from backwatch.collector.runtime.record import (
+    CLIENT,
+    CONSUMER,
+    PRODUCER,
+    AttributeValue,
+    Call,
+    CallSite,
+    Facts,
+    Session,
+)
 from backwatch.collector.statements.dialects import NOT_SQL, is_document
 
 MAX_TEXT: Final = 200
@@ -160,9 +169,7 @@ def _url(text: str) -> tuple[str, str, int]:
         return "", "", 0
 
 
-def _asked(
-    attributes: Mapping[str, Any], system: str, span_name: str
-) -> tuple[str, str, str, tuple[tuple[str, AttributeValue], ...]]:
+def _asked(attributes: Mapping[str, Any], system: str, span_name: str) -> tuple[str, str, str, Facts]:
     """Return text, signs, operation and further facts."""
     if _is_sql(system):
         statement = attributes.get(names.QUERY_TEXT) or attributes.get("db.statement") or ""

@@ -19,9 +19,7 @@ from backwatch.collector.payload.hostile_globals import is_hostile
 from backwatch.collector.payload.pickle_search import NOTORIOUS
 from backwatch.collector.payload.pickles import UNSEEN, PickleWalk
 from backwatch.collector.payload.response_indicators import add_indicators
-from backwatch.collector.runtime.record import AttributeValue
-
-Facts = tuple[tuple[str, AttributeValue], ...]
+from backwatch.collector.runtime.record import Facts
 
 MAX_GLOBALS: Final = 16
 MAX_GLOBALS_CHARACTERS: Final = 512

@@ -13,7 +13,7 @@ from backwatch.collector import names
 from backwatch.collector.pipeline.app_identity import App
 from backwatch.collector.pipeline.protobuf import field, int_value, key_value, varint
 from backwatch.collector.runtime.keyed_cache import remember
-from backwatch.collector.runtime.record import AttributeValue, Call, CallSite, Session
+from backwatch.collector.runtime.record import AttributeValue, Call, CallSite, Facts, Session
 from backwatch.collector.runtime.release import RELEASE
 
 MAX_REMEMBERED: Final = 4096
@@ -178,7 +178,7 @@ def _span(call: Call) -> bytes:
     return field(b"\x12", body)
 
 
-def _rest(estimated: bool, facts: tuple[tuple[str, AttributeValue], ...], error: str) -> bytes:
+def _rest(estimated: bool, facts: Facts, error: str) -> bytes:
     """Encode the parts that most calls do not have."""
     parts = [_TRUE_ESTIMATED] if estimated else []
     for key, value in facts:

@@ -12,14 +12,13 @@ from backwatch.collector.probes.toolkit.dbapi import (
     NO_ROWS,
     STATE_ATTRIBUTE,
     UNKNOWN,
-    Error,
-    Facts,
     RowCounts,
     argument,
 )
-from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Kwargs, call_hook
+from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Error, Kwargs, call_hook
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.guard import never_breaks_the_host
+from backwatch.collector.runtime.record import Facts
 from backwatch.collector.session.socket_counters import SocketCounters
 
 _STATEMENT: Final = "_backwatch_statement"

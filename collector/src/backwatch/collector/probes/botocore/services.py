@@ -7,9 +7,7 @@ from typing import Any, Final
 from backwatch.collector import names
 from backwatch.collector.payload.formats import detect_formats
 from backwatch.collector.redaction import aws
-from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER, AttributeValue
-
-Facts = tuple[tuple[str, AttributeValue], ...]
+from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER, Facts
 
 MAX_INSPECTED_ITEMS: Final = 16
 SYSTEMS: Final[Mapping[str, str]] = {"s3": "s3", "sqs": "aws_sqs", "dynamodb": "aws.dynamodb"}

@@ -16,20 +16,13 @@ from backwatch.collector.probes.cassandra.session import (
     describe_cluster,
     describe_connection,
 )
-from backwatch.collector.probes.toolkit.dbapi import (
-    STATE_ATTRIBUTE,
-    UNKNOWN,
-    CallObserver,
-    Error,
-    Facts,
-    notice_facts,
-)
-from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
+from backwatch.collector.probes.toolkit.dbapi import STATE_ATTRIBUTE, UNKNOWN, CallObserver, notice_facts
+from backwatch.collector.probes.toolkit.hooks import Args, Error, Kwargs
 from backwatch.collector.probes.toolkit.nodes import address, topology_facts
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error
 from backwatch.collector.redaction import cql
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.runtime.record import CONSUMER, Caller, Session
+from backwatch.collector.runtime.record import CONSUMER, Caller, Facts, Session
 from backwatch.collector.session.socket_counters import SocketCounters
 
 HEADER_BYTES: Final = 9

@@ -12,15 +12,14 @@ from backwatch.collector.probes.toolkit.dbapi import (
     UNKNOWN,
     CallObserver,
     ConnectionState,
-    Error,
-    Facts,
     OpenResult,
     argument,
     status_facts,
 )
-from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
+from backwatch.collector.probes.toolkit.hooks import Args, CallToken, Error, Kwargs
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error, words
 from backwatch.collector.runtime.guard import never_breaks_the_host
+from backwatch.collector.runtime.record import Facts
 from backwatch.collector.session.socket_counters import SocketCounters
 
 
@@ -123,7 +122,7 @@ class ClickHouseCallObserver(CallObserver):
     # --- rows ---
 
     @never_breaks_the_host
-    def on_packet(self, client: Any, token: tuple[int, Args, Kwargs], packet: Any, error: Error) -> None:
+    def on_packet(self, client: Any, token: CallToken, packet: Any, error: Error) -> None:
         """Count a block of rows, and record them by the page and at their end."""
         result = client.__dict__.get(RESULT_ATTRIBUTE)
         if result is None or self.recorder is None:

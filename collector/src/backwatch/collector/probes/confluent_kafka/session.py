@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes.families.kafka import session as family
 from backwatch.collector.probes.toolkit.sockets import words
+from backwatch.collector.runtime.record import Facts
 
 
 def option(config: Mapping[Any, Any], *spellings: str) -> Any:

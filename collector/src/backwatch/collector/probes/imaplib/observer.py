@@ -6,7 +6,7 @@ from typing import Any, Final
 from backwatch.collector.probes.families.lines.banners import banner_text
 from backwatch.collector.probes.families.lines.observer import LineCallObserver
 from backwatch.collector.probes.families.lines.state import InFlightLineCall
-from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
+from backwatch.collector.probes.toolkit.hooks import Args, Error, Kwargs
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.redaction import lines as redact
 from backwatch.collector.runtime.guard import never_breaks_the_host
@@ -46,7 +46,7 @@ class ImapCallObserver(LineCallObserver):
         return self.begin_call(client, "login" if operation in _LOGIN_COMMANDS else operation, args)
 
     @never_breaks_the_host
-    def on_command_end(self, client: Any, call: InFlightLineCall, response: Any, error: BaseException | None) -> None:
+    def on_command_end(self, client: Any, call: InFlightLineCall, response: Any, error: Error) -> None:
         """Record a command and its response."""
         name, *given = call.subject
         args = tuple(given)

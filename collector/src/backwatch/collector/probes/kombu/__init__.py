@@ -18,7 +18,7 @@ from backwatch.collector.probes.families.amqp.session import FACTS
 from backwatch.collector.probes.families.redis.claims import claim_scope
 from backwatch.collector.probes.kombu.observer import KombuCallObserver
 from backwatch.collector.probes.kombu.pyamqp_observer import CALLS
-from backwatch.collector.probes.toolkit.hooks import call_hook
+from backwatch.collector.probes.toolkit.hooks import Error, call_hook
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 from backwatch.collector.runtime.guard import never_breaks_the_host
@@ -42,7 +42,7 @@ class KombuProbe(PatchingProbe[KombuCallObserver]):
         patches.wrap(Connection, "create_transport", call_hook(None, self._on_transport_end))
         self._wrap_loaded()
 
-    def _on_transport_end(self, _connection: Any, _token: Any, _result: Any, _error: BaseException | None) -> None:
+    def _on_transport_end(self, _connection: Any, _token: Any, _result: Any, _error: Error) -> None:
         self._wrap_loaded()
 
     @never_breaks_the_host

@@ -13,8 +13,8 @@ from backwatch.collector.probes.mysql.session import (
     refused_tls,
     socket_of,
 )
-from backwatch.collector.probes.toolkit.dbapi import MAX_TEXT_CHARACTERS, STATE_ATTRIBUTE, Error, argument
-from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
+from backwatch.collector.probes.toolkit.dbapi import MAX_TEXT_CHARACTERS, STATE_ATTRIBUTE, argument
+from backwatch.collector.probes.toolkit.hooks import Args, Error, Kwargs
 from backwatch.collector.probes.toolkit.sockets import descriptor, words
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.session.socket_counters import SocketCounters

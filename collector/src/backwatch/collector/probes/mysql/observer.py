@@ -13,15 +13,22 @@ from backwatch.collector.probes.toolkit.dbapi import (
     PAGE_ROWS,
     STATE_ATTRIBUTE,
     UNKNOWN,
-    Error,
-    Facts,
     RowCounts,
     argument,
     notice_facts,
 )
-from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Function, Kwargs, async_call_hook, call_hook
+from backwatch.collector.probes.toolkit.hooks import (
+    Args,
+    Decorator,
+    Error,
+    Function,
+    Kwargs,
+    async_call_hook,
+    call_hook,
+)
 from backwatch.collector.probes.toolkit.sockets import descriptor
 from backwatch.collector.runtime.guard import never_breaks_the_host
+from backwatch.collector.runtime.record import Facts
 
 Hook = Callable[..., Decorator]
 """``call_hook`` or ``async_call_hook``."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 from backwatch.collector.probes.families.lines.banners import banner_text
 from backwatch.collector.probes.families.lines.observer import LineCallObserver
 from backwatch.collector.probes.families.lines.state import InFlightLineCall
-from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
+from backwatch.collector.probes.toolkit.hooks import Args, Error, Kwargs
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.redaction import lines as redact
 from backwatch.collector.runtime.guard import never_breaks_the_host
@@ -43,9 +43,7 @@ class Pop3CallObserver(LineCallObserver):
         return None if call is None and verb != "CAPA" else (call, args[0])
 
     @never_breaks_the_host
-    def on_command_end(
-        self, client: Any, sent: tuple[InFlightLineCall | None, str], reply: Any, error: BaseException | None
-    ) -> None:
+    def on_command_end(self, client: Any, sent: tuple[InFlightLineCall | None, str], reply: Any, error: Error) -> None:
         """Record a command and its reply."""
         call, line = sent
         if line == "CAPA" and error is None and isinstance(reply, tuple):

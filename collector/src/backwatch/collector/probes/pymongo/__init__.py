@@ -8,12 +8,13 @@ Heartbeats of the driver's own monitors are not recorded (see ``observer.py``).
 import sys
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.pymongo.observer import MongoCallObserver
 from backwatch.collector.probes.pymongo.seeds import SeedObserver
 from backwatch.collector.probes.pymongo.state import current_attempt
 from backwatch.collector.probes.toolkit.hooks import Decorator, async_call_hook, call_hook, function_hook
 from backwatch.collector.probes.toolkit.patches import Patches
+from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 
 
 class _Flavor:
@@ -63,7 +64,7 @@ class _Flavor:
         self._wrap("srv_resolver", "_SrvResolver", "_get_srv_response_and_hosts", hook)
 
 
-class PyMongoProbe(Probe):
+class PyMongoProbe(PatchingProbe[MongoCallObserver]):
     """pymongo 4."""
 
     name = "pymongo"
@@ -76,15 +77,11 @@ class PyMongoProbe(Probe):
         names.TOPOLOGY, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE,
     }  # fmt: skip
 
-    _patches: Patches | None = None
-    _observer: MongoCallObserver | None = None
-    _seeds: SeedObserver | None = None
-
     def install(self, recorder: Recorder) -> None:
         """Wrap pools, connections, cursors and bulk writes, sync and asyncio."""
         self._patches = patches = Patches()
         self._observer = observer = MongoCallObserver(recorder)
-        self._seeds = seeds = SeedObserver(recorder)
+        seeds = observer.seeds
         is_divided = "pymongo.synchronous.pool" in sys.modules  # since 4.9
         sync = _Flavor(patches, "synchronous." if is_divided else "", asynchronous=False)
         sync.wrap_calls(observer)
@@ -98,11 +95,3 @@ class PyMongoProbe(Probe):
             module = sys.modules.get(f"pymongo.{name}")
             if module is not None:
                 patches.wrap(module, "decompress", function_hook(None, observer.on_decompress_end))
-
-    def remove(self) -> None:
-        """Restore the driver's methods."""
-        for observer in (self._observer, self._seeds):
-            if observer is not None:
-                observer.active = False
-        if self._patches is not None:
-            self._patches.restore()

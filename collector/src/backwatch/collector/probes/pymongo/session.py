@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes.toolkit.connections import connection_facts
 from backwatch.collector.probes.toolkit.nodes import topology_facts
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, words
 from backwatch.collector.probes.toolkit.tls_contexts import VERIFICATIONS, mode_of
-from backwatch.collector.runtime.record import Session
+from backwatch.collector.runtime.record import Facts, Session
 from backwatch.collector.session.tls import read_pyopenssl_facts
 
 HELLO: Final = frozenset(("hello", "ismaster", "isMaster"))

@@ -13,13 +13,12 @@ from backwatch.collector.probes.toolkit.dbapi import (
     RESULT_ATTRIBUTE,
     STATE_ATTRIBUTE,
     UNKNOWN,
-    Error,
-    Facts,
     RowCounts,
 )
-from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Kwargs, call_hook
+from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Error, Kwargs, call_hook
 from backwatch.collector.probes.toolkit.sockets import descriptor, words
 from backwatch.collector.runtime.guard import never_breaks_the_host
+from backwatch.collector.runtime.record import Facts
 from backwatch.collector.session.socket_counters import SocketCounters
 
 _LOCAL_INFILE: Final = b"\xfb"

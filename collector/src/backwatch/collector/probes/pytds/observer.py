@@ -17,17 +17,16 @@ from backwatch.collector.probes.toolkit.dbapi import (
     UNKNOWN,
     CallObserver,
     ConnectionState,
-    Error,
-    Facts,
     OpenResult,
     RowCounts,
     notice_facts,
     status_facts,
 )
-from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Function, Kwargs, call_hook
+from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Error, Function, Kwargs, call_hook
 from backwatch.collector.probes.toolkit.nodes import address
 from backwatch.collector.probes.toolkit.sockets import root_error, words
 from backwatch.collector.runtime.guard import never_breaks_the_host
+from backwatch.collector.runtime.record import Facts
 from backwatch.collector.session.socket_counters import SocketCounters
 
 StatementOf = Callable[[Args, Kwargs], object]

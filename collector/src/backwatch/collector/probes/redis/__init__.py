@@ -11,7 +11,8 @@ from typing import Any
 
 from backwatch.collector import names
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.families.redis.observer import STATE_ATTRIBUTE, RedisCallObserver
+from backwatch.collector.probes.families.redis.observer import RedisCallObserver
+from backwatch.collector.probes.toolkit.dbapi import STATE_ATTRIBUTE
 from backwatch.collector.probes.toolkit.hooks import Function, async_call_hook, call_hook
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe

@@ -4,8 +4,8 @@ import re
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes.toolkit.sockets import words
+from backwatch.collector.runtime.record import Facts
 
 FACTS: Final = names.OVER_TLS | {
     names.MESSAGING_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,

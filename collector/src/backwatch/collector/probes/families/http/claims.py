@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+from backwatch.collector.probes.toolkit.hooks import Error
 from backwatch.collector.runtime.keyed_cache import remember
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
@@ -56,9 +57,7 @@ class Claim:
         """
         raise NotImplementedError
 
-    def on_connect(
-        self, session: Session, start_ns: int, wire: SocketCounters | None, error: BaseException | None
-    ) -> None:
+    def on_connect(self, session: Session, start_ns: int, wire: SocketCounters | None, error: Error) -> None:
         """Take the connection made for this request. After an error the request itself never went out."""
         raise NotImplementedError
 

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from backwatch.collector.probes.families.http.observer import HttpCallObserver
 from backwatch.collector.probes.families.http.session import session_of
 from backwatch.collector.probes.families.http.state import Exchange, HttpConnectionState
-from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
+from backwatch.collector.probes.toolkit.hooks import Args, Error, Kwargs
 from backwatch.collector.probes.toolkit.tls_contexts import VERIFICATIONS, requested_mode
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.keyed_cache import remember
@@ -60,7 +60,7 @@ class HttpClientCallObserver(HttpCallObserver):
         return self._begin(connection, connection, method, rest.rpartition(" ")[0], login)
 
     @never_breaks_the_host
-    def on_send_end(self, connection: Any, exchange: Exchange, _result: Any, error: BaseException | None) -> None:
+    def on_send_end(self, connection: Any, exchange: Exchange, _result: Any, error: Error) -> None:
         """Keep a sent request until its response; the rest of the body may follow."""
         if isinstance(error, client.ImproperConnectionState):
             return  # a misuse of the connection never came to the wire

@@ -10,6 +10,7 @@ from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.http.claims import Claim, FinishedRequest, take_claim
 from backwatch.collector.probes.families.http.session import endpoint_of, forward_session, redirect_target, scheme_of
 from backwatch.collector.probes.families.http.state import Exchange, HttpConnectionState
+from backwatch.collector.probes.toolkit.hooks import Error
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.redaction import http as redact
 from backwatch.collector.runtime.keyed_cache import remember
@@ -51,7 +52,7 @@ class HttpCallRecorder:
         session: Session,
         start_ns: int,
         wire: SocketCounters | None,
-        error: BaseException | None,
+        error: Error,
     ) -> None:
         """Record a connect, or its failure."""
         if claim is not None:

@@ -8,9 +8,7 @@ from typing import Any, Final
 from backwatch.collector import names
 from backwatch.collector.probes.toolkit.nodes import topology_facts
 from backwatch.collector.probes.toolkit.sockets import words
-from backwatch.collector.runtime.record import AttributeValue
-
-Facts = tuple[tuple[str, AttributeValue], ...]
+from backwatch.collector.runtime.record import AttributeValue, Facts
 
 MAX_NODES_BYTES: Final = 1 << 20
 _WRITES: Final = frozenset(("index", "create", "update", "delete"))
