@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from backwatch.detector.columns.prepared import Prepared
 from backwatch.detector.detectors import Array
 from backwatch.detector.engine.findings import Findings
-from backwatch.detector.engine.raising import Firing, Raising, not_accepted
+from backwatch.detector.engine.raising import Firing, Raising, drop_accepted
 from backwatch.detector.engine.rule_table import RuleTable
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.identity.identity_snapshot import IdentitySnapshot
@@ -109,11 +109,11 @@ class RunVerdict:
         """Return which firings another rule replaces. A firing that an operator accepted replaces none."""
         rule_set = self._table.rule_set
         takes = np.ones(rows.shape[0], np.bool_)
-        if shard.scalars.accepted or shard.expected.silent:
+        if shard.expected.has_acceptances:
             for number in rule_set.superseding & set(np.unique(rules).tolist()):
                 fired = np.sort(rows[rules == number])
                 left = [
-                    not_accepted(shard, alert, group, columns)
+                    drop_accepted(shard, alert, group, columns)
                     for alert, _, group in self._raising.by_key(number, fired)
                 ]
                 takes[rules == number] = np.isin(rows[rules == number], np.concatenate(left))

@@ -56,7 +56,7 @@ class Raising:
         keys = keys_of(self._table.hashes[number], address[rows])
         is_open = shard.open.find(keys) >= 0
         for alert, key, group in self.by_key(number, rows[is_open]):
-            self._raise(firing, alert, key, not_accepted(shard, alert, group, firing.columns), NOT_UNDER)
+            self._raise(firing, alert, key, drop_accepted(shard, alert, group, firing.columns), NOT_UNDER)
         if not is_open.all():
             self._open(firing, rows[~is_open], keys[~is_open])
 
@@ -67,9 +67,9 @@ class Raising:
         """
         shard, number = firing.shard, firing.number
         rule, rule_hash = self._table.rules[number], self._table.hashes[number]
-        if shard.scalars.accepted or shard.expected.silent:
+        if shard.expected.has_acceptances:
             groups = self.by_key(number, rows)
-            kept = [not_accepted(shard, alert, group, firing.columns) for alert, _, group in groups]
+            kept = [drop_accepted(shard, alert, group, firing.columns) for alert, _, group in groups]
             left = np.isin(rows, np.concatenate(kept))
             rows, keys = rows[left], keys[left]
         known = is_known(shard, firing.snapshot.slot[rows])
@@ -111,7 +111,7 @@ class Raising:
         resource = resource_key(resource_parts(self._prepared, row))
         key = call_fold_key(scope, self._prepared, row, resource, known=bool(known[0]))
         alert = alert_id(rule.name, key.text)
-        mine = not_accepted(shard, alert, rows, firing.columns)
+        mine = drop_accepted(shard, alert, rows, firing.columns)
         if not mine.shape[0]:
             return
         under: list[int] = [0 if at <= scope else it for at, it in enumerate(scopes[:, 0].tolist())]
@@ -184,10 +184,10 @@ def _firsts(shown: Sequence[Array]) -> list[int]:
     return np.sort(first)[:MAX_FIRSTS].tolist()
 
 
-def not_accepted(shard: Shard, alert: str, rows: NDArray[np.int32], columns: Mapping[str, Array]) -> NDArray[np.int32]:
+def drop_accepted(shard: Shard, alert: str, rows: NDArray[np.int32], columns: Mapping[str, Array]) -> NDArray[np.int32]:
     """Return the calls that no acceptance covers. An acceptance ends at a call, not at a batch."""
     time_ns = columns["time_ns"]
-    until_ns = shard.scalars.accepted.get(alert)
+    until_ns = shard.expected.silenced.get(alert)
     if until_ns is not None:
         return rows[:0] if until_ns == 0 else rows[time_ns[rows] >= until_ns]
     for until_ns, shown in shard.expected.silent.get(alert, ()):
@@ -198,7 +198,7 @@ def not_accepted(shard: Shard, alert: str, rows: NDArray[np.int32], columns: Map
     return rows
 
 
-def accepted(shard: Shard, alert: str, time_ns: int) -> bool:
+def is_accepted(shard: Shard, alert: str, time_ns: int) -> bool:
     """Return whether an operator accepted this alert's cause at this time."""
-    until_ns = shard.scalars.accepted.get(alert)
+    until_ns = shard.expected.silenced.get(alert)
     return until_ns is not None and (until_ns == 0 or time_ns < until_ns)

@@ -17,7 +17,7 @@ from backwatch.detector.engine.findings import Findings, Fired, as_evidence
 from backwatch.detector.engine.folding import FOLD_KEYS, FOLD_SCOPE, SCOPES, fold_key, scope_to_open, window_scope_keys
 from backwatch.detector.engine.log_entries import Loss
 from backwatch.detector.engine.open_findings import NOT_UNDER, keys_of
-from backwatch.detector.engine.raising import accepted, is_known
+from backwatch.detector.engine.raising import is_accepted, is_known
 from backwatch.detector.engine.rule_table import RuleTable
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.rules.compiled_rules import matches
@@ -125,7 +125,7 @@ class Verdicts:
         """Raise the alert of the window's resource, or of the fold that it joins."""
         rule, rule_hash = self.table.rules[firing.number], self.table.hashes[firing.number]
         key, time_ns = firing.key, int(firing.times[-1])
-        if accepted(shard, alert_id(rule.name, key.text), time_ns):
+        if is_accepted(shard, alert_id(rule.name, key.text), time_ns):
             return
         keys = keys_of(rule_hash, np.array([firing.address], np.uint64))
         if shard.open.find(keys)[0] >= 0:
@@ -144,7 +144,7 @@ class Verdicts:
             return
         folded = fold_key(scope, key, "", known=known)
         folded_id = alert_id(rule.name, folded.text)
-        if accepted(shard, folded_id, time_ns):
+        if is_accepted(shard, folded_id, time_ns):
             return
         above = [0 if at <= scope else scope_key for at, scope_key in enumerate(under)]
         counts = shard.open.folded(rule_hash, under[scope], bytes.fromhex(folded_id), time_ns, 0, above, keys)
@@ -172,7 +172,7 @@ class Verdicts:
         """Raise the firing's alert unless it is accepted; return whether it was raised."""
         rule, times = self.table.rules[firing.number], firing.times
         alert = alert_id(rule.name, firing.key.text)
-        if accepted(shard, alert, int(times[-1])):
+        if is_accepted(shard, alert, int(times[-1])):
             return False
         if firing.address:
             shard.open.fired(
