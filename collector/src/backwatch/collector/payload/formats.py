@@ -250,7 +250,7 @@ def _inner(data: bytes, budget: ValueBudget, depth: int) -> tuple[str, list[str]
         budget.read -= len(head)
         head = head.translate(_URL_SAFE).rstrip(b"=\r\n")
         try:
-            opened = binascii.a2b_base64(head[: len(head) - len(head) % 4] + _padded(head), strict_mode=True)
+            opened = binascii.a2b_base64(head[: len(head) - len(head) % 4] + _pad_base64(head), strict_mode=True)
         except binascii.Error:
             return None
         format_, globals_ = _inspect(opened, budget, depth + 1, cut=cut)
@@ -261,7 +261,7 @@ def _inner(data: bytes, budget: ValueBudget, depth: int) -> tuple[str, list[str]
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 
 
-def _padded(head: bytes) -> bytes:
+def _pad_base64(head: bytes) -> bytes:
     rest = head[len(head) - len(head) % 4 :]
     return rest + b"=" * (-len(rest) % 4) if len(rest) > 1 else b""
 

@@ -28,7 +28,7 @@ _EARLY_CLOSE_ERROR: Final = "ClientConnectionError"
 """The error of a body's stream once the app has closed it early, which is no error of the call."""
 
 
-def _requested(request: Any, connector: Any) -> tuple[str, bool]:
+def _requested_tls(request: Any, connector: Any) -> tuple[str, bool]:
     """Return the requested TLS mode, and whether a fingerprint is pinned, which aiohttp checks itself."""
     for setting in (getattr(request, "ssl", None), getattr(connector, "_ssl", None)):
         if hasattr(setting, "fingerprint"):
@@ -47,7 +47,7 @@ def session_of(request: Any, connector: Any, transport: Any) -> Session:
         transport: ``None`` where there is none.
     """
     tls = bool(request.is_ssl())
-    requested, pinned = _requested(request, connector)
+    requested, pinned = _requested_tls(request, connector)
     facts: dict[str, Any] = {"requested": requested if tls else "disable"}
     address, port = words(request.url.raw_host, 255), int(request.port or 0)
     if transport is not None:

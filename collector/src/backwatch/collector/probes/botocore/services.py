@@ -55,10 +55,10 @@ def row_counts(
         returned = sum(len(items) for items in tables.values())
     elif isinstance(tables, list) and operation == "TransactGetItems":
         returned = sum(1 for item in tables if item.get("Item"))
-    return returned, _written(operation, parameters, response)
+    return returned, _count_written(operation, parameters, response)
 
 
-def _written(operation: str, parameters: Mapping[str, Any], response: Mapping[str, Any]) -> int:
+def _count_written(operation: str, parameters: Mapping[str, Any], response: Mapping[str, Any]) -> int:
     if operation in _WRITTEN:
         return 1
     for name in ("Successful", "Deleted"):
