@@ -11,56 +11,29 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from backwatch.collector import cli, names, settings
 from backwatch.collector import facts as registry
-from backwatch.collector.probes import Probe, discover
+from backwatch.collector.probes import Probe, ServiceKind, discover
 from backwatch.collector.runtime.bounds import Bound
 from backwatch.detector import detectors
 from backwatch.detector.rules import rulebook
 from backwatch.detector.rules.field_meanings import list_fields
+from backwatch.notify import outputs
 
 ROOT = Path(__file__).parents[1]
 MEMBERS = ("collector", "store", "detector", "notify", "dashboard")
 TABLE = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
-KINDS = {
-    "SQL databases": {
-        "psycopg": "psycopg 3", "psycopg2": "psycopg2", "asyncpg": "asyncpg", "pymysql": "PyMySQL",
-        "MySQLdb": "mysqlclient", "mysql": "mysql-connector-python", "sqlite3": "sqlite3", "pytds": "python-tds",
-        "clickhouse_driver": "clickhouse-driver", "clickhouse_connect": "clickhouse-connect",
-        "cassandra": "cassandra-driver", "sqlalchemy": "SQLAlchemy", "django": "Django",
-    },
-    "Caches and documents": {
-        "redis": "redis", "valkey": "valkey", "pymemcache": "pymemcache", "pymongo": "PyMongo",
-        "elasticsearch": "elasticsearch", "opensearchpy": "opensearch-py",
-    },
-    "Queues": {
-        "kafka": "kafka-python", "aiokafka": "aiokafka", "confluent_kafka": "confluent-kafka", "pika": "pika",
-        "aiormq": "aio-pika, aiormq", "kombu": "Celery, kombu", "nats": "nats-py",
-    },
-    "HTTP, clouds, RPC": {
-        "urllib3": "requests, urllib3", "http": "http.client, urllib", "httpx": "httpx", "httpx2": "httpx2",
-        "aiohttp": "aiohttp", "botocore": "boto3, botocore", "grpc": "grpcio",
-    },
-    "Mail, files, directories": {
-        "smtplib": "smtplib", "imaplib": "imaplib", "poplib": "poplib", "ftplib": "ftplib", "ldap3": "ldap3",
-        "urllib": "urllib's file: URLs",
-    },
-}  # fmt: skip
-"""Probes by kind of service, each with the display name of its driver."""
+KINDS = get_args(ServiceKind)
+DOCUMENT_INDICATORS = {"xml-entities", "xml-external", "prompt-injection-in-response", "deep"}
+"""Response indicators of a probe that inspects XML and JSON."""
 GROUPS = {kind: frozenset(fact.name for fact in registry.REPORTED if fact.kind == kind) for kind in registry.KINDS}
 """Columns of the drivers' table, each with the facts that a dot in it may represent."""
-CANARIES_IN_ROWS = {"psycopg", "pymysql"}
-"""Probes that look for canaries in rows. Probes that report a payload's format look for them in payloads."""
-OTHER_KEYS = {"pymemcache", "nats"}
-"""Probes that compare a response's key with the requested one."""
 ALWAYS = {fact.name for fact in registry.REPORTED if fact.kind in ("app", "caller")}
 """Facts that the collector adds to calls of every driver."""
-DOCUMENTS = {"urllib3"}
-"""Probes that inspect XML and JSON."""
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -69,7 +42,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _probes() -> list[type[Probe]]:
-    return list(discover())
+    """Return all probes, by kind of service and display name."""
+    return sorted(discover(), key=lambda probe: (KINDS.index(probe.service_kind), probe.label.casefold()))
 
 
 def rules() -> str:
@@ -87,18 +61,8 @@ def blind_spots() -> str:
 
 def kinds() -> str:
     """Return the table of watched drivers by kind of service."""
-    found = {probe.name for probe in _probes()}
-    return _table(
-        ("", "watched"),
-        [
-            (kind, " · ".join(title for name, title in titles.items() if name in found))
-            for kind, titles in KINDS.items()
-        ],
-    )
-
-
-def _titles() -> dict[str, str]:
-    return {name: title for titles in KINDS.values() for name, title in titles.items()}
+    found = [(kind, " · ".join(probe.label for probe in _probes() if probe.service_kind == kind)) for kind in KINDS]
+    return _table(("", "watched"), found)
 
 
 def _facts(probe: type[Probe]) -> frozenset[str]:
@@ -106,33 +70,32 @@ def _facts(probe: type[Probe]) -> frozenset[str]:
 
     Indicators in an error's text may come with every driver, and so are not among them.
     """
-    looks_in = _looks_for_canaries(probe) or probe.name in OTHER_KEYS | DOCUMENTS
-    added = {names.RESPONSE_INDICATORS: looks_in, names.QUERY_SIGNS: names.QUERY_TEXT in probe.facts}
+    added = {names.RESPONSE_INDICATORS: bool(_indicators_of(probe)), names.QUERY_SIGNS: names.QUERY_TEXT in probe.facts}
     return probe.facts | {fact for fact, is_added in added.items() if is_added}
 
 
-def _looks_for_canaries(probe: type[Probe]) -> bool:
-    return names.PAYLOAD_FORMAT in probe.facts or probe.name in CANARIES_IN_ROWS
+def _indicators_of(probe: type[Probe]) -> frozenset[str]:
+    """Return the response indicators of a probe; one that reports a payload's format finds canaries in payloads."""
+    return probe.indicators | ({"canary"} if names.PAYLOAD_FORMAT in probe.facts else frozenset())
 
 
 def drivers() -> str:
     """Return the table of drivers: groups of facts that each reports, and its watched versions."""
-    probes, rows = {probe.name: probe for probe in _probes()}, list[tuple[str, ...]]()
-    for name, title in _titles().items():
-        if name in probes:
-            versions = ", ".join(f"`{version}`" for version in probes[name].distributions) or "the standard library's"
-            dots = ("●" if _facts(probes[name]) & group else "" for group in GROUPS.values())
-            rows.append((f"**{title}**", *dots, versions))
+    rows: list[tuple[str, ...]] = []
+    for probe in _probes():
+        versions = ", ".join(f"`{version}`" for version in probe.distributions) or "the standard library's"
+        dots = ("●" if _facts(probe) & group else "" for group in GROUPS.values())
+        rows.append((f"**{probe.label}**", *dots, versions))
     return _table(("", *GROUPS, "versions"), rows)
 
 
 def facts() -> str:
     """Return the table of facts: label, type, where each is reported, and by which drivers."""
-    found, titles = {probe.name: _facts(probe) for probe in _probes()}, _titles()
+    found = {probe.label: _facts(probe) for probe in _probes()}
     rows: list[tuple[str, ...]] = []
     for fact in sorted(registry.REPORTED, key=lambda fact: fact.name):
-        reporting = [titles[name] for name, facts in found.items() if fact.name in facts]
-        missing = [titles[name] for name, facts in found.items() if fact.name not in facts]
+        reporting = [label for label, facts in found.items() if fact.name in facts]
+        missing = [label for label, facts in found.items() if fact.name not in facts]
         by = ", ".join(reporting)
         if fact.name == names.RESPONSE_INDICATORS:
             by = _indicators()
@@ -146,9 +109,11 @@ def facts() -> str:
 
 def _indicators() -> str:
     """Return which probes report which response indicators."""
-    canaries = {probe.name for probe in _probes() if _looks_for_canaries(probe)}
-    groups = {"canaries": canaries, "other keys": OTHER_KEYS, "documents": DOCUMENTS}
-    listed = [f"{group}: {', '.join(_titles()[name] for name in sorted(found))}" for group, found in groups.items()]
+    groups = {"canaries": {"canary"}, "other keys": {"other-key"}, "documents": DOCUMENT_INDICATORS}
+    listed = [
+        f"{group}: {', '.join(probe.label for probe in _probes() if _indicators_of(probe) & words)}"
+        for group, words in groups.items()
+    ]
     return f"error texts: all, where the driver raises them; {'; '.join(listed)}"
 
 
@@ -164,10 +129,15 @@ def setting_docs(kind: type[Any]) -> dict[str, str]:
     return found
 
 
+def setting_kinds() -> list[type[Any]]:
+    """Return the settings of all parts and of all outputs."""
+    return [*settings.ALL, *(output.settings for output in outputs.discover() if output.settings)]
+
+
 def settings_table() -> str:
     """Return the table of settings: default and docstring. A setting that two members read stands once."""
     rows: dict[str, tuple[str, str, str]] = {}
-    for kind in settings.ALL:
+    for kind in setting_kinds():
         docs = setting_docs(kind)
         for field in fields(kind):
             env, default = field.metadata["env"], field.default

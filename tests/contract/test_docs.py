@@ -20,7 +20,6 @@ import requests
 
 from backwatch.attack.authority import Authority
 from backwatch.collector import cli, names, settings
-from backwatch.collector.pipeline import encoder
 from backwatch.collector.probes import discover
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine, EngineConfig
@@ -33,6 +32,7 @@ from backwatch.notify.outputs import Delivery, Kind
 from backwatch.notify.outputs.standard_webhook import StandardWebhook
 from backwatch.store.deliveries import EventRow
 from tests.collector.probes.recording import watching
+from tests.contract.documented import FENCE, code, example_file
 from tests.detector import streams
 from tests.services.http import receiver as temper
 from tests.services.http.receiver import receiver
@@ -49,24 +49,16 @@ LISTED = subprocess.run(
     check=True,
 ).stdout
 DOCUMENTS = sorted(ROOT / name for name in LISTED.split("\0") if name)
-FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+ALLOWED_PREFIXES = ("BACKWATCH_TEST", "BACKWATCH_AUDIT", settings.OUTPUT_PREFIX)
 every_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 tools: dict[str, Any] = runpy.run_path(str(ROOT / "tools" / "docs.py"))
 
 
-def code(path: str, language: str) -> list[str]:
-    """Return the code blocks of a document in one language."""
-    return [text for kind, text in FENCE.findall((ROOT / path).read_text()) if kind == language]
-
-
-def example(folder: Path, name: str) -> ModuleType:
+def example(folder: Path, file: str) -> ModuleType:
     """Import the example of CONTRIBUTING.md that has this file's name."""
-    text = (ROOT / "CONTRIBUTING.md").read_text()
-    found = re.search(rf"`[\w/.]*/{name}(?:/__init__)?\.py`.*?^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    assert found, name
-    path = folder / f"{name}_example.py"
-    path.write_text(found[1])
+    path = folder / f"{file.partition('.')[0].partition('/')[0]}_example.py"
+    path.write_text(example_file(file))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec
     assert spec.loader
@@ -135,9 +127,13 @@ def _is_command(words: list[str], flags: list[str]) -> bool:
 
 @every_document
 def test_every_setting_in_a_document_exists(path: Path) -> None:
-    known = settings.names_of(*settings.ALL) | {*settings.HOUSEKEEPING}
+    known = settings.names_of(*tools["setting_kinds"]()) | {*settings.HOUSEKEEPING}
     found = set(re.findall(r"\bBACKWATCH_[A-Z_]*[A-Z]\b", path.read_text()))
-    assert {one for one in found - known if not one.startswith(("BACKWATCH_TEST", "BACKWATCH_AUDIT"))} == set()
+    assert {
+        one
+        for one in found - known
+        if not one.startswith(("BACKWATCH_TEST", "BACKWATCH_AUDIT", settings.OUTPUT_PREFIX))
+    } == set()
 
 
 @every_document
@@ -157,7 +153,7 @@ def _places() -> list[Path]:
 def test_every_setting_has_a_description() -> None:
     silent = [
         f"{kind.__name__}.{name}"
-        for kind in settings.ALL
+        for kind in tools["setting_kinds"]()
         for name, found in tools["setting_docs"](kind).items()
         if not found and not (kind is settings.StreamSettings and name == "url")
     ]
@@ -165,9 +161,9 @@ def test_every_setting_has_a_description() -> None:
 
 
 def test_every_probe_has_a_place_in_the_readme() -> None:
-    placed = [name for found in tools["KINDS"].values() for name in found]
-    assert len(placed) == len(set(placed))
-    assert {one.name for one in discover()} <= set(placed)
+    table = tools["kinds"]()
+    assert [probe.label for probe in discover() if probe.label not in table] == []
+    assert len({probe.label for probe in discover()}) == len(list(discover()))
 
 
 def test_every_fact_of_a_probe_has_a_column_in_the_drivers_table() -> None:
@@ -234,9 +230,9 @@ def test_the_examples_of_filters_and_correlations_do_as_they_say(tmp_path: Path)
 
 
 def test_the_example_of_a_detector_detects(tmp_path: Path) -> None:
-    kind: type[detectors.Detector] = example(tmp_path, "error_streak").ErrorStreak
+    kind: type[detectors.Detector] = example(tmp_path, "error_streak.py").ErrorStreak
     vocabulary = Vocabulary.of([kind])
-    rule = next(text for text in code("CONTRIBUTING.md", "yaml") if "name: error-streak" in text)
+    rule = example_file("error_streak.yml")
     engine = Engine(EngineConfig(), [kind()], RuleSet([parse_rule(rule, kind.id, vocabulary)], vocabulary))
     failing = {**streams.statement("SELECT ?"), names.ERROR_TYPE: "OperationalError"}
     calls = [streams.Call(streams.START_NS + i, streams.SAFE, failing) for i in range(52)]
@@ -264,12 +260,10 @@ def _mailbox() -> Generator[int]:
         thread.join(5)
 
 
-def test_example_probe_records_calls_and_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_example_probe_records_calls_and_no_password(tmp_path: Path) -> None:
     import poplib
 
-    monkeypatch.setattr(encoder, "_OTHER", encoder._OTHER | {"pop3"})  # the one additional word
-
-    kind = example(tmp_path, "poplib").PoplibProbe
+    kind = example(tmp_path, "poplib/__init__.py").PoplibProbe
     before = vars(poplib.POP3)["_shortcmd"]
     with _mailbox() as port, watching(kind) as recording:
         client = poplib.POP3("127.0.0.1", port, timeout=5)
@@ -285,11 +279,11 @@ def test_example_probe_records_calls_and_no_password(tmp_path: Path, monkeypatch
 
 
 def test_the_example_of_an_output_delivers(tmp_path: Path) -> None:
-    kind = example(tmp_path, "plain_text").PlainText
+    kind = example(tmp_path, "plain_text.py").PlainText
     body = '{"data":{"level":"high","title":"A Title"},"type":"alert.opened"}'
     event = EventRow(id="e", kind="alert.opened", alert_id="a", level_rank=3, body=body)
     with receiver() as one:
-        output = kind(one.url, private=True)
+        output = kind(one.url, ["127.0.0.1"])
         delivery = Delivery(id=event.id, body=output.render(event), attempted_ns=1)
         assert output.send(delivery, 3).kind is Kind.DELIVERED
         assert [got.body for got in one.requests] == [b"high A Title"]
@@ -300,7 +294,7 @@ def test_the_example_of_an_output_delivers(tmp_path: Path) -> None:
 
 def test_the_example_of_an_attack_turns(tmp_path: Path) -> None:
     authority = Authority(tmp_path / "authority")
-    server = example(tmp_path, "moved").Moved(authority)
+    server = example(tmp_path, "moved.py").Moved(authority)
     server.start()
     try:
         context = ssl.create_default_context(cafile=str(authority.ca_file))

@@ -1,21 +1,26 @@
-"""Requirements of every output."""
+"""Requirements of every output.
 
-import base64
+For each output there is ``outputs/<name>.py``, found here by the output's name: ``environment(url)`` returns the
+variables that configure it.
+"""
+
+import importlib
 import json
 import logging
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 
-from backwatch.collector.settings import NotifySettings, SettingError
+from backwatch.collector.settings import NotifySettings, SettingError, load
 from backwatch.notify.outputs import Delivery, Kind, Outcome, Output, discover
 from backwatch.store.deliveries import EventRow
+from tests.contract.outputs.standard_webhook import SECRET
 from tests.services.http import receiver as temper
 from tests.services.http.receiver import Receiver, receiver
 
-SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
 every_output = pytest.mark.parametrize("kind", [*discover()], ids=lambda one: one.name)
 EVENT = EventRow(
     id="e" * 32, kind="alert.opened", alert_id="a" * 64, level_rank=3, body='{"data":{},"type":"alert.opened"}'
@@ -28,12 +33,17 @@ def open_receiver() -> Iterator[Receiver]:
         yield one
 
 
-def _settings(url: str) -> NotifySettings:
-    return NotifySettings(webhook_url=url, webhook_secret=SECRET, allow_private_hosts=("127.0.0.1",))
+def _configured(kind: type[Output], url: str) -> Sequence[Output]:
+    """Return what the environment of ``outputs/<name>.py`` configures."""
+    setup: Any = importlib.import_module(f"tests.contract.outputs.{kind.name}")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in setup.environment(url).items():
+            patch.setenv(name, value)
+        return kind.configured(load(NotifySettings))
 
 
 def _made(kind: type[Output], url: str) -> Output:
-    (output,) = kind.configured(_settings(url))
+    (output,) = _configured(kind, url)
     return output
 
 
@@ -135,6 +145,6 @@ def test_no_secret_is_in_a_name_a_log_or_a_refusal(
     shown = output.endpoint + outcome.detail + caplog.text
     assert len(output.endpoint) <= 200
     with pytest.raises(SettingError) as error:
-        kind.configured(_settings("gopher://path-token@h/path-token"))
+        _configured(kind, "gopher://path-token@h/path-token")
     for secret in (SECRET, "path-token"):
         assert secret not in shown + str(error.value)

@@ -1,15 +1,14 @@
-"""A new fact is one entry in one file: shown in a temporary copy of the source."""
+"""A new fact is one entry in one file: shown in a temporary copy of the project."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.contract.growth.copies import GrownCopy
+
+pytestmark = pytest.mark.xdist_group("growth")
+FILE = "collector/src/backwatch/collector/facts/response.py"
 ENTRY = """
     Fact(
         name="backwatch.response.age", type="number", scope="call", kind="content", domain="number", unit="seconds",
@@ -38,29 +37,21 @@ print(json.dumps({
 
 
 @pytest.fixture(scope="module")
-def grown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """Derive everything from a copy of the source in which one file has one more entry."""
-    copy = tmp_path_factory.mktemp("grown")
-    sources = [f"{member}/src" for member in ("collector", "store", "detector")]
-    for folder in (*sources, "tools"):
-        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    file = copy / "collector/src/backwatch/collector/facts/response.py"
-    text = file.read_text()
-    file.write_text(text.replace("\n)  # fmt: skip\n", f"{ENTRY})  # fmt: skip\n"))
-    paths = os.pathsep.join(str(copy / source) for source in sources)
-    done = subprocess.run(
-        [sys.executable, "-c", QUESTION], cwd=copy, env={**os.environ, "PYTHONPATH": paths}, capture_output=True,
-        text=True, check=False, timeout=120,
-    )  # fmt: skip
+def grown() -> Iterator[GrownCopy]:
+    """A copy in which one file has one more entry."""
+    copy = GrownCopy()
+    file = copy.path / FILE
+    file.write_text(file.read_text().replace("\n)  # fmt: skip\n", f"{ENTRY})  # fmt: skip\n"))
+    yield copy
+    copy.remove()
+
+
+def test_one_entry_makes_a_column_a_field_and_its_documents(grown: GrownCopy) -> None:
+    done = grown.run("-c", QUESTION)
     assert done.returncode == 0, done.stderr
-    result: dict[str, object] = json.loads(done.stdout)
-    assert str(result.pop("file")).startswith(str(copy))
-    return result
-
-
-def test_one_entry_makes_a_column_a_field_and_its_documents(grown: dict[str, object]) -> None:
     meaning = "Seconds that the response spent in a cache."
-    assert grown == {
+    assert json.loads(done.stdout) == {
+        "file": str(grown.path / "collector/src/backwatch/collector/facts/__init__.py"),
         "column": True,
         "field": "number",
         "meaning": meaning,
@@ -69,3 +60,7 @@ def test_one_entry_makes_a_column_a_field_and_its_documents(grown: dict[str, obj
         "group": True,
         "order": ["db.query.text", "backwatch.response.age", "tls.established"],
     }
+
+
+def test_fact_changes_no_file_but_that_of_its_entry(grown: GrownCopy) -> None:
+    assert (grown.changed(), grown.added()) == ([FILE], [])

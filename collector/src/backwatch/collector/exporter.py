@@ -15,7 +15,6 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanKind
 
 from backwatch.collector import names
-from backwatch.collector.pipeline.encoder import is_database
 from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.redaction import http, messaging, redis
 from backwatch.collector.redaction.sanitize import sanitize
@@ -30,6 +29,7 @@ from backwatch.collector.runtime.record import (
     Facts,
     Session,
 )
+from backwatch.collector.runtime.systems import is_database
 from backwatch.collector.statements.dialects import NOT_SQL, is_document
 
 MAX_TEXT: Final = 200

@@ -18,6 +18,8 @@ PREFIX = "BACKWATCH_"
 HOUSEKEEPING = ("BACKWATCH_CONFIG",)
 FOREIGN_PREFIXES = ("BACKWATCH_TEST_",)
 """Names under the prefix that are no settings: those of the tests."""
+OUTPUT_PREFIX = "BACKWATCH_OUTPUT_"
+"""Prefix of settings that an output of notify declares in its own file; only notify knows and checks them."""
 
 
 class SettingError(ValueError):
@@ -160,7 +162,19 @@ def _file(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def unknown_names(known: set[str], environment: Mapping[str, str] | None = None) -> list[str]:
-    """Return unknown names under ``BACKWATCH_`` and keys of the file: probably misspelt, and without effect."""
+    """Return unknown names under ``BACKWATCH_`` and keys of the file: probably misspelt, and without effect.
+
+    Settings of outputs are left out: see :func:`unknown_output_names`.
+    """
+    return [name for name in _unknown(known, environment) if not name.startswith(OUTPUT_PREFIX)]
+
+
+def unknown_output_names(known: set[str], environment: Mapping[str, str] | None = None) -> list[str]:
+    """Return unknown names under ``BACKWATCH_OUTPUT_``, for notify."""
+    return [name for name in _unknown(known, environment) if name.startswith(OUTPUT_PREFIX)]
+
+
+def _unknown(known: set[str], environment: Mapping[str, str] | None) -> list[str]:
     environment = os.environ if environment is None else environment
     mine = [name for name in environment if name.startswith(PREFIX) and not name.startswith(FOREIGN_PREFIXES)]
     mine += [PREFIX + key.upper() for key in _file(environment)]

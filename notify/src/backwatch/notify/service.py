@@ -12,7 +12,13 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from backwatch.collector.settings import NotifySettings, SettingError
+from backwatch.collector.settings import (
+    NotifySettings,
+    SettingError,
+    names_of,
+    unknown_output_names,
+    unknown_told,
+)  # fmt: skip
 from backwatch.notify.deliver import SECOND_NS, DeliveryWorker, is_time
 from backwatch.notify.outputs import Output, discover
 from backwatch.notify.store_wait import StoreWait
@@ -52,8 +58,15 @@ class Round:
 
 
 def configured_outputs(settings: NotifySettings) -> list[Output]:
-    """Return every receiver that the settings configure."""
-    return [one for kind in discover() for one in kind.configured(settings)]
+    """Return every receiver that the settings configure.
+
+    Raises:
+        SettingError: A setting of an output is unknown or cannot be used.
+    """
+    kinds = list(discover())
+    for name in unknown_output_names(names_of(*(kind.settings for kind in kinds if kind.settings))):
+        raise SettingError(unknown_told(name))
+    return [output for kind in kinds for output in kind.configured(settings)]
 
 
 class Service:

@@ -15,11 +15,13 @@ class Client(ABC):
 
     Attributes:
         driver: Module of the client library.
+        protocol: Begin of the names of its scenarios; empty: the name of their folder.
         port: Port of the server on loopback.
         ca_file: Certificate authority to trust.
     """
 
     driver: ClassVar[str]
+    protocol: ClassVar[str] = ""
 
     def __init__(self, port: int, ca_file: str) -> None:
         self.port = port

@@ -14,6 +14,7 @@ DEFAULT_TLS: dict[str, Any] = {"ssl_ca": None, "ssl_verify_cert": None, "ssl_ver
 class MySQLClient(SqlClient):
     """A driver of MySQL."""
 
+    protocol = "mysql"
     lookup = ORDERS
 
     def options(self, options: dict[str, Any]) -> dict[str, Any]:

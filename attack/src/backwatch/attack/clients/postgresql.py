@@ -13,6 +13,7 @@ SHORT_CUSTOMER = ("SELECT id, name FROM customers WHERE mail = %s", ("customer1@
 class PostgreSQLClient(SqlClient):
     """A driver of PostgreSQL, on libpq or with the same options."""
 
+    protocol = "postgresql"
     lookup = CUSTOMER
 
     def libpq_options(self, options: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from backwatch.attack.authority import Authority, Certificate
 
@@ -33,6 +33,9 @@ _UNSPEAKABLE = (OSError, EOFError, ValueError, IndexError, struct.error)
 
 def _unseen(_given: bytes) -> None:
     pass
+
+
+_Server = TypeVar("_Server", bound="HostileServer")
 
 
 class HostileServer(ABC):
@@ -62,6 +65,7 @@ class HostileServer(ABC):
         self.hostile = False
         self.taken: Receiver = _unseen
         self.kept: list[bytes] = []
+        self._companions: list[HostileServer] = []
         self._open: set[Session] = set()
         self._lock = threading.Lock()
         self._listen(port)
@@ -75,12 +79,24 @@ class HostileServer(ABC):
         self._stopped = False
         self._thread = threading.Thread(target=self._accept, name=f"attack-{self.name}", daemon=True)
 
+    def attach(self, companion: _Server) -> _Server:
+        """Return a second server, usually the attacker's, which starts and stops with this one."""
+        self._companions.append(companion)
+        return companion
+
     def start(self) -> None:
-        """Start to listen."""
+        """Start to listen, companions first."""
+        for companion in self._companions:
+            companion.start()
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop listening, and drop all clients; the port is free then."""
+        """Stop listening, and drop all clients; the ports are free then."""
+        self._stop_listening()
+        for companion in self._companions:
+            companion.stop()
+
+    def _stop_listening(self) -> None:
         with self._lock:
             self._stopped = True
         with contextlib.suppress(OSError):  # shutdown of a listener is not supported everywhere
@@ -92,7 +108,7 @@ class HostileServer(ABC):
 
     def restart(self, away_s: float = 0.0) -> None:
         """Stop, and return at the same port after ``away_s`` seconds; companions keep running."""
-        HostileServer.stop(self)
+        self._stop_listening()
         # Bound at once, or the system might assign the port to another process. Clients are refused meanwhile.
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -100,7 +116,7 @@ class HostileServer(ABC):
         time.sleep(away_s)
         listener.listen()
         self._hear(listener)
-        HostileServer.start(self)
+        self._thread.start()
 
     def keep(self, leaked: bytes) -> None:
         """Add data to ``kept``, up to ``MOST_KEPT`` items."""
@@ -108,8 +124,18 @@ class HostileServer(ABC):
             self.kept.append(leaked)
 
     def record(self) -> None:
-        """Record what careless clients leak from now on."""
-        self.taken = self.keep
+        """Record what careless clients leak from now on, to this server and to its companions."""
+        for server in (self, *self._companions):
+            server.taken = server.keep
+
+    def leaked(self) -> list[bytes]:
+        """Return what the attacker's side has received: its companions' data, or its own without any."""
+        return [data for server in self._companions or (self,) for data in server.kept]
+
+    def forget(self) -> None:
+        """Clear what it and its companions have received."""
+        for server in (self, *self._companions):
+            server.kept.clear()
 
     def turn(self) -> None:
         """Turn hostile, and drop all sessions, so that clients connect to a hostile server."""
@@ -157,6 +183,11 @@ class HostileServer(ABC):
             with self._lock:
                 self._open.discard(session)
             session.close()
+
+
+def combine(mixin: type[HostileServer], server: type[HostileServer]) -> type[HostileServer]:
+    """Return a server class with the mixin first among its bases, if it is not among them already."""
+    return server if issubclass(server, mixin) else type(server.__name__, (mixin, server), {})
 
 
 class Session:

@@ -12,6 +12,7 @@ import json
 import os
 import pkgutil
 import platform
+import ssl
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -108,7 +109,8 @@ class Scenario(ABC):
         option: The driver's option without which it refuses; empty where none is needed.
         settings: Backwatch settings in the app's environment.
         runs: The clients that it runs on; empty: the scenario uses one driver itself.
-        server: Class of the server.
+        server: Class of the server; ``kept`` records what it and its companions receive.
+        servers: Classes of the servers by the clients' protocol, where ``server`` is not set.
         stays_honest: Whether the attacker comes through the app and the server never turns hostile.
         captures: Bytes that the attacker's side must have received for the attack to succeed.
         shows: Text that the app's result must contain for the attack to succeed.
@@ -124,6 +126,7 @@ class Scenario(ABC):
     settings: ClassVar[Mapping[str, str]] = {}
     runs: ClassVar[Sequence[Run]] = ()
     server: ClassVar[type[HostileServer]]
+    servers: ClassVar[Mapping[str, type[HostileServer]]] = {}
     stays_honest: ClassVar[bool] = False
     captures: ClassVar[bytes] = b""
     shows: ClassVar[str] = ""
@@ -134,12 +137,17 @@ class Scenario(ABC):
         self.config = config
         self.client: Any = self.client_class(config.port, config.ca_file) if self.client_class else None
 
+    def tls_context(self) -> ssl.SSLContext:
+        """Return a client's context that checks chain and name."""
+        return ssl.create_default_context(cafile=self.config.ca_file)
+
     @classmethod
     def name(cls) -> str:
         """Return folder, file and client in words: ``mysql-local-infile``."""
-        _, protocol, file = cls.__module__.rsplit(".", 2)
+        _, folder, file = cls.__module__.rsplit(".", 2)
+        protocol = cls.client_class.protocol if cls.client_class else ""
         suffix = cls.runs[cls.run_index].suffix if cls.runs else ""
-        return "-".join(part for part in (protocol, file.replace("_", "-"), suffix) if part)
+        return "-".join(part for part in (protocol or folder, file.replace("_", "-"), suffix) if part)
 
     @classmethod
     def group(cls) -> str:
@@ -162,7 +170,7 @@ class Scenario(ABC):
     @classmethod
     def turn(cls, service: HostileServer) -> None:
         """Turn the server hostile; clients lose their sessions and connect again."""
-        service.kept.clear()
+        service.forget()
         if not cls.stays_honest:
             service.turn()
 
@@ -181,9 +189,9 @@ class Scenario(ABC):
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
         """Return whether the attacker has what it wanted: ``captures`` and ``shows``, or any result."""
-        if cls.captures and not any(cls.captures in received for received in service.kept):
-            return False
-        return bool(cls.captures) or (cls.shows in str(got) if cls.shows else bool(got))
+        if cls.captures:
+            return any(cls.captures in received for received in service.leaked())
+        return cls.shows in str(got) if cls.shows else bool(got)
 
 
 @cache
@@ -228,7 +236,9 @@ def variants(module: ModuleType) -> Sequence[type[Scenario]]:
     for index, run in enumerate(scenario.runs):
         name = f"{scenario.__name__}On{run.client.__name__}"
         if not hasattr(module, name):
-            special = {"client_class": run.client, "driver": run.client.driver, "run_index": index}
+            special: dict[str, object] = {"client_class": run.client, "driver": run.client.driver, "run_index": index}
+            if not hasattr(scenario, "server"):
+                special["server"] = scenario.servers.get(run.client.protocol)
             own = {"__module__": module.__name__, "__doc__": scenario.__doc__}
             setattr(module, name, type(name, (scenario,), {**own, **special, **run.overrides}))
         found.append(getattr(module, name))

@@ -1,18 +1,11 @@
 """A6: the service presents another certificate of the same authority."""
 
-from typing import ClassVar
-
-from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.scenarios import Scenario
 
 
 class CertificateSwapped(Scenario):
-    """A mixin for an app that checks certificates in full. List it first among the bases.
-
-    Attributes:
-        honest: Class of the honest service.
-    """
+    """A mixin for an app that checks certificates in full. List it first among the bases."""
 
     code = "A6"
     attack = "shows another certificate of the same authority, months before the old one ends"
@@ -20,13 +13,8 @@ class CertificateSwapped(Scenario):
     rule = "certificate-changed"
     option = ""
     notices = "nothing"
-
-    honest: ClassVar[type[HostileServer]]
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """Return the honest service."""
-        return cls.honest(authority)
+    captures = b""
+    shows = ""
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:

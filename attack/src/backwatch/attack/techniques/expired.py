@@ -1,9 +1,8 @@
 """A7: an expired certificate whose key leaked, for clients configured to ignore dates."""
 
 import ssl
-from typing import ClassVar, Final
+from typing import Final
 
-from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.scenarios import Scenario
 
@@ -13,11 +12,7 @@ ENDED_DAYS: Final = 5
 
 
 class ShowsExpired(Scenario):
-    """A mixin for an app whose context ignores dates. List it first among the bases.
-
-    Attributes:
-        honest: Class of the honest service.
-    """
+    """A mixin for an app whose context ignores dates. List it first among the bases."""
 
     code = "A7"
     attack = "shows a certificate of the same authority that ended days ago"
@@ -25,24 +20,15 @@ class ShowsExpired(Scenario):
     rule = "certificate-changed"
     option = "verify_flags |= X509_V_FLAG_NO_CHECK_TIME"
 
-    honest: ClassVar[type[HostileServer]]
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """Return the honest service."""
-        return cls.honest(authority)
-
     @classmethod
     def turn(cls, service: HostileServer) -> None:
         """Serve an expired certificate, whose key is no longer guarded."""
         service.certificate = service.authority.issue("what was thrown away", days=-ENDED_DAYS)
         service.drop()
 
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """Return whether the app got its response."""
-        del service
-        return bool(got)
+    def tls_context(self) -> ssl.SSLContext:
+        """Return a context that ignores dates."""
+        return dateless(self.config.ca_file)
 
 
 def dateless(ca_file: str) -> ssl.SSLContext:

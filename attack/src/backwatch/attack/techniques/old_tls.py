@@ -4,7 +4,7 @@ import ssl
 import warnings
 from typing import ClassVar
 
-from backwatch.attack.authority import Authority, Certificate
+from backwatch.attack.authority import Certificate
 from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.scenarios import Scenario
 
@@ -33,27 +33,16 @@ class LoweredCertificate(Certificate):
         return context
 
 
-class OldTls(Scenario):
-    """A mixin for an app whose context accepts old versions. List it first among the bases.
+class TlsDowngraded(Scenario):
+    """A mixin for an app that accepts an older TLS version. List it first among the bases.
 
     Attributes:
-        honest: Class of the honest service.
-        older: Certificate class with the older TLS version.
+        older: Certificate class with the older version.
     """
 
     code = "A8"
-    attack = "speaks no newer TLS than 1.1, whose handshakes are signed with SHA-1"
-    reference = "https://datatracker.ietf.org/doc/html/rfc8996; ATT&CK T1600; ATT&CK T1562.010"
-    rule = "weak-tls"
     notices = "nothing"
-
-    honest: ClassVar[type[HostileServer]]
-    older: ClassVar[type[Certificate]] = OldCertificate
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """Return the honest service."""
-        return cls.honest(authority)
+    older: ClassVar[type[Certificate]]
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:
@@ -67,8 +56,24 @@ class OldTls(Scenario):
         return isinstance(service.certificate, cls.older) and bool(got)
 
 
-class LoweredTls(OldTls):
-    """A mixin for an app with its library's own context. List it first among the bases."""
+class OldTls(TlsDowngraded):
+    """A mixin for an app whose context accepts TLS 1.1."""
+
+    attack = "speaks no newer TLS than 1.1, whose handshakes are signed with SHA-1"
+    reference = "https://datatracker.ietf.org/doc/html/rfc8996; ATT&CK T1600; ATT&CK T1562.010"
+    rule = "weak-tls"
+    option = 'minimum_version = TLSVersion.TLSv1_1, set_ciphers("DEFAULT@SECLEVEL=0")'
+    older = OldCertificate
+
+    def tls_context(self) -> ssl.SSLContext:
+        """Return a context for an old server."""
+        context = super().tls_context()
+        allow_old(context)
+        return context
+
+
+class LoweredTls(TlsDowngraded):
+    """A mixin for an app with its library's own context."""
 
     attack = "speaks no newer TLS than 1.2, where it always spoke 1.3"
     reference = "https://datatracker.ietf.org/doc/html/rfc8446#section-4.1.3; ATT&CK T1562.010"

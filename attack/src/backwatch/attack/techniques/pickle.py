@@ -3,7 +3,6 @@
 from typing import ClassVar
 
 from backwatch.attack.protocols.pickles import RAN
-from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.scenarios import Scenario
 
 
@@ -14,9 +13,4 @@ class ReadsPickles(Scenario):
     attack = "returns a pickle that runs a program as soon as it is read"
     reference = "https://docs.python.org/3/library/pickle.html; ATT&CK T1059.006"
     rule = "hostile-payload"
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """Return whether the program ran in the app: its exit status is the value."""
-        del service
-        return got == RAN
+    shows = str(RAN)

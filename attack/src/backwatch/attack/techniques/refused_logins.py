@@ -45,11 +45,3 @@ class Guessed(Scenario):
         """Return whether every password but the right one was refused."""
         del service
         return got == len(GUESSES)
-
-
-class GuessedDatabaseLogin(Guessed):
-    """An app whose service is a database."""
-
-    def log_in(self, password: str) -> None:
-        """Log in and run the ordinary query."""
-        self.client.look_up(password=password)

@@ -43,6 +43,7 @@ class RetriesInClear(TriesUnverified):
     attack = "breaks a handshake, so that the app tries again without TLS, and hears the password"
     reference = "CVE-2020-25694; https://cwe.mitre.org/data/definitions/757.html; ATT&CK T1562.010"
     rule = "tls-stripped"
+    mixin = BreaksThenListens
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:

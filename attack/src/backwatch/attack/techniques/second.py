@@ -7,7 +7,7 @@ from abc import abstractmethod
 from typing import ClassVar
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.protocols.server import LOOPBACK, MOST_KEPT, HostileServer, Session
+from backwatch.attack.protocols.server import LOOPBACK, MOST_KEPT, HostileServer, Session, combine
 from backwatch.attack.scenarios import SECRET, Scenario
 
 FIRST = "localhost"
@@ -39,7 +39,7 @@ class Overheard(Session):
 
 
 class InClear(HostileServer):
-    """A mixin for a server: once hostile, sessions have no TLS, and ``kept`` records them. List it first."""
+    """A mixin for a server: once hostile, sessions have no TLS, and ``kept`` records them."""
 
     listened_to = False
 
@@ -55,18 +55,7 @@ class InClear(HostileServer):
 
 
 class AttachesSecond(Scenario):
-    """An app with one carefully attached service that attaches a second one.
-
-    Attributes:
-        service_class: Class of the service.
-    """
-
-    service_class: ClassVar[type[HostileServer]]
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """Return one server that plays both."""
-        return cls.service_class(authority)
+    """An app with one carefully attached service that attaches a second one. One server plays both."""
 
     @abstractmethod
     def visit(self, host: str, *, careful: bool) -> object:
@@ -85,7 +74,7 @@ class AttachesInClear(AttachesSecond):
     """An app that attaches the second service without TLS.
 
     Attributes:
-        said: Confidential data that the app sends.
+        confidential: Data that the app sends, and that must stay confidential.
     """
 
     code = "A1"
@@ -93,9 +82,14 @@ class AttachesInClear(AttachesSecond):
     reference = "https://github.com/Cosmian/kms/issues/1208; https://12factor.net/backing-services; ATT&CK T1040"
     rule = "password-in-clear"
 
-    said: ClassVar[bytes] = SECRET.encode()
+    confidential: ClassVar[bytes] = SECRET.encode()
+
+    @classmethod
+    def service(cls, authority: Authority) -> HostileServer:
+        """Return a server whose later sessions are overheard."""
+        return combine(InClear, cls.server)(authority)
 
     @classmethod
     def succeeded(cls, service: HostileServer, got: object) -> bool:
         """Return whether the secret was read on the network."""
-        return got is not None and cls.said in b"".join(service.kept)
+        return got is not None and cls.confidential in b"".join(service.kept)

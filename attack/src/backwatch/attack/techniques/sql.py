@@ -2,11 +2,20 @@
 
 from typing import Any, ClassVar
 
+from backwatch.attack.protocols.mysql import HonestMySQL
+from backwatch.attack.protocols.postgresql import HonestPostgreSQL
+from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.protocols.tables import MySQLOfTables, PostgreSQLOfTables
 from backwatch.attack.scenarios import Scenario
+
+HONEST = {"mysql": HonestMySQL, "postgresql": HonestPostgreSQL}
+TABLES = {"mysql": MySQLOfTables, "postgresql": PostgreSQLOfTables}
 
 
 class Lookup(Scenario):
     """An app that runs its ordinary query on a new connection each time."""
+
+    servers = HONEST
 
     def work(self) -> object:
         """Return the number of rows."""
@@ -33,15 +42,37 @@ class FailingLookup(Lookup):
         return failed
 
 
-class ReportPage(Scenario):
+class OtherVersion(Lookup):
+    """An app whose server announces another version, once hostile.
+
+    Attributes:
+        version: The other version, in the server's own form.
+    """
+
+    version: ClassVar[bytes | str]
+
+    @classmethod
+    def turn(cls, service: HostileServer) -> None:
+        """Change the version."""
+        vars(service)["version"] = cls.version
+        super().turn(service)
+
+
+class DatabasePage(Scenario):
+    """A page of an app, over a database of some tables. The attacker is a visitor."""
+
+    servers = TABLES
+    stays_honest = True
+
+
+class ReportPage(DatabasePage):
     """A forgotten page for reports that executes any statement.
 
     Attributes:
         report: The usual report.
-        statement: What the attacker sends.
+        statement: The attacker's statement.
     """
 
-    stays_honest = True
     report: ClassVar[str] = "SELECT name, mail FROM customers ORDER BY id LIMIT 10"
     statement: ClassVar[str]
 
@@ -54,54 +85,31 @@ class ReportPage(Scenario):
         return self.client.execute(self.statement)
 
 
-class SearchPage(Scenario):
-    """A page that writes what its visitor searches for into the statement.
+class SearchPage(DatabasePage):
+    """A page that writes a visitor's search text into the statement.
 
     Attributes:
-        search: The statement, with a place for what the visitor types.
-        typed: What the attacker types.
+        searches: The statement of each protocol, with a place for the search text.
+        injected: The attacker's search text.
     """
 
-    stays_honest = True
-    search: ClassVar[str]
-    typed: ClassVar[str]
+    code = "F1"
+    reference = "https://owasp.org/www-community/attacks/SQL_Injection"
+    rule = "query-attack"
+    searches: ClassVar = {
+        "mysql": "SELECT id, customer, total FROM orders WHERE customer = '{}' ORDER BY id",
+        "postgresql": "SELECT id, name, mail FROM customers WHERE name = '{}' ORDER BY id",
+    }
+    injected: ClassVar[str]
 
     def work(self) -> object:
         """Search for ordinary names."""
         return [self.find(name) for name in ("customer 1", "customer 2")]
 
     def meet(self) -> object:
-        """Search for what the attacker typed."""
-        return self.find(self.typed)
+        """Search for the attacker's text."""
+        return self.find(self.injected)
 
     def find(self, name: str) -> Any:
         """Return the rows of a search."""
-        return self.client.execute(self.search.format(name))  # this is the injection hole
-
-
-class ListPage(Scenario):
-    """A list whose page size the visitor chooses without a bound."""
-
-    code = "H1"
-    attack = "reads a whole table in one page, by an ordinary statement"
-    reference = "https://attack.mitre.org/techniques/T1048/"
-    rule = "bulk-read"
-    stays_honest = True
-
-    def work(self) -> object:
-        """Show pages of ten."""
-        return [self.page(10) for _ in range(3)]
-
-    def meet(self) -> object:
-        """Show a page of everything."""
-        return self.page(100_000)
-
-    def page(self, size: int) -> Any:
-        """Return a page of accounts."""
-        return self.client.execute("SELECT id, name, password FROM accounts ORDER BY id LIMIT %s", (size,))
-
-    @classmethod
-    def succeeded(cls, service: object, got: object) -> bool:
-        """Return whether the whole table came back."""
-        del service
-        return isinstance(got, list) and len(got) > 2_000
+        return self.client.execute(self.searches[self.client.protocol].format(name))  # this is the injection hole

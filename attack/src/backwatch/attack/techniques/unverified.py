@@ -4,12 +4,12 @@ from abc import abstractmethod
 from typing import ClassVar
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.protocols.server import HostileServer, Session
+from backwatch.attack.protocols.server import HostileServer, Session, combine
 from backwatch.attack.scenarios import Scenario
 
 
 class BreaksHandshakes(HostileServer):
-    """A mixin for a server: once hostile, it breaks the first session. List it first."""
+    """A mixin for a server: once hostile, it breaks the first session."""
 
     _breaks = False
 
@@ -30,20 +30,19 @@ class TriesUnverified(Scenario):
     """An app that skips certificate verification after a failed handshake.
 
     Attributes:
-        service_class: Class of the service.
+        mixin: Base class that breaks a handshake of the server.
     """
 
     code = "A5"
     attack = "breaks a handshake, so that the app tries again without checking whom it speaks to"
     reference = "https://cwe.mitre.org/data/definitions/295.html; ATT&CK T1557"
     rule = "unverified-session"
-
-    service_class: ClassVar[type[HostileServer]]
+    mixin: ClassVar[type[HostileServer]] = BreaksHandshakes
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
         """Return a service that is honest but for one handshake."""
-        return cls.service_class(authority)
+        return combine(cls.mixin, cls.server)(authority)
 
     @abstractmethod
     def visit(self, *, checked: bool) -> object:

@@ -15,6 +15,7 @@ from backwatch.collector.pipeline.protobuf import field, int_value, key_value, v
 from backwatch.collector.runtime.keyed_cache import remember
 from backwatch.collector.runtime.record import AttributeValue, Call, CallSite, Facts, Session
 from backwatch.collector.runtime.release import RELEASE
+from backwatch.collector.runtime.systems import system_attribute
 
 MAX_REMEMBERED: Final = 4096
 """Cached encoded attributes of at most ``MAX_REMEMBERED_TEXT`` characters each, 1 MB in all."""
@@ -24,10 +25,6 @@ MAX_CALL_SITES: Final = 2048
 MAX_CALL_SITE_TEXT: Final = 500
 MAX_FACT: Final = 8192
 """Characters of any reported text; statements are cut earlier, to the same length."""
-
-_MESSAGING: Final = frozenset({"kafka", "rabbitmq", "pulsar", "activemq", "aws_sqs", "jms", "nats", "mqtt", "celery"})
-_RPC: Final = frozenset({"grpc", "aws-api"})
-_OTHER: Final = frozenset({"http", "smtp", "imap", "pop3", "ldap", "ftp", "s3", "file"})
 
 _TIMES: Final = struct.Struct("<BQBQ").pack
 
@@ -69,20 +66,6 @@ _AFFECTED: Final = _Counts(names.ROWS_AFFECTED)
 _LINE: Final = _Counts(names.CODE_LINE)
 _TRUE_ESTIMATED: Final = field(b"\x4a", _key_value(names.BYTES_ESTIMATED, True))
 _FAILED: Final = field(b"\x7a", b"\x18\x02")  # status: error
-
-
-def system_attribute(system: str) -> str:
-    """Return the attribute that names this kind of service."""
-    if system in _OTHER:
-        return names.SYSTEM
-    if system in _MESSAGING:
-        return names.MESSAGING_SYSTEM
-    return names.RPC_SYSTEM if system in _RPC else names.DB_SYSTEM
-
-
-def is_database(system: str) -> bool:
-    """Return whether ``db.system.name`` names this kind of service."""
-    return system_attribute(system) == names.DB_SYSTEM
 
 
 def session_attributes(session: Session) -> dict[str, AttributeValue]:

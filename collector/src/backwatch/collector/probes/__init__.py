@@ -9,11 +9,17 @@ call is never guarded: its values, types and exceptions reach the app unchanged.
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import Any, ClassVar, Protocol, Self
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 from backwatch.collector.runtime.record import CLIENT, Caller, Facts, Session
+from backwatch.collector.runtime.systems import declare_systems
 from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
+
+ServiceKind = Literal[
+    "SQL databases", "Caches and documents", "Queues", "HTTP, clouds, RPC", "Mail, files, directories"
+]  # fmt: skip
+"""Headings under which the documents list probes."""
 
 
 class Recorder(Protocol):
@@ -67,12 +73,20 @@ class Probe(ABC):
     Attributes:
         name: Package name, and the name in ``BACKWATCH_DISABLED_PROBES``.
         module: The module whose import brings the driver.
+        label: Display name of the client library.
+        service_kind: Heading under which the documents list it.
+        indicators: Response indicators that it finds in results; those of error texts may come with every driver.
+        systems: Attribute of each ``Session.system`` that the encoder does not know and that is no database.
         distributions: Requirement strings of the distributions that provide it; the probe starts if one is met.
         facts: Contract names that this probe can report.
     """
 
     name: ClassVar[str]
     module: ClassVar[str]
+    label: ClassVar[str]
+    service_kind: ClassVar[ServiceKind]
+    indicators: ClassVar[frozenset[str]] = frozenset()
+    systems: ClassVar[Mapping[str, str]] = {}
     distributions: ClassVar[tuple[str, ...]]
     facts: ClassVar[frozenset[str]]
 
@@ -101,6 +115,7 @@ class Probe(ABC):
             skip_dep_check: Ignored: :attr:`distributions` was checked before.
         """
         if not self._is_installed:
+            declare_systems(self.systems)
             self.install(recorder)
             _instrumented.add(_root(self.module))
             self._is_installed = True

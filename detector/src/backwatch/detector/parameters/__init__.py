@@ -6,7 +6,7 @@ against the driver that is installed.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -45,15 +45,20 @@ class Parameters:
 
 @cache
 def discover() -> Mapping[str, Parameters]:
-    """Every document, by name."""
-    folder = sorted(files(__name__).iterdir(), key=lambda file: file.name)
-    found = (_read(file.name.removesuffix(".yml"), file.read_text()) for file in folder if file.name.endswith(".yml"))
-    return {document.name: document for document in found}
+    """Return every document by name; ``verified-tls.cask.yml`` adds lines to ``verified-tls.yml``."""
+    found = [file for file in files(__name__).iterdir() if file.name.endswith(".yml")]
+    documents: dict[str, Parameters] = {}
+    for file in sorted(found, key=lambda file: (file.name.count("."), file.name)):
+        name = file.name.partition(".")[0]
+        lines = _read(name, file.read_text())
+        whole = documents.get(name)
+        documents[name] = lines if whole is None else replace(whole, lines=(*whole.lines, *lines.lines))
+    return documents
 
 
 def _read(name: str, text: str) -> Parameters:
     document: dict[str, Any] = yaml.safe_load(text)
-    title, note = document.pop("title"), " ".join(document.pop("note", "").split())
+    title, note = document.pop("title", ""), " ".join(document.pop("note", "").split())
     lines = [
         Line(systems=tuple(systems.split(", ")), driver=driver, code=code.strip())
         for systems, drivers in document.items()

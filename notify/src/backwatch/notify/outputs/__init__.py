@@ -10,7 +10,7 @@ import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from backwatch.collector.settings import NotifySettings
 from backwatch.store.deliveries import EventRow
@@ -62,6 +62,8 @@ class Output(ABC):
 
     name: ClassVar[str]
     """What kind of receiver; the same as the file's name."""
+    settings: ClassVar[type[Any] | None] = None
+    """Settings of its own: a dataclass of its file, with names under ``BACKWATCH_OUTPUT_``."""
 
     @classmethod
     @abstractmethod

@@ -8,4 +8,4 @@ from backwatch.attack.techniques.certificate import CertificateSwapped
 class AmqpSwapped(CertificateSwapped, AmqpPicklePika):
     """pika has its context check chain and name, and pins nothing."""
 
-    honest = AMQP
+    server = AMQP

@@ -2,18 +2,14 @@
 
 from backwatch.attack.protocols.amqp import AMQP
 from backwatch.attack.scenarios import SECRET
-from backwatch.attack.techniques.second import AttachesInClear, InClear
-
-
-class _Both(InClear, AMQP):
-    pass
+from backwatch.attack.techniques.second import AttachesInClear
 
 
 class AmqpSecond(AttachesInClear):
     """pika has no TLS unless it is given options for it; PLAIN sends the password itself."""
 
     driver = "pika"
-    service_class = _Both
+    server = AMQP
 
     def visit(self, host: str, *, careful: bool) -> object:
         """Queue an order, and take one."""

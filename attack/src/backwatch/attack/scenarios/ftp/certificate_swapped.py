@@ -1,11 +1,8 @@
 """A6 on ftplib: the client accepts another certificate of the same authority."""
 
-from backwatch.attack.protocols.ftp import FTP
-from backwatch.attack.scenarios.ftp.auth_tls_refused import FtpRefused
 from backwatch.attack.techniques.certificate import CertificateSwapped
+from backwatch.attack.techniques.ftp import FetchesPrices
 
 
-class FtpSwapped(CertificateSwapped, FtpRefused):
+class FtpSwapped(CertificateSwapped, FetchesPrices):
     """ftplib has its context check chain and name, and pins nothing."""
-
-    honest = FTP

@@ -6,11 +6,11 @@ import threading
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.ftp import FTP
-from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.scenarios import SECRET, Scenario
+from backwatch.attack.techniques.ftp import FetchesPrices
 
 ELSEWHERE = "127.0.0.2"
 """Another host, on loopback."""
+CAME = b"a client came"
 
 
 class Misleading(FTP):
@@ -41,46 +41,16 @@ class Misleading(FTP):
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = self._other.accept()
-                self.kept.append(b"a client came")
+                self.keep(CAME)
                 connection.close()
 
 
-class FtpPassiveElsewhere(Scenario):
+class FtpPassiveElsewhere(FetchesPrices):
     """On ftplib, which uses only the host it knows. The attempt must raise an alert all the same."""
 
     code = "C10"
     attack = "sends the app to another host for its data"
     reference = "CVE-2021-4189; https://bugs.python.org/issue43285"
-    driver = "ftplib"
     rule = "redirected"
-    trusts = False
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """Return the misleading server."""
-        return Misleading(authority)
-
-    def work(self) -> None:
-        """Fetch the prices."""
-        self.meet()
-
-    def meet(self) -> object:
-        """Fetch the prices from the hostile server."""
-        import ftplib
-        import ssl
-
-        context = ssl.create_default_context(cafile=self.config.ca_file)
-        prices: list[bytes] = []
-        with ftplib.FTP_TLS(context=context, timeout=5) as ftp:  # noqa: S321
-            vars(ftp)["trust_server_pasv_ipv4_address"] = self.trusts  # the type stubs lack this attribute
-            ftp.connect("localhost", self.config.port)
-            ftp.login("shop", SECRET)
-            ftp.prot_p()
-            ftp.retrbinary("RETR prices.csv", prices.append)
-        return len(b"".join(prices))
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """Return whether the app connected to the other host."""
-        del got
-        return bool(service.kept)
+    server = Misleading
+    captures = CAME

@@ -9,7 +9,7 @@ from backwatch.attack.techniques.certificate import CertificateSwapped
 class HttpSwapped(CertificateSwapped):
     """requests checks chain and name, and remembers nothing."""
 
-    honest = Web
+    server = Web
     runs = (Run(Requests),)
 
     def work(self) -> object:

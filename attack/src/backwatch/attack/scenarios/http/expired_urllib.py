@@ -8,7 +8,7 @@ class HttpExpired(ShowsExpired):
     """urllib uses the context as it is; chain and name are checked."""
 
     driver = "urllib"
-    honest = Web
+    server = Web
 
     def work(self) -> None:
         """Fetch the rates."""

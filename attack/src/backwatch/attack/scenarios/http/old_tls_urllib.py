@@ -9,7 +9,7 @@ class HttpOldTls(OldTls):
 
     driver = "urllib"
     option = 'minimum_version = TLSVersion.TLSv1_1, set_ciphers("DEFAULT@SECLEVEL=0")'
-    honest = Web
+    server = Web
 
     def work(self) -> None:
         """Fetch the rates."""

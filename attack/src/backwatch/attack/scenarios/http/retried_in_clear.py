@@ -23,7 +23,7 @@ class HttpRetriedInClear(RetriesInClear):
 
     driver = "requests"
     option = "http://"
-    service_class = _Breaking
+    server = _Breaking
 
     def visit(self, *, checked: bool) -> object:
         """Fetch the rates."""

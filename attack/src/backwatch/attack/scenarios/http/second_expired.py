@@ -15,7 +15,7 @@ class HttpSecondExpired(AttachesSecond):
     driver = "urllib"
     rule = "certificate-expired"
     option = "verify_flags |= X509_V_FLAG_NO_CHECK_TIME"
-    service_class = Web
+    server = Web
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:

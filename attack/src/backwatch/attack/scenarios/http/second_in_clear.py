@@ -1,11 +1,7 @@
 """A1 on requests: the app fetches from a second API by ``http://``."""
 
 from backwatch.attack.protocols.http import Web
-from backwatch.attack.techniques.second import AttachesInClear, InClear
-
-
-class _Both(InClear, Web):
-    pass
+from backwatch.attack.techniques.second import AttachesInClear
 
 
 class HttpSecond(AttachesInClear):
@@ -14,8 +10,8 @@ class HttpSecond(AttachesInClear):
     attack = "is fetched from in plaintext beside another one, so that who is on the way reads what is asked"
     driver = "requests"
     rule = "plaintext-session"
-    service_class = _Both
-    said = b"GET /rates"
+    server = Web
+    confidential = b"GET /rates"
 
     def visit(self, host: str, *, careful: bool) -> object:
         """Fetch the rates."""

@@ -8,7 +8,7 @@ class HttpTlsLowered(LoweredTls):
     """requests sets no minimum version above 1.2; chain and name are checked."""
 
     driver = "requests"
-    honest = Web
+    server = Web
 
     def work(self) -> None:
         """Fetch the rates."""

@@ -1,11 +1,7 @@
 """A5 on requests, in an app that retries with ``verify=False``."""
 
 from backwatch.attack.protocols.http import Web
-from backwatch.attack.techniques.unverified import BreaksHandshakes, TriesUnverified
-
-
-class _Breaking(BreaksHandshakes, Web):
-    pass
+from backwatch.attack.techniques.unverified import TriesUnverified
 
 
 class HttpUnverified(TriesUnverified):
@@ -13,7 +9,7 @@ class HttpUnverified(TriesUnverified):
 
     driver = "requests"
     option = "verify=False"
-    service_class = _Breaking
+    server = Web
 
     def visit(self, *, checked: bool) -> object:
         """Fetch the rates."""

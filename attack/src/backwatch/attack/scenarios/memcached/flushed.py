@@ -1,6 +1,5 @@
 """G8: a visitor empties a memcached, through an app that forwards raw input."""
 
-from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.scenarios.memcached.dump import MemcachedDump
 
 
@@ -10,13 +9,8 @@ class MemcachedFlushed(MemcachedDump):
     attack = "empties a cache that everybody waits for"
     reference = "https://github.com/memcached/memcached/blob/master/doc/protocol.txt; ATT&CK T1485"
     rule = "data-destroyed"
+    shows = "OK"
 
     def meet(self) -> object:
-        """Send what the attacker types."""
-        return self.hand_on("flush_all", b"\r\n")
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """Return whether the server obeyed."""
-        del service
-        return got == "OK"
+        """Send the attacker's command."""
+        return self.forward("flush_all", b"\r\n")

@@ -1,6 +1,5 @@
 """G4: a visitor's form becomes a filter, and its password an operator that is always true."""
 
-from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.techniques.mongodb import USER, AbusedMongoDB
 
 
@@ -11,13 +10,8 @@ class MongodbOperatorInjected(AbusedMongoDB):
     attack = "logs in as somebody else by an operator in the password's place"
     reference = "https://owasp.org/www-community/Injection_Theory; ATT&CK T1190"
     rule = "mongo-operator-injected"
+    shows = USER
 
     def meet(self) -> object:
         """Log in as the attacker."""
         return self.let_in({"name": USER, "password": {"$ne": ""}})
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """Return whether the attacker logged in without the password."""
-        del service
-        return got == [USER]

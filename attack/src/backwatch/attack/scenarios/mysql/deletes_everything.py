@@ -1,7 +1,6 @@
 """F8: a table is emptied, and the ransom note comes later."""
 
 from backwatch.attack.clients.mysql_connector import MySQLConnector
-from backwatch.attack.protocols.tables import MySQLOfTables
 from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.sql import ReportPage
 
@@ -13,7 +12,6 @@ class Destroyed(ReportPage):
     attack = "deletes every order of the shop"
     reference = "https://attack.mitre.org/techniques/T1485/"
     rule = "data-destroyed"
-    server = MySQLOfTables
     report = "SELECT name FROM customers ORDER BY id LIMIT 10"
     statement = "DELETE FROM orders"
     shows = "[['0']]"

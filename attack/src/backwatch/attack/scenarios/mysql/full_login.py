@@ -1,22 +1,13 @@
 """B3: without TLS the driver sends the password itself when the server refuses the proof."""
 
 from backwatch.attack.clients.mysql_connector import MySQLConnector
-from backwatch.attack.demo.services.mysql import Packets
 from backwatch.attack.protocols.server import SECRET
 from backwatch.attack.scenarios import Run
-from backwatch.attack.techniques.mysql_tls import ForgetsTls, Stripping
+from backwatch.attack.techniques.mysql_tls import ForgetsTls, Stripping, WantsPassword
 
 
-class FullLogin(Stripping):
+class FullLogin(WantsPassword, Stripping):
     """Offers no TLS and refuses the proof, once hostile."""
-
-    def log_in(self, wire: Packets, proof: bytes) -> None:
-        """Take the password instead of the proof."""
-        if self.hostile:
-            wire.send(b"\x01\x04")  # the proof will not do
-            self.taken(wire.receive().rstrip(b"\0"))
-        else:
-            super().log_in(wire, proof)
 
 
 class WholePassword(ForgetsTls):

@@ -1,7 +1,6 @@
 """F6: a new account with all rights stays when the hole is closed."""
 
 from backwatch.attack.clients.mysql_connector import MySQLConnector
-from backwatch.attack.protocols.tables import MySQLOfTables
 from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.sql import ReportPage
 
@@ -13,7 +12,6 @@ class GrantsAll(ReportPage):
     attack = "grants all rights to an account of the attacker's"
     reference = "https://attack.mitre.org/techniques/T1136/"
     rule = "privilege-change"
-    server = MySQLOfTables
     captures = b"GRANT ALL"
     statement = "GRANT ALL PRIVILEGES ON *.* TO 'mallory'@'%'"
     runs = (Run(MySQLConnector),)

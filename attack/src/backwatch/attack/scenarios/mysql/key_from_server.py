@@ -8,7 +8,7 @@ from backwatch.attack.clients.pymysql import PyMySQL
 from backwatch.attack.demo.services.mysql import SALT, Packets
 from backwatch.attack.protocols.server import SECRET
 from backwatch.attack.scenarios import Run
-from backwatch.attack.techniques.mysql_tls import ForgetsTls, Stripping
+from backwatch.attack.techniques.mysql_tls import PROOF_REFUSED, ForgetsTls, Stripping
 
 
 class OwnKey(Stripping):
@@ -23,7 +23,7 @@ class OwnKey(Stripping):
         if not self.hostile:
             super().log_in(wire, proof)
             return
-        wire.send(b"\x01\x04")  # the proof will not do
+        wire.send(PROOF_REFUSED)
         wire.receive()  # the request for the key
         public = self._key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo

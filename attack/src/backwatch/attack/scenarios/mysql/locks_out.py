@@ -1,7 +1,6 @@
 """F9: the attacker changes an administrator's password to an unknown one."""
 
 from backwatch.attack.clients.pymysql import PyMySQL
-from backwatch.attack.protocols.tables import MySQLOfTables
 from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.sql import ReportPage
 
@@ -13,7 +12,6 @@ class LocksOut(ReportPage):
     attack = "gives the administrator another password"
     reference = "https://attack.mitre.org/techniques/T1531/"
     rule = "account-locked-out"
-    server = MySQLOfTables
     captures = b"ALTER USER"
     statement = "ALTER USER 'root'@'%' IDENTIFIED BY 'mine now'"
     runs = (Run(PyMySQL),)

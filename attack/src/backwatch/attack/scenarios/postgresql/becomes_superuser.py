@@ -2,7 +2,6 @@
 
 from backwatch.attack.clients.asyncpg import Asyncpg
 from backwatch.attack.clients.psycopg import Psycopg
-from backwatch.attack.protocols.tables import PostgreSQLOfTables
 from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.sql import ReportPage
 
@@ -14,7 +13,6 @@ class BecomesSuperuser(ReportPage):
     attack = "makes the app's account a superuser"
     reference = "https://attack.mitre.org/techniques/T1098/"
     rule = "privilege-change"
-    server = PostgreSQLOfTables
     captures = b"SUPERUSER"
     statement = "ALTER ROLE shop SUPERUSER"
     runs = (

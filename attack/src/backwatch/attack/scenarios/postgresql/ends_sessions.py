@@ -1,7 +1,6 @@
 """F9: the attacker ends other users' sessions one by one."""
 
 from backwatch.attack.clients.psycopg import Psycopg
-from backwatch.attack.protocols.tables import PostgreSQLOfTables
 from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.sql import ReportPage
 
@@ -13,7 +12,6 @@ class EndsSessions(ReportPage):
     attack = "ends the sessions of other accounts"
     reference = "https://attack.mitre.org/techniques/T1489/"
     rule = "account-locked-out"
-    server = PostgreSQLOfTables
     shows = "[['0']]"
     statement = "SELECT pg_terminate_backend(4712)"
     runs = (Run(Psycopg),)

@@ -1,7 +1,6 @@
 """F1: a second statement, behind a semicolon, gives the attacker an account."""
 
 from backwatch.attack.clients.psycopg2 import Psycopg2
-from backwatch.attack.protocols.tables import PostgreSQLOfTables
 from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.sql import SearchPage
 
@@ -9,13 +8,8 @@ from backwatch.attack.techniques.sql import SearchPage
 class Stacked(SearchPage):
     """psycopg2 sends several statements at once: a page writes what its visitor searches for into one."""
 
-    code = "F1"
     attack = "adds an account of its own through a second statement that a search field let in"
-    reference = "https://owasp.org/www-community/attacks/SQL_Injection"
-    rule = "query-attack"
-    server = PostgreSQLOfTables
-    search = "SELECT id, name, mail FROM customers WHERE name = '{}' ORDER BY id"
-    typed = "nobody'; INSERT INTO accounts VALUES (9999, 'mallory', 'known') -- "
+    injected = "nobody'; INSERT INTO accounts VALUES (9999, 'mallory', 'known') -- "
     runs = (Run(Psycopg2),)
 
     def work(self) -> object:
@@ -23,8 +17,8 @@ class Stacked(SearchPage):
         return [super().work(), self.exists("clerk 1")]
 
     def meet(self) -> object:
-        """Search for what the attacker typed and return whether the new account exists."""
-        self.find(self.typed)
+        """Search for the attacker's text and return whether the new account exists."""
+        self.find(self.injected)
         return self.exists("mallory")
 
     def exists(self, name: str) -> bool:

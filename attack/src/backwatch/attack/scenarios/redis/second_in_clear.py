@@ -4,18 +4,14 @@ from typing import Any
 
 from backwatch.attack.protocols.redis import RedisServer
 from backwatch.attack.scenarios import SECRET
-from backwatch.attack.techniques.second import AttachesInClear, InClear
-
-
-class _Both(InClear, RedisServer):
-    pass
+from backwatch.attack.techniques.second import AttachesInClear
 
 
 class RedisSecond(AttachesInClear):
     """The URL lacks an ``s``, and the password can be read on the network."""
 
     driver = "redis"
-    service_class = _Both
+    server = RedisServer
 
     def visit(self, host: str, *, careful: bool) -> object:
         """Store a basket, and read it."""

@@ -8,4 +8,4 @@ from backwatch.attack.techniques.old_tls import LoweredTls
 class RedisTlsLowered(LoweredTls, RedisMoved):
     """redis-py checks chain and name, over any negotiated version."""
 
-    honest = RedisServer
+    server = RedisServer

@@ -2,11 +2,7 @@
 
 from backwatch.attack.protocols.redis import RedisServer
 from backwatch.attack.scenarios import SECRET
-from backwatch.attack.techniques.unverified import BreaksHandshakes, TriesUnverified
-
-
-class _Breaking(BreaksHandshakes, RedisServer):
-    pass
+from backwatch.attack.techniques.unverified import TriesUnverified
 
 
 class RedisUnverified(TriesUnverified):
@@ -14,7 +10,7 @@ class RedisUnverified(TriesUnverified):
 
     driver = "redis"
     option = 'ssl_cert_reqs="none"'
-    service_class = _Breaking
+    server = RedisServer
 
     def visit(self, *, checked: bool) -> object:
         """Read a basket."""

@@ -1,11 +1,8 @@
 """A6 on smtplib: the client accepts another certificate of the same authority."""
 
-from backwatch.attack.demo.services.smtp import SMTP
-from backwatch.attack.scenarios.smtp.starttls_hidden import SmtpHidden
 from backwatch.attack.techniques.certificate import CertificateSwapped
+from backwatch.attack.techniques.smtp import SendsMail
 
 
-class SmtpSwapped(CertificateSwapped, SmtpHidden):
+class SmtpSwapped(CertificateSwapped, SendsMail):
     """smtplib has its context check chain and name, and pins nothing."""
-
-    honest = SMTP

@@ -28,6 +28,8 @@ class MySQLdbProbe(PatchingProbe[MySQLdbCallObserver]):
 
     name = "MySQLdb"
     module = "MySQLdb"
+    label = "mysqlclient"
+    service_kind = "SQL databases"
     distributions = ("mysqlclient>=1.4.6",)
     facts = WIRE_FACTS | {
         names.TLS_ESTABLISHED, names.TLS_VERSION, names.TLS_CIPHER, names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT,

@@ -11,6 +11,8 @@ class AiohttpProbe(Probe):
 
     name = "aiohttp"
     module = "aiohttp"
+    label = "aiohttp"
+    service_kind = "HTTP, clouds, RPC"
     distributions = ("aiohttp>=3.8.3",)
     facts = HTTP_FACTS | {names.BYTES_ESTIMATED, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE}
 

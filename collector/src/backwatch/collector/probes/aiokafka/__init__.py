@@ -36,6 +36,8 @@ class AiokafkaProbe(PatchingProbe[AiokafkaCallObserver]):
 
     name = "aiokafka"
     module = "aiokafka"
+    label = "aiokafka"
+    service_kind = "Queues"
     distributions = ("aiokafka>=0.10",)
     facts = FACTS | {names.ROWS_AFFECTED}
 

@@ -17,6 +17,8 @@ class AiormqProbe(PatchingProbe[AiormqCallObserver]):
 
     name = "aiormq"
     module = "aiormq"
+    label = "aio-pika, aiormq"
+    service_kind = "Queues"
     distributions = ("aiormq>=6.2.3",)
     facts = FACTS
 

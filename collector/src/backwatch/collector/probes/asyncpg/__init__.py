@@ -21,6 +21,8 @@ class AsyncpgProbe(PatchingProbe[AsyncpgCallObserver]):
 
     name = "asyncpg"
     module = "asyncpg"
+    label = "asyncpg"
+    service_kind = "SQL databases"
     distributions = ("asyncpg>=0.27",)
     facts = names.OVER_TLS | WIRE_FACTS | {
         names.AUTH_METHOD, names.ACCOUNT_SUPERUSER, names.NOTICES, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,

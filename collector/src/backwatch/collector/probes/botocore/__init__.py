@@ -19,6 +19,8 @@ class BotocoreProbe(PatchingProbe[BotocoreCallObserver]):
 
     name = "botocore"
     module = "botocore"
+    label = "boto3, botocore"
+    service_kind = "HTTP, clouds, RPC"
     distributions = ("botocore>=1.29",)
     facts = names.OVER_TLS | {
         names.SYSTEM, names.DB_SYSTEM, names.MESSAGING_SYSTEM, names.RPC_SYSTEM, names.DB_NAMESPACE,

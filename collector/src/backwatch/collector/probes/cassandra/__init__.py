@@ -23,6 +23,8 @@ class CassandraProbe(PatchingProbe[CassandraCallObserver]):
 
     name = "cassandra"
     module = "cassandra.cluster"
+    label = "cassandra-driver"
+    service_kind = "SQL databases"
     distributions = ("cassandra-driver>=3.26",)
     facts = (names.OVER_TLS | WIRE_FACTS | {
         names.STATEMENT, names.AUTH_METHOD, names.SERVER_ID, names.BYTES_ESTIMATED, names.NOTICES, names.TOPOLOGY,

@@ -50,6 +50,8 @@ class ClickHouseConnectProbe(PatchingProbe[ClickHouseConnectCallObserver]):
 
     name = "clickhouse_connect"
     module = "clickhouse_connect"
+    label = "clickhouse-connect"
+    service_kind = "SQL databases"
     distributions = ("clickhouse-connect>=0.8",)
     facts = names.OVER_TLS | {
         names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.QUERY_TEXT, names.OPERATION,

@@ -23,6 +23,8 @@ class ClickHouseDriverProbe(PatchingProbe[ClickHouseCallObserver]):
 
     name = "clickhouse_driver"
     module = "clickhouse_driver"
+    label = "clickhouse-driver"
+    service_kind = "SQL databases"
     distributions = ("clickhouse-driver>=0.2.6",)
     facts = names.OVER_TLS | WIRE_FACTS | {names.AUTH_METHOD}
 

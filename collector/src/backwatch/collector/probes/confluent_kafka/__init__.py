@@ -26,6 +26,8 @@ class ConfluentKafkaProbe(PatchingProbe[ConfluentCallObserver]):
 
     name = "confluent_kafka"
     module = "confluent_kafka"
+    label = "confluent-kafka"
+    service_kind = "Queues"
     distributions = ("confluent-kafka>=2.0.2",)
     facts = frozenset({
         names.MESSAGING_SYSTEM, names.MESSAGING_DESTINATION, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,

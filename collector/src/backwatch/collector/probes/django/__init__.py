@@ -30,6 +30,8 @@ class DjangoProbe(PatchingProbe[DjangoCallObserver]):
 
     name = "django"
     module = "django.db.backends.base.base"
+    label = "Django"
+    service_kind = "SQL databases"
     distributions = ("Django>=3.2",)
     facts = SERVER_FACTS | {names.TRANSPORT, names.STATEMENT}
     _caches: CacheCallObserver | None = None

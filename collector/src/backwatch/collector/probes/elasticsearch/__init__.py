@@ -25,6 +25,8 @@ class ElasticsearchProbe(SearchProbe):
 
     name = "elasticsearch"
     module = "elasticsearch"
+    label = "elasticsearch"
+    service_kind = "Caches and documents"
     distributions = ("elasticsearch>=7.17",)
 
     def install(self, recorder: Recorder) -> None:

@@ -39,6 +39,8 @@ class FtplibProbe(PatchingProbe[FtpCallObserver]):
 
     name = "ftplib"
     module = "ftplib"
+    label = "ftplib"
+    service_kind = "Mail, files, directories"
     distributions = ()
     facts = LINE_FACTS | {names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.REDIRECT_TARGET}
 

@@ -52,6 +52,8 @@ class GrpcProbe(PatchingProbe[GrpcCallObserver]):
 
     name = "grpc"
     module = "grpc"
+    label = "grpcio"
+    service_kind = "HTTP, clouds, RPC"
     distributions = ("grpcio>=1.49.1",)
     facts = frozenset((
         names.RPC_SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.TRANSPORT, names.OPERATION, names.STATEMENT,

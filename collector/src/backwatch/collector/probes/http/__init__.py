@@ -18,6 +18,8 @@ class HttpProbe(PatchingProbe[HttpClientCallObserver]):
 
     name = "http"
     module = "http.client"
+    label = "http.client, urllib"
+    service_kind = "HTTP, clouds, RPC"
     distributions = ()
     facts = HTTP_FACTS
 

@@ -11,5 +11,7 @@ class HttpxProbe(HttpcoreProbe):
 
     name = "httpx"
     module = "httpx"
+    label = "httpx"
+    service_kind = "HTTP, clouds, RPC"
     core = "httpcore"
     distributions = ("httpx>=0.22",)

@@ -11,5 +11,7 @@ class Httpx2Probe(HttpcoreProbe):
 
     name = "httpx2"
     module = "httpx2"
+    label = "httpx2"
+    service_kind = "HTTP, clouds, RPC"
     core = "httpcore2"
     distributions = ("httpx2>=2",)

@@ -15,6 +15,8 @@ class ImaplibProbe(PatchingProbe[ImapCallObserver]):
 
     name = "imaplib"
     module = "imaplib"
+    label = "imaplib"
+    service_kind = "Mail, files, directories"
     distributions = ()
     facts = LINE_FACTS | {names.ROWS_RETURNED}
 

@@ -34,6 +34,8 @@ class KafkaProbe(PatchingProbe[KafkaCallObserver]):
 
     name = "kafka"
     module = "kafka"
+    label = "kafka-python"
+    service_kind = "Queues"
     distributions = ("kafka-python>=2.0.2", "kafka-python-ng>=2.2.3")
     facts = FACTS | {names.SERVER_VERSION}
 

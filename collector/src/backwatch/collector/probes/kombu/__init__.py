@@ -29,6 +29,8 @@ class KombuProbe(PatchingProbe[KombuCallObserver]):
 
     name = "kombu"
     module = "kombu.connection"
+    label = "Celery, kombu"
+    service_kind = "Queues"
     distributions = ("kombu>=5.0",)
     facts = FACTS | {names.DB_SYSTEM}
 

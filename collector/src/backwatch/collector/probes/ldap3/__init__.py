@@ -17,6 +17,8 @@ class Ldap3Probe(PatchingProbe[LdapCallObserver]):
 
     name = "ldap3"
     module = "ldap3"
+    label = "ldap3"
+    service_kind = "Mail, files, directories"
     distributions = ("ldap3>=2.8",)
     facts = names.OVER_TLS | {
         names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.ACCOUNT,

@@ -81,6 +81,8 @@ class MySQLConnectorProbe(PatchingProbe[ConnectorCallObserver]):
 
     name = "mysql"
     module = "mysql.connector"
+    label = "mysql-connector-python"
+    service_kind = "SQL databases"
     distributions = ("mysql-connector-python>=8.0.32",)
     facts = names.OVER_TLS | WIRE_FACTS | {
         names.AUTH_METHOD, names.LOCAL_INFILE, names.LOCAL_INFILE_FILE, names.NOTICES,

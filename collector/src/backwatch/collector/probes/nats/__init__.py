@@ -24,6 +24,9 @@ class NatsProbe(PatchingProbe[NatsCallObserver]):
 
     name = "nats"
     module = "nats"
+    label = "nats-py"
+    service_kind = "Queues"
+    indicators = frozenset(("other-key",))
     distributions = ("nats-py>=2.2",)
     facts = names.OVER_TLS | {
         names.MESSAGING_SYSTEM, names.MESSAGING_DESTINATION, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,

@@ -14,6 +14,8 @@ class OpensearchpyProbe(SearchProbe):
 
     name = "opensearchpy"
     module = "opensearchpy"
+    label = "opensearch-py"
+    service_kind = "Caches and documents"
     distributions = ("opensearch-py>=2.0",)
 
     def install(self, recorder: Recorder) -> None:

@@ -49,6 +49,8 @@ class PikaProbe(PatchingProbe[PikaCallObserver]):
 
     name = "pika"
     module = "pika"
+    label = "pika"
+    service_kind = "Queues"
     distributions = ("pika>=1.0",)
     facts = FACTS
 

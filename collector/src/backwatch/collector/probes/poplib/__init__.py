@@ -15,6 +15,8 @@ class PoplibProbe(PatchingProbe[Pop3CallObserver]):
 
     name = "poplib"
     module = "poplib"
+    label = "poplib"
+    service_kind = "Mail, files, directories"
     distributions = ()
     facts = LINE_FACTS | {names.ROWS_RETURNED}
 

@@ -32,6 +32,9 @@ class PsycopgProbe(PatchingProbe[PsycopgCallObserver]):
 
     name = "psycopg"
     module = "psycopg"
+    label = "psycopg 3"
+    service_kind = "SQL databases"
+    indicators = frozenset(("canary",))
     distributions = ("psycopg>=3.1.4",)
     facts = names.OVER_TLS | WIRE_FACTS | {
         names.AUTH_METHOD, names.ACCOUNT_SUPERUSER, names.BYTES_ESTIMATED, names.NOTICES,

@@ -64,6 +64,8 @@ class Psycopg2Probe(PatchingProbe[Psycopg2CallObserver]):
 
     name = "psycopg2"
     module = "psycopg2"
+    label = "psycopg2"
+    service_kind = "SQL databases"
     distributions = ("psycopg2>=2.9.5", "psycopg2-binary>=2.9.5")
     facts = names.OVER_TLS | WIRE_FACTS | {names.AUTH_METHOD, names.ACCOUNT_SUPERUSER, names.BYTES_ESTIMATED}
 

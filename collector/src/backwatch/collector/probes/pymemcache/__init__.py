@@ -20,6 +20,9 @@ class PymemcacheProbe(PatchingProbe[PymemcacheCallObserver]):
 
     name = "pymemcache"
     module = "pymemcache"
+    label = "pymemcache"
+    service_kind = "Caches and documents"
+    indicators = frozenset(("other-key",))
     distributions = ("pymemcache>=3.4",)
     facts = names.OVER_TLS | {
         names.DB_SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT,

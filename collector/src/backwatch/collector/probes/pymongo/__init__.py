@@ -69,6 +69,8 @@ class PyMongoProbe(PatchingProbe[MongoCallObserver]):
 
     name = "pymongo"
     module = "pymongo"
+    label = "PyMongo"
+    service_kind = "Caches and documents"
     distributions = ("pymongo>=4.0",)
     facts = names.OVER_TLS | {
         names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT,

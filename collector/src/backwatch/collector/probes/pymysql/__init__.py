@@ -28,6 +28,9 @@ class PyMySQLProbe(PatchingProbe[PyMySQLCallObserver]):
 
     name = "pymysql"
     module = "pymysql"
+    label = "PyMySQL"
+    service_kind = "SQL databases"
+    indicators = frozenset(("canary",))
     distributions = ("PyMySQL>=1.0",)
     facts = names.OVER_TLS | WIRE_FACTS | {names.AUTH_METHOD, names.LOCAL_INFILE, names.LOCAL_INFILE_FILE}
 

@@ -48,6 +48,8 @@ class PytdsProbe(PatchingProbe[PytdsCallObserver]):
 
     name = "pytds"
     module = "pytds"
+    label = "python-tds"
+    service_kind = "SQL databases"
     distributions = ("python-tds>=1.14",)
     facts = names.OVER_TLS | WIRE_FACTS | {names.AUTH_METHOD, names.REDIRECT_TARGET, names.NOTICES}
 

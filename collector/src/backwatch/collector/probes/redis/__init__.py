@@ -65,6 +65,8 @@ class RedisProbe(PatchingProbe[RedisCallObserver]):
 
     name = "redis"
     module = "redis"
+    label = "redis"
+    service_kind = "Caches and documents"
     distributions = ("redis>=5",)
     facts = names.OVER_TLS | {
         names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT,

@@ -15,6 +15,8 @@ class SmtplibProbe(PatchingProbe[SmtpCallObserver]):
 
     name = "smtplib"
     module = "smtplib"
+    label = "smtplib"
+    service_kind = "Mail, files, directories"
     distributions = ()
     facts = LINE_FACTS | {names.ROWS_AFFECTED}
 

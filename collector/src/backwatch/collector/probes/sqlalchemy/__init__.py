@@ -25,6 +25,8 @@ class SQLAlchemyProbe(PatchingProbe[SQLAlchemyCallObserver]):
 
     name = "sqlalchemy"
     module = "sqlalchemy"
+    label = "SQLAlchemy"
+    service_kind = "SQL databases"
     distributions = ("SQLAlchemy>=1.4",)
     facts = SERVER_FACTS | {names.TRANSPORT}
     _counts_rows = False

@@ -26,6 +26,8 @@ class SQLiteProbe(PatchingProbe[SQLiteCallObserver]):
 
     name = "sqlite3"
     module = "sqlite3"
+    label = "sqlite3"
+    service_kind = "SQL databases"
     distributions = ()
     facts = STATEMENT_FACTS | {names.TRANSPORT}
 

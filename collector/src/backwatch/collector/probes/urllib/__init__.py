@@ -43,6 +43,8 @@ class UrllibProbe(PatchingProbe[UrllibCallObserver]):
 
     name = "urllib"
     module = "urllib.request"
+    label = "urllib's file: URLs"
+    service_kind = "Mail, files, directories"
     distributions = ()
     facts = frozenset((
         names.SYSTEM, names.TRANSPORT, names.OPERATION, names.STATEMENT, names.ERROR_TYPE,

@@ -17,6 +17,9 @@ class Urllib3Probe(Probe):
 
     name = "urllib3"
     module = "urllib3"
+    label = "requests, urllib3"
+    service_kind = "HTTP, clouds, RPC"
+    indicators = frozenset(("xml-entities", "xml-external", "prompt-injection-in-response", "deep"))
     distributions = ("urllib3>=1.26",)
     facts = HTTP_FACTS | {names.PAYLOAD_WIRE, names.PAYLOAD_SIZE, names.RESPONSE_INDICATORS}
 

@@ -10,6 +10,8 @@ class ValkeyProbe(RedisProbe):
 
     name = "valkey"
     module = "valkey"
+    label = "valkey"
+    service_kind = "Caches and documents"
     distributions = ("valkey>=6",)
 
     _instance: ClassVar[Any] = None  # its own: ``Probe.__new__`` would find that of the base class

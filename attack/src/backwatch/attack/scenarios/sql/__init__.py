@@ -1,0 +1,1 @@
+"""Attacks through and on databases, each on clients of several protocols."""

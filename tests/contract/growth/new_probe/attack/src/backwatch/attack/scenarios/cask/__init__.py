@@ -1,0 +1,1 @@
+"""Attacks on clients of a cask."""
