@@ -32,7 +32,7 @@ def source(tmp_path: Path) -> StreamSettings:
 
 
 def test_history_has_the_stated_length_and_density_and_ends_before_now(source: StreamSettings) -> None:
-    spans = [span for _, _, span in history.retold(history.captured(source), ROUNDS, NOW_NS)]
+    spans = [span for _, _, span in history.repeat_calls(history.capture_calls(source), ROUNDS, NOW_NS)]
     ends = [span.end_time_unix_nano for span in spans]
     assert len(spans) == 2 * history.HOURS * 3_600 / history.EVERY_S
     assert ends[-1] < NOW_NS - 180 * SECOND, "later than the detector waits for what comes late"
@@ -42,7 +42,7 @@ def test_history_has_the_stated_length_and_density_and_ends_before_now(source: S
 
 
 def test_history_keeps_order_and_duration_of_calls(source: StreamSettings) -> None:
-    spans = [span for _, _, span in history.retold(history.captured(source), ROUNDS, NOW_NS)]
+    spans = [span for _, _, span in history.repeat_calls(history.capture_calls(source), ROUNDS, NOW_NS)]
     assert all(a.end_time_unix_nano <= b.end_time_unix_nano for a, b in pairwise(spans))
     assert {one.end_time_unix_nano - one.start_time_unix_nano for one in spans} == {1_000_000}
     assert len({one.span_id for one in spans}) == len(spans)

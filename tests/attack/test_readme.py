@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from backwatch.attack.report import Report
-from backwatch.attack.runner import opened
+from backwatch.attack.runner import open_pack
 from backwatch.attack.scenarios import discover
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -29,9 +29,9 @@ def test_readme_shows_seven_alerts() -> None:
 @pytest.mark.heavy
 def test_readme_alerts_match_raised_alerts() -> None:
     kinds = {kind.name(): kind for kind in discover() if kind.name() in SHOWN}
-    with opened(list(kinds.values()), lambda _: None) as pack:
+    with open_pack(list(kinds.values()), lambda _: None) as pack:
         for name, kind in kinds.items():
             output = io.StringIO()
-            Report(Console(file=output, width=200)).alerts(pack.play(kind))
+            Report(Console(file=output, width=200)).alerts(pack.run(kind))
             raised = lines(output.getvalue())
             assert [line for line in lines(SHOWN[name]) if line not in raised] == [], name

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from backwatch.attack.clients.pymysql import PyMySQL
-from backwatch.attack.runner import opened
+from backwatch.attack.runner import open_pack
 from backwatch.attack.scenarios import Run, variants
 from backwatch.attack.scenarios.mysql import local_infile
 from backwatch.attack.scenarios.mysql.local_infile import LocalInfile
@@ -26,8 +26,8 @@ class Breaking(LocalInfile):
 @pytest.mark.slow
 def test_failing_app_is_reported_and_next_scenario_runs() -> None:
     (breaking,), sound = variants(sys.modules[__name__]), variants(local_infile)[0]
-    with opened([breaking, sound], lambda _: None) as pack:
-        broken, whole = pack.play(breaking), pack.play(sound)
+    with open_pack([breaking, sound], lambda _: None) as pack:
+        broken, whole = pack.run(breaking), pack.run(sound)
     assert broken.outcome == "failed: RuntimeError: the app is broken"
     assert not broken.caught
     assert whole.caught

@@ -64,9 +64,9 @@ def first_on_each_driver() -> dict[str, dict[str, Any]]:
         capture_output=True, text=True, check=False, timeout=880,
     )  # fmt: skip
     printed = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [one["entry"] for one in printed] == names, done.stderr[-3000:]
+    assert [one["scenario"] for one in printed] == names, done.stderr[-3000:]
     assert done.returncode == int(not all(one["caught"] for one in printed)), done.stderr[-3000:]
-    return {one["entry"]: one for one in printed}
+    return {one["scenario"]: one for one in printed}
 
 
 @pytest.mark.heavy

@@ -24,14 +24,14 @@ def grown() -> Iterator[GrownCopy]:
 def test_hostile_scenario_raises_only_the_alert_that_it_declares(grown: GrownCopy) -> None:
     done = grown.backwatch("attack", "run", "--json", "cask-other-key")
     outcome = json.loads(done.stdout)
-    assert (outcome["said"], outcome["outcome"], done.returncode) == (["mismatched-response"], "succeeded", 0)
+    assert (outcome["raised"], outcome["outcome"], done.returncode) == (["mismatched-response"], "succeeded", 0)
     assert outcome["alerts"][0]["evidence"]["backwatch.response.indicators"] == "other-key"
 
 
 def test_honest_scenario_raises_no_alert(grown: GrownCopy) -> None:
     done = grown.backwatch("attack", "quiet", "--json", "baskets")
     outcome = json.loads(done.stdout)
-    assert (outcome["driver"], outcome["outcome"], outcome["said"]) == ("cask", "played", []), done.stderr
+    assert (outcome["driver"], outcome["outcome"], outcome["alerts"]) == ("cask", "completed", []), done.stderr
     assert done.returncode == 0
 
 

@@ -21,7 +21,7 @@ from rich.console import Console
 from backwatch.attack import history
 from backwatch.attack.demo import setup
 from backwatch.attack.demo.show import Show
-from backwatch.attack.environment import own_environment
+from backwatch.attack.environment import clean_environment
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.store.connect import open_store
@@ -51,11 +51,11 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
 MISNAMED = """
 import dataclasses
 from backwatch.attack.demo import demo
-from backwatch.attack.demo.attacks import Cast
+from backwatch.attack.demo.attacks import Services
 from backwatch.collector.cli import main
 
-cast = Cast.acts
-Cast.acts = lambda self, types: [dataclasses.replace(cast(self, types)[0], rule="peer-changed")]
+services = Services.attacks
+Services.attacks = lambda self, types: [dataclasses.replace(services(self, types)[0], rule="peer-changed")]
 demo.CAUGHT_WITHIN_S = 3.0
 main(["demo", "--once"], prog_name="backwatch")
 """
@@ -189,10 +189,12 @@ def test_the_shop_at_work_raises_nothing_while_its_minutes_are_judged(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # Minutes are closed after three: here at once, or the test would see only single judged calls.
-    monkeypatch.setattr(setup, "own_environment", lambda: {**own_environment(), "BACKWATCH_DETECTOR_LATENESS_S": "5"})
+    monkeypatch.setattr(
+        setup, "clean_environment", lambda: {**clean_environment(), "BACKWATCH_DETECTOR_LATENESS_S": "5"}
+    )
     began_ns, until = time.time_ns(), time.monotonic() + 150
-    with setup.staged(Show(Console(file=io.StringIO()))) as (performance, _):
-        folder = performance._stage.folder
+    with setup.open_demo(Show(Console(file=io.StringIO()))) as (performance, _):
+        folder = performance._environment.folder
         store = open_store(f"sqlite:///{folder / 'store.db'}")
 
         def judged() -> int:
@@ -207,7 +209,7 @@ def test_the_shop_at_work_raises_nothing_while_its_minutes_are_judged(
             assert performance.quiet(rounds=20).false_alerts == []
         assert judged() >= 60, "too few calls of live minutes were judged"
         store.dispose()
-        captured = history.captured(StreamSettings(url=f"sqlite:///{folder / 'capture.db'}"))
+        captured = history.capture_calls(StreamSettings(url=f"sqlite:///{folder / 'capture.db'}"))
         files = {
             one.value.string_value for _, _, span in captured for one in span.attributes if one.key == names.CODE_FILE
         }

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from backwatch.attack.baseline import hour
-from backwatch.attack.baseline.hour import HOUR_NS, played
-from backwatch.attack.baseline.parts import parts_of
-from backwatch.attack.baseline.workloads import Scene
+from backwatch.attack.baseline.hour import HOUR_NS, run_quiet_hour
+from backwatch.attack.baseline.workload_runs import runs_of
+from backwatch.attack.baseline.workloads import Workload
 from tests.services.databases import fresh_database
 from tests.services.server import Server
 from tests.system import quiet_scenes
@@ -31,7 +31,7 @@ RIGHTLY = ("end-of-life-server", "known-exploited-server")
 """True of the servers that a machine happens to have: Debian's RabbitMQ is older than its makers support."""
 
 
-def scenes() -> list[type[Scene]]:
+def workloads() -> list[type[Workload]]:
     """Return every scenario of the folder."""
     modules = [
         importlib.import_module(f"{quiet_scenes.__name__}.{one.name}")
@@ -90,12 +90,12 @@ def test_ordinary_work_on_real_servers_raises_no_alert(
         since_ns = (time.time_ns() - BEGINS_NS) % DAY_NS
         since_ns += 0 if since_ns > 2 * HOUR_NS else DAY_NS  # it must be over
         monkeypatch.setattr(hour, "_GAP_NS", since_ns - HOUR_NS)
-        parts = parts_of(scenes())
-        played(parts, lambda _: None)
-    assert len({part.scene for part in parts}) >= 5
-    findings = [(part.name, one) for part in parts for one in part.said if one.rule not in RIGHTLY]
-    assert [(part.name, part.outcome) for part in parts if part.outcome] == []
+        runs = runs_of(workloads())
+        run_quiet_hour(runs, lambda _: None)
+    assert len({run.workload for run in runs}) >= 5
+    findings = [(run.name, one) for run in runs for one in run.false_alerts if one.rule not in RIGHTLY]
+    assert [(run.name, run.outcome) for run in runs if run.outcome] == []
     assert not findings, "\n".join(
         f"{name}: {one.rule} {one.count} {one.key}: {dict(one.evidence)}" for name, one in findings
     )
-    assert all(part.calls > 200 for part in parts)
+    assert all(run.calls > 200 for run in runs)

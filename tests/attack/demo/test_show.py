@@ -5,11 +5,11 @@ import io
 import pytest
 from rich.console import Console
 
-from backwatch.attack.demo.attacks import Act
+from backwatch.attack.demo.attacks import Attack
 from backwatch.attack.demo.show import Show
 from backwatch.store.queries import AlertRow
 
-ACT = Act(
+ATTACK = Attack(
     title="MySQL asks for a file of the client's in answer to a SELECT", rule="local-file-request", system="mysql",
     begin=lambda: None, end=lambda: None,
 )  # fmt: skip
@@ -26,8 +26,8 @@ def alert(resource: str = "mysql localhost:40717/shop") -> AlertRow:
 def shown(width: int, *, terminal: bool, resource: str = "mysql localhost:40717/shop") -> str:
     out = io.StringIO()
     show = Show(Console(file=out, width=width, force_terminal=terminal, color_system="standard" if terminal else None))
-    show.caught(ACT, alert(resource), 0.9)
-    show.missed(ACT)
+    show.caught(ATTACK, alert(resource), 0.9)
+    show.missed(ATTACK)
     show.false_alert(alert(resource))
     show.later(alert(resource))
     show.table()

@@ -57,6 +57,21 @@ def test_a_static_member_that_restarts_finds_its_partitions_and_moves_no_other(
     other.close()
 
 
+def test_join_that_ends_between_two_polls_is_finished(settings: StreamSettings, kafka_topic: MakeTopic) -> None:
+    topic = kafka_topic("calls", partitions=4)
+    one, other = opened(settings, topic, "detector-0"), opened(settings, topic, "")
+    for _ in range(40):
+        for member in (one, other):
+            member.poll(0)
+        time.sleep(0.5)  # as long as a detector judges what a poll gave it
+        if len(one.assignment()) == len(other.assignment()) == 2:
+            break
+    assert (len(one.assignment()), len(other.assignment())) == (2, 2), [membership(one), membership(other)]
+    assert not one.is_rebalancing()
+    one.close()
+    other.close()
+
+
 def test_a_member_whose_name_is_taken_over_reports_it(settings: StreamSettings, kafka_topic: MakeTopic) -> None:
     topic = kafka_topic("calls", partitions=2)
     one = opened(settings, topic, "detector-0")

@@ -15,7 +15,7 @@ driver: Any = pytds
 def _connect(server: Any, **options: Any) -> Any:
     merged: dict[str, Any] = {
         "dsn": "localhost", "port": server.port, "user": server.user, "password": server.password, "database": "shop",
-        "cafile": server.ca_file, "login_timeout": 5, **options,
+        "cafile": server.ca_file, "login_timeout": 60, **options,  # the first attempt gets a twelfth of it
     }  # fmt: skip
     return driver.connect(**merged)
 

@@ -17,9 +17,9 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from backwatch.attack import history
 from backwatch.attack.authority import Authority
 from backwatch.attack.baseline import apps
-from backwatch.attack.baseline.parts import Part, parts_of
-from backwatch.attack.baseline.workloads import discover as discover_scenes
-from backwatch.attack.environment import Child, Stage, own_environment
+from backwatch.attack.baseline.workload_runs import WorkloadRun, runs_of
+from backwatch.attack.baseline.workloads import discover as discover_workloads
+from backwatch.attack.environment import Child, Environment, clean_environment
 from backwatch.attack.scenarios import AppConfig, Scenario
 from backwatch.attack.scenarios import discover as discover_attacks
 from backwatch.collector import names
@@ -67,20 +67,20 @@ def _run_attack(kind: type[Scenario], folder: Path, authority: Authority) -> lis
     app.write_text(kind.source())
     service = kind.service(authority)
     service.start()
-    place = AppConfig(
+    config = AppConfig(
         port=service.port, ca_file=str(authority.ca_file), live=True, rounds=PAST_ROUNDS, answers=answers
     )  # fmt: skip
-    settings = {**place.environment(), **kind.settings, "OTEL_SERVICE_NAME": kind.name(), "BACKWATCH_STREAM_URL": url}
+    settings = {**config.environment(), **kind.settings, "OTEL_SERVICE_NAME": kind.name(), "BACKWATCH_STREAM_URL": url}
     try:
-        with Stage(folder, own_environment()) as stage:
-            child = stage.start("app", ("run", "--", sys.executable, str(app)), settings, stdin=True)
-            stage.wait_for("the app is at work", lambda: _lines(answers) >= 1, PATIENCE_S)
+        with Environment(folder, clean_environment()) as environment:
+            child = environment.start("app", ("run", "--", sys.executable, str(app)), settings, stdin=True)
+            environment.wait_for("the app is at work", lambda: _lines(answers) >= 1, PATIENCE_S)
             turned_ns = time.time_ns()
             kind.turn(service)
             _go_on(child)
-            stage.wait_for("the app has met the attacker", lambda: _lines(answers) >= 2, PATIENCE_S)
+            environment.wait_for("the app has met the attacker", lambda: _lines(answers) >= 2, PATIENCE_S)
             _go_on(child)
-            stage.finished(child, PATIENCE_S)
+            environment.wait_for_exit(child, PATIENCE_S)
     finally:
         service.stop()
     return _split(kind.name(), _requests(url), turned_ns)
@@ -139,33 +139,33 @@ def capture_quiet(step: Callable[[str], None]) -> list[Block]:
     Raises:
         RuntimeError: An app failed each time.
     """
-    waiting, made = parts_of(discover_scenes()), list[apps.Made]()
+    waiting, recorded = runs_of(discover_workloads()), list[apps.RecordedPhase]()
     with tempfile.TemporaryDirectory(prefix="backwatch-golden-") as name:
         for attempt in range(ATTEMPTS):
             folder = Path(name) / str(attempt)
             folder.mkdir()
-            with Stage(folder, own_environment()) as stage:
-                made += apps.made_by(waiting, stage, folder, Authority(folder / "authority"), step)
-            failed = [part for part in waiting if part.outcome]
-            waiting = [Part(scene=part.scene, driver=part.driver, driver_version="") for part in failed]
+            with Environment(folder, clean_environment()) as environment:
+                recorded += apps.record_workloads(waiting, environment, folder, Authority(folder / "authority"), step)
+            failed = [run for run in waiting if run.outcome]
+            waiting = [WorkloadRun(workload=run.workload, driver=run.driver, driver_version="") for run in failed]
             if not failed:
                 break
-            step("; ".join(f"{part.name}: {part.outcome}" for part in failed))
+            step("; ".join(f"{run.name}: {run.outcome}" for run in failed))
     if waiting:
-        raise RuntimeError(f"failed, so that nothing is recorded: {', '.join(part.name for part in waiting)}")
-    hour_ns = min(apps.end_ns(call) for one in made for call in one.calls)
-    return [_spell(one, hour_ns) for one in sorted(made, key=lambda one: one.part.name)]
+        raise RuntimeError(f"failed, so that nothing is recorded: {', '.join(run.name for run in waiting)}")
+    hour_ns = min(history.end_ns(call) for phase in recorded for call in phase.calls)
+    return [_block_of(phase, hour_ns) for phase in sorted(recorded, key=lambda phase: phase.run.name)]
 
 
-def _spell(made: apps.Made, hour_ns: int) -> Block:
-    lasting_s = made.spell.lasting_s if made.spell.lasting_s <= MAX_STRETCH_S else 0
+def _block_of(recording: apps.RecordedPhase, hour_ns: int) -> Block:
+    lasting_s = recording.phase.lasting_s if recording.phase.lasting_s <= MAX_STRETCH_S else 0
     return Block(
-        app=made.part.name, name=made.spell.name, request=_cleaned(_joined(made.calls), keep_ids=False),
-        times_ns=[hour_ns + int(at_s * 1e9) for at_s in made.spell.tellings_s()], stretch_ns=int(lasting_s * 1e9),
+        app=recording.run.name, name=recording.phase.name, request=_cleaned(_joined(recording.calls), keep_ids=False),
+        times_ns=[hour_ns + int(at_s * 1e9) for at_s in recording.phase.starts_s()], stretch_ns=int(lasting_s * 1e9),
     )  # fmt: skip
 
 
-def _joined(calls: Iterable[history.Told]) -> ExportTraceServiceRequest:
+def _joined(calls: Iterable[history.CapturedCall]) -> ExportTraceServiceRequest:
     request = ExportTraceServiceRequest()
     last: object = None
     for resource, scope_spans, span in calls:

@@ -1,7 +1,6 @@
 """Access to the detector: the one file here that depends on names of its code."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,21 +31,22 @@ class Finding(NamedTuple):
     evidence: Mapping[str, Any]
 
 
-@cache
-def _engine() -> Engine:
+def build_engine() -> Engine:
+    """Return an engine for several streams. It keeps hundreds of megabytes about long ones: use one per recording."""
     return make_engine(EngineConfig(judge_loopback=True))
 
 
-def judge(requests: Iterable[bytes], counts: dict[str, int] | None = None) -> Iterator[Finding]:
+def judge(engine: Engine, requests: Iterable[bytes], counts: dict[str, int] | None = None) -> Iterator[Finding]:
     """Return the findings of one stream of ``ExportTraceServiceRequest`` values, by the shipped rules.
 
     Args:
+        engine: The result of :func:`build_engine`.
         counts: Filled at the end: how many spans were read, how many calls were judged, and how many of them late.
 
     Raises:
         ValueError: A request could not be read, or a detector failed.
     """
-    replay = Replay(_engine())
+    replay = Replay(engine)
     for found in replay.judge(requests):
         yield Finding(
             app=found.key.app, rule=found.rule.name, level=found.rule.level, key=found.key.text, label=found.key.label,

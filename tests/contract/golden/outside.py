@@ -17,7 +17,7 @@ from typing import Any
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.contract.golden.findings import alert_id
-from tests.contract.golden.judging import Finding, judge, read_requests
+from tests.contract.golden.judging import Finding, build_engine, judge, read_requests
 from tests.contract.golden.renames import Renames
 from tests.contract.golden.streams import rename_attributes
 
@@ -49,7 +49,7 @@ def sums_of(data: Path, name: str, renames: Renames) -> Sums:
                 subprocess.run(command, stdout=out, check=True)
             file = spans
         counts: dict[str, int] = {}
-        rules = summed(judge(_renamed(read_requests([file]), renames), counts), renames.reversed())
+        rules = summed(judge(build_engine(), _renamed(read_requests([file]), renames), counts), renames.reversed())
         return {"counts": counts, "rules": rules}
 
 

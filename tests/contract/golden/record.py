@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.contract.golden import findings, live, outside, streams
-from tests.contract.golden.judging import judge
+from tests.contract.golden.judging import build_engine, judge
 from tests.contract.golden.renames import Renames
 
 RECORDED = Path(__file__).with_name("recorded")
@@ -36,8 +36,9 @@ def findings_file(name: str) -> Path:
 
 def found_in(name: str, renames: Renames) -> dict[str, list[findings.Alert]]:
     """Judge a recorded input with the present code: alerts by app."""
+    engine = build_engine()
     return {
-        app: findings.to_alerts(judge(streams.requests_of(blocks, renames)))
+        app: findings.to_alerts(judge(engine, streams.requests_of(blocks, renames)))
         for app, blocks in streams.read(input_file(name)).items()
     }
 

@@ -3,7 +3,7 @@
 import contextlib
 from typing import Any
 
-from backwatch.attack.baseline.workloads import Place, Process, minutely, past, run
+from backwatch.attack.baseline.workloads import Process, WorkloadConfig, minutely, past, run
 from tests.system.quiet_scenes.real import RealScene
 
 
@@ -15,8 +15,8 @@ class CacheWork(RealScene):
     drivers = ("redis",)
     processes = (Process((past(), minutely())), Process((minutely("exporter", 6, 1_800, 3_600),)))
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
+    def __init__(self, config: WorkloadConfig) -> None:
+        super().__init__(config)
         import redis
 
         server = self.server("redis")
@@ -26,9 +26,9 @@ class CacheWork(RealScene):
             ssl_ca_certs=server["ca_file"], socket_timeout=60, decode_responses=True,
         )  # fmt: skip
 
-    def work(self, spell: str, number: int) -> None:
+    def work(self, phase: str, number: int) -> None:
         """Run one round of all, or an exporter's requests."""
-        if spell == "exporter":
+        if phase == "exporter":
             self._status()
             return
         self._cached(number)

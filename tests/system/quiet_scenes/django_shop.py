@@ -3,7 +3,7 @@
 import io
 from typing import Any
 
-from backwatch.attack.baseline.workloads import NEXT_RELEASE, Place, Process, minutely, once, past, run
+from backwatch.attack.baseline.workloads import NEXT_RELEASE, Process, WorkloadConfig, minutely, once, past, run
 from tests.system.quiet_scenes.real import RealScene
 
 
@@ -19,8 +19,8 @@ class DjangoShop(RealScene):
         Process((minutely("hour", 8, 1_600, 3_600),), NEXT_RELEASE),
     )
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
+    def __init__(self, config: WorkloadConfig) -> None:
+        super().__init__(config)
         import django
         from django.conf import settings
 
@@ -35,14 +35,14 @@ class DjangoShop(RealScene):
             INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "django.contrib.sessions"],
         )  # fmt: skip
         django.setup()
-        self._next = place.release == NEXT_RELEASE
+        self._next = config.release == NEXT_RELEASE
 
-    def work(self, spell: str, number: int) -> None:
+    def work(self, phase: str, number: int) -> None:
         """Run one round of the workload."""
         from django.core.management import call_command
 
-        if spell in ("migrate", "inspectdb"):
-            call_command(spell, stdout=io.StringIO())
+        if phase in ("migrate", "inspectdb"):
+            call_command(phase, stdout=io.StringIO())
         else:
             self._visited(number)
 

@@ -3,7 +3,7 @@
 import contextlib
 from typing import Any
 
-from backwatch.attack.baseline.workloads import Place, Process, minutely, past, run
+from backwatch.attack.baseline.workloads import Process, WorkloadConfig, minutely, past, run
 from tests.system.quiet_scenes.real import RealScene
 
 
@@ -15,8 +15,8 @@ class Listeners(RealScene):
     drivers = ("psycopg",)
     processes = (Process((past(), minutely())),)
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
+    def __init__(self, config: WorkloadConfig) -> None:
+        super().__init__(config)
         import psycopg
 
         server = self.server("listeners")
@@ -30,9 +30,9 @@ class Listeners(RealScene):
         self._telling.execute("CREATE TABLE IF NOT EXISTS stock (id integer PRIMARY KEY, amount integer)")
         self._telling.execute("INSERT INTO stock VALUES (1, 10), (2, 20) ON CONFLICT DO NOTHING")
 
-    def work(self, spell: str, number: int) -> None:
+    def work(self, phase: str, number: int) -> None:
         """Notify of an order; two sessions want the same stock."""
-        del spell
+        del phase
         self._telling.execute("SELECT pg_notify('orders', %s)", (f"order {number}",))
         for _ in self._listening.notifies(timeout=1, stop_after=1):
             pass

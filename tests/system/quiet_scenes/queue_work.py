@@ -3,7 +3,7 @@
 import ssl
 from typing import Any
 
-from backwatch.attack.baseline.workloads import Place, Process, minutely, past, run
+from backwatch.attack.baseline.workloads import Process, WorkloadConfig, minutely, past, run
 from tests.system.quiet_scenes.real import RealScene
 
 POLL_MS = 500
@@ -19,19 +19,19 @@ class QueueWork(RealScene):
     drivers = ("kafka", "pika")
     processes = (Process((past(4), minutely(rounds=4, ends_s=1_800), minutely("joined", 4, 1_800, 3_600))),)
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
-        self._told = self.server("kafka" if place.driver == "kafka" else "rabbitmq")
+    def __init__(self, config: WorkloadConfig) -> None:
+        super().__init__(config)
+        self._told = self.server("kafka" if config.driver == "kafka" else "rabbitmq")
         self._name = self._told["database"]
         self._producer: Any = None
         self._consumers: list[Any] = []
 
-    def work(self, spell: str, number: int) -> None:
+    def work(self, phase: str, number: int) -> None:
         """Run one round."""
-        if self.place.driver == "pika":
+        if self.config.driver == "pika":
             self._ordered(number)
         else:
-            self._sent(2 if spell == "joined" and number == 1 else 1)
+            self._sent(2 if phase == "joined" and number == 1 else 1)
 
     def _ordered(self, number: int) -> None:
         import pika

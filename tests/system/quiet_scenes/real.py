@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.baseline.workloads import Scene
+from backwatch.attack.baseline.workloads import Workload
 from backwatch.attack.protocols.server import HostileServer, Session
 
 SERVERS = "QUIET_SERVERS"
@@ -22,7 +22,7 @@ class Unused(HostileServer):
         """Serve no client."""
 
 
-class RealScene(Scene):
+class RealScene(Workload):
     """A scenario whose service is one of the run's real servers."""
 
     @classmethod

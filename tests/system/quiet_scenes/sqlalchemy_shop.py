@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
-from backwatch.attack.baseline.workloads import NEXT_RELEASE, Place, Process, daily, minutely, once, past, run
+from backwatch.attack.baseline.workloads import NEXT_RELEASE, Process, WorkloadConfig, daily, minutely, once, past, run
 from tests.system.quiet_scenes.real import RealScene
 
 NIGHT_S = 600.0
@@ -53,32 +53,32 @@ class SqlalchemyShop(RealScene):
         Process((minutely("hour", 30, 1_560, 3_600), once("tool", 1, 1_800, 20)), NEXT_RELEASE),
     )  # fmt: skip
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
-        self._random = random.Random(place.driver)
-        maria = place.driver == "pymysql"
-        server = self.server("mariadb" if maria else place.driver)
+    def __init__(self, config: WorkloadConfig) -> None:
+        super().__init__(config)
+        self._random = random.Random(config.driver)
+        maria = config.driver == "pymysql"
+        server = self.server("mariadb" if maria else config.driver)
         tls: dict[str, Any] = {"sslmode": "verify-full", "sslrootcert": server["ca_file"]}
         if maria:
             tls = {"ssl_ca": server["ca_file"], "ssl_verify_cert": True, "ssl_verify_identity": True}
         url = sa.URL.create(
-            f"{'mariadb' if maria else 'postgresql'}+{place.driver}", server["user"], server["password"],
+            f"{'mariadb' if maria else 'postgresql'}+{config.driver}", server["user"], server["password"],
             server["host"], server["port"], server["database"],
         )  # fmt: skip
         self._engine = sa.create_engine(url, connect_args=tls, pool_pre_ping=True, pool_size=2)
-        self._next = place.release == NEXT_RELEASE
+        self._next = config.release == NEXT_RELEASE
         self._tables: Any = None
 
-    def work(self, spell: str, number: int) -> None:
+    def work(self, phase: str, number: int) -> None:
         """Run one round of the workload."""
-        if spell == "schema":
+        if phase == "schema":
             self._create()
-        elif spell == "migration":
+        elif phase == "migration":
             self._migrate()
-        elif spell == "tool":
+        elif phase == "tool":
             sa.MetaData().reflect(self._engine)
             sa.inspect(self._engine).get_view_names()
-        elif spell == "night":
+        elif phase == "night":
             self._exported()
         else:
             self._round(number)

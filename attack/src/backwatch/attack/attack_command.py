@@ -2,43 +2,41 @@
 
 import json
 import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import click
 
-WIDE = 180
-"""Columns of the table if the output is no terminal."""
 
-
-@click.group(short_help="Tests yourself against hostile services on loopback.")
+@click.group(short_help="Tests your setup against hostile services on loopback.")
 def attack() -> None:
-    """Tests yourself against hostile services on loopback: real protocols, real drivers, and what Backwatch says.
+    """Tests your setup against hostile services on loopback: real protocols, real drivers, and the alerts they raise.
 
     \b
     Examples:
-      backwatch attack list                        what there is
-      backwatch attack run mysql-local-infile      one of them
-      backwatch attack run --all --json            all of them, one object a line
-      backwatch attack quiet                       ordinary work only: nothing must be said
+      backwatch attack list                        list all attacks
+      backwatch attack run mysql-local-infile      run one attack
+      backwatch attack run --all --json            run all attacks, one JSON object per line
+      backwatch attack quiet                       run ordinary work, which must raise no alert
     """
 
 
-@attack.command("list", short_help="Lists the attacks, and what must be said of each.")
-@click.option("--json", "as_json", is_flag=True, help="One object a line.")
+@attack.command("list", short_help="Lists the attacks and their expected alerts.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per attack.")
 def list_(as_json: bool) -> None:
-    """The attacks: what each does, on which driver, and what must be said of it."""
+    """Lists the attacks: what each does, its driver, and the rule that must raise an alert."""
     from backwatch.attack.scenarios import discover, driver_version
     from backwatch.collector.console.table import align
 
     found = list(discover())
     if as_json:
-        for kind in found:
-            click.echo(json.dumps({
-                "entry": kind.name(), "code": kind.code, "group": kind.group(), "attack": kind.attack,
-                "driver": kind.driver, "driver_version": driver_version(kind.driver), "expected": kind.rule,
-                "notices": kind.notices, "option": kind.option, "reference": kind.reference,
-            }))  # fmt: skip
+        _print_documents({
+            "scenario": kind.name(), "code": kind.code, "group": kind.group(), "attack": kind.attack,
+            "driver": kind.driver, "driver_version": driver_version(kind.driver), "expected": kind.rule,
+            "notices": kind.notices, "option": kind.option, "reference": kind.reference,
+        } for kind in found)  # fmt: skip
         return
-    rows = [("code", "entry", "driver", "expected", "attack")]
+    rows = [("code", "scenario", "driver", "expected", "attack")]
     rows += [(kind.code, kind.name(), kind.driver, kind.rule, kind.attack) for kind in found]
     for line in align(rows):
         click.echo(line)
@@ -46,14 +44,14 @@ def list_(as_json: bool) -> None:
 
 @attack.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--all", "every", is_flag=True, help="All of them.")
-@click.option("--alerts", is_flag=True, help="Each alert with its evidence.")
-@click.option("--json", "as_json", is_flag=True, help="One object a line.")
+@click.option("--all", "every", is_flag=True, help="Run all attacks.")
+@click.option("--alerts", is_flag=True, help="Print each alert with its evidence.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per attack.")
 def run(names: tuple[str, ...], every: bool, alerts: bool, as_json: bool) -> None:
-    """Runs attacks: honest services first, then each turns on its app.
+    """Runs attacks. Each service is honest at first and then attacks its app.
 
-    Exit code 0 only if each was caught under its declared name within ten seconds and nothing else above
-    informational was said.
+    The exit code is 0 only if each expected rule raised an alert within ten seconds, and no other rule above
+    informational did.
 
     \b
     Examples:
@@ -61,80 +59,90 @@ def run(names: tuple[str, ...], every: bool, alerts: bool, as_json: bool) -> Non
       backwatch attack run --alerts postgresql-certificate-swapped
       backwatch attack run --all
     """
-    from rich.console import Console
-
-    from backwatch.attack.environment import StageError, leave_on_signals
+    from backwatch.attack.environment import ComponentError, exit_on_signals
     from backwatch.attack.report import Report
-    from backwatch.attack.runner import opened
+    from backwatch.attack.runner import open_pack
     from backwatch.attack.scenarios import discover
+    from backwatch.attack.terminal import open_console
 
-    known = {kind.name(): kind for kind in discover()}
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise click.UsageError(f"no attack is called {unknown[0]!r}; backwatch attack list tells them all")
     if not names and not every:
-        raise click.UsageError("name an attack, or give --all")
-    chosen = list(known.values()) if every else [known[name] for name in dict.fromkeys(names)]
-    leave_on_signals()
-    console = Console(width=None if sys.stdout.isatty() else WIDE, stderr=as_json)
-    report = Report(console)
+        raise click.UsageError("name an attack, or use --all")
+    known = {kind.name(): kind for kind in discover()}
+    chosen = [
+        known[name]
+        for name in _choose(known, () if every else names, "attack", "backwatch attack list shows all names")
+    ]
+    exit_on_signals()
+    report = Report(open_console(stderr=as_json))
     try:
-        with opened(chosen, report.step) as pack:
+        with open_pack(chosen, report.step) as pack:
             for kind in chosen:
-                report.before(pack.played[kind])
-                played = pack.play(kind)
-                report.after(played)
+                report.before(pack.results[kind])
+                result = pack.run(kind)
+                report.after(result)
                 if alerts:
-                    report.alerts(played)
+                    report.alerts(result)
                 if as_json:
-                    click.echo(json.dumps(played.document()))
+                    _print_documents([result.document()])
+            results = list(pack.results.values())
             if not as_json:
-                report.table(list(pack.played.values()))
-            good = report.end(list(pack.played.values()))
-    except StageError as error:
+                report.table(results)
+            good = report.summarize(results)
+    except ComponentError as error:
         raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0 if good else 1)
 
 
-@attack.command(short_help="Has apps do ordinary work: nothing must be said of it.")
-@click.argument("names", nargs=-1, metavar="[SCENE]...")
-@click.option("--json", "as_json", is_flag=True, help="One object a line, one for each scene and driver.")
+@attack.command(short_help="Runs ordinary workloads, which must raise no alert.")
+@click.argument("names", nargs=-1, metavar="[WORKLOAD]...")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per workload and driver.")
 def quiet(names: tuple[str, ...], as_json: bool) -> None:
-    """Has apps do ordinary work for an hour, compressed: reconnects, deploys, batches; nothing must be said of it.
+    """Runs apps at ordinary work for one simulated hour: reconnects, deploys, batches. It must raise no alert.
 
-    Exit code 0 only if nothing above informational was said.
+    The exit code is 0 only if no rule above informational raised an alert.
 
     \b
     Examples:
       backwatch attack quiet
       backwatch attack quiet deploy nightly-batch
     """
-    from rich.console import Console
-
-    from backwatch.attack.baseline.hour import played
-    from backwatch.attack.baseline.parts import parts_of
+    from backwatch.attack.baseline.hour import run_quiet_hour
     from backwatch.attack.baseline.report import QuietReport
+    from backwatch.attack.baseline.workload_runs import runs_of
     from backwatch.attack.baseline.workloads import discover
-    from backwatch.attack.environment import StageError, leave_on_signals
+    from backwatch.attack.environment import ComponentError, exit_on_signals
+    from backwatch.attack.terminal import open_console
 
     known = {kind.name(): kind for kind in discover()}
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise click.UsageError(f"no scene is called {unknown[0]!r}; there are {', '.join(known)}")
-    leave_on_signals()
-    report = QuietReport(Console(width=None if sys.stdout.isatty() else WIDE, stderr=as_json))
-    parts = parts_of(known[name] for name in dict.fromkeys(names or known))
+    runs = runs_of(known[name] for name in _choose(known, names, "workload", f"choose from {', '.join(known)}"))
+    exit_on_signals()
+    report = QuietReport(open_console(stderr=as_json))
     try:
-        played(parts, report.step)
-    except StageError as error:
+        run_quiet_hour(runs, report.step)
+    except ComponentError as error:
         raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:
         sys.exit(130)
     if as_json:
-        for part in parts:
-            click.echo(json.dumps(part.document()))
+        _print_documents(run.document() for run in runs)
     else:
-        report.table(parts)
-    sys.exit(0 if report.end(parts) else 1)
+        report.table(runs)
+    sys.exit(0 if report.summarize(runs) else 1)
+
+
+def _choose(known: Mapping[str, object], names: Sequence[str], kind: str, hint: str) -> Iterable[str]:
+    """Return each name once; all if there are none.
+
+    Raises:
+        click.UsageError: A name is unknown.
+    """
+    if unknown := [name for name in names if name not in known]:
+        raise click.UsageError(f"no {kind} is named {unknown[0]!r}; {hint}")
+    return dict.fromkeys(names or known)
+
+
+def _print_documents(documents: Iterable[Mapping[str, Any]]) -> None:
+    for document in documents:
+        click.echo(json.dumps(document))

@@ -15,77 +15,76 @@ PIPE_WIDTH = 150
 """Columns of the table if the output is no terminal."""
 
 
-@click.command(short_help="Shows real attacks on loopback being caught.")
+@click.command(short_help="Runs real attacks on loopback and shows their alerts.")
 @click.option(
-    "--once", is_flag=True, help="Play the cast once, print the table and leave; so does any run without a terminal."
+    "--once", is_flag=True, help="Run the attacks once, print the table and exit; the default without a terminal."
 )
 def demo(once: bool) -> None:
-    """Shows real attacks on loopback being caught: an ordinary app, real drivers, services that turn bad one by one.
+    """Runs real attacks on loopback and shows their alerts: an ordinary app, real drivers, services that turn hostile.
 
-    Needs no server, no root and no network. Exit code 0 only if every attack was caught under its right name and
-    nothing else was said.
+    Needs no server, no root and no network. The exit code is 0 only if each attack raised its expected alert, and no
+    other alert was raised.
 
     \b
     Examples:
-      backwatch demo           play it, then go on showing the dashboard
-      backwatch demo --once    play it and leave
+      backwatch demo           run the attacks, then keep the dashboard running
+      backwatch demo --once    run the attacks and exit
     """
     try:
-        sys.exit(_perform(once=once or not sys.stdout.isatty()))
+        sys.exit(_run_demo(once=once or not sys.stdout.isatty()))
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _perform(*, once: bool) -> int:
-    begun = time.monotonic()
-    from rich.console import Console
-
-    from backwatch.attack.demo.setup import staged
+def _run_demo(*, once: bool) -> int:
+    began = time.monotonic()
+    from backwatch.attack.demo.setup import open_demo
     from backwatch.attack.demo.show import Show
-    from backwatch.attack.environment import StageError, leave_on_signals
+    from backwatch.attack.environment import ComponentError, exit_on_signals
+    from backwatch.attack.terminal import open_console
 
-    leave_on_signals()
+    exit_on_signals()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that knows no check marks still shows the rest
-    show = Show(Console(width=None if sys.stdout.isatty() else PIPE_WIDTH))
+    show = Show(open_console(PIPE_WIDTH))
     try:
-        with staged(show) as (performance, address):
-            outcome = performance.play()
+        with open_demo(show) as (running, address):
+            outcome = running.run()
             show.table()
-            show.end(f"{outcome}, {time.monotonic() - begun:.0f} s", good=outcome.good)
+            show.end(f"{outcome}, {time.monotonic() - began:.0f} s", good=outcome.good)
             if not once:
-                show.step(f"the dashboard goes on at {address} and the shop at its work; stop with Ctrl-C")
-                performance.hold()
-    except StageError as error:
+                show.step(f"the dashboard stays at {address} and the shop at work; stop with Ctrl-C")
+                running.hold()
+    except ComponentError as error:
         raise click.ClickException(str(error)) from None
     return 0 if outcome.good else 1
 
 
 @click.command(short_help="Starts stream, detector, notify and dashboard here.")
 def up() -> None:
-    """Starts stream, detector, notify and dashboard on this machine, and waits for your app under backwatch run.
+    """Starts stream, detector, notify and dashboard on this machine, for an app under backwatch run.
 
-    Notify is started where BACKWATCH_WEBHOOK_URL is set.
+    Notify starts only if BACKWATCH_WEBHOOK_URL is set.
 
     \b
     Example:
       backwatch up &
       backwatch run -- python app.py
     """
-    from backwatch.attack.environment import StageError, leave_on_signals
+    from backwatch.attack.environment import ComponentError, exit_on_signals
 
-    leave_on_signals()
+    exit_on_signals()
     try:
         _keep_up()
     except KeyboardInterrupt:
         sys.exit(130)
-    except StageError as error:
+    except ComponentError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
 
 
 def _keep_up() -> None:
-    from backwatch.attack.environment import Stage, answers
+    from backwatch.attack.environment import Environment, is_listening
     from backwatch.collector import settings
     from backwatch.store.connect import open_store
     from backwatch.store.migrate import upgrade
@@ -104,13 +103,16 @@ def _keep_up() -> None:
     store = open_store(store_url, check=False)
     upgrade(store)  # before any client reads it
     store.dispose()
-    with tempfile.TemporaryDirectory(prefix="backwatch-up-") as folder, Stage(Path(folder), os.environ) as stage:
-        stage.start("detector", ("detect",), monitored(0))
-        stage.start("dashboard", ("dashboard",), monitored(2))
+    with (
+        tempfile.TemporaryDirectory(prefix="backwatch-up-") as folder,
+        Environment(Path(folder), os.environ) as environment,
+    ):
+        environment.start("detector", ("detect",), monitored(0))
+        environment.start("dashboard", ("dashboard",), monitored(2))
         if notifies:
-            stage.start("notify", ("notify",), monitored(1))
+            environment.start("notify", ("notify",), monitored(1))
         where = "127.0.0.1" if dashboard.address in ("0.0.0.0", "") else dashboard.address
-        stage.wait_for("the dashboard listens", lambda: answers(where, dashboard.port))
+        environment.wait_for("the dashboard listens", lambda: is_listening(where, dashboard.port))
         click.echo(f"stream     {settings.without_secrets(stream_url)}")
         click.echo(f"store      {settings.without_secrets(store_url)}")
         click.echo(f"dashboard  http://{where}:{dashboard.port}")
@@ -123,7 +125,7 @@ def _keep_up() -> None:
         command = "backwatch" if shutil.which("backwatch") else sys.argv[0]
         click.echo(f"Now run your app:  {command} run -- python app.py")
         while True:
-            stage.check()
+            environment.check()
             time.sleep(1)
 
 

@@ -1,4 +1,4 @@
-"""The demo's environment: a private folder and its child processes."""
+"""The environment of a run: a private folder and its child processes."""
 
 import os
 import signal
@@ -13,25 +13,26 @@ from types import FrameType, TracebackType
 from typing import Self
 
 from backwatch.attack.protocols.server import LOOPBACK
+from backwatch.attack.terminal import printable
 from backwatch.collector.settings import StreamSettings
 
 PATIENCE_S = 90.0
 """A busy machine takes several times as long as an idle one."""
-PARTING_S = 5.0
-LAST_WORDS = 1_500
+EXIT_TIMEOUT_S = 5.0
+LOG_TAIL_BYTES = 1_500
 """Bytes of a child's log that are shown when it fails."""
-NOT_OURS = ("BACKWATCH_", "OTEL_", "PG")
+REMOVED_PREFIXES = ("BACKWATCH_", "OTEL_", "PG")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
-class StageError(RuntimeError):
+class ComponentError(RuntimeError):
     """A component did not start. The message names it and shows the end of its log."""
 
     exit_code: int = 1
     """Exit code of the child, if it ended."""
 
 
-class NotInTime(StageError):
+class ConditionNotMet(ComponentError):
     """A condition did not hold in time, although everything runs."""
 
 
@@ -41,7 +42,7 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def judging(stream: StreamSettings, store_url: str) -> dict[str, str]:
+def detector_settings(stream: StreamSettings, store_url: str) -> dict[str, str]:
     """Return settings of a detector on one partition that judges loopback too and commits at once."""
     return {
         "BACKWATCH_STREAM_URL": stream.url, "BACKWATCH_STREAM_PARTITIONS": "1", "BACKWATCH_STORE_URL": store_url,
@@ -49,16 +50,7 @@ def judging(stream: StreamSettings, store_url: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def printable(text: str) -> str:
-    """Return the text without terminal control characters.
-
-    >>> printable("a\\x1b[31mb")
-    'a�[31mb'
-    """
-    return "".join(one if one.isprintable() or one == "\n" else "�" for one in text)
-
-
-def answers(address: str, port: int) -> bool:
+def is_listening(address: str, port: int) -> bool:
     """Return whether a server listens there."""
     try:
         socket.create_connection((address, port), timeout=1).close()
@@ -67,26 +59,26 @@ def answers(address: str, port: int) -> bool:
     return True
 
 
-def own_environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """Return this process's environment without settings, services and proxies that would change the demo."""
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(NOT_OURS) and name.lower() not in PROXIES
+        if not name.startswith(REMOVED_PREFIXES) and name.lower() not in PROXIES
     }
 
 
-def leave_on_signals() -> None:
+def exit_on_signals() -> None:
     """Have SIGTERM and SIGHUP end the program in order, by :class:`SystemExit`."""
     numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
     def leave(number: int, _frame: FrameType | None) -> None:
-        for one in numbers:
-            signal.signal(one, signal.SIG_IGN)  # once is enough: a second signal must not interrupt the cleanup
+        for handled in numbers:
+            signal.signal(handled, signal.SIG_IGN)  # once is enough: a second signal must not interrupt the cleanup
         raise SystemExit(128 + number)
 
-    for one in numbers:
-        signal.signal(one, leave)
+    for number in numbers:
+        signal.signal(number, leave)
 
 
 @dataclass(slots=True)
@@ -97,22 +89,22 @@ class Child:
     process: "subprocess.Popen[bytes]"
     log: Path
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """Return the end of its output, without control characters."""
-        return printable(self.log.read_bytes()[-LAST_WORDS:].decode("utf-8", "replace")).strip()
+        return printable(self.log.read_bytes()[-LOG_TAIL_BYTES:].decode("utf-8", "replace")).strip()
 
 
-class Stage:
+class Environment:
     """Starts processes, checks that they are alive, and ends them all.
 
     Args:
         folder: Folder for their logs.
-        environment: Environment of the processes.
+        variables: Environment variables of the processes.
     """
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
         self.folder = folder
-        self.environment = dict(environment)
+        self.variables = dict(variables)
         self._children: list[Child] = []
 
     def __enter__(self) -> Self:
@@ -122,10 +114,10 @@ class Stage:
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        """End every process, last started first. A process that is still alive after ``PARTING_S`` is killed."""
+        """End every process, last started first. A process that is still alive after ``EXIT_TIMEOUT_S`` is killed."""
         for child in reversed(self._children):
             child.process.terminate()
-        until = time.monotonic() + PARTING_S
+        until = time.monotonic() + EXIT_TIMEOUT_S
         for child in reversed(self._children):
             try:
                 child.process.wait(max(0.0, until - time.monotonic()))
@@ -144,7 +136,7 @@ class Stage:
         with log.open("wb") as out:
             process = subprocess.Popen(
                 [sys.executable, "-m", "backwatch.attack.child", str(os.getpid()), *arguments],
-                env={**self.environment, **(more or {})}, stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                env={**self.variables, **(more or {})}, stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
                 stdout=out, stderr=subprocess.STDOUT,
                 process_group=0,  # Ctrl-C goes to this process only, which ends the others in order
             )  # fmt: skip
@@ -152,21 +144,21 @@ class Stage:
         self._children.append(child)
         return child
 
-    def finished(self, child: Child, patience_s: float = PATIENCE_S) -> None:
+    def wait_for_exit(self, child: Child, patience_s: float = PATIENCE_S) -> None:
         """Wait for a child to end by itself.
 
         Raises:
-            StageError: The child failed or timed out.
+            ComponentError: The child failed or timed out.
         """
         try:
             code = child.process.wait(patience_s)
         except subprocess.TimeoutExpired:
-            raise StageError(f"{child.name} is not done within {patience_s:.0f} s: {child.last_words()}") from None
+            raise ComponentError(f"{child.name} is not done within {patience_s:.0f} s: {child.log_tail()}") from None
         self._children.remove(child)
         if code:
             raise _ended(child, code)
 
-    def dismiss(self, child: Child) -> None:
+    def kill(self, child: Child) -> None:
         """Kill one child, and wait only until it has ended."""
         if child in self._children:
             self._children.remove(child)
@@ -177,7 +169,7 @@ class Stage:
         """Check that every child is alive.
 
         Raises:
-            StageError: A child has ended.
+            ComponentError: A child has ended.
         """
         for child in self._children:
             code = child.process.poll()
@@ -190,18 +182,18 @@ class Stage:
         """Wait until a condition holds, while every child is alive.
 
         Raises:
-            NotInTime: The condition does not hold within ``patience_s``.
-            StageError: A child has ended.
+            ConditionNotMet: The condition does not hold within ``patience_s``.
+            ComponentError: A child has ended.
         """
         until = time.monotonic() + patience_s
         while not holds():
             self.check()
             if time.monotonic() > until:
-                raise NotInTime(f"not within {patience_s:.0f} s: {what}")
+                raise ConditionNotMet(f"not within {patience_s:.0f} s: {what}")
             time.sleep(every_s)
 
 
-def _ended(child: Child, code: int) -> StageError:
-    error = StageError(f"{child.name} ended with exit code {code}: {child.last_words()}")
+def _ended(child: Child, code: int) -> ComponentError:
+    error = ComponentError(f"{child.name} ended with exit code {code}: {child.log_tail()}")
     error.exit_code = max(1, code)
     return error

@@ -19,21 +19,26 @@ from backwatch.collector.stream.factory import open_consumer, open_publisher
 HOURS = 1.5
 EVERY_S = 0.5
 """Seconds between rounds, the same as live: another pace would make the shop's ordinary day a spike."""
-CHUNK = 400
+SPANS_PER_RECORD = 400
 """Spans per record."""
-RECORDS = 16
+RECORDS_PER_PUBLISH = 16
 """Number of records that are published at once."""
 _HOUR_NS = 3_600 * 10**9
 _GAP_NS = 300 * 10**9
 """Between the end of the history and now: longer than the detector waits for late calls."""
 
-Told = tuple[Resource, ScopeSpans, Span]
+CapturedCall = tuple[Resource, ScopeSpans, Span]
 
 
-def captured(stream: StreamSettings) -> list[Told]:
+def end_ns(call: CapturedCall) -> int:
+    """Return the end time of a call."""
+    return call[2].end_time_unix_nano
+
+
+def capture_calls(stream: StreamSettings) -> list[CapturedCall]:
     """Return every span of a stream, in order of its end."""
     consumer = open_consumer(stream, names.TOPIC_CALLS, "backwatch-history")
-    found: list[Told] = []
+    found: list[CapturedCall] = []
     try:
         for partition in consumer.assignment():
             consumer.seek(partition, 0)
@@ -43,21 +48,21 @@ def captured(stream: StreamSettings) -> list[Told]:
                     found += [(spans.resource, scope, span) for scope in spans.scope_spans for span in scope.spans]
     finally:
         consumer.close()
-    return sorted(found, key=lambda call_data: call_data[2].end_time_unix_nano)
+    return sorted(found, key=end_ns)
 
 
-def retold(
-    found: list[Told], rounds: int, now_ns: int, *, hours: float = HOURS, every_s: float = EVERY_S
-) -> Iterator[Told]:
+def repeat_calls(
+    found: list[CapturedCall], rounds: int, now_ns: int, *, hours: float = HOURS, every_s: float = EVERY_S
+) -> Iterator[CapturedCall]:
     """Repeat the same calls over the past hours, up to a few minutes ago."""
     copies = max(1, round(hours * 3_600 / every_s / rounds))
     stretch = int(hours * _HOUR_NS) // copies
     first = now_ns - _GAP_NS - int(hours * _HOUR_NS)
     for copy in range(copies):
-        yield from retold_once(found, first + copy * stretch, stretch)
+        yield from repeat_calls_once(found, first + copy * stretch, stretch)
 
 
-def retold_once(found: list[Told], first_ns: int, stretch_ns: int) -> Iterator[Told]:
+def repeat_calls_once(found: list[CapturedCall], first_ns: int, stretch_ns: int) -> Iterator[CapturedCall]:
     """Repeat the same calls once, spread over ``stretch_ns`` from ``first_ns`` on; each keeps its duration."""
     begin, end = found[0][2].end_time_unix_nano, found[-1][2].end_time_unix_nano + 1
     for resource, scope, span in found:
@@ -70,7 +75,7 @@ def retold_once(found: list[Told], first_ns: int, stretch_ns: int) -> Iterator[T
         yield resource, scope, again
 
 
-def messages(call_data: Iterable[Told]) -> Iterator[Message]:
+def to_messages(call_data: Iterable[CapturedCall]) -> Iterator[Message]:
     """Yield calls as records of a backfill, in order. A change of app or scope starts a new group."""
     request = ExportTraceServiceRequest()
     count = 0
@@ -86,7 +91,7 @@ def messages(call_data: Iterable[Told]) -> Iterator[Message]:
             scope_now = scope
         request.resource_spans[-1].scope_spans[-1].spans.append(span)
         count += 1
-        if count == CHUNK:
+        if count == SPANS_PER_RECORD:
             yield Message(value=request.SerializeToString(), backfill=True)
             request, count = ExportTraceServiceRequest(), 0
     if count:
@@ -102,17 +107,17 @@ def publish(source: StreamSettings, target: StreamSettings, rounds: int) -> tupl
     Raises:
         RuntimeError: The app recorded no calls.
     """
-    found = captured(source)
+    found = capture_calls(source)
     if not found:
         raise RuntimeError("the quiet app left no calls behind: is it watched?")
-    return publish_told(retold(found, rounds, time.time_ns()), target)
+    return publish_calls(repeat_calls(found, rounds, time.time_ns()), target)
 
 
-def publish_told(call_data: Iterable[Told], target: StreamSettings) -> tuple[int, int]:
+def publish_calls(call_data: Iterable[CapturedCall], target: StreamSettings) -> tuple[int, int]:
     """Publish ordered calls; return their number, and when the last of them ended."""
     count = last_ns = 0
 
-    def counted() -> Iterator[Told]:
+    def count_calls() -> Iterator[CapturedCall]:
         nonlocal count, last_ns
         for call in call_data:
             count, last_ns = count + 1, call[2].end_time_unix_nano
@@ -120,11 +125,11 @@ def publish_told(call_data: Iterable[Told], target: StreamSettings) -> tuple[int
 
     # All of it is built before any of it is published: at the log's end a detector assumes that time has reached now.
     # It judges calls that come after that as late, and does not learn from them.
-    waiting = list(messages(counted()))
+    waiting = list(to_messages(count_calls()))
     publisher = open_publisher(target)
     try:
-        for at in range(0, len(waiting), RECORDS):
-            publisher.publish(names.TOPIC_CALLS, waiting[at : at + RECORDS], timeout_s=30)
+        for at in range(0, len(waiting), RECORDS_PER_PUBLISH):
+            publisher.publish(names.TOPIC_CALLS, waiting[at : at + RECORDS_PER_PUBLISH], timeout_s=30)
     finally:
         publisher.close(5)
     return count, last_ns

@@ -6,99 +6,82 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from backwatch.attack.demo.show import COLOURS
-from backwatch.attack.environment import printable
-from backwatch.attack.runner import Played
+from backwatch.attack.runner import ScenarioResult
 from backwatch.attack.scenarios import SUCCEEDED
+from backwatch.attack.terminal import COLOURS, Terminal, printable
 from backwatch.detector.rules import rulebook
 
-LONGEST = 100
+MAX_VALUE_CHARS = 100
 """Maximum number of characters of a value to display."""
 
 
-class Report:
-    """The terminal output. Texts of services and drivers are shown as text, never as markup or control characters."""
+class Report(Terminal):
+    """The terminal output of a run."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
-    def step(self, text: str) -> None:
-        """Print one step of the setup."""
-        self._say(Text("· " + text, style="dim"))
-
-    def before(self, played: Played) -> None:
+    def before(self, result: ScenarioResult) -> None:
         """Print the attack, and the rule that must raise an alert."""
-        kind = played.entry
-        self._say(Text.assemble(("▶ ", "bold"), (f"{kind.code} {kind.name()}", "bold"), f"  {kind.attack}"))
-        driver = f"{kind.driver} {played.driver_version}" + (f" with {kind.option}" if kind.option else "")
-        self._say(Text(f"  on {driver}; its user notices: {kind.notices}; expected: {kind.rule}", style="dim"))
+        kind = result.scenario
+        self.print_line(Text.assemble(("▶ ", "bold"), (f"{kind.code} {kind.name()}", "bold"), f"  {kind.attack}"))
+        driver = f"{kind.driver} {result.driver_version}" + (f" with {kind.option}" if kind.option else "")
+        self.print_line(Text(f"  on {driver}; its user notices: {kind.notices}; expected: {kind.rule}", style="dim"))
 
-    def after(self, played: Played) -> None:
+    def after(self, result: ScenarioResult) -> None:
         """Print the result."""
-        outcome = printable(played.outcome)
-        if not played.ran:
-            self._say(Text(f"  - {outcome}", style="yellow"))
-        elif played.caught:
-            self._say(Text.assemble(("  ✓ ", "bold green"), f"{outcome}; caught after {played.seconds:.1f} s"))
+        outcome = printable(result.outcome)
+        if not result.has_run:
+            self.print_line(Text(f"  - {outcome}", style="yellow"))
+        elif result.caught:
+            self.print_line(Text.assemble(("  ✓ ", "bold green"), f"{outcome}; caught after {result.seconds:.1f} s"))
         else:
-            self._say(Text(f"  ✗ {outcome}; said: {', '.join(played.said) or 'nothing'}", style="bold red"))
+            self.print_line(Text(f"  ✗ {outcome}; raised: {', '.join(result.raised) or 'nothing'}", style="bold red"))
 
-    def alerts(self, played: Played) -> None:
+    def alerts(self, result: ScenarioResult) -> None:
         """Print each alert as the store holds it: key facts, and their previous values."""
-        for one in played.alerts:
-            level = (one.level, COLOURS.get(one.level, ""))
-            self._say(Text.assemble("    ", level, (f" {one.rule}", "bold"), f"  {printable(one.resource)}"))
-            self._say(Text(f"    {one.title}"))
-            names = (name for name in _looks_at().get(one.rule, ()) if not name.endswith(".was"))
-            shown = [name for name in names if name in one.evidence]
+        for alert in result.alerts:
+            level = (alert.level, COLOURS.get(alert.level, ""))
+            self.print_line(Text.assemble("    ", level, (f" {alert.rule}", "bold"), f"  {printable(alert.resource)}"))
+            self.print_line(Text(f"    {alert.title}"))
+            names = (name for name in _key_facts().get(alert.rule, ()) if not name.endswith(".was"))
+            shown = [name for name in names if name in alert.evidence]
             width = max((len(name) for name in shown), default=0)
             for name in shown:
-                is_, was = (_short(one.evidence.get(key, "")) for key in (name, f"{name}.was"))
-                self._say(Text(f"      {name:{width}}  {f'was {was}, is {is_}' if was else is_}"))
+                is_, was = (_short(alert.evidence.get(key, "")) for key in (name, f"{name}.was"))
+                self.print_line(Text(f"      {name:{width}}  {f'was {was}, is {is_}' if was else is_}"))
 
-    def table(self, all_played: Sequence[Played]) -> None:
+    def table(self, results: Sequence[ScenarioResult]) -> None:
         """Print a summary table."""
-        table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0), border_style="dim", header_style="dim")
-        for column in ("entry", "driver", "outcome", "expected", "said", "caught"):
+        table = self.new_table()
+        for column in ("scenario", "driver", "outcome", "expected", "raised", "caught"):
             table.add_column(column, overflow="fold")
         table.add_column("seconds", justify="right", no_wrap=True)
-        for one in all_played:
+        for result in results:
             table.add_row(
-                f"{one.entry.code} {one.entry.name()}", f"{one.entry.driver} {one.driver_version}",
-                Text(printable(one.outcome)), one.entry.rule, ", ".join(one.said), "yes" if one.caught else "no",
-                "" if one.seconds is None else f"{one.seconds:.1f}",
+                f"{result.scenario.code} {result.scenario.name()}", f"{result.scenario.driver} {result.driver_version}",
+                Text(printable(result.outcome)), result.scenario.rule, ", ".join(result.raised),
+                "yes" if result.caught else "no", "" if result.seconds is None else f"{result.seconds:.1f}",
             )  # fmt: skip
-        self._console.print()
-        self._console.print(table)
+        self.print_table(table)
 
-    def end(self, all_played: Sequence[Played]) -> bool:
+    def summarize(self, results: Sequence[ScenarioResult]) -> bool:
         """Print a summary line. Return whether every attack was caught."""
-        ran = [one for one in all_played if one.ran]
-        caught = sum(one.caught for one in ran)
+        ran = [result for result in results if result.has_run]
+        caught = sum(result.caught for result in ran)
         outcomes = Counter(
-            "succeeded" if one.outcome == SUCCEEDED else "only with an option" if one.outcome.startswith("only") else
-            "failed" if one.outcome.startswith("failed") else "refused" for one in ran
+            "succeeded" if outcome == SUCCEEDED else "only with an option" if outcome.startswith("only") else
+            "failed" if outcome.startswith("failed") else "refused" for outcome in (result.outcome for result in ran)
         )  # fmt: skip
-        drivers = len({one.entry.driver for one in ran})
+        drivers = len({result.scenario.driver for result in ran})
         counted = ", ".join(f"{count} {name}" for name, count in outcomes.items())
         good = bool(ran) and caught == len(ran)
-        rest = len(all_played) - len(ran)
-        self._say(
-            Text(
-                f"{len(ran)} attack{'s' * (len(ran) != 1)} on {drivers} driver{'s' * (drivers != 1)} ({counted}): "
-                f"{caught} caught, {len(ran) - caught} not" + (f"; {rest} could not be run here" if rest else ""),
-                style="bold green" if good else "bold red",
-            )
+        rest = len(results) - len(ran)
+        self.end(
+            f"{len(ran)} attack{'s' * (len(ran) != 1)} on {drivers} driver{'s' * (drivers != 1)} ({counted}): "
+            f"{caught} caught, {len(ran) - caught} not" + (f"; {rest} could not be run here" if rest else ""),
+            good=good,
         )
         return good
-
-    def _say(self, text: Text) -> None:
-        self._console.print(text, soft_wrap=not self._console.is_terminal, highlight=False)
 
 
 def _short(value: object) -> str:
@@ -106,10 +89,10 @@ def _short(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     if re.fullmatch(r"[0-9A-Fa-f]{64}", text):
         return f"{text[:16]}…"  # shorten a digest for display
-    return printable(text)[:LONGEST]
+    return printable(text)[:MAX_VALUE_CHARS]
 
 
 @cache
-def _looks_at() -> Mapping[str, Sequence[str]]:
+def _key_facts() -> Mapping[str, Sequence[str]]:
     """Return the key facts of each rule."""
-    return {one.name: one.looks_at or sorted(one.fields) for one in rulebook.load().rules}
+    return {rule.name: rule.looks_at or sorted(rule.fields) for rule in rulebook.load().rules}

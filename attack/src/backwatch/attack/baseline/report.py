@@ -3,65 +3,48 @@
 import json
 from collections.abc import Sequence
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from backwatch.attack.baseline.parts import Part
-from backwatch.attack.environment import printable
+from backwatch.attack.baseline.workload_runs import WorkloadRun
+from backwatch.attack.terminal import Terminal, printable
 
 
-class QuietReport:
-    """The terminal output. Texts of services and drivers are shown as text, never as markup or control characters."""
+class QuietReport(Terminal):
+    """The terminal output of a quiet hour."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
-    def step(self, text: str) -> None:
-        """Print one step."""
-        self._say(Text("· " + printable(text), style="dim"))
-
-    def table(self, parts: Sequence[Part]) -> None:
-        """Print every scene on each driver."""
-        table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0), border_style="dim", header_style="dim")
-        for column in ("scene", "driver"):
+    def table(self, runs: Sequence[WorkloadRun]) -> None:
+        """Print every workload on each driver."""
+        table = self.new_table()
+        for column in ("workload", "driver"):
             table.add_column(column, no_wrap=True)
         table.add_column("calls", justify="right", no_wrap=True)
-        for column in ("said", "informational", "while learning"):
+        for column in ("alerts", "informational", "while learning"):
             table.add_column(column, overflow="fold")
-        for part in parts:
-            alert = part.outcome or ", ".join(sorted({each.rule for each in part.said})) or "nothing"
+        for run in runs:
+            alert = run.outcome or ", ".join(sorted({each.rule for each in run.false_alerts})) or "nothing"
             table.add_row(
-                part.scene.name(), f"{part.driver} {part.driver_version}", f"{part.calls:,}",
-                Text(printable(alert), style="" if part.quiet else "bold red"), ", ".join(part.told),
-                ", ".join(part.before),
+                run.workload.name(), f"{run.driver} {run.driver_version}", f"{run.calls:,}",
+                Text(printable(alert), style="" if run.is_quiet else "bold red"), ", ".join(run.informational),
+                ", ".join(run.before),
             )  # fmt: skip
-        self._console.print()
-        self._console.print(table)
+        self.print_table(table)
 
-    def end(self, parts: Sequence[Part]) -> bool:
+    def summarize(self, runs: Sequence[WorkloadRun]) -> bool:
         """Print alerts with their evidence and a summary line. Return whether there were none."""
-        for part in parts:
-            for alert in part.said:
-                head = f"  ✗ {part.scene.name()} on {part.driver}: {alert.rule} ({alert.level}), {alert.count} times: "
-                self._say(Text(head, style="bold red"))
-                self._say(Text("    " + printable(json.dumps(alert.evidence, sort_keys=True)[:600]), style="red"))
-        ran = [part for part in parts if not part.outcome.startswith("not run")]
-        calls, alerts, failed = sum(part.calls for part in ran), sum(len(part.said) for part in ran), 0
-        failed = sum(part.outcome.startswith("failed") for part in ran)
-        good = bool(ran) and all(part.quiet for part in ran)
-        scenes, drivers = len({part.scene for part in ran}), len({part.driver for part in ran})
-        rest = len(parts) - len(ran)
-        self._say(
-            Text(
-                f"{scenes} scenes on {drivers} drivers, {calls:,} calls: {alerts} alerts above informational"
-                + (f"; {failed} failed" if failed else "")
-                + (f"; {rest} could not be run here" if rest else ""),
-                style="bold green" if good else "bold red",
-            )
-        )
+        for run in runs:
+            for alert in run.false_alerts:
+                head = f"  ✗ {run.workload.name()} on {run.driver}: {alert.rule} ({alert.level}), {alert.count} times: "
+                self.print_line(Text(head, style="bold red"))
+                self.print_line(Text("    " + printable(json.dumps(alert.evidence, sort_keys=True)[:600]), style="red"))
+        ran = [run for run in runs if not run.outcome.startswith("not run")]
+        calls, alerts = sum(run.calls for run in ran), sum(len(run.false_alerts) for run in ran)
+        failed = sum(run.outcome.startswith("failed") for run in ran)
+        good = bool(ran) and all(run.is_quiet for run in ran)
+        workloads, drivers = len({run.workload for run in ran}), len({run.driver for run in ran})
+        rest = len(runs) - len(ran)
+        self.end(
+            f"{workloads} workloads on {drivers} drivers, {calls:,} calls: {alerts} alerts above informational"
+            + (f"; {failed} failed" if failed else "") + (f"; {rest} could not be run here" if rest else ""),
+            good=good,
+        )  # fmt: skip
         return good
-
-    def _say(self, text: Text) -> None:
-        self._console.print(text, soft_wrap=not self._console.is_terminal, highlight=False)

@@ -22,6 +22,10 @@ class HttpClient(Client):
     ) -> bytes:  # fmt: skip
         """Return a response's body. Options are the driver's own."""
 
+    def visit(self, host: str = "localhost", *, tls: bool = True, **options: Any) -> Any:
+        """Fetch the rates. Options are those of :meth:`get`."""
+        return self.get_json(self.url(scheme="https" if tls else "http", host=host), **options)
+
     def get_json(self, url: str, **options: Any) -> Any:
         """Return a response's JSON document."""
         return json.loads(self.get(url, **options))

@@ -8,16 +8,6 @@ from typing import Any
 from backwatch.attack.clients.sql import Rows, SqlClient
 
 
-def app_database(ca_file: str, port: int) -> Path:
-    """Return the file of the app's own database."""
-    return Path(ca_file).parent / f"shop-{port}.db"
-
-
-def other_database(ca_file: str, port: int) -> Path:
-    """Return the file of another app's database."""
-    return Path(ca_file).parent / f"wages-{port}.db"
-
-
 class SQLite(SqlClient):
     """Opens the app's database once."""
 
@@ -26,11 +16,19 @@ class SQLite(SqlClient):
     def connect(self, **options: Any) -> Any:
         """Return the open connection."""
         if self.connection is None:
-            file = app_database(self.ca_file, self.port)
-            self.connection = sqlite3.connect(file, isolation_level=None, **options)
+            self.connection = sqlite3.connect(app_database(self.ca_file, self.port), isolation_level=None, **options)
         return self.connection
 
     def execute(self, statement: str, parameters: Sequence[Any] = (), **options: Any) -> Rows:
         """Execute a statement and return its rows."""
-        found = self.connect(**options).execute(statement, parameters).fetchall()
-        return [[str(value) for value in row] for row in found]
+        return [[str(value) for value in row] for row in self.connect(**options).execute(statement, parameters)]
+
+
+def app_database(ca_file: str, port: int) -> Path:
+    """Return the file of the app's own database."""
+    return Path(ca_file).parent / f"shop-{port}.db"
+
+
+def other_database(ca_file: str, port: int) -> Path:
+    """Return the file of another app's database."""
+    return Path(ca_file).parent / f"wages-{port}.db"

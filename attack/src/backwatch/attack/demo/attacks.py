@@ -15,7 +15,7 @@ BULK_ROWS = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Act:
+class Attack:
     """One attack.
 
     Attributes:
@@ -36,7 +36,7 @@ class Act:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cast:
+class Services:
     """The services of the shop, with their attacks."""
 
     mysql: MySQL
@@ -50,54 +50,48 @@ class Cast:
         """Return all services."""
         return (self.mysql, self.postgresql, self.smtp, self.redis, self.http)
 
-    def acts(self, visitor_types: Callable[[str], None]) -> Sequence[Act]:
+    def attacks(self, search: Callable[[str], None]) -> Sequence[Attack]:
         """Return the attacks, in order.
 
         Args:
-            visitor_types: Enters a text into the shop's search box.
+            search: Enters a text into the shop's search box.
         """
-        usual = self.http.certificate
+        original = self.http.certificate
 
-        def show_another() -> None:
+        def swap_certificate() -> None:
             self.http.certificate = self.http.authority.issue("another service")
             self.http.drop()
 
-        def show_the_usual() -> None:
-            self.http.certificate = usual
+        def restore_certificate() -> None:
+            self.http.certificate = original
             self.http.drop()
 
-        def open_the_gates() -> None:
-            self.postgresql.rows = BULK_ROWS
+        def set_rows(count: int) -> None:
+            self.postgresql.rows = count
 
-        def close_the_gates() -> None:
-            self.postgresql.rows = PostgreSQL.rows
-
-        def nothing() -> None:
-            return
-
-        def turns(server: HostileServer, system: str, *also: str) -> Act:
-            return Act(
+        def turn(server: HostileServer, system: str, *also: str) -> Attack:
+            return Attack(
                 title=f"{type(server).__name__} {server.attack}", rule=server.rule, system=system,
                 also=frozenset(also), begin=server.turn, end=server.repent,
             )  # fmt: skip
 
         return (
-            turns(self.mysql, "mysql"),
-            turns(self.postgresql, "postgresql", "plaintext-session", "unverified-session"),
-            turns(self.smtp, "smtp", "plaintext-session", "unverified-session"),
-            turns(self.redis, "redis"),
-            turns(self.http, "http"),
-            Act(
+            turn(self.mysql, "mysql"),
+            turn(self.postgresql, "postgresql", "plaintext-session", "unverified-session"),
+            turn(self.smtp, "smtp", "plaintext-session", "unverified-session"),
+            turn(self.redis, "redis"),
+            turn(self.http, "http"),
+            Attack(
                 title="HTTP API shows another certificate", rule="certificate-changed", system="http",
-                begin=show_another, end=show_the_usual,
+                begin=swap_certificate, end=restore_certificate,
             ),
-            Act(
+            Attack(
                 title="A visitor injects SQL into the shop's search", rule="query-attack", system="postgresql",
                 also=frozenset({"unusual-query", "credential-table-read"}),
-                begin=lambda: visitor_types(INJECTION), end=nothing,
+                begin=lambda: search(INJECTION), end=lambda: None,
             ),
-            Act(
+            Attack(
                 title=f"An ordinary query answers with {BULK_ROWS:,} rows", rule="bulk-read", system="postgresql",
-                begin=open_the_gates, end=close_the_gates,
+                begin=lambda: set_rows(BULK_ROWS), end=lambda: set_rows(PostgreSQL.rows),
             ),
         )  # fmt: skip

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Engine as StoreEngine
 
-from backwatch.attack.demo.attacks import Act, Cast
+from backwatch.attack.demo.attacks import Attack, Services
 from backwatch.attack.demo.show import Show
-from backwatch.attack.environment import Child, NotInTime, Stage
+from backwatch.attack.environment import Child, ConditionNotMet, Environment
 from backwatch.store.queries import AlertFilter, AlertRow, list_alerts, list_resources, shard_rows
 
 CAUGHT_WITHIN_S = 12.0
@@ -42,15 +42,17 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class _Played:
+class AttackWindow:
     """The time span of an attack, and the rules that it may raise."""
 
-    act: Act
+    attack: Attack
     begin_ns: int
     end_ns: int
 
     def explains(self, alert: AlertRow) -> bool:
-        named = alert.rule in {self.act.rule, *self.act.also} and alert.resource.startswith(self.act.system + " ")
+        """Return whether the attack may have raised this alert."""
+        named = alert.rule in {self.attack.rule, *self.attack.also}
+        named = named and alert.resource.startswith(self.attack.system + " ")
         return named and self.begin_ns <= alert.last_ns <= self.end_ns
 
 
@@ -58,8 +60,8 @@ class Demo:
     """One run of the demo.
 
     Args:
-        stage: Runs the processes.
-        cast: Services that turn hostile.
+        environment: Runs the processes.
+        services: Services that turn hostile.
         store: Store of the detector.
         show: Terminal output.
         shop: Runs the live shop.
@@ -67,33 +69,39 @@ class Demo:
     """
 
     def __init__(
-        self, stage: Stage, cast: Cast, store: StoreEngine, show: Show, shop: Child, learnt_until_ns: int
+        self,
+        environment: Environment,
+        services: Services,
+        store: StoreEngine,
+        show: Show,
+        shop: Child,
+        learnt_until_ns: int,
     ) -> None:
-        self._stage = stage
-        self._cast = cast
+        self._environment = environment
+        self._services = services
         self._store = store
         self._show = show
         self._shop = shop
         self._learnt_until_ns = learnt_until_ns
-        self._played: list[_Played] = []
+        self._windows: list[AttackWindow] = []
         self._false: set[str] = set()
 
-    def play(self) -> Outcome:
+    def run(self) -> Outcome:
         """Run quiet rounds first, then one attack after the other."""
         outcome = self.quiet(QUIET_ROUNDS)
         if not outcome.false_alerts:
-            self._show.step("the shop is at work, and there is nothing to say of it")
-        for act in self._cast.acts(self._visitor_types):
-            self._perform(act, outcome)
+            self._show.step("the shop is at work and raises no alert")
+        for attack in self._services.attacks(self._search):
+            self._run_attack(attack, outcome)
             self._look_for_false_alerts(outcome)
         return outcome
 
     def quiet(self, rounds: int) -> Outcome:
         """Judge ``rounds`` rounds of the shop's ordinary work. Every alert about it is a false one."""
         outcome = Outcome()
-        self._wait_for_the_detector()
+        self._wait_for_detector()
         for _ in range(rounds):
-            self._judged_until_now()
+            self._wait_until_judged()
         self._look_for_false_alerts(outcome)
         return outcome
 
@@ -101,42 +109,46 @@ class Demo:
         """Keep everything running until it is stopped, and show new alerts."""
         known = {alert.id for alert in self._alerts()}
         while True:
-            self._stage.check()
+            self._environment.check()
             for alert in self._alerts():
                 if alert.id not in known:
                     known.add(alert.id)
                     self._show.later(alert)
             time.sleep(1)
 
-    def _perform(self, act: Act, outcome: Outcome) -> None:
+    def _run_attack(self, attack: Attack, outcome: Outcome) -> None:
         begin_ns = time.time_ns()
         found: AlertRow | None = None
 
         def caught() -> bool:
             nonlocal found
-            found = self._caught(act, begin_ns)
+            found = self._caught(attack, begin_ns)
             return found is not None
 
-        with self._show.playing(act):
-            act.begin()
+        with self._show.watch(attack):
+            attack.begin()
             try:
-                self._stage.wait_for(act.title, caught, CAUGHT_WITHIN_S)
-            except NotInTime:
-                outcome.missed.append(act.title)
+                self._environment.wait_for(attack.title, caught, CAUGHT_WITHIN_S)
+            except ConditionNotMet:
+                outcome.missed.append(attack.title)
             else:
-                outcome.caught.append(act.title)
+                outcome.caught.append(attack.title)
             after_s = (time.time_ns() - begin_ns) / 1e9
-            act.end()
-            self._judged_until_now()
-        self._played.append(_Played(act, begin_ns, time.time_ns()))
+            attack.end()
+            self._wait_until_judged()
+        self._windows.append(AttackWindow(attack, begin_ns, time.time_ns()))
         if found is None:
-            self._show.missed(act)
+            self._show.missed(attack)
         else:
-            self._show.caught(act, found, after_s)
+            self._show.caught(attack, found, after_s)
 
-    def _caught(self, act: Act, since_ns: int) -> AlertRow | None:
+    def _caught(self, attack: Attack, since_ns: int) -> AlertRow | None:
         for alert in self._alerts():
-            if alert.rule == act.rule and alert.resource.startswith(act.system + " ") and alert.last_ns >= since_ns:
+            if (
+                alert.rule == attack.rule
+                and alert.resource.startswith(attack.system + " ")
+                and alert.last_ns >= since_ns
+            ):
                 return alert
         return None
 
@@ -146,35 +158,35 @@ class Demo:
 
     def _look_for_false_alerts(self, outcome: Outcome) -> None:
         for alert in self._alerts():
-            if alert.id not in self._false and not any(one.explains(alert) for one in self._played):
+            if alert.id not in self._false and not any(window.explains(alert) for window in self._windows):
                 self._false.add(alert.id)
                 outcome.false_alerts.append((alert.rule, alert.resource))
                 self._show.false_alert(alert)
 
-    def _wait_for_the_detector(self) -> None:
+    def _wait_for_detector(self) -> None:
         def history_is_judged() -> bool:
             with self._store.connect() as connection:
                 shards = shard_rows(connection)
-            return any(one.watermark_ns >= self._learnt_until_ns for one in shards)
+            return any(shard.watermark_ns >= self._learnt_until_ns for shard in shards)
 
         try:
-            self._stage.wait_for("the quiet history is judged", history_is_judged, STARTED_WITHIN_S)
-        except NotInTime:
-            self._show.step("the detector still gets ready: a first start compiles its kernels, which takes a minute")
-            self._stage.wait_for("the quiet history is judged", history_is_judged, COMPILED_WITHIN_S)
+            self._environment.wait_for("the quiet history is judged", history_is_judged, STARTED_WITHIN_S)
+        except ConditionNotMet:
+            self._show.step("the detector is starting: a first start compiles its kernels, which takes a minute")
+            self._environment.wait_for("the quiet history is judged", history_is_judged, COMPILED_WITHIN_S)
 
-    def _judged_until_now(self) -> None:
+    def _wait_until_judged(self) -> None:
         """Wait until a new call to each service has been judged. Then all earlier calls have been, too."""
         now_ns = time.time_ns()
 
         def judged() -> bool:
             with self._store.connect() as connection:
                 seen = list_resources(connection)
-            return sum(one.last_ns > now_ns for one in seen) >= len(self._cast.servers)
+            return sum(resource.last_ns > now_ns for resource in seen) >= len(self._services.servers)
 
-        self._stage.wait_for("every service of the shop is called and judged", judged)
+        self._environment.wait_for("every service of the shop is called and judged", judged)
 
-    def _visitor_types(self, text: str) -> None:
+    def _search(self, text: str) -> None:
         if self._shop.process.stdin is not None:
             self._shop.process.stdin.write(text.encode() + b"\n")
             self._shop.process.stdin.flush()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from backwatch.attack import history
 from backwatch.attack.authority import Authority
-from backwatch.attack.demo.attacks import Cast
+from backwatch.attack.demo.attacks import Services
 from backwatch.attack.demo.demo import Demo
 from backwatch.attack.demo.services.http import HTTP
 from backwatch.attack.demo.services.mysql import MySQL
@@ -18,7 +18,7 @@ from backwatch.attack.demo.services.postgresql import PostgreSQL
 from backwatch.attack.demo.services.redis import Redis
 from backwatch.attack.demo.services.smtp import SMTP
 from backwatch.attack.demo.show import Show
-from backwatch.attack.environment import Child, Stage, StageError, answers, free_port, own_environment
+from backwatch.attack.environment import Child, ComponentError, Environment, clean_environment, free_port, is_listening
 from backwatch.collector.settings import StreamSettings
 from backwatch.store.connect import open_store
 from backwatch.store.migrate import upgrade
@@ -28,15 +28,15 @@ ROUNDS = 30
 
 
 @contextmanager
-def staged(show: Show) -> Generator[tuple[Demo, str]]:
+def open_demo(show: Show) -> Generator[tuple[Demo, str]]:
     """Set up a private folder, and yield the demo and the dashboard's address. Clean up at the end.
 
     Raises:
-        StageError: A component did not start.
+        ComponentError: A component did not start.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="backwatch-demo-")))
-        cast, ca_file = _services(stack, folder)
+        services, ca_file = _start_services(stack, folder)
         stream, port = StreamSettings(url=f"sqlite:///{folder / 'stream.db'}", partitions=1), free_port()
         store_url = f"sqlite:///{folder / 'store.db'}"
         settings = {
@@ -46,36 +46,36 @@ def staged(show: Show) -> Generator[tuple[Demo, str]]:
         store = open_store(store_url)
         stack.callback(store.dispose)
         upgrade(store)
-        stage = stack.enter_context(Stage(folder, own_environment() | settings))
+        environment = stack.enter_context(Environment(folder, clean_environment() | settings))
         show.step(
             "five services on loopback, a shop that uses them over verified TLS, detector and dashboard: starting"
         )
-        stage.start("detector", ("detect",))
-        stage.start("dashboard", ("dashboard",))
-        shop = _Shop(stage, folder, cast, ca_file)
+        environment.start("detector", ("detect",))
+        environment.start("dashboard", ("dashboard",))
+        shop = _Shop(environment, folder, services, ca_file)
         calls, last_ns = shop.history(stream)
         show.step(f"what is normal is learnt from {calls:,} calls of the last {history.HOURS * 60:.0f} minutes")
-        open_for_business = shop.live()
-        stage.wait_for("the dashboard listens", lambda: answers("127.0.0.1", port))
+        live_shop = shop.live()
+        environment.wait_for("the dashboard listens", lambda: is_listening("127.0.0.1", port))
         show.step(f"dashboard: http://127.0.0.1:{port}")
-        yield Demo(stage, cast, store, show, open_for_business, last_ns), f"http://127.0.0.1:{port}"
+        yield Demo(environment, services, store, show, live_shop, last_ns), f"http://127.0.0.1:{port}"
 
 
-def _services(stack: ExitStack, folder: Path) -> tuple[Cast, Path]:
+def _start_services(stack: ExitStack, folder: Path) -> tuple[Services, Path]:
     authority = Authority(folder / "authority")
     mysql, postgresql, smtp = MySQL(authority), PostgreSQL(authority), SMTP(authority)
-    cast = Cast(mysql=mysql, postgresql=postgresql, smtp=smtp, redis=Redis(authority), http=HTTP(authority))
-    for server in cast.servers:
+    services = Services(mysql=mysql, postgresql=postgresql, smtp=smtp, redis=Redis(authority), http=HTTP(authority))
+    for server in services.servers:
         server.start()
         stack.callback(server.stop)
-    return cast, authority.ca_file
+    return services, authority.ca_file
 
 
 class _Shop:
     """The quiet app, as a script of its own. Installed code has no call sites, since it is not the app's own."""
 
-    def __init__(self, stage: Stage, folder: Path, cast: Cast, ca_file: Path) -> None:
-        self._stage = stage
+    def __init__(self, environment: Environment, folder: Path, services: Services, ca_file: Path) -> None:
+        self._environment = environment
         self._folder = folder
         script = folder / "shop" / "shop.py"
         script.parent.mkdir()
@@ -83,7 +83,7 @@ class _Shop:
             shutil.copyfile(source, script)
         self._command = ("run", "--", sys.executable, str(script), "--every")
         self._settings = {
-            **{f"SHOP_{server.name.upper()}_PORT": str(server.port) for server in cast.servers},
+            **{f"SHOP_{server.name.upper()}_PORT": str(server.port) for server in services.servers},
             "SHOP_CA_FILE": str(ca_file), "SHOP_PASSWORD": "only-a-demo", "OTEL_SERVICE_NAME": "shop",
         }  # fmt: skip
 
@@ -91,13 +91,13 @@ class _Shop:
         """Run the shop briefly, and publish its calls as its past: (calls, end of the last one)."""
         capture = f"sqlite:///{self._folder / 'capture.db'}"
         more = {**self._settings, "BACKWATCH_STREAM_URL": capture}
-        done = self._stage.start("history", (*self._command, "0.01", "--rounds", str(ROUNDS)), more)
-        self._stage.finished(done)
+        done = self._environment.start("history", (*self._command, "0.01", "--rounds", str(ROUNDS)), more)
+        self._environment.wait_for_exit(done)
         try:
             return history.publish(StreamSettings(url=capture), target, ROUNDS)
         except RuntimeError as error:
-            raise StageError(f"{error} {done.last_words()}") from None
+            raise ComponentError(f"{error} {done.log_tail()}") from None
 
     def live(self) -> Child:
         """Start the live shop."""
-        return self._stage.start("shop", (*self._command, str(history.EVERY_S)), self._settings, stdin=True)
+        return self._environment.start("shop", (*self._command, str(history.EVERY_S)), self._settings, stdin=True)

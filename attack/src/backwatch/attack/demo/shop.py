@@ -117,8 +117,8 @@ def _attach_redis() -> redis.Redis:
     )  # fmt: skip
 
 
-def typed() -> str:
-    """Return what a visitor has typed in the meantime, if anything."""
+def read_search() -> str:
+    """Return the line that a visitor has entered since the last round, if any."""
     if sys.stdin.closed or not select.select([sys.stdin], [], [], 0)[0]:
         return ""
     return sys.stdin.readline().rstrip("\n")
@@ -144,7 +144,7 @@ def main(rounds: int, every: float) -> None:
     begins = time.monotonic()
     while not rounds or number < rounds:
         number += 1
-        round_of(shop, number, typed() or ("Ada", "Grace", "Edsger", "Barbara")[number % 4])
+        round_of(shop, number, read_search() or ("Ada", "Grace", "Edsger", "Barbara")[number % 4])
         begins = max(begins + every, time.monotonic())  # missed rounds are not made up for
         time.sleep(max(0.0, begins - time.monotonic()))
 

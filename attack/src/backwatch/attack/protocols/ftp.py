@@ -81,7 +81,7 @@ class FTP(HostileServer):
         try:
             connection, _ = self._data.accept()
         except TimeoutError:
-            session.send(b"425 nobody came\r\n")
+            session.send(b"425 no connection\r\n")
             return
         connection.settimeout(5)
         with connection:

@@ -101,17 +101,7 @@ class Leading(Web):
 
     def __init__(self, authority: Authority, port: int = 0) -> None:
         super().__init__(authority, port)
-        self.elsewhere = Elsewhere(authority)
-
-    def start(self) -> None:
-        """Start both servers."""
-        self.elsewhere.start()
-        super().start()
-
-    def stop(self) -> None:
-        """Stop both servers."""
-        super().stop()
-        self.elsewhere.stop()
+        self.elsewhere = self.attach(Elsewhere(authority))
 
     def answer(self, request: Request) -> bytes:
         """Return a redirect, once hostile."""

@@ -49,7 +49,7 @@ class LDAP(HostileServer):
             elif kind == _SEARCH:
                 self._search(session, number)
             else:
-                raise ValueError("nobody in the pack asks for that")
+                raise ValueError("no scenario sends such a request")
 
     def lets_in(self, secret: bytes) -> bool:
         """Return whether this is the password; any is accepted here."""
@@ -72,25 +72,25 @@ class LDAP(HostileServer):
 
     def _search(self, session: Session, number: int) -> None:
         if self.hostile and self.referral:
-            _send(session, number, 0x65, _result(_REFERRAL, _told(0xA3, _told(_OCTETS, self.referral))))
+            _send(session, number, 0x65, _result(_REFERRAL, _encode(0xA3, _encode(_OCTETS, self.referral))))
             return
-        mail = _told(_SEQUENCE, _told(_OCTETS, b"mail") + _told(_SET, _told(_OCTETS, b"ann@example.com")))
-        _send(session, number, 0x64, _told(_OCTETS, b"uid=ann," + BASE) + _told(_SEQUENCE, mail))
+        mail = _encode(_SEQUENCE, _encode(_OCTETS, b"mail") + _encode(_SET, _encode(_OCTETS, b"ann@example.com")))
+        _send(session, number, 0x64, _encode(_OCTETS, b"uid=ann," + BASE) + _encode(_SEQUENCE, mail))
         _send(session, number, 0x65, _result(0))
 
 
-def _told(tag: int, value: bytes) -> bytes:
+def _encode(tag: int, value: bytes) -> bytes:
     if len(value) < 0x80:
         return bytes([tag, len(value)]) + value
     return bytes([tag, 0x82]) + len(value).to_bytes(2, "big") + value
 
 
 def _result(code: int, more: bytes = b"") -> bytes:
-    return _told(_ENUMERATED, bytes([code])) + _told(_OCTETS, b"") * 2 + more
+    return _encode(_ENUMERATED, bytes([code])) + _encode(_OCTETS, b"") * 2 + more
 
 
 def _send(session: Session, number: int, kind: int, body: bytes) -> None:
-    session.send(_told(_SEQUENCE, _told(_INTEGER, number.to_bytes(4, "big")) + _told(kind, body)))
+    session.send(_encode(_SEQUENCE, _encode(_INTEGER, number.to_bytes(4, "big")) + _encode(kind, body)))
 
 
 def _element(data: bytes) -> tuple[int, bytes, bytes]:

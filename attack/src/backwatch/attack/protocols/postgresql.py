@@ -7,7 +7,7 @@ import secrets
 import struct
 from dataclasses import dataclass
 
-from backwatch.attack.demo.services.postgresql import PostgreSQL, said, send
+from backwatch.attack.demo.services.postgresql import PostgreSQL, receive, send
 from backwatch.attack.protocols.server import SECRET, Session
 
 _SASL, _SASL_GOES_ON, _SASL_ENDS = 10, 11, 12
@@ -42,18 +42,18 @@ class Challenge:
     bare: bytes
     salt: bytes
     nonce: bytes
-    told: bytes
+    server_first: bytes
 
 
 def challenge(session: Session, iterations: int) -> Challenge:
     """Begin SCRAM-SHA-256 (RFC 5802), without channel binding. The next message is the client's proof."""
     send(session, b"R", struct.pack("!I", _SASL) + _MECHANISM + b"\0\0")
-    first = said(session)[len(_MECHANISM) + 5 :]
+    first = receive(session)[len(_MECHANISM) + 5 :]
     header, bare = first[: first.index(b"n=")], first[first.index(b"n=") :]
     salt, nonce = secrets.token_bytes(16), bare.partition(b",r=")[2] + base64.b64encode(secrets.token_bytes(18))
-    told = b"r=%s,s=%s,i=%d" % (nonce, base64.b64encode(salt), iterations)
-    send(session, b"R", struct.pack("!I", _SASL_GOES_ON) + told)
-    return Challenge(header, bare, salt, nonce, told)
+    server_first = b"r=%s,s=%s,i=%d" % (nonce, base64.b64encode(salt), iterations)
+    send(session, b"R", struct.pack("!I", _SASL_GOES_ON) + server_first)
+    return Challenge(header, bare, salt, nonce, server_first)
 
 
 def scram(session: Session, iterations: int) -> None:
@@ -62,12 +62,12 @@ def scram(session: Session, iterations: int) -> None:
     Raises:
         EOFError: The password is wrong.
     """
-    begun = challenge(session, iterations)
-    final, _, proof = said(session).partition(b",p=")
-    if final != b"c=%s,r=%s" % (base64.b64encode(begun.header), begun.nonce):
+    started = challenge(session, iterations)
+    final, _, proof = receive(session).partition(b",p=")
+    if final != b"c=%s,r=%s" % (base64.b64encode(started.header), started.nonce):
         raise ValueError("that is an answer to another challenge")
-    salted = hashlib.pbkdf2_hmac("sha256", SECRET.encode(), begun.salt, iterations)
-    everything = b",".join((begun.bare, begun.told, final))
+    salted = hashlib.pbkdf2_hmac("sha256", SECRET.encode(), started.salt, iterations)
+    everything = b",".join((started.bare, started.server_first, final))
     client_key = _mac(salted, b"Client Key")
     signature = _mac(hashlib.sha256(client_key).digest(), everything)
     expected = bytes(a ^ b for a, b in zip(client_key, signature, strict=True))

@@ -123,18 +123,7 @@ class Leading(SqlServer):
 
     def __init__(self, authority: Authority) -> None:
         super().__init__(authority)
-        self.elsewhere = SqlServer(authority, called=LOOPBACK)
-        self.elsewhere.taken = self.elsewhere.kept.append
-
-    def start(self) -> None:
-        """Start both servers."""
-        self.elsewhere.start()
-        super().start()
-
-    def stop(self) -> None:
-        """Stop both servers."""
-        super().stop()
-        self.elsewhere.stop()
+        self.elsewhere = self.attach(SqlServer(authority, called=LOOPBACK))
 
     def welcome(self) -> bytes:
         """Accept the login; once hostile, route it elsewhere."""

@@ -14,7 +14,7 @@ import pkgutil
 import platform
 import ssl
 import sys
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -174,9 +174,9 @@ class Scenario(ABC):
         if not cls.stays_honest:
             service.turn()
 
-    @abstractmethod
     def work(self) -> object:
-        """Do one round of the app's ordinary work and return its result, fit for JSON."""
+        """Do one round of the app's ordinary work and return its result, fit for JSON; by default a visit."""
+        return self.client.visit()
 
     def meet(self) -> object:
         """Do the same work once the server has turned hostile or the attacker uses the app.

@@ -19,7 +19,7 @@ class CertificateSwapped(Scenario):
     @classmethod
     def turn(cls, service: HostileServer) -> None:
         """Serve a certificate that the attacker got for the name."""
-        service.certificate = service.authority.issue("whoever took the name over")
+        service.certificate = service.authority.issue("the next owner of the name")
         service.drop()
 
     @classmethod

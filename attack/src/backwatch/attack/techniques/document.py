@@ -4,9 +4,10 @@ from abc import abstractmethod
 from typing import ClassVar
 
 from backwatch.attack.authority import Authority
+from backwatch.attack.clients.requests import Requests
 from backwatch.attack.protocols.http import Request, Web
 from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.scenarios import Scenario
+from backwatch.attack.scenarios import Run, Scenario
 
 
 class Documents(Web):
@@ -26,7 +27,7 @@ class Documents(Web):
 
 
 class ReadsDocuments(Scenario):
-    """An app that fetches the rates as a document, on requests. The standard library parses it.
+    """An app that fetches the rates as a document. The standard library parses it.
 
     Attributes:
         kind: ``Content-Type`` of the document.
@@ -34,9 +35,8 @@ class ReadsDocuments(Scenario):
     """
 
     code = "D5"
-    driver = "requests"
     rule = "hostile-document"
-
+    runs = (Run(Requests),)
     kind: ClassVar[bytes] = b"application/xml"
     honest: ClassVar[bytes] = b'<?xml version="1.0"?><rates base="EUR"><USD>1.08</USD><GBP>0.85</GBP></rates>'
     hostile: ClassVar[bytes]
@@ -50,13 +50,6 @@ class ReadsDocuments(Scenario):
     def read(self, text: bytes) -> object:
         """Parse the document, and return the result."""
 
-    def work(self) -> None:
-        """Fetch the rates."""
-        self.meet()
-
-    def meet(self) -> object:
-        """Repeat the work once the server is hostile."""
-        import requests
-
-        url = f"https://localhost:{self.config.port}/rates.xml"
-        return self.read(requests.get(url, verify=self.config.ca_file, timeout=5).content)
+    def work(self) -> object:
+        """Fetch the rates, and read them."""
+        return self.read(self.client.get(self.client.url("/rates.xml")))

@@ -15,7 +15,7 @@ class LogsErrors(Scenario):
     """An app that logs error texts unescaped."""
 
     code = "D10"
-    attack = "refuses with a text that rewrites the lines of whatever terminal shows the app's log"
+    attack = "refuses with a text that rewrites lines of the terminal that shows the app's log"
     reference = "https://cwe.mitre.org/data/definitions/150.html; https://cwe.mitre.org/data/definitions/117.html"
     notices = "an error, where the log is not read on a terminal"
     rule = "deceptive-error-text"

@@ -2,7 +2,7 @@
 
 import struct
 
-from backwatch.attack.demo.services.postgresql import said, send
+from backwatch.attack.demo.services.postgresql import receive, send
 from backwatch.attack.protocols.postgresql import HonestPostgreSQL
 from backwatch.attack.protocols.server import Session
 
@@ -37,4 +37,4 @@ class AsksOldHash(AsksOtherwise):
     def asks(self, session: Session) -> None:
         """Send ``AuthenticationMD5Password``."""
         send(session, b"R", MD5)
-        self.taken(said(session).rstrip(b"\0"))
+        self.taken(receive(session).rstrip(b"\0"))

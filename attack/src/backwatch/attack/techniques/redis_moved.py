@@ -7,15 +7,15 @@ from backwatch.attack.protocols.redis import SLOTS, RedisServer, Talk
 from backwatch.attack.protocols.server import LOOPBACK
 
 
-class Elsewhere(RedisServer):
-    """Target of the redirect: ``kept`` records its commands, and every basket is the attacker's."""
+class PoisonedRedis(RedisServer):
+    """Target of the redirect: every basket is the attacker's."""
 
     def answer(self, verb: bytes, command: list[bytes], talk: Talk) -> bytes:
         """Return the attacker's basket."""
         return b"$7\r\npoisons\r\n" if verb == b"GET" else super().answer(verb, command, talk)
 
 
-class Leading(RedisServer):
+class MovingRedis(RedisServer):
     """Replies MOVED to every command on a key, once hostile.
 
     Attributes:
@@ -27,18 +27,7 @@ class Leading(RedisServer):
 
     def __init__(self, authority: Authority) -> None:
         super().__init__(authority)
-        self.elsewhere = Elsewhere(authority)
-        self.elsewhere.taken = self.elsewhere.kept.append
-
-    def start(self) -> None:
-        """Start both servers."""
-        self.elsewhere.start()
-        super().start()
-
-    def stop(self) -> None:
-        """Stop both servers."""
-        super().stop()
-        self.elsewhere.stop()
+        self.elsewhere = self.attach(PoisonedRedis(authority))
 
     def answer(self, verb: bytes, command: list[bytes], talk: Talk) -> bytes:
         """Reply MOVED, once hostile."""

@@ -3,7 +3,6 @@
 The second one has the same port and another name, and so is a resource of its own.
 """
 
-from abc import abstractmethod
 from typing import ClassVar
 
 from backwatch.attack.authority import Authority
@@ -57,9 +56,9 @@ class InClear(HostileServer):
 class AttachesSecond(Scenario):
     """An app with one carefully attached service that attaches a second one. One server plays both."""
 
-    @abstractmethod
     def visit(self, host: str, *, careful: bool) -> object:
-        """Do its ordinary work with one of the services."""
+        """Do its ordinary work with one of the services; without TLS, if it is careless."""
+        return self.client.visit(host, tls=careful)
 
     def work(self) -> None:
         """Visit the first service."""

@@ -2,9 +2,8 @@
 
 import time
 
-from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.http import Request, Web
-from backwatch.attack.protocols.server import HostileServer, Session
+from backwatch.attack.protocols.server import Session
 from backwatch.attack.scenarios import Scenario
 
 DRIPS = 12
@@ -32,25 +31,16 @@ class Waits(Scenario):
     reference = "CVE-2021-3737; https://bugs.python.org/issue44022; ATT&CK T1499.004"
     notices = "time"
     rule = "slow-response"
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """Return the dripping server."""
-        return Dripping(authority)
-
-    @property
-    def url(self) -> str:
-        """Return a URL of the API."""
-        return f"https://localhost:{self.config.port}/rates"
+    server = Dripping
 
     def meet(self) -> object:
-        """Repeat the work, and return its duration in multiples of the time limit."""
+        """Repeat the work, and return its duration in seconds."""
         begun = time.monotonic()
         self.work()
         return time.monotonic() - begun
 
     @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
+    def succeeded(cls, service: object, got: object) -> bool:
         """Return whether the app waited far beyond its time limit."""
         del service
         return isinstance(got, float) and got > DRIPS * EVERY_S

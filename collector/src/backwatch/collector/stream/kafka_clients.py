@@ -187,7 +187,7 @@ def open_consumer(url: str, settings: StreamSettings, topic: str, group: str, in
     """
     from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
-    from backwatch.collector.stream import kafka_batches
+    from backwatch.collector.stream import kafka_batches, kafka_joins
 
     # The partitions of a stopped static member stay unread while its session lasts, so that it gets them back.
     member = {"group_instance_id": instance, "session_timeout_ms": 20_000} if instance else {"session_timeout_ms": 6000}
@@ -202,6 +202,7 @@ def open_consumer(url: str, settings: StreamSettings, topic: str, group: str, in
             partition_assignment_strategy=(CooperativeStickyAssignor,), **member,
         ))  # fmt: skip
         kafka_batches.limit_batches(consumer)
+        kafka_joins.finish_joins(consumer)
         listener = _listener()
         consumer.subscribe([topic], listener=listener)
     return consumer, listener

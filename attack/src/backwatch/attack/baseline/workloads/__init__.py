@@ -1,6 +1,6 @@
-"""The quiet hour's scenes: one file each for ordinary work that a naive detector would report.
+"""The quiet hour's workloads: one file each for ordinary work that a naive detector would report.
 
-A scene is two halves in one file, as a scenario of the pack is: the service, an honest server over verified TLS, and
+A workload is two halves in one file, as a scenario of the pack is: the service, an honest server over verified TLS, and
 the app, with a real driver, which runs as a process of its own under ``backwatch run`` from a copy of the file.
 """
 
@@ -27,7 +27,7 @@ RELEASE = "4.1.0"
 NEXT_RELEASE = "4.2.0"
 
 
-class Spell(NamedTuple):
+class Phase(NamedTuple):
     """Some rounds of an app's work, made once, and their schedule.
 
     Attributes:
@@ -45,10 +45,10 @@ class Spell(NamedTuple):
     every_s: float
     lasting_s: float
 
-    def tellings_s(self) -> Iterator[float]:
+    def starts_s(self) -> Iterator[float]:
         """Yield the start of each repetition that ends in time. Zero is the quiet hour's start.
 
-        >>> list(Spell("night", 1, -3 * DAY_S, 0, DAY_S, 60).tellings_s())
+        >>> list(Phase("night", 1, -3 * DAY_S, 0, DAY_S, 60).starts_s())
         [-259200.0, -172800.0, -86400.0]
         """
         at = self.begins_s
@@ -57,43 +57,43 @@ class Spell(NamedTuple):
             at += self.every_s
 
 
-def past(rounds: int = 6, name: str = "past") -> Spell:
-    """Return a spell of one round an hour for eight days."""
-    return Spell(name, rounds, -PAST_DAYS * DAY_S, 0, rounds * ROUND_S, rounds * ROUND_S)
+def past(rounds: int = 6, name: str = "past") -> Phase:
+    """Return a phase of one round an hour for eight days."""
+    return Phase(name, rounds, -PAST_DAYS * DAY_S, 0, rounds * ROUND_S, rounds * ROUND_S)
 
 
-def daily(name: str, rounds: int, at_s: float, lasting_s: float) -> Spell:
-    """Return a spell of once a day for eight days. ``at_s`` is relative to the hour's time of day."""
-    return Spell(name, rounds, at_s - PAST_DAYS * DAY_S, at_s - DAY_S + lasting_s, DAY_S, lasting_s)
+def daily(name: str, rounds: int, at_s: float, lasting_s: float) -> Phase:
+    """Return a phase of once a day for eight days. ``at_s`` is relative to the hour's time of day."""
+    return Phase(name, rounds, at_s - PAST_DAYS * DAY_S, at_s - DAY_S + lasting_s, DAY_S, lasting_s)
 
 
-def minutely(name: str = "hour", rounds: int = 6, begins_s: float = 0, ends_s: float = 3_600) -> Spell:
-    """Return a spell of one round a minute, in the quiet hour."""
-    return Spell(name, rounds, begins_s, ends_s, rounds * 60, rounds * 60)
+def minutely(name: str = "hour", rounds: int = 6, begins_s: float = 0, ends_s: float = 3_600) -> Phase:
+    """Return a phase of one round a minute, in the quiet hour."""
+    return Phase(name, rounds, begins_s, ends_s, rounds * 60, rounds * 60)
 
 
-def once(name: str, rounds: int, at_s: float, lasting_s: float = 0) -> Spell:
-    """Return a spell that occurs once, in the quiet hour."""
-    return Spell(name, rounds, at_s, at_s + max(lasting_s, 1), DAY_S, lasting_s)
+def once(name: str, rounds: int, at_s: float, lasting_s: float = 0) -> Phase:
+    """Return a phase that occurs once, in the quiet hour."""
+    return Phase(name, rounds, at_s, at_s + max(lasting_s, 1), DAY_S, lasting_s)
 
 
 class Process(NamedTuple):
-    """One process of a scene's app: its release, and its work in order."""
+    """One process of a workload's app: its release, and its work in order."""
 
-    spells: tuple[Spell, ...]
+    phases: tuple[Phase, ...]
     release: str = RELEASE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Configuration of a scene's app: its service and its work.
+class WorkloadConfig:
+    """Configuration of a workload's app: its service and its work.
 
     Attributes:
         port: Port of the service on loopback.
         ca_file: Certificate authority to trust.
         driver: Client library to use.
         release: Release of the app.
-        spells: Name and rounds of each, in order.
+        phases: Name and rounds of each, in order.
         answers: File to which the app appends its progress, one JSON object per line.
     """
 
@@ -101,11 +101,11 @@ class Place:
     ca_file: str
     driver: str
     release: str
-    spells: Sequence[tuple[str, int]]
+    phases: Sequence[tuple[str, int]]
     answers: str
 
     @classmethod
-    def of_environment(cls) -> Self:
+    def from_environment(cls) -> Self:
         """Read the variables that the quiet hour set."""
         return cls(**json.loads(os.environ["QUIET_PLACE"]))
 
@@ -114,7 +114,7 @@ class Place:
         return {"QUIET_PLACE": json.dumps(asdict(self))}
 
 
-class Scene(ABC):
+class Workload(ABC):
     """Ordinary work of one kind. An instance is the app.
 
     Attributes:
@@ -129,8 +129,8 @@ class Scene(ABC):
     drivers: ClassVar[tuple[str, ...]] = ()
     processes: ClassVar[tuple[Process, ...]] = (Process((past(), minutely())),)
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    def __init__(self, config: WorkloadConfig) -> None:
+        self.config = config
 
     @classmethod
     def name(cls) -> str:
@@ -138,7 +138,7 @@ class Scene(ABC):
         return cls.__module__.rpartition(".")[2].replace("_", "-")
 
     @classmethod
-    def played_on(cls) -> Sequence[str]:
+    def client_libraries(cls) -> Sequence[str]:
         """Return the modules of the client libraries that it runs on."""
         return cls.drivers
 
@@ -148,13 +148,13 @@ class Scene(ABC):
         """Return the service, not started yet; it stays honest."""
 
     @classmethod
-    def enter(cls, spell: str, service: HostileServer, go: Callable[[], None]) -> None:
-        """Start a spell of the app. A scene that changes its service does so here."""
-        del spell, service
+    def enter(cls, phase: str, service: HostileServer, go: Callable[[], None]) -> None:
+        """Start a phase of the app. A workload that changes its service does so here."""
+        del phase, service
         go()
 
     @classmethod
-    def announced(cls, service: HostileServer) -> Mapping[str, Sequence[str]]:
+    def announcements(cls, service: HostileServer) -> Mapping[str, Sequence[str]]:
         """Return what the profile declares about the service at the start; usually nothing."""
         del service
         return {}
@@ -166,32 +166,32 @@ class Scene(ABC):
         return {"app.py": Path(str(sys.modules[cls.__module__].__file__)).read_text()}
 
     @abstractmethod
-    def work(self, spell: str, number: int) -> None:
-        """Do one round, counted from 0 within its spell; connect if needed."""
+    def work(self, phase: str, number: int) -> None:
+        """Do one round, counted from 0 within its phase; connect if needed."""
 
 
-def discover() -> Iterator[type[Scene]]:
-    """Yield every scene of this folder, by its file's name."""
+def discover() -> Iterator[type[Workload]]:
+    """Yield every workload of this folder, by its file's name."""
     return (load(name) for name in files(__path__))
 
 
-def load(file: str) -> type[Scene]:
-    """Return the scene of one file; its drivers are imported only when it runs."""
-    return only(f"{__name__}.{file}", Scene)
+def load(file: str) -> type[Workload]:
+    """Return the workload of one file; its drivers are imported only when it runs."""
+    return only(f"{__name__}.{file}", Workload)
 
 
-def run(kind: type[Scene]) -> None:
-    """Run a scene's file as an app: each spell starts on a line of standard input."""
-    place = Place.of_environment()
+def run(kind: type[Workload]) -> None:
+    """Run a workload's file as an app: each phase starts on a line of standard input."""
+    config = WorkloadConfig.from_environment()
 
     def write_progress(**progress: object) -> None:
-        with Path(place.answers).open("a") as file:
+        with Path(config.answers).open("a") as file:
             file.write(json.dumps(progress) + "\n")
 
-    app = kind(place)
-    for name, rounds in place.spells:
+    app = kind(config)
+    for name, rounds in config.phases:
         sys.stdin.readline()
         begun_ns = time.time_ns()
         for number in range(rounds):
             app.work(name, number)
-        write_progress(spell=name, begun_ns=begun_ns)
+        write_progress(phase=name, begun_ns=begun_ns)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from backwatch.attack import scenarios
 from backwatch.attack.authority import Authority
-from backwatch.attack.baseline.workloads import Place, Scene
+from backwatch.attack.baseline.workloads import Workload, WorkloadConfig
 from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.scenarios import Scenario
 
@@ -34,11 +34,11 @@ def _scenarios() -> tuple[type[Scenario], ...]:
     return tuple(sorted(scenarios.discover(), key=lambda scenario: (scenario.code != "A6", scenario.name())))
 
 
-class ScenarioScene(Scene):
+class ScenarioWorkload(Workload):
     """Does what a scenario does before its server turns hostile. Failed work is retried with a new app."""
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
+    def __init__(self, config: WorkloadConfig) -> None:
+        super().__init__(config)
         self._kind: Callable[[scenarios.AppConfig], Scenario] = _own_scenario()
         self._scenario = self._begun()
 
@@ -49,7 +49,7 @@ class ScenarioScene(Scene):
 
     @classmethod
     def sources(cls, driver: str, release: str) -> Mapping[str, str]:
-        """Return the scene's files, and the scenario's."""
+        """Return the workload's files, and the scenario's."""
         kind = scenario_of(driver)
         return {
             **super().sources(driver, release), "scenario.py": kind.source(), "run_index": str(kind.run_index),
@@ -59,13 +59,13 @@ class ScenarioScene(Scene):
         """Replace the app with a new one, with connections of its own."""
         self._scenario = self._begun()
 
-    def work(self, spell: str, number: int) -> None:
+    def work(self, phase: str, number: int) -> None:
         """Do the scenario's work."""
         for left in reversed(range(TRIES)):
             try:
                 self._scenario.work()
             except Exception:
-                if not left or (spell, number) == ("past", 0):
+                if not left or (phase, number) == ("past", 0):
                     raise
                 self.anew()
                 time.sleep(PAUSE_S)
@@ -73,10 +73,10 @@ class ScenarioScene(Scene):
                 return
 
     def _begun(self) -> Scenario:
-        place = self.place
-        answers = Path(place.answers)
+        config = self.config
+        answers = Path(config.answers)
         return self._kind(
-            scenarios.AppConfig(port=place.port, ca_file=place.ca_file, rounds=0, live=False, answers=answers)
+            scenarios.AppConfig(port=config.port, ca_file=config.ca_file, rounds=0, live=False, answers=answers)
         )
 
 

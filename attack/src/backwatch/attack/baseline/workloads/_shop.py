@@ -1,4 +1,4 @@
-"""Common parts of the SQL scenes. A shop's database runs behind honest servers; one API serves five drivers."""
+"""Common parts of the SQL workloads. A shop's database runs behind honest servers; one API serves five drivers."""
 
 import contextlib
 import re
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.baseline.workloads import Place, Scene
+from backwatch.attack.baseline.workloads import Workload, WorkloadConfig
 from backwatch.attack.demo.services.mysql import OK, Packets
 from backwatch.attack.demo.services.postgresql import RefusedError
 from backwatch.attack.protocols.server import HostileServer
@@ -22,7 +22,7 @@ MOST_COUNTED_S: Final = 2.0
 _SCHEMA: Final = """
 CREATE TABLE baskets (id INTEGER PRIMARY KEY, customer TEXT, goods TEXT, version INTEGER DEFAULT 0);
 CREATE TABLE sales (id INTEGER PRIMARY KEY, day INTEGER, customer TEXT, total TEXT);
-CREATE TABLE events (id INTEGER PRIMARY KEY, kind TEXT, told TEXT);
+CREATE TABLE events (id INTEGER PRIMARY KEY, kind TEXT, detail TEXT);
 CREATE UNIQUE INDEX mails ON customers (mail);
 CREATE TABLE pg_stat_database (datname TEXT, numbackends INTEGER);
 """
@@ -88,7 +88,7 @@ class ShopMySQL(MySQLOfTables):
             wire.rows(("setting",), [("0" if b"CASE" in statement.upper() else "",)])
             return True
         if statement.upper().startswith((b"SHOW", b"SELECT VERSION()", b"SELECT DATABASE()")):
-            self._told_of_itself(wire, statement.decode().upper())
+            self._describe_server(wire, statement.decode().upper())
             return True
         try:
             answer = self._tables.ask(statement.decode()) or Answer()
@@ -105,7 +105,7 @@ class ShopMySQL(MySQLOfTables):
                 wire.send(OK[:1] + bytes([min(answer.affected, 250)]) + OK[2:])
         return True
 
-    def _told_of_itself(self, wire: Packets, statement: str) -> None:
+    def _describe_server(self, wire: Packets, statement: str) -> None:
         """Respond to the catalogue queries of ORMs."""
         names = [str(row[0]) for row in self._listed("SELECT name FROM sqlite_master WHERE type = 'table'")]
         names = [name for name in names if not name.startswith("pg_")]
@@ -119,7 +119,7 @@ class ShopMySQL(MySQLOfTables):
         elif statement.startswith("SHOW"):
             wire.rows(("Variable_name", "Value"), [("Uptime", "86400"), ("Threads_connected", "3")])
         else:
-            wire.rows(("told",), [("shop" if "DATABASE" in statement else self.version.decode(),)])
+            wire.rows(("value",), [("shop" if "DATABASE" in statement else self.version.decode(),)])
 
     def _listed(self, statement: str) -> Sequence[Sequence[Any]]:
         answer = self._tables.ask(statement)
@@ -130,13 +130,13 @@ def _refuse(wire: Packets, number: int, state: bytes, text: str) -> None:
     wire.send(b"\xff" + struct.pack("<H", number) + b"#" + state + text.encode())
 
 
-class ShopScene(Scene):
-    """A scene on a database, with any driver."""
+class ShopWorkload(Workload):
+    """A workload on a database, with any driver."""
 
     drivers = SQL
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
+    def __init__(self, config: WorkloadConfig) -> None:
+        super().__init__(config)
         self._connection: Any = None
 
     @classmethod
@@ -147,7 +147,7 @@ class ShopScene(Scene):
     def cursor(self, **options: Any) -> Any:
         """Return a driver's cursor for a ``with``; connect, with further options, if there is no connection."""
         if self._connection is None:
-            self._connection = _CONNECTED[self.place.driver](self.place, **options)
+            self._connection = _CONNECTED[self.config.driver](self.config, **options)
         return contextlib.closing(self._connection.cursor())
 
     def again(self) -> None:
@@ -159,7 +159,7 @@ class ShopScene(Scene):
 
     def placeholders(self, count: int) -> str:
         """Return ``count`` placeholders of the driver, separated by commas."""
-        return ", ".join(["?" if self.place.driver == "sqlite3" else "%s"] * count)
+        return ", ".join(["?" if self.config.driver == "sqlite3" else "%s"] * count)
 
     @property
     def one(self) -> str:
@@ -167,48 +167,48 @@ class ShopScene(Scene):
         return self.placeholders(1)
 
 
-def _libpq(place: Place, options: dict[str, Any]) -> dict[str, Any]:
+def _libpq(config: WorkloadConfig, options: dict[str, Any]) -> dict[str, Any]:
     return {
-        "host": "localhost", "port": place.port, "user": "shop", "password": SECRET, "dbname": "shop",
-        "sslmode": "verify-full", "sslrootcert": place.ca_file, "connect_timeout": 5, **options,
+        "host": "localhost", "port": config.port, "user": "shop", "password": SECRET, "dbname": "shop",
+        "sslmode": "verify-full", "sslrootcert": config.ca_file, "connect_timeout": 5, **options,
     }  # fmt: skip
 
 
-def _mysql(place: Place) -> dict[str, Any]:
+def _mysql(config: WorkloadConfig) -> dict[str, Any]:
     return {
-        "host": "localhost", "port": place.port, "user": "shop", "password": SECRET, "database": "shop",
-        "autocommit": True, "ssl_ca": place.ca_file, "ssl_verify_cert": True, "ssl_verify_identity": True,
+        "host": "localhost", "port": config.port, "user": "shop", "password": SECRET, "database": "shop",
+        "autocommit": True, "ssl_ca": config.ca_file, "ssl_verify_cert": True, "ssl_verify_identity": True,
     }  # fmt: skip
 
 
-def _psycopg(place: Place, **options: Any) -> Any:
+def _psycopg(config: WorkloadConfig, **options: Any) -> Any:
     import psycopg
 
-    return psycopg.connect(**_libpq(place, options), autocommit=True, cursor_factory=psycopg.ClientCursor)
+    return psycopg.connect(**_libpq(config, options), autocommit=True, cursor_factory=psycopg.ClientCursor)
 
 
-def _psycopg2(place: Place, **options: Any) -> Any:
+def _psycopg2(config: WorkloadConfig, **options: Any) -> Any:
     import psycopg2
 
-    connection = psycopg2.connect(**_libpq(place, options))
+    connection = psycopg2.connect(**_libpq(config, options))
     connection.autocommit = True
     return connection
 
 
-def _pymysql(place: Place) -> Any:
+def _pymysql(config: WorkloadConfig) -> Any:
     import pymysql
 
-    return pymysql.connect(**_mysql(place), connect_timeout=5, read_timeout=5)
+    return pymysql.connect(**_mysql(config), connect_timeout=5, read_timeout=5)
 
 
-def _connector(place: Place) -> Any:
+def _connector(config: WorkloadConfig) -> Any:
     import mysql.connector
 
-    return mysql.connector.connect(**_mysql(place), connection_timeout=5, use_pure=True)
+    return mysql.connector.connect(**_mysql(config), connection_timeout=5, use_pure=True)
 
 
-def _sqlite3(place: Place) -> Any:
-    del place
+def _sqlite3(config: WorkloadConfig) -> Any:
+    del config
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.executescript("CREATE TABLE customers (id INTEGER, name TEXT, mail TEXT);")
     fill(connection)

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.baseline.workloads import Process, minutely, once, past, run
-from backwatch.attack.baseline.workloads._scenario import ScenarioScene
+from backwatch.attack.baseline.workloads._scenario import ScenarioWorkload
 from backwatch.attack.protocols.server import HostileServer
 
 LEFT_DAYS = 20
 
 
-class CertificateRenewal(ScenarioScene):
+class CertificateRenewal(ScenarioWorkload):
     """Key pinning would raise an alert. Issuer, old expiry and full verification show that it is legitimate."""
 
     title = "a certificate is renewed by the same issuer, on another key, three weeks before the old one's end"
@@ -28,9 +28,9 @@ class CertificateRenewal(ScenarioScene):
         return service
 
     @classmethod
-    def enter(cls, spell: str, service: HostileServer, go: Callable[[], None]) -> None:
+    def enter(cls, phase: str, service: HostileServer, go: Callable[[], None]) -> None:
         """Reload the server with the new certificate."""
-        if spell == "renewed":
+        if phase == "renewed":
             service.certificate = service.authority.issue(f"{service.name} service")
             service.drop()
         go()

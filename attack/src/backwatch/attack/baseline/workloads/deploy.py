@@ -2,8 +2,18 @@
 
 from collections.abc import Mapping
 
-from backwatch.attack.baseline.workloads import NEXT_RELEASE, RELEASE, Place, Process, Spell, minutely, once, past, run
-from backwatch.attack.baseline.workloads._shop import ShopScene
+from backwatch.attack.baseline.workloads import (
+    NEXT_RELEASE,
+    RELEASE,
+    Phase,
+    Process,
+    WorkloadConfig,
+    minutely,
+    once,
+    past,
+    run,
+)
+from backwatch.attack.baseline.workloads._shop import ShopWorkload
 
 MOVED_LINES = 23
 _AT_S = 1_200.0
@@ -11,10 +21,10 @@ _AT_S = 1_200.0
 
 def _worker(begins_s: float) -> Process:
     rounds = minutely("hour", 6, begins_s, 3_600)
-    return Process((Spell(*rounds),), NEXT_RELEASE)
+    return Process((Phase(*rounds),), NEXT_RELEASE)
 
 
-class Deploy(ShopScene):
+class Deploy(ShopWorkload):
     """The next release reads one more column, renames and adds a function. It runs on two workers."""
 
     title = "a migration, then a new release: known functions send other statements, functions are renamed and added"
@@ -27,10 +37,10 @@ class Deploy(ShopScene):
         _worker(_AT_S + 90),
     )
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
-        self._next = place.release == NEXT_RELEASE
-        if self._next and place.driver == "sqlite3":
+    def __init__(self, config: WorkloadConfig) -> None:
+        super().__init__(config)
+        self._next = config.release == NEXT_RELEASE
+        if self._next and config.driver == "sqlite3":
             self._migrate()  # each process has its own SQLite database
 
     @classmethod
@@ -39,10 +49,10 @@ class Deploy(ShopScene):
         (text,) = super().sources(driver, release).values()
         return {"app.py": text if release == RELEASE else "#\n" * MOVED_LINES + text}
 
-    def work(self, spell: str, number: int) -> None:
+    def work(self, phase: str, number: int) -> None:
         """Do this release's work."""
-        if spell == "migration":
-            if self.place.driver != "sqlite3":
+        if phase == "migration":
+            if self.config.driver != "sqlite3":
                 self._migrate()
             return
         self._orders(number)

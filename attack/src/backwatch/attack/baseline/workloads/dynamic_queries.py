@@ -2,28 +2,28 @@
 
 import random
 
-from backwatch.attack.baseline.workloads import PAST_DAYS, Place, Process, minutely, past, run
-from backwatch.attack.baseline.workloads._shop import ShopScene
+from backwatch.attack.baseline.workloads import PAST_DAYS, Process, WorkloadConfig, minutely, past, run
+from backwatch.attack.baseline.workloads._shop import ShopWorkload
 
 
-class DynamicQueries(ShopScene):
+class DynamicQueries(ShopWorkload):
     """Every value is a bound parameter. Only the conditions and the number of values vary.
 
-    No round is repeated here: the rate of new statements is the subject of this scene.
+    No round is repeated here: the rate of new statements is the subject of this workload.
     """
 
     title = "a search form whose conditions are optional, IN lists and bulk inserts of any length, pages, comments"
     naive = "almost every statement is a text that was never seen before"
     processes = (Process((past(PAST_DAYS * 24), minutely(rounds=60))),)
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
-        self._random = random.Random(place.driver)
+    def __init__(self, config: WorkloadConfig) -> None:
+        super().__init__(config)
+        self._random = random.Random(config.driver)
         self._next = 100_000
 
-    def work(self, spell: str, number: int) -> None:
+    def work(self, phase: str, number: int) -> None:
         """Search, look at the chosen goods, turn pages, and import a feed."""
-        del spell
+        del phase
         for _ in range(2):
             self._search()
         self._chosen([self._random.randrange(ORDERS) for _ in range(self._random.randint(1, 12))])
@@ -58,7 +58,7 @@ class DynamicQueries(ShopScene):
         first, self._next = self._next, self._next + count
         parameters = [parameter for i in range(count) for parameter in (first + i, "import", f"row {i}")]
         with self.cursor() as cursor:
-            cursor.execute(f"INSERT INTO events (id, kind, told) VALUES {values}", parameters)
+            cursor.execute(f"INSERT INTO events (id, kind, detail) VALUES {values}", parameters)
 
     def _traced(self, number: int) -> None:
         trace = f"{self._random.getrandbits(128):032x}-{self._random.getrandbits(64):016x}"

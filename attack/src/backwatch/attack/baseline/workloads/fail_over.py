@@ -1,4 +1,4 @@
-"""A fail-over that the profile announced: another server at another address takes over the name."""
+"""A fail-over that the profile announcements: another server at another address takes over the name."""
 
 import hashlib
 import socket
@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any, ClassVar
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.baseline.workloads import Place, Process, minutely, past, run
-from backwatch.attack.baseline.workloads._shop import ShopMySQL, ShopPostgreSQL, ShopScene
+from backwatch.attack.baseline.workloads import Process, WorkloadConfig, minutely, past, run
+from backwatch.attack.baseline.workloads._shop import ShopMySQL, ShopPostgreSQL, ShopWorkload
 from backwatch.attack.protocols.redis import RedisServer
 from backwatch.attack.protocols.server import LOOPBACK, HostileServer
 from backwatch.attack.scenarios import SECRET
@@ -79,16 +79,16 @@ def _fingerprint(service: HostileServer) -> str:
     return hashlib.sha256(ssl.PEM_cert_to_DER_cert(service.certificate.chain.read_text())).hexdigest()
 
 
-class FailOver(ShopScene):
+class FailOver(ShopWorkload):
     """Address, certificate and version change at once, as the profile declared."""
 
-    title = "a fail-over that the profile announced: another address, another certificate, another version"
-    naive = "somebody else answers in the service's name"
+    title = "a fail-over that the profile announcements: another address, another certificate, another version"
+    naive = "another server answers in the service's name"
     drivers = tuple(_FIRST)
     processes = (Process((past(), minutely(ends_s=_AT_S), minutely("after", 6, _AT_S, 3_600))),)
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
+    def __init__(self, config: WorkloadConfig) -> None:
+        super().__init__(config)
         self._answered_with = LOOPBACK
         self._resolver = socket.getaddrinfo
         self._client: Any = None
@@ -101,7 +101,7 @@ class FailOver(ShopScene):
         return _FIRST[driver](authority)
 
     @classmethod
-    def announced(cls, service: HostileServer) -> Mapping[str, Sequence[str]]:
+    def announcements(cls, service: HostileServer) -> Mapping[str, Sequence[str]]:
         """Return both servers, as an app's profile lists them from its first day. No other server is trusted."""
         assert isinstance(service, WithStandby)
         facts = {
@@ -114,26 +114,26 @@ class FailOver(ShopScene):
         return facts
 
     @classmethod
-    def enter(cls, spell: str, service: HostileServer, go: Callable[[], None]) -> None:
-        """Fail over to the standby, then start the spell."""
-        if spell == "after":
+    def enter(cls, phase: str, service: HostileServer, go: Callable[[], None]) -> None:
+        """Fail over to the standby, then start the phase."""
+        if phase == "after":
             assert isinstance(service, WithStandby)
             service.fail()
         go()
 
-    def work(self, spell: str, number: int) -> None:
+    def work(self, phase: str, number: int) -> None:
         """Read and write; after the fail-over on new connections."""
-        if spell == "after" and number == 0:
+        if phase == "after" and number == 0:
             self._answered_with = OTHER
             self.again()
             self._client = None
-        if self.place.driver == "redis":
+        if self.config.driver == "redis":
             self._baskets(number)
         else:
             self._sales(number)
 
     def _sales(self, number: int) -> None:
-        options = {"hostaddr": self._answered_with} if self.place.driver.startswith("psycopg") else {}
+        options = {"hostaddr": self._answered_with} if self.config.driver.startswith("psycopg") else {}
         with self.cursor(**options) as cursor:
             cursor.execute(f"SELECT id, total FROM sales WHERE day = {self.one} LIMIT 20", (number,))
             cursor.fetchall()
@@ -144,7 +144,7 @@ class FailOver(ShopScene):
 
         if self._client is None:
             self._client = redis.Redis(
-                host="localhost", port=self.place.port, password=SECRET, ssl=True, ssl_ca_certs=self.place.ca_file,
+                host="localhost", port=self.config.port, password=SECRET, ssl=True, ssl_ca_certs=self.config.ca_file,
                 socket_timeout=5,
             )  # fmt: skip
         self._client.set(f"basket:{number}", "two apples", ex=60)

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.baseline.workloads import Place, Process, minutely, past, run
-from backwatch.attack.baseline.workloads._shop import ShopScene
+from backwatch.attack.baseline.workloads import Process, WorkloadConfig, minutely, past, run
+from backwatch.attack.baseline.workloads._shop import ShopWorkload
 from backwatch.attack.protocols.http import Web
 from backwatch.attack.protocols.memcached import Memcached
 from backwatch.attack.protocols.mongodb import MongoDB
@@ -18,16 +18,16 @@ _SPEAKERS: dict[str, Callable[[Authority], HostileServer]] = {
 }  # fmt: skip
 
 
-class HealthChecks(ShopScene):
+class HealthChecks(ShopWorkload):
     """``SELECT 1`` and ``PING`` all the time; ``INFO`` and ``SHOW STATUS`` after an exporter was attached."""
 
     title = "SELECT 1 and PING all day long, then an exporter that reads the server's status every minute"
-    naive = "somebody begins to ask the server about itself"
+    naive = "requests for the server's status begin"
     drivers = ("psycopg2", "pymemcache", "pymongo", "pymysql", "redis", "requests")
     processes = (Process((past(), minutely())), Process((minutely("exporter", 6, 1_200, 3_600),)))
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
+    def __init__(self, config: WorkloadConfig) -> None:
+        super().__init__(config)
         self._client: Any = None
 
     @classmethod
@@ -36,10 +36,10 @@ class HealthChecks(ShopScene):
         made = _SPEAKERS.get(driver)
         return made(authority) if made else super().service(driver, authority)
 
-    def work(self, spell: str, number: int) -> None:
+    def work(self, phase: str, number: int) -> None:
         """Run a check and some work, or the exporter's queries."""
-        kind = "sql" if self.place.driver in ("psycopg2", "pymysql") else self.place.driver
-        getattr(self, f"_{'status' if spell == 'exporter' else 'check'}_{kind}")(number)
+        kind = "sql" if self.config.driver in ("psycopg2", "pymysql") else self.config.driver
+        getattr(self, f"_{'status' if phase == 'exporter' else 'check'}_{kind}")(number)
 
     def _check_sql(self, number: int) -> None:
         with self.cursor() as cursor:
@@ -51,7 +51,7 @@ class HealthChecks(ShopScene):
     def _status_sql(self, number: int) -> None:
         del number
         asked = ("SHOW GLOBAL STATUS", "SHOW GLOBAL VARIABLES")
-        if self.place.driver == "psycopg2":
+        if self.config.driver == "psycopg2":
             asked = ("SELECT datname, numbackends FROM pg_stat_database", "SELECT 1")
         with self.cursor() as cursor:
             for one in asked:
@@ -63,7 +63,7 @@ class HealthChecks(ShopScene):
 
         if self._client is None:
             self._client = redis.Redis(
-                host="localhost", port=self.place.port, password=SECRET, ssl=True, ssl_ca_certs=self.place.ca_file,
+                host="localhost", port=self.config.port, password=SECRET, ssl=True, ssl_ca_certs=self.config.ca_file,
                 socket_timeout=5,
             )  # fmt: skip
         return self._client
@@ -85,9 +85,9 @@ class HealthChecks(ShopScene):
         from pymemcache.client.base import Client
 
         if self._client is None:
-            context = ssl.create_default_context(cafile=self.place.ca_file)
+            context = ssl.create_default_context(cafile=self.config.ca_file)
             made: Any = Client
-            self._client = made(("localhost", self.place.port), tls_context=context, connect_timeout=5, timeout=5)
+            self._client = made(("localhost", self.config.port), tls_context=context, connect_timeout=5, timeout=5)
         return self._client
 
     def _check_pymemcache(self, number: int) -> None:
@@ -105,7 +105,7 @@ class HealthChecks(ShopScene):
 
         if self._client is None:
             self._client = pymongo.MongoClient(
-                "localhost", self.place.port, tls=True, tlsCAFile=self.place.ca_file, directConnection=True,
+                "localhost", self.config.port, tls=True, tlsCAFile=self.config.ca_file, directConnection=True,
                 serverSelectionTimeoutMS=5000,
             )  # fmt: skip
         return self._client
@@ -126,14 +126,14 @@ class HealthChecks(ShopScene):
         del number
         import requests
 
-        requests.get(f"https://localhost:{self.place.port}/metrics", timeout=5, verify=self.place.ca_file)
+        requests.get(f"https://localhost:{self.config.port}/metrics", timeout=5, verify=self.config.ca_file)
 
     def _get(self, path: str) -> None:
         import requests
 
         if self._client is None:
             self._client = requests.Session()
-        self._client.get(f"https://localhost:{self.place.port}{path}", timeout=5, verify=self.place.ca_file)
+        self._client.get(f"https://localhost:{self.config.port}{path}", timeout=5, verify=self.config.ca_file)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from typing import Any
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.baseline.workloads import Place, Process, Scene, minutely, past, run
+from backwatch.attack.baseline.workloads import Process, Workload, WorkloadConfig, minutely, past, run
 from backwatch.attack.protocols.http import Leading, Request, Web, answered
 from backwatch.attack.protocols.server import LOOPBACK, HostileServer
 
@@ -20,7 +20,7 @@ class _Pictures(Leading):
         return Web.answer(self, request)
 
 
-class KnownRedirects(Scene):
+class KnownRedirects(Workload):
     """The host is always the same; the path differs each time."""
 
     title = "an API that redirects to its own new paths, and to the host where its pictures have always been"
@@ -28,8 +28,8 @@ class KnownRedirects(Scene):
     drivers = ("aiohttp", "httpx", "requests", "urllib3")
     processes = (Process((past(), minutely())),)
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
+    def __init__(self, config: WorkloadConfig) -> None:
+        super().__init__(config)
         self._client: Any = None
 
     @classmethod
@@ -38,33 +38,33 @@ class KnownRedirects(Scene):
         del driver
         return _Pictures(authority)
 
-    def work(self, spell: str, number: int) -> None:
+    def work(self, phase: str, number: int) -> None:
         """Fetch rates, an old path and a picture."""
-        del spell
+        del phase
         for path in ("/rates", "/old", f"/pictures/{number}.jpeg"):
-            self._get(f"https://localhost:{self.place.port}{path}")
+            self._get(f"https://localhost:{self.config.port}{path}")
 
     def _get(self, url: str) -> None:
-        getattr(self, f"_{self.place.driver}")(url)
+        getattr(self, f"_{self.config.driver}")(url)
 
     def _requests(self, url: str) -> None:
         import requests
 
-        assert requests.get(url, verify=self.place.ca_file, timeout=5).ok
+        assert requests.get(url, verify=self.config.ca_file, timeout=5).ok
 
     def _httpx(self, url: str) -> None:
         import ssl
 
         import httpx
 
-        context = ssl.create_default_context(cafile=self.place.ca_file)
+        context = ssl.create_default_context(cafile=self.config.ca_file)
         with httpx.Client(verify=context, timeout=5, follow_redirects=True) as client:
             assert client.get(url).is_success
 
     def _urllib3(self, url: str) -> None:
         import urllib3
 
-        with urllib3.PoolManager(ca_certs=self.place.ca_file, timeout=5) as pool:
+        with urllib3.PoolManager(ca_certs=self.config.ca_file, timeout=5) as pool:
             assert pool.request("GET", url).status == 200
 
     def _aiohttp(self, url: str) -> None:
@@ -74,7 +74,7 @@ class KnownRedirects(Scene):
         import aiohttp
 
         async def get() -> None:
-            context = ssl.create_default_context(cafile=self.place.ca_file)
+            context = ssl.create_default_context(cafile=self.config.ca_file)
             async with aiohttp.ClientSession() as session, session.get(url, ssl=context) as answer:
                 assert answer.ok
 

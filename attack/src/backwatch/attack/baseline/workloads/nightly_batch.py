@@ -1,14 +1,14 @@
 """A nightly batch reads far more than the day does. A monthly report reads three times as much."""
 
 from backwatch.attack.baseline.workloads import Process, daily, minutely, once, past, run
-from backwatch.attack.baseline.workloads._shop import ShopScene
+from backwatch.attack.baseline.workloads._shop import ShopWorkload
 
 BY_NIGHT = 4_000
 BY_MONTH = 12_000
 _AT_S = 900.0
 
 
-class NightlyBatch(ShopScene):
+class NightlyBatch(ShopWorkload):
     """Pages of twenty by day, and some thousand rows by night. The monthly report runs once."""
 
     title = "a batch that reads 200 times a page each night at the same hour, and the month's report, three times that"
@@ -20,11 +20,11 @@ class NightlyBatch(ShopScene):
         )),
     )  # fmt: skip
 
-    def work(self, spell: str, number: int) -> None:
+    def work(self, phase: str, number: int) -> None:
         """Do the work of the day, the night or the month."""
-        if spell == "night":
+        if phase == "night":
             self._exported(BY_NIGHT - number * 100)
-        elif spell == "month":
+        elif phase == "month":
             self._exported(BY_MONTH)
         else:
             self._page(number)

@@ -4,14 +4,14 @@ import time
 from typing import Any
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.baseline.workloads import Place, Process, minutely, past, run
+from backwatch.attack.baseline.workloads import Process, WorkloadConfig, minutely, past, run
 from backwatch.attack.baseline.workloads._errors import BusyRedis, BusyWeb
-from backwatch.attack.baseline.workloads._shop import ShopScene
+from backwatch.attack.baseline.workloads._shop import ShopWorkload
 from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.scenarios import SECRET
 
 
-class OrdinaryErrors(ShopScene):
+class OrdinaryErrors(ShopWorkload):
     """The app catches each error and goes on. Some calls are slow now and then."""
 
     title = "duplicates, missing rows, a time-out and its retry, lost races, cache misses, a slow answer now and then"
@@ -19,10 +19,10 @@ class OrdinaryErrors(ShopScene):
     drivers = ("httpx", "mysql.connector", "psycopg", "psycopg2", "pymysql", "redis", "requests", "sqlite3")
     processes = (Process((past(8), minutely(rounds=8))),)
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
+    def __init__(self, config: WorkloadConfig) -> None:
+        super().__init__(config)
         self._client: Any = None
-        self._made = 1_000 if place.driver != "sqlite3" else 0
+        self._made = 1_000 if config.driver != "sqlite3" else 0
 
     @classmethod
     def service(cls, driver: str, authority: Authority) -> HostileServer:
@@ -31,18 +31,18 @@ class OrdinaryErrors(ShopScene):
             return BusyWeb(authority)
         return BusyRedis(authority) if driver == "redis" else super().service(driver, authority)
 
-    def work(self, spell: str, number: int) -> None:
+    def work(self, phase: str, number: int) -> None:
         """Do a round with errors."""
-        if self.place.driver == "redis":
+        if self.config.driver == "redis":
             self._raced(number)
-        elif self.place.driver in ("httpx", "requests"):
+        elif self.config.driver in ("httpx", "requests"):
             self._asked(number)
         else:
             self._registered(number)
             self._found(number)
             self._bought(number)
             if number % 4 == 1:
-                self._reported(1.2 if spell == "past" else 1.6)
+                self._reported(1.2 if phase == "past" else 1.6)
 
     def _registered(self, number: int) -> None:
         """Register visitors, of whom every other one exists already."""
@@ -78,7 +78,7 @@ class OrdinaryErrors(ShopScene):
 
         if self._client is None:
             self._client = redis.Redis(
-                host="localhost", port=self.place.port, password=SECRET, ssl=True, ssl_ca_certs=self.place.ca_file,
+                host="localhost", port=self.config.port, password=SECRET, ssl=True, ssl_ca_certs=self.config.ca_file,
                 socket_timeout=0.3,
             )  # fmt: skip
         if self._client.get(f"basket:{number}") is None:
@@ -98,7 +98,7 @@ class OrdinaryErrors(ShopScene):
                 self._client.get("basket:1")
 
     def _asked(self, number: int) -> None:
-        url = f"https://localhost:{self.place.port}"
+        url = f"https://localhost:{self.config.port}"
         for path in ("/goods/7", "/goods/none", "/rates"):
             self._get(url + path)
         if number % 4 == 1:
@@ -111,18 +111,18 @@ class OrdinaryErrors(ShopScene):
                 self._get(url + "/rates")
 
     def _get(self, url: str) -> int:
-        if self.place.driver == "requests":
+        if self.config.driver == "requests":
             import requests
 
             if self._client is None:
                 self._client = requests.Session()
-            return self._client.get(url, timeout=0.4, verify=self.place.ca_file).status_code
+            return self._client.get(url, timeout=0.4, verify=self.config.ca_file).status_code
         if self._client is None:
             import ssl
 
             import httpx
 
-            self._client = httpx.Client(verify=ssl.create_default_context(cafile=self.place.ca_file))
+            self._client = httpx.Client(verify=ssl.create_default_context(cafile=self.config.ca_file))
         return self._client.get(url, timeout=0.4).status_code
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 
 from backwatch.attack.baseline.workloads import Process, minutely, once, past, run
-from backwatch.attack.baseline.workloads._scenario import ScenarioScene, drivers
+from backwatch.attack.baseline.workloads._scenario import ScenarioWorkload, drivers
 from backwatch.attack.protocols.server import HostileServer
 
 AWAY_S = 0.2
 
 
-class OrdinaryWork(ScenarioScene):
+class OrdinaryWork(ScenarioWorkload):
     """The honest half of the pack's scenarios. Errors are replayed at their real pace.
 
     The server is back at once, as behind a supervisor. A server that is away for more than eight calls in a row is an
@@ -26,24 +26,24 @@ class OrdinaryWork(ScenarioScene):
     )  # fmt: skip
 
     @classmethod
-    def played_on(cls) -> Sequence[str]:
+    def client_libraries(cls) -> Sequence[str]:
         """Return every client library of the pack."""
         return drivers()
 
     @classmethod
-    def enter(cls, spell: str, service: HostileServer, go: Callable[[], None]) -> None:
+    def enter(cls, phase: str, service: HostileServer, go: Callable[[], None]) -> None:
         """Drop connections, or stop the server as a whole for a moment."""
-        if spell == "dropped":
+        if phase == "dropped":
             service.drop()
         go()
-        if spell == "restarted":
+        if phase == "restarted":
             service.restart(AWAY_S)
 
-    def work(self, spell: str, number: int) -> None:
+    def work(self, phase: str, number: int) -> None:
         """Do the scenario's work. A pool drops its connections now and then."""
-        if spell == "renewed":
+        if phase == "renewed":
             self.anew()
-        super().work(spell, number)
+        super().work(phase, number)
 
 
 if __name__ == "__main__":

@@ -2,40 +2,40 @@
 
 from typing import Any
 
-from backwatch.attack.baseline.workloads import Place, Process, minutely, once, past, run
-from backwatch.attack.baseline.workloads._shop import ShopScene, fill
+from backwatch.attack.baseline.workloads import Process, WorkloadConfig, minutely, once, past, run
+from backwatch.attack.baseline.workloads._shop import ShopWorkload, fill
 from backwatch.attack.scenarios import SECRET
 
 
-class Orm(ShopScene):
+class Orm(ShopWorkload):
     """SQLAlchemy. A worker reflects a table when it starts, and a tool reflects all of them once."""
 
     title = "SQLAlchemy reflects tables at start, loads lazily (N+1), and one day a tool reflects every table"
-    naive = "the catalogue is read, and definitions are asked for that nobody ever asked for"
+    naive = "the catalogue is read, and table definitions for the first time"
     drivers = ("pymysql", "sqlite3")
     processes = (
         Process((past(), minutely(ends_s=1_800))),
         Process((minutely("hour", 6, 1_800, 3_600), once("tool", 1, 2_000, 20))),
     )
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
+    def __init__(self, config: WorkloadConfig) -> None:
+        super().__init__(config)
         import sqlalchemy as sa
 
-        if place.driver == "sqlite3":
+        if config.driver == "sqlite3":
             self._engine: Any = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
             with self._engine.begin() as connection:
                 connection.exec_driver_sql("CREATE TABLE customers (id INTEGER, name TEXT, mail TEXT)")
                 fill(connection.connection.dbapi_connection)
         else:
-            url = sa.URL.create("mysql+pymysql", "shop", SECRET, "localhost", place.port, "shop")
-            tls = {"ssl_ca": place.ca_file, "ssl_verify_cert": True, "ssl_verify_identity": True}
+            url = sa.URL.create("mysql+pymysql", "shop", SECRET, "localhost", config.port, "shop")
+            tls = {"ssl_ca": config.ca_file, "ssl_verify_cert": True, "ssl_verify_identity": True}
             self._engine = sa.create_engine(url, connect_args=tls, pool_pre_ping=True)
         self._tables: Any = None
 
-    def work(self, spell: str, number: int) -> None:
+    def work(self, phase: str, number: int) -> None:
         """Load pages with their parts."""
-        if spell == "tool":
+        if phase == "tool":
             self._everything()
             return
         if self._tables is None:

@@ -52,7 +52,7 @@ class PostgreSQL(HostileServer):
     def take_password(self, session: Session) -> None:
         """Request the password in plaintext, and record it."""
         send(session, b"R", struct.pack("!I", _PASSWORD_IN_CLEAR))
-        self.taken(said(session).rstrip(b"\0"))
+        self.taken(receive(session).rstrip(b"\0"))
 
     def parameters(self) -> dict[str, str]:
         """Return the parameters that the server reports after login."""
@@ -101,7 +101,7 @@ def send(session: Session, kind: bytes, body: bytes = b"") -> None:
     session.send(kind + struct.pack("!I", len(body) + 4) + body)
 
 
-def said(session: Session) -> bytes:
+def receive(session: Session) -> bytes:
     """Return the body of the client's next message."""
     session.read(1)
     (length,) = struct.unpack("!I", session.read(4))

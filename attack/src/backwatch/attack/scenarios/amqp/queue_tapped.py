@@ -1,6 +1,5 @@
 """G6 on pika: the attacker's queue is bound to an exchange, and receives every message."""
 
-from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.techniques.amqp_abused import AbusedBroker
 
 
@@ -10,14 +9,5 @@ class AmqpTapped(AbusedBroker):
     attack = "binds a queue of its own to an exchange, and gets a copy of each message"
     reference = "ATT&CK T1020; https://www.rabbitmq.com/docs/exchanges"
     rule = "queue-binding-added"
-
-    def meet(self) -> object:
-        """Bind the queue as the attacker."""
-        self.hand_on("queue_bind", "copies", "amq.topic", "#")
-        return None
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """Return whether the broker received the command."""
-        del got
-        return any(asked.startswith(b"\x00\x32\x00\x14") for asked in service.kept)
+    chosen = ("queue_bind", "copies", "amq.topic", "#")
+    captures = b"\x00\x32\x00\x14"

@@ -2,7 +2,6 @@
 
 from contextlib import closing
 
-from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.techniques.search import AbusedSearch
 
 
@@ -14,13 +13,9 @@ class ElasticsearchAllDeleted(AbusedSearch):
         "https://www.elastic.co/guide/en/elasticsearch/reference/current/indices-delete-index.html; ATT&CK T1485"
     )
     rule = "data-destroyed"
+    captures = b"DELETE /_all"
 
     def meet(self) -> object:
         """Delete all indices as the attacker."""
-        with closing(self.open_client()) as client:
+        with closing(self.client.open()) as client:
             return client.indices.delete(index="_all")["acknowledged"]
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """Return whether the server reported success."""
-        return got is True and any(request.startswith(b"DELETE /_all") for request in service.kept)

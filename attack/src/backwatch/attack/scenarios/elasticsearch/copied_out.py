@@ -2,7 +2,6 @@
 
 from contextlib import closing
 
-from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.techniques.search import AbusedSearch
 
 
@@ -15,14 +14,10 @@ class ElasticsearchCopiedOut(AbusedSearch):
         "ATT&CK T1537"
     )
     rule = "search-admin"
+    captures = b"PUT /_snapshot/nightly"
 
     def meet(self) -> object:
         """Register the repository as the attacker."""
-        with closing(self.open_client()) as client:
-            place = {"type": "s3", "settings": {"bucket": "backup-of-shop"}}
-            return client.snapshot.create_repository(name="nightly", repository=place)["acknowledged"]
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """Return whether the server reported success."""
-        return got is True and any(request.startswith(b"PUT /_snapshot/nightly") for request in service.kept)
+        repository = {"type": "s3", "settings": {"bucket": "backup-of-shop"}}
+        with closing(self.client.open()) as client:
+            return client.snapshot.create_repository(name="nightly", repository=repository)["acknowledged"]

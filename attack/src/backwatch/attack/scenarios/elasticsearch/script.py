@@ -1,6 +1,7 @@
 """G12: a visitor's search contains a script that the server runs."""
 
-from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.clients.search import Elasticsearch, OpenSearch
+from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.search import AbusedSearch
 
 SCRIPT = "java.lang.Math.class.forName('java.lang.Runtime')"
@@ -12,12 +13,9 @@ class ElasticsearchScript(AbusedSearch):
     attack = "has the server run a script that came in with a search"
     reference = "CVE-2015-1427; ATT&CK T1059"
     rule = "search-script"
+    captures = SCRIPT.encode()
+    runs = (Run(Elasticsearch), Run(OpenSearch))
 
     def meet(self) -> object:
         """Search as the attacker."""
-        return self.search({"script": {"script": {"source": SCRIPT, "lang": "painless"}}})
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """Return whether the script reached the server, and it responded."""
-        return got == 1 and any(SCRIPT.encode() in request for request in service.kept)
+        return self.client.search({"script": {"script": {"source": SCRIPT, "lang": "painless"}}})

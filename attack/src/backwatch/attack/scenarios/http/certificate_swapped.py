@@ -11,7 +11,3 @@ class HttpSwapped(CertificateSwapped):
 
     server = Web
     runs = (Run(Requests),)
-
-    def work(self) -> object:
-        """Fetch the rates."""
-        return self.client.get_json(self.client.url())

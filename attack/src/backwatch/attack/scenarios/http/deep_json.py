@@ -1,6 +1,7 @@
 """D5 on requests: a JSON document nested deeper than Python's parser allows."""
 
-from backwatch.attack.protocols.server import HostileServer
+import json
+
 from backwatch.attack.techniques.document import ReadsDocuments
 
 DEPTH = 100_000
@@ -11,24 +12,17 @@ class HttpDeepJson(ReadsDocuments):
 
     attack = "answers with a JSON document of a hundred thousand brackets, at which the app's parser gives up"
     reference = "https://cwe.mitre.org/data/definitions/674.html; ATT&CK T1499.004"
-    notices = "a worker that ends with an exception nobody expected"
+    notices = "a worker that ends with an unexpected exception"
     kind = b"application/json"
     honest = b'{"base": "EUR", "rates": {"USD": 1.08, "GBP": 0.85}}'
     hostile = b"[" * DEPTH + b"]" * DEPTH
+    shows = RecursionError.__name__
 
     def read(self, text: bytes) -> object:
         """Return the rates, or nothing if the document is invalid."""
-        import json
-
         try:
             return json.loads(text)
         except ValueError:
             return {}
         except RecursionError as error:  # this would crash the app's worker; the result reports it
             return type(error).__name__
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """Return whether the worker would have crashed."""
-        del service
-        return got == RecursionError.__name__

@@ -1,7 +1,8 @@
 """A9: DNS points to an attacker that has the wildcard certificate of the shop's machines."""
 
-from typing import Any
+import ssl
 
+from backwatch.attack.authority import Certificate
 from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.techniques.name_moved import NameMoved
 
@@ -15,15 +16,13 @@ class NameHijacked(NameMoved):
     rule = "peer-changed"
     option = "check_hostname=False"
 
-    def context(self) -> Any:
+    def context(self) -> ssl.SSLContext:
         """Return a context that checks the chain only."""
-        import ssl
-
-        context = ssl.create_default_context(cafile=self.config.ca_file)
+        context = super().context()
         context.check_hostname = False
         return context
 
     @classmethod
-    def takes_over(cls, service: HostileServer, elsewhere: HostileServer) -> None:
-        """Serve the shared wildcard certificate and key."""
-        elsewhere.certificate = service.certificate
+    def certificate(cls, service: HostileServer) -> Certificate:
+        """Return the shared wildcard certificate and key."""
+        return service.certificate

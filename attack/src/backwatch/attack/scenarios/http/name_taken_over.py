@@ -1,7 +1,6 @@
 """A13: a name outlived its machine. The next owner of the address gets a certificate for it."""
 
-from typing import Any
-
+from backwatch.attack.authority import Certificate
 from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.techniques.name_moved import NameMoved
 
@@ -14,13 +13,7 @@ class NameTakenOver(NameMoved):
     reference = "https://cwe.mitre.org/data/definitions/350.html; ATT&CK T1584.001"
     rule = "certificate-changed"
 
-    def context(self) -> Any:
-        """Return a context that checks everything."""
-        import ssl
-
-        return ssl.create_default_context(cafile=self.config.ca_file)
-
     @classmethod
-    def takes_over(cls, service: HostileServer, elsewhere: HostileServer) -> None:
-        """Issue a valid certificate to the new owner of the name."""
-        elsewhere.certificate = service.authority.issue("the next tenant")
+    def certificate(cls, service: HostileServer) -> Certificate:
+        """Return a valid certificate of the new owner of the name."""
+        return service.authority.issue("the next tenant")

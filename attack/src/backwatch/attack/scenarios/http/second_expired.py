@@ -1,7 +1,9 @@
 """A7 on urllib: the app attaches a second API with an expired certificate. The context ignores dates."""
 
+from backwatch.attack.clients.urllib import Urllib
 from backwatch.attack.protocols.http import Web
 from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.expired import ENDED_DAYS, dateless
 from backwatch.attack.techniques.second import AttachesSecond
 
@@ -12,10 +14,10 @@ class HttpSecondExpired(AttachesSecond):
     code = "A7"
     attack = "is attached beside another one, with a certificate that ended days ago and whose key got about"
     reference = "https://docs.zeek.org/en/master/scripts/policy/protocols/ssl/expiring-certs.zeek.html; ATT&CK T1649"
-    driver = "urllib"
     rule = "certificate-expired"
     option = "verify_flags |= X509_V_FLAG_NO_CHECK_TIME"
     server = Web
+    runs = (Run(Urllib),)
 
     @classmethod
     def turn(cls, service: HostileServer) -> None:
@@ -23,18 +25,7 @@ class HttpSecondExpired(AttachesSecond):
         service.certificate = service.authority.issue("what was thrown away", days=-ENDED_DAYS)
         service.drop()
 
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """Return whether the app accepted the response."""
-        del service
-        return bool(got)
-
     def visit(self, host: str, *, careful: bool) -> object:
         """Fetch the rates."""
-        import json
-        from urllib.request import urlopen
-
         del careful
-        context = dateless(self.config.ca_file)
-        with urlopen(f"https://{host}:{self.config.port}/rates", context=context, timeout=5) as answer:
-            return json.load(answer)
+        return self.client.visit(host, context=dateless(self.config.ca_file))

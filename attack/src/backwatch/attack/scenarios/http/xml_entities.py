@@ -1,6 +1,7 @@
 """D5 on requests: nested XML entities expand to thousands of times the document's size."""
 
-from backwatch.attack.protocols.server import HostileServer
+from xml.etree import ElementTree as ET
+
 from backwatch.attack.techniques.document import ReadsDocuments
 
 LEVELS, EACH = 5, 10
@@ -23,12 +24,10 @@ class HttpXmlEntities(ReadsDocuments):
 
     def read(self, text: bytes) -> object:
         """Return the length of the document's text."""
-        from xml.etree import ElementTree as ET
-
         return len("".join(ET.fromstring(text).itertext()))  # noqa: S314  the scenario is about this risk
 
     @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
+    def succeeded(cls, service: object, got: object) -> bool:
         """Return whether the text grew a thousandfold."""
         del service
         return isinstance(got, int) and got > 1_000 * len(cls.hostile)

@@ -14,6 +14,7 @@ class HttpXmlExternal(ReadsDocuments):
     )
     notices = "rates that are none"
     option = "feature_external_ges"
+    shows = "BEGIN CERTIFICATE"
     hostile = b'<?xml version="1.0"?><!DOCTYPE rates [<!ENTITY f SYSTEM "%s">]><rates>&f;</rates>'
 
     @classmethod
@@ -40,9 +41,3 @@ class HttpXmlExternal(ReadsDocuments):
         parser.setContentHandler(Text())
         parser.parse(source)
         return "".join(found)
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """Return whether the document contains the file."""
-        del service
-        return isinstance(got, str) and "BEGIN CERTIFICATE" in got

@@ -24,7 +24,7 @@ class ImapLoginSkipped(Scenario):
     """On imaplib, in an app that logs in only if asked; chain and name are checked."""
 
     code = "B8"
-    attack = "takes the app for logged in before it has said who it is, and shows a mailbox of its own"
+    attack = "treats the app as logged in before any login, and shows a mailbox of its own"
     reference = "https://datatracker.ietf.org/doc/html/rfc9051#section-11.3; ATT&CK T1557"
     driver = "imaplib"
     rule = "auth-downgraded"

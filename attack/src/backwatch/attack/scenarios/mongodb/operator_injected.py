@@ -7,7 +7,7 @@ class MongodbOperatorInjected(AbusedMongoDB):
     """On PyMongo, in an app that parses the form field ``password[$ne]=`` into a document."""
 
     code = "G4"
-    attack = "logs in as somebody else by an operator in the password's place"
+    attack = "logs in to another user's account by an operator in the password's place"
     reference = "https://owasp.org/www-community/Injection_Theory; ATT&CK T1190"
     rule = "mongo-operator-injected"
     shows = USER

@@ -7,7 +7,7 @@ class MongodbReconfigured(AbusedMongoDB):
     """On PyMongo, in an app whose account may do everything."""
 
     code = "G5"
-    attack = "has the server tell its log less of what is done next"
+    attack = "has the server log less of what is done next"
     reference = "https://www.mongodb.com/docs/manual/reference/command/nav-administration/; ATT&CK T1562.001"
     rule = "mongo-admin"
     captures = b"setParameter 1"

@@ -14,7 +14,7 @@ class WholePassword(ForgetsTls):
     """The password arrives in plaintext."""
 
     code = "B3"
-    attack = "hides that it can do TLS, and asks for the whole of the password"
+    attack = "hides that it supports TLS, and asks for the whole of the password"
     reference = "https://dev.mysql.com/doc/refman/8.4/en/caching-sha2-pluggable-authentication.html"
     server = FullLogin
     captures = SECRET.encode()

@@ -11,5 +11,5 @@ class CatalogueInjected(SearchPage):
     attack = "reads the names of all tables through a UNION that a search field let in"
     reference = "https://attack.mitre.org/techniques/T1213/006/"
     shows = "accounts"
-    injected = "nobody' UNION SELECT 1, table_schema, table_name FROM information_schema.tables -- "
+    injected = "x' UNION SELECT 1, table_schema, table_name FROM information_schema.tables -- "
     runs = (Run(MySQLConnector),)

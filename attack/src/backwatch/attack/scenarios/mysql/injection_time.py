@@ -12,7 +12,7 @@ class TimeInjected(SearchPage):
 
     attack = "asks the database questions whose answers are delays, through a search field"
     reference = "https://owasp.org/www-community/attacks/Blind_SQL_Injection"
-    injected = "nobody' OR (id = 1 AND (SELECT SLEEP(1) FROM accounts WHERE id = 1 AND password LIKE '$%')) -- "
+    injected = "x' OR (id = 1 AND (SELECT SLEEP(1) FROM accounts WHERE id = 1 AND password LIKE '$%')) -- "
     runs = (Run(PyMySQL),)
 
     def meet(self) -> object:

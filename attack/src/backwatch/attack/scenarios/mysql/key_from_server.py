@@ -38,7 +38,7 @@ class KeyFromServer(ForgetsTls):
     """The driver asks the server itself for the key to encrypt the password with."""
 
     code = "B3"
-    attack = "hides that it can do TLS, and has the password sent under its own key"
+    attack = "hides that it supports TLS, and has the password sent under its own key"
     reference = "https://dev.mysql.com/doc/refman/8.4/en/caching-sha2-pluggable-authentication.html"
     server = OwnKey
     captures = SECRET.encode()

@@ -11,7 +11,7 @@ class TlsRefused(Lookup):
     """With a trusted authority nothing is lost, but the attack must raise an alert."""
 
     code = "A2"
-    attack = "hides that it can do TLS, and reads what is said in plaintext"
+    attack = "hides that it supports TLS, and reads the session in plaintext"
     reference = "CVE-2015-3152; https://duo.com/blog/backronym-mysql-vulnerability"
     notices = "an error at connect"
     rule = "tls-stripped"

@@ -10,7 +10,7 @@ class TlsStripped(ForgetsTls):
     """The statement arrives in plaintext, and its result leaves so."""
 
     code = "A2"
-    attack = "hides that it can do TLS, and reads what is said in plaintext"
+    attack = "hides that it supports TLS, and reads the session in plaintext"
     reference = "CVE-2015-3152; https://duo.com/blog/backronym-mysql-vulnerability"
     server = Stripping
     runs = (Run(PyMySQL), Run(MySQLConnector, "connector"))

@@ -9,7 +9,7 @@ class Stacked(SearchPage):
     """psycopg2 sends several statements at once: a page writes what its visitor searches for into one."""
 
     attack = "adds an account of its own through a second statement that a search field let in"
-    injected = "nobody'; INSERT INTO accounts VALUES (9999, 'mallory', 'known') -- "
+    injected = "x'; INSERT INTO accounts VALUES (9999, 'mallory', 'known') -- "
     runs = (Run(Psycopg2),)
 
     def work(self) -> object:

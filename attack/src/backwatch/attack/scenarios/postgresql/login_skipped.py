@@ -12,7 +12,7 @@ class LoginSkipped(Lookup):
     """The driver accepts the other login; chain and name of the certificate are checked."""
 
     code = "B8"
-    attack = "lets the app in without a password, as whoever does not know it must"
+    attack = "lets the app in without a password, which it does not know"
     reference = "https://www.postgresql.org/docs/current/auth-trust.html; ATT&CK T1557"
     rule = "auth-downgraded"
     server = AsksOtherwise

@@ -7,7 +7,7 @@ import time
 from backwatch.attack.clients.asyncpg import Asyncpg
 from backwatch.attack.clients.psycopg import Psycopg
 from backwatch.attack.clients.psycopg2 import Psycopg2
-from backwatch.attack.demo.services.postgresql import said
+from backwatch.attack.demo.services.postgresql import receive
 from backwatch.attack.protocols.postgresql import HonestPostgreSQL, challenge
 from backwatch.attack.protocols.server import Session
 from backwatch.attack.scenarios import Run
@@ -37,7 +37,7 @@ class Bomb(HonestPostgreSQL):
         """Send the challenge and hang up after the proof."""
         if self.hostile:
             challenge(session, rounds_of(self.seconds))
-            said(session)
+            receive(session)
             raise EOFError
         super().log_in(session)
 

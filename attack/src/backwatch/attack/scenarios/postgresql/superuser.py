@@ -20,7 +20,7 @@ class Superuser(Lookup):
     """The app's ordinary work does not show it, until an injected statement uses the rights."""
 
     code = "H7"
-    attack = "lets the app in as a superuser, for somebody has given its account all rights"
+    attack = "lets the app in as a superuser, since its account was granted all rights"
     reference = "https://attack.mitre.org/techniques/T1098/"
     rule = "superuser-account"
     server = Generous

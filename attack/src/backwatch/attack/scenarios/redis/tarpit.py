@@ -2,14 +2,17 @@
 
 import time
 
-from backwatch.attack.authority import Authority
+from backwatch.attack.clients.redis import READ_BASKET, Redis
 from backwatch.attack.protocols.redis import RedisServer, Talk
-from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.slow import DRIPS, EVERY_S, Waits
 
 
-class _Tarpit(RedisServer):
+class Tarpit(RedisServer):
+    """Reads baskets slowly, once hostile."""
+
     def answer(self, verb: bytes, command: list[bytes], talk: Talk) -> bytes:
+        """Return an honest reply, late."""
         if self.hostile and verb == b"GET":
             time.sleep(DRIPS * EVERY_S)
         return super().answer(verb, command, talk)
@@ -20,21 +23,9 @@ class RedisTarpit(Waits):
 
     attack = "takes seconds over an answer, and keeps the app waiting"
     reference = "ATT&CK T1499.004; https://redis.io/docs/latest/develop/clients/redis-py/produsage/"
-    driver = "redis"
-
-    @classmethod
-    def service(cls, authority: Authority) -> HostileServer:
-        """Return the slow server."""
-        return _Tarpit(authority)
+    server = Tarpit
+    runs = (Run(Redis),)
 
     def work(self) -> None:
         """Read a basket."""
-        from contextlib import closing
-
-        import redis
-
-        with closing(
-            redis.Redis(host="localhost", port=self.config.port, ssl=True, ssl_ca_certs=self.config.ca_file,
-                        socket_timeout=10)
-        ) as client:  # fmt: skip
-            client.get("basket:7")
+        self.client.execute(READ_BASKET, socket_timeout=10)

@@ -1,23 +1,35 @@
-"""G10 on boto3: an attacker makes a bucket public."""
+"""G10 on boto3: an attacker makes a bucket public through an app's overly powerful account. The store stays honest."""
 
-from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.techniques.bucket import AbusedBucket
+from backwatch.attack.clients.boto3 import Boto3
+from backwatch.attack.protocols.http import Logging, Request, answered
+from backwatch.attack.scenarios import Run, Scenario
 
 
-class S3MadePublic(AbusedBucket):
-    """PutBucketAcl, from an app that never changed an ACL."""
+class Baskets(Logging):
+    """An object store in which each object is a basket."""
 
+    def answer(self, request: Request) -> bytes:
+        """Record the request, and return a basket."""
+        super().answer(request)
+        return answered(b"two apples", headers=(b'ETag: "1"',))
+
+
+class S3MadePublic(Scenario):
+    """PutBucketAcl, from an app that reads baskets, forwards further requests and never changed an ACL."""
+
+    code = "G10"
     attack = "opens a bucket to everybody"
     reference = "ATT&CK T1530; https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html"
     rule = "object-store-exposed"
+    server = Baskets
+    stays_honest = True
+    captures = b"PUT /shop?acl"
+    runs = (Run(Boto3),)
 
-    def meet(self) -> object:
+    def work(self) -> object:
+        """Look up a basket as a visitor."""
+        return self.client.call("get_object", Bucket="shop", Key="baskets/7")["Body"].decode()
+
+    def meet(self) -> None:
         """Make the bucket public as the attacker."""
-        self.hand_on("put_bucket_acl", Bucket="shop", ACL="public-read")
-        return None
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """Return whether the service received the command."""
-        del got
-        return any(asked.startswith(b"PUT /shop?acl") for asked in service.kept)
+        self.client.call("put_bucket_acl", Bucket="shop", ACL="public-read")

@@ -13,7 +13,7 @@ class AlwaysTrue(SearchPage):
     """The search text ends the literal and extends the condition."""
 
     attack = "reads everybody's rows through a condition that is always true"
-    runs = (Run(MySQLConnector, injected="nobody' OR 1=1 -- "), Run(Psycopg2, injected="nobody' OR 'a'='a' -- "))
+    runs = (Run(MySQLConnector, injected="x' OR 1=1 -- "), Run(Psycopg2, injected="x' OR 'a'='a' -- "))
 
     @classmethod
     def succeeded(cls, service: object, got: object) -> bool:

