@@ -57,7 +57,7 @@ lock: $(READY) ## the newest versions allowed, into requirements.lock
 	@tools/lock.sh
 	@$(MAKE) --no-print-directory environment
 
-environment: $(READY) ## .venv as requirements.lock says
+environment: $(READY) ## .venv with the versions of requirements.lock
 $(READY): requirements.lock tools/uv.txt tools/environment.sh pyproject.toml $(wildcard */pyproject.toml)
 	@tools/environment.sh
 	@touch $(READY)

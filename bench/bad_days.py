@@ -7,7 +7,7 @@ is down; a black hole; one that accepts connections and never answers the TLS ha
 disk. First come many long statements, more than the queue holds in records and in bytes. Then come rounds of short
 ones, paired with the healthy app's. Then short apps exit while the stream is away. At last the stream comes back, and
 every call must be delivered or reported as dropped while the app still runs. The last line is JSON:
-``{variant: {cost_vs_healthy, rss_above_mb, exit_s, made, delivered, dropped_told}}``.
+``{variant: {cost_vs_healthy, rss_above_mb, exit_s, made, delivered, dropped_reported}}``.
 """
 
 import argparse
@@ -200,16 +200,16 @@ def _show(apps: list[Variant], exits: dict[str, float], ledger: Ledger, folder: 
     result: dict[str, dict[str, float]] = {}
     for app in apps:
         app.made -= 1  # the last one was requested after the count
-        one = result[app.name] = {
+        figures = result[app.name] = {
             "cost_vs_healthy": round(rounds.ratio(app.cost_us, healthy.cost_us), 3),
             "rss_above_mb": round((app.peak_kb - healthy.peak_kb) * 1024 / 1e6, 1),
             "exit_s": round(exits[app.name], 2),
             "made": app.made,
             "delivered": len(ledger.delivered.get(app.name, ())),
-            "dropped_told": ledger.dropped.get(app.name, 0),
+            "dropped_reported": ledger.dropped.get(app.name, 0),
         }
         median = statistics.median(app.cost_us)
-        print(f"{app.name:10} {median:6.1f} us/call  [{min(app.cost_us):.1f} .. {max(app.cost_us):.1f}]  {one}")
+        print(f"{app.name:10} {median:6.1f} us/call  [{min(app.cost_us):.1f} .. {max(app.cost_us):.1f}]  {figures}")
         output = (folder / f"{app.name}.log").read_text().strip()
         print("".join(f"    {line[:160]}\n" for line in sorted(set(output.splitlines()))), end="")
     print(json.dumps(result))

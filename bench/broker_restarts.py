@@ -82,12 +82,12 @@ def detectors(stream: str, store: str, folder: Path) -> Generator[list[Running]]
             own.mkdir()
             settings = {"BACKWATCH_STREAM_URL": stream, "BACKWATCH_STORE_URL": store}
             found.append(stack.enter_context(running(own, "detect", "--no-router", **settings)))
-        for one in found:
-            one.wait_for_output("detecting")
+        for process in found:
+            process.wait_for_output("detecting")
         yield found
 
 
-def judged(store: sa.Engine) -> int:
+def count_judged(store: sa.Engine) -> int:
     """Return the calls of all apps' statements in the store."""
     with reading(store) as connection:
         return int(connection.scalar(sa.select(sa.func.sum(tables.resource.c.calls))) or 0)
@@ -106,8 +106,8 @@ def until_fresh(store: sa.Engine, group: list[Running], what: str) -> float:
     begun_s = time.monotonic()
     while (age_s := oldest_s(store)) > FRESH_S:
         if time.monotonic() - begun_s > BACK_S:
-            for one in group:
-                print(one.output()[-6_000:])
+            for process in group:
+                print(process.output()[-6_000:])
             raise SystemExit(f"bench: {what}: an app was last judged {age_s:.0f} s ago, {BACK_S:.0f} s after")
         time.sleep(0.5)
     return time.monotonic() - begun_s
@@ -136,18 +136,21 @@ def run(restarts: int, seed: int, folder: Path) -> dict[str, Any]:
                 stop, grace_s = (("KILL", 3.0), ("TERM", 30.0))[number % 2]
                 on.enter_context(broker.running(stop, grace_s))
                 longest_s = max(longest_s, until_fresh(store, group, f"restart {number + 1}"))
-                print(f"{number + 1} restarts, {judged(store):,} calls judged, longest {longest_s:.1f} s", flush=True)
+                print(
+                    f"{number + 1} restarts, {count_judged(store):,} calls judged, longest {longest_s:.1f} s",
+                    flush=True,
+                )
                 time.sleep(source.uniform(0.0, 5.0))
             made = apps.stop()
             until_s = time.monotonic() + BACK_S
-            while judged(store) < made and time.monotonic() < until_s:
+            while count_judged(store) < made and time.monotonic() < until_s:
                 time.sleep(0.5)
             time.sleep(5)  # double counts arrive, too
-            for one in group:
-                assert "Traceback" not in one.output(), one.output()[-3_000:]
+            for process in group:
+                assert "Traceback" not in process.output(), process.output()[-3_000:]
         with reading(store) as connection:
             losses = health(connection).losses
-        count = judged(store)
+        count = count_judged(store)
         store.dispose()
     return {
         "restarts": restarts, "made": made, "judged": count, "lost": max(0, made - count),

@@ -54,7 +54,7 @@ COMPARED: Final = {
 Row = tuple[Any, ...]
 
 
-class Load(threading.Thread):
+class ChaosLoad(threading.Thread):
     """Apps that each publish a few calls several times a second until stopped."""
 
     def __init__(self, url: str, calls: int) -> None:
@@ -101,7 +101,7 @@ class Sampler(threading.Thread):
         moved: dict[int, tuple[int, float]] = dict.fromkeys(range(PARTITIONS), (0, begun_s))
         while not self.stopping.wait(0.5):
             end, now_s = ends(self._stream), time.monotonic()
-            for partition, offset in covered(store).items():
+            for partition, offset in read_next_offsets(store).items():
                 before, since_s = moved[partition]
                 if offset != before or offset >= end[partition]:
                     moved[partition] = (offset, now_s)
@@ -110,11 +110,11 @@ class Sampler(threading.Thread):
         store.dispose()
 
 
-def covered(store: sa.Engine) -> dict[int, int]:
+def read_next_offsets(store: sa.Engine) -> dict[int, int]:
     """Return the next offset by shard."""
     with reading(store) as connection:
         found = {row.id: row.next_offset for row in connection.execute(sa.select(tables.shard))}
-    return {one: found.get(one, 0) for one in range(PARTITIONS)}
+    return {partition: found.get(partition, 0) for partition in range(PARTITIONS)}
 
 
 _readers: dict[tuple[str, int], Any] = {}
@@ -125,7 +125,7 @@ def ends(stream: str) -> dict[int, int]:
     key = (stream, threading.get_ident())
     if key not in _readers:
         _readers[key] = open_consumer(StreamSettings(url=stream), names.TOPIC_CALLS, "chaos-ends")
-    return {one: end for one, (_, end) in _readers[key].all_bounds(range(PARTITIONS)).items()}
+    return {partition: end for partition, (_, end) in _readers[key].all_bounds(range(PARTITIONS)).items()}
 
 
 def storm(group: Members, seconds: float, every_s: float, source: random.Random) -> int:
@@ -169,20 +169,21 @@ def drain(group: Members, stream: str, store_url: str) -> None:
         ):
             break
         if time.monotonic() > until_s:
-            raise TimeoutError(f"not drained: {covered(store)} of {end}")
+            raise TimeoutError(f"not drained: {read_next_offsets(store)} of {end}")
         time.sleep(0.5)
     group.signal(group.pids[0], signal.SIGTERM)
     time.sleep(1)
     store.dispose()
 
 
-def everything(store_url: str) -> dict[str, list[Row]]:
+def read_findings(store_url: str) -> dict[str, list[Row]]:
     """Return the findings."""
     store = open_store(store_url)
     with reading(store) as connection:
         found = {
             name: sorted(
-                tuple(row) for row in connection.execute(sa.select(*(getattr(tables, name).c[one] for one in columns)))
+                tuple(row)
+                for row in connection.execute(sa.select(*(getattr(tables, name).c[column] for column in columns)))
             )
             for name, columns in COMPARED.items()
         }
@@ -198,13 +199,13 @@ def run(
     reference_url = f"sqlite:///{folder / 'reference.db'}"
     for url in (store_url, reference_url):
         upgrade(open_store(url))
-    load, sampler = Load(stream, calls), Sampler(stream, store_url)
+    load, sampler = ChaosLoad(stream, calls), Sampler(stream, store_url)
     with members(stream, store_url, PARTITIONS, folder / "members.log") as group:
         group.start()
         until_s = time.monotonic() + 120
         store = open_store(store_url)
         load.start()
-        while min(covered(store).values()) == 0 and time.monotonic() < until_s:
+        while min(read_next_offsets(store).values()) == 0 and time.monotonic() < until_s:
             time.sleep(0.2)
         sampler.start()
         changes = storm(group, seconds, every_s, random.Random(seed))
@@ -215,7 +216,7 @@ def run(
         drain(group, stream, store_url)
     with members(stream, reference_url, PARTITIONS, folder / "reference.log") as group:
         drain(group, stream, reference_url)
-    found, expected = everything(store_url), everything(reference_url)
+    found, expected = read_findings(store_url), read_findings(reference_url)
     judged = sum(row[3] for row in found["resource"])
     return {
         "published": load.published, "judged": judged,

@@ -29,7 +29,7 @@ from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream.factory import ensure_topics, open_consumer
 from bench import rounds
-from bench.otlp_receiver import counted
+from bench.otlp_receiver import count_spans
 from tests.services.authority import Authority
 from tests.services.brokers import kafka_broker
 from tests.services.databases import mariadb, postgresql, redis
@@ -64,7 +64,7 @@ class Stream:
         end = self._consumer.bounds(0)[1]
         while self._next < end:
             for record in self._consumer.poll(1.0):
-                self._counts.update(counted(record.value))
+                self._counts.update(count_spans(record.value))
                 self._next = record.offset + 1
         return self._counts[app]
 
@@ -74,7 +74,7 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class App:
+class MeasuredApp:
     """One running variant of one driver."""
 
     name: str
@@ -128,7 +128,7 @@ def _process(command: Sequence[str], environment: dict[str, str]) -> "Generator[
 
 
 @contextlib.contextmanager
-def running(driver: str, variant: str, url: str, otlp: str, stream: Stream, texts: str) -> Generator[App]:
+def run_variant(driver: str, variant: str, url: str, otlp: str, stream: Stream, texts: str) -> Generator[MeasuredApp]:
     """Start one variant of one driver, connected and warm."""
     name = f"{driver}-{variant}-{texts}"
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "BACKWATCH_"))}
@@ -148,7 +148,7 @@ def running(driver: str, variant: str, url: str, otlp: str, stream: Stream, text
         command = [str(Path(sys.executable).with_name("backwatch")), "run", "--", *command]
         count = stream.count
     with _process(command, environment) as process:
-        app = App(name=name, process=process, count=count)
+        app = MeasuredApp(name=name, process=process, count=count)
         app.ask("")
         yield app
 
@@ -159,7 +159,7 @@ def measure(
     """Return CPU microseconds per call by variant and round; the order alternates, and a first round is discarded."""
     found: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
     with contextlib.ExitStack() as stack:
-        apps = [stack.enter_context(running(driver, variant, url, otlp, stream, texts)) for variant in VARIANTS]
+        apps = [stack.enter_context(run_variant(driver, variant, url, otlp, stream, texts)) for variant in VARIANTS]
         for app in apps:
             app.round(min(options.calls, 1_000))
         for number in range(options.rounds):

@@ -20,7 +20,7 @@ from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import Consumer, Message, Record
 from backwatch.collector.stream.factory import ensure_topics, open_consumer, open_publisher
 from backwatch.detector.engine.factory import make_engine
-from backwatch.detector.engine.log_entries import Records
+from backwatch.detector.engine.log_entries import StreamRecords
 from backwatch.detector.engine.step import Engine, EngineConfig
 from bench import naive, rounds, spans
 
@@ -28,10 +28,10 @@ BATCHES = 48
 PER_STEP = 8
 
 
-def records(values: list[bytes], number: int) -> Records:
+def records(values: list[bytes], number: int) -> StreamRecords:
     """Values as one log entry whose event time advances from step to step."""
     count = len(values)
-    return Records(
+    return StreamRecords(
         values=values, appended_ns=np.full(count, spans.START_NS + (number + BATCHES) * 10**9, np.int64),
         backfill=np.zeros(count, np.bool_), offsets=np.arange(count, dtype=np.int64),
     )  # fmt: skip
@@ -54,7 +54,7 @@ def in_memory(values: list[bytes], engine: Engine, count: int) -> dict[str, list
     """Return CPU seconds per round of each variant on the same bytes."""
     judged, plain = Judged(engine), naive.Naive()
     judged.judge(values)
-    return rounds.alternated(
+    return rounds.alternate(
         {
             "backwatch": lambda: judged.judge(values),
             "bare_parse": lambda: [naive.bare_parse(value) for value in values],
@@ -73,7 +73,7 @@ def from_kafka(values: list[bytes], engine: Engine, count: int, stream: StreamSe
     publisher.close(10)
     consumer = open_consumer(stream, names.TOPIC_CALLS, "bench")
     try:
-        partition = _filled_partition(consumer, len(values))
+        partition = _find_filled_partition(consumer, len(values))
 
         def fetch(judge: Callable[[list[bytes]], object]) -> None:
             consumer.seek(partition, 0)
@@ -81,11 +81,11 @@ def from_kafka(values: list[bytes], engine: Engine, count: int, stream: StreamSe
             while left > 0:
                 found: list[Record] = consumer.poll(1.0)
                 left -= len(found)
-                judge([one.value for one in found])
+                judge([record.value for record in found])
 
         judged, plain = Judged(engine), naive.Naive()
         fetch(judged.judge)
-        return rounds.alternated(
+        return rounds.alternate(
             {
                 "backwatch": lambda: fetch(judged.judge),
                 "consume_and_parse": lambda: fetch(lambda found: [naive.bare_parse(value) for value in found]),
@@ -97,7 +97,7 @@ def from_kafka(values: list[bytes], engine: Engine, count: int, stream: StreamSe
         consumer.close()
 
 
-def _filled_partition(consumer: Consumer, count: int) -> int:
+def _find_filled_partition(consumer: Consumer, count: int) -> int:
     until = time.monotonic() + 30
     while time.monotonic() < until:
         consumer.poll(0.2)
@@ -124,7 +124,7 @@ def main() -> None:
         f"{len(engine.detectors)} detectors, {len(engine.rules.rules)} rules"
     )
     found = in_memory(values, engine, options.rounds)
-    figures = _shown("in memory", found, total)
+    figures = _print_figures("in memory", found, total)
     result = {
         "memory_spans_per_s": figures["backwatch"],
         "memory_vs_naive": round(rounds.ratio(found["naive"], found["backwatch"]), 2),
@@ -137,7 +137,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder, serve(Authority(Path(folder))) as broker:
             stream = StreamSettings(url=broker.url, partitions=1)
             found = from_kafka(values, engine, options.rounds, stream)
-        figures = _shown("from Kafka", found, total)
+        figures = _print_figures("from Kafka", found, total)
         result |= {
             "kafka_spans_per_s": figures["backwatch"],
             "kafka_vs_naive": round(rounds.ratio(found["naive"], found["backwatch"]), 2),
@@ -146,7 +146,7 @@ def main() -> None:
     print(json.dumps(result))
 
 
-def _shown(title: str, found: dict[str, list[float]], total: int) -> dict[str, int]:
+def _print_figures(title: str, found: dict[str, list[float]], total: int) -> dict[str, int]:
     figures = {name: int(total / statistics.median(spent)) for name, spent in found.items()}
     for name, figure in figures.items():
         low, high = total / max(found[name]), total / min(found[name])

@@ -40,8 +40,8 @@ STATEMENT = "SELECT id , name , price FROM items AS i JOIN stock USING ( id ) WH
 def calls(count: int) -> list[Call]:
     """Return calls from a fixed seed."""
     source = random.Random(7)
-    sites = [CallSite(f"Shop.view_{one}", "shop/views.py", 20 + one) for one in range(8)]
-    texts = [STATEMENT.format(f"shelf_{one}") for one in range(8)]
+    sites = [CallSite(f"Shop.view_{number}", "shop/views.py", 20 + number) for number in range(8)]
+    texts = [STATEMENT.format(f"shelf_{number}") for number in range(8)]
     made: list[Call] = []
     for at in range(count):
         start_ns = 1_790_000_000_000_000_000 + at * 10_000
@@ -82,11 +82,11 @@ def spans(made: list[Call]) -> list[ReadableSpan]:
 def check(made: list[Call]) -> None:
     """Assert that both encoders write the same data, and that official classes write the same bytes."""
     raw = encode_calls(APP, made)
-    ours = ExportTraceServiceRequest.FromString(raw)
-    if ours.SerializeToString() != raw:
+    decoded = ExportTraceServiceRequest.FromString(raw)
+    if decoded.SerializeToString() != raw:
         raise SystemExit("bench: our bytes are not those that the official classes write")
     theirs = encode_spans(spans(made)).resource_spans[0].scope_spans[0].spans
-    for mine, other in zip(ours.resource_spans[0].scope_spans[0].spans, theirs, strict=True):
+    for mine, other in zip(decoded.resource_spans[0].scope_spans[0].spans, theirs, strict=True):
         other.ClearField("flags")  # Backwatch reports no remote parent
         other.ClearField("status")  # unset, which is the same
         if mine != other:
@@ -109,14 +109,15 @@ def main() -> None:
     check(made)
     print(rounds.machine("opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-common", "protobuf"))
     official = spans(made)
-    ours_us: list[float] = []
+    encoder_us: list[float] = []
     official_us: list[float] = []
     for _ in range(options.rounds):
-        ours_us.append(_best_us(lambda: encode_calls(APP, made), options.batch))
+        encoder_us.append(_best_us(lambda: encode_calls(APP, made), options.batch))
         official_us.append(_best_us(lambda: encode_spans(official).SerializeToString(), options.batch))
-    ratio = rounds.ratio(ours_us, official_us)
-    print(f"ours {min(ours_us):.2f} us a call, official {min(official_us):.2f}: {ratio:.3f}, the same bytes")
-    print(json.dumps({"encoder": {"ours_us": min(ours_us), "official_us": min(official_us), "vs_official": ratio}}))
+    ratio = rounds.ratio(encoder_us, official_us)
+    print(f"encode_calls {min(encoder_us):.2f} us a call, official {min(official_us):.2f}: {ratio:.3f}, the same bytes")
+    figures = {"encoder_us": min(encoder_us), "official_us": min(official_us), "vs_official": ratio}
+    print(json.dumps({"encoder": figures}))
 
 
 if __name__ == "__main__":

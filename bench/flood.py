@@ -54,7 +54,7 @@ class Template:
         self._at_ns = 0x1122334455667788
         text = encoded([self._call(i, shape) for i in range(PER_RECORD)])
         self._bytes = np.frombuffer(text, np.uint8)
-        found = [one.start() + 1 for one in re.finditer(rb"n\d{12}", text)]
+        found = [match.start() + 1 for match in re.finditer(rb"n\d{12}", text)]
         self._each = len(found) // PER_RECORD
         self._places = np.array(found, np.int64)
         self._times = np.array(
@@ -90,12 +90,12 @@ def critical(number: int, at_ns: int, app: str) -> bytes:
 class Arrivals:
     """Arrival times of messages at the receiver."""
 
-    one: Receiver
+    webhook: Receiver
     bodies: list[tuple[float, dict[str, object]]] = field(default_factory=list[tuple[float, dict[str, object]]])
 
     def look(self) -> None:
         """Stamp the messages since the last check."""
-        for request in self.one.requests[len(self.bodies) :]:
+        for request in self.webhook.requests[len(self.bodies) :]:
             self.bodies.append((time.time(), json.loads(request.body)))
 
     def critical_s(self) -> dict[int, float]:
@@ -109,7 +109,7 @@ class Arrivals:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class FloodResult:
     """The result of a flood."""
 
     calls: int
@@ -126,11 +126,11 @@ class Result:
 
 
 @contextlib.contextmanager
-def started(settings: Mapping[str, str], *names_of: str) -> Generator[list["subprocess.Popen[bytes]"]]:
+def start_commands(settings: Mapping[str, str], *names_of: str) -> Generator[list["subprocess.Popen[bytes]"]]:
     """Commands of Backwatch as separate processes."""
     running = [
-        subprocess.Popen([BACKWATCH, one], env=environment(settings), stdout=subprocess.DEVNULL, stderr=sys.stderr)
-        for one in names_of
+        subprocess.Popen([BACKWATCH, name], env=environment(settings), stdout=subprocess.DEVNULL, stderr=sys.stderr)
+        for name in names_of
     ]
     try:
         yield running
@@ -148,30 +148,33 @@ def flood(
     rate: int,
     critical_every_s: float = CRITICAL_EVERY_S,
     shape: str = "statements",
-) -> Result:
+) -> FloodResult:
     """Flood a separate installation, and measure it."""
     store_url = f"sqlite:///{directory / 'store.db'}"
-    with receiver() as one:
+    with receiver() as webhook:
         settings = {
             "BACKWATCH_STREAM_URL": stream, "BACKWATCH_STORE_URL": store_url, "BACKWATCH_STREAM_PARTITIONS": "2",
-            "BACKWATCH_WEBHOOK_URL": one.url, "BACKWATCH_WEBHOOK_ALLOW_PRIVATE_HOSTS": "127.0.0.1",
+            "BACKWATCH_WEBHOOK_URL": webhook.url, "BACKWATCH_WEBHOOK_ALLOW_PRIVATE_HOSTS": "127.0.0.1",
             "BACKWATCH_WEBHOOK_SECRET": "whsec_" + base64.b64encode(b"s" * 32).decode(),
         }  # fmt: skip
         store = open_store(store_url)
-        arrivals = Arrivals(one)
-        with started(settings, "detect", "notify") as processes:
+        arrivals = Arrivals(webhook)
+        with start_commands(settings, "detect", "notify") as processes:
             target = StreamSettings(url=stream, partitions=2)
             sent = _publish(target, Template(shape), calls, rate, critical_every_s, arrivals)
             done = time.time()
-            _wait(arrivals, lambda: sent.appended_s.keys() <= arrivals.critical_s().keys() and _judged(store) >= calls)
+            _wait(
+                arrivals,
+                lambda: sent.appended_s.keys() <= arrivals.critical_s().keys() and _count_judged(store) >= calls,
+            )
             caught_up_s = time.time() - done
-            cpu_s, peak_mib = _used(processes[0].pid)
+            cpu_s, peak_mib = _get_usage(processes[0].pid)
         with reading(store) as connection:
             alerts, events = (connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
                               for table in (tables.alert, tables.event))  # fmt: skip
         came = arrivals.critical_s()
         digests = [body for _, body in arrivals.bodies if body["type"] == "alert.digest"]
-        return Result(
+        return FloodResult(
             calls=calls, flood_s=sent.seconds, caught_up_s=caught_up_s, messages=len(arrivals.bodies),
             digests=len(digests), counted=sum(int(str(body["data"]["count"])) for body in digests),  # type: ignore[index]
             alerts=alerts, events=events, critical_s=[came[number] - at for number, at in sent.appended_s.items()],
@@ -222,7 +225,7 @@ def _publish(
     return sent
 
 
-def _judged(store: sa.Engine) -> int:
+def _count_judged(store: sa.Engine) -> int:
     with reading(store) as connection:
         return health.health(connection).counters.get("calls", 0)
 
@@ -237,7 +240,7 @@ def _wait(arrivals: Arrivals, holds: Callable[[], bool]) -> None:
     arrivals.look()
 
 
-def _used(pid: int) -> tuple[float, float]:
+def _get_usage(pid: int) -> tuple[float, float]:
     """Return the CPU seconds and the most resident MiB of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     peak = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())

@@ -36,7 +36,7 @@ def slow_down() -> None:
     time.sleep(_chance.choices((0.0, _chance.uniform(0, 0.02), _chance.uniform(0, 0.25)), (6, 3, 1))[0])
 
 
-def slowed(function: Callable[..., Any], lock: str = "") -> Callable[..., Any]:
+def slow(function: Callable[..., Any], lock: str = "") -> Callable[..., Any]:
     """Return the function, slowed down, while the lock of that name is held."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -89,11 +89,11 @@ def slow_down_everything(parent: int) -> None:
     from backwatch.collector.runtime import import_hooks
 
     sys.meta_path.insert(0, SlowFinder())  # pyright: ignore[reportArgumentType]
-    socket.getaddrinfo = slowed(socket.getaddrinfo, "resolver")
-    ssl.SSLSocket.do_handshake = slowed(ssl.SSLSocket.do_handshake, "tls")  # pyright: ignore[reportAttributeAccessIssue]
-    ssl.create_default_context = slowed(ssl.create_default_context, "tls")
-    uuid.uuid4 = slowed(uuid.uuid4)
-    os.urandom = slowed(os.urandom)
+    socket.getaddrinfo = slow(socket.getaddrinfo, "resolver")
+    ssl.SSLSocket.do_handshake = slow(ssl.SSLSocket.do_handshake, "tls")  # pyright: ignore[reportAttributeAccessIssue]
+    ssl.create_default_context = slow(ssl.create_default_context, "tls")
+    uuid.uuid4 = slow(uuid.uuid4)
+    os.urandom = slow(os.urandom)
     logging.basicConfig(handlers=[SlowHandler()])
 
     def slow_sqlite(module: ModuleType) -> None:
@@ -111,7 +111,7 @@ def slow_down_everything(parent: int) -> None:
 
 
 def _slow_method(original: Callable[..., Any]) -> Callable[..., Any]:
-    return slowed(original, "sqlite")  # a function: it binds, which the original of a built-in class does not
+    return slow(original, "sqlite")  # a function: it binds, which the original of a built-in class does not
 
 
 def ask() -> None:

@@ -48,13 +48,13 @@ def fuzz(stage: str, count: int, seed: int) -> dict[str, Any]:
     total, before = fuzzing.Report(), rss_bytes()
     for at in range(0, count, PORTION):
         values = otlp_mutator.corpus(1_000, seed + at, largest=8_000)
-        one = run[stage](values, min(PORTION, count - at), seed + at + 1, **given)
-        total.messages += one.messages
-        total.refused += one.refused
-        total.calls += one.calls
-        total.seconds += one.seconds
-        total.slowest_s = max(total.slowest_s, one.slowest_s)
-        for what, times in one.unexpected.items():
+        part = run[stage](values, min(PORTION, count - at), seed + at + 1, **given)
+        total.messages += part.messages
+        total.refused += part.refused
+        total.calls += part.calls
+        total.seconds += part.seconds
+        total.slowest_s = max(total.slowest_s, part.slowest_s)
+        for what, times in part.unexpected.items():
             total.unexpected[what] = total.unexpected.get(what, 0) + times
         print(f"{stage}: {total.messages} of {count}, seed {seed + at + 1}", file=sys.stderr, flush=True)
     return {"stage": stage, **asdict(total), "rss_growth_mb": (rss_bytes() - before) >> 20}
@@ -80,10 +80,10 @@ def distinct_values() -> list[dict[str, Any]]:
         if name == names.SPAN_NAME:
             continue
         before, spent = rss_bytes(), [flood(engine, name, count) for count in DISTINCT]
-        each_us = [one / count * 1e6 for one, count in zip(spent, DISTINCT, strict=True)]
+        each_us = [seconds / count * 1e6 for seconds, count in zip(spent, DISTINCT, strict=True)]
         growth = max(later / earlier for earlier, later in pairwise(each_us))
         found.append({
-            "attribute": name, "us_each": [round(one) for one in each_us], "worst_growth": round(growth, 2),
+            "attribute": name, "us_each": [round(us) for us in each_us], "worst_growth": round(growth, 2),
             "rss_growth_mb": (rss_bytes() - before) >> 20,
         })  # fmt: skip
     return found
@@ -92,7 +92,7 @@ def distinct_values() -> list[dict[str, Any]]:
 def bombs() -> list[dict[str, Any]]:
     """Route, decode and step each bomb, and print its cost."""
     from backwatch.detector.decoding.decoder import decode
-    from backwatch.detector.engine.log_entries import Records
+    from backwatch.detector.engine.log_entries import StreamRecords
     from backwatch.detector.ingest.routing import route
     from tests.detector.floods import bombs as made
 
@@ -102,7 +102,7 @@ def bombs() -> list[dict[str, Any]]:
 
     def step(value: bytes) -> Any:
         return engine.step(
-            shard, Records(values=[value], appended_ns=np.ones(1, np.int64), backfill=np.zeros(1, np.bool_),
+            shard, StreamRecords(values=[value], appended_ns=np.ones(1, np.int64), backfill=np.zeros(1, np.bool_),
                            offsets=np.zeros(1, np.int64))
         )  # fmt: skip
 
@@ -110,7 +110,7 @@ def bombs() -> list[dict[str, Any]]:
         route(value[:100])
         step(value[:100])
         row: dict[str, Any] = {"bomb": name, "bytes": len(value)}
-        for what, work in (("route", route), ("decode", lambda one: decode([one])), ("step", step)):
+        for what, work in (("route", route), ("decode", lambda value: decode([value])), ("step", step)):
             before, begun = rss_bytes(), time.perf_counter()
             kept = work(value)
             row[f"{what}_s"] = round(time.perf_counter() - begun, 3)

@@ -43,7 +43,7 @@ class Bench:
         self._published.mkdir()
         publish(self._published)
         self._round = 0
-        self.reference = self.judged([{}])[0]
+        self.reference = self.run_plan([{}])[0]
 
     def store_url(self, folder: Path) -> str:
         """Return the URL of an empty store."""
@@ -56,7 +56,7 @@ class Bench:
         store.dispose()
         return url
 
-    def judged(self, plan: list[dict[str, Any]]) -> tuple[Found, list[str]]:
+    def run_plan(self, plan: list[dict[str, Any]]) -> tuple[Found, list[str]]:
         """Run the plan on a separate stream and store; return the findings and the exit of each detector."""
         self._round += 1
         folder = self.folder / f"round{self._round}"
@@ -76,7 +76,7 @@ def kill(bench: Bench, kills: int, seed: int) -> Counter[str]:
             {"statement": source.randrange(STATEMENTS)} if i % 2 else {"after_s": source.uniform(0.1, 0.6)}
             for i in range(PER_ROUND)
         ]
-        found, ended = bench.judged([*plan, {}])
+        found, ended = bench.run_plan([*plan, {}])
         counts["rounds"] += 1
         counts["killed"] += ended.count("killed")
         counts["wrong"] += found != bench.reference
@@ -98,12 +98,12 @@ def stale_owners(engine: Engine, url: str, zombies: int, *, fence: bool = True) 
     size = len(found) // zombies + 1 if zombies else len(found)
     for at in range(0, len(found), size):
         stale, owner = (ShardWorker(0, engine, store, settings) for _ in range(2))
-        for one in (owner, stale) if zombies else (owner,):
-            one.apply(streams.entry(found[at : at + size], at))
-            if one is stale and not fence:
-                one.seq, one._base = owner.seq, None  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+        for worker in (owner, stale) if zombies else (owner,):
+            worker.apply(streams.entry(found[at : at + size], at))
+            if worker is stale and not fence:
+                worker.seq, worker._base = owner.seq, None  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
             try:
-                one.commit(time.time_ns())
+                worker.commit(time.time_ns())
             except Fenced:
                 fenced += 1
     store.dispose()

@@ -67,8 +67,8 @@ def _template(system: str) -> bytes:
             ("db.system.name", system), ("db.query.text", text), ("server.address", f"db-{_HOST}.internal"),
             ("network.peer.address", "10.0.0.7"), ("code.function.name", "load"), ("code.file.path", "/app/repo.py"),
         ):  # fmt: skip
-            one = span.attributes.add()
-            one.key, one.value.string_value = key, value
+            attribute = span.attributes.add()
+            attribute.key, attribute.value.string_value = key, value
     return made.SerializeToString()
 
 

@@ -25,8 +25,8 @@ from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Message, Record
 from backwatch.collector.stream.factory import ensure_topics, open_publisher
 from backwatch.detector.engine.factory import make_engine
-from backwatch.detector.engine.findings import Fired
-from backwatch.detector.engine.log_entries import Records
+from backwatch.detector.engine.findings import Firings
+from backwatch.detector.engine.log_entries import StreamRecords
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.runtime.shard_worker import ShardWorker
@@ -129,8 +129,8 @@ class Scale:
         return time.process_time() - begun_s
 
 
-def _records(values: list[bytes], now_ns: int) -> Records:
-    return Records(
+def _records(values: list[bytes], now_ns: int) -> StreamRecords:
+    return StreamRecords(
         values=values, appended_ns=np.full(len(values), now_ns, np.int64), backfill=np.zeros(len(values), np.bool_),
         offsets=np.arange(len(values), dtype=np.int64),
     )  # fmt: skip
@@ -142,7 +142,7 @@ def found_in(engine: Engine, shard: Shard, calls: list[streams.Call]) -> dict[st
     records = streams.records(calls, 4, backfill=False)
     for at in range(0, len(records), 64):
         for event in engine.step(shard, streams.entry(records[at : at + 64], at)).events:
-            if isinstance(event, Fired) and event.key.app in KNOWN:
+            if isinstance(event, Firings) and event.key.app in KNOWN:
                 fired[event.alert_id] = fired.get(event.alert_id, 0) + int(event.times.shape[0])
     return fired
 
@@ -154,26 +154,26 @@ def scale(resources: int, statements: int, calls: int, keys: int, repeats: int =
     cut = len(known) * 3 // 5
     values = [spans.request(seed, begin_ns=0) for seed in range(16)]
     with tempfile.TemporaryDirectory() as folder:
-        one = Scale(folder)
-        control = one.engine.new_shard()
-        for shard in (control, one.owners[0].shard):
-            found_in(one.engine, shard, known[:cut])
-        one.now_ns = known[cut - 1].end_ns
-        one.ordinary_s(values)
-        one.ordinary_s(values)
-        before_s = [one.ordinary_s(values) for _ in range(repeats)]
+        scale = Scale(folder)
+        control = scale.engine.new_shard()
+        for shard in (control, scale.owners[0].shard):
+            found_in(scale.engine, shard, known[:cut])
+        scale.now_ns = known[cut - 1].end_ns
+        scale.ordinary_s(values)
+        scale.ordinary_s(values)
+        before_s = [scale.ordinary_s(values) for _ in range(repeats)]
         _print("scale, before", begun := watched.read_process())
-        figures = {"calls": calls / one.send(Flood(resources, statements, APPS), calls, title="statements")}
-        figures["keys"] = keys / one.send(Flood(APPS, 0, APPS), keys, title="random keys")
-        one.ordinary_s(values)
-        after_s = [one.ordinary_s(values) for _ in range(repeats)]
-        snapshot_bytes = max(len(owner.shard.snapshot()) for owner in one.owners)
+        figures = {"calls": calls / scale.send(Flood(resources, statements, APPS), calls, title="statements")}
+        figures["keys"] = keys / scale.send(Flood(APPS, 0, APPS), keys, title="random keys")
+        scale.ordinary_s(values)
+        after_s = [scale.ordinary_s(values) for _ in range(repeats)]
+        snapshot_bytes = max(len(owner.shard.snapshot()) for owner in scale.owners)
         ended = watched.read_process()
         _print("scale, after", ended)
-        later = [_later(call, one.now_ns - known[cut].end_ns + 10**9) for call in known[cut:]]
-        expected = found_in(one.engine, control, later)
-        found = found_in(one.engine, one.owners[0].shard, later)
-        used = {name: sum(owner.shard.spaces[name].used for owner in one.owners) for name in control.spaces}
+        later = [_later(call, scale.now_ns - known[cut].end_ns + 10**9) for call in known[cut:]]
+        expected = found_in(scale.engine, control, later)
+        found = found_in(scale.engine, scale.owners[0].shard, later)
+        used = {name: sum(owner.shard.spaces[name].used for owner in scale.owners) for name in control.spaces}
     return {
         "rss_before_mib": begun.rss_bytes // MEBIBYTE, "rss_mib": ended.rss_bytes // MEBIBYTE,
         "rss_peak_mib": ended.peak_bytes // MEBIBYTE,

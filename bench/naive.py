@@ -27,14 +27,14 @@ def as_dicts(value: bytes) -> Iterator[tuple[str, int, dict[str, Any]]]:
     """Yield app, duration and attributes of each span."""
     for spans in ExportTraceServiceRequest.FromString(value).resource_spans:
         app = {
-            one.key: getattr(one.value, one.value.WhichOneof("value") or "string_value")
-            for one in spans.resource.attributes
+            attribute.key: getattr(attribute.value, attribute.value.WhichOneof("value") or "string_value")
+            for attribute in spans.resource.attributes
         }
         for scope in spans.scope_spans:
             for span in scope.spans:
                 facts = {
-                    one.key: getattr(one.value, one.value.WhichOneof("value") or "string_value")
-                    for one in span.attributes
+                    attribute.key: getattr(attribute.value, attribute.value.WhichOneof("value") or "string_value")
+                    for attribute in span.attributes
                 }
                 yield app["service.name"], span.end_time_unix_nano - span.start_time_unix_nano, facts
 

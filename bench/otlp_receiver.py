@@ -17,12 +17,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 ACCEPTED = ExportTraceServiceResponse().SerializeToString()
 
 
-def counted(value: bytes) -> Counter[str]:
+def count_spans(value: bytes) -> Counter[str]:
     """Count spans in a request by ``service.name``; raise if it cannot be parsed."""
     found: Counter[str] = Counter()
-    for one in ExportTraceServiceRequest.FromString(value).resource_spans:
-        name = next((pair.value.string_value for pair in one.resource.attributes if pair.key == "service.name"), "")
-        found[name] += sum(len(scope.spans) for scope in one.scope_spans)
+    for resource_spans in ExportTraceServiceRequest.FromString(value).resource_spans:
+        name = next(
+            (pair.value.string_value for pair in resource_spans.resource.attributes if pair.key == "service.name"), ""
+        )
+        found[name] += sum(len(scope.spans) for scope in resource_spans.scope_spans)
     return found
 
 
@@ -31,7 +33,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     spans: ClassVar[Counter[str]] = Counter()
 
     def do_POST(self) -> None:
-        self.spans.update(counted(self.rfile.read(int(self.headers["content-length"]))))
+        self.spans.update(count_spans(self.rfile.read(int(self.headers["content-length"]))))
         self._answer(ACCEPTED, "application/x-protobuf")
 
     def do_GET(self) -> None:

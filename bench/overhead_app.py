@@ -19,7 +19,7 @@ INSTRUMENTORS = {"psycopg": "PsycopgInstrumentor", "pymysql": "PyMySQLInstrument
 DELIVERY_S = 60.0
 
 
-def _nothing() -> None:
+def _flush_nothing() -> None:
     """Return a flush that does nothing: the bare driver delivers nothing."""
 
 
@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("--unique", action="store_true", help="every statement's text is new")
     options = parser.parse_args()
-    deliver = {"bare": lambda _: _nothing, "contrib": contrib, "backwatch": lambda _: _deliver}[options.variant](
+    deliver = {"bare": lambda _: _flush_nothing, "contrib": contrib, "backwatch": lambda _: _deliver}[options.variant](
         options.driver
     )
     call = CALLS[options.driver](options.url)

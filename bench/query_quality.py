@@ -19,11 +19,11 @@ from bench import rounds
 STREAMS = ("airports", "shop")
 
 
-def judged(data: Path, stream: str, *, call_sites: bool) -> dict[str, float]:
+def measure_stream(data: Path, stream: str, *, call_sites: bool) -> dict[str, float]:
     """Print the judge's output, and return its figures."""
     records = data / "queries" / f"app_{stream}.jsonl.gz"
     with tempfile.TemporaryDirectory() as folder:
-        spans, alerts = Path(folder) / "spans.jsonl", Path(folder) / "said.jsonl"
+        spans, alerts = Path(folder) / "spans.jsonl", Path(folder) / "alerts.jsonl"
         with spans.open("wb") as out:
             flags = ["--call-sites"] if call_sites else []
             subprocess.run([sys.executable, str(data / "to_otlp.py"), *flags, str(records)], stdout=out, check=True)
@@ -42,7 +42,7 @@ def judged(data: Path, stream: str, *, call_sites: bool) -> dict[str, float]:
         "notices_per_50_dynamic": r"^notices per 50 dynamic calls ([\d.]+)",
     }  # fmt: skip
     found = {name: re.search(pattern, report, re.MULTILINE) for name, pattern in figures.items()}
-    return {name: float(one[1]) for name, one in found.items() if one}
+    return {name: float(figure[1]) for name, figure in found.items() if figure}
 
 
 def main() -> None:
@@ -52,7 +52,7 @@ def main() -> None:
         raise SystemExit("query_quality: BACKWATCH_TEST_DATA must name the folder with the labelled queries")
     print(rounds.machine("numba", "pysigma"))
     print(json.dumps({
-        f"{stream}{'' if sites else '_without_call_sites'}": judged(Path(folder), stream, call_sites=sites)
+        f"{stream}{'' if sites else '_without_call_sites'}": measure_stream(Path(folder), stream, call_sites=sites)
         for stream in STREAMS
         for sites in (True, False)
     }))  # fmt: skip

@@ -16,7 +16,7 @@ def cpu_s(work: Callable[[], object]) -> float:
     return time.process_time() - begun
 
 
-def alternated(variants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+def alternate(variants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     """Return CPU seconds of each variant by round; the order alternates, and a first round is discarded."""
     found: dict[str, list[float]] = {name: [] for name in variants}
     order = list(variants)

@@ -40,7 +40,7 @@ backwatch: {{key: resource, blind_spots: It is a bench., remediation: Nothing is
 DETECTIONS = (
     "selection: {{db.query.text|contains: nobody_{number}}}",
     "selection: {{db.query.text|re|i: '\\bfrom\\s+nobody_{number}\\b'}}",
-    "selection: {{backwatch.account: [nobody{number}, no-one-{number}], tls.established: false}}",
+    "selection: {{backwatch.account: [absent{number}, missing-{number}], tls.established: false}}",
     "selection: {{server.address|endswith: .nowhere{number}.example, db.namespace: n{number}}}",
     "selection: {{db.operation.name: DELETE, {rows}|gt: {least}, {rows}|lt: {most}}}",
 )
@@ -51,7 +51,9 @@ NEW = 2
 def new_statements(seed: int) -> bytes:
     """Return a batch in which each call has a unique statement."""
     made = ExportTraceServiceRequest.FromString(spans.request(seed))
-    found = (span for one in made.resource_spans for scope in one.scope_spans for span in scope.spans)
+    found = (
+        span for resource_spans in made.resource_spans for scope in resource_spans.scope_spans for span in scope.spans
+    )
     for number, span in enumerate(found):
         for attribute in span.attributes:
             if attribute.key == "db.query.text":
@@ -62,9 +64,9 @@ def new_statements(seed: int) -> bytes:
 
 def flood(judged: dict[str, Judged], count: int) -> dict[str, float]:
     """Return median CPU microseconds of a call whose statement is new."""
-    values = [[new_statements(one) for one in range(at, at + NEW)] for at in range(0, (count + 1) * NEW, NEW)]
+    values = [[new_statements(number) for number in range(at, at + NEW)] for at in range(0, (count + 1) * NEW, NEW)]
     left = {name: iter(values) for name in judged}
-    found = rounds.alternated({name: lambda name=name: judged[name].judge(next(left[name])) for name in judged}, count)
+    found = rounds.alternate({name: lambda name=name: judged[name].judge(next(left[name])) for name in judged}, count)
     return {name: round(statistics.median(spent) / (NEW * spans.SPANS) * 1e6, 1) for name, spent in found.items()}
 
 
@@ -91,10 +93,10 @@ def main() -> None:
         raise SystemExit(f"bench: {counts['with_more'] - counts['shipped']} of {options.rules} rules were read")
     print(rounds.machine("numba", "google-re2"))
     judged = {name: Judged(engine) for name, engine in engines.items()}
-    for one in judged.values():
-        one.judge(values)
-    found = rounds.alternated(
-        {name: lambda one=one: one.judge(values) for name, one in judged.items()}, options.rounds
+    for variant in judged.values():
+        variant.judge(values)
+    found = rounds.alternate(
+        {name: lambda variant=variant: variant.judge(values) for name, variant in judged.items()}, options.rounds
     )  # fmt: skip
     for name, spent in found.items():
         low, high = total / max(spent), total / min(spent)

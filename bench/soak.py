@@ -43,7 +43,7 @@ BACKLOG_RECORDS = 400
 MEBIBYTE = 1 << 20
 
 
-class Load:
+class SoakLoad:
     """Requests of 512 spans each, whose times are always now."""
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class Soaked:
         kept = [at for at, moment in enumerate(self.at_s) if moment >= warm_up_s]
         at_s = [self.at_s[at] for at in kept]
         readings = [self.readings[at] for at in kept]
-        rss = [one.rss_bytes / MEBIBYTE for one in readings]
+        rss = [reading.rss_bytes / MEBIBYTE for reading in readings]
         half = len(rss) // 2
         return {
             "minutes": round(self.at_s[-1] / 60, 1), "spans_per_s": round(self.sent * spans.SPANS / self.at_s[-1]),
@@ -97,8 +97,8 @@ class Soaked:
             "rss_slope_of_last_half_mib_per_h": round(watched.slope(at_s[half:], rss[half:]) * 3_600, 2),
             "rss_growth_mib": round(rss[-1] - rss[0], 2), "max_lag_records": max(self.lag[at] for at in kept),
             "last_lag_records": self.lag[-1],
-            "files": [min(one.files for one in readings), max(one.files for one in readings)],
-            "threads": [min(one.threads for one in readings), max(one.threads for one in readings)],
+            "files": [min(reading.files for reading in readings), max(reading.files for reading in readings)],
+            "threads": [min(reading.threads for reading in readings), max(reading.threads for reading in readings)],
             "cpu_share": round((readings[-1].cpu_s - readings[0].cpu_s) / max(at_s[-1] - at_s[0], 1), 3),
         }  # fmt: skip
 
@@ -141,7 +141,7 @@ def soak(seconds: float, rate: int, *, kafka: bool, max_lag: int = 0, quiet: boo
 def _loaded(
     detector: Running, stream: StreamSettings, store: str, seconds: float, rate: int, max_lag: int, *, quiet: bool
 ) -> Soaked:
-    load, found, publisher = Load(), Soaked(), open_publisher(stream)
+    load, found, publisher = SoakLoad(), Soaked(), open_publisher(stream)
     publisher.publish(names.TOPIC_CALLS, [load.message()], 60)
     found.sent = 1
     detector.until(lambda: _committed(store) > 0, "nothing was committed", 180)

@@ -55,14 +55,14 @@ def statement(source: random.Random) -> str:
 
 
 def _set(attributes: Any, key: str, value: str | int | bool) -> None:
-    one = attributes.add()
-    one.key = key
+    attribute = attributes.add()
+    attribute.key = key
     if isinstance(value, bool):
-        one.value.bool_value = value
+        attribute.value.bool_value = value
     elif isinstance(value, int):
-        one.value.int_value = value
+        attribute.value.int_value = value
     else:
-        one.value.string_value = value
+        attribute.value.string_value = value
 
 
 def request(seed: int, spans: int = SPANS, services: int = SERVICES, begin_ns: int = START_NS) -> bytes:

@@ -82,14 +82,14 @@ def main() -> None:
     for dialect in spec.DIALECTS:
         found = measure(dialect, options.rounds)
         longest, name = worst_ms(dialect)
-        result[dialect] = {f"{one}_us": round(min(spent), 2) for one, spent in found.items()}
+        result[dialect] = {f"{figure}_us": round(min(spent), 2) for figure, spent in found.items()}
         result[dialect] |= {
-            f"{one}_vs_hash": round(rounds.ratio(spent, found["yardstick"]), 2)
-            for one, spent in found.items()
-            if one != "yardstick"
+            f"{figure}_vs_hash": round(rounds.ratio(spent, found["yardstick"]), 2)
+            for figure, spent in found.items()
+            if figure != "yardstick"
         }
         result[dialect]["hostile_ms"] = round(longest, 1)
-        shown = ", ".join(f"{one} {min(spent):.2f} us" for one, spent in found.items())
+        shown = ", ".join(f"{figure} {min(spent):.2f} us" for figure, spent in found.items())
         print(f"{dialect:10} {shown}; 64 KiB of {name!r}: {longest:.1f} ms", flush=True)
     print(json.dumps(result))
 

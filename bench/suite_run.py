@@ -20,7 +20,7 @@ from pathlib import Path
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream.factory import open_consumer
-from bench.otlp_receiver import counted
+from bench.otlp_receiver import count_spans
 from bench.suite_setup import ROOT, SUITES, Suite
 from tests.services.authority import Authority
 from tests.services.databases import fresh_database
@@ -32,7 +32,7 @@ WORST_LAST = (PASSED, SKIPPED, FAILED)
 
 
 @dataclass(slots=True, kw_only=True)
-class Run:
+class SuiteRun:
     """The result of a run.
 
     Attributes:
@@ -52,10 +52,10 @@ class Run:
 
     def of(self, outcome: str) -> set[str]:
         """Return the tests with this result."""
-        return {test for test, one in self.outcomes.items() if one == outcome}
+        return {test for test, found in self.outcomes.items() if found == outcome}
 
 
-def run(suite: Suite, column: str, log: Path, *, short: bool = False) -> Run:
+def run(suite: Suite, column: str, log: Path, *, short: bool = False) -> SuiteRun:
     """Run the suite once, its output in ``log``."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="transparency-")))
@@ -64,8 +64,8 @@ def run(suite: Suite, column: str, log: Path, *, short: bool = False) -> Run:
         outcomes_file = folder / "outcomes.jsonl"
         outcomes_file.touch()
         asked = suite.short if short and suite.short else suite.command
-        command = [str(suite.python), *(one.format_map(words) for one in asked)]
-        environment = _environment(suite, words) | {"TOLD_OUTCOMES": str(outcomes_file)}
+        command = [str(suite.python), *(word.format_map(words) for word in asked)]
+        environment = _environment(suite, words) | {"SUITE_OUTCOMES": str(outcomes_file)}
         count = lambda: 0  # noqa: E731
         if column == BACKWATCH:
             url = f"sqlite:///{folder}/stream.db"
@@ -92,7 +92,7 @@ def _environment(suite: Suite, words: Mapping[str, str]) -> dict[str, str]:
         **kept,
         "PATH": os.pathsep.join([str(suite.python.parent), kept.get("PATH", "")]),
         "PYTHONPATH": str(SUITES / "plugin"),
-        "PYTEST_PLUGINS": "told_outcomes",
+        "PYTEST_PLUGINS": "suite_outcomes",
         "PYTHONHASHSEED": "0",
         **{key: value.format_map(words) for key, value in suite.environment.items()},
     }
@@ -158,20 +158,20 @@ def _process(command: list[str], suite: Suite, environment: dict[str, str], log:
             process.wait()
 
 
-def _read(outcomes_file: Path) -> Run:
-    result = Run()
+def _read(outcomes_file: Path) -> SuiteRun:
+    result = SuiteRun()
     for line in outcomes_file.read_text().splitlines():
         with contextlib.suppress(json.JSONDecodeError):
-            one = json.loads(line)
-            if "faults" in one:
-                result.faults += one["faults"]
-                result.swallowed += one["swallowed"]
+            entry = json.loads(line)
+            if "faults" in entry:
+                result.faults += entry["faults"]
+                result.swallowed += entry["swallowed"]
                 continue
-            test, outcome = one["test"], one["outcome"]
+            test, outcome = entry["test"], entry["outcome"]
             known = result.outcomes.get(test, PASSED)
             result.outcomes[test] = max(known, outcome, key=WORST_LAST.index)
             if outcome == FAILED:
-                result.why[test] = one["why"]
+                result.why[test] = entry["why"]
     return result
 
 
@@ -187,7 +187,7 @@ def _calls(url: str) -> int:
             records = consumer.poll(0.2)
             if not records:
                 break
-            found += sum(counted(record.value).total() for record in records)
+            found += sum(count_spans(record.value).total() for record in records)
             at = records[-1].offset + 1
         return found
     finally:

@@ -77,7 +77,7 @@ class Suite:
         return self.folder / "source"
 
 
-def known() -> list[str]:
+def list_suites() -> list[str]:
     """Return the names of all suites."""
     return sorted(path.stem for path in SUITES.glob("*.toml"))
 
@@ -91,8 +91,8 @@ def load(name: str) -> Suite:
     try:
         description = tomllib.loads((SUITES / f"{name}.toml").read_text())
     except FileNotFoundError:
-        raise SystemExit(f"bench: no suite {name!r}; there are {', '.join(known())}") from None
-    unknown = set(description).difference(one.name for one in fields(Suite))
+        raise SystemExit(f"bench: no suite {name!r}; there are {', '.join(list_suites())}") from None
+    unknown = set(description).difference(setting.name for setting in fields(Suite))
     if unknown:
         raise SystemExit(f"bench: {name}.toml: no such key: {', '.join(sorted(unknown))}")
     return Suite(name=name, **description)
@@ -135,7 +135,7 @@ def _sources(suite: Suite) -> None:
         )  # fmt: skip
         archive = next(Path(folder).glob("*.tar.gz"))
         if hashlib.sha256(archive.read_bytes()).hexdigest() != suite.sha256:
-            raise SystemExit(f"bench: {archive.name} is not what {suite.name}.toml says")
+            raise SystemExit(f"bench: {archive.name} differs from {suite.name}.toml")
         with tarfile.open(archive) as packed:
             packed.extractall(folder, filter="data")
         shutil.move(next(path for path in Path(folder).iterdir() if path.is_dir()), suite.sources)

@@ -19,14 +19,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bench import suite_run, suite_setup
-from bench.suite_run import BACKWATCH, BARE, CONTRIB, FAILED, PASSED, Run
+from bench.suite_run import BACKWATCH, BARE, CONTRIB, FAILED, PASSED, SuiteRun
 from bench.suite_setup import Suite
 
 SHORT = ("pymemcache", "redis")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
+class SuiteColumn:
     """One instrumented run compared with the bare run.
 
     Attributes:
@@ -35,7 +35,7 @@ class Column:
     """
 
     name: str
-    run: Run
+    run: SuiteRun
     newly_failed: list[str]
     unwrapped: list[str] = field(default_factory=list[str])
 
@@ -48,17 +48,17 @@ class Column:
         }  # fmt: skip
 
 
-def compare(suite: Suite, name: str, run: Run, stable: set[str]) -> Column:
+def compare(suite: Suite, name: str, run: SuiteRun, stable: set[str]) -> SuiteColumn:
     """Return the tests that a column newly fails; a missing or skipped test did not pass either."""
     lost = sorted(stable - run.of(PASSED))
     listed = suite.asserts_unwrapped
-    return Column(
+    return SuiteColumn(
         name=name, run=run, newly_failed=[test for test in lost if test not in listed],
         unwrapped=[test for test in lost if test in listed],
     )  # fmt: skip
 
 
-def measure(suite: Suite, columns: Sequence[str], *, short: bool = False) -> dict[str, Column]:
+def measure(suite: Suite, columns: Sequence[str], *, short: bool = False) -> dict[str, SuiteColumn]:
     """Run a suite in all columns and print the results.
 
     Raises:
@@ -66,20 +66,20 @@ def measure(suite: Suite, columns: Sequence[str], *, short: bool = False) -> dic
     """
     suite_setup.prepare(suite)
     print(f"{suite.name}: {suite.source}", flush=True)
-    stable = _timed(suite, f"{BARE}1", short=short).of(PASSED)
+    stable = _run_timed(suite, f"{BARE}1", short=short).of(PASSED)
     if not stable:
         raise SystemExit(f"bench: {suite.name}: nothing passes bare: see {suite.folder / 'bare1.log'}")
-    runs: dict[str, Run] = {}
+    runs: dict[str, SuiteRun] = {}
     for name in columns:
         if name == CONTRIB and not suite.contrib:
             print(f"  {CONTRIB:10} there is no instrumentation of this driver")
             continue
-        run = _timed(suite, name, short=short)
+        run = _run_timed(suite, name, short=short)
         if run.recorded == 0:
             raise SystemExit(f"bench: {suite.name}: {name} recorded no call: its column would prove nothing")
         runs[name] = run
     if any(compare(suite, name, run, stable).newly_failed for name, run in runs.items()):
-        again = _timed(suite, f"{BARE}2", short=short).of(PASSED)
+        again = _run_timed(suite, f"{BARE}2", short=short).of(PASSED)
         for test in sorted(stable - again):
             print(f"    unstable, set aside: {test}")
         stable &= again
@@ -89,7 +89,7 @@ def measure(suite: Suite, columns: Sequence[str], *, short: bool = False) -> dic
     return found
 
 
-def _timed(suite: Suite, name: str, *, short: bool) -> Run:
+def _run_timed(suite: Suite, name: str, *, short: bool) -> SuiteRun:
     begun = time.monotonic()
     run = suite_run.run(suite, name.rstrip("12"), suite.folder / f"{name}.log", short=short)
     ended = "took too long and was ended" if run.ended is None else f"exit code {run.ended}"
@@ -102,7 +102,7 @@ def _timed(suite: Suite, name: str, *, short: bool) -> Run:
     return run
 
 
-def _show(column: Column) -> None:
+def _show(column: SuiteColumn) -> None:
     print(f"  {column.name:10} {len(column.newly_failed):6,} newly failed")
     for test in column.newly_failed:
         why = column.run.why.get(test, column.run.outcomes.get(test, "not run")).strip().splitlines()
@@ -110,19 +110,19 @@ def _show(column: Column) -> None:
     for test in column.unwrapped:
         print(f"    asserts that nothing is wrapped: {test}")
     if column.run.faults:
-        print(f"    {column.run.faults} faults of ours were swallowed: {'; '.join(column.run.swallowed[:5])[:600]}")
+        print(f"    {column.run.faults} faults were swallowed: {'; '.join(column.run.swallowed[:5])[:600]}")
     sys.stdout.flush()
 
 
 def main() -> None:
     """Run the bench and print; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("suites", nargs="*", help=f"of {', '.join(suite_setup.known())}; all where none is named")
+    parser.add_argument("suites", nargs="*", help=f"of {', '.join(suite_setup.list_suites())}; all where none is named")
     parser.add_argument("--short", action="store_true", help=f"{' and '.join(SHORT)}, parts of them")
     parser.add_argument("--columns", default=f"{BACKWATCH},{CONTRIB}", help="beside the bare run")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # suite and server end with this process
-    names = options.suites or (SHORT if options.short else suite_setup.known())
+    names = options.suites or (SHORT if options.short else suite_setup.list_suites())
     result: dict[str, dict[str, int]] = {}
     missing: list[str] = []
     for name in names:

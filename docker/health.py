@@ -31,7 +31,7 @@ def detector() -> str:
 def notify() -> str:
     """Check that events are routed soon, and that delivery workers make their rounds, for any receivers."""
     from backwatch.collector.settings import NotifySettings, load
-    from backwatch.notify.service import configured_outputs
+    from backwatch.notify.service import list_outputs
     from backwatch.store.monitoring.incidents import CRITICAL_UNSENT, NOTIFY_SILENT, find_delivery_incidents
 
     dead = _endpoint("/healthz")
@@ -39,7 +39,7 @@ def notify() -> str:
         return dead
     settings = load(NotifySettings)
     # A worker makes no rounds while an attempt lasts. Without an endpoint, events wait until there is one.
-    endpoints = {one.endpoint: settings.timeout_s for one in configured_outputs(settings)}
+    endpoints = {one.endpoint: settings.timeout_s for one in list_outputs(settings)}
     with _reading() as connection:
         wrong = find_delivery_incidents(connection, endpoints, time.time_ns())
     return next((one.message for one in wrong if one.kind in (NOTIFY_SILENT, CRITICAL_UNSENT)), "")

@@ -29,11 +29,10 @@ from tests.services.databases import fresh_database
 from tests.services.http import otelcol as otelcollector
 from tests.services.internet import smtp
 from tests.services.internet.smtp import MailServer
-from tests.services.process import binary, use_ports
+from tests.services.process import ROOT, binary, use_ports
 from tests.services.server import PREFIX, Fixture, MissingServerError, Server, from_environment
 from tests.services.sharing import ServerHost, request_authority, request_server
 
-ROOT = Path(__file__).parents[1]
 BUILT = ROOT / ".tools" / "drivers"
 """Drivers without a wheel, built by ``tools/servers.sh``."""
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")

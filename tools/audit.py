@@ -23,7 +23,7 @@ CANARY = "urllib3==1.24.1"
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)(?P<marker>[^\\]*)\\?$")
 
 
-def locked() -> dict[str, str]:
+def read_lock() -> dict[str, str]:
     """Map name to version as in the lock; distributions only for other Pythons or systems are left out.
 
     Raises:
@@ -42,14 +42,14 @@ def locked() -> dict[str, str]:
     return found
 
 
-def consistent() -> int:
+def check_environment() -> int:
     """Compare the environment with the lock; return the number of distributions.
 
     Raises:
         SystemExit: The environment differs from the lock, or does not agree with itself.
     """
     wrong: list[str] = []
-    pins = locked()
+    pins = read_lock()
     for name, pinned in pins.items():
         try:
             installed = version(name)
@@ -58,7 +58,7 @@ def consistent() -> int:
         if installed != pinned:
             wrong.append(f"{name} is {installed}, locked {pinned}")
     if wrong:
-        sys.exit("audit: the environment is not what requirements.lock says: " + "; ".join(wrong))
+        sys.exit("audit: the environment differs from requirements.lock: " + "; ".join(wrong))
     done = subprocess.run(
         [str(ROOT / ".tools/uv/bin/uv"), "pip", "check", "--quiet", "--python", sys.executable], check=False
     )
@@ -80,11 +80,11 @@ def advisories(requirements: Path) -> list[dict[str, Any]]:
 
 def main() -> int:
     """Run the audit and report lookups that failed; exit code 0: no fault was found."""
-    print(f"audit: {consistent()} distributions are locked with hashes, installed as locked, and agree")
+    print(f"audit: {check_environment()} distributions are locked with hashes, installed as locked, and agree")
     with tempfile.TemporaryDirectory() as folder:
         canary = Path(folder, "canary.txt")
         canary.write_text(CANARY + "\n")
-        answers = any(one.get("vulns") for one in advisories(canary))
+        answers = any(advisory.get("vulns") for advisory in advisories(canary))
     if not answers:
         print(
             f"audit: NOT AUDITED for known vulnerabilities: no advisory service answered for {CANARY}", file=sys.stderr
@@ -92,11 +92,11 @@ def main() -> int:
         return 1 if os.environ.get("BACKWATCH_AUDIT") == "required" else 0
     results = advisories(LOCK)
     bad = [
-        f"{one['name']} {one.get('version')}: {', '.join(v['id'] for v in one['vulns'])}"
-        for one in results
-        if one.get("vulns")
+        f"{result['name']} {result.get('version')}: {', '.join(v['id'] for v in result['vulns'])}"
+        for result in results
+        if result.get("vulns")
     ]
-    unknown = [one["name"] for one in results if "skip_reason" in one]
+    unknown = [result["name"] for result in results if "skip_reason" in result]
     print(
         f"audit: {len(results)} distributions looked up, {len(bad)} vulnerable, {len(unknown)} unknown to the service"
     )

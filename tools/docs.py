@@ -244,18 +244,18 @@ def documents() -> list[Path]:
     return sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
-def written(text: str) -> str:
+def regenerate(text: str) -> str:
     """Return the document with its tables regenerated."""
     return TABLE.sub(lambda found: found[1] + TABLES[found["name"]]() + found[3], text)
 
 
 def main() -> int:
     """Write what has changed; with ``--check`` only list it."""
-    stale = [path for path in documents() if written(path.read_text()) != path.read_text()]
+    stale = [path for path in documents() if regenerate(path.read_text()) != path.read_text()]
     for path in stale:
         print(path.relative_to(ROOT))
         if "--check" not in sys.argv[1:]:
-            path.write_text(written(path.read_text()))
+            path.write_text(regenerate(path.read_text()))
     return 1 if stale and "--check" in sys.argv[1:] else 0
 
 

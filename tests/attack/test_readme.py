@@ -2,7 +2,6 @@
 
 import io
 import re
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -10,8 +9,9 @@ from rich.console import Console
 from backwatch.attack.report import Report
 from backwatch.attack.runner import open_pack
 from backwatch.attack.scenarios import discover
+from tests.services.process import ROOT
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+README = (ROOT / "README.md").read_text()
 SHOWN: dict[str, str] = dict(re.findall(r"^```alert ([\w-]+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
 CHANGING = re.compile(r"localhost:\d+|127\.0\.0\.\d:\d+|\b[0-9A-F]{16}…")
 """Ports and digests, which differ at each run."""

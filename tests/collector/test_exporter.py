@@ -21,7 +21,8 @@ from backwatch.collector.runtime.record import Call
 from backwatch.collector.settings import CollectorSettings, StreamSettings
 from backwatch.collector.stream import StreamUnavailable
 from backwatch.collector.stream.factory import open_consumer
-from tests.collector.pipeline.test_pipeline import QUICK, Log
+from tests.collector.memory_stream import MemoryStream
+from tests.collector.pipeline.pipelines import QUICK
 
 CONTRIB = "opentelemetry.instrumentation.psycopg"
 
@@ -147,18 +148,18 @@ def test_ids_parent_times_and_error_are_the_spans_own() -> None:
 
 
 @pytest.fixture
-def log() -> Log:
-    return Log()
+def log() -> MemoryStream:
+    return MemoryStream()
 
 
 @pytest.fixture
-def pipeline(log: Log) -> Iterator[Pipeline]:
+def pipeline(log: MemoryStream) -> Iterator[Pipeline]:
     made = Pipeline(CollectorSettings(**QUICK), lambda: log)
     yield made
     made.close()
 
 
-def test_an_apps_provider_delivers_its_calls_through_our_queue(pipeline: Pipeline, log: Log) -> None:
+def test_an_apps_provider_delivers_its_calls_through_our_queue(pipeline: Pipeline, log: MemoryStream) -> None:
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(BackwatchSpanExporter(pipeline, frozenset)))
     tracer = provider.get_tracer(CONTRIB)
@@ -247,7 +248,7 @@ def test_without_a_stream_an_app_with_an_sdk_ends_within_two_seconds(slept_s: fl
 
 
 def test_an_exit_after_a_provider_shutdown_waits_only_the_remaining_time(
-    log: Log, monkeypatch: pytest.MonkeyPatch
+    log: MemoryStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("backwatch.collector.pipeline.worker.FIRST_PAUSE_S", 1000.0)  # one try only
     monkeypatch.setattr("backwatch.collector.pipeline.worker.MAX_PAUSE_S", 1000.0)

@@ -21,17 +21,16 @@ import yaml
 
 from backwatch.collector import cli, settings
 from backwatch.collector.settings import NotifySettings, load
-from backwatch.notify.service import configured_outputs
+from backwatch.notify.service import list_outputs
 from backwatch.store import deliveries, tables
 from backwatch.store.connect import open_store
 from backwatch.store.migrate import upgrade
 from backwatch.store.progress import PartitionProgress, write_progress
 from backwatch.store.transactions import writing
 from tests.services.brokers.kafka_broker import JARS
-from tests.services.process import free_port
+from tests.services.process import ROOT, free_port
 from tests.services.server import Server
 
-ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE)["services"]
@@ -45,7 +44,7 @@ NEEDS = {
 }
 
 every_service = pytest.mark.parametrize("name", sorted(SERVICES))
-each_of_ours = pytest.mark.parametrize("name", OURS)
+every_service = pytest.mark.parametrize("name", OURS)
 
 
 def members(name: str) -> set[str]:
@@ -108,14 +107,14 @@ def test_only_published_services_and_notify_leave_the_inner_network() -> None:
     assert beyond == {"kafka", "dashboard", "notify"}
 
 
-@each_of_ours
+@every_service
 def test_every_variable_is_a_setting(name: str) -> None:
     found = {variable for variable in SERVICES[name]["environment"] if variable.startswith("BACKWATCH_")}
     assert found
     assert found <= settings.names_of(*settings.ALL)
 
 
-@each_of_ours
+@every_service
 def test_every_value_can_be_read(name: str) -> None:
     environment = {key: _filled_in(value) for key, value in SERVICES[name]["environment"].items()}
     for kind in settings.ALL:
@@ -148,7 +147,7 @@ def test_stream_and_dashboard_addresses_match_the_other_services() -> None:
     assert "@postgres:5432/backwatch" in store.pop()
 
 
-@each_of_ours
+@every_service
 def test_an_image_holds_the_members_that_its_command_needs_and_no_others(name: str) -> None:
     inside = members(name)
     assert "collector" in inside
@@ -275,7 +274,7 @@ def test_delivery_worker_without_a_finished_round_is_unhealthy(tmp_path: Path, m
     url = f"sqlite:///{tmp_path}/store.db"
     monkeypatch.setenv("BACKWATCH_WEBHOOK_URL", "https://alerts.example.com")
     monkeypatch.setenv("BACKWATCH_WEBHOOK_SECRET", f"whsec_{'A' * 44}")
-    (output,) = configured_outputs(load(NotifySettings))
+    (output,) = list_outputs(load(NotifySettings))
     _make_store(url)
     deliveries.register(open_store(url), output.endpoint, 0)
     assert _health(url, "notify").stderr.startswith(f"No delivery worker has served the endpoint {output.endpoint} ")

@@ -36,11 +36,11 @@ from tests.contract.documented import FENCE, code, example_file
 from tests.detector import streams
 from tests.services.http import receiver as temper
 from tests.services.http.receiver import receiver
+from tests.services.process import ROOT
 
 if TYPE_CHECKING:
     from backwatch.detector import detectors
 
-ROOT = Path(__file__).parents[2]
 LISTED = subprocess.run(
     ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.md"],
     cwd=ROOT,
@@ -89,7 +89,7 @@ def test_links_resolve(path: Path) -> None:
 
 @every_document
 def test_tables_match_the_code(path: Path) -> None:
-    assert path.read_text() == tools["written"](path.read_text()), "run .venv/bin/python tools/docs.py"
+    assert path.read_text() == tools["regenerate"](path.read_text()), "run .venv/bin/python tools/docs.py"
 
 
 @every_document
@@ -211,7 +211,7 @@ def test_the_example_of_a_rule_is_read_and_fires(tmp_path: Path) -> None:
     reads = {**streams.statement("SELECT day FROM totals"), names.OPERATION: "SELECT"}
     session = {**streams.SAFE, names.ACCOUNT: "reporting"}
     calls = [streams.Call(streams.START_NS + i, session, facts) for i, facts in enumerate((reads, writes, reads))]
-    found = list(engine.step(engine.new_shard(), streams.entry(streams.records(calls))).raised())
+    found = list(engine.step(engine.new_shard(), streams.entry(streams.records(calls))).iter_findings())
     assert [one.evidence[names.QUERY_TEXT] for one in found if one.rule.name == "reporting-account-writes"] == [
         "UPDATE totals SET day = ?"
     ]
@@ -236,7 +236,7 @@ def test_the_example_of_a_detector_detects(tmp_path: Path) -> None:
     engine = Engine(EngineConfig(), [kind()], RuleSet([parse_rule(rule, kind.id, vocabulary)], vocabulary))
     failing = {**streams.statement("SELECT ?"), names.ERROR_TYPE: "OperationalError"}
     calls = [streams.Call(streams.START_NS + i, streams.SAFE, failing) for i in range(52)]
-    found = list(engine.step(engine.new_shard(), streams.entry(streams.records(calls, 7))).raised())
+    found = list(engine.step(engine.new_shard(), streams.entry(streams.records(calls, 7))).iter_findings())
     assert [one.evidence["backwatch.error.streak"] for one in found] == [50, 51, 52]
 
 
@@ -289,7 +289,7 @@ def test_the_example_of_an_output_delivers(tmp_path: Path) -> None:
         assert [got.body for got in one.requests] == [b"high A Title"]
         one.answer = temper.status("503 Away")
         assert output.send(delivery, 3).kind is Kind.RETRY
-    assert [*kind.configured(settings.NotifySettings())] == []
+    assert [*kind.from_settings(settings.NotifySettings())] == []
 
 
 def test_the_example_of_an_attack_turns(tmp_path: Path) -> None:

@@ -2,11 +2,10 @@
 
 import doctest
 import importlib
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.services.process import ROOT
 
 
 def with_examples() -> list[str]:

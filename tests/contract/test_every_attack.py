@@ -10,7 +10,6 @@ import importlib
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,12 +24,14 @@ from backwatch.attack.protocols.server import LARGEST, LOOPBACK, HostileServer
 from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.probes import load_probes
 from backwatch.collector.settings import CollectorSettings
-from backwatch.collector.stream import Message, Publisher
+from backwatch.collector.stream import Message
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import EngineConfig
 from backwatch.detector.rules import rulebook
 from backwatch.detector.runtime.replay import Replay
+from tests.collector.memory_stream import MemoryStream
 from tests.collector.probes.recording import watching
+from tests.services.waiting import wait_until
 
 SERVERS = list(discover())
 HARMS = Path(__file__).with_name("harms")
@@ -105,23 +106,10 @@ def test_the_bare_driver_is_really_harmed(server: HostileServer, harm: Any, tmp_
     harm.is_harmed(server, tmp_path)
 
 
-class _Log(Publisher):
-    """A stream in memory."""
-
-    def __init__(self) -> None:
-        self.messages: list[Message] = []
-
-    def publish(self, topic: str, messages: Sequence[Message], timeout_s: float) -> None:
-        self.messages += messages
-
-    def close(self, timeout_s: float) -> None:
-        pass
-
-
 @contextlib.contextmanager
 def watched(probe: str) -> Generator[Callable[[], list[Message]]]:
     """Observe the driver inside the block; yields a function that returns the published messages."""
-    log = _Log()
+    log = MemoryStream()
     pipeline = Pipeline(CollectorSettings(flush_interval_s=0.01, heartbeat_s=3600.0, app_name="shop"), lambda: log)
 
     def reported() -> list[Message]:
@@ -137,7 +125,7 @@ def watched(probe: str) -> Generator[Callable[[], list[Message]]]:
         pipeline.close()
 
 
-def said_of(messages: Sequence[Message]) -> set[str]:
+def judge(messages: Sequence[Message]) -> set[str]:
     """Return the rules that fire on these messages, from the first call on."""
     judging = Replay(make_engine(EngineConfig()))
     found = {one.rule.name for one in judging.judge([one.value for one in messages])}
@@ -156,8 +144,8 @@ def test_attack_raises_its_alert_and_none_before(server: HostileServer, harm: An
         with contextlib.suppress(Exception):
             harm.meets_it(server)
         messages = reported()
-    assert said_of(messages[:before]) == set()
-    assert server.rule in said_of(messages)
+    assert judge(messages[:before]) == set()
+    assert server.rule in judge(messages)
 
 
 # --- robustness ---
@@ -252,12 +240,12 @@ def test_it_listens_on_loopback_only(server: HostileServer) -> None:
 def test_turning_and_repenting_drop_every_session(server: HostileServer) -> None:
     for change in (server.turn, server.repent):
         with socket.create_connection((LOOPBACK, server.port), timeout=5) as silent:
-            until(lambda: len(server._open) == 1)
+            wait_until(lambda: len(server._open) == 1)
             change()
             with contextlib.suppress(ConnectionError):
                 while silent.recv(1 << 16):
                     pass
-        until(lambda: not server._open)
+        wait_until(lambda: not server._open)
 
 
 @every_server
@@ -266,13 +254,13 @@ def test_stopping_frees_the_port_and_leaves_no_thread(kind: type[HostileServer],
     first = kind(authority)
     first.start()
     with socket.create_connection((LOOPBACK, first.port), timeout=5):
-        until(lambda: len(first._open) == 1)
+        wait_until(lambda: len(first._open) == 1)
         first.stop()
     with contextlib.closing(socket.socket()) as own:
         own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         own.bind((LOOPBACK, first.port))
         own.listen()
-    until(lambda: threading.active_count() <= before)
+    wait_until(lambda: threading.active_count() <= before)
 
 
 @every_server
@@ -286,12 +274,5 @@ def test_more_clients_than_it_has_room_for_are_turned_away(
 ) -> None:
     monkeypatch.setattr("backwatch.attack.protocols.server.MOST_SESSIONS", 1)
     with socket.create_connection((LOOPBACK, server.port), timeout=5):
-        until(lambda: len(server._open) == 1)
+        wait_until(lambda: len(server._open) == 1)
         assert conversation(server, b"") == b""
-
-
-def until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 5
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

@@ -69,7 +69,7 @@ def first_on_each_driver() -> dict[str, dict[str, Any]]:
     return {one["scenario"]: one for one in printed}
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_first_attack_on_each_driver_raises_only_its_declared_rule(
     first_on_each_driver: dict[str, dict[str, Any]],
@@ -77,7 +77,7 @@ def test_first_attack_on_each_driver_raises_only_its_declared_rule(
     assert [one for one in first_on_each_driver.values() if not one["caught"]] == []
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_attacks_raise_the_golden_alerts_with_the_golden_evidence(
     first_on_each_driver: dict[str, dict[str, Any]],

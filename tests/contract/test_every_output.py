@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from backwatch.collector.settings import NotifySettings, SettingError, load
-from backwatch.notify.outputs import Delivery, Kind, Outcome, Output, discover
+from backwatch.notify.outputs import Delivery, DeliveryOutcome, Kind, Output, discover
 from backwatch.store.deliveries import EventRow
 from tests.contract.outputs.standard_webhook import SECRET
 from tests.services.http import receiver as temper
@@ -39,7 +39,7 @@ def _configured(kind: type[Output], url: str) -> Sequence[Output]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in setup.environment(url).items():
             patch.setenv(name, value)
-        return kind.configured(load(NotifySettings))
+        return kind.from_settings(load(NotifySettings))
 
 
 def _made(kind: type[Output], url: str) -> Output:
@@ -64,7 +64,7 @@ def test_an_output_is_named_as_its_file(kind: type[Output]) -> None:
 
 @every_output
 def test_nothing_is_configured_where_nothing_is_set(kind: type[Output]) -> None:
-    assert [*kind.configured(NotifySettings())] == []
+    assert [*kind.from_settings(NotifySettings())] == []
 
 
 @every_output
@@ -108,7 +108,7 @@ def test_output_reports_its_result(kind: type[Output], line: str, allowed: set[K
 def test_no_answer_makes_an_output_raise(kind: type[Output], answer: Callable[..., None]) -> None:
     with receiver(answer) as one:
         output = _made(kind, one.url)
-        assert isinstance(output.send(_delivery(output), 3), Outcome)
+        assert isinstance(output.send(_delivery(output), 3), DeliveryOutcome)
 
 
 @every_output

@@ -26,6 +26,7 @@ from backwatch.collector import names
 from backwatch.collector.probes import Probe, discover
 from backwatch.collector.probes.toolkit.patches import Patches
 from tests.collector.probes.recording import Raising, Recording, watching
+from tests.services.process import ROOT
 
 pytestmark = pytest.mark.xdist_group("exercises")  # which use fixed names on servers
 PROBES = list(discover())
@@ -256,7 +257,7 @@ def test_both_postgresql_wheels_report_the_same_in_one_process(postgresql: Any) 
             [sys.executable, "-c", BOTH, postgresql.tls_url],
             capture_output=True,
             text=True,
-            cwd=Path(__file__).parents[2],
+            cwd=ROOT,
         )
         assert done.returncode == 0, done.stderr
         assert "'full'" in done.stdout
@@ -277,6 +278,6 @@ def test_wrapped_function_keeps_its_metadata(kind: type[Probe], monkeypatch: pyt
 
     monkeypatch.setattr(Patches, "wrap", watched)
     with watching(kind):
-        for original, ours in seen:
+        for original, observed in seen:
             for word in (one for one in WRAPPER_ASSIGNMENTS if hasattr(original, one)):
-                assert getattr(ours, word) == getattr(original, word), (original, word)
+                assert getattr(observed, word) == getattr(original, word), (original, word)

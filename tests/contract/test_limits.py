@@ -4,13 +4,12 @@ import ast
 import re
 import runpy
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from backwatch.collector.runtime.bounds import Bound
+from tests.services.process import ROOT
 
-ROOT = Path(__file__).parents[2]
 MEMBERS = ("collector", "store", "detector", "notify", "dashboard")
 CAPACITY = re.compile(
     r"^_?(\w*CAPACITY|\w*CACHED|(MAX_)?REMEMBERED|MAX_(SESSIONS|PLACES|OPEN\w*|LOSS_ALERTS|DIGESTED|LINES|BEATS)|KEYS"

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from backwatch.attack import scenarios
+from tests.services.process import ROOT
 
-ROOT = Path(__file__).parents[2]
 MEMBERS = ("collector", "store", "detector", "notify", "dashboard", "attack")
 MAY_DEPEND_ON = {
     "collector": set[str](),
@@ -108,8 +108,8 @@ def test_a_parts_init_is_a_docstring_and_it_is_typed(member: str) -> None:
 
 @every_member
 def test_members_depend_in_one_direction(member: str) -> None:
-    of_ours = {name.removeprefix("backwatch-") for name in dependencies(member) if name.startswith("backwatch-")}
-    assert of_ours <= MAY_DEPEND_ON[member]
+    members = {name.removeprefix("backwatch-") for name in dependencies(member) if name.startswith("backwatch-")}
+    assert members <= MAY_DEPEND_ON[member]
 
 
 @every_member

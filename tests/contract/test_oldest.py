@@ -16,7 +16,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from backwatch.collector.probes import Probe, discover
-from tests.services.overlays import ROOT, overlay
+from tests.services.overlays import overlay
+from tests.services.process import ROOT
 from tests.services.server import Server, to_environment
 
 pytestmark = pytest.mark.xdist_group("exercises")  # which use fixed names on servers
@@ -57,9 +58,9 @@ OWNER = {name.lower(): kind for kind in PROBES for name in _lower_bounds(kind)}
 
 def _is_run_elsewhere(line: Line, name: str) -> bool:
     """Return whether the probe's own tests run this version."""
-    file = ROOT / f"tests/collector/probes/test_{name}.py"
-    tests = file.read_text() if file.exists() else ""
-    runs = "overlay(" in tests or "run_the_exercise(" in tests
+    files = (ROOT / "tests/collector/probes").glob(f"**/test_{name}*.py")
+    tests = "".join(file.read_text() for file in files)
+    runs = any(f"{function}(" in tests for function in ("overlay", "run_tests_with", "run_the_exercise"))
     return runs and (f"=={line.version}" in tests or f'"{line.version}"' in tests)
 
 

@@ -86,7 +86,9 @@ def _bare(node: ast.expr) -> ast.expr:
 
 
 @every_line
-def test_every_name_in_a_line_exists_in_the_driver(document: parameters.Parameters, line: parameters.Line) -> None:
+def test_every_name_in_a_line_exists_in_the_driver(
+    document: parameters.DriverParameters, line: parameters.Line
+) -> None:
     tree = ast.parse(line.code)
     try:
         for node in ast.walk(tree):
@@ -150,7 +152,9 @@ def unsafe(code: str) -> bool:
 
 
 @every_line
-def test_no_line_opens_a_session_that_verifies_nothing(document: parameters.Parameters, line: parameters.Line) -> None:
+def test_no_line_opens_a_session_that_verifies_nothing(
+    document: parameters.DriverParameters, line: parameters.Line
+) -> None:
     assert not unsafe(line.code)
 
 

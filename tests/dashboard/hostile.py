@@ -7,7 +7,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from backwatch.store import rules_meta, tables
-from backwatch.store.commit import Occurrence, Quarantined, Raised, Rollup, Round, Seen, SeenProcess
+from backwatch.store.commit import (
+    AlertRound,
+    Occurrence,
+    QuarantinedRecord,
+    RaisedAlert,
+    ResourceActivity,
+    Rollup,
+    SeenProcess,
+)
 from backwatch.store.transactions import writing
 from tests.services.commits import Owner, alert_id
 
@@ -52,7 +60,7 @@ def seed(owner: Owner, beacon: str, now_ns: int | None = None) -> list[str]:
         "nested": [{say("k")[:90]: say("v")}],
     }  # fmt: skip
     raised = [
-        Raised(
+        RaisedAlert(
             alert_id=alert_id(rule, str(number)), rule=rule, level=level, resource_id=RESOURCE, app=say("app"),
             resource=say("resource"), key=say(f"key{number}"), count=3, first_ns=now_ns - 60 * S,
             last_ns=now_ns - number * S,
@@ -64,7 +72,7 @@ def seed(owner: Owner, beacon: str, now_ns: int | None = None) -> list[str]:
             [("unusual-query", "critical"), (say("rule"), "high"), ("gone", "medium"), ("unusual-query", short(beacon))]
         )
     ]  # fmt: skip
-    seen = Seen(
+    seen = ResourceActivity(
         resource_id=RESOURCE, app=say("app"), system=say("system"), endpoint=say("endpoint"),
         namespace=say("namespace"), first_ns=now_ns - 3_600 * S, last_ns=now_ns, calls=5, errors=1, facts=facts,
     )  # fmt: skip
@@ -80,9 +88,9 @@ def seed(owner: Owner, beacon: str, now_ns: int | None = None) -> list[str]:
         dropped=1,
     )  # fmt: skip
     owner.commit(
-        Round(raised=raised), seen=[seen], processes=[process], rollups=rollups,
+        AlertRound(raised=raised), seen=[seen], processes=[process], rollups=rollups,
         losses={say("loss")[:60]: 2}, counters={say("c")[:60]: 2},
-        quarantined=[Quarantined(partition=0, offset=1, reason=say("reason"), value=b"x", appended_ns=1)],
+        quarantined=[QuarantinedRecord(partition=0, offset=1, reason=say("reason"), value=b"x", appended_ns=1)],
         now_ns=now_ns,
     )  # fmt: skip
     _deliveries(owner.engine, raised[0].alert_id, say, beacon)

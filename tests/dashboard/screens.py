@@ -132,19 +132,19 @@ class Held:
     def __init__(self) -> None:
         self.holding = False
         self.kept: list[str | bytes] = []
-        self.said: list[str | bytes] = []
+        self.sent: list[str | bytes] = []
         self._browser: WebSocketRoute | None = None
         self._server: WebSocketRoute | None = None
 
     def __call__(self, route: WebSocketRoute) -> None:
         self._browser, self._server = route, route.connect_to_server()
-        route.on_message(self.say)
+        route.on_message(self.send)
         self._server.on_message(self._pass)
 
-    def say(self, message: str | bytes) -> None:
+    def send(self, message: str | bytes) -> None:
         """Forward to the server, as the browser does."""
         assert self._server is not None
-        self.said.append(message)
+        self.sent.append(message)
         self._server.send(message)
 
     def _pass(self, message: str | bytes) -> None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from backwatch.collector import names
 from backwatch.dashboard import reads
 from backwatch.store import entries, rules_meta, tables
-from backwatch.store.commit import Occurrence, Raised
+from backwatch.store.commit import Occurrence, RaisedAlert
 from backwatch.store.connect import open_store
 from backwatch.store.decisions import decide
 from backwatch.store.transactions import reading
@@ -33,13 +33,13 @@ RULES: list[dict[str, Any]] = [
 ]
 
 
-def fired(rule: str, evidence: dict[str, Any], key: str = "k") -> Raised:
+def fired(rule: str, evidence: dict[str, Any], key: str = "k") -> RaisedAlert:
     now_ns = time.time_ns()
     found = Occurrence(time_ns=now_ns, trace_id="a" * 32, span_id="b" * 16, evidence=evidence)
     return raised(key, rule=rule, at_ns=now_ns, occurrences=[found])
 
 
-def certificate(sha256: str, key: str) -> Raised:
+def certificate(sha256: str, key: str) -> RaisedAlert:
     return fired("certificate-changed", {names.CERT_SHA256: sha256, f"{names.CERT_SHA256}.was": OLD}, key)
 
 
@@ -204,7 +204,7 @@ def test_only_new_members_of_a_known_list_are_marked_new(store: sa.Engine) -> No
     evidence = {names.TOPOLOGY: "c:1, B:1,a:1", f"{names.TOPOLOGY}.was": "a:1,b:1,old:1"}
     Owner(store).commit(fired("topology-changed", evidence))
     script = opened("alert", id=alert_id("topology-changed", "k"))
-    shown = [(one["is it new"], one["nodes"]) for one in rows(script, "is it new", "nodes")]
+    shown = [(one["is it new"], one["Topology"]) for one in rows(script, "is it new", "Topology")]
     assert shown == [("new", "c:1"), ("was there", "B:1"), ("was there", "a:1"), ("gone", "old:1")]
 
 
@@ -215,7 +215,7 @@ def test_every_new_node_stands_on_a_row_of_its_own(store: sa.Engine) -> None:
     was = ",".join(nodes)[:189] + "…"
     Owner(store).commit(fired("topology-changed", {names.TOPOLOGY: now, f"{names.TOPOLOGY}.was": was}))
     script = opened("alert", id=alert_id("topology-changed", "k"))
-    shown = [(one["is it new"], one["nodes"]) for one in rows(script, "is it new", "nodes")]
+    shown = [(one["is it new"], one["Topology"]) for one in rows(script, "is it new", "Topology")]
     assert shown == [
         *(("may be new", one) for one in (*nodes[6:], "zz-one.evil.example:6379", "zz-two.evil.example:6379")),
         *(("was there", one) for one in nodes[:6]),
@@ -241,7 +241,7 @@ def test_list_member_with_a_line_break_is_one_member(store: sa.Engine) -> None:
     nodes = f"a:1,{'b' * 90}\nc:1"
     Owner(store).commit(fired("topology-changed", {names.TOPOLOGY: nodes}))
     script = opened("alert", id=alert_id("topology-changed", "k"))
-    assert [one.value.split("\n") for one in script.code] == [["nodes", "a:1", f"{'b' * 90}⏎c:1"]]
+    assert [one.value.split("\n") for one in script.code] == [["Topology", "a:1", f"{'b' * 90}⏎c:1"]]
 
 
 def test_shortened_value_cannot_be_accepted(store: sa.Engine) -> None:

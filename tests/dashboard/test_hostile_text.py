@@ -17,7 +17,7 @@ pytestmark = pytest.mark.heavy
 FOREIGN = """() => [...document.querySelectorAll('[href],[src],[action],[data],[srcset],[poster]')]
   .flatMap(one => ['href', 'src', 'action', 'data', 'srcset', 'poster'].map(name => one.getAttribute(name)))
   .filter(url => url && !/^(data|blob):/.test(url) && new URL(url, location.href).origin !== location.origin)"""
-"""Every address in the page that is not ours."""
+"""Every address in the page of another origin."""
 RUNNING = "() => document.querySelectorAll('iframe,object,embed,svg[onload],img[onerror],.katex').length"
 
 
@@ -52,8 +52,8 @@ def dialogs(window: Window) -> list[str]:
 def asked(window: Window) -> list[str]:
     """Return addresses outside the dashboard that the browser requested."""
     found: list[str] = []
-    ours = (window.url, window.url.replace("http", "ws"), "data:", "blob:")
-    window.page.on("request", lambda one: None if one.url.startswith(ours) else found.append(one.url))
+    own = (window.url, window.url.replace("http", "ws"), "data:", "blob:")
+    window.page.on("request", lambda one: None if one.url.startswith(own) else found.append(one.url))
     return found
 
 

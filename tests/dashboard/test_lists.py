@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from backwatch.dashboard.pages import alerts
 from backwatch.store import tables
-from backwatch.store.commit import Round, SeenProcess
+from backwatch.store.commit import AlertRound, SeenProcess
 from backwatch.store.decisions import decide
 from backwatch.store.transactions import writing
 from tests.dashboard.scripts import forget, opened, press, rows, store, texts
@@ -22,7 +22,7 @@ NUMBER = 2 * alerts.PAGE + 3
 @pytest.fixture
 def many(store: sa.Engine) -> sa.Engine:
     """More alerts than two pages hold."""
-    Owner(store).commit(Round(raised=[raised(f"k{number:03d}", at_ns=9_000 - number) for number in range(NUMBER)]))
+    Owner(store).commit(AlertRound(raised=[raised(f"k{number:03d}", at_ns=9_000 - number) for number in range(NUMBER)]))
     return store
 
 

@@ -43,15 +43,15 @@ OPTIONS = {"selectbox", "multiselect"}
 """Their options are drawn as plain text; their labels are not."""
 
 
-def is_ours(node: ast.expr, file: str) -> bool:
+def is_own_text(node: ast.expr, file: str) -> bool:
     """Return whether the text can only be the dashboard's own words."""
     match node:
         case ast.Constant():
             return True
         case ast.JoinedStr(values=values):
-            return all(is_ours(one.value if isinstance(one, ast.FormattedValue) else one, file) for one in values)
+            return all(is_own_text(one.value if isinstance(one, ast.FormattedValue) else one, file) for one in values)
         case ast.IfExp(body=body, orelse=otherwise):
-            return is_ours(body, file) and is_ours(otherwise, file)
+            return is_own_text(body, file) and is_own_text(otherwise, file)
         case ast.Call(func=ast.Attribute(value=ast.Name(id="words"), attr=name)):
             return name in CLOSED
         case ast.Attribute(value=ast.Name(id="words"), attr=name) | ast.Name(id=name) if name.isupper():
@@ -75,10 +75,10 @@ def streamlit_names() -> frozenset[str]:
     import streamlit
     from streamlit.delta_generator import DeltaGenerator
 
-    ours_to_read = {"secrets", "session_state", "query_params", "context", "user"}
+    readable = {"secrets", "session_state", "query_params", "context", "user"}
     kinds: tuple[Any, ...] = (streamlit, streamlit.column_config, DeltaGenerator)
     named = {(kind, name) for kind in kinds for name in dir(kind) if not name.startswith("_")}
-    return frozenset(name for kind, name in named if name not in ours_to_read and callable(getattr(kind, name)))
+    return frozenset(name for kind, name in named if name not in readable and callable(getattr(kind, name)))
 
 
 def faults(source: str, file: str = "x.py") -> list[str]:
@@ -109,7 +109,7 @@ def faults(source: str, file: str = "x.py") -> list[str]:
                     continue
                 texts = args[:1] if name in OPTIONS else args[1:] if name == "page_link" else args
                 texts = [*texts, *(one.value for one in keywords if one.arg not in WITHOUT_TEXT)]
-                found += [f"{violation} <- {ast.unparse(one)[:60]}" for one in texts if not is_ours(one, file)]
+                found += [f"{violation} <- {ast.unparse(one)[:60]}" for one in texts if not is_own_text(one, file)]
             case _:
                 pass
     return found

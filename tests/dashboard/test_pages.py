@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from backwatch.store.commit import Raised, Rollup, Round, Seen
+from backwatch.store.commit import AlertRound, RaisedAlert, ResourceActivity, Rollup
 from tests.dashboard.screens import Dashboard, Held, Window, serving
 from tests.services.commits import alert_id, raised
 
@@ -20,10 +20,10 @@ LOW_ATTACKS = (
     "location.pathname === '/alerts' && location.search.includes('level=low') && location.search.includes('q=attack')"
 )
 OTHER = hashlib.sha256(b"other").hexdigest()
-WITHOUT_FACTS = hashlib.sha256(b"untold").hexdigest()
+WITHOUT_FACTS = hashlib.sha256(b"unseen").hexdigest()
 
 
-def fired(key: str, *, ago_s: float = 0, **more: Any) -> Raised:
+def fired(key: str, *, ago_s: float = 0, **more: Any) -> RaisedAlert:
     return raised(key, at_ns=time.time_ns() - int(ago_s * S), **more)
 
 
@@ -36,8 +36,8 @@ def filled(dashboard: Dashboard) -> Dashboard:
         fired("third", ago_s=700, level="low", app="billing", resource="redis cache:6379/0", resource_id=OTHER),
     ]  # fmt: skip
     seen = [
-        Seen(resource_id=one, app=app, system=system, endpoint=endpoint, namespace="0", first_ns=now_ns - 900 * S,
-             last_ns=now_ns, calls=1_234, errors=0, facts=facts)
+        ResourceActivity(resource_id=one, app=app, system=system, endpoint=endpoint, namespace="0",
+                         first_ns=now_ns - 900 * S, last_ns=now_ns, calls=1_234, errors=0, facts=facts)
         for one, app, system, endpoint, facts in (
             (RESOURCE, "shop", "postgresql", "db:5432", {"tls.established": True, "backwatch.account": "shop_app"}),
             (OTHER, "billing", "redis", "cache:6379", {"tls.established": True, "backwatch.account": "biller"}),
@@ -50,7 +50,7 @@ def filled(dashboard: Dashboard) -> Dashboard:
                bytes_received=9_000, **zero)
         for minute in range(60)
     ]  # fmt: skip
-    dashboard.owner.commit(Round(raised=rows), seen=seen, rollups=rollups, now_ns=now_ns)
+    dashboard.owner.commit(AlertRound(raised=rows), seen=seen, rollups=rollups, now_ns=now_ns)
     return dashboard
 
 
@@ -203,7 +203,9 @@ def test_back_link_leads_to_the_same_alert(window: Window, filled: Dashboard) ->
 def test_list_position_in_the_url_survives_reload_and_back_link(window: Window, filled: Dashboard) -> None:
     page = window.page
     keys = [f"place {number:03d}" for number in range(130)]
-    filled.owner.commit(Round(raised=[fired(key, rule="bulk-read", ago_s=9_000 + at) for at, key in enumerate(keys)]))
+    filled.owner.commit(
+        AlertRound(raised=[fired(key, rule="bulk-read", ago_s=9_000 + at) for at, key in enumerate(keys)])
+    )
     window.go("/alerts?q=place", keys[0])
     page.get_by_role("button", name="Older →").click()
     window.until("location.search.includes('after=')")
@@ -252,10 +254,10 @@ def test_late_refresh_after_a_page_change_breaks_nothing(window: Window, filled:
     page.route_web_socket("**/_stcore/stream", held)
     window.go("/alerts?level=low", "second")
     page.wait_for_timeout(2_500)
-    refresh = held.said[-1]
+    refresh = held.sent[-1]
     window.press_id(0)
     for _ in range(12):
-        held.say(refresh)
+        held.send(refresh)
         page.wait_for_timeout(50)
     window.until("location.pathname === '/alert'")
     page.wait_for_timeout(3_000)
@@ -303,7 +305,7 @@ def _until(window: Window, true: Callable[[], bool]) -> None:
 def test_decision_needs_a_name_and_shows_at_once(window: Window, filled: Dashboard) -> None:
     page = window.page
     window.go(f"/alert?id={alert_id('query-attack', 'second')}", "Decide")
-    page.get_by_label("Reason", exact=True).fill("nobody said so")
+    page.get_by_label("Reason", exact=True).fill("not confirmed")
     window.press("Acknowledge")
     window.see("Enter your name first")
     assert page.locator(".stMarkdownBadge").nth(1).text_content() == "open"
@@ -312,7 +314,7 @@ def test_decision_needs_a_name_and_shows_at_once(window: Window, filled: Dashboa
     window.see("acknowledge: entered as number")
     assert page.locator(".stMarkdownBadge").nth(1).text_content() == "acknowledged"
     page.get_by_role("button", name="Acknowledge", exact=True, disabled=True).wait_for()
-    window.see("nobody said so")  # typed text was kept through the refusal
+    window.see("not confirmed")  # typed text was kept through the refusal
     window.press("Reopen")
     window.see("reopen: entered as number")
     assert page.locator(".stMarkdownBadge").nth(1).text_content() == "open"

@@ -11,7 +11,7 @@ from backwatch.dashboard.pages import processes
 from backwatch.detector.presence import processes as engine_processes
 from backwatch.store import processes as store_processes
 from backwatch.store import tables
-from backwatch.store.commit import Round, Seen, SeenProcess
+from backwatch.store.commit import AlertRound, ResourceActivity, SeenProcess
 from backwatch.store.connect import StoreUnavailable
 from tests.dashboard.scripts import opened, press, rows, store, texts
 from tests.services.commits import Owner, alert_id, raised
@@ -21,9 +21,9 @@ __all__ = ("store",)
 ID = alert_id("unusual-query", "k")
 
 
-def resources(number: int) -> list[Seen]:
+def resources(number: int) -> list[ResourceActivity]:
     return [
-        Seen(
+        ResourceActivity(
             resource_id=f"{one:064x}", app="shop", system="redis", endpoint=f"c{one}:6379", namespace="0", first_ns=1,
             last_ns=2, calls=1, errors=0, facts={},
         )
@@ -62,7 +62,7 @@ def test_single_open_page_queries_the_store_at_each_refresh(store: sa.Engine) ->
         asked.append(time.monotonic())
         return len(asked)
 
-    read = reads._shared(now)
+    read = reads._share_result(now)
     for refresh in range(1, 4):
         begin = time.monotonic()
         assert read() == refresh
@@ -77,7 +77,7 @@ def test_unavailable_store_is_queried_once_for_all_pages(store: sa.Engine, monke
         asked.append(1)
         raise StoreUnavailable("BACKWATCH_STORE_URL='x': refused")
 
-    read = reads._shared(away)
+    read = reads._share_result(away)
     for _ in range(3):
         with pytest.raises(StoreUnavailable, match="refused"):
             read()
@@ -88,7 +88,7 @@ def test_openings_begin_with_a_whole_hour(store: sa.Engine) -> None:
     hour_ns = time.time_ns() // reads.HOUR_NS * reads.HOUR_NS
     first_ns = hour_ns - 47 * reads.HOUR_NS
     early, late = raised("early", at_ns=first_ns - 1), raised("late", at_ns=first_ns)
-    Owner(store).commit(Round(raised=[early, late, raised("now", at_ns=hour_ns + 1)]))
+    Owner(store).commit(AlertRound(raised=[early, late, raised("now", at_ns=hour_ns + 1)]))
     assert [start for start, _, _ in reads.openings(hour_ns, 48)] == [first_ns, hour_ns]
 
 

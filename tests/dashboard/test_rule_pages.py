@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from backwatch.detector import detectors
 from backwatch.detector.rules import rulebook
 from backwatch.store import rules_meta, tables
-from backwatch.store.commit import Occurrence, Raised, Round, Seen
+from backwatch.store.commit import AlertRound, Occurrence, RaisedAlert, ResourceActivity
 from tests.dashboard.screens import Dashboard, Window, serving
 from tests.services.commits import alert_id, raised
 
@@ -31,7 +31,7 @@ PARTS = (
 )  # fmt: skip
 
 
-def fired(rule: str, key: str, evidence: dict[str, Any], **more: Any) -> Raised:
+def fired(rule: str, key: str, evidence: dict[str, Any], **more: Any) -> RaisedAlert:
     now_ns = time.time_ns()
     found = Occurrence(time_ns=now_ns, trace_id="a" * 32, span_id="b" * 16, evidence=evidence)
     return raised(key, rule=rule, at_ns=now_ns, occurrences=[found], **more)
@@ -50,11 +50,11 @@ def filled(dashboard: Dashboard) -> Dashboard:
         fired("was-once-a-rule", "x", {"tls.established": True}), two,
     ]  # fmt: skip
     now_ns = time.time_ns()
-    seen = Seen(
+    seen = ResourceActivity(
         resource_id="0" * 64, app="shop", system="redis", endpoint="cache:6379", namespace="0", first_ns=now_ns,
         last_ns=now_ns, calls=1, errors=0, facts={},
     )  # fmt: skip
-    dashboard.owner.commit(Round(raised=rows), seen=[seen], now_ns=now_ns)
+    dashboard.owner.commit(AlertRound(raised=rows), seen=[seen], now_ns=now_ns)
     return dashboard
 
 
@@ -83,7 +83,7 @@ def test_the_list_is_gravest_first_and_can_be_searched(window: Window, filled: D
     assert (window.cell(0, 0), window.cell(0, 2)) == ("certificate-changed", "3")
     assert "hostile-payload" not in window.page.evaluate("document.body.textContent")
     window.go("/rules?levels=critical&text=server+certificate+that", "No rule matches these filters")
-    window.go("/rules?text=no+rule+says+this", "No rule matches these filters")
+    window.go("/rules?text=no+rule+has+this", "No rule matches these filters")
 
 
 def test_rule_in_the_list_opens_its_page_and_links_back(window: Window, filled: Dashboard) -> None:
@@ -150,18 +150,19 @@ def test_rule_list_without_a_detector_shows_a_notice(browser: Any, empty: Dashbo
 
 def test_change_shows_once_on_top_with_its_previous_value(window: Window, filled: Dashboard) -> None:
     window.go(f"/alert?id={alert_id('certificate-changed', 'db')}", "Evidence of the newest occurrence")
-    assert [window.cell(row, 0) for row in range(2)] == ["certificate, SHA-256", "issued by"]
+    assert [window.cell(row, 0) for row in range(2)] == ["Certificate SHA-256", "Certificate issuer"]
     assert [window.cell(0, column).replace(" ", "") for column in (1, 2)] == [OLD, NEW]
     assert [window.cell(1, column) for column in (1, 2)] == ["CN=Our CA", "CN=Another CA"]
     shown = window.page.evaluate("document.body.textContent")
     assert "tls.server.issuer" not in shown
+    assert "Certificate new" in shown
     assert "backwatch.certificate.new" in shown
     assert "backwatch.orphan.was" in shown  # a previous value without a current one is evidence as any other
 
 
 def test_other_values_of_the_episode_are_shown(window: Window, filled: Dashboard) -> None:
     window.go(f"/alert?id={alert_id('certificate-changed', 'two')}", "This episode showed other values as well.")
-    assert [window.cell(0, column, 1).replace(" ", "") for column in (0, 1)] == ["certificate,SHA-256", THIRD]
+    assert [window.cell(0, column, 1).replace(" ", "") for column in (0, 1)] == ["CertificateSHA-256", THIRD]
     window.go(f"/alert?id={alert_id('certificate-changed', 'db')}", "Evidence of the newest occurrence")
     assert "This episode showed other values" not in main_text(window)
 
@@ -204,7 +205,7 @@ def test_page_knows_alerts_whose_value_is_accepted(window: Window, filled: Dashb
     assert of_values == {one.id for one in detectors.discover() if one.accepts}
     words = "Accept: treat this value as expected"
     forms = {"messaging.system": "kafka", "backwatch.message.forms": "json"}
-    filled.owner.commit(Round(raised=[fired("unusual-message", "orders", forms)]), seen=[], now_ns=time.time_ns())
+    filled.owner.commit(AlertRound(raised=[fired("unusual-message", "orders", forms)]), seen=[], now_ns=time.time_ns())
     window.go(f"/alert?id={alert_id('unusual-message', 'orders')}", words)
     window.go(f"/alert?id={alert_id('query-attack', 'search')}", "Accept: treat this as expected.")
     window.unsee(words)

@@ -66,7 +66,7 @@ def test_words_from_closed_sets_are_closed(text: str) -> None:
 @given(st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**63 - 1))
 def test_times_and_counts_are_digits_and_a_unit(number: int, time_ns: int) -> None:
     assert re.fullmatch(r"-?[0-9,]+", words.count(number))
-    assert re.fullmatch(r"([0-9-]{10} [0-9:]{8})?", words.moment(time_ns))
+    assert re.fullmatch(r"([0-9-]{10} [0-9:]{8})?", words.format_moment(time_ns))
     assert re.fullmatch(r"now|never|[0-9]+ (s|min|h|d) ago", words.ago(time_ns, 2**62))
 
 

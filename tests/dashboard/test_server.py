@@ -20,7 +20,7 @@ from backwatch.dashboard.middleware import HostCheckMiddleware, Receive, Scope, 
 from tests.dashboard.screens import BACKWATCH, Dashboard, environment
 from tests.services.process import free_port
 
-NOBODY = "postgresql://backwatch:hunter2@127.0.0.1:1/backwatch"
+UNREACHABLE_STORE = "postgresql://backwatch:hunter2@127.0.0.1:1/backwatch"
 WITHOUT_A_CHECK = (
     "from backwatch.collector.settings import DashboardSettings, load\n"
     "from backwatch.dashboard.server import listen, serve\n"
@@ -37,13 +37,13 @@ def command(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[st
 
 def handshake(port: int, path: str = "/_stcore/stream", **headers: str) -> int:
     """Return the status of the server's reply to a web socket request."""
-    told = {
+    headers = {
         "Host": f"127.0.0.1:{port}", "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": base64.b64encode(b"0123456789abcdef").decode(), "Sec-WebSocket-Protocol": "streamlit",
         **headers,
     }  # fmt: skip
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        head = "".join(f"{name}: {value}\r\n" for name, value in told.items())
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         connection.sendall(f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
         return int(connection.recv(200).split(b" ")[1])
 
@@ -54,7 +54,7 @@ def storeless() -> Iterator[str]:
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-c", WITHOUT_A_CHECK],
-        env=environment(BACKWATCH_STORE_URL=NOBODY, BACKWATCH_DASHBOARD_PORT=str(port)),
+        env=environment(BACKWATCH_STORE_URL=UNREACHABLE_STORE, BACKWATCH_DASHBOARD_PORT=str(port)),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     deadline = time.monotonic() + 60
@@ -166,12 +166,12 @@ def test_a_web_socket_from_a_foreign_page_is_refused(dashboard: Dashboard) -> No
 
 def may_enter(host: str, origin: str, *proxies: str, address: str = "::1") -> bool:
     headers = [(b"host", host.encode()), (b"origin", origin.encode())]
-    return HostCheckMiddleware(nobody, [address, "localhost", *proxies], proxies)._may_enter(
+    return HostCheckMiddleware(serve_nothing, [address, "localhost", *proxies], proxies)._may_enter(
         {"type": "websocket", "headers": headers}
     )
 
 
-async def nobody(scope: Scope, receive: Receive, send: Send) -> None:
+async def serve_nothing(scope: Scope, receive: Receive, send: Send) -> None:
     raise AssertionError
 
 
@@ -202,11 +202,11 @@ def test_host_allowed_with_a_port_is_accepted_under_any_port(dashboard: Dashboar
 
 
 @pytest.mark.parametrize(
-    "told", ["https://dash.example", "*", "dash.example/x", "a b", "dash.example:port", "ann@dash"]
+    "names", ["https://dash.example", "*", "dash.example/x", "a b", "dash.example:port", "ann@dash"]
 )
-def test_invalid_host_name_is_one_line_with_setting_and_value(told: str) -> None:
-    with pytest.raises(SettingError, match=re.escape(f"BACKWATCH_DASHBOARD_ALLOWED_HOSTS={told!r}: not names")):
-        server.listen(DashboardSettings(port=free_port(), allowed_hosts=(told,)))
+def test_invalid_host_name_is_one_line_with_setting_and_value(names: str) -> None:
+    with pytest.raises(SettingError, match=re.escape(f"BACKWATCH_DASHBOARD_ALLOWED_HOSTS={names!r}: not names")):
+        server.listen(DashboardSettings(port=free_port(), allowed_hosts=(names,)))
 
 
 def test_it_is_ready_while_its_store_answers(dashboard: Dashboard) -> None:
@@ -240,7 +240,7 @@ def test_foreign_address_is_one_line_with_setting_and_value(dashboard: Dashboard
 
 
 def test_unresponsive_store_is_one_line_without_its_secret() -> None:
-    done = command(BACKWATCH_STORE_URL=NOBODY)
+    done = command(BACKWATCH_STORE_URL=UNREACHABLE_STORE)
     assert done.returncode == 69
     assert done.stderr.startswith("Error: BACKWATCH_STORE_URL='postgresql://127.0.0.1:1/backwatch': ")
     assert done.stderr.count("\n") == 1
@@ -250,8 +250,8 @@ def test_unresponsive_store_is_one_line_without_its_secret() -> None:
 @pytest.mark.parametrize(("sent", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
 def test_a_signal_ends_it_at_once_with_the_usual_code(dashboard: Dashboard, sent: int, expected: int) -> None:
     port = free_port()
-    told = environment(BACKWATCH_STORE_URL=str(dashboard.store.url), BACKWATCH_DASHBOARD_PORT=str(port))
-    with subprocess.Popen([BACKWATCH, "dashboard"], env=told, stderr=subprocess.PIPE, text=True) as process:
+    variables = environment(BACKWATCH_STORE_URL=str(dashboard.store.url), BACKWATCH_DASHBOARD_PORT=str(port))
+    with subprocess.Popen([BACKWATCH, "dashboard"], env=variables, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert process.stderr.readline() == f"dashboard: http://127.0.0.1:{port}\n"
         deadline = time.monotonic() + 60

@@ -1,7 +1,6 @@
 """The bound of open pages, with the real server and real web sockets."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -11,6 +10,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from tests.dashboard.screens import Dashboard, serving
+from tests.services.waiting import wait_until
 
 MOST = 3
 
@@ -26,14 +26,6 @@ def opened(dashboard: Dashboard) -> ClientConnection:
     """Open a page's web socket."""
     url = dashboard.url.replace("http", "ws", 1) + "/_stcore/stream"
     return connect(url, origin=None, subprotocols=[Subprotocol("streamlit")], open_timeout=20, proxy=None)
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for it."""
-    end = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_one_page_too_many_is_refused_until_another_is_closed(small: Dashboard) -> None:
@@ -52,6 +44,6 @@ def test_one_page_too_many_is_refused_until_another_is_closed(small: Dashboard) 
             503, 200, 200, 200, 404,
         ]  # fmt: skip
         pages[0].close()
-        until(lambda: status("/") == 200)
+        wait_until(lambda: status("/") == 200)
         stack.enter_context(opened(small))
-    until(lambda: status("/alerts") == 200)
+    wait_until(lambda: status("/alerts") == 200)

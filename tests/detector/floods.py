@@ -9,7 +9,7 @@ import numpy as np
 from backwatch.collector import names
 from backwatch.collector.pipeline.protobuf import field
 from backwatch.detector.decoding import schema
-from backwatch.detector.engine.log_entries import Records
+from backwatch.detector.engine.log_entries import StreamRecords
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.ingest import otlp_writer
 from tests.detector.ingest.otlp_mutator import nested_value
@@ -35,9 +35,9 @@ def record(name: str, first: int, count: int, at_ns: int = START_NS) -> bytes:
     return otlp_writer.request(resources)
 
 
-def entry(values: list[bytes], offset: int = 0) -> Records:
+def entry(values: list[bytes], offset: int = 0) -> StreamRecords:
     """Return the values as read from the stream."""
-    return Records(
+    return StreamRecords(
         values=values, appended_ns=np.full(len(values), START_NS + 10**9), backfill=np.zeros(len(values), np.bool_),
         offsets=np.arange(offset, offset + len(values)),
     )  # fmt: skip

@@ -16,7 +16,7 @@ from backwatch.detector.decoding.protobuf import REASONS
 from backwatch.detector.decoding.records import fill
 from backwatch.detector.decoding.rows import BEAT, MAX_BEATS, STATE, new_rows
 from backwatch.detector.engine.factory import make_engine
-from backwatch.detector.engine.log_entries import Records
+from backwatch.detector.engine.log_entries import StreamRecords
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.ingest.routing import MAX_GROWTH, MAX_MESSAGE_BYTES, UNREADABLE, route
 from backwatch.detector.kernels.compiled import kernel
@@ -185,7 +185,7 @@ def fuzz_step(values: list[bytes], count: int, seed: int, engine: Engine | None 
         at = time.perf_counter()
         findings = engine.step(
             shard,
-            Records(
+            StreamRecords(
                 values=some, appended_ns=now_ns + np.arange(size, dtype=np.int64),
                 backfill=np.array([source.random() < 0.3 for _ in some], np.bool_),
                 offsets=np.arange(report.messages, report.messages + size, dtype=np.int64),
@@ -200,7 +200,7 @@ def fuzz_step(values: list[bytes], count: int, seed: int, engine: Engine | None 
                 _count(report, one.reason)
         for detector, what in findings.faults:
             _count(report, f"{detector}: {what}")
-        for finding in findings.raised():
+        for finding in findings.iter_findings():
             assert finding.evidence is not None
     report.seconds = time.perf_counter() - begun
     return report

@@ -14,7 +14,7 @@ from backwatch.collector.facts import WINDOW
 from backwatch.detector import detectors
 from backwatch.detector.derived.numbers import NOT_BEFORE, NumberColumns, certificate_days
 from backwatch.detector.derived.text_columns import NOT_AFTER, TextColumns
-from backwatch.detector.detectors import Calls, Closed, discover
+from backwatch.detector.detectors import Calls, ClosedWindows, discover
 from backwatch.detector.engine.ordering import in_order
 from backwatch.detector.rules import rulebook
 from backwatch.detector.rules.compiled_rules import RuleSet, matches
@@ -106,7 +106,7 @@ class SmallEngine:
         self, minute: int, models: Mapping[str, Any] | None = None, **sums: int
     ) -> tuple[set[str], dict[str, float]]:
         """Return the rules that one resource's minute fires, and the detectors' facts about it."""
-        closed = Closed(
+        closed = ClosedWindows(
             slot=np.ones(1, np.int32), end_ns=np.array([START_NS + minute * 60 * SECOND_NS]),
             columns={name: np.array([sums.get(name, 0)], np.int64) for name in WINDOW_SUMS}, models=models or {},
         )  # fmt: skip

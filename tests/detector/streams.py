@@ -9,7 +9,7 @@ import numpy as np
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from backwatch.collector import names
-from backwatch.detector.engine.log_entries import Records
+from backwatch.detector.engine.log_entries import StreamRecords
 
 if TYPE_CHECKING:
     from opentelemetry.proto.common.v1.common_pb2 import KeyValue
@@ -171,9 +171,9 @@ def records(calls: Sequence[Call], per_record: int = 1, *, backfill: bool = True
     return made
 
 
-def entry(found: Sequence[tuple[bytes, int, bool]], offset: int = 0) -> Records:
+def entry(found: Sequence[tuple[bytes, int, bool]], offset: int = 0) -> StreamRecords:
     """Return records as one log entry."""
-    return Records(
+    return StreamRecords(
         values=[value for value, _, _ in found],
         appended_ns=np.array([appended for _, appended, _ in found], np.int64),
         backfill=np.array([backfill for _, _, backfill in found], np.bool_),

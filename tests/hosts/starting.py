@@ -20,7 +20,8 @@ from tests.hosts.hosting import APPS, BIN
 from tests.services.brokers.whole_topic import whole_topic
 from tests.services.process import free_port
 from tests.services.server import accepts
-from tests.system.commands import BACKWATCH, environment, eventually
+from tests.services.waiting import wait_until
+from tests.system.commands import BACKWATCH, environment
 
 HOSTS = ("gunicorn", "uvicorn")
 PATIENCE_S = 60.0
@@ -75,7 +76,7 @@ def start_host(host: str, workers: int, folder: Path, settings: Mapping[str, str
             stdin=subprocess.DEVNULL, stdout=output, stderr=output,
         )  # fmt: skip
     try:
-        eventually(accepts(port), f"{host} does not listen:\n{log.read_text(errors='replace')[-2000:]}", PATIENCE_S)
+        wait_until(accepts(port), f"{host} does not listen:\n{log.read_text(errors='replace')[-2000:]}", PATIENCE_S)
         answered = visit_all(port, workers)
         delivered = until_delivered(answered, StreamSettings(url=settings["BACKWATCH_STREAM_URL"]))
         process.terminate()

@@ -17,11 +17,11 @@ from backwatch.collector.stream.factory import ensure_topics
 from tests.hosts.hosting import Host, host, labels, twice, visited
 from tests.services.process import free_port
 from tests.services.server import Server, accepts
-from tests.system.commands import eventually
+from tests.services.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 FORKS = int(os.environ.get("BACKWATCH_TEST_FORKS", "40"))
-"""Each has a client of Kafka of its own; five hundred without one are in tests/collector/pipeline/test_pipeline.py."""
+"""Each has a client of Kafka of its own; 500 without one: tests/collector/pipeline/test_pipeline_forks.py."""
 
 
 @pytest.fixture
@@ -49,13 +49,13 @@ def served(one: Host, port: int, *command: str, is_idle: Callable[[], bool] = la
         is_idle: Whether the host has done with all requests, some of which its clients may have left already.
     """
     with one.serving(*command):
-        eventually(accepts(port), f"{command[0]} does not listen:\n{one.log.read_text(errors='replace')[-2000:]}", 60)
+        wait_until(accepts(port), f"{command[0]} does not listen:\n{one.log.read_text(errors='replace')[-2000:]}", 60)
         answers: dict[str, str] = {}
         for at in range(0, 600, 60):
             answers |= visited(port, labels(600)[at : at + 60])
             if len(set(answers.values())) > 1:
                 break
-        eventually(is_idle, f"{command[0]} has not done with its requests", 60)
+        wait_until(is_idle, f"{command[0]} has not done with its requests", 60)
         return answers
 
 

@@ -15,7 +15,8 @@ from tests.services.brokers.whole_topic import whole_topic
 from tests.services.http.otelcol import collecting
 from tests.services.process import free_port
 from tests.services.server import Server
-from tests.system.commands import BACKWATCH, environment, eventually
+from tests.services.waiting import wait_until
+from tests.system.commands import BACKWATCH, environment
 
 APP = """
 import sqlite3, sys
@@ -71,7 +72,7 @@ def test_a_collector_passes_on_every_span_of_our_topic_with_every_attribute(
         "traces": {"topics": [names.TOPIC_CALLS], "encoding": "otlp_proto"},
     }}  # fmt: skip
     with receiving() as kept, collecting(otelcol, reader, {"otlphttp": {"endpoint": kept.url}}, free_port()):
-        eventually(lambda: len(kept.spans) >= len(expected), f"{len(expected)} spans did not come through")
+        wait_until(lambda: len(kept.spans) >= len(expected), f"{len(expected)} spans did not come through")
 
     assert sorted(kept.spans) == expected
     assert len(expected) > 25

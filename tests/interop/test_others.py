@@ -23,7 +23,8 @@ from backwatch.store.transactions import reading
 from tests.services.http.otelcol import JARS, collecting
 from tests.services.process import binary, free_port
 from tests.services.server import Server
-from tests.system.commands import Running, environment, eventually, running
+from tests.services.waiting import wait_until
+from tests.system.commands import Running, environment, running
 
 SHOP = Path(__file__).with_name("Shop.java")
 PATIENCE_S = 120
@@ -106,14 +107,14 @@ def alerts(store: str) -> list[dict[str, Any]]:
 def judged(store: str, app: str, detector: Running, printed: str) -> None:
     """Check the alerts on either app; a failure shows what the app printed."""
 
-    def all_said() -> "dict[str, list[dict[str, Any]]] | None":
+    def find_all() -> "dict[str, list[dict[str, Any]]] | None":
         found: dict[str, list[dict[str, Any]]] = {}
         for alert in alerts(store):
             found.setdefault(alert["rule"], []).append(alert)
         return found if {"query-attack", "unusual-query", "redis-reconfigured"} <= set(found) else None
 
     try:
-        found = eventually(all_said, f"not every alert of {app} is there", PATIENCE_S) or {}
+        found = wait_until(find_all, f"not every alert of {app} is there", PATIENCE_S) or {}
     except AssertionError as error:
         error.add_note(str([(one["rule"], statement_of(one)) for one in alerts(store)]))
         error.add_note(f"the detector: {detector.output()[-2_000:]}\nthe app: {printed[-2_000:]}")
@@ -141,7 +142,7 @@ def statement_of(alert: dict[str, Any]) -> str:
 
 
 @pytest.mark.slow
-def test_an_injection_and_a_bulk_read_of_an_app_under_plain_opentelemetry_are_caught(
+def test_injection_and_bulk_read_under_plain_opentelemetry_raise_alerts(
     tmp_path: Path, customers: str, redis_server: Server, endpoint: str, detector: Running, store: str
 ) -> None:
     (tmp_path / "app.py").write_text(PLAIN)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from backwatch.collector.settings import NotifySettings
 from backwatch.notify.outputs.standard_webhook import StandardWebhook
-from backwatch.notify.service import Service
+from backwatch.notify.service import NotifyService
 from backwatch.store.connect import open_store
 from tests.services.http.receiver import Receiver
 
@@ -64,15 +64,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def serving(store: sa.Engine, clock: Clock) -> Callable[..., Service]:
+def serving(store: sa.Engine, clock: Clock) -> Callable[..., NotifyService]:
     """``serving(receiver, …, timeout_s=1)`` gives a service that delivers to these receivers."""
 
     def make(
         *receivers: Receiver, clock_ns: Callable[[], int] = clock, timeout_s: float = 2.0, **settings: object
-    ) -> Service:
+    ) -> NotifyService:
         outputs = [StandardWebhook(one.url, [SECRET], private_hosts=["127.0.0.1"]) for one in receivers]
         settings = {"events_per_hour": 0, **settings}  # no budget, unless a test is about it
         chosen = NotifySettings(timeout_s=timeout_s, **settings)  # type: ignore[arg-type]
-        return Service(store, chosen, outputs, clock_ns)
+        return NotifyService(store, chosen, outputs, clock_ns)
 
     return make

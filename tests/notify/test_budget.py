@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from backwatch.notify.service import Service
+from backwatch.notify.service import NotifyService
 from backwatch.store import deliveries, health, tables
-from backwatch.store.budget import DIGEST, MAX_LINES, Budget
+from backwatch.store.budget import DIGEST, MAX_LINES, EventBudget
 from backwatch.store.decisions import decide
 from backwatch.store.events import BODY_LIMIT
 from backwatch.store.transactions import reading
@@ -21,7 +21,7 @@ from tests.services.commits import Owner, alert_id, cleared, raised
 from tests.services.http import receiver as temper
 from tests.services.http.receiver import Receiver, receiver
 
-Serving = Callable[..., Service]
+Serving = Callable[..., NotifyService]
 PER_HOUR = 60
 
 
@@ -40,7 +40,7 @@ def owner(store: sa.Engine) -> Owner:
 
 
 @pytest.mark.parametrize("level", ["low", "high", "critical"])
-def test_a_flood_is_at_most_sixty_messages_an_hour_and_each_event_is_counted(
+def test_flood_is_at_most_sixty_messages_an_hour_that_count_all(
     owner: Owner, serving: Serving, clock: Clock, level: str
 ) -> None:
     sent: list[int] = []
@@ -72,7 +72,7 @@ def test_one_resources_flood_leaves_room_for_another_and_for_what_is_high(owner:
     assert bodies(one)[-1]["data"]["level"] == "high"
 
 
-def test_the_first_critical_alert_of_each_rule_and_resource_is_sent_at_once(owner: Owner, serving: Serving) -> None:
+def test_first_critical_alert_of_a_rule_and_resource_is_immediate(owner: Owner, serving: Serving) -> None:
     flood = [raised(str(i), level="critical", resource_id="a" * 64) for i in range(500)]
     with receiver() as one:
         service = serving(one, events_per_hour=PER_HOUR)
@@ -96,7 +96,7 @@ def test_critical_events_beyond_the_budget_are_in_a_digest_at_once(owner: Owner,
     assert accounted(one) == 100
 
 
-def test_a_digest_names_rules_levels_and_resources_and_is_the_same_at_every_attempt(
+def test_digest_names_rules_levels_resources_and_never_changes(
     store: sa.Engine, owner: Owner, serving: Serving, clock: Clock
 ) -> None:
     owner.commit(*(raised(str(i), level="low") for i in range(100)), now_ns=START_NS)
@@ -104,7 +104,7 @@ def test_a_digest_names_rules_levels_and_resources_and_is_the_same_at_every_atte
     with receiver() as one:
         service = serving(one, events_per_hour=PER_HOUR)
         service.run_once()
-        clock.pass_s(Budget(PER_HOUR).between_digests_ns / 1e9 + 1)
+        clock.pass_s(EventBudget(PER_HOUR).between_digests_ns / 1e9 + 1)
         one.answer = temper.status("500 No")
         service.run_once()
         clock.pass_s(6)

@@ -50,7 +50,7 @@ def _change(store_url: str, statement: str) -> None:
     engine.dispose()
 
 
-def test_once_delivers_what_is_due_and_says_so(store_url: str) -> None:
+def test_once_delivers_due_events_and_prints_their_number(store_url: str) -> None:
     _filled(store_url)
     with receiver(temper.status("500 Oops")) as one:
         first = _notify(store_url, one, "--once")
@@ -63,7 +63,7 @@ def test_once_delivers_what_is_due_and_says_so(store_url: str) -> None:
     assert len(set(one.ids)) == 1
 
 
-def test_a_test_event_is_sent_at_once_and_its_answer_told(tmp_path: Path) -> None:
+def test_test_event_is_sent_at_once_and_its_response_printed(tmp_path: Path) -> None:
     url = _empty_store(tmp_path)
     with receiver() as one:
         taken = _notify(url, one, "--test")
@@ -76,7 +76,7 @@ def test_a_test_event_is_sent_at_once_and_its_answer_told(tmp_path: Path) -> Non
     assert "path-token" not in taken.stdout + taken.stderr + refused.stdout + refused.stderr
 
 
-def test_a_test_event_to_a_private_host_names_the_setting_that_allows_it(tmp_path: Path) -> None:
+def test_test_event_to_a_private_host_names_the_setting_for_it(tmp_path: Path) -> None:
     url = _empty_store(tmp_path)
     refused = _notify(
         url, None, "--test", BACKWATCH_WEBHOOK_URL="https://127.0.0.1:9/", BACKWATCH_WEBHOOK_SECRET=SECRET
@@ -93,7 +93,7 @@ def test_a_test_event_to_a_private_host_names_the_setting_that_allows_it(tmp_pat
     ],
     ids=["disabled", "paused"],
 )
-def test_once_fails_and_says_why_while_its_endpoint_is_sent_nothing(
+def test_once_fails_with_a_reason_while_its_endpoint_receives_nothing(
     store_url: str, answer: Callable[..., None], why: str
 ) -> None:
     engine = open_store(store_url)
@@ -109,7 +109,7 @@ def test_once_fails_and_says_why_while_its_endpoint_is_sent_nothing(
     assert len(one.requests) == 1
 
 
-def test_once_fails_and_says_why_where_what_is_due_was_not_taken(store_url: str) -> None:
+def test_once_fails_with_a_reason_if_due_events_are_refused(store_url: str) -> None:
     engine = open_store(store_url)
     Owner(engine).commit(raised("a"), now_ns=time.time_ns())
     with receiver(temper.status("500 Oops")) as one:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from standardwebhooks.webhooks import Webhook
 
 from backwatch.notify.deliver import wait_ns
-from backwatch.notify.service import Service
+from backwatch.notify.service import NotifyService
 from backwatch.store import deliveries, entries, queries, rules_meta, tables
 from backwatch.store.decisions import decide
 from backwatch.store.events import event_id
@@ -21,7 +21,7 @@ from tests.services.commits import Owner, alert_id, cleared, raised
 from tests.services.http import receiver as temper
 from tests.services.http.receiver import receiver
 
-Serving = Callable[..., Service]
+Serving = Callable[..., NotifyService]
 ID = alert_id("unusual-query", "k")
 
 
@@ -31,7 +31,7 @@ def _states(store: sa.Engine) -> list[tuple[str, int]]:
         return sorted(tuple(row) for row in connection.execute(sa.select(table.c.state, table.c.attempts)))
 
 
-def test_an_alert_is_told_when_it_opens_reopens_and_clears(store: sa.Engine, serving: Serving) -> None:
+def test_alert_is_sent_when_it_opens_reopens_and_clears(store: sa.Engine, serving: Serving) -> None:
     rule = {"name": "unusual-query", "title": "A Query", "level": "high", "remediation": "Look."}
     rules_meta.write_rules(store, [{**rule, "tags": ["attack.t1190"]}])
     owner = Owner(store)
@@ -54,9 +54,7 @@ def test_an_alert_is_told_when_it_opens_reopens_and_clears(store: sa.Engine, ser
     assert _states(store) == [("delivered", 1)] * 3
 
 
-def test_each_attempt_has_the_same_id_and_body_and_a_signature_of_its_own_time(
-    store: sa.Engine, serving: Serving, clock: Clock
-) -> None:
+def test_attempts_share_id_and_body_and_differ_in_signature(store: sa.Engine, serving: Serving, clock: Clock) -> None:
     owner = Owner(store)
     owner.commit(raised(), now_ns=START_NS)
     with receiver(temper.status("500 Oops")) as one:
@@ -77,9 +75,7 @@ def test_each_attempt_has_the_same_id_and_body_and_a_signature_of_its_own_time(
     assert _states(store) == [("delivered", 2)]
 
 
-def test_the_schedule_is_that_of_the_specification_up_to_the_time_of_giving_up(
-    store: sa.Engine, serving: Serving, clock: Clock
-) -> None:
+def test_schedule_follows_the_specification_until_it_gives_up(store: sa.Engine, serving: Serving, clock: Clock) -> None:
     Owner(store).commit(raised(), now_ns=START_NS)
     attempts: list[float] = []
     with receiver(temper.status("503 Away")) as one:
@@ -138,7 +134,7 @@ def test_pause_of_a_day_ends_when_its_delivery_is_given_up(store: sa.Engine, ser
             assert queries.health(connection).losses == {"delivery.expired": 4}
 
 
-def test_a_receiver_that_is_gone_is_disabled_and_what_it_misses_is_a_loss(store: sa.Engine, serving: Serving) -> None:
+def test_gone_receiver_is_disabled_and_its_missed_events_are_a_loss(store: sa.Engine, serving: Serving) -> None:
     owner = Owner(store)
     owner.commit(raised("a"), raised("b"), now_ns=START_NS)
     with receiver(temper.status("410 Gone")) as one:
@@ -185,7 +181,7 @@ def test_what_is_muted_is_not_delivered_and_is_no_loss(store: sa.Engine, serving
         assert queries.health(connection).losses == {}
 
 
-def test_what_is_below_the_lowest_level_is_not_told(store: sa.Engine, serving: Serving) -> None:
+def test_alert_below_the_lowest_level_is_not_sent(store: sa.Engine, serving: Serving) -> None:
     Owner(store).commit(raised("a", level="medium"), raised("b", level="critical"), now_ns=START_NS)
     with receiver() as one:
         serving(one, minimum_level="high").run_once()
@@ -201,7 +197,7 @@ def test_a_new_endpoint_is_not_flooded_with_the_past(store: sa.Engine, serving: 
     assert one.ids == [event_id(alert_id("unusual-query", "new"), 1, 1_000, "alert.opened")]
 
 
-def test_one_that_died_between_sending_and_marking_sends_again_under_the_same_id(
+def test_death_between_sending_and_marking_repeats_the_same_id(
     store: sa.Engine, serving: Serving, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Owner(store).commit(raised(), now_ns=START_NS)

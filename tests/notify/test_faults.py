@@ -6,16 +6,15 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from backwatch.collector.settings import NotifySettings
-from backwatch.notify.outputs import Delivery, Outcome
+from backwatch.notify.outputs import Delivery, DeliveryOutcome
 from backwatch.notify.outputs.standard_webhook import StandardWebhook
-from backwatch.notify.service import Service
+from backwatch.notify.service import NotifyService
 from backwatch.store import deliveries, tables
 from backwatch.store.budget import DIGEST
 from backwatch.store.deliveries import EventRow
@@ -24,10 +23,11 @@ from tests.notify.conftest import SECRET, START_NS, Clock, settings_of
 from tests.services.commits import Owner, raised
 from tests.services.http import receiver as temper
 from tests.services.http.receiver import Receiver, receiver
+from tests.services.process import ROOT
 
-Serving = Callable[..., Service]
+Serving = Callable[..., NotifyService]
 UNSERVED = "No delivery worker has served the endpoint standard_webhook 127.0.0.1"
-HEALTH = Path(__file__).parents[2] / "docker" / "health.py"
+HEALTH = ROOT / "docker" / "health.py"
 
 
 class Faulty(StandardWebhook):
@@ -35,7 +35,7 @@ class Faulty(StandardWebhook):
 
     left = 1
 
-    def send(self, delivery: Delivery, timeout_s: float) -> Outcome:
+    def send(self, delivery: Delivery, timeout_s: float) -> DeliveryOutcome:
         if self.left:
             self.left -= 1
             raise MemoryError("the receiver's response")
@@ -43,7 +43,7 @@ class Faulty(StandardWebhook):
 
 
 @contextmanager
-def _running(service: Service) -> Generator[None]:
+def _running(service: NotifyService) -> Generator[None]:
     stop = threading.Event()
     thread = threading.Thread(target=service.run, args=(stop,))
     thread.start()
@@ -61,11 +61,11 @@ def _taken(one: Receiver, count: int) -> int:
     return len(one.requests)
 
 
-def test_a_courier_goes_on_whatever_its_output_raises(store: sa.Engine, caplog: pytest.LogCaptureFixture) -> None:
+def test_delivery_worker_survives_any_error_of_its_output(store: sa.Engine, caplog: pytest.LogCaptureFixture) -> None:
     Owner(store).commit(raised("a"), raised("b"), now_ns=time.time_ns())
     with receiver() as one:
         output = Faulty(one.url, [SECRET], private_hosts=["127.0.0.1"])
-        with _running(Service(store, NotifySettings(timeout_s=5), [output])):
+        with _running(NotifyService(store, NotifySettings(timeout_s=5), [output])):
             assert _taken(one, 2) == 2
     with reading(store) as connection:
         assert sorted(connection.scalars(sa.select(tables.delivery.c.attempts))) == [1, 2]
@@ -102,13 +102,13 @@ class Unable(StandardWebhook):
 
 
 @pytest.mark.parametrize("first", ["routed", "kept up with"])
-def test_an_event_that_cannot_be_rendered_is_set_aside_and_delays_no_other(
+def test_event_that_cannot_be_rendered_delays_no_other(
     store: sa.Engine, first: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     now_ns = time.time_ns()
     with receiver() as one:
         output = Unable(one.url, [SECRET], private_hosts=["127.0.0.1"])
-        service = Service(store, NotifySettings(timeout_s=5), [output])
+        service = NotifyService(store, NotifySettings(timeout_s=5), [output])
         Owner(store).commit(raised("a"), raised("poison"), raised("b"), now_ns=now_ns)
         if first == "kept up with":
             deliveries.route(store, lambda _: {}, now_ns=now_ns)
@@ -137,7 +137,7 @@ class UndigestedWebhook(StandardWebhook):
         return super().render(event)
 
 
-def test_a_digest_that_cannot_be_made_holds_up_no_routing_and_no_other_digest(
+def test_failing_digest_delays_no_routing_and_no_other_digest(
     store: sa.Engine, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     owner = Owner(store)
@@ -147,7 +147,7 @@ def test_a_digest_that_cannot_be_made_holds_up_no_routing_and_no_other_digest(
             UndigestedWebhook(bad.url, [SECRET], private_hosts=["127.0.0.1"]),
             StandardWebhook(good.url, [SECRET], private_hosts=["127.0.0.1"]),
         ]
-        service = Service(store, NotifySettings(timeout_s=5, events_per_hour=60), outputs, clock)
+        service = NotifyService(store, NotifySettings(timeout_s=5, events_per_hour=60), outputs, clock)
         assert service.run_once().routed == 100
         assert DIGEST in {json.loads(request.body)["type"] for request in good.requests}
         owner.commit(raised("later", level="low"), now_ns=START_NS)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from backwatch.notify.outputs import Delivery, Kind
 from backwatch.notify.outputs.standard_webhook import StandardWebhook
-from backwatch.notify.service import Service
+from backwatch.notify.service import NotifyService
 from backwatch.store.events import event_id
 from backwatch.store.monitoring.incidents import CRITICAL_UNSENT, find_delivery_incidents
 from backwatch.store.transactions import reading
@@ -19,9 +19,10 @@ from tests.notify.conftest import SECRET, Clock
 from tests.services.commits import Owner, alert_id, raised
 from tests.services.http import receiver as temper
 from tests.services.http.receiver import Receiver, receiver
-from tests.services.in_thread import running, wait_until
+from tests.services.in_thread import running
+from tests.services.waiting import wait_until
 
-Serving = Callable[..., Service]
+Serving = Callable[..., NotifyService]
 URGENT_S = 5.0
 
 
@@ -81,12 +82,12 @@ def test_nine_hostile_receivers_delay_no_critical_alert_of_the_tenth(store: sa.E
         service = serving(*hostile, good, clock_ns=time.time_ns, timeout_s=4)
         owner.commit(*(raised(f"low {number}", level="low") for number in range(100)), now_ns=time.time_ns())
         stack.enter_context(running(service.run))
-        wait_until(lambda: all(one.requests for one in (*hostile, good)), 60)
+        wait_until(lambda: all(one.requests for one in (*hostile, good)), within_s=60)
         for number in range(12):
             key = f"urgent {number}"
             owner.commit(raised(key, level="critical"), now_ns=time.time_ns())
             expected = event_id(alert_id("unusual-query", key), 1, 1_000, "alert.opened")
-            wait_until(lambda: expected in good.ids, URGENT_S)  # noqa: B023  it is waited for here
+            wait_until(lambda: expected in good.ids, within_s=URGENT_S)  # noqa: B023  it is waited for here
         assert {request.headers["host"] for request in good.requests} == {f"127.0.0.1:{good.port}"}
 
 

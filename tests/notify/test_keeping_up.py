@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from backwatch.notify.service import Round, Service
+from backwatch.notify.service import NotifyService, RoundCounts
 from backwatch.store import deliveries, entries, queries, tables
 from backwatch.store.decisions import decide
 from backwatch.store.events import event_id
@@ -18,7 +18,7 @@ from tests.services.commits import Owner, alert_id, raised
 from tests.services.http import receiver as temper
 from tests.services.http.receiver import receiver
 
-Serving = Callable[..., Service]
+Serving = Callable[..., NotifyService]
 HOUR_S = 3_600
 HOUR_NS = HOUR_S * 1_000_000_000
 
@@ -32,7 +32,7 @@ def _losses(store: sa.Engine) -> dict[str, int]:
         return dict(queries.health(connection).losses)
 
 
-def test_a_corrected_endpoint_is_told_once_of_what_the_wrong_one_did_not_take(
+def test_corrected_endpoint_receives_once_what_the_wrong_one_refused(
     store: sa.Engine, serving: Serving, clock: Clock
 ) -> None:
     Owner(store).commit(raised("a"), raised("b"), now_ns=START_NS)
@@ -44,19 +44,17 @@ def test_a_corrected_endpoint_is_told_once_of_what_the_wrong_one_did_not_take(
         assert sorted(right.ids) == _opened("a", "b")
 
 
-def test_what_came_true_while_there_was_no_output_is_told_to_the_first_one(store: sa.Engine, serving: Serving) -> None:
+def test_first_output_receives_what_was_raised_without_any(store: sa.Engine, serving: Serving) -> None:
     owner = Owner(store)
     owner.commit(raised("old"), now_ns=START_NS - 7 * HOUR_NS)
     owner.commit(raised("new"), now_ns=START_NS)
-    assert serving().run_once() == Round(routed=0, delivered=0, failed=0)
+    assert serving().run_once() == RoundCounts(routed=0, delivered=0, failed=0)
     with receiver() as one:
         serving(one).run_once()
         assert one.ids == _opened("new")
 
 
-def test_an_added_endpoint_is_told_of_nothing_that_is_too_old_too_low_or_muted(
-    store: sa.Engine, serving: Serving
-) -> None:
+def test_added_endpoint_receives_nothing_too_old_too_low_or_muted(store: sa.Engine, serving: Serving) -> None:
     owner = Owner(store)
     with receiver() as first, receiver() as added:
         owner.commit(raised("old", level="critical"), now_ns=START_NS - 7 * HOUR_NS)
@@ -103,7 +101,7 @@ def test_notifiers_that_learn_of_an_endpoint_at_once_send_it_nothing_twice(store
         assert sorted(new.ids) == _opened(*keys)
 
 
-def test_one_that_died_while_it_told_a_new_endpoint_of_the_past_goes_on_where_it_stopped(
+def test_backfill_of_a_new_endpoint_continues_after_a_death(
     store: sa.Engine, serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Owner(store).commit(*(raised(key) for key in "abcde"), now_ns=START_NS)
@@ -126,7 +124,7 @@ def test_one_that_died_while_it_told_a_new_endpoint_of_the_past_goes_on_where_it
         assert sorted(new.ids) == _opened(*"abcde")
 
 
-def test_what_waits_for_an_endpoint_that_nobody_serves_any_more_is_given_up_and_counted(
+def test_deliveries_of_an_unserved_endpoint_are_given_up_and_counted(
     store: sa.Engine, serving: Serving, clock: Clock
 ) -> None:
     Owner(store).commit(raised("a"), raised("b"), now_ns=START_NS)
@@ -145,15 +143,15 @@ def test_what_waits_for_an_endpoint_that_nobody_serves_any_more_is_given_up_and_
     assert prune(store, clock() + 31 * DAY_NS)["event"] == 2
 
 
-def test_what_waits_for_an_endpoint_of_another_living_notifier_is_not_given_up(
+def test_deliveries_of_another_living_notifier_are_not_given_up(
     store: sa.Engine, serving: Serving, clock: Clock
 ) -> None:
     Owner(store).commit(raised("a"), raised("b"), now_ns=START_NS)
     with receiver(temper.status("429 Much", "Retry-After: 80000")) as busy, receiver() as other:
-        theirs, ours = serving(busy, give_up_after_s=20 * HOUR_S), serving(other, give_up_after_s=HOUR_S)
-        theirs.run_once()
+        other_service, service = serving(busy, give_up_after_s=20 * HOUR_S), serving(other, give_up_after_s=HOUR_S)
+        other_service.run_once()
         for _ in range(6):
             clock.pass_s(HOUR_S / 2)
-            theirs.workers[0].deliver_due()
-            ours.run_once()
+            other_service.workers[0].deliver_due()
+            service.run_once()
     assert _losses(store) == {}

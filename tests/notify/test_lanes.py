@@ -10,9 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from backwatch.collector.settings import NotifySettings
-from backwatch.notify.outputs import Delivery, Outcome
+from backwatch.notify.outputs import Delivery, DeliveryOutcome
 from backwatch.notify.outputs.standard_webhook import StandardWebhook
-from backwatch.notify.service import Service
+from backwatch.notify.service import NotifyService
 from backwatch.store import deliveries, tables
 from backwatch.store.events import event_id
 from backwatch.store.monitoring.incidents import CRITICAL_UNSENT, find_delivery_incidents
@@ -21,9 +21,10 @@ from tests.notify.conftest import SECRET, START_NS, Clock
 from tests.services.commits import Owner, alert_id, raised
 from tests.services.http import receiver as temper
 from tests.services.http.receiver import Receiver, receiver
-from tests.services.in_thread import running, wait_until
+from tests.services.in_thread import running
+from tests.services.waiting import wait_until
 
-Serving = Callable[..., Service]
+Serving = Callable[..., NotifyService]
 URGENT_S = 5.0
 CRITICAL = event_id(alert_id("unusual-query", "urgent"), 1, 1_000, "alert.opened")
 
@@ -60,19 +61,19 @@ def test_a_critical_alert_overtakes_three_thousand_queued_low_ones(owner: Owner,
     now_ns = time.time_ns()
     owner.commit(*(raised(str(i), level="low") for i in range(3_000)), now_ns=now_ns)
     with receiver(slow(0.02)) as one, running(serving(one, clock_ns=time.time_ns).run):
-        wait_until(lambda: len(one.requests) > 3, 120)
+        wait_until(lambda: len(one.requests) > 3, within_s=120)
         owner.commit(raised("urgent", level="critical"), now_ns=time.time_ns())
-        wait_until(lambda: CRITICAL in one.ids, URGENT_S)
+        wait_until(lambda: CRITICAL in one.ids, within_s=URGENT_S)
         assert len(one.requests) < 3_000
 
 
 def test_an_attempt_that_hangs_delays_no_critical_alert(owner: Owner, serving: Serving) -> None:
     owner.commit(raised("low", level="low"), now_ns=time.time_ns())
     with receiver(temper.stall) as one, running(serving(one, clock_ns=time.time_ns, timeout_s=15).run):
-        wait_until(lambda: len(one.requests) == 1, 60)
+        wait_until(lambda: len(one.requests) == 1, within_s=60)
         one.answer = temper.OK
         owner.commit(raised("urgent", level="critical"), now_ns=time.time_ns())
-        wait_until(lambda: CRITICAL in one.ids, URGENT_S)
+        wait_until(lambda: CRITICAL in one.ids, within_s=URGENT_S)
 
 
 @pytest.mark.parametrize("refusal", [temper.status("500 No"), temper.status("429 Slow", "Retry-After: 600")])
@@ -86,10 +87,10 @@ def test_low_events_that_are_refused_pause_no_critical_alert(
             return any(connection.scalars(sa.select(tables.endpoint.c.paused_until_ns)))
 
     with receiver(refusal) as one, running(serving(one, clock_ns=time.time_ns).run):
-        wait_until(is_paused, 60)
+        wait_until(is_paused, within_s=60)
         one.answer = by_level(temper.OK, refusal)
         owner.commit(raised("urgent", level="critical"), now_ns=time.time_ns())
-        wait_until(lambda: CRITICAL in one.ids, URGENT_S)
+        wait_until(lambda: CRITICAL in one.ids, within_s=URGENT_S)
 
 
 def test_the_highest_level_is_sent_first(owner: Owner, serving: Serving) -> None:
@@ -127,7 +128,7 @@ class Hanging(StandardWebhook):
         super().__init__(url, [SECRET], private_hosts=["127.0.0.1"])
         self.hangs, self.release = threading.Event(), threading.Event()
 
-    def send(self, delivery: Delivery, timeout_s: float) -> Outcome:
+    def send(self, delivery: Delivery, timeout_s: float) -> DeliveryOutcome:
         if b'"critical"' in delivery.body:
             self.hangs.set()
             self.release.wait(120)
@@ -150,16 +151,16 @@ def test_a_critical_worker_that_hangs_is_an_incident_until_it_goes_on(
     with receiver() as one:
         output = Hanging(one.url)
         settings = NotifySettings(timeout_s=2, events_per_hour=0)
-        with running(Service(store, settings, [output], clock).run):
+        with running(NotifyService(store, settings, [output], clock).run):
             try:
-                wait_until(lambda: output.hangs.is_set() and len(one.requests) == 1, 60)
+                wait_until(lambda: output.hangs.is_set() and len(one.requests) == 1, within_s=60)
                 clock.pass_s(2 * 2 + 60 + 59)
-                wait_until(is_served, 60)
+                wait_until(is_served, within_s=60)
                 assert kinds() == []
                 clock.pass_s(11)
-                wait_until(is_served, 60)
+                wait_until(is_served, within_s=60)
                 assert kinds() == [CRITICAL_UNSENT]
             finally:
                 output.release.set()
-            wait_until(lambda: kinds() == [], 60)
+            wait_until(lambda: kinds() == [], within_s=60)
             assert CRITICAL in one.ids

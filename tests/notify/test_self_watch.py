@@ -13,7 +13,7 @@ from standardwebhooks.webhooks import Webhook
 
 from backwatch.collector.settings import NotifySettings, SettingError
 from backwatch.notify.self_watch import HEARTBEAT, RESUMED, SILENT, SelfWatch, heartbeat_output
-from backwatch.notify.service import Service
+from backwatch.notify.service import NotifyService
 from backwatch.store import deliveries, tables
 from backwatch.store.progress import PartitionProgress, read_progress, write_progress
 from backwatch.store.transactions import reading
@@ -22,7 +22,7 @@ from tests.services.commits import Owner, raised
 from tests.services.http import receiver as temper
 from tests.services.http.receiver import Receiver, receiver
 
-Serving = Callable[..., Service]
+Serving = Callable[..., NotifyService]
 EVERY, URL = "BACKWATCH_NOTIFY_HEARTBEAT_S", "BACKWATCH_WEBHOOK_HEARTBEAT_URL"
 ROW = PartitionProgress(
     consumer_group="backwatch-detector", topic="backwatch_calls", partition_id=0, next_offset=9, end_offset=9,
@@ -266,7 +266,7 @@ def test_a_store_that_was_away_makes_no_detector_seem_silent(store: sa.Engine, s
     assert types(one) == [SILENT]
 
 
-def test_a_store_that_is_away_is_logged_once_and_once_it_is_back(
+def test_unavailable_store_is_logged_once_and_its_return_once(
     store: sa.Engine, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     with receiver() as one, caplog.at_level("INFO"):
@@ -354,7 +354,7 @@ def test_no_heartbeat_while_alerts_are_not_delivered(
         assert len(beats.requests) == 1
 
 
-def _break(store: sa.Engine, service: Service, one: Receiver, clock: Clock, fault: str) -> None:
+def _break(store: sa.Engine, service: NotifyService, one: Receiver, clock: Clock, fault: str) -> None:
     if fault == "no notifier serves it":
         clock.pass_s(300)
         return

@@ -15,7 +15,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from backwatch.collector.settings import SettingError
-from backwatch.notify.outputs import Delivery, Kind, Outcome, _http
+from backwatch.notify.outputs import Delivery, DeliveryOutcome, Kind, _http
 from backwatch.notify.outputs.standard_webhook import StandardWebhook
 from tests.notify.conftest import SECRET
 from tests.services.authority import Authority
@@ -30,7 +30,7 @@ def _delivery() -> Delivery:
     return Delivery(id="a" * 32, body=json.dumps({"type": "x", "e": "\u00e9"}).encode(), attempted_ns=time.time_ns())
 
 
-def _send(one: Receiver, timeout_s: float = 3.0) -> Outcome:
+def _send(one: Receiver, timeout_s: float = 3.0) -> DeliveryOutcome:
     return StandardWebhook(one.url, [SECRET], private_hosts=LOOPBACK).send(_delivery(), timeout_s)
 
 
@@ -46,7 +46,7 @@ def _send(one: Receiver, timeout_s: float = 3.0) -> Outcome:
 def test_only_2xx_is_success_and_only_what_judges_the_body_is_final(line: str, kind: Kind) -> None:
     with receiver(temper.status(line, body=b"secret answer")) as one:
         outcome = _send(one)
-    assert outcome == Outcome(kind=kind, detail=f"HTTP {line[:3]}")
+    assert outcome == DeliveryOutcome(kind=kind, detail=f"HTTP {line[:3]}")
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
@@ -63,7 +63,7 @@ def test_the_body_of_a_redirect_is_not_read_either() -> None:
             connection.sendall(b"1\r\nx\r\n")
 
     with receiver(endless) as one:
-        assert _send(one) == Outcome(kind=Kind.RETRY, detail="HTTP 302")
+        assert _send(one) == DeliveryOutcome(kind=Kind.RETRY, detail="HTTP 302")
     assert one.connections == 1
 
 
@@ -72,7 +72,7 @@ def test_the_body_of_a_redirect_is_not_read_either() -> None:
     [temper.stall, temper.drip, temper.reset, temper.garbage, temper.endless_headers],
     ids=lambda one: one.__name__,
 )
-def test_an_answer_that_never_comes_is_worth_another_try_and_costs_no_more_than_the_timeout(
+def test_missing_response_is_retried_and_costs_at_most_the_timeout(
     answer: Callable[..., None],
 ) -> None:
     with receiver(answer) as one:
@@ -93,10 +93,10 @@ def test_a_dead_host_is_worth_another_try() -> None:
     with receiver() as one:
         url = one.url
     output = StandardWebhook(url, [SECRET], private_hosts=LOOPBACK)
-    assert output.send(_delivery(), 1.0) == Outcome(kind=Kind.RETRY, detail="ConnectionError")
+    assert output.send(_delivery(), 1.0) == DeliveryOutcome(kind=Kind.RETRY, detail="ConnectionError")
 
 
-def test_retry_after_is_read_as_seconds_and_as_a_date_and_a_day_at_most() -> None:
+def test_retry_after_is_seconds_or_a_date_of_at_most_a_day() -> None:
     soon = format_datetime(datetime.fromtimestamp(time.time() + 100, UTC), usegmt=True)
     expected = {"7": 7.0, "99999999": 86_400.0, "-5": None, "soon": None, "": None, "9" * 5_000: None}
     for text, seconds in expected.items():
@@ -114,7 +114,7 @@ def test_retry_after_is_read_as_seconds_and_as_a_date_and_a_day_at_most() -> Non
 )  # fmt: skip
 def test_a_retry_after_that_no_clock_knows_is_as_good_as_none(date: str) -> None:
     with receiver(temper.status("503 Away", f"Retry-After: {date}")) as one:
-        assert _send(one) == Outcome(kind=Kind.RETRY, detail="HTTP 503")
+        assert _send(one) == DeliveryOutcome(kind=Kind.RETRY, detail="HTTP 503")
 
 
 def test_a_delivery_verifies_with_either_secret_while_rotating() -> None:
@@ -136,7 +136,7 @@ def test_a_delivery_verifies_with_either_secret_while_rotating() -> None:
 def test_an_address_that_is_not_public_is_never_spoken_to(host: str, ca: Authority) -> None:
     with receiver(certificate=ca.issue().both_file) as one:
         output = StandardWebhook(f"https://{host}:{one.port}/", [SECRET], ca_file=str(ca.ca_file))
-        assert output.send(_delivery(), 2) == Outcome(kind=Kind.RETRY, detail="InvalidIPAddress")
+        assert output.send(_delivery(), 2) == DeliveryOutcome(kind=Kind.RETRY, detail="InvalidIPAddress")
     assert one.connections == 0
 
 
@@ -147,18 +147,16 @@ def test_an_address_that_is_not_public_is_never_spoken_to(host: str, ca: Authori
 )  # fmt: skip
 def test_even_an_allowed_host_is_never_spoken_to_on_a_metadata_address(host: str) -> None:
     output = StandardWebhook(f"http://{host}/", [SECRET], private_hosts=[host.strip("[]")])
-    assert output.send(_delivery(), 2) == Outcome(kind=Kind.RETRY, detail="ForbiddenAddressError")
+    assert output.send(_delivery(), 2) == DeliveryOutcome(kind=Kind.RETRY, detail="ForbiddenAddressError")
 
 
 def test_a_metadata_address_in_a_public_range_is_no_public_host_either() -> None:
     output = StandardWebhook("https://168.63.129.16/", [SECRET])
-    assert output.send(_delivery(), 2) == Outcome(kind=Kind.RETRY, detail="ForbiddenAddressError")
+    assert output.send(_delivery(), 2) == DeliveryOutcome(kind=Kind.RETRY, detail="ForbiddenAddressError")
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_name_that_means_another_address_once_it_was_checked_is_sent_not_a_byte(
-    scheme: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_name_rebound_after_its_check_receives_no_byte(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     real, answers = socket.getaddrinfo, ["127.0.0.1", "127.0.0.2"]
 
     def rebinding(host: Any, port: Any, *arguments: Any, **more: Any) -> Any:
@@ -174,7 +172,7 @@ def test_a_name_that_means_another_address_once_it_was_checked_is_sent_not_a_byt
         with pytest.raises(BlockingIOError):
             forbidden.accept()
     assert answers == ["127.0.0.2"]  # the address that was checked is the one that is connected to
-    assert outcome == Outcome(kind=Kind.RETRY, detail="ConnectionError")
+    assert outcome == DeliveryOutcome(kind=Kind.RETRY, detail="ConnectionError")
 
 
 def test_tls_is_verified(ca: Authority) -> None:

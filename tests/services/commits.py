@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from backwatch.store import shards
-from backwatch.store.commit import Cleared, Commit, Occurrence, Raised, Round
+from backwatch.store.commit import AlertRound, ClearedAlert, Commit, Occurrence, RaisedAlert
 from backwatch.store.transactions import writing
 
 
@@ -15,7 +15,9 @@ def alert_id(rule: str, key: str) -> str:
     return hashlib.sha256(f"{rule}\x1e{key}".encode()).hexdigest()
 
 
-def raised(key: str = "k", *, rule: str = "unusual-query", at_ns: int = 1_000, count: int = 1, **more: Any) -> Raised:
+def raised(
+    key: str = "k", *, rule: str = "unusual-query", at_ns: int = 1_000, count: int = 1, **more: Any
+) -> RaisedAlert:
     """Return a rule that fired ``count`` times, one nanosecond apart, the last time at ``at_ns``."""
     first_ns = at_ns - count + 1
     occurrences = [
@@ -27,12 +29,12 @@ def raised(key: str = "k", *, rule: str = "unusual-query", at_ns: int = 1_000, c
         "app": "shop", "resource": "postgresql db:5432/shop", "key": key, "count": count, "first_ns": first_ns,
         "last_ns": at_ns, "occurrences": occurrences,
     }  # fmt: skip
-    return Raised(**{**values, **more})
+    return RaisedAlert(**{**values, **more})
 
 
-def cleared(key: str = "k", *, rule: str = "unusual-query", at_ns: int = 2_000) -> Cleared:
+def cleared(key: str = "k", *, rule: str = "unusual-query", at_ns: int = 2_000) -> ClearedAlert:
     """Return the same rule and key, cleared."""
-    return Cleared(alert_id=alert_id(rule, key), time_ns=at_ns)
+    return ClearedAlert(alert_id=alert_id(rule, key), time_ns=at_ns)
 
 
 def commit(seq: int = 0, *, shard: int = 0, **more: Any) -> Commit:
@@ -53,10 +55,14 @@ class Owner:
             self.state = shards.load(connection, shard)
         self.seq = self.state.seq
 
-    def commit(self, *rounds: Round | Raised | Cleared, now_ns: int = 5_000, **more: Any) -> None:
+    def commit(self, *rounds: AlertRound | RaisedAlert | ClearedAlert, now_ns: int = 5_000, **more: Any) -> None:
         """Commit these rounds; a lone firing or clearing is a separate round."""
         turns = [
-            one if isinstance(one, Round) else Round(raised=[one]) if isinstance(one, Raised) else Round(cleared=[one])
+            one
+            if isinstance(one, AlertRound)
+            else AlertRound(raised=[one])
+            if isinstance(one, RaisedAlert)
+            else AlertRound(cleared=[one])
             for one in rounds
         ]
         shards.commit(self.engine, commit(self.seq, shard=self.shard, rounds=turns, **more), now_ns=now_ns)

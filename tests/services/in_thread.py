@@ -1,8 +1,7 @@
-"""A service on a thread of the test, and waits for conditions."""
+"""A service on a thread of the test."""
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Generator
 
 
@@ -17,12 +16,3 @@ def running(run: Callable[[threading.Event], object]) -> Generator[None]:
     finally:
         stop.set()
         thread.join(30)
-
-
-def wait_until(holds: Callable[[], bool], within_s: float) -> float:
-    """Wait until it holds; return the seconds. Fails beyond ``within_s``."""
-    begin_s = time.monotonic()
-    while not holds():
-        assert time.monotonic() - begin_s < within_s
-        time.sleep(0.02)
-    return time.monotonic() - begin_s

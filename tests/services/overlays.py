@@ -4,11 +4,17 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.services.process import ROOT
+from tests.services.server import Server, to_environment
+
+OVERLAID = "BACKWATCH_TEST_OVERLAID"
+"""Set in a process that tests another version of a driver."""
+not_overlaid = pytest.mark.skipif(OVERLAID in os.environ, reason="another version of the driver is in front")
 
 
 def overlay(*requirements: str) -> Path:
@@ -29,3 +35,19 @@ def overlay(*requirements: str) -> Path:
         if not folder.exists():
             making.rename(folder)
     return folder
+
+
+def run_tests_with(requirements: Sequence[str], probe: str, *servers: Server, select: str = "") -> None:
+    """Run the probe's tests and its contract in a process with these distributions in front, on the same servers.
+
+    ``select`` is pytest's ``-k`` if it differs from the probe's name.
+    """
+    files = sorted((ROOT / "tests/collector/probes").glob(f"**/test_{probe}*.py"))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", *files,
+         "tests/contract/test_every_probe.py", "-k", select or probe],
+        cwd=ROOT, capture_output=True, text=True, timeout=380,
+        env={**os.environ, **{name: value for server in servers for name, value in to_environment(server).items()},
+             "PYTHONPATH": str(overlay(*requirements)), OVERLAID: "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:]

@@ -17,6 +17,8 @@ from typing import ClassVar
 
 from tests.services.server import HOST, MissingServerError
 
+ROOT = Path(__file__).parents[2]
+"""The folder of the repository."""
 KEEPER = Path(__file__).with_name("keeper.py")
 
 

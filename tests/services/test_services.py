@@ -22,9 +22,8 @@ from kafka import KafkaConsumer, KafkaProducer
 from tests.services.authority import Authority
 from tests.services.databases.postgresql import CLEARTEXT_USER
 from tests.services.internet.smtp import MailServer
+from tests.services.process import ROOT
 from tests.services.server import Server, accepts, from_environment, to_environment
-
-ROOT = Path(__file__).parents[2]
 
 
 def tls_handshake(server: Server, port: int, ca_file: str = "") -> str:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.services.process import ROOT
+
 NEEDS_REDIS = "tests/services/test_services.py::test_redis_speaks_in_the_clear_over_tls_and_on_its_socket"
 
 

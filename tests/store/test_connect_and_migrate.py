@@ -43,7 +43,7 @@ def test_two_that_upgrade_at_once_do_it_once(store_url: str) -> None:
     assert sorted(map(str, [None, *[migrate.head()] * 3])) == sorted(map(str, results))
 
 
-def test_a_store_of_the_first_version_is_upgraded_with_all_that_is_in_it(store_url: str) -> None:
+def test_store_of_the_first_version_is_upgraded_with_its_contents(store_url: str) -> None:
     engine = open_store(store_url, check=False)
     with engine.connect() as connection:  # each migration in its own transaction, as a store that lived through them
         config = migrate._config()
@@ -105,7 +105,7 @@ def test_a_store_of_another_version_is_refused_in_one_line(store: sa.Engine, ver
         assert (store.url.password or "never") not in str(raised_error.value)
 
 
-def test_an_older_store_is_told_how_to_be_upgraded(store: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_older_store_names_the_command_that_upgrades_it(store: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migrate, "head", lambda: "9998")
     with pytest.raises(SettingError, match="run `backwatch db upgrade`"):
         migrate.require_current(store, "BACKWATCH_STORE_URL")
@@ -134,7 +134,7 @@ def test_the_file_and_its_folder_are_for_this_user_alone(tmp_path: Path) -> None
         ("postgresql://u:hunter2@h:port/d", "not a URL"),
     ],
 )
-def test_a_url_that_cannot_be_used_is_refused_by_name_and_without_its_secret(url: str, message: str) -> None:
+def test_unusable_url_is_refused_by_name_without_its_secret(url: str, message: str) -> None:
     with pytest.raises(SettingError, match=message) as error:
         open_store(url)
     assert "BACKWATCH_STORE_URL" in str(error.value)
@@ -171,7 +171,7 @@ def test_a_file_that_is_no_store_is_unavailable(tmp_path: Path, kind: str) -> No
         open_store(f"sqlite:///{path}")
 
 
-def test_a_full_disk_is_said_and_costs_nothing(tmp_path: Path) -> None:
+def test_full_disk_is_reported_and_costs_nothing(tmp_path: Path) -> None:
     engine = open_store(f"sqlite:///{tmp_path / 'store.db'}")
     owner = Owner(engine)
     owner.commit(delta=b"kept")
@@ -190,7 +190,7 @@ def test_a_full_disk_is_said_and_costs_nothing(tmp_path: Path) -> None:
     again.dispose()
 
 
-def test_a_database_that_goes_away_is_unavailable_and_the_commit_can_be_tried_again(postgresql_database: str) -> None:
+def test_commit_can_be_repeated_after_a_database_outage(postgresql_database: str) -> None:
     engine = open_store(postgresql_database)
     owner = Owner(engine)
     one = commit(0, delta=b"x")
@@ -274,9 +274,7 @@ def test_db_fails_in_one_line_with_its_documented_code(url: str, code: int) -> N
 
 
 @pytest.mark.parametrize("command", [("db", "status"), ("db", "prune"), ("fit",), ("profile", "show")])
-def test_whoever_only_looks_at_a_store_makes_none_where_its_path_is_misspelt(
-    tmp_path: Path, command: tuple[str, ...]
-) -> None:
+def test_readers_create_no_store_at_a_misspelt_path(tmp_path: Path, command: tuple[str, ...]) -> None:
     done = _backwatch(*command, BACKWATCH_STORE_URL=f"sqlite:///{tmp_path}/sub/stroe.db")
     assert (done.returncode, done.stdout) == (69, "")
     assert f"Error: BACKWATCH_STORE_URL='sqlite:///{tmp_path}/sub/stroe.db': there is no such file" in done.stderr

@@ -98,7 +98,7 @@ def test_a_lease_costs_the_same_however_many_wait(store: sa.Engine, waiting: Cal
     assert many < 3 * few + 20
 
 
-def test_a_lease_marks_what_is_muted_a_bounded_number_per_transaction_until_it_finds_one_that_is_not(
+def test_lease_skips_muted_deliveries_in_bounded_transactions(
     store: sa.Engine, waiting: Callable[[int, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deliveries, "_MUTED_AT_ONCE", 10)
@@ -126,7 +126,7 @@ def test_a_shorter_pause_does_not_end_a_longer_one(store: sa.Engine, waiting: Ca
     assert _lease(store, after_s=3_601) is not None
 
 
-def test_a_late_410_of_an_attempt_that_is_somebody_elses_by_now_disables_nothing(
+def test_late_410_of_an_attempt_taken_over_disables_nothing(
     store: sa.Engine, waiting: Callable[[int, str], None]
 ) -> None:
     waiting(1, HEARD)
@@ -138,9 +138,9 @@ def test_a_late_410_of_an_attempt_that_is_somebody_elses_by_now_disables_nothing
     assert (holder.event_id, holder.attempt) == (late.event_id, 2)
     deliveries.disable(store, late, now_ns=NOW_NS + 21 * SECOND_NS, reason="HTTP 410")
     with reading(store) as connection:
-        assert deliveries.standing(connection, "e", now_ns=NOW_NS).disabled is None
+        assert deliveries.get_standing(connection, "e", now_ns=NOW_NS).disabled is None
         assert queries.health(connection).losses == {}
     deliveries.disable(store, holder, now_ns=NOW_NS + 22 * SECOND_NS, reason="HTTP 410")
     with reading(store) as connection:
-        assert deliveries.standing(connection, "e", now_ns=NOW_NS).disabled == "HTTP 410"
+        assert deliveries.get_standing(connection, "e", now_ns=NOW_NS).disabled == "HTTP 410"
         assert queries.health(connection).losses == {"delivery.disabled": 2}

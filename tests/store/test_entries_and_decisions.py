@@ -58,7 +58,7 @@ def test_a_reader_never_finds_a_smaller_number_later(store: sa.Engine) -> None:
     assert late == []
 
 
-def test_a_kind_that_nobody_knows_is_refused(store: sa.Engine) -> None:
+def test_unknown_kind_is_refused(store: sa.Engine) -> None:
     with writing(store) as connection, pytest.raises(ValueError, match="kind must be one of decision"):
         entries.append(connection, "gossip", {}, 0, "x")
 
@@ -112,7 +112,7 @@ def test_a_mute_ends_by_itself(store: sa.Engine) -> None:
     assert states == ["muted", "open"]
 
 
-def test_closing_holds_only_for_the_episode_it_was_said_of(store: sa.Engine) -> None:
+def test_closing_holds_only_for_its_own_episode(store: sa.Engine) -> None:
     owner = Owner(store)
     owner.commit(raised())
     decide(store, ID, "close", by="ann", now_ns=50)
@@ -122,7 +122,7 @@ def test_closing_holds_only_for_the_episode_it_was_said_of(store: sa.Engine) -> 
     assert (row.state, row.episode, row.count) == ("open", 2, 2)
 
 
-def test_a_decision_on_an_episode_that_is_over_is_refused_and_leaves_nothing(store: sa.Engine) -> None:
+def test_decision_on_an_ended_episode_is_refused_without_a_trace(store: sa.Engine) -> None:
     Owner(store).commit(raised(), cleared(), raised(at_ns=3_000))
     for kind in KINDS:
         with pytest.raises(OpenedAgain, match="opened again, look again: this is episode 2, not 1"):
@@ -200,7 +200,7 @@ def test_rules_are_replaced_as_a_whole(store: sa.Engine) -> None:
     assert (rule.name, rule.title, rule.level, rule.tags) == ("b", "B2", "high", ("attack.t1190",))
 
 
-def test_what_a_rules_page_says_comes_back_bounded(store: sa.Engine) -> None:
+def test_text_of_a_rules_page_is_bounded(store: sa.Engine) -> None:
     line = {"systems": ["postgresql"], "driver": "psycopg", "code": 'psycopg.connect(url, sslmode="verify-full")'}
     page: dict[str, Any] = {
         "how": ["x" * 70_000, "By night."], "fires_on": ["one"], "not": ["another"], "attack": "v18.1",
@@ -220,7 +220,7 @@ def test_what_a_rules_page_says_comes_back_bounded(store: sa.Engine) -> None:
     assert (rule.attack, rule.techniques[0].name) == ("v18.1", "Adversary-in-the-Middle")
 
 
-def test_a_models_arrays_come_back_as_they_were_and_objects_do_not_go_in(store: sa.Engine) -> None:
+def test_model_arrays_are_restored_and_objects_are_refused(store: sa.Engine) -> None:
     import numpy as np
 
     arrays = {"weights": np.arange(6, dtype=np.float32).reshape(2, 3), "bias": np.array([1], np.int64)}

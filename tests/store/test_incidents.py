@@ -189,7 +189,7 @@ def test_a_pause_or_a_disabled_endpoint_is_no_unsent_critical_alert(critical: sa
     assert delivery_kinds(critical, 800) == [incidents.ENDPOINT_DISABLED]
 
 
-def test_a_critical_lane_put_off_by_its_receiver_is_an_incident_after_ten_minutes(critical: sa.Engine) -> None:
+def test_critical_lane_deferred_for_ten_minutes_is_an_incident(critical: sa.Engine) -> None:
     day_ns = NOW + 86_400 * SECOND
     deliveries.again(critical, lease(critical, 1), next_ns=day_ns, outcome="HTTP 429")
     deliveries.pause(critical, ENDPOINT, day_ns, critical=True)
@@ -203,7 +203,7 @@ def test_a_critical_lane_put_off_by_its_receiver_is_an_incident_after_ten_minute
     )
 
 
-def test_a_lane_put_off_by_its_receiver_is_an_incident_beside_one_that_works(store: sa.Engine) -> None:
+def test_deferred_lane_is_an_incident_beside_a_working_one(store: sa.Engine) -> None:
     Owner(store).commit(raised("1", level="critical"), raised("2", level="high"), now_ns=NOW)
     deliveries.register(store, ENDPOINT, 0)
     deliveries.route(store, lambda _: {ENDPOINT: b"{}"}, now_ns=NOW)
@@ -213,7 +213,7 @@ def test_a_lane_put_off_by_its_receiver_is_an_incident_beside_one_that_works(sto
     assert delivery_kinds(store, 602) == [incidents.ENDPOINT_FAILING]
 
 
-def test_a_notify_that_ended_is_an_incident_to_parts_that_serve_no_endpoint(critical: sa.Engine) -> None:
+def test_ended_notify_is_an_incident_to_parts_without_endpoints(critical: sa.Engine) -> None:
     deliveries.keep_up(critical, ENDPOINT, lambda _: b"", lowest=0, not_before_ns=0, now_ns=NOW)
     deliveries.register(critical, "an older url", 0)
 

@@ -4,15 +4,15 @@ import pytest
 import sqlalchemy as sa
 
 from backwatch.store import prune, tables
-from backwatch.store.commit import Seen
+from backwatch.store.commit import ResourceActivity
 from backwatch.store.prune import DAY_NS
 from backwatch.store.transactions import reading
 from tests.services.commits import Owner
 
 
-def seen(name: str, first_ns: int, last_ns: int) -> Seen:
-    return Seen(resource_id=name, app="shop", system="postgresql", endpoint=name, namespace="", first_ns=first_ns,
-                last_ns=last_ns, calls=1, errors=0, facts={})  # fmt: skip
+def seen(name: str, first_ns: int, last_ns: int) -> ResourceActivity:
+    return ResourceActivity(resource_id=name, app="shop", system="postgresql", endpoint=name, namespace="",
+                            first_ns=first_ns, last_ns=last_ns, calls=1, errors=0, facts={})  # fmt: skip
 
 
 def test_resources_beyond_the_number_go_and_those_that_lasted_stay(

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from backwatch.store import queries, tables
-from backwatch.store.commit import Quarantined, Rollup, Seen
+from backwatch.store.commit import QuarantinedRecord, ResourceActivity, Rollup
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
 from tests.services.commits import Owner, cleared, raised
@@ -29,10 +29,10 @@ def _do(owner: Owner, turn: int) -> None:
         raised("a", at_ns=10 * turn + 60, count=30), raised(f"new {turn}", at_ns=10 * turn),
         cleared("a", at_ns=10 * turn + 61),
         snapshot=b"whole" if turn == 1 else None, delta=b"" if turn == 1 else b"%d" % turn,
-        seen=[Seen(resource_id="r", app="shop", system="redis", endpoint="c", namespace="", first_ns=1, last_ns=2,
-                   calls=1, errors=0, facts={})],
+        seen=[ResourceActivity(resource_id="r", app="shop", system="redis", endpoint="c", namespace="",
+                               first_ns=1, last_ns=2, calls=1, errors=0, facts={})],
         rollups=[Rollup(resource_id="r", end_ns=turn, calls=1, new_statements=1, **zero)],
-        quarantined=[Quarantined(partition=0, offset=turn, reason="cut", value=b"x", appended_ns=1)],
+        quarantined=[QuarantinedRecord(partition=0, offset=turn, reason="cut", value=b"x", appended_ns=1)],
         losses={"gap": 1}, counters={"spans": 1},
     )  # fmt: skip
 

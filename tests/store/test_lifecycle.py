@@ -76,7 +76,7 @@ def test_the_engines_part_alone_follows_the_model(words: list[str]) -> None:
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=steps, together=st.booleans())
-def test_the_store_follows_the_model_whatever_the_commits(store: sa.Engine, words: list[str], together: bool) -> None:
+def test_store_follows_the_model_for_any_commits(store: sa.Engine, words: list[str], together: bool) -> None:
     with store.begin() as connection:
         for table in reversed(tables.metadata.sorted_tables):
             if table.name != "entry_number":

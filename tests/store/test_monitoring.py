@@ -124,7 +124,7 @@ def test_it_is_ready_once_its_loop_turns_and_every_partition_advances(endpoint: 
     assert answer.text.startswith("Partition 3 of backwatch_calls has not advanced since ")
 
 
-def test_without_its_store_it_is_alive_and_not_ready_and_still_has_figures(endpoint: Endpoint) -> None:
+def test_without_a_store_it_is_alive_unready_and_has_figures(endpoint: Endpoint) -> None:
     endpoint.loop.turn()
     endpoint.is_away = True
     assert endpoint.get("/healthz").status_code == 200
@@ -206,7 +206,7 @@ def drip(connection: socket.socket) -> None:
         time.sleep(0.15)
 
 
-def test_clients_that_drip_hold_nobody_up_and_are_closed(answers: tuple[int, threading.Event]) -> None:
+def test_dripping_clients_delay_no_other_and_are_closed(answers: tuple[int, threading.Event]) -> None:
     port, _ = answers
     slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(serving.MAX_CONNECTIONS * 2)]
     for connection in slow[-serving.MAX_CONNECTIONS + 1 :]:

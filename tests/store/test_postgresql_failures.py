@@ -149,7 +149,7 @@ def test_failure_that_passes_is_raised_as_one_clear_line(store: sa.Engine, sqlst
     assert Owner(store).seq == 1
 
 
-def test_error_that_the_driver_ignores_is_not_logged_beside_the_one_it_raises(
+def test_error_ignored_by_the_driver_is_not_logged_beside_its_own(
     store: sa.Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     driver = store.raw_connection().driver_connection
@@ -284,7 +284,7 @@ def small_tablespace(postgresql: Server) -> Iterator[tuple[str, Disk]]:
             pytest.skip(PREFIX + str(missing))
 
 
-def test_full_disk_of_the_server_keeps_nothing_and_the_commit_can_be_repeated(
+def test_commit_can_be_repeated_after_a_full_disk_kept_nothing(
     small_tablespace: tuple[str, Disk],
 ) -> None:
     url, disk = small_tablespace

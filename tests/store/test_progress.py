@@ -26,7 +26,7 @@ def test_the_newest_progress_of_a_partition_replaces_the_older_one(store: sa.Eng
     assert len(second.reason) <= 500
 
 
-def test_progress_that_nobody_wrote_for_a_week_is_pruned(store: sa.Engine) -> None:
+def test_progress_unwritten_for_a_week_is_pruned(store: sa.Engine) -> None:
     now_ns = 8 * DAY_NS
     fresh = dataclasses.replace(ROW, partition_id=1, updated_ns=now_ns - DAY_NS)
     write_progress(store, [dataclasses.replace(ROW, updated_ns=now_ns - 7 * DAY_NS - 1), fresh])

@@ -4,14 +4,14 @@ import pytest
 import sqlalchemy as sa
 
 from backwatch.store import prune, quarantine, queries, tables
-from backwatch.store.commit import Quarantined
+from backwatch.store.commit import QuarantinedRecord
 from backwatch.store.prune import DAY_NS
 from backwatch.store.transactions import reading
 from tests.services.commits import Owner
 
 
-def unreadable(offset: int, value: bytes = b"x", reason: str = "cut") -> Quarantined:
-    return Quarantined(partition=0, offset=offset, reason=reason, value=value, appended_ns=1)
+def unreadable(offset: int, value: bytes = b"x", reason: str = "cut") -> QuarantinedRecord:
+    return QuarantinedRecord(partition=0, offset=offset, reason=reason, value=value, appended_ns=1)
 
 
 def kept(store: sa.Engine) -> list[int]:

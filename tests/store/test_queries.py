@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from backwatch.store import inventory, queries, tables
-from backwatch.store.commit import Rollup, Seen
+from backwatch.store.commit import ResourceActivity, Rollup
 from backwatch.store.decisions import decide
 from backwatch.store.prune import DAY_NS, prune
 from backwatch.store.transactions import reading, writing
@@ -77,7 +77,7 @@ def test_pages_hold_every_alert_once_and_none_twice(store: sa.Engine) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "1", "1.", ".a", "1.%27", "9" * 30 + ".a"])
-def test_a_cursor_that_is_not_ours_is_refused(store: sa.Engine, cursor: str) -> None:
+def test_foreign_cursor_is_refused(store: sa.Engine, cursor: str) -> None:
     with reading(store) as connection, pytest.raises(ValueError, match="not a cursor"):
         queries.list_alerts(connection, cursor=cursor)
 
@@ -95,9 +95,9 @@ def test_openings_are_counted_by_hour_and_level(store: sa.Engine) -> None:
         assert [(3 * hour, "high", 1)] == queries.histogram(connection, 2 * hour, 9 * hour)
 
 
-def test_a_resource_tells_how_many_alerts_are_open_and_the_worst(filled: sa.Engine) -> None:
+def test_resource_lists_the_number_and_worst_of_open_alerts(filled: sa.Engine) -> None:
     text = {"app": "shop", "system": "redis", "endpoint": "c:6379", "namespace": "0"}
-    seen = [Seen(resource_id="r2", first_ns=1, last_ns=2, calls=1, errors=0, facts={}, **text)]
+    seen = [ResourceActivity(resource_id="r2", first_ns=1, last_ns=2, calls=1, errors=0, facts={}, **text)]
     Owner(filled, 1).commit(seen=seen)
     with reading(filled) as connection:
         resource = queries.get_resource(connection, "r2", now_ns=100)
@@ -108,13 +108,15 @@ def test_a_resource_tells_how_many_alerts_are_open_and_the_worst(filled: sa.Engi
     assert (resource.alerts, resource.worst) == (1, "high")
 
 
-def test_a_cut_list_of_resources_holds_those_with_alerts_and_those_seen_last(
+def test_truncated_resource_list_keeps_alerting_and_newest_ones(
     filled: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inventory, "_LIMIT", 3)
     text = {"app": "shop", "system": "http", "namespace": ""}
     hosts = [
-        Seen(resource_id=f"h{i}", first_ns=1, last_ns=i, calls=1, errors=0, facts={}, endpoint=f"a{i}:443", **text)
+        ResourceActivity(
+            resource_id=f"h{i}", first_ns=1, last_ns=i, calls=1, errors=0, facts={}, endpoint=f"a{i}:443", **text
+        )
         for i in range(10, 30)
     ]
     alerted = replace(hosts[0], resource_id="r2", system="redis", endpoint="c:6379", first_ns=1, last_ns=2)
@@ -188,7 +190,7 @@ def test_deliveries_are_counted_without_reading_those_that_are_done(filled: sa.E
     assert not [one for one in plans_used if index in one and "COVERING" not in one and "state=?" not in one]
 
 
-def test_what_is_old_goes_and_what_is_raised_or_said_stays(filled: sa.Engine) -> None:
+def test_old_rows_are_pruned_except_raised_alerts_and_decisions(filled: sa.Engine) -> None:
     zero = dict.fromkeys(("errors", "suspects", "bytes_sent", "bytes_received", "rows_returned", "rows_affected",
                           "duration_ns", "new_statements"), 0)  # fmt: skip
     late = 500 * DAY_NS

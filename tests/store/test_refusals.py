@@ -22,7 +22,7 @@ def failed(store: sa.Engine, statement: sa.Executable, values: Sequence[Mapping[
     raise AssertionError("it was taken")
 
 
-def test_a_value_that_the_database_refuses_is_told_from_trouble_of_its_own(store: sa.Engine) -> None:
+def test_refused_value_is_distinguished_from_an_outage(store: sa.Engine) -> None:
     meta = tables.meta
     row = {"name": "one", "value": b"1"}
     with writing(store) as connection:

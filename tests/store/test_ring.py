@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from backwatch.collector import names
 from backwatch.store import entries, queries, rules_meta
-from backwatch.store.commit import Occurrence, Raised
+from backwatch.store.commit import Occurrence, RaisedAlert
 from backwatch.store.decisions import decide
-from backwatch.store.ring import RING, SHOWN, kept
+from backwatch.store.ring import RING, SHOWN, choose_kept
 from backwatch.store.transactions import reading
 from tests.services.commits import Owner, alert_id, cleared, raised
 
@@ -20,7 +20,7 @@ ID = alert_id(RULE, "k")
 ACCEPTS = (names.CERT_SHA256,)
 
 
-def showing(*certificates: str, at_ns: int = 1_000) -> Raised:
+def showing(*certificates: str, at_ns: int = 1_000) -> RaisedAlert:
     found = [
         Occurrence(time_ns=at_ns, trace_id="", span_id="", evidence={names.CERT_SHA256: one}) for one in certificates
     ]
@@ -52,18 +52,18 @@ def accept(owner: Owner, certificate: str, now_ns: int = 10, until_ns: int = 0) 
 
 @given(st.lists(st.sampled_from([None, *range(12)]), max_size=150), st.integers(0, 60))
 def test_the_newest_are_kept_and_the_first_of_so_many_things_shown(shows: list[int | None], newest: int) -> None:
-    found = kept(shows, newest)
+    found = choose_kept(shows, newest)
     assert set(found) >= set(range(max(0, len(shows) - newest), len(shows)))
     things = list(dict.fromkeys(one for one in shows if one is not None))[:SHOWN]
     assert {shows.index(one) for one in things} <= set(found)
     assert len(found) <= newest + SHOWN
     assert found == sorted(set(found))
     assert [shows[at] for at in found] == [
-        [shows[at] for at in found][at] for at in kept([shows[at] for at in found], newest)
+        [shows[at] for at in found][at] for at in choose_kept([shows[at] for at in found], newest)
     ]
 
 
-def test_each_thing_that_an_episode_showed_is_still_shown_however_often_another_came(owner: Owner) -> None:
+def test_every_value_of_an_episode_stays_shown_beside_frequent_ones(owner: Owner) -> None:
     owner.commit(showing("bb", "bb", "bb"))
     for _ in range(3):
         owner.commit(showing(*["cc"] * 50))
@@ -90,7 +90,7 @@ def test_an_acceptance_that_was_taken_back_or_has_ended_covers_nothing(owner: Ow
     assert accept(owner, "bb", now_ns=50)
 
 
-def test_an_acceptance_holds_for_what_is_shown_now_or_is_yet_to_be_given(owner: Owner) -> None:
+def test_acceptance_holds_for_shown_values_and_those_given_later(owner: Owner) -> None:
     def accepted() -> bool:
         with reading(owner.engine) as connection:
             found = queries.get_alert(connection, ID, now_ns=60)
@@ -111,7 +111,7 @@ def test_an_acceptance_holds_for_what_is_shown_now_or_is_yet_to_be_given(owner: 
     assert not accepted()
 
 
-def test_an_episode_that_showed_more_than_is_kept_is_not_ended_by_accepting(owner: Owner) -> None:
+def test_accepting_does_not_end_an_episode_with_unkept_values(owner: Owner) -> None:
     owner.commit(showing(*map(str, range(SHOWN))))
     assert [accept(owner, str(one)) for one in range(SHOWN)] == [False] * SHOWN
 

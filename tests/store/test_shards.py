@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from backwatch.store import queries, shards, tables
-from backwatch.store.commit import Fenced, Occurrence, Quarantined, Rollup, Seen
+from backwatch.store.commit import Fenced, Occurrence, QuarantinedRecord, ResourceActivity, Rollup
 from backwatch.store.transactions import reading, writing
 from tests.services.commits import Owner, alert_id, cleared, commit, raised
 
@@ -51,7 +51,7 @@ def test_a_snapshot_replaces_the_deltas_before_it(store: sa.Engine) -> None:
     assert (state.snapshot, state.deltas) == (b"whole", [b"new"])
 
 
-def test_of_two_owners_of_one_shard_the_later_is_fenced_and_changes_nothing(store: sa.Engine) -> None:
+def test_later_of_two_owners_is_fenced_and_changes_nothing(store: sa.Engine) -> None:
     first, second = Owner(store), Owner(store)
     first.commit(raised("a"), delta=b"first")
     with pytest.raises(Fenced, match="shard 0 is no longer at commit 0"):
@@ -90,7 +90,7 @@ def test_of_many_owners_at_once_exactly_one_commits(store: sa.Engine) -> None:
     assert ["committed", *["fenced"] * 5] == sorted(outcomes)
 
 
-def test_shards_that_share_an_alert_commit_at_the_same_time_without_a_deadlock(store: sa.Engine) -> None:
+def test_shards_that_share_an_alert_commit_concurrently_without_deadlock(store: sa.Engine) -> None:
     keys = [f"k{number}" for number in range(40)]
     owners = [Owner(store, shard) for shard in range(4)]
     failures: list[BaseException] = []
@@ -131,10 +131,10 @@ def test_resources_rollups_quarantine_and_counters_add_up(store: sa.Engine) -> N
     zero = dict.fromkeys(("errors", "suspects", "bytes_sent", "rows_returned", "rows_affected", "duration_ns"), 0)
     for turn in (1, 2):
         owner.commit(
-            seen=[Seen(resource_id="r", app="shop", system="redis", endpoint="c:6379", namespace="0",
+            seen=[ResourceActivity(resource_id="r", app="shop", system="redis", endpoint="c:6379", namespace="0",
                        first_ns=10 * turn, last_ns=20 * turn, calls=3, errors=1, facts={"tls.established": turn == 2})],
             rollups=[Rollup(resource_id="r", end_ns=10, calls=1, bytes_received=2, new_statements=1, **zero)],
-            quarantined=[Quarantined(partition=0, offset=4, reason="cut", value=b"\xff\x00", appended_ns=1)],
+            quarantined=[QuarantinedRecord(partition=0, offset=4, reason="cut", value=b"\xff\x00", appended_ns=1)],
             losses={"gap": 2}, counters={"spans": 5, "late": 0},
         )  # fmt: skip
     with reading(store) as connection:
@@ -157,7 +157,9 @@ def test_what_no_database_takes_is_taken_all_the_same(store: sa.Engine) -> None:
     one = raised(app=hostile, resource=hostile, level=hostile, last_ns=2**70, occurrences=occurrences)
     one = replace(one, key=hostile, count=2**70)
     text = dict.fromkeys(("app", "system", "endpoint", "namespace"), hostile)
-    seen = Seen(resource_id="r", first_ns=0, last_ns=2**80, calls=2**80, errors=-1, facts={hostile: hostile}, **text)
+    seen = ResourceActivity(
+        resource_id="r", first_ns=0, last_ns=2**80, calls=2**80, errors=-1, facts={hostile: hostile}, **text
+    )
     owner = Owner(store)
     for _ in range(2):
         owner.commit(one, seen=[seen], counters={hostile: 2**80})
@@ -175,7 +177,7 @@ def test_10_000_alerts_in_one_commit_take_seconds(store: sa.Engine) -> None:
         assert queries.overview(connection)["open"]["high"] == 10_000
 
 
-def test_a_commit_gives_the_same_events_on_every_engine_and_at_every_run(store: sa.Engine) -> None:
+def test_commit_gives_the_same_events_on_every_engine_and_run(store: sa.Engine) -> None:
     Owner(store).commit(raised("a", at_ns=5), cleared("a"), raised("a", at_ns=3_000))
     table = tables.event
     with reading(store) as connection:

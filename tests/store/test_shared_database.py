@@ -17,11 +17,10 @@ from backwatch.store import migrate, tables
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.transactions import reading
 from tests.services.databases import fresh_database, postgresql
-from tests.services.process import binary
+from tests.services.process import ROOT, binary
 from tests.store.app_migrations import AppMigrations
 from tests.system.commands import ran
 
-ROOT = Path(__file__).parents[2]
 LEGACY = Path(__file__).with_name("legacy")
 """Stores that commit 990e6bf made and filled, the last one without the prefix; as ``pg_dump --inserts`` wrote them."""
 READERS = (("db", "status"), ("db", "status", "--json"), ("db", "prune"), ("notify",), ("notify", "--once"),

@@ -93,12 +93,3 @@ def running(folder: Path, *arguments: str, **settings: str) -> Generator[Running
                 process.wait(15)
         process.kill()
         process.wait()
-
-
-def eventually(true: Callable[[], T], what: str, patience_s: float = PATIENCE_S) -> T:
-    """Wait for a condition; return its true value."""
-    deadline = time.monotonic() + patience_s
-    while not (found := true()):
-        assert time.monotonic() < deadline, f"not within {patience_s:.0f} s: {what}"
-        time.sleep(0.1)
-    return found

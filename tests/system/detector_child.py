@@ -21,7 +21,7 @@ from sqlalchemy import event
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.detector import warm
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.runtime.service import Service, engine_for
+from backwatch.detector.runtime.service import DetectorService, engine_for
 from backwatch.store.connect import open_store
 from backwatch.store.queries import shard_rows
 from backwatch.store.transactions import reading
@@ -63,7 +63,7 @@ def _detect(stream: str, store_url: str, orders: dict[str, Any], expected: int, 
         _kill_at(store, orders["statement"])
     stop = threading.Event()
     threading.Thread(target=_stop_at_the_end, args=(store_url, expected, stop), daemon=True).start()
-    Service(StreamSettings(url=stream, partitions=1), store, SETTINGS, engine=engine).run(stop)
+    DetectorService(StreamSettings(url=stream, partitions=1), store, SETTINGS, engine=engine).run(stop)
 
 
 def _stop_at_the_end(store_url: str, expected: int, stop: threading.Event) -> None:

@@ -17,10 +17,10 @@ from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
 from tests.detector import streams
+from tests.services.process import ROOT
 
 Found = dict[str, list[tuple[Any, ...]]]
 
-ROOT = Path(__file__).parents[2]
 RECORDS = 60
 STATEMENTS = 24
 """More than a commit has, so that each one is hit; the plans beyond the last one simply finish."""

@@ -21,10 +21,9 @@ from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.detector import warm
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime.progress import ProgressBoard
-from backwatch.detector.runtime.service import Service, engine_for
+from backwatch.detector.runtime.service import DetectorService, engine_for
 from backwatch.store.connect import open_store
-
-ROOT = Path(__file__).parents[2]
+from tests.services.process import ROOT
 
 
 class Members:
@@ -110,7 +109,7 @@ def _detect(stream: StreamSettings, store_url: str, settings: DetectorSettings, 
 
     signal.signal(signal.SIGTERM, leave)
     store = open_store(store_url, check=False)
-    service = Service(stream, store, settings, lambda: time.time_ns() + ahead_ns, engine)
+    service = DetectorService(stream, store, settings, lambda: time.time_ns() + ahead_ns, engine)
     board = ProgressBoard(store, [service.progress], None)
     board.start()
     print(f"{time.time():.1f} {os.getpid()} joins", file=sys.stderr, flush=True)

@@ -27,10 +27,11 @@ from tests.notify.conftest import settings_of
 from tests.services.commits import Owner, raised
 from tests.services.databases import postgresql
 from tests.services.http.receiver import receiver
+from tests.services.process import ROOT
 from tests.services.server import Server
 from tests.system.commands import BACKWATCH, environment, ran, running
 
-CHAPTER = Path(__file__).parents[2] / "docs" / "operations.md"
+CHAPTER = ROOT / "docs" / "operations.md"
 
 
 def commands(heading: str, language: str = "sh") -> list[str]:
@@ -92,6 +93,7 @@ def destroy(url: str) -> None:
     engine.dispose()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heading", ["### A SQLite store", "### A PostgreSQL store"])
 def test_chapter_brings_back_every_alert_once(
     request: pytest.FixtureRequest, tmp_path: Path, kafka_without_topics: Server, heading: str

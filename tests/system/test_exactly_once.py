@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from backwatch.collector.settings import DetectorSettings
-from backwatch.detector.engine.log_entries import Records
+from backwatch.detector.engine.log_entries import StreamRecords
 from backwatch.detector.runtime.service import engine_for
 from backwatch.detector.runtime.shard_worker import ShardWorker
 from backwatch.store.backup import restore_backup, write_backup
@@ -57,6 +57,7 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.mark.heavy
+@pytest.mark.parametrize("store_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True)
 def test_kill_at_each_statement_of_a_commit_loses_and_doubles_nothing(
     stream: str, reference: Found, store_url: str
 ) -> None:
@@ -83,7 +84,7 @@ def _owners(url: str) -> tuple[ShardWorker, ShardWorker, sa.Engine]:
     return ShardWorker(0, engine, store, settings), ShardWorker(0, engine, store, settings), store
 
 
-def _records() -> Records:
+def _records() -> StreamRecords:
     calls = streams.eventful(5, 300)
     return streams.entry(streams.records(calls, 16))
 

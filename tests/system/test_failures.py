@@ -32,7 +32,8 @@ from tests.services.faults.disk import Disk, small_disk
 from tests.services.faults.gate import Gate
 from tests.services.process import free_port
 from tests.services.server import PREFIX, MissingServerError, Server
-from tests.system.commands import BACKWATCH, Ran, environment, eventually, ran, running
+from tests.services.waiting import wait_until
+from tests.system.commands import BACKWATCH, Ran, environment, ran, running
 
 PASSWORD = "hunter2"
 STORE_COMMANDS = (("notify",), ("dashboard",), ("db", "status"), ("db", "upgrade"), ("fit",))
@@ -355,13 +356,13 @@ def test_app_with_a_full_stream_disk_goes_on_and_delivers_later(tmp_path: Path, 
 
     try:
         does(100)
-        eventually(lambda: delivered(url) >= 100, "the first calls were not delivered")
+        wait_until(lambda: delivered(url) >= 100, "the first calls were not delivered")
         disk.fill()
         does(2_000)
-        eventually(lambda: "is the disk full?" in (tmp_path / "err").read_text(), "the full disk is not reported")
+        wait_until(lambda: "is the disk full?" in (tmp_path / "err").read_text(), "the full disk is not reported")
         does(500)
         disk.free()
-        eventually(lambda: delivered(url) >= 2_600, "what was kept did not arrive")
+        wait_until(lambda: delivered(url) >= 2_600, "what was kept did not arrive")
         does(10)
     finally:
         app.communicate(timeout=30)

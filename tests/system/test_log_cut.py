@@ -13,7 +13,7 @@ from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Message
 from backwatch.collector.stream.factory import ensure_topics, open_publisher, open_relay
-from backwatch.detector.runtime.service import Service, engine_for
+from backwatch.detector.runtime.service import DetectorService, engine_for
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
@@ -21,7 +21,7 @@ from tests.detector import streams
 from tests.services.authority import Authority
 from tests.services.brokers.kafka_broker import Broker, install
 from tests.services.in_thread import running
-from tests.system.commands import eventually
+from tests.services.waiting import wait_until
 
 CALLS = 5
 SETTINGS = DetectorSettings(commit_interval_s=0)
@@ -65,11 +65,11 @@ def test_lost_log_tail_causes_no_double_count(ca: Authority, tmp_path: Path) -> 
     with install(ca) as broker:
         stream = StreamSettings(url=broker.server.url, partitions=1)
 
-        def detector() -> Service:
-            return Service(stream, store, SETTINGS, engine=engine)
+        def detector() -> DetectorService:
+            return DetectorService(stream, store, SETTINGS, engine=engine)
 
         def judged(count: int) -> None:
-            eventually(lambda: counted(store, "calls") == CALLS * count, f"{counted(store, 'calls')} calls are judged")
+            wait_until(lambda: counted(store, "calls") == CALLS * count, f"{counted(store, 'calls')} calls are judged")
 
         with running(detector().run):
             with broker.running():

@@ -16,14 +16,14 @@ from backwatch.collector.stream import Message, kafka_bounds
 from backwatch.collector.stream.factory import ensure_topics, open_publisher
 from backwatch.detector.runtime.progress import ProgressBoard
 from backwatch.detector.runtime.router import Router
-from backwatch.detector.runtime.service import Service
+from backwatch.detector.runtime.service import DetectorService
 from backwatch.store.connect import open_store
 from backwatch.store.migrate import upgrade
 from backwatch.store.progress import PartitionProgress, read_progress
 from backwatch.store.transactions import reading
 from tests.detector import streams
 from tests.services.server import Server
-from tests.system.commands import eventually
+from tests.services.waiting import wait_until
 
 
 @pytest.fixture
@@ -56,11 +56,11 @@ def transaction(stream: StreamSettings) -> Iterator[confluent_kafka.Producer]:
 
 
 @pytest.fixture
-def running(stream: StreamSettings, store: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+def running(stream: StreamSettings, store: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[DetectorService]:
     """Return a detector that runs, beside a router whose progress it writes."""
     monkeypatch.setattr(kafka_bounds, "MIN_OPEN_S", 1.0)
     router = Router(stream)
-    service = Service(stream, store, DetectorSettings(commit_interval_s=0))
+    service = DetectorService(stream, store, DetectorSettings(commit_interval_s=0))
     board = ProgressBoard(store, [service.progress, router.progress], None)
     board.start()
     stop = threading.Event()
@@ -80,7 +80,7 @@ def progress_of(store: sa.Engine) -> dict[str, PartitionProgress]:
 
 
 def test_open_transaction_shows_as_lag_with_its_reason(
-    stream: StreamSettings, store: sa.Engine, transaction: confluent_kafka.Producer, running: Service
+    stream: StreamSettings, store: sa.Engine, transaction: confluent_kafka.Producer, running: DetectorService
 ) -> None:
     publisher = open_publisher(stream)
     value = streams.encoded(list(streams.quiet(random.Random(3), 5)), 1)
@@ -92,7 +92,7 @@ def test_open_transaction_shows_as_lag_with_its_reason(
         rows = progress_of(store)
         return len(rows) == 2 and all(row.lag == 4 and "has not ended" in row.reason for row in rows.values())
 
-    eventually(is_reported, "an open transaction is not reported", 45)
+    wait_until(is_reported, "an open transaction is not reported", 45)
     transaction.abort_transaction(30)
-    eventually(lambda: all(not row.lag and not row.reason for row in progress_of(store).values()), "still behind", 45)
+    wait_until(lambda: all(not row.lag and not row.reason for row in progress_of(store).values()), "still behind", 45)
     transaction.begin_transaction()

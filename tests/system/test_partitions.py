@@ -16,14 +16,15 @@ from backwatch.collector.stream.factory import ensure_topics, open_publisher
 from backwatch.collector.stream.kafka_partitions import choose_partition, count_partitions
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime.progress import ProgressBoard
-from backwatch.detector.runtime.service import Service, engine_for
+from backwatch.detector.runtime.service import DetectorService, engine_for
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, Call, statement
 from tests.services.server import Server
-from tests.system.commands import eventually, ran
+from tests.services.waiting import wait_until
+from tests.system.commands import ran
 
 BEFORE, AFTER = 2, 4
 APPS = ("shop", "billing", "catalogue", "mail", "search", "stock")
@@ -47,7 +48,7 @@ class Detector:
     """A detector in a thread, with its progress board."""
 
     def __init__(self, url: str, store: sa.Engine, engine: Engine) -> None:
-        self._service = Service(StreamSettings(url=url), store, SETTINGS, engine=engine)
+        self._service = DetectorService(StreamSettings(url=url), store, SETTINGS, engine=engine)
         self._board = ProgressBoard(store, [self._service.progress], None)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._service.run, args=(self._stop,), daemon=True)
@@ -85,7 +86,7 @@ def test_apps_keep_their_baseline_on_a_new_partition(kafka_without_topics: Serve
     history = list(streams.quiet(source, 1_500, now_ns - 1_500 * 20 * SECOND - 60 * SECOND))
     with Detector(url, store, engine):
         publish(url, history, backfill=True)
-        eventually(lambda: judged(store) == len(history) * len(APPS), "the history was not judged")
+        wait_until(lambda: judged(store) == len(history) * len(APPS), "the history was not judged")
         refused = ran("partitions", "add", str(AFTER), **settings)
         assert refused.code == 78
         assert "stop every detector first" in refused.last_line
@@ -102,7 +103,7 @@ def test_apps_keep_their_baseline_on_a_new_partition(kafka_without_topics: Serve
     assert alerting_apps(store) == set()
     publish(url, [Call(time.time_ns(), SAFE, statement(ODD))])
     with Detector(url, store, engine):
-        eventually(lambda: alerting_apps(store) == set(APPS), "not every app's odd query is held against its past")
+        wait_until(lambda: alerting_apps(store) == set(APPS), "not every app's odd query is held against its past")
     again = ran("partitions", "add", str(AFTER), **settings)
     assert again.code == 78
     assert f"must be a multiple of today's {AFTER} partitions, and larger" in again.last_line

@@ -28,7 +28,8 @@ from backwatch.store.transactions import reading
 from tests.services.http.receiver import Receiver, receiver
 from tests.services.process import free_port
 from tests.services.server import Server
-from tests.system.commands import BACKWATCH, Running, environment, eventually, running
+from tests.services.waiting import wait_until
+from tests.system.commands import BACKWATCH, Running, environment, running
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 RUNS_COMMANDS = f"{os.name}.system"
@@ -246,6 +247,6 @@ def calls_of(kafka: Server, app: str) -> list[str]:
         isolation_level="read_committed",
     )  # fmt: skip
     try:
-        return eventually(all_there, f"no calls of {app} in {names.TOPIC_CALLS}", 20)
+        return wait_until(all_there, f"no calls of {app} in {names.TOPIC_CALLS}", 20)
     finally:
         consumer.close()

@@ -14,7 +14,7 @@ from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Message
 from backwatch.collector.stream.factory import ensure_topics, open_consumer, open_publisher
-from backwatch.detector.runtime.service import Service
+from backwatch.detector.runtime.service import DetectorService
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.migrate import upgrade
@@ -22,7 +22,7 @@ from backwatch.store.transactions import reading
 from tests.detector import streams
 from tests.services.brokers import topics
 from tests.services.server import Server
-from tests.system.commands import eventually
+from tests.services.waiting import wait_until
 from tests.system.members import members
 
 PARTITIONS = 4
@@ -92,12 +92,12 @@ def all_advance(store: sa.Engine) -> None:
         now = offsets(store)
         return len(now) == PARTITIONS and all(now[one] > before.get(one, -1) for one in now)
 
-    eventually(done, f"not every partition advances from {before}", ADVANCE_S)
+    wait_until(done, f"not every partition advances from {before}", ADVANCE_S)
 
 
 def held_by(store: sa.Engine, count: int) -> None:
     """Wait until so many members hold all partitions."""
-    eventually(
+    wait_until(
         lambda: len(found := holders(store)) == PARTITIONS and len(set(found.values())) == count,
         f"{count} member(s) do not hold all partitions",
     )
@@ -117,7 +117,7 @@ def test_recreated_topic_is_read_from_its_beginning(
     store_url = f"sqlite:///{tmp_path / 'store.db'}"
     store = open_store(store_url)
     stream = StreamSettings(url=stream_url, partitions=PARTITIONS)
-    service = Service(stream, store, DetectorSettings(commit_interval_s=0))
+    service = DetectorService(stream, store, DetectorSettings(commit_interval_s=0))
     stop = threading.Event()
     thread = threading.Thread(target=service.run, args=(stop,))
     thread.start()
@@ -130,11 +130,11 @@ def test_recreated_topic_is_read_from_its_beginning(
 
     try:
         publish(60)
-        eventually(lambda: offsets(store) == ends(stream_url), "the first topic was not read")
+        wait_until(lambda: offsets(store) == ends(stream_url), "the first topic was not read")
         topics.delete(kafka_without_topics, (names.TOPIC_CALLS,))
         ensure_topics(StreamSettings(url=stream_url, partitions=PARTITIONS), (names.TOPIC_CALLS,))
         publish(24)
-        eventually(lambda: offsets(store) == ends(stream_url), "the second topic was not read")
+        wait_until(lambda: offsets(store) == ends(stream_url), "the second topic was not read")
         with reading(store) as connection:
             query = sa.select(sa.func.sum(tables.counter.c.value)).where(tables.counter.c.name == "gap")
             assert (connection.scalar(query) or 0) >= PARTITIONS

@@ -8,7 +8,6 @@ import pkgutil
 import secrets
 import time
 from collections.abc import Callable, Generator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,11 +17,11 @@ from backwatch.attack.baseline.hour import HOUR_NS, run_quiet_hour
 from backwatch.attack.baseline.workload_runs import runs_of
 from backwatch.attack.baseline.workloads import Workload
 from tests.services.databases import fresh_database
+from tests.services.process import ROOT
 from tests.services.server import Server
 from tests.system import quiet_scenes
 from tests.system.quiet_scenes.real import SERVERS, RealScene
 
-ROOT = Path(__file__).parents[2]
 DAY_NS = 24 * HOUR_NS
 BEGINS_NS = 11 * HOUR_NS
 """Of the day (UTC): the nightly export raises an alert on its seventh day, a day before this hour.

@@ -25,7 +25,8 @@ from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
 from tests.services.process import free_port
-from tests.system.commands import BACKWATCH, environment, eventually, running
+from tests.services.waiting import wait_until
+from tests.system.commands import BACKWATCH, environment, running
 
 NAMED_S = 60.0
 LOOP = """
@@ -107,7 +108,7 @@ def looping(folder: Path, settings: dict[str, str], app: str) -> Generator["subp
 
 def established(store: sa.Engine, app: str) -> None:
     """Wait until a process of the app has been heard for long enough to be missed."""
-    eventually(lambda: listed(store, tables.process, app=app), f"{app} is not heard")
+    wait_until(lambda: listed(store, tables.process, app=app), f"{app} is not heard")
     time.sleep(4)  # four heartbeats; the store is updated each minute
 
 
@@ -124,7 +125,7 @@ def test_killed_and_stopped_processes_are_named_and_orderly_ends_are_not(
         ends.terminate()
         silent_ns = time.time_ns()
         for app, process in (("killed", killed), ("stopped", stopped)):
-            [alert] = eventually(
+            [alert] = wait_until(
                 lambda app=app: listed(store, tables.alert, app=app, rule="watch-lost"), f"{app} is not named", NAMED_S
             )
             evidence = json.loads(alert["evidence"])
@@ -132,9 +133,9 @@ def test_killed_and_stopped_processes_are_named_and_orderly_ends_are_not(
             assert 0 < silent_ns - evidence["backwatch.process.heard_ns"] < 30 * 10**9
             assert evidence[names.PROCESS_RECORDED] > 0
             assert evidence[names.HOST_NAME]
-        eventually(lambda: listed(store, tables.process, app="ends", state="ended"), "no farewell")
+        wait_until(lambda: listed(store, tables.process, app="ends", state="ended"), "no farewell")
         stopped.send_signal(signal.SIGCONT)
-        eventually(lambda: not listed(store, tables.alert, app="stopped", raised=True), "it does not clear")
+        wait_until(lambda: not listed(store, tables.alert, app="stopped", raised=True), "it does not clear")
         assert ends.wait(20) == 0
         assert listed(store, tables.alert, app="ends") == []
 
@@ -144,6 +145,7 @@ def get(port: int) -> int:
         return int(answer.read())
 
 
+@pytest.mark.slow
 def test_worker_made_silent_on_purpose_is_named_by_its_sibling(
     folder: Path, settings: dict[str, str], store: sa.Engine
 ) -> None:
@@ -175,15 +177,15 @@ def test_worker_made_silent_on_purpose_is_named_by_its_sibling(
             return len(asked) == 3
 
         asked: set[int] = set()
-        eventually(answered, "not all workers answer")
-        [alert] = eventually(
+        wait_until(answered, "not all workers answer")
+        [alert] = wait_until(
             lambda: listed(store, tables.alert, app="web", rule="watch-lost"), "the worker is not named", NAMED_S
         )
         evidence = json.loads(alert["evidence"])
         silent = evidence[names.PROCESS_PID]
         assert (evidence["backwatch.watch.lost"], silent in asked) == ("undelivered", True)
         os.kill(min(asked - {silent}), signal.SIGKILL)
-        eventually(lambda: listed(store, tables.alert, app="web", rule="process-ended"), "its end was not seen")
+        wait_until(lambda: listed(store, tables.alert, app="web", rule="process-ended"), "its end was not seen")
         process.terminate()
         process.wait(30)
         assert len(listed(store, tables.alert, app="web", rule="watch-lost")) == 1

@@ -20,7 +20,7 @@ from tests.collector.probes.recording import watching
 from tests.services.cpu_time import least_cpu_s
 from tests.services.server import Server
 
-WORD = "nobody.7f3a@shop.example"
+WORD = "reserve.7f3a@shop.example"
 INDICATOR = (names.RESPONSE_INDICATORS, "canary")
 
 
@@ -97,9 +97,9 @@ def test_setting_error_names_the_problem_and_shows_no_canary() -> None:
 def test_a_row_of_postgresql_is_reported(postgresql: Server) -> None:
     with watching(PsycopgProbe) as recording, psycopg.connect(postgresql.tls_url) as connection:
         connection.execute("SELECT %s::text, 1", (WORD,)).fetchall()
-        connection.execute("SELECT 'somebody', 2").fetchall()
+        connection.execute("SELECT 'other', 2").fetchall()
         connection.cursor(binary=True).execute("SELECT generate_series(1, 3), %s::text", (WORD,))
-    assert [one.facts.get(names.RESPONSE_INDICATORS) for one in recording.saying("SELECT")] == [
+    assert [one.facts.get(names.RESPONSE_INDICATORS) for one in recording.find("SELECT")] == [
         "canary",
         None,
         "canary",
@@ -115,7 +115,7 @@ def test_a_row_of_mariadb_is_reported(mariadb: Server) -> None:
     ):
         cursor.execute("SELECT %s, 1", (WORD,))
         made.ping()
-        cursor.execute("SELECT 'somebody', 2")
+        cursor.execute("SELECT 'other', 2")
     signs = [one.facts.get(names.RESPONSE_INDICATORS) for one in recording.calls if one.operation != "connect"]
     assert [one for one in signs if one] == ["canary"]
     assert signs[0] == "canary"
@@ -125,7 +125,7 @@ def test_a_row_of_mariadb_is_reported(mariadb: Server) -> None:
 def test_a_value_of_redis_is_reported(redis_server: Server, redis_prefix: str) -> None:
     with watching(RedisProbe) as recording, redis.Redis.from_url(redis_server.tls_url) as client:
         client.set(f"{redis_prefix}a", WORD, ex=60)
-        client.set(f"{redis_prefix}b", "somebody", ex=60)
+        client.set(f"{redis_prefix}b", "other", ex=60)
         client.mget(f"{redis_prefix}a", f"{redis_prefix}b")
         client.get(f"{redis_prefix}b")
     assert [one.facts.get(names.RESPONSE_INDICATORS) for one in recording.calls if "GET" in one.operation] == [

@@ -13,63 +13,31 @@ import pytest
 from backwatch.collector import names
 from backwatch.collector.pipeline.app_identity import App, identify
 from backwatch.collector.pipeline.encoder import encode_heartbeat
-from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.runtime import guard, processes
-from backwatch.collector.settings import CollectorSettings
-from tests.collector.pipeline.test_pipeline import Log, call
+from tests.collector.memory_stream import MemoryStream
+from tests.collector.pipeline.pipelines import MakePipeline, call
+from tests.services.waiting import wait_until
 
 MANY_S = 20.0
-
-
-@pytest.fixture
-def log() -> Log:
-    return Log()
+SETTINGS = {"heartbeat_s": 0.2}
 
 
 @pytest.fixture(autouse=True)
 def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A shared page of one test, whose relatives are reported soon."""
     monkeypatch.setattr(processes._state, "page", None)
-    monkeypatch.setattr(guard, "faults", 0)
     monkeypatch.setattr("backwatch.collector.pipeline.heartbeat.MIN_STUCK_S", 0.5)
     monkeypatch.setattr("backwatch.collector.pipeline.heartbeat.STUCK_MARGIN_S", 0.3)
     yield
     processes._state.page = None
 
 
-@pytest.fixture
-def make(log: Log) -> Iterator[Callable[..., Pipeline]]:
-    made: list[Pipeline] = []
-
-    def make(**changed: Any) -> Pipeline:
-        settings: dict[str, Any] = {
-            "flush_interval_s": 0.01,
-            "heartbeat_s": 0.2,
-            "exit_timeout_s": 1.0,
-            "app_name": "shop",
-        }
-        made.append(Pipeline(CollectorSettings(**{**settings, **changed}), lambda: log))
-        return made[-1]
-
-    yield make
-    for pipeline in made:
-        pipeline.close()
-
-
-def heartbeats(log: Log) -> list[dict[str, Any]]:
+def heartbeats(log: MemoryStream) -> list[dict[str, Any]]:
     """Return the report of each heartbeat."""
     return [
         {one.key: one.value.string_value or one.value.int_value for one in scope.scope.attributes}
         for scope in log.scopes(names.SCOPE_HEARTBEAT)
     ]
-
-
-def until(true: Callable[[], Any], patience_s: float = MANY_S) -> Any:
-    end = time.monotonic() + patience_s
-    while not (found := true()):
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    return found
 
 
 def forked(run: Callable[[], object]) -> int:
@@ -83,17 +51,17 @@ def forked(run: Callable[[], object]) -> int:
     return child
 
 
-def reported(log: Log, name: str) -> list[list[str]]:
+def reported(log: MemoryStream, name: str) -> list[list[str]]:
     """Return entries of this list in all heartbeats, each in its parts."""
     texts = [one[name] for one in heartbeats(log) if name in one]
     return [entry.split(":") for text in texts for entry in text.split(",")]
 
 
-def test_process_reports_its_start_its_counts_and_its_end(make: Callable[..., Pipeline], log: Log) -> None:
+def test_process_reports_its_start_its_counts_and_its_end(make: MakePipeline, log: MemoryStream) -> None:
     pipeline = make()
     for _ in range(3):
         call(pipeline)
-    until(lambda: len(heartbeats(log)) >= 3)
+    wait_until(lambda: len(heartbeats(log)) >= 3)
     pipeline.close()
     found = heartbeats(log)
     assert [one[names.PROCESS_EVENT] for one in found] == ["start", *["beat"] * (len(found) - 2), "end"]
@@ -104,7 +72,7 @@ def test_process_reports_its_start_its_counts_and_its_end(make: Callable[..., Pi
     assert abs(last[names.PROCESS_STARTED] - time.time_ns()) < 60 * 10**9
 
 
-def test_farewell_waits_for_the_last_calls(make: Callable[..., Pipeline], log: Log) -> None:
+def test_farewell_waits_for_the_last_calls(make: MakePipeline, log: MemoryStream) -> None:
     pipeline = make(flush_interval_s=30.0, heartbeat_s=3600.0)
     for _ in range(1_300):
         call(pipeline)
@@ -113,16 +81,16 @@ def test_farewell_waits_for_the_last_calls(make: Callable[..., Pipeline], log: L
     assert [one[names.PROCESS_EVENT] for one in heartbeats(log)].count("end") == 1
 
 
-def test_a_forked_child_has_its_own_instance_and_its_parents(make: Callable[..., Pipeline], log: Log) -> None:
+def test_a_forked_child_has_its_own_instance_and_its_parents(make: MakePipeline, log: MemoryStream) -> None:
     pipeline = make()
     call(pipeline)
-    until(lambda: heartbeats(log))
+    wait_until(lambda: heartbeats(log))
     mine = processes.current_identity()
     read, write = os.pipe()
 
     def run() -> None:
         call(pipeline)
-        until(lambda: [one for one in heartbeats(log) if one[names.PROCESS_INSTANCE] != mine.instance])
+        wait_until(lambda: [one for one in heartbeats(log) if one[names.PROCESS_INSTANCE] != mine.instance])
         pipeline.close()
         last = heartbeats(log)[-1]
         os.write(write, f"{last[names.PROCESS_PARENT]} {last[names.PROCESS_EVENT]}".encode())
@@ -134,11 +102,11 @@ def test_a_forked_child_has_its_own_instance_and_its_parents(make: Callable[...,
 
 
 def test_relative_whose_collector_is_stuck_is_reported(
-    make: Callable[..., Pipeline], log: Log, monkeypatch: pytest.MonkeyPatch
+    make: MakePipeline, log: MemoryStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = make()
     call(pipeline)
-    until(lambda: heartbeats(log))
+    wait_until(lambda: heartbeats(log))
 
     def run() -> None:
         monkeypatch.setattr("backwatch.collector.pipeline.worker.encode_calls", lambda *_: threading.Event().wait())
@@ -147,18 +115,18 @@ def test_relative_whose_collector_is_stuck_is_reported(
 
     child = forked(run)
     try:
-        instance, pid, since_ns, delivered = until(lambda: reported(log, names.SILENT_RELATIVES))[0]
+        instance, pid, since_ns, delivered = wait_until(lambda: reported(log, names.SILENT_RELATIVES))[0]
         assert (int(pid), delivered, len(instance)) == (child, "0", 16)
         assert 0 < time.time_ns() - int(since_ns) < 60 * 10**9
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-    assert until(lambda: reported(log, names.ENDED_RELATIVES))[0][1] == str(child)
+    assert wait_until(lambda: reported(log, names.ENDED_RELATIVES))[0][1] == str(child)
 
 
 @pytest.mark.parametrize("reaped", [True, False])
 def test_relative_that_ends_without_farewell_is_reported_once(
-    make: Callable[..., Pipeline], log: Log, *, reaped: bool
+    make: MakePipeline, log: MemoryStream, *, reaped: bool
 ) -> None:
     pipeline = make()
     call(pipeline)
@@ -171,16 +139,16 @@ def test_relative_that_ends_without_farewell_is_reported_once(
     child = forked(run)
     if reaped:
         os.waitpid(child, 0)
-    assert until(lambda: reported(log, names.ENDED_RELATIVES))[0][1] == str(child)
+    assert wait_until(lambda: reported(log, names.ENDED_RELATIVES))[0][1] == str(child)
     count = len(heartbeats(log))
-    until(lambda: len(heartbeats(log)) > count + 3)
+    wait_until(lambda: len(heartbeats(log)) > count + 3)
     assert len(reported(log, names.ENDED_RELATIVES)) == 1
     assert reported(log, names.SILENT_RELATIVES) == []
     if not reaped:
         os.waitpid(child, 0)
 
 
-def test_a_working_or_cleanly_ended_relative_is_not_reported(make: Callable[..., Pipeline], log: Log) -> None:
+def test_a_working_or_cleanly_ended_relative_is_not_reported(make: MakePipeline, log: MemoryStream) -> None:
     pipeline = make()
     call(pipeline)
     read, write = os.pipe()
@@ -197,16 +165,16 @@ def test_a_working_or_cleanly_ended_relative_is_not_reported(make: Callable[...,
     working, left = forked(works), forked(leaves)
     os.waitpid(left, 0)
     count = len(heartbeats(log))
-    until(lambda: len(heartbeats(log)) > count + 8)
+    wait_until(lambda: len(heartbeats(log)) > count + 8)
     os.write(write, b"x")
     os.waitpid(working, 0)
     count = len(heartbeats(log))
-    until(lambda: len(heartbeats(log)) > count + 2)
+    wait_until(lambda: len(heartbeats(log)) > count + 2)
     assert reported(log, names.SILENT_RELATIVES) + reported(log, names.ENDED_RELATIVES) == []
 
 
 def test_a_stuck_worker_is_replaced_and_every_call_is_accounted_for(
-    make: Callable[..., Pipeline], log: Log, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    make: MakePipeline, log: MemoryStream, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("backwatch.collector.pipeline.worker.STUCK_S", 0.5)
     monkeypatch.setattr("backwatch.collector.pipeline.pipeline.CHECK_INTERVAL_NS", 10**8)
@@ -234,7 +202,7 @@ def test_a_stuck_worker_is_replaced_and_every_call_is_accounted_for(
     assert heartbeats(log)[-1][names.PROCESS_EVENT] == "end"
 
 
-class ClosedBy(Log):
+class ClosedBy(MemoryStream):
     """A stream that notes the thread that closed it."""
 
     def __init__(self, closed: list[int]) -> None:
@@ -246,7 +214,7 @@ class ClosedBy(Log):
 
 
 def test_replaced_worker_that_goes_on_leaves_nothing_behind(
-    make: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch
+    make: MakePipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Thread identifiers are reused by the app's next thread, and the client holds a connection."""
     monkeypatch.setattr("backwatch.collector.pipeline.worker.STUCK_S", 0.5)
@@ -268,15 +236,15 @@ def test_replaced_worker_that_goes_on_leaves_nothing_behind(
     monkeypatch.setattr(pipeline, "_open_publisher", open_publisher)
     call(pipeline)
     [process] = pipeline._processes.values()
-    first = until(lambda: stuck and process.worker)
+    first: Any = wait_until(lambda: stuck and process.worker)
 
     def is_replaced() -> bool:
         call(pipeline)
         return process.worker is not first
 
-    until(is_replaced)
+    wait_until(is_replaced)
     assert stuck[0] in guard.collector_threads
-    until(lambda: getattr(process.worker._thread, "ident", None) in guard.collector_threads and len(opened) == 2)
+    wait_until(lambda: getattr(process.worker._thread, "ident", None) in guard.collector_threads and len(opened) == 2)
     held.set()
     first._thread.join(MANY_S)
     assert stuck[0] not in guard.collector_threads
@@ -287,10 +255,10 @@ def test_replaced_worker_that_goes_on_leaves_nothing_behind(
     assert slot._at >= 0
     before = sum(len(one.spans()) for one in opened)
     call(pipeline)
-    until(lambda: sum(len(one.spans()) for one in opened) > before)
+    wait_until(lambda: sum(len(one.spans()) for one in opened) > before)
 
 
-def test_stopped_process_replaces_no_worker(make: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopped_process_replaces_no_worker(make: MakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that was stopped and resumes sees, once, a worker without a turn for long."""
     monkeypatch.setattr("backwatch.collector.pipeline.pipeline.CHECK_INTERVAL_NS", 0)
     pipeline = make()
@@ -300,20 +268,20 @@ def test_stopped_process_replaces_no_worker(make: Callable[..., Pipeline], monke
     for _ in range(20):
         process.worker._turned_s -= 1_000
         call(pipeline)
-        until(lambda: time.monotonic() - process.worker.turned_s < 100)
+        wait_until(lambda: time.monotonic() - process.worker.turned_s < 100)
     assert process.replacements == 0
 
 
 def test_an_app_renamed_late_sends_a_final_heartbeat_under_its_old_name(
-    make: Callable[..., Pipeline], log: Log, monkeypatch: pytest.MonkeyPatch
+    make: MakePipeline, log: MemoryStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = make()
     call(pipeline)
-    until(lambda: heartbeats(log))
+    wait_until(lambda: heartbeats(log))
     named = identify("named")
     monkeypatch.setattr("backwatch.collector.pipeline.worker.get_tracer_provider", lambda: named)
     monkeypatch.setattr("backwatch.collector.pipeline.worker.identify", lambda _: named)
-    until(lambda: any(one.key == b"named" for one in log.messages))
+    wait_until(lambda: any(one.key == b"named" for one in log.messages))
     pipeline.close()
     beats = [one.key for one in log.messages if names.SCOPE_HEARTBEAT.encode() in one.value]
     events = {(key, one[names.PROCESS_EVENT]) for key, one in zip(beats, heartbeats(log), strict=True)}
@@ -349,16 +317,16 @@ def test_slot_that_another_process_took_is_claimed_again(monkeypatch: pytest.Mon
     assert len(instances) == 2
 
 
-def test_a_page_overwritten_by_a_relative_is_harmless(make: Callable[..., Pipeline], log: Log) -> None:
+def test_a_page_overwritten_by_a_relative_is_harmless(make: MakePipeline, log: MemoryStream) -> None:
     pipeline, source = make(), random.Random(3)
     call(pipeline)
-    until(lambda: heartbeats(log))
+    wait_until(lambda: heartbeats(log))
     page = processes._state.page
     assert page is not None
     for fill in (source.randbytes, lambda size: b"\xff" * size, lambda size: b"\x01" * size):
         page[:] = fill(len(page))
         count = len(heartbeats(log))
-        until(lambda count=count: len(heartbeats(log)) > count + 1)
+        wait_until(lambda count=count: len(heartbeats(log)) > count + 1)
     assert guard.faults == 0
 
 

@@ -15,7 +15,8 @@ from backwatch.collector.pipeline.worker import Worker
 from backwatch.collector.runtime.record import Call, Session
 from backwatch.collector.settings import CollectorSettings
 from backwatch.collector.stream import Message, Publisher, StreamUnavailable
-from tests.collector.pipeline.test_pipeline import QUICK, Log
+from tests.collector.memory_stream import MemoryStream
+from tests.collector.pipeline.pipelines import QUICK
 
 CALL = Call(
     session=Session(system="postgresql"), operation="SELECT", text="SELECT 1", sql=True, signs="", kind=3, site=None,
@@ -58,7 +59,7 @@ def test_flush_sees_a_turn_that_begins_during_its_check(monkeypatch: pytest.Monk
 
 
 def test_a_flush_does_not_wait_for_calls_to_gather() -> None:
-    log, queue = Log(), BoundedQueue(10, 10_000)
+    log, queue = MemoryStream(), BoundedQueue(10, 10_000)
     worker = Worker(CollectorSettings(app_name="shop", flush_interval_s=1000.0), queue, lambda: log)
     worker.start()
     queue.put(CALL, 100)
@@ -71,7 +72,7 @@ def test_a_flush_does_not_wait_for_a_try_that_comes_too_late(monkeypatch: pytest
     monkeypatch.setattr("backwatch.collector.pipeline.worker.FIRST_PAUSE_S", 1000.0)
     monkeypatch.setattr("backwatch.collector.pipeline.worker.MAX_PAUSE_S", 1000.0)
     monkeypatch.setattr("backwatch.collector.pipeline.worker.LAST_TRY_S", 20.0)
-    log, queue = Log(), BoundedQueue(10, 10_000)
+    log, queue = MemoryStream(), BoundedQueue(10, 10_000)
     log.failing = StreamUnavailable("away")
     worker = Worker(CollectorSettings(**QUICK), queue, lambda: log)
     worker.start()
@@ -87,7 +88,7 @@ def test_a_flush_does_not_wait_for_a_try_that_comes_too_late(monkeypatch: pytest
 def test_calls_lost_by_a_fault_before_encoding_are_all_counted(
     monkeypatch: pytest.MonkeyPatch, swallowed_faults: list[tuple[str, BaseException]]
 ) -> None:
-    log, queue, asked = Log(), BoundedQueue(1000, 10**6), list[str]()
+    log, queue, asked = MemoryStream(), BoundedQueue(1000, 10**6), list[str]()
 
     def fails_once(fallback: str) -> App:
         asked.append(fallback)
@@ -110,7 +111,7 @@ def test_calls_lost_by_a_fault_before_encoding_are_all_counted(
 def test_a_fault_in_the_midst_of_encoding_counts_no_call_twice(
     alone: int, monkeypatch: pytest.MonkeyPatch, swallowed_faults: list[tuple[str, BaseException]]
 ) -> None:
-    log, queue = Log(), BoundedQueue(1000, 10**6)
+    log, queue = MemoryStream(), BoundedQueue(1000, 10**6)
 
     def encode(_: App, calls: Sequence[Call]) -> bytes:
         if len(calls) > 1 or not alone:
@@ -139,7 +140,7 @@ from backwatch.collector.stream import Publisher
 def tell(line):
     os.write(1, f"{'parent' if os.getpid() == parent else 'child'} {line}\\n".encode())
 
-class Telling(Publisher):
+class PrintingStream(Publisher):
     def __init__(self):
         self.made = os.getpid()
 
@@ -156,7 +157,7 @@ def call(text):
     pipeline.record_call(Session(system="postgresql"), "", start_ns=1, sql=f"SELECT {text}")
 
 parent = os.getpid()
-pipeline = Pipeline(CollectorSettings(flush_interval_s=0.3, app_name="shop"), Telling)
+pipeline = Pipeline(CollectorSettings(flush_interval_s=0.3, app_name="shop"), PrintingStream)
 call("before_the_fork")
 assert pipeline.flush(20)
 call("at_the_fork")

@@ -1,13 +1,18 @@
-"""Fixtures shared by the tests of several probes."""
+"""Fixtures shared by the tests of all probes."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
-from backwatch.collector.probes.toolkit import messages
+from tests.collector.probes.recording import Recording, watching
 
 
 @pytest.fixture
-def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Virtual time by which gathered messages are recorded; the test advances it."""
-    now = [1000.0]
-    monkeypatch.setattr(messages, "monotonic", lambda: now[0])
-    return now
+def recording(request: pytest.FixtureRequest) -> Iterator[Recording]:
+    """The calls that the probes record which the test's module names in ``PROBES``."""
+    recorded = Recording()
+    with ExitStack() as stack:
+        for kind in request.module.PROBES:
+            stack.enter_context(watching(kind, recorded))
+        yield recorded

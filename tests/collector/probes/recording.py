@@ -15,7 +15,7 @@ from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class RecordedCall:
     """One call as the probe recorded it; bytes read from the wire at that moment."""
 
     session: Session
@@ -59,7 +59,7 @@ class Told:
 class Recording:
     """A recorder that keeps calls in order."""
 
-    calls: list[Told] = field(default_factory=list[Told])
+    calls: list[RecordedCall] = field(default_factory=list[RecordedCall])
 
     def record_call(
         self, session: Session, operation: str, *, start_ns: int, sql: object = None, statement: str = "",
@@ -70,7 +70,7 @@ class Recording:
         assert start_ns > 0
         assert wire is None or estimated is UNKNOWN
         sent, received = estimated if wire is None else wire.read_delta()
-        recorded = Told(
+        recorded = RecordedCall(
             session=session, operation=operation, sql=sql, statement=statement, sent=sent, received=received,
             estimated=estimated is not UNKNOWN, rows_returned=rows_returned, rows_affected=rows_affected,
             error=error, facts=dict(facts), kind=kind, caller=caller,
@@ -84,11 +84,11 @@ class Recording:
             frame = frame.f_back
         return Caller(1, 2, CallSite(frame.f_code.co_qualname, Path(frame.f_code.co_filename).name, frame.f_lineno), "")
 
-    def of(self, operation: str) -> list[Told]:
+    def of(self, operation: str) -> list[RecordedCall]:
         """Return calls with this operation."""
         return [one for one in self.calls if one.operation == operation]
 
-    def saying(self, text: str) -> list[Told]:
+    def find(self, text: str) -> list[RecordedCall]:
         """Return calls whose statement contains ``text``."""
         return [one for one in self.calls if text in _readable(one.sql)]
 
@@ -101,10 +101,10 @@ class Raising:
     """A recorder with a fault."""
 
     def capture_caller(self) -> Caller | None:
-        raise LookupError("a fault of ours")
+        raise LookupError("an internal fault")
 
     def record_call(self, *args: object, **kwargs: object) -> None:
-        raise LookupError("a fault of ours")
+        raise LookupError("an internal fault")
 
 
 @contextmanager

@@ -39,7 +39,7 @@ SECRET = "hunter2secret"
         ("redshift", f"SELECT 'it\\'s {SECRET}', E'\\' {SECRET}' -- it's {SECRET}"),
         ("mssql", f'SET QUOTED_IDENTIFIER OFF; SELECT * FROM t WHERE f(a, "{SECRET}")'),
         ("microsoft.sql_server", f'set ansi_nulls, quoted_identifier off SELECT "{SECRET}" /* " */, "a {SECRET}'),
-        ("bigquery", f'SELECT """it said "{SECRET}" loudly"""'),
+        ("bigquery", f'SELECT """it read "{SECRET}" aloud"""'),
         ("bigquery", f"SELECT '''a ' {SECRET} ' b'''"),
         ("bigquery", f'SELECT rb"""a \\""" " {SECRET} " """'),
         ("bigquery", f'SELECT """a " {SECRET}'),

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from backwatch.collector import names
 from backwatch.collector.probes.sqlite3 import SQLiteProbe
 from backwatch.collector.probes.toolkit.patches import Patches
-from tests.collector.probes.delivered import Delivered, delivering
+from tests.collector.memory_stream import MemoryStream, deliver
 
 WAYS = ("query", "form", "json")
-ATTACKS = ("nobody' OR 'a'='a", "x' UNION SELECT name FROM sqlite_master --", "1'; DROP TABLE users; --", "o'brien 2")
+ATTACKS = ("absent' OR 'a'='a", "x' UNION SELECT name FROM sqlite_master --", "1'; DROP TABLE users; --", "o'brien 2")
 HONEST = ("ann@example.com", "a longer text, with (brackets) -- and more", "2026-11-26 12:00", "-123456.5")
 
 
@@ -28,20 +28,20 @@ def ask(how: str, value: str) -> None:
 
 
 @contextmanager
-def serving(framework: str) -> Generator[Delivered]:
+def serving(framework: str) -> Generator[MemoryStream]:
     """Observe this framework's requests and sqlite3 inside the block."""
     from importlib import import_module
 
     patches = Patches()
     import_module(f"backwatch.collector.request.{framework}").install(patches)
     try:
-        with delivering(SQLiteProbe) as stream:
+        with deliver(SQLiteProbe) as stream:
             yield stream
     finally:
         patches.restore()
 
 
-def signed(stream: Delivered) -> list[bool]:
+def signed(stream: MemoryStream) -> list[bool]:
     """Return for each statement whether it shows the request's input."""
     return [
         "request-input" in call.get(names.QUERY_SIGNS, "").split(",")
@@ -50,6 +50,6 @@ def signed(stream: Delivered) -> list[bool]:
     ]
 
 
-def assert_nothing_of(stream: Delivered, value: str) -> None:
+def assert_nothing_of(stream: MemoryStream, value: str) -> None:
     """Assert that no part of the input has left the process."""
     assert value.encode() not in b"".join(message.value for message in stream.messages)

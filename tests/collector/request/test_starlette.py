@@ -61,7 +61,7 @@ def test_input_that_became_code_is_reported(kind: str, way: str) -> None:
         for value in ATTACKS:
             send(kind, way, "joined", value)
     assert [True] * len(ATTACKS) == signed(stream)
-    assert_nothing_of(stream, "nobody")
+    assert_nothing_of(stream, "absent")
 
 
 @pytest.mark.parametrize(("kind", "way"), CASES)

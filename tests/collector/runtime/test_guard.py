@@ -31,7 +31,7 @@ class Strict(logging.Handler):
 
 
 @pytest.fixture(autouse=True)
-def _said_before(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
+def _logged_before(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
     monkeypatch.setattr(guard, "faults", 0)
     monkeypatch.setattr(guard, "_logged_names", set())
 
@@ -102,14 +102,14 @@ class _Limits:
 @pytest.mark.parametrize("handler", [_limit, _Limits().limit, partial(_limit)])
 def test_a_time_limit_of_the_app_is_not_swallowed_by_the_guard(handler: Any) -> None:
     @guard.never_breaks_the_host
-    def ours() -> None:
+    def raise_internally() -> None:
         for _ in range(3):
             signal.raise_signal(signal.SIGUSR1)
 
     before = signal.signal(signal.SIGUSR1, handler)
     try:
         with pytest.raises(SoftTimeLimitError):
-            ours()
+            raise_internally()
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert guard.faults == 0

@@ -141,14 +141,14 @@ def test_the_apps_own_client_is_recorded_even_on_the_collectors_thread(kafka: Se
     with watching(KafkaProbe) as recording:
         theirs = KafkaProducer(bootstrap_servers=kafka.bootstrap)
         theirs.send(topic, b"x").get(timeout=20)
-        ours = clients.open_producer(kafka.url, StreamSettings(url=kafka.url))
+        internal = clients.open_producer(kafka.url, StreamSettings(url=kafka.url))
         before = len(recording.calls)
-        sent = clients.send(ours, topic, Message(b"ours"))
+        sent = clients.send(internal, topic, Message(b"internal"))
         sent.add_callback(lambda _: theirs.send(topic, b"theirs"))
         sent.get(timeout=20)
-        ours.send(topic, b"ours, by whomever").get(timeout=20)
+        internal.send(topic, b"internal, from any caller").get(timeout=20)
         theirs.flush()
-        ours.close()
+        internal.close()
         theirs.close()
     sends = [one for one in recording.calls[before:] if one.operation != "metadata"]
     assert [(one.operation, one.sent) for one in sends] == [("send", len(b"theirs"))]

@@ -15,7 +15,8 @@ from backwatch.collector.runtime import guard, internal_threads
 from backwatch.collector.settings import CollectorSettings, StreamSettings
 from backwatch.collector.stream import Message
 from backwatch.collector.stream.factory import ensure_topics, open_publisher
-from tests.collector.pipeline.test_pipeline import Log, call
+from tests.collector.memory_stream import MemoryStream
+from tests.collector.pipeline.pipelines import call
 from tests.services.server import Server
 
 THREADS = {"kafka": 2, "sqlite": 1}
@@ -41,7 +42,7 @@ def thread_faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[threading.Ex
 def test_hook_of_the_app_on_threads_does_not_run_on_the_collectors(
     install: Callable[[Any], None], thread_faults: list[threading.ExceptHookArgs]
 ) -> None:
-    log = Log()
+    log = MemoryStream()
     made = Pipeline(CollectorSettings(flush_interval_s=0.01, exit_timeout_s=1.0), lambda: log)
     install(hostile_hook)
     try:
@@ -58,7 +59,7 @@ def test_hook_of_the_app_on_threads_does_not_run_on_the_collectors(
 def test_hook_set_on_the_running_thread_ends_one_round(
     install: Callable[[Any], None], thread_faults: list[threading.ExceptHookArgs]
 ) -> None:
-    class Hooked(Log):
+    class Hooked(MemoryStream):
         def publish(self, topic: str, messages: Sequence[Message], timeout_s: float) -> None:
             super().publish(topic, messages, timeout_s)
             if self.tries == 1:
@@ -136,11 +137,12 @@ def test_collector_adds_the_daemon_threads_that_operations_names(
 WITHOUT_THREADS = """
 import resource, threading, time
 from backwatch.collector import names
-from tests.collector.pipeline.test_pipeline import Log, call
+from tests.collector.memory_stream import MemoryStream
+from tests.collector.pipeline.pipelines import call
 from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.settings import CollectorSettings
 
-log = Log()
+log = MemoryStream()
 made = Pipeline(CollectorSettings(flush_interval_s=0.01, exit_timeout_s=1.0), lambda: log)
 threading.stack_size(60 << 20)
 used = next(int(line.split()[1]) << 10 for line in open("/proc/self/status") if line.startswith("VmSize"))

@@ -34,13 +34,13 @@ CALLS: dict[str, Callable[[str], object]] = {
 }
 
 
-def _ours() -> list[dict[str, Any]]:
+def _collector_modules() -> list[dict[str, Any]]:
     return [vars(one) for name, one in list(sys.modules.items()) if name.startswith("backwatch.collector")]
 
 
 def _held() -> list[str]:
     """Return every text that collector modules hold; ``gc`` knows references, not holders of text alone."""
-    roots: list[Any] = _ours()
+    roots: list[Any] = _collector_modules()
     others = {id(one.__dict__) for one in list(sys.modules.values()) if hasattr(one, "__dict__")}
     seen = {id(one) for one in roots} | others
     texts: list[str] = []
@@ -53,7 +53,7 @@ def _held() -> list[str]:
                 texts.append(one)
             elif issubclass(kind, bytes):
                 texts.append(one.decode("latin-1"))
-            elif id(one) not in seen and type(one) not in _NOT_WALKED and _may_be_ours(one):
+            elif id(one) not in seen and type(one) not in _NOT_WALKED and _may_be_internal(one):
                 seen.add(id(one))
                 roots.append(one)
     return texts
@@ -63,7 +63,7 @@ _NOT_WALKED = (types.ModuleType, *weakref.ProxyTypes)
 """What leads to all other modules, and what only speaks for another object, which may be gone."""
 
 
-def _may_be_ours(one: object) -> bool:
+def _may_be_internal(one: object) -> bool:
     return not isinstance(one, type) or one.__module__.startswith("backwatch.")
 
 

@@ -14,7 +14,8 @@ import pytest
 from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.runtime import shutdown
 from backwatch.collector.settings import CollectorSettings
-from tests.collector.pipeline.test_pipeline import QUICK, Log, call
+from tests.collector.memory_stream import MemoryStream
+from tests.collector.pipeline.pipelines import QUICK, call
 
 ORIGINAL = signal.raise_signal
 
@@ -73,8 +74,8 @@ def test_a_wrapper_of_raise_signal_is_called_once() -> None:
 
     def run() -> None:
         shutdown.run_before_fatal_signal(tell, 1.0)
-        ours = signal.raise_signal
-        signal.raise_signal = lambda number, /: ours(number)
+        before = signal.raise_signal
+        signal.raise_signal = lambda number, /: before(number)
         shutdown.cancel_before_fatal_signal(tell)
         shutdown.run_before_fatal_signal(tell, 1.0)
         signal.raise_signal(signal.SIGTERM)
@@ -104,7 +105,7 @@ def no_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_calls_held_back_by_a_probe_are_delivered(no_hooks: None) -> None:
-    log, kept = Log(), ["SELECT kept"]
+    log, kept = MemoryStream(), ["SELECT kept"]
     pipeline = Pipeline(CollectorSettings(app_name="shop", exit_timeout_s=20), lambda: log)
     shutdown.add_hook(lambda: kept and call(pipeline, kept.pop()))
     pipeline.close()
@@ -113,8 +114,8 @@ def test_calls_held_back_by_a_probe_are_delivered(no_hooks: None) -> None:
 
 
 def test_an_end_with_nothing_to_tell_begins_nothing(no_hooks: None) -> None:
-    opened, hook_calls = list[Log](), list[bool]()
-    pipeline = Pipeline(CollectorSettings(**QUICK), lambda: opened.append(Log()) or opened[-1])
+    opened, hook_calls = list[MemoryStream](), list[bool]()
+    pipeline = Pipeline(CollectorSettings(**QUICK), lambda: opened.append(MemoryStream()) or opened[-1])
     shutdown.add_hook(lambda: hook_calls.append(True))
     pipeline.close()
     assert (bool(hook_calls), opened) == (True, [])
@@ -128,7 +129,7 @@ from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings
 from backwatch.collector.stream import Publisher
 
-class Telling(Publisher):
+class PrintingStream(Publisher):
     def publish(self, topic, messages, timeout_s):
         calls = [one.value for one in messages if b"backwatch.heartbeat" not in one.value]
         print("called", [b"kept" in one for one in calls], flush=True)
@@ -136,7 +137,7 @@ class Telling(Publisher):
     def close(self, timeout_s):
         pass
 
-pipeline = Pipeline(CollectorSettings(app_name="shop", exit_timeout_s=20), Telling)
+pipeline = Pipeline(CollectorSettings(app_name="shop", exit_timeout_s=20), PrintingStream)
 kept = [True]
 shutdown.add_hook(
     lambda: kept and kept.pop() and pipeline.record_call(Session(system="mysql"), "", start_ns=1, sql="SELECT kept")

@@ -75,6 +75,6 @@ def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
         lambda: _connect(services).cursor(cursors.SSCursor).execute("selec 1"),
         lambda: _connect(services).cursor().callproc("nothing"),
         lambda: _connect(services).select_db("nowhere"),
-        lambda: _connect(services).change_user("nobody", "x", "mysql"),
+        lambda: _connect(services).change_user("absent", "x", "mysql"),
         closed,
     ]

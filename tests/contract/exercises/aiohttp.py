@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.collector.probes.web import Web, shared
+from tests.collector.probes.http.web import Web, shared
 
 SERVICES = ("ca",)
 LOGIN = {"Authorization": "Basic " + base64.b64encode(b"app:secret").decode()}

@@ -66,7 +66,7 @@ async def _by_aiormq(server: Any) -> list[object]:
     connection = await aiormq.connect(url(server, tls=False))
     channel = await connection.channel()
     try:
-        await channel.basic_publish(b"back", routing_key="exercise.nobody", mandatory=True)
+        await channel.basic_publish(b"back", routing_key="exercise.absent", mandatory=True)
     except AMQPError as error:
         seen.append(type(error))
     try:

@@ -10,7 +10,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tests.collector.probes.web import shared
+from tests.collector.probes.http.web import shared
 from tests.services.server import Server
 
 SERVICES = ("aws", "ca")

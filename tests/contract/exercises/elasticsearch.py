@@ -5,7 +5,7 @@ from typing import Any
 
 from elasticsearch import AsyncElasticsearch, Elasticsearch
 
-from tests.collector.probes import searching
+from tests.collector.probes.http import searching
 
 SERVICES = ("elasticsearch", "ca")
 

@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
-from tests.collector.probes.web import Web, shared
+from tests.collector.probes.http.web import Web, shared
 
 SERVICES = ("ca",)
 

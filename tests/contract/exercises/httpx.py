@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from tests.collector.probes.web import Web, shared
+from tests.collector.probes.http.web import Web, shared
 
 SERVICES = ("ca",)
 

@@ -89,7 +89,7 @@ def _by_kombu(server: Any) -> list[object]:
         seen.append(_soon(queue.get).decode())
         seen.append(queue.get())
         producer.publish({"order": 2}, routing_key="order.created")
-        producer.publish("back", routing_key="nobody.listens", mandatory=True)
+        producer.publish("back", routing_key="absent.listener", mandatory=True)
         seen.append(_soon(queue.purge))
         seen.append(returned)
         queue.delete()

@@ -70,7 +70,7 @@ def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
     return [
         lambda: ldap3.Connection(secured(server), server.user, "wrong", auto_bind=True),
         lambda: ldap3.Connection(secured(server), server.user, "wrong", raise_exceptions=True).bind(),
-        lambda: as_admin(raise_exceptions=True).delete("uid=nobody," + PEOPLE),
+        lambda: as_admin(raise_exceptions=True).delete("uid=absent," + PEOPLE),
         lambda: as_admin().search(PEOPLE, "(uid=x"),
         lambda: opened(secured(server, tls=ldap3.Tls(validate=ssl.CERT_REQUIRED))),
         lambda: opened(ldap3.Server("127.0.0.1", 1)),

@@ -72,7 +72,7 @@ async def _core(client: Any) -> list[object]:
     seen.append((await client.request("exercise.questions", b"one", timeout=10)).data)
     seen.append((await client.request("exercise.questions", b"two", timeout=10, old_style=True)).data)
     try:
-        await client.request("exercise.nobody", b"", timeout=10)
+        await client.request("exercise.absent", b"", timeout=10)
     except NoRespondersError as error:
         seen.append(type(error).__name__)
     try:
@@ -115,7 +115,7 @@ def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
     async def unheard() -> object:
         client = await connect(server)
         try:
-            return await client.request("exercise.nobody", b"", timeout=10)
+            return await client.request("exercise.absent", b"", timeout=10)
         finally:
             await client.close()
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from opensearchpy import AsyncOpenSearch, OpenSearch
 
-from tests.collector.probes import searching
+from tests.collector.probes.http import searching
 
 SERVICES = ("opensearch", "ca")
 

@@ -85,7 +85,7 @@ def _in_turn(server: Any) -> list[object]:
     seen.append(channel.queue_purge(queue=QUEUE).method.message_count)
     channel.confirm_delivery()
     with contextlib.suppress(exceptions.AMQPError):
-        seen.append(channel.basic_publish("exercise.events", "nobody.listens", b"back", mandatory=True))
+        seen.append(channel.basic_publish("exercise.events", "absent.listener", b"back", mandatory=True))
     channel.queue_delete(queue=QUEUE)
     channel.exchange_delete("exercise.events")
     with contextlib.suppress(exceptions.AMQPError):

@@ -97,7 +97,7 @@ def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
 
     def ping(*address: Any, **options: Any) -> object:
         with pymongo.MongoClient(*address, **{**QUICK, **options}) as client:
-            return _told(lambda: client["shop"]["orders"].find_one({"_id": 1}))
+            return _result_of(lambda: client["shop"]["orders"].find_one({"_id": 1}))
 
     def command(**document: Any) -> object:
         with pymongo.MongoClient(mongodb.url) as client:
@@ -115,16 +115,16 @@ def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
         lambda: command(nosuchcommand=1),
         lambda: command(aggregate="orders", pipeline=[{"$nosuchstage": 1}], cursor={}),
         lambda: command(find="orders", filter=5),
-        lambda: _told(lambda: command(find="orders", filter=Unknown())),
+        lambda: _result_of(lambda: command(find="orders", filter=Unknown())),
     ]
     if ASYNCHRONOUS is not None:
         wrong = {"username": "app", "password": "wrong"}
-        failing.append(lambda: _told(lambda: asyncio.run(asynchronously(mongodb.host, 1))))
+        failing.append(lambda: _result_of(lambda: asyncio.run(asynchronously(mongodb.host, 1))))
         failing.append(lambda: asyncio.run(asynchronously(mongodb.host, members.port, directConnection=True, **wrong)))
     return failing
 
 
-def _told(call: Callable[[], object]) -> object:
+def _result_of(call: Callable[[], object]) -> object:
     """Return the driver's error without varying parts: identities, durations."""
     try:
         return call()

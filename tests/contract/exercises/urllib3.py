@@ -6,7 +6,7 @@ from typing import Any
 import requests
 import urllib3
 
-from tests.collector.probes.web import Web, shared
+from tests.collector.probes.http.web import Web, shared
 
 SERVICES = ("ca",)
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine, EngineConfig
-from backwatch.detector.ingest.sources import Unreadable, read
+from backwatch.detector.ingest.sources import UnreadablePiece, read
 from backwatch.detector.runtime.replay import Replay
 
 
@@ -66,6 +66,6 @@ def read_requests(files: Sequence[Path]) -> Iterator[bytes]:
         ValueError: A piece could not be read.
     """
     for item in read([str(file) for file in files]):
-        if isinstance(item, Unreadable):
+        if isinstance(item, UnreadablePiece):
             raise ValueError(f"{item.origin}: {item.reason}")  # noqa: TRY004  the file is wrong
         yield item.request

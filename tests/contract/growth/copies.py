@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+from tests.services.process import ROOT
+
 PLACE = ROOT / ".tools" / "grown"
 """Always the same, with the files' times kept: so the kernels that were compiled for the last copy serve the next."""
 MEMBERS = ("collector", "store", "detector", "notify", "dashboard", "attack")

@@ -136,9 +136,9 @@ def played(part: Part, watched: Watching, say: Callable[[Seen], None]) -> None:
                 port=service.port, ca_file=str(authority.ca_file), rounds=1, live=True, answers=part.folder / "answers"
             )
             try:
-                return _said(repr(part.kind(place).meet()))
+                return _shorten_outcome(repr(part.kind(place).meet()))
             except Exception as error:  # noqa: BLE001  any error of the driver is an outcome here
-                return _said(f"{type(error).__module__}.{type(error).__qualname__}: {error}")
+                return _shorten_outcome(f"{type(error).__module__}.{type(error).__qualname__}: {error}")
 
         sent = part.sent or [_counted(service, met) for service in services]
         CHOSEN.dawdles = part.dawdles
@@ -163,7 +163,7 @@ def _counted(service: HostileServer, met: Callable[[HostileServer], str]) -> tup
     return CHOSEN.sent, CHOSEN.last
 
 
-def _said(outcome: str) -> str:
+def _shorten_outcome(outcome: str) -> str:
     if "maximum recursion depth" in outcome:
         return "the stack is at its end"  # the frame depends on the depth of the stack, which Backwatch adds to
     return CHANGING.sub("#", outcome)[:MOST_SAID]

@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from backwatch.attack.protocols import server
+from tests.collector.memory_stream import MemoryStream
 from tests.contract.mutations.answers import Mutating
 from tests.contract.mutations.haste import hurry, hurry_clients
+from tests.services.process import ROOT
 
 if __name__ == "__main__":
     sys.modules.setdefault("eventlet", None)  # pyright: ignore[reportArgumentType]  see conftest.py
@@ -36,11 +38,7 @@ from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.probes import Probe
 from backwatch.collector.probes import discover as discover_probes
 from backwatch.collector.settings import CollectorSettings
-from backwatch.collector.stream import Message, Publisher
 from tests.contract.mutations.playing import Part, Seen, played
-
-ROOT = Path(__file__).parents[3]
-
 
 LANES = 16
 PORTS_EACH = 32
@@ -173,29 +171,15 @@ def _seen(child: int, out: int) -> tuple[Seen, bool]:
     return found, over
 
 
-class _Log(Publisher):
-    """A stream in memory."""
-
-    def __init__(self) -> None:
-        self.messages: list[bytes] = []
-
-    def publish(self, topic: str, messages: Sequence[Message], timeout_s: float) -> None:
-        del topic, timeout_s
-        self.messages += [one.value for one in messages]
-
-    def close(self, timeout_s: float) -> None:
-        """Close nothing."""
-
-
 @contextlib.contextmanager
 def _watching(probes: Sequence[type[Probe]]) -> Generator[Callable[[], list[bytes]]]:
     """Observe every library, as with ``backwatch run``; yields a function that returns the messages so far."""
-    log = _Log()
+    log = MemoryStream()
     pipeline = Pipeline(CollectorSettings(flush_interval_s=0.05, heartbeat_s=3600.0, app_name="shop"), lambda: log)
 
     def reported() -> list[bytes]:
         assert pipeline.flush(10)
-        return log.messages
+        return [message.value for message in log.messages]
 
     instruments: list[Any] = [kind() for kind in probes]
     for one in instruments:

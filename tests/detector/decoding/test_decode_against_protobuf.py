@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from backwatch.collector import names
 from backwatch.detector.decoding import schema
-from backwatch.detector.decoding.decoder import Decoded, decode
+from backwatch.detector.decoding.decoder import DecodedCalls, decode
 from backwatch.detector.ingest.tolerant_schema import Request
 
 Facts = dict[str, Any]
@@ -181,7 +181,7 @@ def call_of(span: Any, session: Facts, *, own: bool) -> list[Facts]:
 DERIVED = {names.SERVER_ADDRESS, names.SERVER_PORT, names.PEER_ADDRESS, names.TRANSPORT}
 
 
-def assert_same(found: Decoded, calls: list[Facts]) -> None:
+def assert_same(found: DecodedCalls, calls: list[Facts]) -> None:
     assert len(calls) == found.count
     for row, facts in enumerate(calls):
         for name in schema.TEXTS:

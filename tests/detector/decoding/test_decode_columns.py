@@ -12,7 +12,7 @@ from backwatch.collector.pipeline.encoder import encode_calls, encode_heartbeat
 from backwatch.collector.runtime.record import CLIENT, CallSite, Session
 from backwatch.collector.runtime.record import Call as Recorded
 from backwatch.detector.decoding import schema
-from backwatch.detector.decoding.decoder import EVIDENCE, Decoded, decode
+from backwatch.detector.decoding.decoder import EVIDENCE, DecodedCalls, decode
 
 Facts = Mapping[str, str | int | bool | float]
 APP = App("web", "shop", "prod", (("service.name", "web"), ("service.namespace", "shop"), (names.ENVIRONMENT, "prod")))
@@ -31,7 +31,7 @@ def request(span: Facts, scope: Facts | None = None, resource: Facts | None = No
     return found.SerializeToString()
 
 
-def only(value: bytes) -> Decoded:
+def only(value: bytes) -> DecodedCalls:
     found = decode([value])
     assert (found.count, found.malformed) == (1, [])
     return found

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from backwatch.collector import names
 from backwatch.detector.columns.key_texts import MAX_PART_CHARACTERS, part
 from backwatch.detector.engine.factory import make_engine
-from backwatch.detector.engine.findings import Fired, as_evidence
+from backwatch.detector.engine.findings import Firings, as_evidence
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.runtime.replay import MAX_SHARDS, Replay, as_json
 from backwatch.detector.state import keys
@@ -97,7 +97,7 @@ def test_key_separators_in_names_are_escaped_without_collisions(first: str, seco
 
 def found_keys(engine: Engine, calls: list[Call]) -> list[tuple[str, str, str]]:
     findings = engine.step(engine.new_shard(), streams.entry(streams.records(calls)))
-    return [(one.rule.name, one.alert_id, one.key.text) for one in findings.events if isinstance(one, Fired)]
+    return [(one.rule.name, one.alert_id, one.key.text) for one in findings.events if isinstance(one, Firings)]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_resource_names_are_bounded_in_state_and_evidence(engine: Engine) -> Non
         shard, streams.entry(streams.records([Call(START_NS, session, statement(long, f"{long}:{long}"), app=long)]))
     )
     assert max(len(text) for parts in shard.resources.values() for text in parts) <= MAX_PART_CHARACTERS + 50
-    for one in findings.raised():
+    for one in findings.iter_findings():
         assert len(json.dumps(as_json(one))) < 32_768
         assert len(one.key.text) < 8 * MAX_PART_CHARACTERS
 

@@ -16,7 +16,7 @@ from backwatch.collector.settings import DetectorSettings, SettingError
 from backwatch.collector.stream import Record
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.engine.factory import make_engine
-from backwatch.detector.engine.findings import Clear, Findings, Fired
+from backwatch.detector.engine.findings import Findings, Firings
 from backwatch.detector.engine.log_entries import Decision, Loss, ModelVersion, Tick
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
@@ -28,6 +28,7 @@ from backwatch.detector.state import snapshot as state_snapshot
 from backwatch.detector.state.keys import RESOURCE, SITE
 from backwatch.detector.state.tables import Table
 from backwatch.store import decisions, entries, queries, tables
+from backwatch.store.commit import ClearedAlert
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.migrate import upgrade
 from backwatch.store.transactions import reading, writing
@@ -219,7 +220,7 @@ def test_newer_model_replaces_the_older_one_over_a_restart() -> None:
 
 
 def fired(findings: Findings) -> list[tuple[str, str]]:
-    return [(one.rule.name, one.alert_id) for one in findings.events if isinstance(one, Fired)]
+    return [(one.rule.name, one.alert_id) for one in findings.events if isinstance(one, Firings)]
 
 
 def test_acceptance_ends_at_the_same_call_in_any_batching() -> None:
@@ -232,7 +233,7 @@ def test_acceptance_ends_at_the_same_call_in_any_batching() -> None:
         times: list[int] = []
         for at in range(0, 10, size):
             found = engine.step(shard, entry(size, at, PLAIN))
-            times += [one.time_ns for one in found.raised() if one.alert_id == alert]
+            times += [one.time_ns for one in found.iter_findings() if one.alert_id == alert]
         observed.append(times)
     assert observed[0] == observed[1] == [START_NS + i * SECOND for i in range(5, 10)]
 
@@ -240,7 +241,7 @@ def test_acceptance_ends_at_the_same_call_in_any_batching() -> None:
 def test_loss_is_counted_and_reported_for_its_app() -> None:
     engine = made()
     findings = engine.step(engine.new_shard(), Loss("dropped.queue", 7, START_NS, "shop\x1fdropped.queue"))
-    (one,) = findings.raised()
+    (one,) = findings.iter_findings()
     assert findings.losses == {"dropped.queue": 7}
     assert (one.rule.name, one.key.text.count("\x1f")) == ("telemetry-loss", 2)
 
@@ -376,11 +377,11 @@ def test_finding_clears_only_after_a_call_without_it() -> None:
     shard = engine.new_shard()
     engine.step(shard, entry(1, 0, PLAIN))
     waited = engine.step(shard, Tick(START_NS + 50 * HOUR))
-    assert not any(isinstance(one, Clear) for one in waited.events)
+    assert not any(isinstance(one, ClearedAlert) for one in waited.events)
     calls = [Call(START_NS + 50 * HOUR + SECOND, SAFE, statement("SELECT ?"))]
     engine.step(shard, streams.entry(streams.records(calls), 1))
     cleared = engine.step(shard, Tick(START_NS + 51 * HOUR))
-    assert [one.time_ns for one in cleared.events if isinstance(one, Clear)]
+    assert [one.time_ns for one in cleared.events if isinstance(one, ClearedAlert)]
 
 
 def test_continuous_calls_do_not_delay_a_clear() -> None:
@@ -393,7 +394,7 @@ def test_continuous_calls_do_not_delay_a_clear() -> None:
         for begin in range(0, len(calls), size):
             log_entry = streams.entry(streams.records(calls[begin : begin + size], backfill=False), 1 + begin)
             events += engine.step(shard, log_entry).events
-        found.append([one.time_ns - START_NS for one in events if isinstance(one, Clear)])
+        found.append([one.time_ns - START_NS for one in events if isinstance(one, ClearedAlert)])
     assert len(found[0]) == 1
     assert HOUR <= found[0][0] <= HOUR + 20 * SECOND
     assert found[1:] == found[:2]

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from backwatch.collector import names
 from backwatch.detector.engine.factory import make_engine
-from backwatch.detector.engine.findings import Clear, Findings
+from backwatch.detector.engine.findings import Findings
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.store.commit import ClearedAlert
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, START_NS, Call, statement
 
@@ -31,10 +32,10 @@ def engine() -> Engine:
 def to_texts(findings: Findings) -> Iterator[FindingText]:
     """Yield the findings as comparable text."""
     for event in findings.events:
-        if isinstance(event, Clear):
+        if isinstance(event, ClearedAlert):
             yield "clear", event.alert_id, str(event.time_ns)
         else:
-            for finding in event.findings():
+            for finding in event.iter_findings():
                 yield (
                     finding.rule.name,
                     finding.alert_id,

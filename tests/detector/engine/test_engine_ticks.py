@@ -14,7 +14,7 @@ from backwatch.collector.stream import Message
 from backwatch.collector.stream.factory import ensure_topics, open_consumer, open_publisher, open_relay
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import EngineConfig
-from backwatch.detector.runtime.service import Service
+from backwatch.detector.runtime.service import DetectorService
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.migrate import upgrade
@@ -53,7 +53,7 @@ def test_shard_ticks_after_records_of_the_router(stream: tuple[StreamSettings, s
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}", check=False)
     upgrade(store)
     ahead = 3_600 * SECOND
-    service = Service(
+    service = DetectorService(
         settings, store, DetectorSettings(commit_interval_s=0), lambda: time.time_ns() + ahead,
         make_engine(EngineConfig()),
     )  # fmt: skip
@@ -75,7 +75,7 @@ def test_quiet_partition_ticks_while_another_is_busy(
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}", check=False)
     upgrade(store)
     ahead_ns, engine = [0], make_engine(EngineConfig())
-    service = Service(
+    service = DetectorService(
         settings, store, DetectorSettings(commit_interval_s=0), lambda: time.time_ns() + ahead_ns[0], engine
     )
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from backwatch.collector import names
 from backwatch.detector.engine import folding, open_findings
 from backwatch.detector.engine.factory import make_engine
-from backwatch.detector.engine.findings import Clear, Findings, Fired
+from backwatch.detector.engine.findings import Findings, Firings
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.open_findings import OpenFindings
 from backwatch.detector.engine.shard import Shard
@@ -19,6 +19,7 @@ from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.state import keys
 from backwatch.detector.state import snapshot as state_snapshot
 from backwatch.detector.state.key_space import Space
+from backwatch.store.commit import ClearedAlert
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, START_NS, Call, statement
 
@@ -46,7 +47,7 @@ def step(engine: Engine, shard: Shard, calls: Sequence[Call], per_record: int = 
 
 
 def rules(findings: Findings) -> set[str]:
-    return {event.rule.name for event in findings.events if isinstance(event, Fired)}
+    return {event.rule.name for event in findings.events if isinstance(event, Firings)}
 
 
 def tick(engine: Engine, shard: Shard, after_ns: int = 60 * SECOND) -> Findings:
@@ -151,7 +152,7 @@ def test_longer_known_key_keeps_its_slot_in_any_order(order: list[int]) -> None:
     seen(one, range(1_001, 1_060), START_NS + DAY + HOUR)
     stale = one.stale(START_NS + DAY + HOUR)
     assert set(one.keys[stale].tolist()) <= set(range(1_001, 1_060))
-    assert one.settled(stale, START_NS + DAY + HOUR) == 0
+    assert one.count_settled(stale, START_NS + DAY + HOUR) == 0
 
 
 def test_key_unused_for_a_month_is_evicted_first() -> None:
@@ -161,14 +162,14 @@ def test_key_unused_for_a_month_is_evicted_first() -> None:
     seen(one, range(1_001, 1_080), START_NS + 40 * DAY)
     stale = one.stale(START_NS + 40 * DAY)
     assert set(range(1, 21)) <= set(one.keys[stale].tolist())
-    assert one.settled(stale, START_NS + 40 * DAY) == 0
+    assert one.count_settled(stale, START_NS + 40 * DAY) == 0
 
 
 def test_backdated_first_call_makes_no_old_key() -> None:
     one = space()
     seen(one, [1], SECOND, START_NS)
     seen(one, [1], START_NS, START_NS)
-    assert one.settled(np.array([1], np.int32), START_NS) == 0
+    assert one.count_settled(np.array([1], np.int32), START_NS) == 0
 
 
 @pytest.fixture
@@ -214,7 +215,7 @@ def test_keys_of_an_older_release_count_as_long_known(engine: Engine) -> None:
     again.apply([state_snapshot.pack(older, scalars)])
     kept = again.spaces["resource"]
     assert kept.keys.tolist() == shard.spaces["resource"].keys.tolist()
-    assert kept.settled(np.array([1, 2, 3], np.int32), again.scalars.watermark_ns) == 3
+    assert kept.count_settled(np.array([1, 2, 3], np.int32), again.scalars.watermark_ns) == 3
 
 
 def statements(count: int, begin_ns: int) -> list[Call]:
@@ -226,7 +227,7 @@ def statements(count: int, begin_ns: int) -> list[Call]:
 
 
 def cleared(findings: Findings) -> list[str]:
-    return [event.alert_id for event in findings.events if isinstance(event, Clear)]
+    return [event.alert_id for event in findings.events if isinstance(event, ClearedAlert)]
 
 
 @pytest.fixture
@@ -248,7 +249,7 @@ def test_flood_of_statement_findings_does_not_block_other_clears(engine: Engine,
         shard = engine.new_shard()
         shard.apply(blobs)
     stripped = step(engine, shard, [Call(START_NS + 60 * SECOND, PLAIN, statement("SELECT ?"))])
-    alert = next(one.alert_id for one in stripped.raised() if one.rule.name == "tls-stripped")
+    alert = next(one.alert_id for one in stripped.iter_findings() if one.rule.name == "tls-stripped")
     honest = [Call(START_NS + 120 * SECOND + i * HOUR, SAFE, statement("SELECT ?")) for i in range(72)]
     assert alert in cleared(step(engine, shard, honest, 1))
 
@@ -258,7 +259,7 @@ def test_findings_that_cannot_clear_are_reported_as_a_loss(engine: Engine) -> No
     shard = engine.new_shard()
     raised = step(engine, shard, statements(100, START_NS))
     reported = tick(engine, shard)
-    many = len({event.alert_id for event in raised.events if isinstance(event, Fired)})
+    many = len({event.alert_id for event in raised.events if isinstance(event, Firings)})
     assert raised.losses.get("uncleared", 0) + reported.losses["uncleared"] == many - 64
     assert "telemetry-loss" in rules(reported)
 
@@ -266,10 +267,10 @@ def test_findings_that_cannot_clear_are_reported_as_a_loss(engine: Engine) -> No
 def test_only_statement_findings_clear_by_time(engine: Engine) -> None:
     shard = engine.new_shard()
     raised = step(engine, shard, [*statements(1, START_NS), Call(START_NS + SECOND, PLAIN, statement("SELECT ?"))])
-    alerts = {one.rule.name: one.alert_id for one in raised.raised()}
+    alerts = {one.rule.name: one.alert_id for one in raised.iter_findings()}
     found = engine.step(shard, Tick(START_NS + 3 * DAY))
     assert alerts["tls-stripped"] not in cleared(found)
-    assert [(one.alert_id, one.time_ns) for one in found.events if isinstance(one, Clear)] == [
+    assert [(one.alert_id, one.time_ns) for one in found.events if isinstance(one, ClearedAlert)] == [
         (alerts["statement-runs-program"], START_NS + DAY)
     ]
 
@@ -288,8 +289,8 @@ def test_full_table_finds_its_rows_after_any_eviction(firings: list[tuple[int, i
     table = OpenFindings(frozenset((7,)), lambda: lost.append(1))
     again = OpenFindings(frozenset((7,)), lambda: None)
     for address, time, about_statement in firings:
-        table.fired(7 if about_statement else 8, address, bytes([about_statement]) + address.to_bytes(31), time)
-        used = table.used()
+        table.note_firing(7 if about_statement else 8, address, bytes([about_statement]) + address.to_bytes(31), time)
+        used = table.find_open_rows()
         assert used.shape[0] <= 64
         again = OpenFindings(frozenset((7,)), lambda: None)
         again.take(used, table.rows(used))
@@ -297,7 +298,7 @@ def test_full_table_finds_its_rows_after_any_eviction(firings: list[tuple[int, i
     addresses = np.arange(1, 401, dtype=np.uint64)
     for one in (table, again):
         for rule in (7, 8):
-            one.not_fired(rule, addresses, np.full(400, 60, np.int64), np.zeros(400, np.bool_))
+            one.note_not_fired(rule, addresses, np.full(400, 60, np.int64), np.zeros(400, np.bool_))
     found = [list(one.due(10**9, 1, {})) for one in (table, again)]
     assert found[0] == found[1]
     assert len(found[0]) + len(lost) >= len({(address, about) for address, _, about in firings})
@@ -316,7 +317,7 @@ def late_alerts(engine: Engine, made: list[tuple[bytes, int, bool]]) -> list[tup
     found = [engine.step(shard, streams.entry(made)), tick(engine, shard, 900 * SECOND)]
     return [
         (one.key.app, one.evidence["backwatch.loss.count"])
-        for findings in found for one in findings.raised() if one.rule.name == "telemetry-loss"
+        for findings in found for one in findings.iter_findings() if one.rule.name == "telemetry-loss"
     ]  # fmt: skip
 
 

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from backwatch.collector import names
 from backwatch.detector.engine import folding, open_findings
 from backwatch.detector.engine.factory import make_engine
-from backwatch.detector.engine.findings import Clear, Findings, Fired
+from backwatch.detector.engine.findings import Findings, Firings
 from backwatch.detector.engine.log_entries import Decision, Loss, Tick
 from backwatch.detector.engine.open_findings import OpenFindings
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.rules.fields import CALL_FIELDS, DOMAINS
 from backwatch.detector.state import keys as spaces
+from backwatch.store.commit import ClearedAlert
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, START_NS, Call, statement
 
@@ -58,20 +59,20 @@ def step(engine: Engine, shard: Shard, calls: Sequence[Call], per_record: int = 
     return engine.step(shard, streams.entry(streams.records(calls, per_record)))
 
 
-def fired(findings: Findings, rule: str = RULE) -> list[Fired]:
-    return [event for event in findings.events if isinstance(event, Fired) and event.rule.name == rule]
+def fired(findings: Findings, rule: str = RULE) -> list[Firings]:
+    return [event for event in findings.events if isinstance(event, Firings) and event.rule.name == rule]
 
 
 def ids(findings: Findings, rule: str = RULE) -> set[str]:
     return {event.alert_id for event in fired(findings, rule)}
 
 
-def folds(findings: Findings, rule: str = RULE) -> list[Fired]:
+def folds(findings: Findings, rule: str = RULE) -> list[Firings]:
     return [event for event in fired(findings, rule) if folding.FOLD_SCOPE in event.evidence]
 
 
 def cleared(findings: Findings) -> set[str]:
-    return {event.alert_id for event in findings.events if isinstance(event, Clear)}
+    return {event.alert_id for event in findings.events if isinstance(event, ClearedAlert)}
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def test_flood_of_statements_at_one_call_site_adds_one_alert(engine: Engine) -> 
     assert sum(event.times.shape[0] for event in fired(found)) == 3_000
     fold = folds(found)[0]
     assert (fold.rule.level, fold.key.label) == ("critical", "many keys @ views.py:orders")
-    newest = next(fold.findings(newest=1)).evidence
+    newest = next(fold.iter_findings(newest=1)).evidence
     assert newest[folding.FOLD_SCOPE] == "call site"
     assert newest[folding.FOLD_KEYS] == pytest.approx(3_000 - SITE, rel=0.35)
     assert newest[names.QUERY_TEXT] == "COPY t2999 TO PROGRAM ?"
@@ -210,7 +211,7 @@ def test_folding_does_not_depend_on_batches_or_restarts(engine: Engine) -> None:
             found = engine.step(shard, streams.entry(made[at : at + size], at))
             alerts += [
                 (one.rule.name, one.alert_id, str(one.time_ns), str(sorted(one.evidence.items())))
-                for one in found.raised()
+                for one in found.iter_findings()
             ]
             if restart:
                 blobs, shard = [shard.snapshot()], engine.new_shard()
@@ -252,8 +253,8 @@ def test_key_estimate_is_close_and_grows_only_with_new_keys(count: int) -> None:
     table = OpenFindings()
     keys = open_findings.keys_of(5, np.arange(1, count + 2, dtype=np.uint64))
     none = open_findings.NOT_UNDER
-    first = table.folded(5, 77, bytes(32), 1, 0, none, keys)
-    second = table.folded(5, 77, bytes(32), 2, 0, none, keys)
+    first = table.note_fold(5, 77, bytes(32), 1, 0, none, keys)
+    second = table.note_fold(5, 77, bytes(32), 2, 0, none, keys)
     assert (np.diff(first) >= 0).all()
     assert second.tolist() == [first[-1]] * (count + 1)
     assert first[-1] == pytest.approx(count + 1, rel=0.6, abs=2)

@@ -27,7 +27,9 @@ del SOCKET[names.PEER_ADDRESS]
 def raised(session: dict[str, Any], *, judge: bool) -> set[str]:
     engine = make_engine(EngineConfig(judge_loopback=judge))
     calls = [streams.Call(streams.START_NS, session, streams.statement("SELECT ?"))]
-    return {one.rule.name for one in engine.step(engine.new_shard(), streams.entry(streams.records(calls))).raised()}
+    return {
+        one.rule.name for one in engine.step(engine.new_shard(), streams.entry(streams.records(calls))).iter_findings()
+    }
 
 
 @pytest.mark.parametrize(("session", "rule"), [(PLAIN, "plaintext-session"), (UNVERIFIED, "unverified-session")])
@@ -79,5 +81,5 @@ def test_stripped_session_raises_one_alert() -> None:
              range(100)]  # fmt: skip
     stripped = {**streams.SAFE, names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none", names.TLS_REQUESTED: "prefer"}
     last = streams.Call(quiet[-1].end_ns + 10**10, stripped, streams.statement("SELECT ?"))
-    found = engine.step(engine.new_shard(), streams.entry(streams.records([*quiet, last]))).raised()
+    found = engine.step(engine.new_shard(), streams.entry(streams.records([*quiet, last]))).iter_findings()
     assert [one.rule.name for one in found] == ["tls-stripped"]

@@ -107,7 +107,7 @@ def test_week_of_unknown_continuity_in_older_state_restarts(rule: str, table: st
     older = np.zeros(rows.shape, [(name, rows.dtype[name]) for name in rows.dtype.names or () if name != field])
     for name in older.dtype.names or ():
         older[name] = rows[name]
-    engine.tables[table] = snapshot.fitted(older, rows.dtype)
+    engine.tables[table] = snapshot.fit_rows(older, rows.dtype)
     assert_a_week_begins(rule, engine)
 
 

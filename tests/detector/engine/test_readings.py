@@ -24,12 +24,12 @@ def raised(session: dict[str, Any], facts: dict[str, Any], count: int = 1) -> di
     """Return the newest alert of each rule that these calls raise after a quiet day."""
     shard = ENGINE.new_shard()
     quiet = streams.records(list(streams.quiet(random.Random(3), 3_000)), 64)
-    assert not list(ENGINE.step(shard, streams.entry(quiet)).raised())
+    assert not list(ENGINE.step(shard, streams.entry(quiet)).iter_findings())
     reported = {**streams.statement("SELECT id, name FROM customers WHERE id = ?", "views.py:customer"), **facts}
     calls = [streams.Call(LAST_NS + i * 10**8, {**streams.SAFE, **session}, reported) for i in range(count)]
     found = ENGINE.step(shard, streams.entry(streams.records(calls), len(quiet)))
     assert not found.faults
-    return {one.rule.name: one for one in found.raised()}
+    return {one.rule.name: one for one in found.iter_findings()}
 
 
 @given(st.text(max_size=400))
@@ -117,7 +117,7 @@ def test_flood_of_topologies_raises_nothing_and_stays_bounded() -> None:
     ]
     found = ENGINE.step(shard, streams.entry(streams.records(calls, 500)))
     assert not found.faults
-    assert not [one for one in found.raised() if one.rule.name == "topology-changed"]
+    assert not [one for one in found.iter_findings() if one.rule.name == "topology-changed"]
 
 
 @given(st.datetimes().map(lambda one: one.isoformat() + "Z"))

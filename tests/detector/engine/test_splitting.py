@@ -8,7 +8,7 @@ import pytest
 
 from backwatch.detector.columns.key_texts import is_verbatim
 from backwatch.detector.engine.factory import make_engine
-from backwatch.detector.engine.findings import Findings, Fired
+from backwatch.detector.engine.findings import Findings, Firings
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.splitting import keep_apps, release_apps
@@ -49,7 +49,7 @@ class Judged:
 
     def _note(self, findings: Findings) -> None:
         for event in findings.events:
-            if isinstance(event, Fired):
+            if isinstance(event, Firings):
                 self.app_of[event.alert_id] = event.key.app
                 for time_ns in event.times.tolist():
                     self.found["fired", event.alert_id, time_ns] += 1

@@ -19,10 +19,10 @@ def raised(more: list[streams.Call]) -> list[Finding]:
     found = [
         finding
         for at in range(0, len(records), 64)
-        for finding in engine.step(shard, streams.entry(records[at : at + 64], at)).raised()
+        for finding in engine.step(shard, streams.entry(records[at : at + 64], at)).iter_findings()
     ]
     last = max(appended for _, appended, _ in records)
-    return [*found, *engine.step(shard, Tick(last + 5 * MINUTE_NS)).raised()]
+    return [*found, *engine.step(shard, Tick(last + 5 * MINUTE_NS)).iter_findings()]
 
 
 def burst(count: int, rows: int) -> list[streams.Call]:

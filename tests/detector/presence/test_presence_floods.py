@@ -8,11 +8,12 @@ import pytest
 from backwatch.collector import names
 from backwatch.detector.engine import verdicts
 from backwatch.detector.engine.factory import make_engine
-from backwatch.detector.engine.findings import Clear, Fired
+from backwatch.detector.engine.findings import Firings
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.presence import processes
+from backwatch.store.commit import ClearedAlert
 from tests.detector import streams
 from tests.detector.presence.test_presence import (
     BEGIN_NS,
@@ -117,10 +118,10 @@ def test_forged_names_raise_few_alerts_and_each_that_is_displaced_clears(
         evil = Process(2 * i, app=f"evil{i % 50}", host=f"h{i}")
         beat = evil.report(names.SILENT_RELATIVES, i / 100, Process(2 * i + 1), delivered=True)
         for event in engine.step(shard, streams.entry([beat], i)).events:
-            if isinstance(event, Fired) and event.rule.name == "watch-lost":
+            if isinstance(event, Firings) and event.rule.name == "watch-lost":
                 raised.add(event.alert_id)
                 is_open.add(event.alert_id)
-            elif isinstance(event, Clear):
+            elif isinstance(event, ClearedAlert):
                 is_open.discard(event.alert_id)
     kept = shard.processes
     assert len(raised) == 101
@@ -208,7 +209,7 @@ def test_state_of_an_older_release_clears_what_it_left_raised(engine: Engine) ->
     fresh = engine.new_shard()
     fresh.processes.take(kept)
     found = engine.step(fresh, streams.entry([Process(1).beat(71)]))
-    assert [one.alert_id for one in found.events if isinstance(one, Clear)] == ["0" * 64]
+    assert [one.alert_id for one in found.events if isinstance(one, ClearedAlert)] == ["0" * 64]
 
 
 Loss = tuple[str, int]
@@ -218,7 +219,7 @@ def losses(engine: Engine, beats: Sequence[Beat], size: int, kind: str) -> list[
     shard, again, found = engine.new_shard(), by_restart(engine, kind), list[Loss]()
     for at in range(0, len(beats), size):
         for event in engine.step(shard, streams.entry(beats[at : at + size], at)).events:
-            if isinstance(event, Fired) and event.evidence.get("backwatch.loss.kind") == "evicted.process":
+            if isinstance(event, Firings) and event.evidence.get("backwatch.loss.kind") == "evicted.process":
                 found.append((str(event.evidence["backwatch.loss.count"]), int(event.times[0])))
         shard = again(shard)
     return found

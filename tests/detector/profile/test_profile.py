@@ -126,7 +126,7 @@ def test_written_profile_reads_back_equal(app: str, resources: list[tuple[str, d
     assert [one.resource for one in found.announced] == [name for name, _ in resources]
     for one, (_, values) in zip(found.announced, resources, strict=True):
         assert one.values == {kind: sorted(set(some)) for kind, some in values.items() if some}
-        reported = document.announced([one.plain()])[one.resource]
+        reported = document.read_announced([one.plain()])[one.resource]
         assert reported == {KINDS[kind][0]: list(some) for kind, some in one.values.items()}
 
 
@@ -220,7 +220,7 @@ def test_profile_of_the_maximum_size_round_trips(store: sa.Engine) -> None:
     listed = [{"resource": f"r{i} " + "ü" * 490, "server_versions": [f"{j} é" for j in range(100)]} for i in range(100)]
     profiles.enter(store, "shop", listed, sha256="x", by="ann", now_ns=1)
     with reading(store) as connection:
-        (row,) = profiles.current(connection)
+        (row,) = profiles.read_current(connection)
     assert row.announced == listed
     with pytest.raises(ValueError, match="no store can keep"):
         profiles.enter(store, "shop", [{"resource": "r" * 2_001}], sha256="y", by="ann", now_ns=1)

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from backwatch.collector import names
 from backwatch.detector.engine.factory import make_engine
-from backwatch.detector.engine.findings import Clear, Finding, Findings
+from backwatch.detector.engine.findings import Finding, Findings
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.rules import correlation_state, rulebook
+from backwatch.store.commit import ClearedAlert
 from tests.detector import streams
 from tests.detector.engine.test_engine_streams import Value, run, to_texts
 from tests.detector.rules.rule_texts import correlation, rule, sigma_filter, text
@@ -40,7 +41,7 @@ def call(at_s: float, session: Any = REPORTING, **facts: Any) -> Call:
 
 def findings(one: Engine, calls: Sequence[Call], names_of: Sequence[str] = ("together",)) -> list[Finding]:
     made = one.step(one.new_shard(), streams.entry(streams.records(calls)))
-    return [found for found in made.raised() if found.rule.name in names_of]
+    return [found for found in made.iter_findings() if found.rule.name in names_of]
 
 
 def fired(one: Engine, calls: Sequence[Call], name: str = "together") -> list[float]:
@@ -138,7 +139,7 @@ def test_late_calls_do_not_count(tmp_path: Path) -> None:
     ]
     found = one.step(one.new_shard(), streams.entry(values))
     assert found.late == 2
-    assert [each.rule.name for each in found.raised() if each.rule.name == "together"] == []
+    assert [each.rule.name for each in found.iter_findings() if each.rule.name == "together"] == []
 
 
 def test_correlation_evidence_has_count_timespan_groups_and_the_last_facts(tmp_path: Path) -> None:
@@ -156,10 +157,10 @@ def test_correlation_clears_after_quiet_time_and_a_call_of_its_key(tmp_path: Pat
     one = engine(tmp_path, rule(), correlation())
     shard = one.new_shard()
     opened = one.step(shard, streams.entry(streams.records([call(at) for at in range(3)])))
-    (alert,) = {found.alert_id for found in opened.raised() if found.rule.name == "together"}
+    (alert,) = {found.alert_id for found in opened.iter_findings() if found.rule.name == "together"}
     one.step(shard, streams.entry(streams.records([call(1_800, SAFE)])))
     cleared = one.step(shard, Tick(START_NS + 2 * HOUR))
-    assert [event.alert_id for event in cleared.events if isinstance(event, Clear)] == [alert]
+    assert [event.alert_id for event in cleared.events if isinstance(event, ClearedAlert)] == [alert]
 
 
 def test_rule_clears_after_its_own_time(tmp_path: Path) -> None:
@@ -169,7 +170,7 @@ def test_rule_clears_after_its_own_time(tmp_path: Path) -> None:
         shard = one.new_shard()
         one.step(shard, streams.entry(streams.records([*(call(at) for at in range(3)), call(300, SAFE)])))
         events = one.step(shard, Tick(START_NS + 700 * SECOND)).events
-        cleared.append([event.time_ns - START_NS for event in events if isinstance(event, Clear)])
+        cleared.append([event.time_ns - START_NS for event in events if isinstance(event, ClearedAlert)])
     assert cleared == [[602 * SECOND], []]
 
 
@@ -183,7 +184,9 @@ def test_groups_evicted_by_a_flood_are_a_loss(tmp_path: Path) -> None:
                   for n in range(correlation_state.MAX_GROUPS - 500)]  # fmt: skip
         made = streams.records([*others, call(half * 1_800 + 100, **read)], 100)
         found = one.step(shard, streams.entry(made))
-        kinds |= {each.evidence["backwatch.loss.kind"] for each in found.raised() if each.rule.name == "telemetry-loss"}
+        kinds |= {
+            each.evidence["backwatch.loss.kind"] for each in found.iter_findings() if each.rule.name == "telemetry-loss"
+        }
     assert kinds == {correlation_state.LOST}
 
 
@@ -200,7 +203,7 @@ def test_flood_of_groups_stays_within_memory_and_is_counted(tmp_path: Path) -> N
         ]
         made = one.step(shard, streams.entry(streams.records([*calls, call(minute * 600 + 60)], 100)))
         losses += made.losses.get(correlation_state.LOST, 0)
-        raised += [each for each in made.raised() if each.rule.name == "telemetry-loss"]
+        raised += [each for each in made.iter_findings() if each.rule.name == "telemetry-loss"]
     space = shard.spaces[table.keys.name]
     assert space.tables[table.name].nbytes <= correlation_state.BYTES
     assert space.used <= correlation_state.MAX_GROUPS
@@ -208,7 +211,7 @@ def test_flood_of_groups_stays_within_memory_and_is_counted(tmp_path: Path) -> N
     assert sum(each.evidence["backwatch.loss.count"] for each in raised) == losses
     regular = [call(9_000 + at, **{names.OPERATION: "SELECT"}) for at in range(3)]
     found = one.step(shard, streams.entry(streams.records(regular)))
-    assert [each.rule.name for each in found.raised()].count("together") == 1
+    assert [each.rule.name for each in found.iter_findings()].count("together") == 1
 
 
 def stream(seed: int, count: int) -> list[Value]:
@@ -289,4 +292,4 @@ def test_changed_correlation_restarts_despite_kept_state(tmp_path: Path) -> None
     after = engine(tmp_path / "b", rule(), correlation(condition={"gte": 900}))
     again = after.new_shard()
     again.apply([shard.snapshot()])
-    assert [one.rule.name for one in after.step(again, streams.entry(streams.records([call(2)]))).raised()] == []
+    assert [one.rule.name for one in after.step(again, streams.entry(streams.records([call(2)]))).iter_findings()] == []

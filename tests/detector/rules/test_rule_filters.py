@@ -35,7 +35,7 @@ def fired(one: Engine, *calls: tuple[int, Any]) -> list[int]:
     """Return the indexes of the calls on which the user's rule was raised."""
     made = [Call(at, session, statement("SELECT ?")) for at, session in calls]
     found = one.step(one.new_shard(), streams.entry(streams.records(made)))
-    times = [found.time_ns for found in found.raised() if found.rule.name == "own-rule"]
+    times = [found.time_ns for found in found.iter_findings() if found.rule.name == "own-rule"]
     return [at for at, call in enumerate(made) if call.end_ns in times]
 
 
@@ -89,7 +89,7 @@ def test_loss_rules_are_narrowed_by_their_readable_fields_until_expiry(tmp_path:
     one = engine(tmp_path, rule(), sigma_filter(filter=lost))
 
     def raised(count: int, time_ns: int) -> bool:
-        return bool(list(one.step(one.new_shard(), Loss("dropped.queue", count, time_ns, "shop")).raised()))
+        return bool(list(one.step(one.new_shard(), Loss("dropped.queue", count, time_ns, "shop")).iter_findings()))
 
     assert [raised(7, END_NS - SECOND), raised(10, END_NS - SECOND), raised(7, END_NS)] == [False, True, True]
 

@@ -19,7 +19,7 @@ from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime import service
 from backwatch.detector.runtime.lag import CALM_NS, CLOCK_STOPPED, RULE
 from backwatch.detector.runtime.progress import ProgressBoard
-from backwatch.detector.runtime.service import Service
+from backwatch.detector.runtime.service import DetectorService
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.monitoring.incidents import PARTITION_STALLED, find_incidents
@@ -68,8 +68,10 @@ def test_shard_with_a_clock_ahead_is_reported_and_can_be_reset(
         Record(0, offset, appended, value) for offset, (value, appended, _) in enumerate([*found[:20], *forged, *found])
     ]
 
-    def judge(until: int) -> Service:
-        running = Service(StreamSettings(partitions=1), store, DetectorSettings(commit_interval_s=0), engine=engine)
+    def judge(until: int) -> DetectorService:
+        running = DetectorService(
+            StreamSettings(partitions=1), store, DetectorSettings(commit_interval_s=0), engine=engine
+        )
         part = Log()
         part.records = log.records[:until]
         running.turn(part)
@@ -113,7 +115,7 @@ def test_ticks_that_always_fail_raise_a_critical_alert_until_time_passes(
     log.holds(past(count=5))
     clock.now_ns = log.records[-1].appended_ns + 3_600 * S
     settings = DetectorSettings(commit_interval_s=0)
-    running = Service(StreamSettings(partitions=1), store, settings, clock.wall_ns, engine)
+    running = DetectorService(StreamSettings(partitions=1), store, settings, clock.wall_ns, engine)
     rule = next(one for one in engine.rules.rules if one.name == RULE)
     board = ProgressBoard(store, [running.progress], rule, clock.wall_ns)
 

@@ -25,7 +25,7 @@ from backwatch.collector.stream.factory import open_consumer, open_publisher, op
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime import log_history, service
-from backwatch.detector.runtime.service import Service
+from backwatch.detector.runtime.service import DetectorService
 from backwatch.store import shards, tables
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.transactions import reading
@@ -52,7 +52,7 @@ class Chain:
         self.store: sa.Engine = open_store(f"sqlite:///{folder / 'store.db'}")
         settings = CollectorSettings(stream_url=self.url, flush_interval_s=0.01, heartbeat_s=3600.0, app_name="shop")
         self.pipeline = Pipeline(settings, lambda: open_publisher(StreamSettings(url=self.url)))
-        self.service = Service(
+        self.service = DetectorService(
             StreamSettings(url=self.url), self.store, DetectorSettings(commit_interval_s=0), engine=engine
         )
         self.longest_s = 0.0
@@ -338,7 +338,7 @@ def test_file_recreated_during_a_store_outage_is_judged_from_its_beginning(
         raise StoreUnavailable("the store is away")
 
     publish(0, 10)
-    running = Service(settings, store, DetectorSettings(commit_interval_s=0), lambda: 1, engine)
+    running = DetectorService(settings, store, DetectorSettings(commit_interval_s=0), lambda: 1, engine)
     with closing(open_consumer(settings, names.TOPIC_CALLS, "detector")) as consumer:
         running.turn(consumer)
         with monkeypatch.context() as patch:

@@ -16,7 +16,7 @@ from backwatch.collector.stream import Record
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime import log_history, service
-from backwatch.detector.runtime.service import Service
+from backwatch.detector.runtime.service import DetectorService
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
@@ -93,11 +93,13 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[rep
     monkeypatch.setattr(log_history, "SHRUNK_S", 0.2)
 
 
-def detector(store: sa.Engine, engine: Engine) -> Service:
-    return Service(StreamSettings(partitions=1), store, DetectorSettings(commit_interval_s=0), lambda: 1, engine)
+def detector(store: sa.Engine, engine: Engine) -> DetectorService:
+    return DetectorService(
+        StreamSettings(partitions=1), store, DetectorSettings(commit_interval_s=0), lambda: 1, engine
+    )
 
 
-def turn(running: Service, log: Log, store: sa.Engine) -> None:
+def turn(running: DetectorService, log: Log, store: sa.Engine) -> None:
     """Turn until the whole log is committed and its end has reached the commit."""
     deadline_s = time.monotonic() + 20
     for _ in range(3):
@@ -123,11 +125,11 @@ def loss_alerts(store: sa.Engine) -> list[str]:
         return list(connection.scalars(sa.select(tables.alert.c.rule).where(tables.alert.c.resource_id == "")))
 
 
-def same(running: Service, _again: Callable[[], Service]) -> Service:
+def same(running: DetectorService, _again: Callable[[], DetectorService]) -> DetectorService:
     return running
 
 
-def restarted(_running: Service, again: Callable[[], Service]) -> Service:
+def restarted(_running: DetectorService, again: Callable[[], DetectorService]) -> DetectorService:
     return again()
 
 
@@ -135,7 +137,7 @@ def restarted(_running: Service, again: Callable[[], Service]) -> Service:
 @pytest.mark.parametrize("has_epochs", [True, False])
 @pytest.mark.parametrize("appended", [0, 2, 6, 20])
 def test_truncated_log_is_judged_once(
-    store: sa.Engine, engine: Engine, goes_on: Callable[..., Service], appended: int, *, has_epochs: bool
+    store: sa.Engine, engine: Engine, goes_on: Callable[..., DetectorService], appended: int, *, has_epochs: bool
 ) -> None:
     log = EpochLog()
     log.has_epochs = has_epochs

@@ -20,8 +20,8 @@ from backwatch.detector.engine.call_verdicts import CallVerdicts, RunVerdict
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime import isolation
-from backwatch.detector.runtime.pending import Pending
-from backwatch.detector.runtime.service import Service
+from backwatch.detector.runtime.pending import PendingCommit
+from backwatch.detector.runtime.service import DetectorService
 from backwatch.store import attempts, entries, shards, tables
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.transactions import reading, writing
@@ -75,12 +75,12 @@ class Recorded(Log):
         ]
 
 
-def service(store: sa.Engine, engine: Engine, poll_records: int = 50) -> Service:
+def service(store: sa.Engine, engine: Engine, poll_records: int = 50) -> DetectorService:
     settings = DetectorSettings(commit_interval_s=0, poll_records=poll_records)
-    return Service(StreamSettings(partitions=1), store, settings, lambda: 1, engine)
+    return DetectorService(StreamSettings(partitions=1), store, settings, lambda: 1, engine)
 
 
-def drain(running: Service, log: Log, store: sa.Engine) -> None:
+def drain(running: DetectorService, log: Log, store: sa.Engine) -> None:
     """Turn until all is committed. A stall fails the test."""
     for _ in range(400):
         running.turn(log)
@@ -162,15 +162,15 @@ class Broken:
     @staticmethod
     def pending(patch: pytest.MonkeyPatch, error: BaseException) -> None:
         Broken.mark(patch)
-        original = Pending.add
+        original = PendingCommit.add
 
-        def add(self: Pending, findings: Any) -> set[str]:
+        def add(self: PendingCommit, findings: Any) -> set[str]:
             fired = original(self, findings)
             if any("poisonous" in one.facts for one in findings.seen):
                 raise error
             return fired
 
-        patch.setattr(Pending, "add", add)
+        patch.setattr(PendingCommit, "add", add)
 
     @staticmethod
     def mark(patch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from backwatch.detector.runtime import progress as progress_module
 from backwatch.detector.runtime.lag import CALM_NS, RULE, STALL_NS
 from backwatch.detector.runtime.progress import GroupProgress, ProgressBoard
 from backwatch.detector.runtime.router import Router
-from backwatch.detector.runtime.service import Service
+from backwatch.detector.runtime.service import DetectorService
 from backwatch.store import shards, tables
 from backwatch.store.connect import open_store
 from backwatch.store.monitoring.incidents import PARTITION_UNREAD, find_incidents
@@ -96,7 +96,7 @@ def turns(group: GroupProgress, clock: Clock, seconds: int, positions: dict[int,
     for _ in range(seconds):
         clock.passes(S)
         group.turn("polling")
-        group.polled()
+        group.note_poll()
         group.observe(
             positions,
             {int(one[1:]): why for one, why in more.items()},
@@ -181,7 +181,7 @@ def test_an_unforeseen_error_is_reported_by_class_and_place_without_its_text() -
     try:
         raise ValueError("text of an attacker")
     except ValueError as error:
-        text = repeated_errors.unforeseen(error)
+        text = repeated_errors.describe_unforeseen(error)
     assert re.fullmatch(
         r"ValueError in test_an_unforeseen_error_is_reported_by_class_and_place_without_its_text, line \d+", text
     )
@@ -388,8 +388,8 @@ def running() -> Iterator[Callable[..., None]]:
         assert not one.is_alive()
 
 
-def detector(stream: StreamSettings, store: sa.Engine, engine: Engine) -> Service:
-    return Service(stream, store, DetectorSettings(commit_interval_s=0), engine=engine)
+def detector(stream: StreamSettings, store: sa.Engine, engine: Engine) -> DetectorService:
+    return DetectorService(stream, store, DetectorSettings(commit_interval_s=0), engine=engine)
 
 
 def covered(store: sa.Engine) -> int:

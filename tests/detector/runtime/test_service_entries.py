@@ -14,7 +14,7 @@ from backwatch.collector.stream import Consumer, Record
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime import service
-from backwatch.detector.runtime.service import Service
+from backwatch.detector.runtime.service import DetectorService
 from backwatch.detector.runtime.shard_worker import ENTRIES_PER_READ
 from backwatch.store import entries, profiles, tables
 from backwatch.store.connect import open_store
@@ -79,8 +79,10 @@ def log() -> Log:
     return one
 
 
-def started(store: sa.Engine, engine: Engine) -> Service:
-    return Service(StreamSettings(partitions=1), store, DetectorSettings(commit_interval_s=0), lambda: 1, engine)
+def started(store: sa.Engine, engine: Engine) -> DetectorService:
+    return DetectorService(
+        StreamSettings(partitions=1), store, DetectorSettings(commit_interval_s=0), lambda: 1, engine
+    )
 
 
 def announce(store: sa.Engine) -> None:
@@ -127,7 +129,9 @@ def test_past_calls_appended_at_the_epoch_advance_no_watermark(log: Log, store: 
         replace(log.records[0], offset=first + i, appended_ns=appended, value=streams.encoded([forged]))
         for i, appended in enumerate((0, -1))
     ]
-    found = Service(StreamSettings(partitions=1), store, DetectorSettings(commit_interval_s=0), lambda: 1, engine)
+    found = DetectorService(
+        StreamSettings(partitions=1), store, DetectorSettings(commit_interval_s=0), lambda: 1, engine
+    )
     found.turn(log)
     found.turn(log)
     assert found._owned[0].next_offset == len(log.records)

@@ -18,7 +18,7 @@ from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.log_entries import Loss
 from backwatch.detector.runtime import service as service_module
 from backwatch.detector.runtime import shard_worker
-from backwatch.detector.runtime.service import Service
+from backwatch.detector.runtime.service import DetectorService
 from backwatch.store import shards, tables
 from backwatch.store.commit import Fenced
 from backwatch.store.connect import StoreUnavailable, open_store
@@ -160,7 +160,7 @@ def step(world: World, action: str, one: int) -> None:
         world.failures.add(action)
 
 
-def let_go(_service: Service, _consumer: Consumer | None) -> None:
+def let_go(_service: DetectorService, _consumer: Consumer | None) -> None:
     """Release all partitions, as the service does after an unforeseen error."""
     assert isinstance(sys.exception(), AssertionError | StreamUnavailable | StoreUnavailable), sys.exception()
 
@@ -174,10 +174,10 @@ def test_each_record_is_judged_once_in_any_order_of_rebalances_and_errors(plan: 
         patch.setattr(service_module, "open_consumer", lambda *_: Member(world))
         patch.setattr(service_module, "RETRY_S", 0.0)
         patch.setattr("backwatch.detector.runtime.service.time.sleep", lambda _: None)
-        patch.setattr(Service, "_take_entries", lambda _: None)
-        patch.setattr(Service, "_let_go", let_go)
+        patch.setattr(DetectorService, "_take_entries", lambda _: None)
+        patch.setattr(DetectorService, "_let_go", let_go)
         # Several portions to a poll: a refused commit must not lose the portions behind it.
-        one = Service(StreamSettings(), STORE, DetectorSettings(poll_records=1), lambda: 1, ENGINE)
+        one = DetectorService(StreamSettings(), STORE, DetectorSettings(poll_records=1), lambda: 1, ENGINE)
         consumer: Consumer | None = None
         for action, partition in plan:
             step(world, action, partition)
@@ -205,7 +205,7 @@ def test_unloadable_shard_logs_one_line_per_outage(
 
     monkeypatch.setattr(service_module, "ShardWorker", load)
     monkeypatch.setattr(service_module, "RETRY_S", 0.0)
-    running = Service(StreamSettings(), store, DetectorSettings(), lambda: 1, ENGINE)
+    running = DetectorService(StreamSettings(), store, DetectorSettings(), lambda: 1, ENGINE)
     for _ in range(5):
         running.turn(Log())
     assert caplog.messages == [

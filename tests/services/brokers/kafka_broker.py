@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.services.authority import Authority
-from tests.services.process import binary, free_port, password, prepare, private_folder, running, write
+from tests.services.process import ROOT, binary, free_port, password, prepare, private_folder, running, write
 from tests.services.server import HOST, Fixture, MissingServerError, Server, accepts
 
-JARS = Path(__file__).parents[3] / ".tools" / "kafka"
+JARS = ROOT / ".tools" / "kafka"
 TEMPLATE = Path(__file__).parents[1] / "kafka" / "server.properties"
 USER = "app"
 

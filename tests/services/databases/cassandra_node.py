@@ -6,10 +6,10 @@ from collections.abc import Generator
 from pathlib import Path
 
 from tests.services.authority import Authority
-from tests.services.process import binary, free_port, password, private_folder, running, write
+from tests.services.process import ROOT, binary, free_port, password, private_folder, running, write
 from tests.services.server import HOST, Fixture, MissingServerError, Server, accepts
 
-JARS = Path(__file__).parents[3] / ".tools" / "cassandra"
+JARS = ROOT / ".tools" / "cassandra"
 TEMPLATES = Path(__file__).parents[1] / "cassandra"
 USER = "app"
 FIRST = "cassandra"

@@ -121,7 +121,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         found: list[bytes] = []
         for _try in range(100):  # the log may be a moment behind
             self._ask({}, {}, b"SYSTEM FLUSH LOGS")
-            status, _told, content = self._ask({}, {}, figures.format(query_id).encode())
+            status, _headers, content = self._ask({}, {}, figures.format(query_id).encode())
             found = content.split() if status == 200 else []
             if found:
                 break

@@ -3,13 +3,12 @@
 import contextlib
 import os
 from collections.abc import Generator
-from pathlib import Path
 
 from tests.services.authority import Authority
-from tests.services.process import free_port, private_folder, running
+from tests.services.process import ROOT, free_port, private_folder, running
 from tests.services.server import HOST, Fixture, MissingServerError, Server, accepts
 
-PROGRAM = Path(__file__).parents[3] / ".tools" / "bin" / "ferretdb"
+PROGRAM = ROOT / ".tools" / "bin" / "ferretdb"
 
 FIXTURE = Fixture("mongodb", kind="mongodb", port=27017)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from tests.services.authority import Authority
 from tests.services.http._search_front import front
-from tests.services.process import account, binary, free_port, give, password, private_folder, running, write
+from tests.services.process import ROOT, account, binary, free_port, give, password, private_folder, running, write
 from tests.services.server import HOST, Fixture, MissingServerError, Server
 
-JARS = Path(__file__).parents[3] / ".tools" / "opensearch"
+JARS = ROOT / ".tools" / "opensearch"
 TEMPLATES = Path(__file__).parents[1] / "opensearch"
 USER = "app"
 JAVA = (

@@ -3,13 +3,12 @@
 import contextlib
 import json
 from collections.abc import Generator, Mapping
-from pathlib import Path
 from typing import Any
 
-from tests.services.process import private_folder, running, write
+from tests.services.process import ROOT, private_folder, running, write
 from tests.services.server import MissingServerError, accepts
 
-TOOLS = Path(__file__).parents[3] / ".tools"
+TOOLS = ROOT / ".tools"
 JARS = TOOLS / "java"
 """The OpenTelemetry Java agent, and the drivers of the Java app of the tests."""
 

@@ -25,15 +25,15 @@ class Listeners(RealScene):
             "dbname": server["database"], "sslmode": "verify-full", "sslrootcert": server["ca_file"],
             "autocommit": True,
         }  # fmt: skip
-        self._listening, self._telling = psycopg.connect(**asked), psycopg.connect(**asked)
+        self._listening, self._notifying = psycopg.connect(**asked), psycopg.connect(**asked)
         self._listening.execute("LISTEN orders")
-        self._telling.execute("CREATE TABLE IF NOT EXISTS stock (id integer PRIMARY KEY, amount integer)")
-        self._telling.execute("INSERT INTO stock VALUES (1, 10), (2, 20) ON CONFLICT DO NOTHING")
+        self._notifying.execute("CREATE TABLE IF NOT EXISTS stock (id integer PRIMARY KEY, amount integer)")
+        self._notifying.execute("INSERT INTO stock VALUES (1, 10), (2, 20) ON CONFLICT DO NOTHING")
 
     def work(self, phase: str, number: int) -> None:
         """Notify of an order; two sessions want the same stock."""
         del phase
-        self._telling.execute("SELECT pg_notify('orders', %s)", (f"order {number}",))
+        self._notifying.execute("SELECT pg_notify('orders', %s)", (f"order {number}",))
         for _ in self._listening.notifies(timeout=1, stop_after=1):
             pass
         if number % 3 == 1:
@@ -42,8 +42,8 @@ class Listeners(RealScene):
     def _wanted(self) -> None:
         import psycopg
 
-        with self._telling.transaction():
-            self._telling.execute("UPDATE stock SET amount = amount - 1 WHERE id = 1")
+        with self._notifying.transaction():
+            self._notifying.execute("UPDATE stock SET amount = amount - 1 WHERE id = 1")
             self._listening.execute("SET lock_timeout = '50ms'")
             with contextlib.suppress(psycopg.errors.LockNotAvailable):
                 self._listening.execute("UPDATE stock SET amount = amount - 1 WHERE id = 1")

@@ -21,8 +21,8 @@ class QueueWork(RealScene):
 
     def __init__(self, config: WorkloadConfig) -> None:
         super().__init__(config)
-        self._told = self.server("kafka" if config.driver == "kafka" else "rabbitmq")
-        self._name = self._told["database"]
+        self._server = self.server("kafka" if config.driver == "kafka" else "rabbitmq")
+        self._name = self._server["database"]
         self._producer: Any = None
         self._consumers: list[Any] = []
 
@@ -36,10 +36,10 @@ class QueueWork(RealScene):
     def _ordered(self, number: int) -> None:
         import pika
 
-        context = ssl.create_default_context(cafile=self._told["ca_file"])
+        context = ssl.create_default_context(cafile=self._server["ca_file"])
         parameters = pika.ConnectionParameters(
-            host="localhost", port=self._told["port"], ssl_options=pika.SSLOptions(context, "localhost"),
-            credentials=pika.PlainCredentials(self._told["user"], self._told["password"]),
+            host="localhost", port=self._server["port"], ssl_options=pika.SSLOptions(context, "localhost"),
+            credentials=pika.PlainCredentials(self._server["user"], self._server["password"]),
         )  # fmt: skip
         with pika.BlockingConnection(parameters) as connection:
             channel = connection.channel()
@@ -100,9 +100,9 @@ class QueueWork(RealScene):
 
     def _login(self) -> dict[str, Any]:
         return {
-            "bootstrap_servers": f"localhost:{self._told['port']}", "security_protocol": "SASL_SSL",
-            "ssl_context": ssl.create_default_context(cafile=self._told["ca_file"]), "sasl_mechanism": "PLAIN",
-            "sasl_plain_username": self._told["user"], "sasl_plain_password": self._told["password"],
+            "bootstrap_servers": f"localhost:{self._server['port']}", "security_protocol": "SASL_SSL",
+            "ssl_context": ssl.create_default_context(cafile=self._server["ca_file"]), "sasl_mechanism": "PLAIN",
+            "sasl_plain_username": self._server["user"], "sasl_plain_password": self._server["password"],
         }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from backwatch.collector.settings import DashboardSettings, SettingError
-from backwatch.dashboard.middleware import PROBES, Application, Receive, Scope, Send
+from backwatch.dashboard.middleware import PROBES, Application, Receive, Scope, Send, refuse
 
 SECRET_HEADER: Final = b"x-backwatch-proxy-secret"
 USER_HEADER: Final = b"x-backwatch-user"
@@ -89,12 +89,8 @@ class LoginCheck:
             kept = [pair for pair in scope["headers"] if pair[0].lower() not in (SECRET_HEADER, USER_HEADER)]
             named = [(USER_HEADER, user)] if user else []
             await self._app({**scope, "headers": [*kept, *named]}, receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
         else:
-            headers = [(b"content-type", b"text/plain; charset=utf-8")]
-            await send({"type": "http.response.start", "status": 403, "headers": headers})
-            await send({"type": "http.response.body", "body": REFUSAL})
+            await refuse(scope, send, REFUSAL)
 
 
 def proxy_login(settings: DashboardSettings) -> ProxyLogin | None:
@@ -121,7 +117,7 @@ def proxy_login(settings: DashboardSettings) -> ProxyLogin | None:
             f"BACKWATCH_DASHBOARD_PROXY_SECRET=(secret): must be {MIN_SECRET_CHARACTERS} or more characters of ASCII"
         )
     try:
-        networks = [ipaddress.ip_network(one) for one in proxies]
+        networks = [ipaddress.ip_network(proxy) for proxy in proxies]
     except ValueError:
         given = ",".join(proxies)[:200]
         raise SettingError(

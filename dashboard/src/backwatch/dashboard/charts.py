@@ -25,7 +25,7 @@ def openings(found: Sequence[tuple[int, str, int]], last: int, hours: int) -> No
     order = {level: place for place, level in enumerate(reversed(words.LEVELS))}
     frame = pd.DataFrame(
         [
-            (_time(start), words.moment(start)[:16], words.level(level), order.get(level, 0), count)
+            (_time(start), words.format_moment(start)[:16], words.level(level), order.get(level, 0), count)
             for start, level, count in found
         ],
         columns=["hour", "from (UTC)", "level", "order", "alerts"],
@@ -63,7 +63,7 @@ def volume(windows: Sequence[Rollup]) -> None:
     """Draw bytes received and sent by minute."""
     frame = pd.DataFrame(
         [
-            (_time(end_ns), words.moment(end_ns)[:16], way, count)
+            (_time(end_ns), words.format_moment(end_ns)[:16], way, count)
             for end_ns, received, sent in minutes(windows)
             for way, count in (("received", received), ("sent", sent))
         ],

@@ -39,6 +39,16 @@ _NAME: Final = re.compile(r"[0-9a-z_.:-]+")
 """A host as browsers send it: other scripts are encoded as ASCII, and there are no patterns."""
 
 
+async def refuse(scope: Scope, send: Send, reason: bytes) -> None:
+    """Refuse a request with status 403, or close a web socket before it opens."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    await send({"type": "http.response.body", "body": reason})
+
+
 class SecurityHeaders:
     """Add the security headers to every response."""
 
@@ -48,14 +58,14 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
 
-        async def guarded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 own = {name for name, _ in HEADERS}
                 others = [pair for pair in message.get("headers", []) if pair[0].lower() not in own]
                 message["headers"] = [*others, *HEADERS]
             await send(message)
 
-        await self._app(scope, receive, guarded)
+        await self._app(scope, receive, send_with_headers)
 
 
 class UnknownPaths:
@@ -77,7 +87,7 @@ class UnknownPaths:
             return
         is_page = False
 
-        async def refuse(message: Message) -> None:
+        async def send_not_found(message: Message) -> None:
             nonlocal is_page
             if message["type"] == "http.response.start":
                 headers = {name.lower(): value for name, value in message.get("headers", [])}
@@ -93,7 +103,7 @@ class UnknownPaths:
 
         # With this extension, the server would send the file itself and ignore the messages of this middleware.
         extensions = {k: v for k, v in (scope.get("extensions") or {}).items() if k != "http.response.pathsend"}
-        await self._app({**scope, "extensions": extensions}, receive, refuse)
+        await self._app({**scope, "extensions": extensions}, receive, send_not_found)
 
 
 class HostCheckMiddleware:
@@ -115,14 +125,8 @@ class HostCheckMiddleware:
         """Handle one ASGI connection."""
         if scope["type"] == "lifespan" or scope["path"] in PROBES or self._may_enter(scope):
             await self._app(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
         else:
-            headers = [(b"content-type", b"text/plain; charset=utf-8")]
-            await send({"type": "http.response.start", "status": 403, "headers": headers})
-            await send(
-                {"type": "http.response.body", "body": b"This name is not in BACKWATCH_DASHBOARD_ALLOWED_HOSTS\n"}
-            )
+            await refuse(scope, send, b"This name is not in BACKWATCH_DASHBOARD_ALLOWED_HOSTS\n")
 
     def _may_enter(self, scope: Scope) -> bool:
         headers = {name: value.decode("latin-1").lower() for name, value in scope["headers"]}

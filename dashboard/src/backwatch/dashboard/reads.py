@@ -63,7 +63,7 @@ def _query(_read: Callable[..., Any], key: tuple[str, int, tuple[Any, ...], dict
         return error
 
 
-def _shared(read: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+def _share_result(read: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     @wraps(read)
     def shared(*arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
         found = _query(read, (read.__name__, _Generation.number, arguments, named))
@@ -84,21 +84,21 @@ def store_answers() -> bool:
     return True
 
 
-@_shared
+@_share_result
 def overview() -> dict[str, dict[str, int]]:
     """How many alerts there are, by state and level."""
     with reading(_store()) as connection:
         return queries.overview(connection)
 
 
-@_shared
+@_share_result
 def openings(last_ns: int, hours: int) -> list[tuple[int, str, int]]:
     """Openings of alerts in so many whole hours, of which the last begins there: (start, level, how many)."""
     with reading(_store()) as connection:
         return queries.histogram(connection, last_ns - (hours - 1) * HOUR_NS, last_ns + HOUR_NS)
 
 
-@_shared
+@_share_result
 def alerts(filters: AlertFilter, limit: int = 200, cursor: str | None = None) -> AlertPage:
     """Return a page of alerts, last seen first."""
     with reading(_store()) as connection:
@@ -111,81 +111,81 @@ def alert_now(alert_id: str) -> AlertDetail | None:
         return queries.get_alert(connection, alert_id)
 
 
-alert = _shared(alert_now)
+alert = _share_result(alert_now)
 """Return one alert."""
 
 
-@_shared
+@_share_result
 def rules() -> list[RuleMeta]:
     """Return every rule that the detector published at its start."""
     with reading(_store()) as connection:
         return read_rules(connection)
 
 
-@_shared
+@_share_result
 def rule(name: str) -> RuleMeta | None:
     """Return one rule."""
     with reading(_store()) as connection:
         return read_rule(connection, name)
 
 
-@_shared
+@_share_result
 def open_by_rule() -> dict[str, int]:
     """Return the number of open alerts of each rule that has any."""
     with reading(_store()) as connection:
         return queries.open_by_rule(connection)
 
 
-@_shared
+@_share_result
 def apps() -> list[str]:
     """Return every app."""
     with reading(_store()) as connection:
         return queries.apps(connection)
 
 
-@_shared
+@_share_result
 def resources(app: str = "") -> list[ResourceRow]:
     """Return the resources."""
     with reading(_store()) as connection:
         return queries.list_resources(connection, app=app)
 
 
-@_shared
+@_share_result
 def processes(app: str = "") -> list[ProcessRow]:
     """Return the watched processes, missing ones first."""
     with reading(_store()) as connection:
         return queries.list_processes(connection, app=app)
 
 
-@_shared
+@_share_result
 def systems() -> set[str]:
     """Return every kind of service that an app uses."""
     with reading(_store()) as connection:
         return queries.systems(connection)
 
 
-@_shared
+@_share_result
 def resource(resource_id: str) -> ResourceRow | None:
     """Return one resource."""
     with reading(_store()) as connection:
         return queries.get_resource(connection, resource_id)
 
 
-@_shared
+@_share_result
 def volume(resource_id: str, last_ns: int, hours: int = 6) -> list[Rollup]:
     """Return a resource's closed minutes from ``hours`` before ``last_ns``, a full hour, to two hours after it."""
     with reading(_store()) as connection:
         return queries.rollup_series(connection, resource_id, last_ns - hours * HOUR_NS, last_ns + 2 * HOUR_NS)
 
 
-@_shared
+@_share_result
 def health() -> Health:
     """Return the health of Backwatch itself."""
     with reading(_store()) as connection:
         return queries.health(connection)
 
 
-@_shared
+@_share_result
 def incidents() -> list[Incident]:
     """Return the incidents of detector, router and notify, worst first."""
     with reading(_store()) as connection:

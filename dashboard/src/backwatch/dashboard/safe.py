@@ -14,7 +14,7 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
-from backwatch.collector.facts import IDENTIFIERS, in_reading_order
+from backwatch.collector.facts import IDENTIFIERS, in_reading_order, label_of
 from backwatch.dashboard import palette
 
 LONGEST: Final = 8_192
@@ -45,11 +45,11 @@ def visible(value: object, limit: int = LONGEST) -> str:
     'abc\\u202ecba\\x1b[2J'
     """
     value = str(value)
-    shown = "".join(map(_shown, value[:limit]))
+    shown = "".join(map(_show_character, value[:limit]))
     return shown if len(value) <= limit else f"{shown} … ({len(value):,} characters)"
 
 
-def _shown(character: str) -> str:
+def _show_character(character: str) -> str:
     if character in _KEPT or (unicodedata.category(character) not in _HIDDEN and not _UNSEEN.match(character)):
         return character
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
@@ -91,24 +91,17 @@ def heading(value: object) -> None:
 
 
 def evidence(facts: Mapping[str, Any], *, but: Sequence[str] = (), key: str) -> None:
-    """Draw facts by name, one per row, in reading order."""
-    rows = [(name, fact(name, facts[name])) for name in in_reading_order(facts) if name not in but]
-    pairs(rows, ("fact", "value"), key=key, widths=(285, 375))
+    """Draw facts by label, with their names, one per row, in reading order."""
+    names = [name for name in in_reading_order(facts) if name not in but]
+    rows = [(label_of(name), fact(name, facts[name]), name) for name in names]
+    pairs(rows, ("fact", "value", "name"), key=key, widths=(165, 270, 225))
 
 
-def pairs(
-    rows: Sequence[tuple[str, str]], heads: tuple[str, str], *, key: str, widths: tuple[int, int] = (120, 300)
-) -> None:
+def pairs(rows: Sequence[Sequence[str]], heads: Sequence[str], *, key: str, widths: Sequence[int] = (120, 300)) -> None:
     """Draw names and values, in columns of the given widths in pixels."""
-    first, second = heads
-    config = {first: st.column_config.TextColumn(width=widths[0]), second: st.column_config.TextColumn(width=widths[1])}
-    table(
-        [{first: name, second: value} for name, value in rows],
-        longest=LONGEST,
-        key=key,
-        column_config=config,
-        height="content",
-    )
+    config = {head: st.column_config.TextColumn(width=width) for head, width in zip(heads, widths, strict=True)}
+    cells = [dict(zip(heads, row, strict=True)) for row in rows]
+    table(cells, longest=LONGEST, key=key, column_config=config, height="content")
 
 
 def table(rows: Sequence[Mapping[str, Any]], *, coloured: str = "", longest: int = CELL, **options: Any) -> Any:

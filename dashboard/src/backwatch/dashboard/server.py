@@ -31,7 +31,7 @@ def hosts(settings: DashboardSettings) -> list[str]:
     Raises:
         SettingError: An allowed host is not a host name.
     """
-    allowed = [name_of(one) for one in settings.allowed_hosts]
+    allowed = [name_of(host) for host in settings.allowed_hosts]
     if not all(allowed):
         given = ",".join(settings.allowed_hosts)
         raise SettingError(f"BACKWATCH_DASHBOARD_ALLOWED_HOSTS={given!r}: not names of hosts between commas")
@@ -106,19 +106,19 @@ def listen(settings: DashboardSettings) -> socket.socket:
     except UnicodeError:
         raise SettingError(f"BACKWATCH_DASHBOARD_ADDRESS={settings.address!r}: is not a host name") from None
     check_exposure(settings, str(place[0]))
-    one = socket.socket(family, kind, protocol)
+    listening = socket.socket(family, kind, protocol)
     try:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        one.bind(place)
-        one.listen(128)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(place)
+        listening.listen(128)
     except OSError as error:
-        one.close()
+        listening.close()
         if error.errno == errno.EADDRNOTAVAIL:
             raise SettingError(f"BACKWATCH_DASHBOARD_ADDRESS={settings.address!r}: {error.strerror}") from None
         taken = f"another program listens there on {settings.address}"
         reason = taken if error.errno == errno.EADDRINUSE else error.strerror
         raise SettingError(f"BACKWATCH_DASHBOARD_PORT={settings.port}: {reason}") from None
-    return one
+    return listening
 
 
 def serve(settings: DashboardSettings, listening: socket.socket) -> None:

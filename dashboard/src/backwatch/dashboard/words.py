@@ -54,10 +54,10 @@ def count(number: int) -> str:
     return f"{int(number):,}"
 
 
-def moment(time_ns: int | None) -> str:
+def format_moment(time_ns: int | None) -> str:
     """Return a time, UTC, to the second; empty if there is none.
 
-    >>> moment(1_700_000_000 * 10**9)
+    >>> format_moment(1_700_000_000 * 10**9)
     '2023-11-14 22:13:20'
     """
     if not time_ns:
@@ -85,4 +85,4 @@ def ago(time_ns: int | None, now_ns: int) -> str:
 def lasts(until_ns: int) -> str:
     """Return the end of a mute or an acceptance."""
     year_9999_ns = 253_370_764_800 * 10**9
-    return "for good" if not until_ns or until_ns >= year_9999_ns else f"until {moment(until_ns)} UTC"
+    return "for good" if not until_ns or until_ns >= year_9999_ns else f"until {format_moment(until_ns)} UTC"

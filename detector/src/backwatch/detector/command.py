@@ -105,13 +105,13 @@ def detect(stream_url: str | None, store_url: str | None, no_router: bool) -> No
         _exit_if_stopped(stop)
     from backwatch.detector.runtime.lag import RULE
     from backwatch.detector.runtime.progress import ProgressBoard
-    from backwatch.detector.runtime.service import Service, engine_for
+    from backwatch.detector.runtime.service import DetectorService, engine_for
 
     engine = wait_for_store(store, lambda: engine_for(store, settings), stop, monitoring.extend_start)
     if engine is None:
         sys.exit(128 + stop.signal)
     warm.step_through(engine)  # before the group is joined: a member that compiles holds partitions unread
-    service = Service(stream, store, settings, engine=engine, on_ready=lambda: click.echo(READY, err=True))
+    service = DetectorService(stream, store, settings, engine=engine, on_ready=lambda: click.echo(READY, err=True))
     groups, thread = [service.progress], None
     if not no_router:
         from backwatch.detector.runtime.router import Router
@@ -156,7 +156,7 @@ def replay(files: tuple[str, ...], rules_dir: str | None, loopback: str | None) 
     """
     from backwatch.detector.engine.factory import make_engine
     from backwatch.detector.engine.step import EngineConfig
-    from backwatch.detector.ingest.sources import Unreadable, read
+    from backwatch.detector.ingest.sources import UnreadablePiece, read
     from backwatch.detector.runtime.replay import Replay, write
 
     settings = load(DetectorSettings, flags={"rules_directory": rules_dir, "loopback": loopback})
@@ -166,7 +166,7 @@ def replay(files: tuple[str, ...], rules_dir: str | None, loopback: str | None) 
 
     def requests() -> Iterator[bytes]:
         for item in read(files):
-            if isinstance(item, Unreadable):
+            if isinstance(item, UnreadablePiece):
                 unreadable.append(f"{item.origin}: {item.reason}")
             else:
                 yield item.request
@@ -186,8 +186,15 @@ def replay(files: tuple[str, ...], rules_dir: str | None, loopback: str | None) 
 
 @click.command(short_help="Score the rows of a timestamp,value series.")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
-def score(file: str) -> None:
-    """Give each row of a timestamp,value series its anomaly score, from 0 (usual) to 1.
+@click.option(
+    "--false-alarms-per-month",
+    type=click.FloatRange(min=0.001, max=1_000),
+    default=2.0,
+    show_default=True,
+    help="Budget: rows of 0.5 and above that are expected of a series without events in a month of its time.",
+)
+def score(file: str, false_alarms_per_month: float) -> None:
+    """Give each row of a timestamp,value series its anomaly score, from 0 (usual) to 1; from 0.5 on it is an alarm.
 
     The statistics are those of volume-spike. A score does not depend on later rows.
 
@@ -198,7 +205,7 @@ def score(file: str) -> None:
     from backwatch.detector.models.scoring import score_file
 
     try:
-        score_file(file, sys.stdout)
+        score_file(file, sys.stdout, false_alarms_per_month)
     except ValueError as error:
         raise _WrongInput(str(error)) from None
 

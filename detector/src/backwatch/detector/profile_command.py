@@ -52,7 +52,7 @@ def check(file: str) -> None:
       cat shop.yml | backwatch profile check -
     """
     found = _read(file)
-    click.echo(f"app {found.app}: {_counted(found)}")
+    click.echo(f"app {found.app}: {_describe_counts(found)}")
     _print([resource.plain() for resource in found.announced])
 
 
@@ -85,13 +85,15 @@ def announce(file: str, by: str, store_url: str | None) -> None:
         number, new = enter(
             engine, found.app, plain["announced"], sha256=found.sha256, by=by, now_ns=time.time_ns()
         )  # fmt: skip
-        unseen = _unseen(engine, found)
+        unseen = _find_unseen(engine, found)
         engine.dispose()
     except StoreUnavailable as error:
         raise Unavailable(str(error)) from None
     except ValueError as error:
         raise click.ClickException(f"{file}: {error}") from None
-    click.echo(f"{'entered as' if new else 'unchanged since'} number {number}: app {found.app}, {_counted(found)}")
+    click.echo(
+        f"{'entered as' if new else 'unchanged since'} number {number}: app {found.app}, {_describe_counts(found)}"
+    )
     for line in unseen:
         click.echo(f"backwatch: {_line(line)}", err=True)
 
@@ -109,13 +111,13 @@ def show(app: str, store_url: str | None, *, as_json: bool) -> None:
       backwatch profile show --app shop --json | jq -r '.announced[].resource'
     """
     from backwatch.store.connect import StoreUnavailable
-    from backwatch.store.profiles import current
+    from backwatch.store.profiles import read_current
     from backwatch.store.transactions import reading
 
     try:
         engine = _store(store_url)
         with reading(engine) as connection:
-            rows = current(connection, app)
+            rows = read_current(connection, app)
         engine.dispose()
     except StoreUnavailable as error:
         raise Unavailable(str(error)) from None
@@ -148,7 +150,7 @@ def _line(text: str) -> str:
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
-def _counted(found: "Profile") -> str:
+def _describe_counts(found: "Profile") -> str:
     resources = len(found.announced)
     values = sum(len(texts) for resource in found.announced for texts in resource.values.values())
     return f"{values} value{'s' * (values != 1)} at {resources} resource{'s' * (resources != 1)} announced"
@@ -180,7 +182,7 @@ def _store(store_url: str | None) -> "sa.Engine":
     return open_store(load(StoreSettings, flags={"url": store_url}).url, must_exist=True)
 
 
-def _unseen(engine: "sa.Engine", found: "Profile") -> list[str]:
+def _find_unseen(engine: "sa.Engine", found: "Profile") -> list[str]:
     """Return the announced names that no call has shown yet: announced in advance, or misspelt."""
     from backwatch.store.inventory import list_resources
     from backwatch.store.transactions import reading

@@ -136,7 +136,7 @@ def test(which: str | None) -> None:
         click.echo(str(fault))
     chosen = [rule for rule in loaded.rules.rules if not folder or rule.name in loaded.own]
     if which is not None and folder is None:
-        chosen = [_named(loaded, which)]
+        chosen = [_find_rule(loaded, which)]
     count = wrong = 0
     for trial in run_examples(loaded.rules, build_vocabulary(), chosen):
         count += 1
@@ -195,7 +195,7 @@ def explain(name: str, *, as_json: bool) -> None:
     """
     from backwatch.detector.rules.explanation import explain_rule, render_page
 
-    rule, today = _named(_read(), name), datetime.now(UTC).date()
+    rule, today = _find_rule(_read(), name), datetime.now(UTC).date()
     explained = explain_rule(rule)
     if rule.narrowings:
         explained["narrowed_by"] = [_describe_filter(narrowing.filter, today) for narrowing in rule.narrowings]
@@ -225,7 +225,7 @@ def _read(folder: str | None = None) -> "Loaded":
     return read(load(DetectorSettings).rules_directory)
 
 
-def _named(loaded: "Loaded", name: str) -> "Rule":
+def _find_rule(loaded: "Loaded", name: str) -> "Rule":
     import difflib
 
     known = [rule.name for rule in loaded.rules.rules]

@@ -4,6 +4,8 @@ A detector whose cache is cold does this in a process of its own: LLVM keeps the
 for as long as the process lives, while kernels that are loaded from the cache cost 40 MB.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import logging
 import platform
@@ -11,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Generator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final, get_args
@@ -23,7 +26,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from backwatch.collector import names
 from backwatch.detector.engine.clock import WINDOW_NS
 from backwatch.detector.engine.factory import make_engine
-from backwatch.detector.engine.log_entries import ModelVersion, ProfileVersion, Records, Tick
+from backwatch.detector.engine.log_entries import ModelVersion, ProfileVersion, StreamRecords, Tick
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.kernels.compiled import CACHE_FOLDER, CACHED
 from backwatch.detector.rules.correlation import Correlation, Kind
@@ -67,7 +70,7 @@ def request() -> bytes:
 def step_through(engine: Engine) -> None:
     """Run an engine through every kernel once, on a throw-away shard. Then release the memory that this needed."""
     shard = engine.new_shard()
-    entry = Records(
+    entry = StreamRecords(
         values=[request()],
         appended_ns=np.array([START_NS], np.int64),
         backfill=np.array([True]),
@@ -144,11 +147,23 @@ def _marker() -> Path:
     return CACHE_FOLDER / f"complete-{digest.hexdigest()}"
 
 
+@contextlib.contextmanager
+def _compile_alone() -> Generator[None]:
+    """Hold the lock of the cache: detectors that start together on one machine compile once."""
+    if not CACHED:
+        yield
+        return
+    with (CACHE_FOLDER / "lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def main() -> None:
     """Step one engine through everything once."""
     begun = time.monotonic()
-    step_through(make_engine(EngineConfig()))
-    where = "nowhere: the folder is not ours to write"
+    with _compile_alone():
+        step_through(make_engine(EngineConfig()))
+    where = "nowhere: the folder cannot be written"
     if CACHED:
         _marker().touch(mode=0o600)
         where = str(CACHE_FOLDER)

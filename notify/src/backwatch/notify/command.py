@@ -15,11 +15,11 @@ from backwatch.collector.settings import NotifySettings, StoreSettings, load
 from backwatch.notify.deliver import attempt
 from backwatch.notify.outputs import Delivery, Kind, Output
 from backwatch.notify.self_watch import SelfWatch, heartbeat_output
-from backwatch.notify.service import EXIT_S, Service, configured_outputs
+from backwatch.notify.service import EXIT_S, NotifyService, list_outputs
 from backwatch.store import deliveries
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.deliveries import EventRow
-from backwatch.store.events import moment
+from backwatch.store.events import format_moment
 from backwatch.store.monitoring.endpoint import start_monitoring
 from backwatch.store.monitoring.incidents import find_delivery_incidents
 from backwatch.store.monitoring.loops import LoopMonitor, MonitoredStop
@@ -40,14 +40,14 @@ def notify(store_url: str | None, *, once: bool, test: bool) -> None:
       backwatch notify --test
     """
     settings = load(NotifySettings)
-    outputs = configured_outputs(settings)
+    outputs = list_outputs(settings)
     if not outputs and (once or test):
         raise WrongSetting(NOTHING_SET)
     try:
         engine = open_store(load(StoreSettings, flags={"url": store_url}).url, must_exist=True)
         if test:
             _test(engine, outputs, settings.timeout_s)
-        service = Service(engine, settings, outputs)
+        service = NotifyService(engine, settings, outputs)
         if once:
             done = service.run_once()
             click.echo(f"{done.routed} new events, {done.delivered} delivered, {done.failed} failed")
@@ -59,8 +59,8 @@ def notify(store_url: str | None, *, once: bool, test: bool) -> None:
         raise Unavailable(str(error)) from None
 
 
-def _run(service: Service, engine: sa.Engine, settings: NotifySettings) -> None:
-    endpoints = {one.output.endpoint: settings.timeout_s for one in service.workers}
+def _run(service: NotifyService, engine: sa.Engine, settings: NotifySettings) -> None:
+    endpoints = {worker.output.endpoint: settings.timeout_s for worker in service.workers}
     watch = SelfWatch(engine, endpoints, heartbeat_output(settings), settings)
     loops = LoopMonitor("notify"), LoopMonitor("self-watch")
     stop = threading.Event()
@@ -95,21 +95,21 @@ def _test(engine: sa.Engine, outputs: list[Output], timeout_s: float) -> NoRetur
     """Sends past the outbox, so that the answer is known at once."""
     now_ns = time.time_ns()
     text = json.dumps(
-        {"data": {"message": "A test from Backwatch."}, "timestamp": moment(now_ns), "type": "backwatch.test"},
+        {"data": {"message": "A test from Backwatch."}, "timestamp": format_moment(now_ns), "type": "backwatch.test"},
         separators=(",", ":"),
     )
     event_id = "test_" + secrets.token_hex(13)
     event = EventRow(id=event_id, kind="backwatch.test", alert_id="", level_rank=0, body=text)
     failed = False
-    for one in outputs:
-        outcome = attempt(one, Delivery(id=event_id, body=one.render(event), attempted_ns=now_ns), timeout_s)
-        click.echo(f"{one.endpoint}: {outcome.kind.value} ({outcome.detail})")
+    for output in outputs:
+        outcome = attempt(output, Delivery(id=event_id, body=output.render(event), attempted_ns=now_ns), timeout_s)
+        click.echo(f"{output.endpoint}: {outcome.kind.value} ({outcome.detail})")
         if outcome.detail == "InvalidIPAddress":
             click.echo(
                 "backwatch: a host inside your network is named in BACKWATCH_WEBHOOK_ALLOW_PRIVATE_HOSTS", err=True
             )
         if outcome.kind is Kind.DELIVERED:
-            deliveries.enable(engine, one.endpoint)
+            deliveries.enable(engine, output.endpoint)
         else:
             failed = True
     _leave(EXIT_FAILED if failed else 0)

@@ -12,9 +12,9 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from backwatch.notify.outputs import Delivery, Kind, Outcome, Output
+from backwatch.notify.outputs import Delivery, DeliveryOutcome, Kind, Output
 from backwatch.store import deliveries
-from backwatch.store.budget import UNLIMITED, Budget, digest
+from backwatch.store.budget import UNLIMITED, EventBudget, digest
 from backwatch.store.deliveries import EventRow, Leased
 from backwatch.store.giving_up import give_up_put_off
 
@@ -64,7 +64,7 @@ class DeliveryWorker:
         lowest: int = 0,
         clock_ns: Callable[[], int],
         chance: Callable[[], float] = random.random,
-        budget: Budget = UNLIMITED,
+        budget: EventBudget = UNLIMITED,
         critical: bool = False,
     ) -> None:
         self.output = output
@@ -134,7 +134,7 @@ class DeliveryWorker:
     def _render_digest(self, event_id: str, kind: str, rank: int, body: str) -> bytes:
         return self.output.render(EventRow(id=event_id, kind=kind, alert_id="", level_rank=rank, body=body))
 
-    def _mark(self, leased: Leased, outcome: Outcome) -> None:
+    def _mark(self, leased: Leased, outcome: DeliveryOutcome) -> None:
         now_ns = self._clock_ns()
         if outcome.kind is Kind.DELIVERED:
             self._failures = 0
@@ -151,7 +151,7 @@ class DeliveryWorker:
         else:
             self._try_again(leased, outcome, now_ns)
 
-    def _try_again(self, leased: Leased, outcome: Outcome, now_ns: int) -> None:
+    def _try_again(self, leased: Leased, outcome: DeliveryOutcome, now_ns: int) -> None:
         end_ns = leased.first_try_ns + self._give_up_ns
         asked_ns = now_ns + int((outcome.retry_after_s or 0) * SECOND_NS)
         if now_ns >= end_ns:
@@ -178,12 +178,12 @@ class DeliveryWorker:
         deliveries.pause(self._engine, self._endpoint, until_ns, critical=self._critical)
 
 
-def attempt(output: Output, delivery: Delivery, timeout_s: float) -> Outcome:
+def attempt(output: Output, delivery: Delivery, timeout_s: float) -> DeliveryOutcome:
     """Make one attempt. An exception of the output is retried, and only its type is recorded."""
     try:
         return output.send(delivery, timeout_s)
     except Exception as error:  # noqa: BLE001  a receiver that triggers a fault must not end its delivery worker
-        return Outcome(kind=Kind.RETRY, detail=type(error).__name__)
+        return DeliveryOutcome(kind=Kind.RETRY, detail=type(error).__name__)
 
 
 def is_time(last_ns: int | None, now_ns: int, every_s: float) -> bool:

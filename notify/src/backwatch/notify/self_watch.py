@@ -26,7 +26,7 @@ from backwatch.notify.store_wait import StoreWait
 from backwatch.store import tables
 from backwatch.store.connect import StoreFull, StoreUnavailable
 from backwatch.store.deliveries import EventRow
-from backwatch.store.events import moment
+from backwatch.store.events import format_moment
 from backwatch.store.health import shard_rows
 from backwatch.store.monitoring.incidents import SILENT_AFTER_S, Incident, find_delivery_incidents, find_incidents
 from backwatch.store.progress import read_progress
@@ -137,9 +137,9 @@ class SelfWatch:
     def _enter(self, chain: Sequence[Incident], still_open: Mapping[str, str], now_ns: int) -> None:
         """Enter an event for each kind of incident that has begun, and for each that is over."""
         worst: dict[str, Incident] = {}
-        for one in chain:
-            if one.since_ns:  # else there never was a detector
-                worst.setdefault(one.kind, one)
+        for error in chain:
+            if error.since_ns:  # else there never was a detector
+                worst.setdefault(error.kind, error)
         over = self._find_over(worst, still_open, now_ns)
         if not over and worst.keys() <= still_open.keys():
             return
@@ -148,7 +148,7 @@ class SelfWatch:
             endpoint = tables.endpoint.c.name
             connection.execute(sa.select(endpoint).order_by(endpoint).with_for_update(key_share=True)).all()
             entered = _open_events(connection)
-            rows = [_silent_event(one, now_ns) for kind, one in worst.items() if kind not in entered]
+            rows = [_silent_event(incident, now_ns) for kind, incident in worst.items() if kind not in entered]
             rows += [
                 _resumed_event(kind, entered[kind], now_ns)
                 for kind in sorted(over)
@@ -165,9 +165,13 @@ class SelfWatch:
         if worst:
             self._well_since_ns.clear()
             return set()
-        self._well_since_ns = {one: self._well_since_ns.get(one, now_ns) for one in still_open.values()}
+        self._well_since_ns = {
+            incident_id: self._well_since_ns.get(incident_id, now_ns) for incident_id in still_open.values()
+        }
         return {
-            kind for kind, one in still_open.items() if now_ns - self._well_since_ns[one] >= RESUMED_AFTER_S * SECOND_NS
+            kind
+            for kind, incident_id in still_open.items()
+            if now_ns - self._well_since_ns[incident_id] >= RESUMED_AFTER_S * SECOND_NS
         }
 
     def _beat(self, wrong: Sequence[Incident], partitions: int, now_ns: int) -> None:
@@ -214,12 +218,13 @@ def _open_events(connection: sa.Connection) -> dict[str, str]:
     return found
 
 
-def _silent_event(one: Incident, now_ns: int) -> dict[str, Any]:
+def _silent_event(incident: Incident, now_ns: int) -> dict[str, Any]:
     # The same rows may be found silent twice: after a restore, or where a group that was renamed gets its name back.
-    event_id = _event_id(one.kind, str(one.since_ns), str(now_ns))
+    event_id = _event_id(incident.kind, str(incident.since_ns), str(now_ns))
     data = {
-        "incident": event_id, "kind": one.kind, "level": LEVELS[-1], "title": "Backwatch Does Not Judge All Calls",
-        "message": one.message, "reason": one.reason, "member": one.member, "since": moment(one.since_ns),
+        "incident": event_id, "kind": incident.kind, "level": LEVELS[-1], "title": "Backwatch Does Not Judge All Calls",
+        "message": incident.message, "reason": incident.reason, "member": incident.member,
+        "since": format_moment(incident.since_ns),
     }  # fmt: skip
     return _row(event_id, SILENT, LEVELS[-1], data, now_ns)
 
@@ -240,7 +245,7 @@ def _row(event_id: str, kind: str, level: str, data: Mapping[str, Any], now_ns: 
 
 
 def _body(kind: str, data: Mapping[str, Any], now_ns: int) -> str:
-    payload = {"type": kind, "timestamp": moment(now_ns), "data": data}
+    payload = {"type": kind, "timestamp": format_moment(now_ns), "data": data}
     return json.dumps(payload, sort_keys=True, separators=(",", ":"))
 
 

@@ -23,10 +23,10 @@ from backwatch.notify.deliver import SECOND_NS, DeliveryWorker, is_time
 from backwatch.notify.outputs import Output, discover
 from backwatch.notify.store_wait import StoreWait
 from backwatch.store import deliveries
-from backwatch.store.budget import Budget
+from backwatch.store.budget import EventBudget
 from backwatch.store.connect import StoreFull, StoreUnavailable
 from backwatch.store.deliveries import EventRow
-from backwatch.store.events import is_wanted, moment
+from backwatch.store.events import format_moment, is_wanted
 from backwatch.store.giving_up import give_up_unserved
 from backwatch.store.text import LEVELS
 from backwatch.store.transactions import reading
@@ -44,7 +44,7 @@ EXIT_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
+class RoundCounts:
     """Counts of one round.
 
     Attributes:
@@ -57,7 +57,7 @@ class Round:
     left: tuple[str, ...] = ()
 
 
-def configured_outputs(settings: NotifySettings) -> list[Output]:
+def list_outputs(settings: NotifySettings) -> list[Output]:
     """Return every receiver that the settings configure.
 
     Raises:
@@ -66,10 +66,10 @@ def configured_outputs(settings: NotifySettings) -> list[Output]:
     kinds = list(discover())
     for name in unknown_output_names(names_of(*(kind.settings for kind in kinds if kind.settings))):
         raise SettingError(describe_unknown(name))
-    return [output for kind in kinds for output in kind.configured(settings)]
+    return [output for kind in kinds for output in kind.from_settings(settings)]
 
 
-class Service:
+class NotifyService:
     """Routes events and delivers them.
 
     Args:
@@ -98,32 +98,33 @@ class Service:
         self._unserved_ns = int((settings.give_up_after_s + 2 * settings.timeout_s + 60) * SECOND_NS)
         self._swept_ns: int | None = None
         self._digest_failed_ns: dict[str, int] = {}
-        self._budget = Budget(settings.events_per_hour)
-        chosen = configured_outputs(settings) if outputs is None else outputs
+        self._budget = EventBudget(settings.events_per_hour)
+        chosen = list_outputs(settings) if outputs is None else outputs
         self.workers, self.critical_workers = (
             [
                 DeliveryWorker(
-                    engine, one, timeout_s=settings.timeout_s, give_up_after_s=settings.give_up_after_s,
+                    engine, output, timeout_s=settings.timeout_s, give_up_after_s=settings.give_up_after_s,
                     lowest=self._lowest, clock_ns=clock_ns, budget=self._budget, critical=critical,
                 )
-                for one in chosen
+                for output in chosen
             ]
             for critical in (False, True)
         )  # fmt: skip
 
-    def run_once(self) -> Round:
+    def run_once(self) -> RoundCounts:
         """One round: routes all that is new, then every delivery worker sends what is due, all at the same time."""
         for worker in self.workers:
             worker.register()
         routed = self._route()
         if not self.workers:
-            return Round(routed=routed, delivered=0, failed=0)
+            return RoundCounts(routed=routed, delivered=0, failed=0)
         workers = (*self.critical_workers, *self.workers)
         with ThreadPoolExecutor(len(workers), "backwatch-delivery") as pool:
             tallies = list(pool.map(lambda worker: worker.deliver_due(), workers))
-        return Round(
-            routed=routed, delivered=sum(one.delivered for one in tallies), failed=sum(one.failed for one in tallies),
-            left=self._left(),
+        return RoundCounts(
+            routed=routed, delivered=sum(tally.delivered for tally in tallies),
+            failed=sum(tally.failed for tally in tallies),
+            left=self._describe_unsent(),
         )  # fmt: skip
 
     def run(self, stop: threading.Event) -> None:
@@ -200,15 +201,17 @@ class Service:
             give_up_unserved(self._engine, now_ns=now_ns, after_ns=self._unserved_ns)
             self._swept_ns = now_ns
 
-    def _left(self) -> tuple[str, ...]:
+    def _describe_unsent(self) -> tuple[str, ...]:
         now_ns, lines = self._clock_ns(), list[str]()
         with reading(self._engine) as connection:
             for name in (worker.output.endpoint for worker in self.workers):
-                found = deliveries.standing(connection, name, now_ns=now_ns)
+                found = deliveries.get_standing(connection, name, now_ns=now_ns)
                 if found.disabled is not None:
                     lines.append(f"{name} is disabled ({found.disabled}) until `backwatch notify --test` is taken")
                 elif found.waiting and found.paused_until_ns > now_ns:
-                    lines.append(f"{name} is left alone until {moment(found.paused_until_ns)}, {found.waiting} wait")
+                    lines.append(
+                        f"{name} is left alone until {format_moment(found.paused_until_ns)}, {found.waiting} wait"
+                    )
                 elif found.due:
                     lines.append(f"{name}: {found.due} that are due were not taken")
         return tuple(lines)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from backwatch.collector import names
 from backwatch.store import tables
-from backwatch.store.ring import SHOWN, shown
+from backwatch.store.ring import SHOWN, get_shown_values
 from backwatch.store.text import from_json
 
 
@@ -29,11 +29,11 @@ def cover(
         return True
     table = tables.occurrence
     query = sa.select(table.c.evidence).where(table.c.alert_id == alert_id, table.c.episode == episode)
-    found = {shown(from_json(text), accepts) or () for text in connection.scalars(query)}
+    found = {get_shown_values(from_json(text), accepts) or () for text in connection.scalars(query)}
     if len(found) >= SHOWN:  # of more than that many the first may not have been kept
         return False
-    held = [values, *_held(connection, alert_id, now_ns)]
-    return all(any(_within(one, other, accepts) for other in held) for one in found)
+    held = [values, *_list_held(connection, alert_id, now_ns)]
+    return all(any(_within(shown, other, accepts) for other in held) for shown in found)
 
 
 def holds(
@@ -44,19 +44,19 @@ def holds(
     Args:
         accepts: The facts that make up what is accepted on it; none: that its rule fires.
     """
-    one = shown(evidence, accepts) or ()
-    return any(_within(one, other, accepts) for other in _held(connection, alert_id, now_ns))
+    shown = get_shown_values(evidence, accepts) or ()
+    return any(_within(shown, other, accepts) for other in _list_held(connection, alert_id, now_ns))
 
 
-def _within(one: Sequence[str], accepted: Mapping[str, str] | None, accepts: Sequence[str]) -> bool:
+def _within(shown: Sequence[str], accepted: Mapping[str, str] | None, accepts: Sequence[str]) -> bool:
     """Whether this was accepted: the same texts, and no node that was not among the accepted ones."""
     return accepted is None or all(
         set(mine.split(",")) <= set(theirs.split(",")) if name == names.TOPOLOGY else mine == theirs
-        for name, mine, theirs in zip(accepts, one, shown(accepted, accepts) or (), strict=True)
+        for name, mine, theirs in zip(accepts, shown, get_shown_values(accepted, accepts) or (), strict=True)
     )
 
 
-def _held(connection: sa.Connection, alert_id: str, now_ns: int) -> list[Mapping[str, str] | None]:
+def _list_held(connection: sa.Connection, alert_id: str, now_ns: int) -> list[Mapping[str, str] | None]:
     """The values of each acceptance on this alert that holds; ``None``: entered before they held for values."""
     decision, entry = tables.decision, tables.entry
     query = (

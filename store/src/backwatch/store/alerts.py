@@ -7,10 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from backwatch.store import events, tables
-from backwatch.store.commit import Cleared, Raised, Round
+from backwatch.store.commit import AlertRound, ClearedAlert, RaisedAlert
 from backwatch.store.lifecycle import Change, Life
 from backwatch.store.lifecycle import apply as live
-from backwatch.store.ring import RING, kept, shown
+from backwatch.store.ring import RING, choose_kept, get_shown_values
 from backwatch.store.text import as_json, clean, from_json, level_rank, whole
 from backwatch.store.upsert import insert_missing, insert_or_replace
 
@@ -21,15 +21,15 @@ _ENGINE_COLUMNS = (
 )  # fmt: skip
 
 
-def apply(connection: sa.Connection, rounds: Sequence[Round], now_ns: int) -> None:
+def apply(connection: sa.Connection, rounds: Sequence[AlertRound], now_ns: int) -> None:
     """Folds what the engine found into the alerts, and freezes the events that follow."""
-    steps: dict[str, list[Raised | Cleared]] = defaultdict(list)
-    for one in (step for turn in rounds for step in (*turn.raised, *turn.cleared)):
-        steps[one.alert_id].append(one)
+    steps: dict[str, list[RaisedAlert | ClearedAlert]] = defaultdict(list)
+    for step in (step for turn in rounds for step in (*turn.raised, *turn.cleared)):
+        steps[step.alert_id].append(step)
     if not steps:
         return
-    _make_rows(connection, [one for turn in rounds for one in turn.raised])
-    rows = _locked(connection, sorted(steps))
+    _make_rows(connection, [raised for turn in rounds for raised in turn.raised])
+    rows = _lock_rows(connection, sorted(steps))
     changes: list[tuple[Change, dict[str, Any]]] = []
     lives: list[Life] = []
     for alert_id in sorted(rows):
@@ -43,17 +43,23 @@ def apply(connection: sa.Connection, rounds: Sequence[Round], now_ns: int) -> No
     _write_events(connection, changes, now_ns)
 
 
-def _make_rows(connection: sa.Connection, raised: Sequence[Raised]) -> None:
+def _make_rows(connection: sa.Connection, raised: Sequence[RaisedAlert]) -> None:
     """Rows for keys never seen, so that there is something to lock before anything is decided."""
     blank = {"raised": False, "episode": 0, "count": 0, "opened_ns": 0, "cleared_ns": None, "evidence": "{}"}
     rows = [
-        {"id": one.alert_id, **blank, **_about(one), "first_ns": whole(one.first_ns), "last_ns": whole(one.last_ns)}
-        for one in sorted({one.alert_id: one for one in raised}.values(), key=lambda one: one.alert_id)
+        {
+            "id": alert.alert_id,
+            **blank,
+            **_about(alert),
+            "first_ns": whole(alert.first_ns),
+            "last_ns": whole(alert.last_ns),
+        }
+        for alert in sorted({alert.alert_id: alert for alert in raised}.values(), key=lambda alert: alert.alert_id)
     ]
     insert_missing(connection, tables.alert, rows)
 
 
-def _locked(connection: sa.Connection, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _lock_rows(connection: sa.Connection, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The rows of these alerts, locked against a person who decides about one of them right now."""
     table, found = tables.alert, dict[str, dict[str, Any]]()
     for start in range(0, len(ids), _CHUNK):
@@ -64,11 +70,11 @@ def _locked(connection: sa.Connection, ids: Sequence[str]) -> dict[str, dict[str
     return found
 
 
-def _about(one: Raised) -> dict[str, Any]:
+def _about(raised: RaisedAlert) -> dict[str, Any]:
     return {
-        "rule": clean(one.rule, 200), "level": clean(one.level, 16), "level_rank": level_rank(one.level),
-        "resource_id": clean(one.resource_id, 64),
-        "app": clean(one.app), "resource": clean(one.resource), "key": clean(one.key),
+        "rule": clean(raised.rule, 200), "level": clean(raised.level, 16), "level_rank": level_rank(raised.level),
+        "resource_id": clean(raised.resource_id, 64),
+        "app": clean(raised.app), "resource": clean(raised.resource), "key": clean(raised.key),
     }  # fmt: skip
 
 
@@ -103,11 +109,13 @@ def _write_occurrences(connection: sa.Connection, lives: Sequence[Life]) -> None
     table = tables.occurrence
     rows = [
         {
-            "alert_id": life.alert_id, "number": whole(number), "episode": episode, "time_ns": whole(one.time_ns),
-            "trace_id": clean(one.trace_id, 32), "span_id": clean(one.span_id, 16), "evidence": as_json(one.evidence),
+            "alert_id": life.alert_id, "number": whole(number), "episode": episode,
+            "time_ns": whole(occurrence.time_ns),
+            "trace_id": clean(occurrence.trace_id, 32), "span_id": clean(occurrence.span_id, 16),
+            "evidence": as_json(occurrence.evidence),
         }
         for life in lives
-        for number, episode, one in life.new
+        for number, episode, occurrence in life.new
     ]  # fmt: skip
     insert_or_replace(connection, table, rows)
     beyond = (table.c.alert_id == sa.bindparam("of_alert")) & (table.c.number <= sa.bindparam("up_to"))
@@ -133,7 +141,10 @@ def _kept_beyond(connection: sa.Connection, life: Life) -> list[int]:
     mine = (table.c.alert_id == life.alert_id) & (table.c.episode == life.episode)
     query = sa.select(table.c.number, table.c.evidence).where(mine, table.c.number <= whole(life.count - RING))
     rows = connection.execute(query.order_by(table.c.number)).all()
-    return [rows[at].number for at in kept([shown(from_json(row.evidence), accepts) for row in rows], newest=0)]
+    return [
+        rows[at].number
+        for at in choose_kept([get_shown_values(from_json(row.evidence), accepts) for row in rows], newest=0)
+    ]
 
 
 def _write_episodes(connection: sa.Connection, changes: Sequence[tuple[Change, Mapping[str, Any]]]) -> None:

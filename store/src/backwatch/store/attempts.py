@@ -67,8 +67,8 @@ def _name(shard: int) -> str:
     return f"attempts/{shard}"
 
 
-def _write(connection: sa.Connection, shard: int, one: Attempts) -> None:
-    text = json.dumps([one.seq, one.loads, one.offset, one.tries])
+def _write(connection: sa.Connection, shard: int, attempts: Attempts) -> None:
+    text = json.dumps([attempts.seq, attempts.loads, attempts.offset, attempts.tries])
     insert_or_replace(connection, tables.meta, [{"name": _name(shard), "value": text.encode()}])
 
 

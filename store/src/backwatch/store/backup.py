@@ -33,7 +33,7 @@ def write_backup(engine: sa.Engine, path: Path) -> int:
     """
     _require_sqlite(engine, "pg_dump")
     with engine.connect() as connection:
-        if migrate.current(connection) is None:
+        if migrate.get_version(connection) is None:
             raise StoreUnavailable(f"{SETTING}='sqlite:///{engine.url.database}': holds no Backwatch store")
     if path.exists():
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
@@ -68,7 +68,7 @@ def restore_backup(engine: sa.Engine, path: Path) -> str:
     backup = open_store(f"sqlite:///{path.resolve()}", check=False, must_exist=True)
     try:
         with backup.connect() as connection:
-            version = migrate.current(connection)
+            version = migrate.get_version(connection)
     except StoreUnavailable:
         version = None
     if version is None:

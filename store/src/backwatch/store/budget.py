@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from backwatch.collector.runtime.bounds import Bound
 from backwatch.store import tables
-from backwatch.store.events import BODY_LIMIT, moment
+from backwatch.store.events import BODY_LIMIT, format_moment
 from backwatch.store.lifecycle import CLEARED
 from backwatch.store.text import LEVELS
 from backwatch.store.transactions import reading, writing
@@ -44,7 +44,7 @@ _HIGH: Final = LEVELS.index("high")
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class EventBudget:
     """Events an hour to one endpoint.
 
     Attributes:
@@ -79,14 +79,14 @@ class Budget:
         return HOUR_NS // max(1, self.per_hour // 6)
 
 
-UNLIMITED: Final = Budget(0)
+UNLIMITED: Final = EventBudget(0)
 
 
 def admit(
     connection: sa.Connection,
     rows: Sequence[dict[str, Any]],
     events: Sequence[Mapping[Any, Any]],
-    budget: Budget,
+    budget: EventBudget,
     now_ns: int,
 ) -> None:
     """Marks those of these new deliveries as held that are beyond their endpoint's budget.
@@ -97,9 +97,9 @@ def admit(
     """
     if not budget.per_hour or not rows:
         return
-    kinds = {one["id"]: one["kind"] for one in events}
-    about = _about(connection, [one["alert_id"] for one in events])
-    alert_of = {one["id"]: one["alert_id"] for one in events}
+    kinds = {event["id"]: event["kind"] for event in events}
+    about = _about(connection, [event["alert_id"] for event in events])
+    alert_of = {event["id"]: event["alert_id"] for event in events}
     spent = {name: _Spent(connection, name, budget, now_ns) for name in {row["endpoint"] for row in rows}}
     for row in rows:
         kind = kinds[row["event_id"]]
@@ -120,7 +120,7 @@ def _about(connection: sa.Connection, alert_ids: Sequence[str]) -> dict[str, tup
 class _Spent:
     """What an endpoint was sent within the last hour."""
 
-    def __init__(self, connection: sa.Connection, endpoint: str, budget: Budget, now_ns: int) -> None:
+    def __init__(self, connection: sa.Connection, endpoint: str, budget: EventBudget, now_ns: int) -> None:
         self._budget = budget
         self._critical = self._others = self._below_high = 0
         self._firsts: set[tuple[str, str]] = set()
@@ -171,7 +171,7 @@ def digest(
     engine: sa.Engine,
     endpoint: str,
     render: Callable[[str, str, int, str], bytes],
-    budget: Budget,
+    budget: EventBudget,
     now_ns: int,
 ) -> int:
     """Makes a digest of what is held for the endpoint, if one is due, and gives how many events it counts.
@@ -190,7 +190,7 @@ def digest(
         known = connection.execute(mine).one_or_none()
         if known is None or known.disabled_ns is not None or not _is_due(connection, endpoint, budget, now_ns):
             return 0
-        rows = _held(connection, endpoint)
+        rows = _list_held(connection, endpoint)
         counted = [row for row in rows if (row.muted_until_ns or 0) <= now_ns]
         muted = [row.id for row in rows if (row.muted_until_ns or 0) > now_ns]
         _end(connection, endpoint, muted, MUTED, "the alert is muted", now_ns)
@@ -199,7 +199,7 @@ def digest(
     return len(counted)
 
 
-def _is_due(connection: sa.Connection, endpoint: str, budget: Budget, now_ns: int) -> bool:
+def _is_due(connection: sa.Connection, endpoint: str, budget: EventBudget, now_ns: int) -> bool:
     """What is critical waits for the next digest; what is not, for that long at least, so that more of it is in one."""
     delivery, event = tables.delivery, tables.event
     held = sa.select(sa.func.min(delivery.c.created_ns), sa.func.max(delivery.c.level_rank)).where(
@@ -219,7 +219,7 @@ def _is_due(connection: sa.Connection, endpoint: str, budget: Budget, now_ns: in
     return rank >= _CRITICAL or now_ns - oldest_ns >= between_ns
 
 
-def _held(connection: sa.Connection, endpoint: str) -> Sequence[Any]:
+def _list_held(connection: sa.Connection, endpoint: str) -> Sequence[Any]:
     delivery, event, alert = tables.delivery, tables.event, tables.alert
     query = (
         sa.select(
@@ -273,20 +273,20 @@ def digest_body(rows: Sequence[Any], now_ns: int) -> str:
     """The frozen body: counts by rule, level and type, and by resource, the most serious first; at most 20 kB."""
     by_rule = Counter((row.level_rank, row.rule or "", row.kind) for row in rows)
     by_resource = Counter((row.level_rank, row.app or "", row.resource or "") for row in rows)
-    rules = sorted(by_rule.items(), key=lambda one: (-one[0][0], -one[1], one[0]))[:MAX_LINES]
-    resources = sorted(by_resource.items(), key=lambda one: (-one[0][0], -one[1], one[0]))[:MAX_LINES]
+    rules = sorted(by_rule.items(), key=lambda counted: (-counted[0][0], -counted[1], counted[0]))[:MAX_LINES]
+    resources = sorted(by_resource.items(), key=lambda counted: (-counted[0][0], -counted[1], counted[0]))[:MAX_LINES]
     named = ", ".join(f"{count} of {rule} ({LEVELS[rank]})" for (rank, rule, _), count in rules[:3])
     data: dict[str, Any] = {
         "count": len(rows), "level": LEVELS[max(row.level_rank for row in rows)],
         "title": f"{len(rows)} more alert events: {named}" + (", …" if len(rules) > 3 else ""),
-        "first_seen": moment(min(row.created_ns for row in rows)),
-        "last_seen": moment(max(row.created_ns for row in rows)),
+        "first_seen": format_moment(min(row.created_ns for row in rows)),
+        "last_seen": format_moment(max(row.created_ns for row in rows)),
         "rules": [{"rule": rule[:_TEXT], "level": LEVELS[rank], "type": kind, "count": count}
                   for (rank, rule, kind), count in rules],
         "resources": [{"app": app[:_TEXT], "resource": resource[:_TEXT], "level": LEVELS[rank], "count": count}
                       for (rank, app, resource), count in resources],
     }  # fmt: skip
-    payload: dict[str, Any] = {"type": DIGEST, "timestamp": moment(now_ns), "data": data}
+    payload: dict[str, Any] = {"type": DIGEST, "timestamp": format_moment(now_ns), "data": data}
     for instead in ({}, {"resources": []}, {"rules": []}, {"title": f"{len(rows)} more alert events"}):
         data |= instead
         text = json.dumps(payload, sort_keys=True, separators=(",", ":"))

@@ -1,14 +1,16 @@
 """``backwatch db``: upgrade, status, retention, backup and restore of the store."""
 
+import contextlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import click
+import sqlalchemy as sa
 
 from backwatch.collector.cli import EXIT_UNHEALTHY, InputOutputFailed, Unavailable
 from backwatch.collector.console.logs import escape
@@ -31,6 +33,22 @@ _URL_OPTION = click.option(
 )
 
 
+@contextlib.contextmanager
+def _open_for_command(store_url: str | None, *, check: bool = True, must_exist: bool = False) -> Generator[sa.Engine]:
+    """Open the store that option or settings name, for a command."""
+    settings = load(StoreSettings, flags={"url": store_url})
+    try:
+        engine = open_store(settings.url, check=check, must_exist=must_exist)
+        yield engine
+    except StoreUnavailable as error:
+        raise Unavailable(str(error)) from None
+    engine.dispose()
+
+
+def _shown_url(store_url: str | None) -> str:
+    return without_secrets(load(StoreSettings, flags={"url": store_url}).url or default_store_url())
+
+
 @click.group(short_help="Looks after the store: upgrade, status, prune, backup, restore.")
 def db() -> None:
     """Looks after the store: where alerts, decisions and the detector's state are kept."""
@@ -46,13 +64,8 @@ def upgrade(store_url: str | None) -> None:
       backwatch db upgrade
       backwatch db upgrade --store-url postgresql://backwatch@db/backwatch
     """
-    settings = load(StoreSettings, flags={"url": store_url})
-    try:
-        engine = open_store(settings.url, check=False)
+    with _open_for_command(store_url, check=False) as engine:
         before, after = migrate.upgrade(engine)
-    except StoreUnavailable as error:
-        raise Unavailable(str(error)) from None
-    engine.dispose()
     click.echo(f"{after}: up to date" if before == after else f"{before or 'empty'} -> {after}")
 
 
@@ -66,22 +79,17 @@ def status(store_url: str | None, *, as_json: bool, check: bool) -> None:
     With --check, exit code 3 where no detector has reported for a minute, or a partition is not read or does not
     advance, or an endpoint is disabled, or notify does not deliver.
     """
-    settings = load(StoreSettings, flags={"url": store_url})
-    try:
-        engine = open_store(settings.url, must_exist=True)
-        with reading(engine) as connection:
-            version, found, now_ns = migrate.current(connection), health(connection), time.time_ns()
-            undelivered = find_served_incidents(connection, now_ns)
-    except StoreUnavailable as error:
-        raise Unavailable(str(error)) from None
-    engine.dispose()
-    shown = without_secrets(settings.url or default_store_url())
+    with _open_for_command(store_url, must_exist=True) as engine, reading(engine) as connection:
+        version, found, now_ns = migrate.get_version(connection), health(connection), time.time_ns()
+        undelivered = find_served_incidents(connection, now_ns)
+    shown = _shown_url(store_url)
     wrong = [*find_incidents(found.progress, found.shards, now_ns), *find_disabled(found.endpoints, now_ns)]
-    wrong += [one for one in undelivered if one not in wrong]
-    partitions = sorted(found.progress, key=lambda one: _worst_first(one, now_ns))
+    wrong += [incident for incident in undelivered if incident not in wrong]
+    partitions = sorted(found.progress, key=lambda partition: _worst_first(partition, now_ns))
     if as_json:
-        document = {"store": shown, "version": version, **asdict(found), "incidents": [asdict(one) for one in wrong]}
-        document["progress"] = [{**asdict(one), "lag": one.lag} for one in partitions]
+        incidents = [asdict(incident) for incident in wrong]
+        document = {"store": shown, "version": version, **asdict(found), "incidents": incidents}
+        document["progress"] = [{**asdict(partition), "lag": partition.lag} for partition in partitions]
         click.echo(json.dumps(document, sort_keys=True))
     else:
         click.echo(f"store {shown}, tables {version}")
@@ -95,13 +103,8 @@ def status(store_url: str | None, *, as_json: bool, check: bool) -> None:
 @_URL_OPTION
 def prune(store_url: str | None) -> None:
     """Removes what is past its time: rollups, delivered events, quarantined records, alerts long cleared."""
-    settings = load(StoreSettings, flags={"url": store_url})
-    try:
-        engine = open_store(settings.url, must_exist=True)
+    with _open_for_command(store_url, must_exist=True) as engine:
         removed = retention.prune(engine, time.time_ns())
-    except StoreUnavailable as error:
-        raise Unavailable(str(error)) from None
-    engine.dispose()
     click.echo(", ".join(f"{name} {count}" for name, count in removed.items()))
 
 
@@ -117,15 +120,11 @@ def backup(file: Path, store_url: str | None) -> None:
     Example:
       backwatch db backup store.backup
     """
-    settings = load(StoreSettings, flags={"url": store_url})
-    try:
-        engine = open_store(settings.url, check=False, must_exist=True)
-        size = copies.write_backup(engine, file)
-    except StoreUnavailable as error:
-        raise Unavailable(str(error)) from None
-    except FileExistsError as error:
-        raise InputOutputFailed(f"{error.strerror}: {file}") from None
-    engine.dispose()
+    with _open_for_command(store_url, check=False, must_exist=True) as engine:
+        try:
+            size = copies.write_backup(engine, file)
+        except FileExistsError as error:
+            raise InputOutputFailed(f"{error.strerror}: {file}") from None
     click.echo(f"{file}: {size} bytes")
 
 
@@ -141,48 +140,47 @@ def restore(file: Path, store_url: str | None) -> None:
     Example:
       backwatch db restore store.backup
     """
-    settings = load(StoreSettings, flags={"url": store_url})
-    try:
-        engine = open_store(settings.url, check=False)
+    with _open_for_command(store_url, check=False) as engine:
         version = copies.restore_backup(engine, file)
         _, after = migrate.upgrade(engine)
-    except StoreUnavailable as error:
-        raise Unavailable(str(error)) from None
-    engine.dispose()
     tables = f"tables {version}" + (f", upgraded to {after}" if after != version else "")
-    click.echo(f"{without_secrets(settings.url or default_store_url())}: restored, {tables}")
+    click.echo(f"{_shown_url(store_url)}: restored, {tables}")
 
 
 def _lines(found: Health) -> list[str]:
     """For people."""
     lines = [
-        f"shard {one.id}: commit {one.seq}, offset {one.next_offset}, watermark {_moment(one.watermark_ns)}, "
-        f"last moved {_moment(one.updated_ns)}"
-        for one in found.shards
+        f"shard {shard.id}: commit {shard.seq}, offset {shard.next_offset}, watermark {_moment(shard.watermark_ns)}, "
+        f"last moved {_moment(shard.updated_ns)}"
+        for shard in found.shards
     ] or ["no shard has been committed yet"]
     lines += [f"lost {name}: {count}" for name, count in found.losses.items()]
     if found.quarantined:
         lines.append(f"quarantined records: {found.quarantined}")
-    for one in found.endpoints:
-        disabled = f", disabled: {one.reason}" if one.disabled_ns is not None else ""
-        counts = f"{one.delivered} delivered, {one.pending} pending ({one.failing} failing), {one.lost} lost"
-        counts += f", {one.held} held for a digest" if one.held else ""
-        lines.append(f"endpoint {one.name}: {counts}{disabled}")
+    for endpoint in found.endpoints:
+        disabled = f", disabled: {endpoint.reason}" if endpoint.disabled_ns is not None else ""
+        counts = f"{endpoint.delivered} delivered, {endpoint.pending} pending ({endpoint.failing} failing)"
+        counts += f", {endpoint.lost} lost"
+        counts += f", {endpoint.held} held for a digest" if endpoint.held else ""
+        lines.append(f"endpoint {endpoint.name}: {counts}{disabled}")
     return lines
 
 
 def _clock_lines(found: Health, now_ns: int) -> list[str]:
     """A watermark only grows: one that a timestamp from the future has moved stays there until time has come to it."""
     return [
-        f"CLOCK AHEAD: shard {one.id} stands at {_moment(one.watermark_ns)}; until then all its calls count as late and"
-        ' are held against no baseline. To set it back, see docs/operations.md, "When a shard\'s clock is ahead".'
-        for one in found.shards
-        if one.watermark_ns - now_ns > CLOCK_AHEAD_S * 1_000_000_000
+        f"CLOCK AHEAD: shard {shard.id} stands at {_moment(shard.watermark_ns)}; until then all its calls count as late"
+        ' and are held against no baseline. To set it back, see docs/operations.md, "When a shard\'s clock is ahead".'
+        for shard in found.shards
+        if shard.watermark_ns - now_ns > CLOCK_AHEAD_S * 1_000_000_000
     ]
 
 
 def _incident_lines(wrong: Sequence[Incident]) -> list[str]:
-    return [f"NOT WORKING: {one.message}{f' Reason: {escape(one.reason)}' if one.reason else ''}" for one in wrong]
+    return [
+        f"NOT WORKING: {incident.message}{f' Reason: {escape(incident.reason)}' if incident.reason else ''}"
+        for incident in wrong
+    ]
 
 
 def _worst_first(row: PartitionProgress, now_ns: int) -> tuple[int, int, str, str, int]:
@@ -195,11 +193,12 @@ def _worst_first(row: PartitionProgress, now_ns: int) -> tuple[int, int, str, st
 
 def _progress_lines(partitions: Sequence[PartitionProgress]) -> list[str]:
     return [
-        f"partition {one.partition_id} of {one.topic}, group {one.consumer_group}: lag {one.lag}, "
-        f"offset {one.next_offset} of {one.end_offset}, advanced {_moment(one.advanced_ns)}, "
-        f"reported {_moment(one.updated_ns)} by {escape(one.member)}"
-        f"{f': {escape(one.reason)}' if one.reason else ''}"
-        for one in partitions
+        f"partition {partition.partition_id} of {partition.topic}, group {partition.consumer_group}: "
+        f"lag {partition.lag}, offset {partition.next_offset} of {partition.end_offset}, "
+        f"advanced {_moment(partition.advanced_ns)}, reported {_moment(partition.updated_ns)}"
+        f" by {escape(partition.member)}"
+        f"{f': {escape(partition.reason)}' if partition.reason else ''}"
+        for partition in partitions
     ]
 
 

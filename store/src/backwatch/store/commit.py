@@ -25,7 +25,7 @@ class Occurrence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Raised:
+class RaisedAlert:
     """A rule fired ``count`` times for one key since the last commit.
 
     Attributes:
@@ -36,7 +36,7 @@ class Raised:
         app, resource, key: Text for people: the app, the resource, and what within it the alert is about.
         begin_ns: Time of the firing that comes first in the stream. Unlike ``first_ns``, the earliest time, it is the
             same however the stream is cut into commits, so ids of events are made of it. 0: ``first_ns``.
-        occurrences: The newest ones and those that :func:`~backwatch.store.ring.kept` keeps besides, oldest first.
+        occurrences: The newest ones and those that :func:`~backwatch.store.ring.choose_kept` adds, oldest first.
         accepts: Names of the facts in its evidence that the rule speaks of: those which are accepted on its alerts.
     """
 
@@ -56,7 +56,7 @@ class Raised:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cleared:
+class ClearedAlert:
     """The engine saw the rule not fire for long enough."""
 
     alert_id: str
@@ -64,7 +64,7 @@ class Cleared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class ResourceActivity:
     """A resource that had calls since the last commit.
 
     Attributes:
@@ -131,7 +131,7 @@ class Rollup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Quarantined:
+class QuarantinedRecord:
     """A record that cannot be read: its bytes are kept."""
 
     partition: int
@@ -142,11 +142,11 @@ class Quarantined:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
+class AlertRound:
     """Raises, then clears. What was raised again after it had cleared comes in a later round of the same commit."""
 
-    raised: Sequence[Raised] = ()
-    cleared: Sequence[Cleared] = ()
+    raised: Sequence[RaisedAlert] = ()
+    cleared: Sequence[ClearedAlert] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,11 +176,11 @@ class Commit:
     delta: bytes
     base: tuple[int, int, int] | None = None
     snapshot: bytes | None = None
-    rounds: Sequence[Round] = ()
-    seen: Sequence[Seen] = ()
+    rounds: Sequence[AlertRound] = ()
+    seen: Sequence[ResourceActivity] = ()
     processes: Sequence[SeenProcess] = ()
     rollups: Sequence[Rollup] = ()
-    quarantined: Sequence[Quarantined] = ()
+    quarantined: Sequence[QuarantinedRecord] = ()
     losses: Mapping[str, int] = field(default_factory=dict[str, int])
     counters: Mapping[str, int] = field(default_factory=dict[str, int])
     topic_id: str = ""

@@ -58,7 +58,7 @@ def open_store(url: str = "", *, check: bool = True, must_exist: bool = False) -
         StoreFull: The disk is full.
     """
     url = url or default_store_url()
-    parsed = _parsed(url)
+    parsed = _parse(url)
     name = f"{SETTING}={without_secrets(url)!r}"
     engine = (
         _sqlite(parsed, name, must_exist=must_exist)
@@ -71,7 +71,7 @@ def open_store(url: str = "", *, check: bool = True, must_exist: bool = False) -
     return engine
 
 
-def _parsed(url: str) -> URL:
+def _parse(url: str) -> URL:
     name = f"{SETTING}={without_secrets(url)!r}"
     try:
         parsed = parse_url(url)

@@ -61,7 +61,7 @@ def decide(
         OpenedAgain: The alert is in another episode by now.
         UnknownAlert: There is no such alert.
     """
-    by = _checked(kind, by, why, until_ns, now_ns)
+    by = _check_author(kind, by, why, until_ns, now_ns)
     alert_id = clean(alert_id, 64)
     table = tables.alert
     with writing(engine) as connection:
@@ -72,33 +72,38 @@ def decide(
         if episode not in (None, found.episode):
             raise OpenedAgain(f"it has opened again, look again: this is episode {found.episode}, not {episode}")
         body: dict[str, Any] = {"kind": kind, "alert_id": alert_id, "until_ns": until_ns}
-        closes = True
         if kind == "accept":
-            shown = from_json(found.evidence) if evidence is None else evidence
-            rule = rules_meta.read_rule(connection, found.rule)
-            accepts = rule.accepts if rule is not None else ()
-            if accepts and not found.resource_id:
-                raise ValueError(
-                    "this alert folds many resources, and what is accepted are one resource's values: accept the"
-                    " alert of the resource, or mute this one"
-                )
-            values = {name: shown[name] for name in (*facts.IDENTITY, *accepts) if isinstance(shown.get(name), str)}
-            body |= {"rule": found.rule, "resource_id": found.resource_id, "values": values}
-            closes = acceptances.cover(connection, alert_id, found.episode, accepts, values, now_ns)
-            body["closes"] = closes
+            body |= _acceptance(connection, alert_id, found, evidence, now_ns)
         entry_id = entries.append(connection, "decision", body, now_ns, by)
         row = {
             "entry_id": entry_id, "alert_id": alert_id, "episode": found.episode, "kind": kind, "by": by,
             "why": clean(why.strip(), WHY_LIMIT), "until_ns": until_ns, "at_ns": now_ns,
         }  # fmt: skip
         connection.execute(sa.insert(tables.decision), [row])
-        changes = _changes(kind, found.episode, until_ns) if closes else {}
+        changes = _changes(kind, found.episode, until_ns) if body.get("closes", True) else {}
         if changes:
             connection.execute(sa.update(table).where(table.c.id == alert_id).values(changes))
     return entry_id
 
 
-def _checked(kind: str, by: str, why: str, until_ns: int, now_ns: int) -> str:
+def _acceptance(
+    connection: sa.Connection, alert_id: str, alert: Any, evidence: Mapping[str, Any] | None, now_ns: int
+) -> dict[str, Any]:
+    """Return the values that an acceptance covers, and whether it closes the alert's episode."""
+    shown = from_json(alert.evidence) if evidence is None else evidence
+    rule = rules_meta.read_rule(connection, alert.rule)
+    accepts = rule.accepts if rule is not None else ()
+    if accepts and not alert.resource_id:
+        raise ValueError(
+            "this alert folds many resources, and what is accepted are one resource's values: accept the alert of the"
+            " resource, or mute this one"
+        )
+    values = {name: shown[name] for name in (*facts.IDENTITY, *accepts) if isinstance(shown.get(name), str)}
+    closes = acceptances.cover(connection, alert_id, alert.episode, accepts, values, now_ns)
+    return {"rule": alert.rule, "resource_id": alert.resource_id, "values": values, "closes": closes}
+
+
+def _check_author(kind: str, by: str, why: str, until_ns: int, now_ns: int) -> str:
     """Check the arguments, and return the author, cleaned."""
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind[:40]!r}")

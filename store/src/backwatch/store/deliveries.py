@@ -14,8 +14,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from backwatch.store import entries, tables
-from backwatch.store.budget import DIGEST, DIGESTED, HELD, PENDING, UNLIMITED, Budget, admit
-from backwatch.store.events import wanted
+from backwatch.store.budget import DIGEST, DIGESTED, HELD, PENDING, UNLIMITED, EventBudget, admit
+from backwatch.store.events import filter_wanted
 from backwatch.store.text import LEVELS, clean
 from backwatch.store.transactions import reading, writing
 from backwatch.store.upsert import insert_missing, insert_or_add
@@ -99,7 +99,7 @@ def register(engine: sa.Engine, endpoint: str, since_ns: int, *, now_ns: int = 0
             insert_missing(connection, tables.meta, [when])
 
 
-def registered(connection: sa.Connection) -> dict[str, int]:
+def get_registration_times(connection: sa.Connection) -> dict[str, int]:
     """When each endpoint was registered, by wall time; one of a former version is missing."""
     table = tables.meta
     query = sa.select(table.c.name, table.c.value).where(table.c.name.startswith(_REGISTERED, autoescape=True))
@@ -114,7 +114,7 @@ def keep_up(
     lowest: int,
     not_before_ns: int,
     now_ns: int,
-    budget: Budget = UNLIMITED,
+    budget: EventBudget = UNLIMITED,
 ) -> None:
     """Mark the endpoint as served, after creating deliveries for events that were routed without it.
 
@@ -138,7 +138,7 @@ def keep_up(
     since_ns = max(known.since_ns, not_before_ns)
     routed_ns = max(known.served_ns, since_ns) - LOOK_BACK_NS
     has_one = sa.exists().where(delivery.c.event_id == event.c.id, delivery.c.endpoint == endpoint)
-    is_wanted = wanted(lowest) & (event.c.kind != DIGEST)  # a digest is one endpoint's
+    is_wanted = filter_wanted(lowest) & (event.c.kind != DIGEST)  # a digest is one endpoint's
     missed = (event.c.created_ns >= since_ns) & is_wanted & ~has_one
     while True:
         query = sa.select(event.c.id, event.c.routed_ns).where(event.c.routed_ns >= routed_ns, missed)
@@ -152,7 +152,7 @@ def keep_up(
                 still = sa.select(event).where(event.c.id.in_([row.id for row in found]), missed)
                 by_level = still.order_by(event.c.level_rank.desc(), event.c.created_ns, event.c.id)
                 events = connection.execute(by_level).mappings().all()
-                _insert(connection, events, lambda one: {endpoint: render(one)}, into, now_ns, budget)
+                _insert(connection, events, lambda event: {endpoint: render(event)}, into, now_ns, budget)
             if len(found) < _BITE:
                 connection.execute(sa.update(table).where(table.c.name == endpoint).values(served_ns=now_ns))
                 return
@@ -165,7 +165,7 @@ def route(
     *,
     now_ns: int,
     limit: int = 200,
-    budget: Budget = UNLIMITED,
+    budget: EventBudget = UNLIMITED,
 ) -> int:
     """Turns new events into deliveries, the highest level first, and gives how many events there were.
 
@@ -203,9 +203,9 @@ def _insert(
     render: Callable[[EventRow], Mapping[str, bytes | None]],
     known: Mapping[str, Mapping[Any, Any]],
     now_ns: int,
-    budget: Budget,
+    budget: EventBudget,
 ) -> None:
-    rows = [row for one in events for row in _rows(one, render, known, now_ns)]
+    rows = [row for event in events for row in _rows(event, render, known, now_ns)]
     admit(connection, rows, events, budget, now_ns)
     insert_missing(connection, tables.delivery, rows)
     record_loss(connection, "delivery.disabled", sum(row["outcome"] == _IS_DISABLED for row in rows), now_ns)
@@ -218,17 +218,17 @@ def _rows(
     known: Mapping[str, Mapping[Any, Any]],
     now_ns: int,
 ) -> Sequence[dict[str, Any]]:
-    one = EventRow(id=event["id"], kind=event["kind"], alert_id=event["alert_id"], level_rank=event["level_rank"],
+    event_row = EventRow(id=event["id"], kind=event["kind"], alert_id=event["alert_id"], level_rank=event["level_rank"],
                    body=event["body"])  # fmt: skip
     return [
         {
-            "event_id": one.id, "endpoint": name, "body": body or b"", "attempts": 0, "created_ns": now_ns,
-            "first_try_ns": None, "next_ns": now_ns, "locked_until_ns": 0, "level_rank": one.level_rank,
+            "event_id": event_row.id, "endpoint": name, "body": body or b"", "attempts": 0, "created_ns": now_ns,
+            "first_try_ns": None, "next_ns": now_ns, "locked_until_ns": 0, "level_rank": event_row.level_rank,
             **({"state": REJECTED, "done_ns": now_ns, "outcome": _IS_DISABLED} if known[name]["disabled_ns"] is not None
                else {"state": REJECTED, "done_ns": now_ns, "outcome": _UNRENDERABLE} if body is None
                else {"state": PENDING, "done_ns": None, "outcome": ""}),
         }
-        for name, body in sorted(render(one).items())
+        for name, body in sorted(render(event_row).items())
         if name in known and known[name]["since_ns"] <= event["created_ns"]
     ]  # fmt: skip
 
@@ -256,8 +256,8 @@ def lease(
             row = _next(connection, endpoint, now_ns, critical)
             if row is None:
                 return None
-            if not _muted(connection, [row.event_id], now_ns):
-                return _locked(connection, row, now_ns, lease_ns)
+            if not _find_muted(connection, [row.event_id], now_ns):
+                return _lease(connection, row, now_ns, lease_ns)
             _mark_muted(connection, row, now_ns)
 
 
@@ -279,7 +279,7 @@ def _next(connection: sa.Connection, endpoint: str, now_ns: int, critical: bool 
     return None
 
 
-def _locked(connection: sa.Connection, row: "sa.Row[Any]", now_ns: int, lease_ns: int) -> Leased:
+def _lease(connection: sa.Connection, row: "sa.Row[Any]", now_ns: int, lease_ns: int) -> Leased:
     table = tables.delivery
     first_ns = now_ns if row.first_try_ns is None else row.first_try_ns
     connection.execute(
@@ -298,11 +298,11 @@ def _mark_muted(connection: sa.Connection, row: "sa.Row[Any]", now_ns: int) -> N
     ahead = sa.select(table.c.event_id).where(due).order_by(table.c.next_ns).limit(_MUTED_AT_ONCE)
     ids = connection.scalars(ahead.with_for_update(skip_locked=True)).all()
     marked = {"state": MUTED, "done_ns": now_ns, "outcome": "the alert is muted"}
-    these = table.c.event_id.in_(_muted(connection, [row.event_id, *ids], now_ns))
+    these = table.c.event_id.in_(_find_muted(connection, [row.event_id, *ids], now_ns))
     connection.execute(sa.update(table).where(table.c.endpoint == row.endpoint, these).values(marked))
 
 
-def _muted(connection: sa.Connection, event_ids: Sequence[str], now_ns: int) -> list[str]:
+def _find_muted(connection: sa.Connection, event_ids: Sequence[str], now_ns: int) -> list[str]:
     event, alert = tables.event, tables.alert
     query = sa.select(event.c.id).join(alert, alert.c.id == event.c.alert_id)
     muted = query.where(event.c.id.in_(event_ids), alert.c.muted_until_ns > now_ns)
@@ -367,7 +367,7 @@ def enable(engine: sa.Engine, endpoint: str) -> None:
         connection.execute(sa.update(table).where(table.c.name == endpoint).values(row))
 
 
-def standing(connection: sa.Connection, endpoint: str, *, now_ns: int) -> Standing:
+def get_standing(connection: sa.Connection, endpoint: str, *, now_ns: int) -> Standing:
     """How the endpoint stands at that time."""
     table = tables.delivery
     known = connection.execute(sa.select(tables.endpoint).where(tables.endpoint.c.name == endpoint)).one_or_none()

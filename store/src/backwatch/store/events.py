@@ -37,16 +37,16 @@ def is_wanted(kind: str, level_rank: int, lowest: int) -> bool:
     return level_rank >= lowest or kind.startswith(ABOUT_ITSELF)
 
 
-def wanted(lowest: int) -> "sa.ColumnElement[bool]":
+def filter_wanted(lowest: int) -> "sa.ColumnElement[bool]":
     """:func:`is_wanted` as SQL, of the table of events."""
     table = tables.event
     return (table.c.level_rank >= lowest) | table.c.kind.startswith(ABOUT_ITSELF)
 
 
-def moment(time_ns: int) -> str:
+def format_moment(time_ns: int) -> str:
     """ISO 8601, UTC, milliseconds.
 
-    >>> moment(1_700_000_000_123_456_789)
+    >>> format_moment(1_700_000_000_123_456_789)
     '2023-11-14T22:13:20.123Z'
     """
     whole, rest = divmod(max(0, min(time_ns, 253_402_300_799_000_000_000)), 1_000_000_000)
@@ -77,15 +77,15 @@ def body(change: Change, alert: Mapping[str, Any], rule: Mapping[str, Any] | Non
         "app": alert["app"][:500], "resource": alert["resource"][:500], "resource_id": alert["resource_id"],
         "key": alert["key"][:1000],
         "episode": change.episode, "count": alert["count"],
-        "first_seen": moment(alert["first_ns"]), "last_seen": moment(alert["last_ns"]),
+        "first_seen": format_moment(alert["first_ns"]), "last_seen": format_moment(alert["last_ns"]),
         "evidence": from_json(alert["evidence"]),
         "tags": from_json(rule["tags"]) if rule else [],
         "remediation": rule["remediation"] if rule else "",
     }  # fmt: skip
-    return bounded({"type": change.kind, "timestamp": moment(change.time_ns), "data": data})
+    return to_bounded_json({"type": change.kind, "timestamp": format_moment(change.time_ns), "data": data})
 
 
-def bounded(payload: dict[str, Any]) -> str:
+def to_bounded_json(payload: dict[str, Any]) -> str:
     """The payload as ASCII JSON within the limit: evidence gives way first, then remediation, tags and the texts."""
     gives_way: tuple[dict[str, Any], ...] = (
         {}, {"evidence": {"left_out": "too long"}}, {"remediation": ""}, {"tags": []}, {"key": ""}, {"resource": ""},

@@ -58,7 +58,7 @@ def rename_legacy_tables(connection: sa.Connection, revision: str) -> None:
         connection.exec_driver_sql(f'ALTER TABLE "{name}" RENAME TO "{PREFIX}{name}"')
         for constraint in constraints.get(name, ()):
             connection.exec_driver_sql(
-                f'ALTER TABLE "{PREFIX}{name}" RENAME CONSTRAINT "{constraint}" TO "{_prefixed(constraint)}"'
+                f'ALTER TABLE "{PREFIX}{name}" RENAME CONSTRAINT "{constraint}" TO "{_add_prefix(constraint)}"'
             )
         for index in indexes[name]:
             _rename_index(connection, name, index)
@@ -77,7 +77,7 @@ def _constraints(inspector: sa.Inspector, table: str) -> list[str]:
 
 
 def _rename_index(connection: sa.Connection, table: str, index: Any) -> None:
-    new = _prefixed(index["name"])
+    new = _add_prefix(index["name"])
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f'ALTER INDEX "{index["name"]}" RENAME TO "{new}"')
     else:  # SQLite cannot rename an index
@@ -86,5 +86,5 @@ def _rename_index(connection: sa.Connection, table: str, index: Any) -> None:
         connection.exec_driver_sql(f'CREATE INDEX "{new}" ON "{PREFIX}{table}" ({columns})')
 
 
-def _prefixed(name: str) -> str:
+def _add_prefix(name: str) -> str:
     return re.sub("^(pk|fk|ix)_", rf"\1_{PREFIX}", name)

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from backwatch.store.commit import Cleared, Occurrence, Raised
-from backwatch.store.ring import kept, shown
+from backwatch.store.commit import ClearedAlert, Occurrence, RaisedAlert
+from backwatch.store.ring import choose_kept, get_shown_values
 
 OPENED: Final = "alert.opened"
 REOPENED: Final = "alert.reopened"
@@ -36,7 +36,7 @@ class Life:
     cleared_ns: int | None = None
     evidence: str = "{}"
     closed_episode: int = 0
-    about: Raised | None = None
+    about: RaisedAlert | None = None
     new: list[tuple[int, int, Occurrence]] = field(default_factory=list[tuple[int, int, Occurrence]])
 
 
@@ -55,15 +55,15 @@ class Change:
     time_ns: int
 
 
-def apply(life: Life, steps: Iterable[Raised | Cleared]) -> Iterator[Change]:
+def apply(life: Life, steps: Iterable[RaisedAlert | ClearedAlert]) -> Iterator[Change]:
     """Applies what the engine found, in its order, and yields what became true of the alert."""
     for step in steps:
-        change = _raise(life, step) if isinstance(step, Raised) else _clear(life, step)
+        change = _raise(life, step) if isinstance(step, RaisedAlert) else _clear(life, step)
         if change is not None:
             yield change
 
 
-def _raise(life: Life, step: Raised) -> Change | None:
+def _raise(life: Life, step: RaisedAlert) -> Change | None:
     opening = not life.raised or life.closed_episode >= life.episode
     if opening:
         life.episode += 1
@@ -73,9 +73,12 @@ def _raise(life: Life, step: Raised) -> Change | None:
     life.count += step.count
     life.about = step
     start = life.count - len(step.occurrences) + 1
-    life.new += [(start + index, life.episode, one) for index, one in enumerate(step.occurrences)]
-    shows = [shown(one.evidence, step.accepts) if episode == life.episode else None for _, episode, one in life.new]
-    life.new = [life.new[at] for at in kept(shows)]
+    life.new += [(start + index, life.episode, occurrence) for index, occurrence in enumerate(step.occurrences)]
+    shows = [
+        get_shown_values(occurrence.evidence, step.accepts) if episode == life.episode else None
+        for _, episode, occurrence in life.new
+    ]
+    life.new = [life.new[at] for at in choose_kept(shows)]
     if not opening:
         return None
     kind = OPENED if life.episode == 1 else REOPENED
@@ -84,7 +87,7 @@ def _raise(life: Life, step: Raised) -> Change | None:
     )
 
 
-def _clear(life: Life, step: Cleared) -> Change | None:
+def _clear(life: Life, step: ClearedAlert) -> Change | None:
     if not life.raised:
         return None
     life.raised, life.cleared_ns = False, step.time_ns

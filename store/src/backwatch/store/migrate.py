@@ -13,7 +13,7 @@ from backwatch.collector.settings import SettingError
 from backwatch.store.failures import StoreUnavailable
 from backwatch.store.legacy import find_legacy_revision, rename_legacy_tables
 from backwatch.store.tables import VERSION_TABLE
-from backwatch.store.transactions import unbounded, writing
+from backwatch.store.transactions import allow_silence, writing
 
 _LOCK: Final = 0x6261636B77617463
 """Advisory lock of a migration of a PostgreSQL store; SQLite's writers exclude each other anyway."""
@@ -34,7 +34,7 @@ def configure_context(connection: sa.Connection) -> MigrationContext:
     return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
 
 
-def current(connection: sa.Connection) -> str | None:
+def get_version(connection: sa.Connection) -> str | None:
     """The store's version; ``None`` for a database without a store. Reads, and writes nothing."""
     return configure_context(connection).get_current_revision() or find_legacy_revision(connection)
 
@@ -49,10 +49,10 @@ def upgrade(engine: sa.Engine) -> tuple[str | None, str]:
         SettingError: The store is newer than this code.
     """
     config = _config()
-    with writing(engine) as connection, unbounded(connection):
+    with writing(engine) as connection, allow_silence(connection):
         if engine.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        before, after = current(connection), head()
+        before, after = get_version(connection), head()
         _adopt_legacy(connection)
         if before != after:
             refuse_newer(before, "BACKWATCH_STORE_URL")
@@ -83,7 +83,7 @@ def require_current(engine: sa.Engine, name: str, *, create: bool = True) -> Non
         StoreUnavailable: There is no store in the database, and none is to be made.
     """
     with engine.connect() as connection:
-        found = current(connection)
+        found = get_version(connection)
         needs_names = found is not None and configure_context(connection).get_current_revision() is None
     if found is None:
         if not create:

@@ -78,12 +78,12 @@ def parse_url(url: str) -> URL:
     if several is None or not url.startswith("postgres"):
         return make_url(url)
     start, listed, rest = several.groups()
-    hosts = [re.fullmatch(r"(\[[^\]]*\]|[^:]*)(?::([0-9]*))?", one) for one in listed.split(",")]
+    hosts = [re.fullmatch(r"(\[[^\]]*\]|[^:]*)(?::([0-9]*))?", host) for host in listed.split(",")]
     if not all(hosts):
         raise ValueError("a host of the URL cannot be read")
     places = {
-        "host": ",".join(one[1].strip("[]") for one in hosts if one),
-        "port": ",".join(one[2] or "5432" for one in hosts if one),
+        "host": ",".join(host[1].strip("[]") for host in hosts if host),
+        "port": ",".join(host[2] or "5432" for host in hosts if host),
     }
     return make_url(f"{start}{rest or ''}").update_query_dict(places)
 

@@ -31,15 +31,15 @@ _OPEN = ("silent", "undelivered")
 def write(connection: sa.Connection, processes: Sequence[SeenProcess], now_ns: int) -> None:
     """Write what was seen of these processes."""
     rows: dict[str, dict[str, object]] = {}
-    for one in processes:
+    for process in processes:
         row: dict[str, object] = {}
-        for name, value in asdict(one).items():
+        for name, value in asdict(process).items():
             if isinstance(value, str):
                 row[name] = clean(value, 300)
             else:
                 row[name] = amount(value) if name in _COUNTS else whole(value)
-        row["state"] = clean(one.state, 16)
-        row_id = hashlib.sha256(f"{one.app}\x1f{one.instance}".encode(errors="replace")).hexdigest()
+        row["state"] = clean(process.state, 16)
+        row_id = hashlib.sha256(f"{process.app}\x1f{process.instance}".encode(errors="replace")).hexdigest()
         rows[row_id] = {"id": row_id, **row}
     insert_or_replace(connection, tables.process, [rows[row_id] for row_id in sorted(rows)])
     if rows and _count(connection) > MAX_KEPT + MAX_EXCESS:
@@ -90,7 +90,9 @@ def remove_excess(connection: sa.Connection, now_ns: int, limit: int | None = No
     query = query.limit(min(excess, limit or excess)).with_for_update(skip_locked=True)
     ids = connection.scalars(query).all()
     if ids:
-        connection.execute(sa.delete(table).where(table.c.id == sa.bindparam("of_id")), [{"of_id": one} for one in ids])
+        connection.execute(
+            sa.delete(table).where(table.c.id == sa.bindparam("of_id")), [{"of_id": process_id} for process_id in ids]
+        )
     return len(ids)
 
 

@@ -41,13 +41,13 @@ def enter(
     if from_json(as_json(body, entries.BODY_LIMIT)) != body:
         raise ValueError("this profile holds text, or so much of it, that no store can keep as it is")
     with writing(engine) as connection:
-        before = current(connection, app)
+        before = read_current(connection, app)
         if before and before[0].sha256 == sha256:
             return before[0].entry_id, False
         return entries.append(connection, "profile", body, now_ns, by), True
 
 
-def current(connection: sa.Connection, app: str = "") -> list[ProfileRow]:
+def read_current(connection: sa.Connection, app: str = "") -> list[ProfileRow]:
     """The profile of each app that holds now, by app; only one app's where ``app`` names it."""
     table = tables.entry
     query = sa.select(table).where(table.c.kind == "profile").order_by(table.c.id)

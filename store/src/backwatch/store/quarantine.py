@@ -10,7 +10,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from backwatch.store import tables
-from backwatch.store.commit import Quarantined
+from backwatch.store.commit import QuarantinedRecord
 from backwatch.store.text import clean, whole
 from backwatch.store.upsert import insert_missing
 
@@ -25,7 +25,9 @@ MAX_REASON_CHARACTERS: Final = 500
 SETTLED_NS: Final = 86_400_000_000_000
 
 
-def keep(connection: sa.Connection, records: Sequence[Quarantined], *, now_ns: int, topic: str = CALLS_TOPIC) -> None:
+def keep(
+    connection: sa.Connection, records: Sequence[QuarantinedRecord], *, now_ns: int, topic: str = CALLS_TOPIC
+) -> None:
     """Keep records that cannot be read, as far as there is room; the same record twice is kept once."""
     if not records:
         return
@@ -41,7 +43,7 @@ def keep(connection: sa.Connection, records: Sequence[Quarantined], *, now_ns: i
     insert_missing(connection, tables.quarantine, rows)
 
 
-def _reason(record: Quarantined) -> str:
+def _reason(record: QuarantinedRecord) -> str:
     if len(record.value) <= MAX_VALUE_BYTES:
         return clean(record.reason, MAX_REASON_CHARACTERS)
     cut = f" (the first {MAX_VALUE_BYTES:,} of {len(record.value):,} bytes are kept)"

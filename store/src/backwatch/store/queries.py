@@ -150,10 +150,10 @@ def _conditions(filters: AlertFilter, now_ns: int | None) -> "list[sa.ColumnElem
     table = tables.alert
     conditions: list[sa.ColumnElement[bool]] = []
     if filters.states:
-        conditions.append(state_at(_now(now_ns)).in_([clean(one, 40) for one in filters.states]))
+        conditions.append(state_at(_now(now_ns)).in_([clean(state, 40) for state in filters.states]))
     for column, words in ((table.c.level, filters.levels), (table.c.rule, filters.rules), (table.c.app, filters.apps)):
         if words:
-            conditions.append(column.in_([clean(one) for one in words]))
+            conditions.append(column.in_([clean(word) for word in words]))
     if filters.resource_id:
         conditions.append(table.c.resource_id == clean(filters.resource_id, 64))
     if filters.text:

@@ -12,23 +12,23 @@ SHOWN: Final = 8
 """Different things shown in one episode of which the first occurrence is kept."""
 
 
-def shown(evidence: Mapping[str, Any], accepts: Sequence[str]) -> tuple[str, ...] | None:
+def get_shown_values(evidence: Mapping[str, Any], accepts: Sequence[str]) -> tuple[str, ...] | None:
     """What an occurrence shows of what its rule speaks of; ``None``: the rule speaks of no values.
 
-    >>> shown({"network.peer.address": "10.0.0.5", "app": "shop"}, ["network.peer.address", "backwatch.server.id"])
-    ('10.0.0.5', '')
+    >>> get_shown_values({"backwatch.account": "web", "app": "shop"}, ["backwatch.account", "backwatch.server.id"])
+    ('web', '')
     """
     return tuple(str(evidence.get(name, "")) for name in accepts) or None
 
 
-def kept(shows: Sequence[Hashable | None], newest: int = RING) -> list[int]:
+def choose_kept(shows: Sequence[Hashable | None], newest: int = RING) -> list[int]:
     """The places of those that are kept, for what each occurrence shows, oldest first.
 
-    >>> kept(["b", "b", "c", "c", "c"], newest=2), kept([None, None, None], newest=2)
+    >>> choose_kept(["b", "b", "c", "c", "c"], newest=2), choose_kept([None, None, None], newest=2)
     ([0, 2, 3, 4], [1, 2])
     """
     first: dict[Hashable, int] = {}
-    for at, one in enumerate(shows):
-        if one is not None and one not in first and len(first) < SHOWN:
-            first[one] = at
+    for at, shown in enumerate(shows):
+        if shown is not None and shown not in first and len(first) < SHOWN:
+            first[shown] = at
     return sorted({*first.values(), *range(max(0, len(shows) - newest), len(shows))})

@@ -99,7 +99,7 @@ def write_rules(engine: sa.Engine, rows: Sequence[Mapping[str, Any]]) -> None:
         {
             "name": clean(str(row["name"]), 200),
             **{name: clean(str(row.get(name) or ""), 16 if name == "level" else _TEXT_LIMIT) for name in _TEXTS},
-            **{name: as_json([str(one) for one in row.get(name) or ()]) for name in _LISTS},
+            **{name: as_json([str(item) for item in row.get(name) or ()]) for name in _LISTS},
             "page": as_json({name: row[name] for name in _PAGE if row.get(name)}, _PAGE_LIMIT),
         }
         for row in sorted(rows, key=lambda row: str(row["name"]))
@@ -131,15 +131,17 @@ def rule_meta(row: Mapping[Any, Any]) -> RuleMeta:
         description=row["description"], blind_spots=row["blind_spots"], remediation=row["remediation"],
         falsepositives=tuple(from_json(row["falsepositives"])), references=tuple(from_json(row["references"])),
         how=tuple(page.get("how", ())), fires_on=tuple(page.get("fires_on", ())), silent_on=tuple(page.get("not", ())),
-        evidence=tuple((one["field"], one["meaning"]) for one in page.get("evidence", ())),
-        parameters=tuple(_driver_lines(one) for one in page.get("parameters", ())), attack=page.get("attack", ""),
-        techniques=tuple(Technique(**one) for one in page.get("techniques", ())),
+        evidence=tuple((fact["field"], fact["meaning"]) for fact in page.get("evidence", ())),
+        parameters=tuple(_driver_lines(parameter) for parameter in page.get("parameters", ())),
+        attack=page.get("attack", ""),
+        techniques=tuple(Technique(**technique) for technique in page.get("techniques", ())),
         instead_of=tuple(page.get("instead_of", ())), accepts=tuple(page.get("accepts", ())),
     )  # fmt: skip
 
 
-def _driver_lines(one: Mapping[str, Any]) -> DriverLines:
+def _driver_lines(parameter: Mapping[str, Any]) -> DriverLines:
     lines = (
-        DriverLine(systems=tuple(line["systems"]), driver=line["driver"], code=line["code"]) for line in one["lines"]
+        DriverLine(systems=tuple(line["systems"]), driver=line["driver"], code=line["code"])
+        for line in parameter["lines"]
     )
-    return DriverLines(title=one["title"], note=one["note"], lines=tuple(lines))
+    return DriverLines(title=parameter["title"], note=parameter["note"], lines=tuple(lines))

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 import sqlalchemy as sa
 
 from backwatch.store import alerts, processes, quarantine, tables
-from backwatch.store.commit import Commit, Fenced, Rollup, Seen
+from backwatch.store.commit import Commit, Fenced, ResourceActivity, Rollup
 from backwatch.store.text import amount, as_json, clean, whole
 from backwatch.store.transactions import writing
 from backwatch.store.upsert import insert, insert_missing, insert_or_add, insert_or_replace, total
@@ -69,12 +69,12 @@ def load(connection: sa.Connection, shard: int, owner: str = "") -> ShardState:
     )  # fmt: skip
 
 
-def commit(engine: sa.Engine, one: Commit, *, now_ns: int) -> None:
+def commit(engine: sa.Engine, changes: Commit, *, now_ns: int) -> None:
     """Writes the commit, whole or not at all.
 
     Args:
         engine: The store.
-        one: What became true since the last commit.
+        changes: What became true since the last commit.
         now_ns: Wall time, for people: when the shard last moved. Nothing is decided by it.
 
     Raises:
@@ -82,14 +82,14 @@ def commit(engine: sa.Engine, one: Commit, *, now_ns: int) -> None:
         StoreUnavailable, StoreFull: The database is away or its disk is full; the commit can be tried again as it is.
     """
     with writing(engine) as connection:
-        _fence(connection, one, now_ns)
-        _state(connection, one)
-        alerts.apply(connection, one.rounds, now_ns)
-        _resources(connection, one.seen)
-        processes.write(connection, one.processes, now_ns)
-        _rollups(connection, one.rollups)
-        quarantine.keep(connection, one.quarantined, now_ns=now_ns)
-        _count(connection, one)
+        _fence(connection, changes, now_ns)
+        _state(connection, changes)
+        alerts.apply(connection, changes.rounds, now_ns)
+        _resources(connection, changes.seen)
+        processes.write(connection, changes.processes, now_ns)
+        _rollups(connection, changes.rollups)
+        quarantine.keep(connection, changes.quarantined, now_ns=now_ns)
+        _count(connection, changes)
 
 
 def split(engine: sa.Engine, parents: Sequence[Commit], children: Sequence[Commit], *, now_ns: int) -> None:
@@ -106,11 +106,11 @@ def split(engine: sa.Engine, parents: Sequence[Commit], children: Sequence[Commi
         StoreUnavailable, StoreFull: The database is away or its disk is full; nothing was written.
     """
     with writing(engine) as connection:
-        for one in children:
-            _make_row(connection, one.shard)
-        for one in sorted((*parents, *children), key=lambda one: one.shard):
-            _fence(connection, one, now_ns)
-            _state(connection, one)
+        for child in children:
+            _make_row(connection, child.shard)
+        for half in sorted((*parents, *children), key=lambda half: half.shard):
+            _fence(connection, half, now_ns)
+            _state(connection, half)
 
 
 def _make_row(connection: sa.Connection, shard: int) -> None:
@@ -118,43 +118,45 @@ def _make_row(connection: sa.Connection, shard: int) -> None:
     insert_missing(connection, tables.shard, [empty])
 
 
-def _fence(connection: sa.Connection, one: Commit, now_ns: int) -> None:
+def _fence(connection: sa.Connection, changes: Commit, now_ns: int) -> None:
     table = tables.shard
-    held = (table.c.id == one.shard) & (table.c.seq == one.seq)
-    if one.base is not None:
-        offset, watermark_ns, entry_id = one.base
+    held = (table.c.id == changes.shard) & (table.c.seq == changes.seq)
+    if changes.base is not None:
+        offset, watermark_ns, entry_id = changes.base
         held &= (table.c.next_offset == offset) & (table.c.watermark_ns == whole(watermark_ns))
         held &= table.c.entry_id == entry_id
     moved = connection.execute(
         sa.update(table).where(held).values(
-            seq=one.seq + 1, next_offset=one.next_offset, watermark_ns=whole(one.watermark_ns),
-            entry_id=one.entry_id, updated_ns=now_ns, topic_id=one.topic_id, leader_epoch=one.leader_epoch,
-            log_seq=one.seq + 1,
+            seq=changes.seq + 1, next_offset=changes.next_offset, watermark_ns=whole(changes.watermark_ns),
+            entry_id=changes.entry_id, updated_ns=now_ns, topic_id=changes.topic_id, leader_epoch=changes.leader_epoch,
+            log_seq=changes.seq + 1,
         )
     )  # fmt: skip
     if moved.rowcount != 1:
-        raise Fenced(f"shard {one.shard} is no longer at commit {one.seq}: another owner has moved on")
+        raise Fenced(f"shard {changes.shard} is no longer at commit {changes.seq}: another owner has moved on")
 
 
-def _state(connection: sa.Connection, one: Commit) -> None:
+def _state(connection: sa.Connection, changes: Commit) -> None:
     delta = tables.shard_delta
-    if one.snapshot is not None:
-        connection.execute(sa.delete(delta).where(delta.c.shard == one.shard))
-        row = {"shard": one.shard, "seq": one.seq + 1, "blob": one.snapshot}
+    if changes.snapshot is not None:
+        connection.execute(sa.delete(delta).where(delta.c.shard == changes.shard))
+        row = {"shard": changes.shard, "seq": changes.seq + 1, "blob": changes.snapshot}
         insert_or_replace(connection, tables.shard_snapshot, [row])
-    if one.delta:
-        connection.execute(sa.insert(delta), [{"shard": one.shard, "seq": one.seq + 1, "blob": one.delta}])
+    if changes.delta:
+        connection.execute(sa.insert(delta), [{"shard": changes.shard, "seq": changes.seq + 1, "blob": changes.delta}])
 
 
-def _resources(connection: sa.Connection, seen: Sequence[Seen]) -> None:
+def _resources(connection: sa.Connection, seen: Sequence[ResourceActivity]) -> None:
     table = tables.resource
     rows = [
         {
-            "id": one.resource_id, "app": clean(one.app), "system": clean(one.system), "endpoint": clean(one.endpoint),
-            "namespace": clean(one.namespace), "first_ns": whole(one.first_ns), "last_ns": whole(one.last_ns),
-            "calls": amount(one.calls), "errors": amount(one.errors), "facts": as_json(one.facts),
+            "id": resource.resource_id, "app": clean(resource.app), "system": clean(resource.system),
+            "endpoint": clean(resource.endpoint),
+            "namespace": clean(resource.namespace), "first_ns": whole(resource.first_ns),
+            "last_ns": whole(resource.last_ns),
+            "calls": amount(resource.calls), "errors": amount(resource.errors), "facts": as_json(resource.facts),
         }
-        for one in sorted(seen, key=lambda one: (one.resource_id, one.last_ns))
+        for resource in sorted(seen, key=lambda resource: (resource.resource_id, resource.last_ns))
     ]  # fmt: skip
     if not rows:
         return
@@ -178,17 +180,17 @@ def _resources(connection: sa.Connection, seen: Sequence[Seen]) -> None:
 
 def _rollups(connection: sa.Connection, rollups: Sequence[Rollup]) -> None:
     rows = [
-        {name: amount(value) if isinstance(value, int) else value for name, value in asdict(one).items()}
-        for one in sorted(rollups, key=lambda one: (one.resource_id, one.end_ns))
+        {name: amount(value) if isinstance(value, int) else value for name, value in asdict(rollup).items()}
+        for rollup in sorted(rollups, key=lambda rollup: (rollup.resource_id, rollup.end_ns))
     ]
     sums = [column.name for column in tables.rollup.columns if not column.primary_key]
     insert_or_add(connection, tables.rollup, rows, *sums)
 
 
-def _count(connection: sa.Connection, one: Commit) -> None:
+def _count(connection: sa.Connection, changes: Commit) -> None:
     rows = [
-        {"shard": one.shard, "kind": kind, "name": clean(name, 200), "value": amount(value)}
-        for kind, values in (("counter", one.counters), ("loss", one.losses))
+        {"shard": changes.shard, "kind": kind, "name": clean(name, 200), "value": amount(value)}
+        for kind, values in (("counter", changes.counters), ("loss", changes.losses))
         for name, value in sorted(values.items())
         if value
     ]

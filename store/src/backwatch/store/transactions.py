@@ -30,7 +30,7 @@ def writing(engine: sa.Engine) -> Generator[sa.Connection]:
 
 
 @contextlib.contextmanager
-def unbounded(connection: sa.Connection) -> Generator[None]:
+def allow_silence(connection: sa.Connection) -> Generator[None]:
     """Inside the block the server may be silent for as long as it needs."""
     set_bounded(connection, bounded=False)
     try:

@@ -11,7 +11,7 @@ from typing import Final
 
 from backwatch.collector import names
 from backwatch.collector.facts import app, loss, process, request, resource, response, session, volume, window
-from backwatch.collector.facts.fact import Fact
+from backwatch.collector.facts.fact import Fact, make_label
 
 REPORTED: Final[tuple[Fact, ...]] = (
     *app.FACTS, *resource.FACTS, *request.FACTS, *session.FACTS, *volume.FACTS, *response.FACTS,
@@ -35,6 +35,18 @@ KINDS: Final = (
     "statement", "bytes", "rows", "errors", "leads to", "content", "notices",
 )  # fmt: skip
 """Kinds of facts that probes report: the columns of the drivers' table."""
+
+
+_LABELS: Final = {fact.name: fact.label for fact in (*WINDOW, *LOSS, *PROCESS, *REPORTED)}
+
+
+def label_of(name: str) -> str:
+    """Return the display label of a fact; a name that is no fact's is its own label.
+
+    >>> label_of("network.peer.address"), label_of("backwatch.errors.streak"), label_of("shop.cart")
+    ('Peer address', 'Errors streak', 'shop.cart')
+    """
+    return _LABELS.get(name) or (make_label(name) if name.startswith("backwatch.") else name)
 
 
 def in_reading_order(facts: Iterable[str]) -> list[str]:

@@ -53,11 +53,16 @@ class Fact:
     profile: str = ""
 
 
-def derived_fact(name: str, meaning: str, *, scope: Scope = "derived") -> Fact:
-    """Return a number that a detector computes for each call, or with the scope ``window`` for each window.
+def make_label(name: str) -> str:
+    """Make the label of a derived fact from its name.
 
-    >>> derived_fact("backwatch.errors.streak", "Calls that failed in a row.").label
+    >>> make_label("backwatch.errors.streak")
     'Errors streak'
     """
-    label = name.removeprefix("backwatch.").replace(".", " ").replace("_", " ").capitalize()
+    return name.removeprefix("backwatch.").replace(".", " ").replace("_", " ").capitalize()
+
+
+def derived_fact(name: str, meaning: str, *, scope: Scope = "derived") -> Fact:
+    """Return a number that a detector computes for each call, or with the scope ``window`` for each window."""
+    label = make_label(name)
     return Fact(name=name, type="number", scope=scope, kind="derived", domain="number", label=label, meaning=meaning)

@@ -38,17 +38,17 @@ def show() -> None:
 
 
 def _head(detail: AlertDetail) -> None:
-    one, now_ns = detail.alert, time.time_ns()
-    safe.heading(one.title)
+    alert, now_ns = detail.alert, time.time_ns()
+    safe.heading(alert.title)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.badge(words.level(one.level), color=words.colour(one.level))
-        st.badge(words.state(one.state), color="gray")
-        safe.text(safe.line(f"{one.resource} · {one.app}"))
+        st.badge(words.level(alert.level), color=words.colour(alert.level))
+        st.badge(words.state(alert.state), color="gray")
+        safe.text(safe.line(f"{alert.resource} · {alert.app}"))
     with st.container(key="figures"):
         times, episode, first, last = st.columns([1, 1, 2, 2])
     times.metric(
         "Times",
-        words.count(one.count),
+        words.count(alert.count),
         "over all episodes",
         delta_color="off",
         delta_arrow="off",
@@ -57,8 +57,8 @@ def _head(detail: AlertDetail) -> None:
     )
     episode.metric(
         "Episode",
-        words.count(one.episode),
-        "cleared" if one.cleared_ns else "not cleared",
+        words.count(alert.episode),
+        "cleared" if alert.cleared_ns else "not cleared",
         delta_color="off",
         delta_arrow="off",
         border=True,
@@ -66,43 +66,43 @@ def _head(detail: AlertDetail) -> None:
     )
     first.metric(
         "First seen",
-        words.ago(one.first_ns, now_ns),
-        f"{words.moment(one.first_ns)} UTC",
+        words.ago(alert.first_ns, now_ns),
+        f"{words.format_moment(alert.first_ns)} UTC",
         delta_color="off",
         delta_arrow="off",
         border=True,
         height="stretch",
     )
     last.metric(
-        "Last seen", words.ago(one.last_ns, now_ns), f"{words.moment(one.last_ns)} UTC",
+        "Last seen", words.ago(alert.last_ns, now_ns), f"{words.format_moment(alert.last_ns)} UTC",
         delta_color="off", delta_arrow="off", border=True, height="stretch",
     )  # fmt: skip
 
 
 def _what(detail: AlertDetail) -> None:
-    one = detail.alert
+    alert = detail.alert
     st.subheader("What was seen", anchor=False)
     changed.show(detail)
     changed.show_others(detail)
     safe.pairs(
         [
-            ("resource", one.resource),
-            ("app", one.app),
-            *([("about", one.key)] if one.key != one.resource else []),
-            ("rule", one.rule),
-            ("alert id", one.id),
+            ("resource", alert.resource),
+            ("app", alert.app),
+            *([("about", alert.key)] if alert.key != alert.resource else []),
+            ("rule", alert.rule),
+            ("alert id", alert.id),
         ],
         ("what", "value"),
         key="alert.about",
         widths=(90, 570),
     )
-    statement = names.QUERY_TEXT if one.evidence.get(names.QUERY_TEXT) else names.STATEMENT
-    if one.evidence.get(statement):
+    statement = names.QUERY_TEXT if alert.evidence.get(names.QUERY_TEXT) else names.STATEMENT
+    if alert.evidence.get(statement):
         st.caption("The statement, its literals replaced")
-        safe.code(one.evidence[statement])
-    if one.evidence:
+        safe.code(alert.evidence[statement])
+    if alert.evidence:
         st.caption("Evidence of the newest occurrence")
-        safe.evidence(one.evidence, but=(statement, *changed.names_of(one.evidence)), key="alert.evidence")
+        safe.evidence(alert.evidence, but=(statement, *changed.names_of(alert.evidence)), key="alert.evidence")
 
 
 def _meaning(detail: AlertDetail) -> None:
@@ -128,7 +128,7 @@ def _meaning(detail: AlertDetail) -> None:
 def _system(detail: AlertDetail) -> str:
     """Return the kind of service of an alert, as the contract names it; empty: unknown."""
     found = (detail.alert.evidence.get(name) for name in names.SYSTEMS)
-    return next((one for one in found if isinstance(one, str)), "") or detail.alert.resource.partition(" ")[0]
+    return next((system for system in found if isinstance(system, str)), "") or detail.alert.resource.partition(" ")[0]
 
 
 def _history(detail: AlertDetail) -> None:
@@ -136,9 +136,11 @@ def _history(detail: AlertDetail) -> None:
         st.subheader("Decisions", anchor=False)
         safe.table(
             [
-                {"time, UTC": words.moment(one.at_ns), "decision": one.kind, "by": one.by, "why": one.why,
-                 "holds": words.lasts(one.until_ns) if one.kind in WITH_END else "", "entry": one.entry_id}
-                for one in detail.decisions[:SHOWN]
+                {"time, UTC": words.format_moment(decision.at_ns), "decision": decision.kind, "by": decision.by,
+                 "why": decision.why,
+                 "holds": words.lasts(decision.until_ns) if decision.kind in WITH_END else "",
+                 "entry": decision.entry_id}
+                for decision in detail.decisions[:SHOWN]
             ],
             key="alert.decisions",
         )  # fmt: skip
@@ -146,9 +148,10 @@ def _history(detail: AlertDetail) -> None:
         st.subheader("Newest occurrences", anchor=False)
         safe.table(
             [
-                {"time, UTC": words.moment(one.time_ns), "episode": one.episode, "trace": one.trace_id,
-                 "span": one.span_id}
-                for one in detail.occurrences[:SHOWN]
+                {"time, UTC": words.format_moment(occurrence.time_ns), "episode": occurrence.episode,
+                 "trace": occurrence.trace_id,
+                 "span": occurrence.span_id}
+                for occurrence in detail.occurrences[:SHOWN]
             ],
             key="alert.occurrences", column_config={"trace": st.column_config.TextColumn(width=290)},
         )  # fmt: skip
@@ -156,9 +159,9 @@ def _history(detail: AlertDetail) -> None:
         st.subheader("Episodes", anchor=False)
         safe.table(
             [
-                {"episode": one.number, "opened, UTC": words.moment(one.opened_ns),
-                 "cleared, UTC": words.moment(one.cleared_ns)}
-                for one in detail.episodes[:SHOWN]
+                {"episode": episode.number, "opened, UTC": words.format_moment(episode.opened_ns),
+                 "cleared, UTC": words.format_moment(episode.cleared_ns)}
+                for episode in detail.episodes[:SHOWN]
             ],
             key="alert.episodes",
         )  # fmt: skip
@@ -166,9 +169,10 @@ def _history(detail: AlertDetail) -> None:
         st.subheader("Deliveries", anchor=False)
         safe.table(
             [
-                {"event": one.kind, "endpoint": one.endpoint, "state": one.state, "attempts": one.attempts,
-                 "outcome": one.outcome, "webhook-id": one.event_id}
-                for one in detail.deliveries[:SHOWN]
+                {"event": delivery.kind, "endpoint": delivery.endpoint, "state": delivery.state,
+                 "attempts": delivery.attempts,
+                 "outcome": delivery.outcome, "webhook-id": delivery.event_id}
+                for delivery in detail.deliveries[:SHOWN]
             ],
             key="alert.deliveries",
         )  # fmt: skip

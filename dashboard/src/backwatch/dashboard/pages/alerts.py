@@ -27,10 +27,7 @@ def show() -> None:
             "Level", words.LEVELS, selection_mode="multi", key="level", bind="query-params", on_change=_to_the_newest,
             width="content",
         )  # fmt: skip
-        app = st.selectbox(
-            "App", ["", *reads.apps()], key="app", format_func=_app_name, bind="query-params",
-            on_change=_to_the_newest, width=150,
-        )  # fmt: skip
+        app = parts.choose_app(150, _to_the_newest)
         text = st.text_input(
             "Rule, resource or text", key="q", max_chars=200, bind="query-params", on_change=_to_the_newest,
             width=200, placeholder="contains",
@@ -45,10 +42,6 @@ def show() -> None:
             resource_id=resource_id,
         )
     )  # fmt: skip
-
-
-def _app_name(app: str) -> str:
-    return safe.line(app) or "all"
 
 
 def _one_resource(resource_id: str) -> None:

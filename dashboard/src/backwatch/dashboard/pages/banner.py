@@ -15,9 +15,9 @@ def show() -> None:
     if not wrong:
         return
     with st.container(key="banner", border=True, gap="xxsmall"):
-        for one in wrong[:MAX_SHOWN]:
-            safe.text(one.message)
-            if one.reason:
-                safe.text(f"Reason: {safe.line(one.reason)}")
+        for incident in wrong[:MAX_SHOWN]:
+            safe.text(incident.message)
+            if incident.reason:
+                safe.text(f"Reason: {safe.line(incident.reason)}")
         if len(wrong) > MAX_SHOWN:
             safe.text(f"And {len(wrong) - MAX_SHOWN} more: run backwatch db status.")

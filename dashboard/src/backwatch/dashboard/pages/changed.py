@@ -8,19 +8,12 @@ from typing import Any, Final
 import streamlit as st
 
 from backwatch.collector import names
-from backwatch.collector.facts import in_reading_order
+from backwatch.collector.facts import in_reading_order, label_of
 from backwatch.dashboard import safe, words
 from backwatch.store.views import AlertDetail
 
 WAS: Final = ".was"
 """Ends the name of what a fact was, as detectors write it beside the fact."""
-CALLED: Final = {
-    names.CERT_SHA256: "certificate, SHA-256", names.CERT_ISSUER: "issued by", names.CERT_SUBJECT: "issued to",
-    names.CERT_NOT_BEFORE: "valid from", names.CERT_NOT_AFTER: "valid until", names.PEER_ADDRESS: "address",
-    names.SERVER_VERSION: "server's version", names.SERVER_ID: "server's identity", names.AUTH_METHOD: "login by",
-    names.REDIRECT_TARGET: "leads to", names.TOPOLOGY: "nodes", names.TLS_ESTABLISHED: "encrypted",
-    names.TLS_VERSION: "TLS version", names.TLS_VERIFIED: "verified", names.MESSAGE_FORMS: "forms of messages",
-}  # fmt: skip
 TALL_PX: Final = 76
 _FINGERPRINT: Final = re.compile(r"[0-9A-Fa-f]{64}")
 LONG: Final = 34
@@ -56,7 +49,7 @@ def cut(detail: AlertDetail) -> bool:
     evidence = detail.alert.evidence
     return any(
         len(value) > safe.LONGEST or (name not in LISTS and _is_cut(value))
-        for name in _accepted(detail)
+        for name in _list_accepted(detail)
         if isinstance(value := evidence.get(name), str)
     )
 
@@ -67,8 +60,8 @@ def new_in(was: str, now: str) -> list[str]:
     >>> new_in("a:1, B:1", "b:1,c:1,a:1")
     ['c:1']
     """
-    known = {one.lower() for one in _members(was)}
-    return [one for one in _members(now) if one.lower() not in known]
+    known = {member.lower() for member in _members(was)}
+    return [member for member in _members(now) if member.lower() not in known]
 
 
 def show(detail: AlertDetail) -> None:
@@ -76,7 +69,7 @@ def show(detail: AlertDetail) -> None:
     found = pairs(detail.alert.evidence)
     text = st.column_config.TextColumn
     rows = [
-        {"what": CALLED.get(name, name), "was": _grouped(was), "is": _grouped(now)}
+        {"what": label_of(name), "was": _group_digits(was), "is": _group_digits(now)}
         for name, (was, now) in found.items()
         if name not in LISTS
     ]
@@ -88,42 +81,42 @@ def show(detail: AlertDetail) -> None:
         )  # fmt: skip
     for name, (was, now) in found.items():
         if name in LISTS:
-            safe.pairs(_members_then_and_now(was, now), ("is it new", CALLED.get(name, name)),
+            safe.pairs(_members_then_and_now(was, now), ("is it new", label_of(name)),
                        key=f"alert.list.{list(found).index(name)}", widths=(150, 510))  # fmt: skip
             if was.endswith(CUT):
                 st.caption("Only the beginning of the old list is kept: members that may be new may have been in it.")
-    if any(name in LISTS and _is_cut(str(detail.alert.evidence.get(name, ""))) for name in _accepted(detail)):
+    if any(name in LISTS and _is_cut(str(detail.alert.evidence.get(name, ""))) for name in _list_accepted(detail)):
         st.caption(
             "The evidence has the beginning of this list. Further members are not accepted: they raise the alert again."
         )
     for name, whole in _wholes(detail, found):
-        safe.code(f"{CALLED.get(name, name)}\n{whole}")
+        safe.code(f"{label_of(name)}\n{whole}")
 
 
 def _members_then_and_now(was: str, now: str) -> list[tuple[str, str]]:
     """Return (state, member) for each member of a list: new ones first, removed ones last."""
     new, gone = new_in(was, now), new_in(now, was)
-    rows = [("may be new" if was.endswith(CUT) else "new", one) for one in new]
-    rows += [("was there", one) for one in _members(now) if one not in new]
-    return rows + [("was, cut" if one.endswith(CUT) else "gone", one) for one in gone]
+    rows = [("may be new" if was.endswith(CUT) else "new", member) for member in new]
+    rows += [("was there", member) for member in _members(now) if member not in new]
+    return rows + [("was, cut" if member.endswith(CUT) else "gone", member) for member in gone]
 
 
 def _wholes(detail: AlertDetail, found: Mapping[str, tuple[str, str]]) -> list[tuple[str, str]]:
     """Return values to accept or compare that are longer than a cell."""
     wholes: list[tuple[str, str]] = []
-    for name in _accepted(detail):
+    for name in _list_accepted(detail):
         value = detail.alert.evidence.get(name)
         if not isinstance(value, str):
             continue
         shown = [value]
         if name in LISTS:
             shown = new_in(found[name][0], value) if name in found else _members(value)
-        if any(_room(one) > WHOLE for one in shown) or (name not in found and _room(value) > WHOLE):
-            wholes.append((name, "\n".join(safe.line(one, safe.LONGEST) for one in shown)))
+        if any(_room(text) > WHOLE for text in shown) or (name not in found and _room(value) > WHOLE):
+            wholes.append((name, "\n".join(safe.line(text, safe.LONGEST) for text in shown)))
     return wholes
 
 
-def _accepted(detail: AlertDetail) -> list[str]:
+def _list_accepted(detail: AlertDetail) -> list[str]:
     """Return the facts that an acceptance covers, and those with an old value."""
     evidence = detail.alert.evidence
     accepts = detail.rule.accepts if detail.rule is not None else ()
@@ -137,25 +130,25 @@ def _is_cut(value: str) -> bool:
 
 def _room(text: str) -> int:
     """Return the width of the escaped text in ASCII letters, at most."""
-    return sum(1 if one.isascii() else 2 for one in safe.line(text, safe.LONGEST))
+    return sum(1 if character.isascii() else 2 for character in safe.line(text, safe.LONGEST))
 
 
 def _members(text: str) -> list[str]:
-    return [one.strip() for one in text.split(",") if one.strip()]
+    return [member.strip() for member in text.split(",") if member.strip()]
 
 
 def others(detail: AlertDetail) -> list[tuple[str, str, int]]:
     """Return further values of the present episode: (fact, value, first seen)."""
     accepts = detail.rule.accepts if detail.rule is not None else ()
     found: dict[tuple[str, str], int] = {}
-    for one in reversed(detail.occurrences):
-        for name in accepts if one.episode == detail.alert.episode else ():
-            value, now = one.evidence.get(name), detail.alert.evidence.get(name)
+    for occurrence in reversed(detail.occurrences):
+        for name in accepts if occurrence.episode == detail.alert.episode else ():
+            value, now = occurrence.evidence.get(name), detail.alert.evidence.get(name)
             if value in (None, now):
                 continue
             listed = name in LISTS and isinstance(value, str)
             for member in new_in(str(now or ""), value) if listed else [safe.plain(value)]:
-                found.setdefault((name, member), one.time_ns)
+                found.setdefault((name, member), occurrence.time_ns)
     return [(name, value, first_ns) for (name, value), first_ns in found.items()]
 
 
@@ -168,7 +161,10 @@ def show_others(detail: AlertDetail) -> None:
     text, long = st.column_config.TextColumn, any(_room(value) > LONG for _, value, _ in found)
     safe.table(
         [
-            {"what": CALLED.get(name, name), "was shown too": _grouped(value), "first, UTC": words.moment(first_ns)}
+            {
+                "what": label_of(name), "was shown too": _group_digits(value),
+                "first, UTC": words.format_moment(first_ns),
+            }
             for name, value, first_ns in found
         ],
         key="alert.others", longest=safe.LONGEST, row_height=TALL_PX if long else None, height="content",
@@ -176,6 +172,6 @@ def show_others(detail: AlertDetail) -> None:
     )  # fmt: skip
 
 
-def _grouped(value: str) -> str:
+def _group_digits(value: str) -> str:
     """Return a fingerprint in groups, which are comparable and wrap."""
     return " ".join(textwrap.wrap(value, 8)) if _FINGERPRINT.fullmatch(value) else value

@@ -44,7 +44,7 @@ LAST: Final = "decide.last"
 def decide(detail: AlertDetail) -> None:
     """Draw the form. Its fields are read when a button is pressed, so the last input counts."""
     alert_id, new = detail.alert.id, bool(changed.pairs(detail.alert.evidence))
-    cut, seen = changed.cut(detail), _seen(detail)
+    cut, seen = changed.cut(detail), _hash_screen(detail)
     with st.form(f"decide.{alert_id}", enter_to_submit=False):
         st.subheader("Decide", anchor=False)
         who, span = st.columns(2)
@@ -95,17 +95,17 @@ def signed_in() -> str:
     return header.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
-def _seen(detail: AlertDetail) -> str:
+def _hash_screen(detail: AlertDetail) -> str:
     """Return a digest of everything on the screen that a decision enters or replies to.
 
     Not of everything shown: an alert that fires every second could not be closed, and each new evidence would cost the
     session a set of buttons.
     """
-    one = detail.alert
+    alert = detail.alert
     accepts = detail.rule.accepts if detail.rule is not None else ()
-    values = {name: one.evidence.get(name) for name in (*IDENTITY, *accepts, *changed.names_of(one.evidence))}
+    values = {name: alert.evidence.get(name) for name in (*IDENTITY, *accepts, *changed.names_of(alert.evidence))}
     newest = detail.decisions[0].entry_id if detail.decisions else 0
-    text = json.dumps([one.id, one.episode, newest, accepts, values], sort_keys=True, default=str)
+    text = json.dumps([alert.id, alert.episode, newest, accepts, values], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
@@ -136,7 +136,7 @@ def _enter(alert_id: str, kind: str, by: str, why: str, *, for_good: bool, seen:
     until_ns = time.time_ns() + seconds * 10**9 if seconds else 0
     try:
         now = reads.alert_now(alert_id)
-        if now is None or _seen(now) != seen:
+        if now is None or _hash_screen(now) != seen:
             reads.invalidate()
             return "Nothing was entered: the alert has changed, check it again."
         number = reads.decide(

@@ -45,7 +45,7 @@ def show() -> None:
     elif any(sum(many.values()) for many in counts.values()) or health.counters.get("calls"):
         st.caption("Nothing is open.")
     else:
-        parts.nothing_yet()
+        parts.show_first_step()
 
 
 def _levels(counts: dict[str, dict[str, int]]) -> None:
@@ -72,10 +72,13 @@ def _gravest(many: dict[str, int]) -> list[AlertRow]:
 
 def _health(found: Health) -> None:
     now_ns = time.time_ns()
-    behind = max((now_ns - one.watermark_ns for one in found.shards if one.watermark_ns), default=0)
+    behind = max((now_ns - shard.watermark_ns for shard in found.shards if shard.watermark_ns), default=0)
     undelivered = sum(many for name, many in found.losses.items() if name.startswith(DELIVERY))
     lost = sum(found.losses.values()) - undelivered
-    failing, disabled = sum(one.failing for one in found.endpoints), any(one.disabled_ns for one in found.endpoints)
+    failing, disabled = (
+        sum(endpoint.failing for endpoint in found.endpoints),
+        any(endpoint.disabled_ns for endpoint in found.endpoints),
+    )
     rows = [
         ("calls judged", words.count(found.counters.get("calls", 0))),
         ("spans read", words.count(found.counters.get("spans", 0))),
@@ -92,22 +95,26 @@ def _health(found: Health) -> None:
 def _progress(found: Health, now_ns: int) -> list[tuple[str, str]]:
     """Return rows about the worst partition: unread records are not judged."""
     if not found.progress:  # of a detector of an older version
-        return [("oldest commit", words.ago(min((one.updated_ns for one in found.shards), default=0), now_ns))]
-    worst = max(found.progress, key=lambda one: (one.lag, -one.updated_ns))
+        return [("oldest commit", words.ago(min((shard.updated_ns for shard in found.shards), default=0), now_ns))]
+    worst = max(found.progress, key=lambda partition: (partition.lag, -partition.updated_ns))
     slow = [("slowest partition", f"{worst.partition_id}, advanced {words.ago(worst.advanced_ns, now_ns)}")]
     return [
-        ("unread records", words.count(sum(one.lag for one in found.progress))),
+        ("unread records", words.count(sum(partition.lag for partition in found.progress))),
         *(slow if worst.lag else ()),
-        ("oldest report", words.ago(min(one.updated_ns for one in found.progress), now_ns)),
+        ("oldest report", words.ago(min(partition.updated_ns for partition in found.progress), now_ns)),
     ]
 
 
 def _disabled_endpoints(found: Health) -> None:
     """Draw the disabled endpoints with their reasons; nothing without any."""
     rows = [
-        {"endpoint disabled": one.name, "reason": one.reason, "since, UTC": words.moment(one.disabled_ns)}
-        for one in found.endpoints
-        if one.disabled_ns
+        {
+            "endpoint disabled": endpoint.name,
+            "reason": endpoint.reason,
+            "since, UTC": words.format_moment(endpoint.disabled_ns),
+        }
+        for endpoint in found.endpoints
+        if endpoint.disabled_ns
     ]
     if rows:
         st.caption("Nothing is delivered there. Repair the receiver, then run `backwatch notify --test`.")
@@ -117,7 +124,7 @@ def _disabled_endpoints(found: Health) -> None:
 def _has_open_losses() -> bool:
     """Return whether a loss has an alert that is open: counters alone never decrease."""
     found = AlertFilter(states=("open", "acknowledged"), rules=(LOSS,))
-    return any(not one.key.startswith(DELIVERY) for one in reads.alerts(found, limit=CHECKED_LOSS_ALERTS).rows)
+    return any(not alert.key.startswith(DELIVERY) for alert in reads.alerts(found, limit=CHECKED_LOSS_ALERTS).rows)
 
 
 def _losses(losses: Mapping[str, int]) -> None:

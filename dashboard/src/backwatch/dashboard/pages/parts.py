@@ -26,6 +26,18 @@ def go(page: str, **query: str | list[str]) -> None:
     st.switch_page(st.session_state["pages"][page], query_params=query)
 
 
+def choose_app(width: int, on_change: Callable[[], None] | None = None) -> str:
+    """Draw the choice of an app, and return it; empty for all."""
+    options = ["", *reads.apps()]
+    return st.selectbox(
+        "App", options, key="app", format_func=_app_name, bind="query-params", on_change=on_change, width=width
+    ) or ""  # fmt: skip
+
+
+def _app_name(app: str) -> str:
+    return safe.line(app) or "all"
+
+
 @contextlib.contextmanager
 def report_store_errors() -> Generator[None]:
     """Show an error of the store; the rest of the screen stays, and the next refresh retries."""
@@ -53,23 +65,23 @@ def live(show: Callable[[], None]) -> Callable[[], None]:
     return st.fragment(drawn, run_every=reads.REFRESH_S)
 
 
-def chosen(key: str) -> str:
+def get_chosen_id(key: str) -> str:
     """Return the id on the button that was pressed in the table of this key; empty if none was.
 
     Rows move under the pointer while a table is live, so a row's number is useless. The label travels with the click:
     it is the one on the reader's screen, even if the server has drawn different rows since.
     """
-    label = _pressed(key)
+    label = _get_pressed(key)
     return label if safe.is_id(label) else ""
 
 
 def chosen_rule(key: str) -> str:
     """Return the name on the pressed button, in a table with names of rules."""
-    label = _pressed(key)
+    label = _get_pressed(key)
     return label if safe.is_rule(label) else ""
 
 
-def _pressed(key: str) -> str:
+def _get_pressed(key: str) -> str:
     pressed: Any = st.session_state.get(f"{key}.pressed")
     return "".join(str(pressed["label"]).split()) if pressed else ""
 
@@ -93,7 +105,7 @@ def button_column(key: str, width: int) -> Any:
 
 def alert_table(rows: Sequence[AlertRow], key: str, *, height: int | str = "auto", states: bool = True) -> None:
     """Draw alerts as a table; pressing an alert's id opens it."""
-    alert_id = chosen(key)
+    alert_id = get_chosen_id(key)
     if alert_id:
         go("alert", id=alert_id)
     now_ns = time.time_ns()
@@ -125,7 +137,7 @@ def sides(left: int, right: int) -> Sequence[Any]:
         return st.columns([left, right], gap="medium")
 
 
-def nothing_yet() -> None:
+def show_first_step() -> None:
     """Draw the first step for a store without data."""
     st.caption("No app has been watched yet. Run one:")
     st.code("backwatch run -- python app.py", language=None)

@@ -22,8 +22,8 @@ STATES: Final = {
 def show() -> None:
     """Draw the page."""
     st.title("Processes", anchor=False)
-    app = st.selectbox("App", ["", *reads.apps()], key="app", format_func=_app_name, bind="query-params", width=240)
-    rows = reads.processes(app or "")
+    app = parts.choose_app(240)
+    rows = reads.processes(app)
     if lost := reads.health().processes.get(UNFOLLOWED, 0):
         st.caption(
             f"{words.count(lost)} of all processes are not followed any more: a shard had no room for them, or their"
@@ -41,15 +41,11 @@ def show() -> None:
     )
 
 
-def _app_name(app: str) -> str:
-    return safe.line(app) or "all"
-
-
 def _table(rows: Sequence[ProcessRow]) -> None:
     now_ns = time.time_ns()
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     safe.table(
-        [_row(one, now_ns) for one in rows], key="processes.table", height=min(len(rows) + 1, 20) * 35 + 3,
+        [_row(process, now_ns) for process in rows], key="processes.table", height=min(len(rows) + 1, 20) * 35 + 3,
         column_config={
             "state": text(width=170), "app": text(width=140), "host": text(width=200), "process": text(width=85),
             "since": text(width=95), "last heartbeat": text(width=95), "started, UTC": text(width=150),
@@ -59,11 +55,13 @@ def _table(rows: Sequence[ProcessRow]) -> None:
     )  # fmt: skip
 
 
-def _row(one: ProcessRow, now_ns: int) -> dict[str, object]:
+def _row(process: ProcessRow, now_ns: int) -> dict[str, object]:
     return {
-        "state": STATES.get(one.state, one.state), "app": one.app, "host": one.host, "process": str(one.pid),
-        "since": words.ago(one.since_ns, now_ns),
-        "last heartbeat": words.ago(one.heard_ns, now_ns) if one.heard_ns else "never",
-        "started, UTC": words.moment(one.started_ns) if one.started_ns else "", "recorded": one.recorded,
-        "delivered": one.delivered, "dropped": one.dropped,
+        "state": STATES.get(process.state, process.state), "app": process.app, "host": process.host,
+        "process": str(process.pid),
+        "since": words.ago(process.since_ns, now_ns),
+        "last heartbeat": words.ago(process.heard_ns, now_ns) if process.heard_ns else "never",
+        "started, UTC": words.format_moment(process.started_ns) if process.started_ns else "",
+        "recorded": process.recorded,
+        "delivered": process.delivered, "dropped": process.dropped,
     }  # fmt: skip

@@ -19,16 +19,16 @@ VERIFIED: Final = {"full": "verified", "chain": "chain only", "none": "not verif
 def show() -> None:
     """Draw the page."""
     st.title("Resources", anchor=False)
-    app = st.selectbox("App", ["", *reads.apps()], key="app", format_func=_app_name, bind="query-params", width=240)
-    pressed = parts.chosen(KEY)
+    app = parts.choose_app(240)
+    pressed = parts.get_chosen_id(KEY)
     if pressed:
         st.query_params["id"] = pressed
-    rows = reads.resources(app or "")
+    rows = reads.resources(app)
     if not rows and app:
         st.caption("This app has no resource.")
         return
     if not rows:
-        parts.nothing_yet()
+        parts.show_first_step()
         return
     _table(rows)
     chosen = st.query_params.get("id", "")
@@ -39,15 +39,11 @@ def show() -> None:
         _one(found)
 
 
-def _app_name(app: str) -> str:
-    return safe.line(app) or "all"
-
-
 def _table(rows: Sequence[ResourceRow]) -> None:
     now_ns = time.time_ns()
     text = st.column_config.TextColumn
     safe.table(
-        [_row(one, now_ns) for one in rows], coloured="worst open", key=KEY,
+        [_row(resource, now_ns) for resource in rows], coloured="worst open", key=KEY,
         height=min(len(rows) + 1, 15) * 35 + 3,
         column_config={
             "resource": parts.id_column(KEY), "worst open": text(width=115),
@@ -60,32 +56,34 @@ def _table(rows: Sequence[ResourceRow]) -> None:
     )  # fmt: skip
 
 
-def _row(one: ResourceRow, now_ns: int) -> dict[str, object]:
+def _row(resource: ResourceRow, now_ns: int) -> dict[str, object]:
     return {
-        "resource": parts.id_label(one.id), "worst open": f"● {one.worst}" if one.alerts else "○ nothing",
-        "system": one.system,
-        "endpoint": f"{one.endpoint}/{one.namespace}" if one.namespace else one.endpoint, "session": _session(one),
-        "account": str(one.facts.get(names.ACCOUNT, "")),
-        "app": one.app, "calls": one.calls, "errors": one.errors, "open": one.alerts,
-        "last seen": words.ago(one.last_ns, now_ns),
+        "resource": parts.id_label(resource.id),
+        "worst open": f"● {resource.worst}" if resource.alerts else "○ nothing",
+        "system": resource.system,
+        "endpoint": f"{resource.endpoint}/{resource.namespace}" if resource.namespace else resource.endpoint,
+        "session": _session(resource),
+        "account": str(resource.facts.get(names.ACCOUNT, "")),
+        "app": resource.app, "calls": resource.calls, "errors": resource.errors, "open": resource.alerts,
+        "last seen": words.ago(resource.last_ns, now_ns),
     }  # fmt: skip
 
 
-def _name(one: ResourceRow) -> str:
-    return f"{one.system} {one.endpoint}" + (f"/{one.namespace}" if one.namespace else "")
+def _name(resource: ResourceRow) -> str:
+    return f"{resource.system} {resource.endpoint}" + (f"/{resource.namespace}" if resource.namespace else "")
 
 
-def _session(one: ResourceRow) -> str:
+def _session(resource: ResourceRow) -> str:
     """Return the security of the newest session in a word; an absent fact is unknown, never guessed."""
-    encrypted = one.facts.get(names.TLS_ESTABLISHED)
-    if one.facts.get(names.TRANSPORT) in ("inproc", "unix"):
+    encrypted = resource.facts.get(names.TLS_ESTABLISHED)
+    if resource.facts.get(names.TRANSPORT) in ("inproc", "unix"):
         return "local"
     if encrypted is None:
         return "unknown"
     if not encrypted:
         return "plaintext"
-    verified = VERIFIED.get(str(one.facts.get(names.TLS_VERIFIED, "")), "verification unknown")
-    return f"TLS {one.facts.get(names.TLS_VERSION, '')} {verified}"
+    verified = VERIFIED.get(str(resource.facts.get(names.TLS_VERIFIED, "")), "verification unknown")
+    return f"TLS {resource.facts.get(names.TLS_VERSION, '')} {verified}"
 
 
 def _one(found: ResourceRow) -> None:
@@ -96,7 +94,7 @@ def _one(found: ResourceRow) -> None:
     left, right = parts.sides(2, 3)
     with left:
         st.subheader("Newest session", anchor=False)
-        first, last = words.moment(found.first_ns), words.moment(found.last_ns)
+        first, last = words.format_moment(found.first_ns), words.format_moment(found.last_ns)
         rows = [("app", found.app), ("first seen", f"{first} UTC"), ("last seen", f"{last} UTC")]
         safe.pairs(rows, ("what", "value"), key="resource.seen")
         if found.facts:

@@ -35,7 +35,8 @@ def points(what: str, entries: Sequence[str]) -> None:
 def techniques(rule: RuleMeta) -> None:
     """Draw ATT&CK techniques, with the version of their names, and CVEs."""
     names = [
-        f"{one.id} {one.name}".strip() + (f" (later: {one.later})" if one.later else "") for one in rule.techniques
+        f"{technique.id} {technique.name}".strip() + (f" (later: {technique.later})" if technique.later else "")
+        for technique in rule.techniques
     ]
     faults = [f"CVE-{tag.removeprefix('cve.')}" for tag in rule.tags if tag.startswith("cve.")]
     if names or faults:
@@ -48,14 +49,14 @@ def techniques(rule: RuleMeta) -> None:
 def lines_for(parameter: DriverLines, systems: Collection[str]) -> list[DriverLine]:
     """Return the lines for these kinds of service; all lines if none is given."""
     known = {*systems, *ANYWHERE}
-    return [one for one in parameter.lines if not systems or known & set(one.systems)]
+    return [line for line in parameter.lines if not systems or known & set(line.systems)]
 
 
 def drivers(parameter: DriverLines, systems: Collection[str], *, key: str) -> None:
     """Draw the remedy for each driver."""
     with st.container(key=key):
         safe.text(f"{parameter.title}. {parameter.note}" if parameter.note else f"{parameter.title}.")
-        safe.code("\n\n".join(f"# {one.driver}\n{one.code}" for one in lines_for(parameter, systems)))
+        safe.code("\n\n".join(f"# {line.driver}\n{line.code}" for line in lines_for(parameter, systems)))
 
 
 def _heading(what: str) -> None:

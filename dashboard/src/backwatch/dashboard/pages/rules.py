@@ -28,7 +28,7 @@ def show() -> None:
             "Rule, title or text", key="text", max_chars=200, bind="query-params", width=240, placeholder="contains"
         )
     rules = reads.rules()
-    found = [one for one in rules if _matches(one, levels or (), (text or "").casefold())]
+    found = [rule for rule in rules if _matches(rule, levels or (), (text or "").casefold())]
     if not rules:
         st.caption("The detector has not published its rules yet. It does so when it starts.")
     elif not found:
@@ -40,21 +40,21 @@ def show() -> None:
     )
 
 
-def _matches(one: RuleMeta, levels: Sequence[str], text: str) -> bool:
-    if levels and one.level not in levels:
+def _matches(rule: RuleMeta, levels: Sequence[str], text: str) -> bool:
+    if levels and rule.level not in levels:
         return False
-    texts = (one.name, one.title, one.description, one.remediation, *one.how, *one.tags)
+    texts = (rule.name, rule.title, rule.description, rule.remediation, *rule.how, *rule.tags)
     return not text or any(text in each.casefold() for each in texts)
 
 
 def _table(found: list[RuleMeta]) -> None:
     many, order = reads.open_by_rule(), {level: place for place, level in enumerate(words.LEVELS)}
-    rows = sorted(found, key=lambda one: (order.get(one.level, len(order)), one.name))
+    rows = sorted(found, key=lambda rule: (order.get(rule.level, len(order)), rule.name))
     safe.table(
         [
-            {"rule": one.name, "level": f"● {one.level}", "open": many.get(one.name, 0), "title": one.title}
-            for one in rows
-            if safe.is_rule(one.name)
+            {"rule": rule.name, "level": f"● {rule.level}", "open": many.get(rule.name, 0), "title": rule.title}
+            for rule in rows
+            if safe.is_rule(rule.name)
         ],
         coloured="level", key=KEY, height=min(len(rows) + 1, 26) * ROW_PX + 3,
         column_config={

@@ -24,7 +24,7 @@ from backwatch.detector.columns.addresses import (
     places,
 )
 from backwatch.detector.decoding import schema
-from backwatch.detector.decoding.decoder import Decoded
+from backwatch.detector.decoding.decoder import DecodedCalls
 from backwatch.detector.derived.numbers import NumberColumns
 from backwatch.detector.derived.text_columns import TextColumns
 from backwatch.detector.kernels.bounded_cache import BoundedCache
@@ -138,7 +138,7 @@ class Prepared:
         chosen: int64 [count, 4]: mode, dialect and columns of each call's statement (see ``statements.choose``).
     """
 
-    decoded: Decoded
+    decoded: DecodedCalls
     columns: dict[str, NDArray[Any]]
     address: dict[str, NDArray[np.uint64]]
     entry: dict[str, NDArray[np.uint64]]
@@ -153,7 +153,7 @@ class Prepared:
 
     def rule_facts(self, row: int, domain: str) -> dict[str, Any]:
         """Return the facts of this call that rules may read in a domain, with the statement in canonical form."""
-        facts = self.decoded.reported(row, _COLUMNS_OF[domain])
+        facts = self.decoded.get_reported_facts(row, _COLUMNS_OF[domain])
         if domain != "statement":
             return facts
         canonical = self.canonical(row).decode("utf-8", "replace")
@@ -191,7 +191,7 @@ class Columns:
         buffer = np.frombuffer(text or b"\0", np.uint8)
         return int(siphash(buffer, 0, len(text), self._k0, self._k1)) | 1
 
-    def prepare(self, decoded: Decoded) -> Prepared:
+    def prepare(self, decoded: DecodedCalls) -> Prepared:
         """Compute all columns and addresses of a batch."""
         count = decoded.count
         hashes = np.zeros((len(schema.TEXTS), count), np.uint64)
@@ -227,7 +227,7 @@ class Columns:
         self._places(prepared)
         return prepared
 
-    def _sign_masks(self, decoded: Decoded, hashes: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    def _sign_masks(self, decoded: DecodedCalls, hashes: NDArray[np.uint64]) -> NDArray[np.uint32]:
         masks = np.zeros(hashes.shape[0], np.uint32)
         reported = np.flatnonzero(hashes)
         if reported.shape[0]:
@@ -239,7 +239,7 @@ class Columns:
             masks[reported] = np.array(found, np.uint32)[inverse]
         return masks
 
-    def _dialect(self, decoded: Decoded, systems: NDArray[np.uint64]) -> NDArray[np.int64]:
+    def _dialect(self, decoded: DecodedCalls, systems: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Return the number of each call's SQL dialect; -1 if its query text is no SQL."""
         values, first, inverse = np.unique(systems, return_index=True, return_inverse=True)
         found = [

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Final
 
-from backwatch.collector import names
+from backwatch.collector.facts import APP, BY_NAME
 
-OLDER_ENVIRONMENT: Final = "deployment.environment"
+_APP_NAMES: Final = tuple((name, *BY_NAME[name].older) for name in APP)
+"""Names of each fact of an app, best first."""
 
 
 def app_text(attributes: Mapping[str, str]) -> str:
-    """The app that these resource attributes name; empty where they name none."""
-    environment = attributes.get(names.ENVIRONMENT) or attributes.get(OLDER_ENVIRONMENT, "")
-    parts = (attributes.get(names.SERVICE_NAMESPACE, ""), attributes.get(names.SERVICE_NAME, ""), environment)
+    """Return the app that these resource attributes name; empty where they name none."""
+    parts = (next(filter(None, map(attributes.get, known)), "") for known in _APP_NAMES)
     return "/".join(part for part in parts if part)

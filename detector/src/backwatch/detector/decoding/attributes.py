@@ -11,7 +11,7 @@ from backwatch.detector.decoding.lookup import (
     RANK_SHIFT,
     find,
 )
-from backwatch.detector.decoding.protobuf import BAD, TRUNCATED, delimited, skip, varint
+from backwatch.detector.decoding.protobuf import BAD, TRUNCATED, read_delimited, skip, varint
 from backwatch.detector.decoding.rows import CONTRACT, NUMERALS, OVER, SERIAL, TAIL_NUMERALS
 from backwatch.detector.decoding.schema import LARGEST, MAX_ATTRIBUTES, NUMBER, TEXT
 from backwatch.detector.kernels.compiled import inline, kernel
@@ -33,7 +33,7 @@ def any_value(base: int, position: int, end: int, kind: int, first: int, last: i
     while position < end:
         tag, position = varint(base, position, end)
         if tag == 0x0A:
-            first, last = delimited(base, position, end)
+            first, last = read_delimited(base, position, end)
             kind, position = STRING, last
         elif tag == 0x10:
             value, position = varint(base, position, end)
@@ -49,7 +49,7 @@ def any_value(base: int, position: int, end: int, kind: int, first: int, last: i
                 position += 8
         elif tag == 0x2A or tag == 0x32 or tag == 0x3A:
             kind = OTHER
-            _, position = delimited(base, position, end)
+            _, position = read_delimited(base, position, end)
         else:
             position = skip(base, position, end, tag)
     return kind, first, last, position
@@ -62,10 +62,10 @@ def key_value(base: int, position: int, end: int) -> tuple[int, int, int, int, i
     while position < end:
         tag, position = varint(base, position, end)
         if tag == 0x0A:
-            key_start, key_end = delimited(base, position, end)
+            key_start, key_end = read_delimited(base, position, end)
             position = key_end
         elif tag == 0x12:
-            start, position = delimited(base, position, end)
+            start, position = read_delimited(base, position, end)
             if position < BAD:
                 kind, first, last, position = any_value(base, start, position, kind, first, last)
         else:
@@ -194,7 +194,7 @@ def attributes_of(
     while position < end:
         tag, position = varint(base, position, end)
         if tag == wanted:
-            start, position = delimited(base, position, end)
+            start, position = read_delimited(base, position, end)
             count += 1
             if count > MAX_ATTRIBUTES:
                 store64(state + 8 * OVER, load64(state + 8 * OVER) + 1)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.detector.decoding import schema
-from backwatch.detector.decoding.heartbeats import Drop, Heartbeats, ProcessBeat, read
+from backwatch.detector.decoding.heartbeats import DecodedHeartbeats, Drop, ProcessBeat, read
 from backwatch.detector.decoding.lookup import ATTRIBUTES
 from backwatch.detector.decoding.outline import ITEM
 from backwatch.detector.decoding.protobuf import REASONS
@@ -40,7 +40,7 @@ from backwatch.detector.decoding.rows import (
     STATE,
     TAIL,
     TRACE,
-    grown,
+    grow_rows,
     new_rows,
 )
 
@@ -55,7 +55,7 @@ TEXT = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decoded:
+class DecodedCalls:
     """A batch of calls in stream order.
 
     Attributes:
@@ -119,7 +119,7 @@ class Decoded:
         """Return all reported facts of a call as JSON accepts them, each text to ``EVIDENCE`` characters."""
         return self._facts(row, schema.COLUMNS)
 
-    def reported(self, row: int, columns: Sequence[schema.Column] = schema.COLUMNS) -> dict[str, Any]:
+    def get_reported_facts(self, row: int, columns: Sequence[schema.Column] = schema.COLUMNS) -> dict[str, Any]:
         """Return these reported facts of a call, each text whole: an attacker could hide behind a cut."""
         return self._facts(row, columns, TEXT)
 
@@ -149,7 +149,7 @@ def _bytes(buffer: NDArray[np.uint8], offset: int, length: int) -> bytes:
     return buffer[offset : offset + min(length, TEXT)].tobytes() if length > 0 else b""
 
 
-def decode(values: Sequence[bytes], appended_ns: NDArray[np.int64] | None = None) -> Decoded:
+def decode(values: Sequence[bytes], appended_ns: NDArray[np.int64] | None = None) -> DecodedCalls:
     """Reads ``ExportTraceServiceRequest`` values.
 
     About 0.6 µs per span of 20 attributes; memory is bounded by the bytes given and, per call found, one row.
@@ -169,29 +169,29 @@ def decode(values: Sequence[bytes], appended_ns: NDArray[np.int64] | None = None
     at = 0
     while (at := fill(buffer, bounds, status, at, ATTRIBUTES, items, rows, beats, state)) < len(values):
         if state[NEED_ROWS] + HANDED_DOWN > rows.shape[0]:
-            rows = grown(rows, int(state[CALLS]), max(2 * rows.shape[0], int(state[NEED_ROWS])))
+            rows = grow_rows(rows, int(state[CALLS]), max(2 * rows.shape[0], int(state[NEED_ROWS])))
         if state[NEED_ITEMS] > items.shape[0]:
             items = np.empty((int(state[NEED_ITEMS]), ITEM), np.int64)
         beats = np.concatenate((beats, np.empty_like(beats)))
     heartbeats = read(buffer, beats[: int(state[BEATS])])
-    return _decoded(buffer, status, rows[: int(state[CALLS])], state, heartbeats, appended_ns)
+    return _make_decoded(buffer, status, rows[: int(state[CALLS])], state, heartbeats, appended_ns)
 
 
-def _decoded(
+def _make_decoded(
     buffer: NDArray[np.uint8],
     status: NDArray[np.int64],
     rows: NDArray[np.int64],
     state: NDArray[np.int64],
-    heartbeats: Heartbeats,
+    heartbeats: DecodedHeartbeats,
     appended_ns: NDArray[np.int64] | None,
-) -> Decoded:
+) -> DecodedCalls:
     record = rows[:, RECORD].astype(np.int32)
     start_ns, end_ns = rows[:, START], np.maximum(rows[:, START], rows[:, END])
     if appended_ns is not None:
         latest = appended_ns[record]
         end_ns = np.where((latest > 0) & ((end_ns > latest) | (end_ns == 0)), latest, end_ns)
     start_ns = np.where(start_ns == 0, end_ns, np.minimum(start_ns, end_ns))
-    return Decoded(
+    return DecodedCalls(
         spans=int(state[SPANS]), count=rows.shape[0], buffer=buffer, record=record, start_ns=start_ns, end_ns=end_ns,
         error=rows[:, ERROR] == STATUS_ERROR, trace=rows[:, TRACE], span=rows[:, SPAN_ID],
         offsets=rows[:, 0:NUMBERS_AT:2], lengths=rows[:, 1:NUMBERS_AT:2], numbers=rows[:, NUMBERS_AT:FLAGS_AT],

@@ -76,14 +76,14 @@ class ProcessBeat:
 
 
 @dataclass(frozen=True, slots=True)
-class Heartbeats:
+class DecodedHeartbeats:
     """The reports of all heartbeats of a batch."""
 
     drops: list[Drop]
     processes: list[ProcessBeat]
 
 
-def read(buffer: NDArray[np.uint8], beats: NDArray[np.int64]) -> Heartbeats:
+def read(buffer: NDArray[np.uint8], beats: NDArray[np.int64]) -> DecodedHeartbeats:
     """Read what may be heartbeats.
 
     Args:
@@ -110,7 +110,7 @@ def read(buffer: NDArray[np.uint8], beats: NDArray[np.int64]) -> Heartbeats:
             names.HEARTBEAT_RELAYED not in attributes
         ):  # a client of the open topic must not keep an app from being missed
             processes.append(_process(record, app, resource, attributes))
-    return Heartbeats([(*counter, count) for counter, count in counted.items()], processes)
+    return DecodedHeartbeats([(*counter, count) for counter, count in counted.items()], processes)
 
 
 Attributes = Mapping[str, str | int]

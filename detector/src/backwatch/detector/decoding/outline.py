@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from backwatch.detector.decoding.protobuf import delimited, skip, varint
+from backwatch.detector.decoding.protobuf import read_delimited, skip, varint
 from backwatch.detector.decoding.rows import Bytes, Cells
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.kernels.memory import address_of
@@ -32,7 +32,7 @@ def outline_scope(base: int, position: int, end: int, items: Cells, count: int) 
     while position < end:
         tag, position = varint(base, position, end)
         if tag == 0x12:
-            start, position = delimited(base, position, end)
+            start, position = read_delimited(base, position, end)
             count = note(items, count, int(LEVEL_SPAN), start, position)
         else:
             position = skip(base, position, end, tag)
@@ -45,7 +45,7 @@ def outline_resource(base: int, position: int, end: int, items: Cells, count: in
     while position < end:
         tag, position = varint(base, position, end)
         if tag == 0x12:
-            start, stop = delimited(base, position, end)
+            start, stop = read_delimited(base, position, end)
             count = note(items, count, int(LEVEL_SCOPE), start, stop)
             count, position = outline_scope(base, start, stop, items, count)
         else:
@@ -60,7 +60,7 @@ def outline(base: int, position: int, end: int, items: Cells) -> tuple[int, int]
     while position < end:
         tag, position = varint(base, position, end)
         if tag == 0x0A:
-            start, stop = delimited(base, position, end)
+            start, stop = read_delimited(base, position, end)
             count = note(items, count, int(LEVEL_RESOURCE), start, stop)
             count, position = outline_resource(base, start, stop, items, count)
         else:

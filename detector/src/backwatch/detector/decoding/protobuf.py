@@ -49,7 +49,7 @@ def varint(base: int, position: int, end: int) -> tuple[int, int]:
 
 
 @kernel
-def delimited(base: int, position: int, end: int) -> tuple[int, int]:
+def read_delimited(base: int, position: int, end: int) -> tuple[int, int]:
     """Read a field with a length: where its body starts and ends; both ``BAD`` if it does not fit."""
     length, start = varint(base, position, end)
     if start > end:
@@ -68,7 +68,7 @@ def skip(base: int, position: int, end: int, tag: int) -> int:
         return BAD_TAG
     kind = tag & 7
     if kind == 2:
-        _, position = delimited(base, position, end)
+        _, position = read_delimited(base, position, end)
     elif kind == 0:
         _, position = varint(base, position, end)
     elif kind == 1:

@@ -4,7 +4,7 @@ import numpy as np
 
 from backwatch.detector.decoding.attributes import OWN_BIT, attributes_of
 from backwatch.detector.decoding.outline import LEVEL_RESOURCE, LEVEL_SCOPE, LEVEL_SPAN, outline, spans_in
-from backwatch.detector.decoding.protobuf import BAD, TOO_MANY_SPANS, delimited, skip, varint
+from backwatch.detector.decoding.protobuf import BAD, TOO_MANY_SPANS, read_delimited, skip, varint
 from backwatch.detector.decoding.rows import (
     BEATS,
     CALLS,
@@ -43,7 +43,7 @@ def messages_attributes(
     while position < end:
         tag, position = varint(base, position, end)
         if tag == 0x0A:
-            start, position = delimited(base, position, end)
+            start, position = read_delimited(base, position, end)
             if position < BAD:
                 position = attributes_of(base, start, position, inner, table, row, level, refused, tail, state)
         else:

@@ -69,7 +69,7 @@ def new_rows(capacity: int) -> Cells:
     return np.empty((capacity + HANDED_DOWN, WIDTH), np.int64)
 
 
-def grown(rows: Cells, calls: int, capacity: int) -> Cells:
+def grow_rows(rows: Cells, calls: int, capacity: int) -> Cells:
     """The same calls, with room for more."""
     wider = new_rows(capacity)
     wider[:calls] = rows[:calls]

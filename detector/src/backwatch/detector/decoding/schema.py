@@ -54,13 +54,13 @@ _LEVELS: Final[Mapping[Scope, int]] = {
 COLUMNS: Final = tuple(Column(fact.name, _KINDS[fact.type], _LEVELS[fact.scope], fact.older) for fact in facts.REPORTED)
 
 
-def _named(kind: int) -> tuple[str, ...]:
+def _list_names(kind: int) -> tuple[str, ...]:
     return tuple(column.name for column in COLUMNS if column.kind == kind)
 
 
-TEXTS: Final = _named(TEXT)
-NUMBERS: Final = _named(NUMBER)
-FLAGS: Final = _named(FLAG)
+TEXTS: Final = _list_names(TEXT)
+NUMBERS: Final = _list_names(NUMBER)
+FLAGS: Final = _list_names(FLAG)
 TEXT_INDEX: Final = {name: index for index, name in enumerate(TEXTS)}
 NUMBER_INDEX: Final = {name: index for index, name in enumerate(NUMBERS)}
 FLAG_INDEX: Final = {name: index for index, name in enumerate(FLAGS)}

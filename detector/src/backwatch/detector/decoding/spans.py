@@ -5,7 +5,7 @@ from typing import Final
 from backwatch.collector import names
 from backwatch.detector.decoding.attributes import OWN_BIT, attribute, attributes_of
 from backwatch.detector.decoding.derive import complete
-from backwatch.detector.decoding.protobuf import BAD, TRUNCATED, delimited, skip, varint
+from backwatch.detector.decoding.protobuf import BAD, TRUNCATED, read_delimited, skip, varint
 from backwatch.detector.decoding.rows import (
     CALLS,
     CONTRACT,
@@ -81,7 +81,7 @@ def read_span(
     while position < end:
         tag, position = varint(base, position, end)
         if tag == 0x4A:
-            start, position = delimited(base, position, end)
+            start, position = read_delimited(base, position, end)
             attributes += 1
             if attributes > MAX_ATTRIBUTES:
                 count(state + 8 * OVER)
@@ -94,17 +94,17 @@ def read_span(
         elif tag == 0x41:
             end_ns, position = point_in_time(base, position, end)
         elif tag == 0x0A:
-            start, position = delimited(base, position, end)
+            start, position = read_delimited(base, position, end)
             trace = start if position - start == 16 else -1
         elif tag == 0x12:
-            start, position = delimited(base, position, end)
+            start, position = read_delimited(base, position, end)
             span = start if position - start == 8 else -1
         elif tag == 0x2A:
-            start, position = delimited(base, position, end)
+            start, position = read_delimited(base, position, end)
             store64(row + 8 * _SPAN_NAME, start)
             store64(row + 8 * _SPAN_NAME + 8, position - start)
         elif tag == 0x5A or tag == 0x7A:
-            start, position = delimited(base, position, end)
+            start, position = read_delimited(base, position, end)
             if tag == 0x5A and position < BAD:
                 position = attributes_of(base, start, position, 0x1A, table, row, int(EVENT), refused, tail, state)
             elif position < BAD:

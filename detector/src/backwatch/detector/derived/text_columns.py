@@ -177,18 +177,18 @@ class TextColumns:
             text: Returns a fact's text by its name and a row.
         """
 
-        def host(target: str) -> int:
+        def hash_host(target: str) -> int:
             found = redirect_host(target)
             return self._hash(found.encode()) if found else 0
 
-        def issued_by(issuer: str) -> int:
+        def hash_issuer(issuer: str) -> int:
             return self._hash(organisation(issuer).encode())
 
         return {
             NOT_AFTER: self._read(NOT_AFTER, names.CERT_NOT_AFTER, columns, text, instant_ns, -1).astype(np.int64),
             TLS_RANK: self._read(TLS_RANK, names.TLS_VERSION, columns, text, tls_rank, -1),
-            ISSUED_BY: self._read(ISSUED_BY, names.CERT_ISSUER, columns, text, issued_by, 0),
-            REDIRECT_HOST: self._read(REDIRECT_HOST, names.REDIRECT_TARGET, columns, text, host, 0),
+            ISSUED_BY: self._read(ISSUED_BY, names.CERT_ISSUER, columns, text, hash_issuer, 0),
+            REDIRECT_HOST: self._read(REDIRECT_HOST, names.REDIRECT_TARGET, columns, text, hash_host, 0),
             REDIRECT_PORT: self._read(REDIRECT_PORT, names.REDIRECT_TARGET, columns, text, redirect_port, -1),
             PEER_LOCAL: self._peer_local(columns, text),
             CONTINUES: columns[names.OPERATION] == self._fetch,

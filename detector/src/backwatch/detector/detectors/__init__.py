@@ -43,14 +43,14 @@ class Calls:
     def __getitem__(self, name: str) -> Array:
         return self.columns[name]
 
-    def expected(self, name: str) -> NDArray[np.int8]:
+    def get_expected(self, name: str) -> NDArray[np.int8]:
         """Return operators' expectations of a column's value at the call's resource (``baselines/known_values.py``)."""
         expected = self.columns.get(name + EXPECTED_SUFFIX)
         return np.zeros(self.count, np.int8) if expected is None else expected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Closed:
+class ClosedWindows:
     """Windows that just closed, one row per resource with at least one call in it, in slot order.
 
     Attributes:
@@ -127,7 +127,7 @@ class Detector(ABC):
         """
         return {}
 
-    def window(self, closed: Closed, tables: Mapping[str, Rows]) -> dict[str, Array]:
+    def window(self, closed: ClosedWindows, tables: Mapping[str, Rows]) -> dict[str, Array]:
         """Compute the facts of closed windows: one array of ``len(closed.slot)`` per name in ``window_provides``."""
         return {}
 

@@ -34,13 +34,13 @@ def _renews(row: Any, papers: Any, this: int, issuer: int, not_after_ns: int, li
     for m in range(MAX_VALUES):
         end = papers["not_after_ns"][m]
         known = row["member"][m] != 0 and row["known"][m] != 0 and papers["issuer"][m] == issuer
-        if known and 0 < end < not_after_ns and time_ns >= end - window and not _superseded(row, papers, m, this):
+        if known and 0 < end < not_after_ns and time_ns >= end - window and not _is_superseded(row, papers, m, this):
             return True
     return False
 
 
 @kernel
-def _superseded(row: Any, papers: Any, of: int, this: int) -> bool:
+def _is_superseded(row: Any, papers: Any, of: int, this: int) -> bool:
     """Return whether a third, longer-lasting certificate of the same authority has replaced a known one."""
     for m in range(MAX_VALUES):
         other = row["member"][m] != 0 and row["member"][m] != this
@@ -53,19 +53,11 @@ def _superseded(row: Any, papers: Any, of: int, this: int) -> bool:
 
 @kernel
 def _judge(
-    certificate: Array,
-    issuer: Array,
-    not_before_ns: Array,
-    not_after_ns: Array,
-    time_ns: Array,
-    resource: Array,
-    learn: Array,
-    expected: Array,
-    rows: Any,
-    papers: Any,
-    new: Array,
-    renewal: Array,
-) -> None:
+    certificate: Array, issuer: Array, validity_ns: tuple[Array, Array], time_ns: Array, resource: Array, learn: Array,
+    expected: Array, rows: Any, papers: Any, out: tuple[Array, Array],
+) -> None:  # fmt: skip
+    not_before_ns, not_after_ns = validity_ns
+    new, renewal = out
     for i in range(resource.shape[0]):
         k = resource[i]
         if k == 0 or certificate[i] == 0:
@@ -112,11 +104,11 @@ class CertificateChanged(Detector):
         """Compute the facts of ``derives``."""
         new, renewal = np.zeros(calls.count, np.int8), np.zeros(calls.count, np.int8)
         # Anyone can write an issuer's name into a certificate: it counts only where the chain was verified.
-        issued = np.where(calls[PROVEN] == 1, calls.expected(names.CERT_ISSUER), np.int8(0))
-        expected = np.maximum(calls.expected(names.CERT_SHA256), issued)
+        issued = np.where(calls[PROVEN] == 1, calls.get_expected(names.CERT_ISSUER), np.int8(0))
+        expected = np.maximum(calls.get_expected(names.CERT_SHA256), issued)
         _judge(
-            calls[names.CERT_SHA256], calls[ISSUED_BY], calls[NOT_BEFORE], calls[NOT_AFTER], calls["time_ns"],
+            calls[names.CERT_SHA256], calls[ISSUED_BY], (calls[NOT_BEFORE], calls[NOT_AFTER]), calls["time_ns"],
             slot[RESOURCE.name], learn, expected, tables["certificate_changed"], tables["certificate_changed_papers"],
-            new, renewal,
+            (new, renewal),
         )  # fmt: skip
         return {"backwatch.certificate.new": new, "backwatch.certificate.renewal": renewal}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from backwatch.collector.facts.fact import derived_fact
 from backwatch.detector.baselines.forest import ARRAYS, UnusableModel, explain_score, isolation_score, validate_model
 from backwatch.detector.baselines.level import LEVEL, update
-from backwatch.detector.detectors import Array, Closed, Detector
+from backwatch.detector.detectors import Array, ClosedWindows, Detector
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import RESOURCE
 from backwatch.detector.state.tables import Rows, Table
@@ -95,7 +95,7 @@ def _judge(
         explain_score(found[i], 0.0, root, feature, threshold, left, right, path, usual_path, share[i])
 
 
-def to_matrix(columns: Mapping[str, NDArray[Any]] | Closed) -> NDArray[np.int64]:
+def to_matrix(columns: Mapping[str, NDArray[Any]] | ClosedWindows) -> NDArray[np.int64]:
     """Return a window's sums as a matrix for :func:`compute_deviations`."""
     return np.stack([columns[name] for name in COLUMNS], axis=1).astype(np.int64)
 
@@ -169,7 +169,7 @@ class MultivariateAnomaly(Detector):
     )
     tables = tuple(Table(f"odd_window_{name}", RESOURCE, 1, LEVEL) for name in FEATURES)
 
-    def window(self, closed: Closed, tables: Mapping[str, Rows]) -> dict[str, Array]:
+    def window(self, closed: ClosedWindows, tables: Mapping[str, Rows]) -> dict[str, Array]:
         """Compute the facts of ``derives``."""
         count = closed.slot.shape[0]
         found = compute_deviations(

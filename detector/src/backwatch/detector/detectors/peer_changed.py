@@ -47,6 +47,6 @@ class PeerChanged(Detector):
         new = np.zeros(calls.count, np.int8)
         _judge(
             calls[names.PEER_ADDRESS], calls["time_ns"], slot[RESOURCE.name], learn,
-            calls.expected(names.PEER_ADDRESS), tables["peer_changed"], new,
+            calls.get_expected(names.PEER_ADDRESS), tables["peer_changed"], new,
         )  # fmt: skip
         return {"backwatch.peer.new": new}

@@ -78,6 +78,6 @@ class Redirected(Detector):
         new = np.zeros(calls.count, np.int8)
         _judge(
             calls[REDIRECT_HOST], calls[REDIRECT_PORT], calls[names.SERVER_ADDRESS], calls[names.SERVER_PORT],
-            calls["time_ns"], slot[RESOURCE.name], learn, calls.expected(REDIRECT_HOST), tables["redirected"], new,
+            calls["time_ns"], slot[RESOURCE.name], learn, calls.get_expected(REDIRECT_HOST), tables["redirected"], new,
         )  # fmt: skip
         return {"backwatch.redirect.new": new}

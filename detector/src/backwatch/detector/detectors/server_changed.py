@@ -23,21 +23,12 @@ WAS = np.dtype([("version", "<i8")])
 
 @kernel
 def _judge(
-    version: Array,
-    identity: Array,
-    number: Array,
-    time_ns: Array,
-    resource: Array,
-    learn: Array,
-    expected_version: Array,
-    expected_identity: Array,
-    versions: Any,
-    identities: Any,
-    known: Any,
-    new_version: Array,
-    new_identity: Array,
-    was: Array,
-) -> None:
+    version: Array, number: Array, identity: Array, time_ns: Array, resource: Array, learn: Array,
+    expected: tuple[Array, Array], tables: tuple[Any, Any, Any], out: tuple[Array, Array, Array],
+) -> None:  # fmt: skip
+    expected_version, expected_identity = expected
+    versions, identities, known = tables
+    new_version, new_identity, was = out
     for i in range(resource.shape[0]):
         k = resource[i]
         if k == 0:
@@ -92,12 +83,12 @@ class ServerChanged(Detector):
         """Compute the facts of ``derives``."""
         version, identity = np.zeros(calls.count, np.int8), np.zeros(calls.count, np.int8)
         was = np.full(calls.count, np.nan)
+        expected_version = np.maximum(calls.get_expected(names.SERVER_VERSION), calls.get_expected(VERSION_NUMBER))
         _judge(
-            calls[names.SERVER_VERSION], calls[names.SERVER_ID], calls[VERSION_NUMBER], calls["time_ns"],
-            slot[RESOURCE.name], learn,
-            np.maximum(calls.expected(names.SERVER_VERSION), calls.expected(VERSION_NUMBER)),
-            calls.expected(names.SERVER_ID), tables["server_changed_version"], tables["server_changed_id"],
-            tables["server_changed"], version, identity, was,
+            calls[names.SERVER_VERSION], calls[VERSION_NUMBER], calls[names.SERVER_ID], calls["time_ns"],
+            slot[RESOURCE.name], learn, (expected_version, calls.get_expected(names.SERVER_ID)),
+            (tables["server_changed_version"], tables["server_changed_id"], tables["server_changed"]),
+            (version, identity, was),
         )  # fmt: skip
         return {
             "backwatch.server.version.new": version, "backwatch.server.id.new": identity,

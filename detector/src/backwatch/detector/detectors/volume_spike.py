@@ -1,118 +1,105 @@
 """Minutes with far more volume than usual, and a slow increase of the usual volume."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 
-from backwatch.collector.facts.fact import derived_fact
-from backwatch.detector.baselines.extent import EXTENT, damped_distance_outside, extend_range, start_range
-from backwatch.detector.baselines.level import LEVEL, MIN_COUNT, SCORE_BOUND, update
-from backwatch.detector.detectors import Array, Closed, Detector
+from backwatch.collector.facts.fact import Fact, derived_fact
+from backwatch.detector.baselines.volume_score import DAYS_PER_MONTH, observe
+from backwatch.detector.baselines.volume_series import SERIES, STATISTICS, UNSEEN, WARM_COUNT
+from backwatch.detector.detectors import Array, ClosedWindows, Detector
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import RESOURCE
 from backwatch.detector.state.tables import Rows, Table
 
-MEASURES: Final = {"bytes": "bytes_received", "sent": "bytes_sent", "rows": "rows_returned", "calls": "calls"}
+MEASURES: Final = {
+    "bytes": ("bytes_received", "bytes received"),
+    "sent": ("bytes_sent", "bytes sent"),
+    "rows": ("rows_returned", "rows returned"),
+    "calls": ("calls", "calls"),
+}
+"""Name of each measure in facts, with its window's sum and what people call it."""
+QUANTILE_SPREADS: Final = 3.0
+HIGH_SPREADS: Final = 6.0
+EXCESS_SPREADS: Final = 0.55
+"""Upper quantile, highest and mean excess of noise, in median absolute departures: for rows of version 1."""
 
 
 @kernel
 def _judge(
-    amount: Array, suspects: Array, slot: Array, end_ns: Array, rows: Any, extents: Any,
-    score: Array, excess: Array, drift: Array,
+    amount: Array, suspects: Array, slot: Array, end_ns: Array, rows: Any,
+    per_month: Array, expected: Array, drift: Array,
 ) -> None:  # fmt: skip
     for i in range(slot.shape[0]):
-        k = slot[i]
-        if k == 0:
+        if slot[i] == 0:
             continue
-        x, quiet = np.log1p(max(amount[i], 0)), suspects[i] == 0
-        extent = extents[k]
-        if rows[k]["count"] >= MIN_COUNT:
-            excess[i] = damped_distance_outside(extent, x)
-        score[i] = update(rows, k, x, end_ns[i], quiet)
-        if rows[k]["count"] >= MIN_COUNT:
-            drift[i] = rows[k]["drift"]
-        if rows[k]["count"] == 1:
-            start_range(extent, x)
-        elif quiet and not abs(score[i]) >= SCORE_BOUND:
-            extend_range(extent, x)
+        above, _, usual, ratio = observe(rows, slot[i], max(amount[i], 0), end_ns[i], suspects[i] == 0)
+        per_month[i] = DAYS_PER_MONTH * math.exp(-above)
+        expected[i] = round(usual) if usual == usual else np.nan
+        if ratio > 0.0 and not drift[i] >= ratio:
+            drift[i] = ratio
+
+
+def _facts_of(name: str, words: str) -> tuple[Fact, Fact]:
+    return (
+        derived_fact(
+            f"backwatch.volume.{name}.per_month",
+            f"How often a month a minute with so many {words} is expected of this resource: 30 or less; NaN until "
+            f"{WARM_COUNT} minutes with calls are known. A minute that does not exceed the last peak counts as usual.",
+            scope="window",
+        ),
+        derived_fact(
+            f"backwatch.volume.{name}.expected",
+            f"The {words} that are usual in this minute of the day and week; NaN until {WARM_COUNT} minutes with calls "
+            "are known.",
+            scope="window",
+        ),
+    )
 
 
 class VolumeSpike(Detector):
-    """Compares a minute's volume with the resource's usual minute."""
+    """Compares a minute's volume with the resource's usual minute at that time."""
 
     id = "volume-spike"
     derives = (
-        derived_fact(
-            "backwatch.volume.bytes.score",
-            "Deviations of the minute's bytes received above the resource's usual minute; NaN until 30 minutes "
-            "with calls are known.",
-            scope="window",
-        ),
-        derived_fact(
-            "backwatch.volume.bytes.excess",
-            "Distance of the minute's bytes received beyond the range seen so far, in widths of that range; "
-            "less where it is wide.",
-            scope="window",
-        ),
-        derived_fact(
-            "backwatch.volume.sent.score",
-            "Deviations of the minute's bytes sent above the resource's usual minute; NaN until 30 minutes with "
-            "calls are known.",
-            scope="window",
-        ),
-        derived_fact(
-            "backwatch.volume.sent.excess",
-            "Distance of the minute's bytes sent beyond the range seen so far, in widths of that range; less "
-            "where it is wide.",
-            scope="window",
-        ),
-        derived_fact(
-            "backwatch.volume.rows.score",
-            "Deviations of the minute's rows returned above the resource's usual minute; NaN until 30 minutes "
-            "with calls are known.",
-            scope="window",
-        ),
-        derived_fact(
-            "backwatch.volume.rows.excess",
-            "Distance of the minute's rows returned beyond the range seen so far, in widths of that range; less "
-            "where it is wide.",
-            scope="window",
-        ),
-        derived_fact(
-            "backwatch.volume.calls.score",
-            "Deviations of the minute's calls above the resource's usual minute; NaN until 30 minutes with "
-            "calls are known.",
-            scope="window",
-        ),
-        derived_fact(
-            "backwatch.volume.calls.excess",
-            "Distance of the minute's calls beyond the range seen so far, in widths of that range; less where "
-            "it is wide.",
-            scope="window",
-        ),
+        *(fact for name, (_, words) in MEASURES.items() for fact in _facts_of(name, words)),
         derived_fact(
             "backwatch.volume.drift",
-            "The greatest sum of deviations above a slowly adapting usual minute, of bytes received, bytes "
-            "sent, rows and calls.",
+            "Ratio of the last thousand minutes to what was usual for long, in the minute in which it has come to 1.5 "
+            "or more: the greatest of bytes received, bytes sent, rows and calls.",
             scope="window",
         ),
     )
-    tables = (
-        *(Table(f"volume_spike_{name}", RESOURCE, 1, LEVEL) for name in MEASURES),
-        *(Table(f"volume_spike_{name}_extent", RESOURCE, 1, EXTENT) for name in MEASURES),
-    )
+    tables = tuple(Table(f"volume_spike_{name}", RESOURCE, 2, SERIES) for name in MEASURES)
 
-    def window(self, closed: Closed, tables: Mapping[str, Rows]) -> dict[str, Array]:
+    def window(self, closed: ClosedWindows, tables: Mapping[str, Rows]) -> dict[str, Array]:
         """Compute the facts of ``derives``."""
         count = closed.slot.shape[0]
         drift = np.full(count, np.nan)
         facts: dict[str, Array] = {}
-        for name, column in MEASURES.items():
-            score, excess, mine = (np.full(count, np.nan) for _ in range(3))
-            levels, extents = tables[f"volume_spike_{name}"], tables[f"volume_spike_{name}_extent"]
-            _judge(closed[column], closed["suspects"], closed.slot, closed.end_ns, levels, extents, score, excess, mine)
-            facts[f"backwatch.volume.{name}.score"] = score
-            facts[f"backwatch.volume.{name}.excess"] = excess
-            drift = np.fmax(drift, mine)
+        for name, (column, _) in MEASURES.items():
+            per_month, expected = np.full(count, np.nan), np.full(count, np.nan)
+            rows = tables[f"volume_spike_{name}"]
+            _judge(closed[column], closed["suspects"], closed.slot, closed.end_ns, rows, per_month, expected, drift)
+            facts[f"backwatch.volume.{name}.per_month"] = per_month
+            facts[f"backwatch.volume.{name}.expected"] = expected
         return {**facts, "backwatch.volume.drift": drift}
+
+    def migrate(self, table: Table, rows: Rows, from_version: int) -> Rows:  # noqa: ARG002  version 1 is the only older one
+        """Keep level and spread of rows of version 1; the season and the last values start anew."""
+        usual = np.expm1(rows["level"].astype(np.float64))
+        spread = np.maximum(rows["spread"], 0.05)
+        fresh = np.zeros(rows.shape, table.dtype)
+        fresh["count"] = np.where(rows["count"] >= WARM_COUNT, WARM_COUNT, 0)
+        fresh["unit"] = np.where(usual > 0, usual, 1.0)
+        fresh["level"] = np.arcsinh(np.where(usual > 0, 1.0, 0.0))
+        fresh["reference"] = fresh["level"]
+        fresh["rise_mean"] = fresh["level"][..., np.newaxis]
+        for name in ("rise_high", "rise_waiting", "rise_lately"):
+            fresh[name] = UNSEEN
+        for name, spreads in (("quantile", QUANTILE_SPREADS), ("high", HIGH_SPREADS), ("excess", EXCESS_SPREADS)):
+            fresh[name] = np.repeat(spreads * spread, STATISTICS).reshape(*rows.shape, STATISTICS)
+        fresh[fresh["count"] == 0] = np.zeros(1, table.dtype)
+        return fresh

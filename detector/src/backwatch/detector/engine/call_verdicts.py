@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from backwatch.detector.columns.prepared import Prepared
 from backwatch.detector.detectors import Array
 from backwatch.detector.engine.findings import Findings
-from backwatch.detector.engine.raising import Firing, Raising, drop_accepted
+from backwatch.detector.engine.raising import Firing, Raising, find_not_accepted
 from backwatch.detector.engine.rule_table import RuleTable
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.identity.identity_snapshot import IdentitySnapshot
@@ -90,20 +90,20 @@ class RunVerdict:
         if self._verdicts.correlating.tables:
             counted, lost = self._verdicts.correlating.evaluate(shard.spaces, rows, rules, {**columns, **facts})
             shard.scalars.uncounted += lost
-        raised = ~self._silenced(shard, rows, rules, columns) & ~self._verdicts.silent[rules]
+        raised = ~self._find_silenced(shard, rows, rules, columns) & ~self._verdicts.silent[rules]
         for number in np.unique(rules[raised]).tolist():
             fired = np.sort(rows[raised & (rules == number)])
-            self._raising.fired(Firing(number, shard, columns, facts, snapshot, findings), fired)
+            self._raising.add_firings(Firing(number, shard, columns, facts, snapshot, findings), fired)
         for correlated in counted:
             more = {**facts, **correlated.facts}
-            self._raising.fired(
+            self._raising.add_firings(
                 Firing(correlated.number, shard, columns, more, snapshot, findings), correlated.rows
             )  # fmt: skip
             rows = np.concatenate([rows, correlated.rows])
             rules = np.concatenate([rules, np.full(correlated.rows.shape[0], correlated.number, np.int32)])
-        self._not_fired(shard, rows, rules, columns)  # a silenced rule's own alert, if one is open, has not ended
+        self._note_not_fired(shard, rows, rules, columns)  # a silenced rule's own alert, if one is open, has not ended
 
-    def _silenced(
+    def _find_silenced(
         self, shard: Shard, rows: NDArray[np.int32], rules: NDArray[np.int32], columns: Mapping[str, Array]
     ) -> NDArray[np.bool_]:
         """Return which firings another rule replaces. A firing that an operator accepted replaces none."""
@@ -113,7 +113,7 @@ class RunVerdict:
             for number in rule_set.superseding & set(np.unique(rules).tolist()):
                 fired = np.sort(rows[rules == number])
                 left = [
-                    drop_accepted(shard, alert, group, columns)
+                    find_not_accepted(shard, alert, group, columns)
                     for alert, _, group in self._raising.by_key(number, fired)
                 ]
                 takes[rules == number] = np.isin(rows[rules == number], np.concatenate(left))
@@ -123,7 +123,7 @@ class RunVerdict:
         bits = {domain: self._verdicts.index[domain].bits for domain in DOMAINS}
         return self._table.rule_set.evaluate(bits, self._rows, columns, stage)
 
-    def _not_fired(
+    def _note_not_fired(
         self, shard: Shard, rows: NDArray[np.int32], rules: NDArray[np.int32], columns: Mapping[str, Array]
     ) -> None:
         for opened in shard.open.rules():
@@ -134,7 +134,7 @@ class RunVerdict:
             fired[rows[rules == number]] = True
             space = self._table.rules[number].key
             address = self._prepared.address[space][self._start : self._start + self._count]
-            shard.open.not_fired(opened, address, columns["time_ns"], fired)
+            shard.open.note_not_fired(opened, address, columns["time_ns"], fired)
         shard.open.run_over()
 
 

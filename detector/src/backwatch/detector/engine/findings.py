@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.detector.columns.key_texts import Key
-from backwatch.detector.decoding.decoder import Decoded
+from backwatch.detector.decoding.decoder import DecodedCalls
 from backwatch.detector.identity.identity_snapshot import Before, previous_values
 from backwatch.detector.rules.sigma import Rule
+from backwatch.store.commit import ClearedAlert, SeenProcess
 
 MAX_FIRSTS = 8
 """Firings of a step that are shown besides the newest: the first to show a new value of the rule's facts. As many
@@ -36,7 +37,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fired:
+class Firings:
     """One rule's firings for one key in one run of calls.
 
     Attributes:
@@ -52,7 +53,7 @@ class Fired:
     rule: Rule
     alert_id: str
     key: Key
-    decoded: Decoded | None
+    decoded: DecodedCalls | None
     rows: NDArray[np.int32]
     times: NDArray[np.int64]
     facts: Mapping[str, NDArray[Any]]
@@ -61,7 +62,7 @@ class Fired:
     accepts: Sequence[str] = ()
     firsts: Sequence[int] = ()
 
-    def findings(self, newest: int = 0) -> Iterator[Finding]:
+    def iter_findings(self, newest: int = 0) -> Iterator[Finding]:
         """Yield one finding per firing, in order; only the ``newest`` ones and ``firsts`` if ``newest`` is not 0."""
         count = self.times.shape[0]
         newer = range(max(0, count - newest) if newest else 0, count)
@@ -100,14 +101,6 @@ def _plain(value: Any) -> Any:
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class Clear:
-    """A finding that cleared."""
-
-    time_ns: int
-    alert_id: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosedWindow:
     """One resource's sums over a window that closed."""
@@ -129,32 +122,8 @@ class SeenResource:
     facts: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeenProcess:
-    """A process whose state changed, or that is shown anew: as its heartbeats reported it.
-
-    Attributes:
-        started_ns: By its own clock; all others by append time.
-    """
-
-    instance: str
-    app: str
-    host: str
-    pid: int
-    parent: str
-    state: str
-    since_ns: int
-    started_ns: int
-    first_ns: int
-    heard_ns: int
-    interval_ns: int
-    recorded: int
-    delivered: int
-    dropped: int
-
-
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableRecord:
     """A record that could not be decoded."""
 
     offset: int
@@ -167,12 +136,12 @@ class Unreadable:
 class Findings:
     """Everything that one step reports to its caller."""
 
-    events: list[Fired | Clear] = field(default_factory=list[Fired | Clear])
+    events: list[Firings | ClearedAlert] = field(default_factory=list[Firings | ClearedAlert])
     """In the order in which they became true."""
     windows: list[ClosedWindow] = field(default_factory=list[ClosedWindow])
     seen: list[SeenResource] = field(default_factory=list[SeenResource])
     processes: list[SeenProcess] = field(default_factory=list[SeenProcess])
-    unreadable: list[Unreadable] = field(default_factory=list[Unreadable])
+    unreadable: list[UnreadableRecord] = field(default_factory=list[UnreadableRecord])
     losses: dict[str, int] = field(default_factory=dict[str, int])
     faults: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     """Detectors that raised and were undone: (id, what)."""
@@ -181,8 +150,8 @@ class Findings:
     late: int = 0
     cut: int = 0
 
-    def raised(self) -> Iterator[Finding]:
+    def iter_findings(self) -> Iterator[Finding]:
         """Yield every firing, unfolded."""
         for event in self.events:
-            if isinstance(event, Fired):
-                yield from event.findings()
+            if isinstance(event, Firings):
+                yield from event.iter_findings()

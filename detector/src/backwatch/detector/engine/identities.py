@@ -17,7 +17,7 @@ from backwatch.detector.columns.key_texts import resource_key
 from backwatch.detector.columns.prepared import Prepared
 from backwatch.detector.derived.numbers import NODES, VERSION_NUMBER, nodes_of
 from backwatch.detector.detectors import EXPECTED_SUFFIX, Array, Detector
-from backwatch.detector.engine.findings import Clear, Findings
+from backwatch.detector.engine.findings import Findings
 from backwatch.detector.engine.log_entries import Decision, ProfileVersion
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.identity.expected import Acceptance, Announced, Network
@@ -26,6 +26,7 @@ from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.kernels.hashing import mix
 from backwatch.detector.rules.compiled_rules import RuleSet
 from backwatch.detector.state.keys import RESOURCE
+from backwatch.store.commit import ClearedAlert
 
 Parts = tuple[str, str, str, str]
 
@@ -42,7 +43,7 @@ def _keys(slot: Array, column: Array, value: Array, out: Array) -> None:
 
 
 @kernel
-def _expected(
+def _mark_expected(
     slot: Array, column: int, value: Array, time_ns: Array, is_expected: Array, keys: Array, until: Array, out: Array
 ) -> None:
     for i in range(slot.shape[0]):
@@ -105,7 +106,7 @@ class Identities:
         if not any(shown.values()):
             return
         slot = self._slot(shard, decision.resource_id)
-        unknown = dict(self._unknown(shard, slot, values, self._covers[decision.rule]))
+        unknown = dict(self._find_unknown(shard, slot, values, self._covers[decision.rule]))
         acceptance = Acceptance(
             resource_id=decision.resource_id, until_ns=decision.until_ns, shown=shown, values=unknown
         )
@@ -122,7 +123,7 @@ class Identities:
                 self._forget(shard, slot, column, value)
             self._again(shard, slot, alert_id)
 
-    def named(self, shard: Shard, slot: int, parts: Parts) -> None:
+    def apply_to_new_resource(self, shard: Shard, slot: int, parts: Parts) -> None:
         """Apply announcements and acceptances to a new resource."""
         state = shard.expected
         if not (state.profiles or state.accepted or state.is_expected[slot]):
@@ -153,7 +154,7 @@ class Identities:
             values = columns[column][rows]
             values = (values + 1 if column == VERSION_NUMBER else values).astype(np.uint64)
             expectation = np.zeros(rows.shape[0], np.int8)
-            _expected(slots, number, values, time_ns, state.is_expected, state.keys, state.until, expectation)
+            _mark_expected(slots, number, values, time_ns, state.is_expected, state.keys, state.until, expectation)
             out = np.zeros(slot.shape[0], np.int8)
             out[rows] = expectation
             found[column + EXPECTED_SUFFIX] = out
@@ -169,7 +170,7 @@ class Identities:
         for row in rows[columns[names.TOPOLOGY][rows] != 0].tolist():
             nodes = columns[NODES][row]
             out[row] = np.zeros(nodes.shape[0], np.int8)
-            _expected(
+            _mark_expected(
                 np.full(nodes.shape[0], slot[row]), COLUMNS.index(NODES), nodes,
                 np.full(nodes.shape[0], columns["time_ns"][row]), state.is_expected, state.keys, state.until, out[row],
             )  # fmt: skip
@@ -239,7 +240,7 @@ class Identities:
                 return slot
         return 0
 
-    def _unknown(
+    def _find_unknown(
         self, shard: Shard, slot: int, shown: Mapping[str, str], covered: set[str]
     ) -> Iterator[tuple[str, Sequence[str]]]:
         """Yield the values that an alert showed and that its resource had not shown before."""
@@ -248,13 +249,13 @@ class Identities:
             if not text or column not in covered:
                 continue
             texts = [node for node in nodes_of(text) if node] if name == names.TOPOLOGY else [text]
-            if len(texts) > 1 and self._known(shard, slot, name, texts[-1]) is None:
+            if len(texts) > 1 and self._is_known(shard, slot, name, texts[-1]) is None:
                 texts.pop()  # evidence shows the head of a long list: its last node may be cut
-            unknown = [value for value in texts if not self._known(shard, slot, name, value)]
+            unknown = [value for value in texts if not self._is_known(shard, slot, name, value)]
             if unknown:
                 yield name, unknown
 
-    def _known(self, shard: Shard, slot: int, name: str, text: str) -> bool | None:
+    def _is_known(self, shard: Shard, slot: int, name: str, text: str) -> bool | None:
         """Return whether the value is known there; ``None``: nothing was learned yet."""
         row = shard.spaces[RESOURCE.name].tables[self._table[COLUMN_OF[name]]][slot]
         for _, value in values_of({name: [text]}, self._hash):
@@ -298,7 +299,7 @@ def close(shard: Shard, decision: Decision, findings: Findings) -> None:
     What was found while the decision was on its way is of the same episode.
     """
     if decision.closes and shard.open.close(bytes.fromhex(decision.alert_id)):
-        findings.events.append(Clear(shard.scalars.watermark_ns, decision.alert_id))
+        findings.events.append(ClearedAlert(alert_id=decision.alert_id, time_ns=shard.scalars.watermark_ns))
 
 
 def _all_below(name: str, below: Mapping[str, Sequence[str]]) -> set[str]:

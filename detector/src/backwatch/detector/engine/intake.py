@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from backwatch.detector.columns.prepared import Columns, Prepared
-from backwatch.detector.decoding.decoder import Decoded, decode
+from backwatch.detector.decoding.decoder import DecodedCalls, decode
 from backwatch.detector.decoding.fault_description import describe
-from backwatch.detector.engine.log_entries import Records
+from backwatch.detector.engine.log_entries import StreamRecords
 
-Intake = tuple[Records, Decoded, Prepared | None]
+Intake = tuple[StreamRecords, DecodedCalls, Prepared | None]
 """Records, their calls, and the columns of these; ``None``: there is no call."""
 
 
-def read_records(entry: Records, columns: Columns) -> Iterator[Intake]:
+def read_records(entry: StreamRecords, columns: Columns) -> Iterator[Intake]:
     """Yield the records with their columns, in order: all at once where none raises."""
     try:
         decoded = decode(entry.values, entry.appended_ns)
@@ -34,8 +34,8 @@ def read_records(entry: Records, columns: Columns) -> Iterator[Intake]:
         yield from read_records(_part(entry, start, end), columns)
 
 
-def _part(entry: Records, start: int, end: int) -> Records:
-    return Records(
+def _part(entry: StreamRecords, start: int, end: int) -> StreamRecords:
+    return StreamRecords(
         values=entry.values[start:end], appended_ns=entry.appended_ns[start:end], backfill=entry.backfill[start:end],
         offsets=entry.offsets[start:end],
     )  # fmt: skip

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Records:
+class StreamRecords:
     """Values read from the stream, in offset order.
 
     Attributes:
@@ -97,4 +97,4 @@ class ModelVersion:
     arrays: Mapping[str, NDArray[Any]]
 
 
-LogEntry = Records | Tick | Loss | Decision | ProfileVersion | ModelVersion
+LogEntry = StreamRecords | Tick | Loss | Decision | ProfileVersion | ModelVersion

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.kernels.hashing import mix
-from backwatch.detector.state.snapshot import fitted
+from backwatch.detector.state.snapshot import fit_rows
 
 Array = NDArray[Any]
 
@@ -49,7 +49,7 @@ def _mix_all(a: Array, b: np.uint64, out: Array) -> None:
 
 
 @kernel
-def _not_fired(
+def _note_not_fired(
     address: Array,
     time_ns: Array,
     fired: Array,
@@ -155,7 +155,7 @@ class OpenFindings:
         self._per_rule: dict[int, int] = {}
         self._free = list(range(MAX_OPEN_FINDINGS - 1, -1, -1))
 
-    def fired(
+    def note_firing(
         self, rule: int, address: int, alert_id: bytes, time_ns: int, row: int = 0, under: Sequence[int] = NOT_UNDER
     ) -> None:
         """Note that the rule fired for this key, at this event time.
@@ -166,7 +166,7 @@ class OpenFindings:
         """
         self._note(key_of(rule, address), rule, alert_id, time_ns, row, under, fold=False)
 
-    def folded(
+    def note_fold(
         self,
         rule: int,
         key: int,
@@ -238,12 +238,12 @@ class OpenFindings:
         """Return the rules that have an open finding."""
         return [rule for rule, count in self._per_rule.items() if count]
 
-    def not_fired(
+    def note_not_fired(
         self, rule: int, address: NDArray[np.uint64], time_ns: NDArray[np.int64], fired: NDArray[np.bool_]
     ) -> None:
         """Note the calls that prove an open finding's rule did not fire again."""
         if self.any(rule):
-            _not_fired(
+            _note_not_fired(
                 address, time_ns, fired, np.uint64(rule), self._key, self._index, self._opened_row, self._false,
                 self.dirty,
             )  # fmt: skip
@@ -321,7 +321,7 @@ class OpenFindings:
         out["under"], out["fold"], out["registers"] = self._under[at], self._fold[at], self._registers[at]
         return out
 
-    def used(self) -> NDArray[np.int32]:
+    def find_open_rows(self) -> NDArray[np.int32]:
         """Return the rows that are open."""
         return np.flatnonzero(self._key).astype(np.int32)
 
@@ -330,7 +330,7 @@ class OpenFindings:
 
         Those of an older release are in no scope.
         """
-        rows = fitted(rows, ROW)
+        rows = fit_rows(rows, ROW)
         self._key[at], self._rule[at], self._alert[at] = rows["key"], rows["rule"], rows["alert"]
         self._true[at], self._false[at] = rows["last_true"], rows["last_false"]
         self._under[at], self._fold[at], self._registers[at] = rows["under"], rows["fold"], rows["registers"]

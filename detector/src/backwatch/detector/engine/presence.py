@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from backwatch.detector.decoding.heartbeats import ProcessBeat, RelativeReport
 from backwatch.detector.engine.clock import BOUNDARY_NS
-from backwatch.detector.engine.findings import Clear, Findings, SeenProcess
+from backwatch.detector.engine.findings import Findings
 from backwatch.detector.engine.log_entries import Loss
 from backwatch.detector.engine.shard import EVICTED, Shard
 from backwatch.detector.engine.verdicts import Verdicts
@@ -35,10 +35,11 @@ from backwatch.detector.presence.processes import (
     UNDELIVERED,
     UNFOLLOWED,
     AppRow,
-    ProcessRow,
+    ProcessState,
     key_of,
 )
-from backwatch.detector.presence.replacement import replaced_of, start_in_place
+from backwatch.detector.presence.replacement import find_replaced, start_in_place
+from backwatch.store.commit import ClearedAlert, SeenProcess
 
 MAX_MISSED_HEARTBEATS: Final = 3
 """Heartbeats missed in a row until a process is silent: 45 s by default, and named within ten more."""
@@ -122,7 +123,7 @@ class Presence:
             kept.remove(beat.instance)
             row = None
         if row is None:
-            row = ProcessRow(beat.app, beat.host, beat.pid, first_ns=kept.clock_ns, since_ns=kept.clock_ns)
+            row = ProcessState(beat.app, beat.host, beat.pid, first_ns=kept.clock_ns, since_ns=kept.clock_ns)
             is_kept = self._add(shard, beat.instance, row, findings)
         elif row.host != beat.host:
             self._leave(shard, beat.instance, findings)
@@ -133,11 +134,11 @@ class Presence:
         if is_kept:
             self._beat_heard(shard, row, beat, findings)
         for report in beat.silent:
-            self._reported_silent(shard, beat, report, findings)
+            self._note_silent_report(shard, beat, report, findings)
         for report in beat.ended:
-            self._reported_ended(shard, beat, report, findings)
+            self._note_ended_report(shard, beat, report, findings)
 
-    def _beat_heard(self, shard: Shard, row: ProcessRow, beat: ProcessBeat, findings: Findings) -> None:
+    def _beat_heard(self, shard: Shard, row: ProcessState, beat: ProcessBeat, findings: Findings) -> None:
         kept = shard.processes
         was = row.state
         row.pid, row.parent = beat.pid, beat.parent
@@ -155,7 +156,7 @@ class Presence:
         if kept.clock_ns - row.shown_ns >= SHOW_EVERY_NS:
             self._show(shard, beat.instance, findings)
 
-    def _add(self, shard: Shard, instance: str, row: ProcessRow, findings: Findings) -> bool:
+    def _add(self, shard: Shard, instance: str, row: ProcessState, findings: Findings) -> bool:
         """Add a process; another one makes room where there is none. Return whether it was added."""
         kept = shard.processes
         if not kept.has_room(row.app, row.host):
@@ -177,7 +178,7 @@ class Presence:
         kept.evicted += 1
         if row.state in LOST and row.first_ns:  # of one that was only reported, anyone may report ever more
             over = kept.displace(key_of(row.app, row.host, row.state), kept.clock_ns + FORGET_NS)
-            findings.events += [Clear(kept.clock_ns, alert) for alert in over]
+            findings.events += [ClearedAlert(alert_id=alert, time_ns=kept.clock_ns) for alert in over]
         self._leave(shard, instance, findings)
         row.state, row.since_ns = UNFOLLOWED, kept.clock_ns
         self._show_row(shard, instance, row, findings)
@@ -188,19 +189,19 @@ class Presence:
         shard.processes.remove(instance)
         self._left_state(shard, row, row.state, findings)
 
-    def _left_state(self, shard: Shard, row: ProcessRow, state: str, findings: Findings) -> None:
+    def _left_state(self, shard: Shard, row: ProcessState, state: str, findings: Findings) -> None:
         if state in RAISED and not shard.processes.index.in_state(state, row.app, row.host):
             self._clear(shard, key_of(row.app, row.host, state), findings)
 
     def _clear(self, shard: Shard, key: str, findings: Findings) -> None:
         kept = shard.processes
-        findings.events += [Clear(kept.clock_ns, alert) for alert in kept.end(key)]
+        findings.events += [ClearedAlert(alert_id=alert, time_ns=kept.clock_ns) for alert in kept.end(key)]
 
-    def _reported_silent(self, shard: Shard, beat: ProcessBeat, report: RelativeReport, findings: Findings) -> None:
+    def _note_silent_report(self, shard: Shard, beat: ProcessBeat, report: RelativeReport, findings: Findings) -> None:
         kept = shard.processes
         row = kept.rows.get(report.instance)
         if row is None:
-            row = ProcessRow(beat.app, beat.host, report.pid, beat.parent, interval_ns=beat.interval_ns,
+            row = ProcessState(beat.app, beat.host, report.pid, beat.parent, interval_ns=beat.interval_ns,
                              since_ns=kept.clock_ns)  # fmt: skip
             row.observed_ns = kept.observed_ns
             if not self._add(shard, report.instance, row, findings):
@@ -208,12 +209,12 @@ class Presence:
         if row.app == beat.app and row.host == beat.host and row.state in (RUNNING, MOVED, BRIEF):
             row.started_ns = row.started_ns or report.since_ns
             state = SILENT if report.delivered or row.delivered else UNDELIVERED
-            self._lost(shard, report.instance, state, findings)
+            self._raise_lost(shard, report.instance, state, findings)
 
-    def _reported_ended(self, shard: Shard, beat: ProcessBeat, report: RelativeReport, findings: Findings) -> None:
+    def _note_ended_report(self, shard: Shard, beat: ProcessBeat, report: RelativeReport, findings: Findings) -> None:
         row = shard.processes.rows.get(report.instance)
         if row is not None and row.app == beat.app and row.host == beat.host and row.state in (MOVED, *KNOWN):
-            self._lost(shard, report.instance, GONE, findings)
+            self._raise_lost(shard, report.instance, GONE, findings)
 
     # --- time ---
 
@@ -232,21 +233,21 @@ class Presence:
                 age_ns = kept.clock_ns - max(row.heard_ns, row.since_ns)
                 if age_ns > (FORGET_NS if row.state in LOST else FORGET_ENDED_NS):
                     expired.append(instance)
-        self._missed(shard, missed, findings)
+        self._judge_missed(shard, missed, findings)
         for instance in expired:
             self._leave(shard, instance, findings)
         if kept.raised:
             for key in sorted(kept.raised.keys() - kept.open_keys()):  # a state of an older release may hold some
                 self._clear(shard, key, findings)
-        findings.events += [Clear(kept.clock_ns, alert) for alert in kept.overdue()]
+        findings.events += [ClearedAlert(alert_id=alert, time_ns=kept.clock_ns) for alert in kept.overdue()]
         # Not with the losses of calls, whose boundaries pass before a batch's heartbeats are read.
         for kind, many in ((f"{EVICTED}.process", kept.evicted), (f"{EVICTED}.app", kept.evicted_apps)):
             if many:
-                self._verdicts.lost(shard, Loss(kind, many, kept.clock_ns), findings)
+                self._verdicts.judge_loss(shard, Loss(kind, many, kept.clock_ns), findings)
         kept.evicted = kept.evicted_apps = 0
         self._check_hours(shard, findings)
 
-    def _missed(self, shard: Shard, missed: Sequence[str], findings: Findings) -> None:
+    def _judge_missed(self, shard: Shard, missed: Sequence[str], findings: Findings) -> None:
         """Judge all processes that are missed at this boundary together: those that end together end as a family."""
         kept = shard.processes
         rows = {instance: kept.rows[instance] for instance in missed}
@@ -255,10 +256,10 @@ class Presence:
             for instance, row in rows.items()
             if row.heard_ns - row.first_ns < ESTABLISHED_INTERVALS * row.interval_ns
         }
-        replaced = replaced_of(kept, [instance for instance in missed if instance not in brief], rows.keys())
+        replaced = find_replaced(kept, [instance for instance in missed if instance not in brief], rows.keys())
         for instance in missed:
             state = BRIEF if instance in brief else REPLACED if instance in replaced else SILENT
-            self._lost(shard, instance, state, findings)
+            self._raise_lost(shard, instance, state, findings)
 
     def _check_hours(self, shard: Shard, findings: Findings) -> None:
         kept = shard.processes
@@ -270,7 +271,7 @@ class Presence:
 
     # --- states and alerts ---
 
-    def _lost(self, shard: Shard, instance: str, state: str, findings: Findings) -> None:
+    def _raise_lost(self, shard: Shard, instance: str, state: str, findings: Findings) -> None:
         row = shard.processes.rows[instance]
         self._into(shard, instance, state, findings)
         silent_ns = shard.processes.clock_ns - (row.heard_ns or row.started_ns)
@@ -286,7 +287,7 @@ class Presence:
     def _raise(self, shard: Shard, app: str, host: str, facts: dict[str, Any], findings: Findings) -> None:
         kept = shard.processes
         state = str(facts["backwatch.watch.lost"])
-        alert_ids = self._verdicts.presence(shard, app, host, facts, kept.clock_ns, findings)
+        alert_ids = self._verdicts.judge_missed(shard, app, host, facts, kept.clock_ns, findings)
         if alert_ids:
             kept.open(key_of(app, host, state), alert_ids)
 
@@ -304,7 +305,7 @@ class Presence:
     def _show(self, shard: Shard, instance: str, findings: Findings) -> None:
         self._show_row(shard, instance, shard.processes.rows[instance], findings)
 
-    def _show_row(self, shard: Shard, instance: str, row: ProcessRow, findings: Findings) -> None:
+    def _show_row(self, shard: Shard, instance: str, row: ProcessState, findings: Findings) -> None:
         row.shown_ns = shard.processes.clock_ns
         shown = {name: getattr(row, name) for name in SHOWN_FIELDS}
         findings.processes.append(SeenProcess(instance=instance, **shown))

@@ -11,7 +11,7 @@ from backwatch.detector.columns.key_texts import Key, alert_id, resource_key, re
 from backwatch.detector.columns.prepared import Prepared
 from backwatch.detector.derived import numbers
 from backwatch.detector.detectors import Array
-from backwatch.detector.engine.findings import MAX_FIRSTS, Findings, Fired
+from backwatch.detector.engine.findings import MAX_FIRSTS, Findings, Firings
 from backwatch.detector.engine.folding import (
     FOLD_KEYS,
     FOLD_SCOPE,
@@ -48,7 +48,7 @@ class Raising:
         self._start = start
         self._count = end - start
 
-    def fired(self, firing: Firing, rows: NDArray[np.int32]) -> None:
+    def add_firings(self, firing: Firing, rows: NDArray[np.int32]) -> None:
         """Add the findings of these calls, which are in order."""
         shard, number = firing.shard, firing.number
         rule = self._table.rules[number]
@@ -56,7 +56,7 @@ class Raising:
         keys = keys_of(self._table.hashes[number], address[rows])
         is_open = shard.open.find(keys) >= 0
         for alert, key, group in self.by_key(number, rows[is_open]):
-            self._raise(firing, alert, key, drop_accepted(shard, alert, group, firing.columns), NOT_UNDER)
+            self._raise(firing, alert, key, find_not_accepted(shard, alert, group, firing.columns), NOT_UNDER)
         if not is_open.all():
             self._open(firing, rows[~is_open], keys[~is_open])
 
@@ -69,7 +69,7 @@ class Raising:
         rule, rule_hash = self._table.rules[number], self._table.hashes[number]
         if shard.expected.has_acceptances:
             groups = self.by_key(number, rows)
-            kept = [drop_accepted(shard, alert, group, firing.columns) for alert, _, group in groups]
+            kept = [find_not_accepted(shard, alert, group, firing.columns) for alert, _, group in groups]
             left = np.isin(rows, np.concatenate(kept))
             rows, keys = rows[left], keys[left]
         known = is_known(shard, firing.snapshot.slot[rows])
@@ -111,16 +111,16 @@ class Raising:
         resource = resource_key(resource_parts(self._prepared, row))
         key = call_fold_key(scope, self._prepared, row, resource, known=bool(known[0]))
         alert = alert_id(rule.name, key.text)
-        mine = drop_accepted(shard, alert, rows, firing.columns)
+        mine = find_not_accepted(shard, alert, rows, firing.columns)
         if not mine.shape[0]:
             return
         under: list[int] = [0 if at <= scope else it for at, it in enumerate(scopes[:, 0].tolist())]
         times = firing.columns["time_ns"][mine]
-        counts = shard.open.folded(
+        counts = shard.open.note_fold(
             self._table.hashes[firing.number], int(scopes[scope, 0]), bytes.fromhex(alert), int(times.max()),
             int(mine[0]), under, keys[np.isin(rows, mine)],
         )  # fmt: skip
-        event = self._event(firing, alert, key, mine)
+        event = self._make_event(firing, alert, key, mine)
         folded = {**event.facts, FOLD_KEYS: counts}
         firing.findings.events.append(
             replace(event, facts=folded, evidence={FOLD_SCOPE: SCOPES[scope]}, accepts=(), was={}, firsts=())
@@ -133,11 +133,11 @@ class Raising:
         rule = self._table.rules[firing.number]
         times = firing.columns["time_ns"][mine]
         address = int(self._prepared.address[rule.key][self._start + int(mine[0])])
-        firing.shard.open.fired(
+        firing.shard.open.note_firing(
             self._table.hashes[firing.number], address, bytes.fromhex(alert), int(times.max()), int(mine[0]), under
         )
         accepts = self._table.accepts.get(rule.name, ())
-        event = self._event(firing, alert, key, mine)
+        event = self._make_event(firing, alert, key, mine)
         firing.findings.events.append(
             replace(
                 event, was=firing.snapshot.before(mine) if accepts else {}, accepts=accepts,
@@ -145,10 +145,10 @@ class Raising:
             )
         )  # fmt: skip
 
-    def _event(self, firing: Firing, alert: str, key: Key, mine: NDArray[np.int32]) -> Fired:
+    def _make_event(self, firing: Firing, alert: str, key: Key, mine: NDArray[np.int32]) -> Firings:
         columns, facts = firing.columns, firing.facts
         computed = {**{fact.name: columns[fact.name] for fact in numbers.FACTS}, **facts}
-        return Fired(
+        return Firings(
             rule=self._table.rules[firing.number],
             alert_id=alert,
             key=key,
@@ -184,7 +184,9 @@ def _firsts(shown: Sequence[Array]) -> list[int]:
     return np.sort(first)[:MAX_FIRSTS].tolist()
 
 
-def drop_accepted(shard: Shard, alert: str, rows: NDArray[np.int32], columns: Mapping[str, Array]) -> NDArray[np.int32]:
+def find_not_accepted(
+    shard: Shard, alert: str, rows: NDArray[np.int32], columns: Mapping[str, Array]
+) -> NDArray[np.int32]:
     """Return the calls that no acceptance covers. An acceptance ends at a call, not at a batch."""
     time_ns = columns["time_ns"]
     until_ns = shard.expected.silenced.get(alert)

@@ -14,8 +14,8 @@ from backwatch.detector.engine.lateness import LATENESS
 from backwatch.detector.engine.open_findings import ROW as OPEN
 from backwatch.detector.engine.open_findings import OpenFindings
 from backwatch.detector.engine.windows import WINDOWS
-from backwatch.detector.identity.expected import Expected
-from backwatch.detector.identity.identity_snapshot import Shown
+from backwatch.detector.identity.expected import ExpectedIdentities
+from backwatch.detector.identity.identity_snapshot import ShownIdentities
 from backwatch.detector.presence.processes import Processes
 from backwatch.detector.state import snapshot as state_snapshot
 from backwatch.detector.state.key_space import Space
@@ -80,8 +80,8 @@ class Shard:
         weak = weakref.ref(self)
         self.open = OpenFindings(of_one_statement, lambda: _note_uncleared(weak()))
         self.models: dict[str, Mapping[str, NDArray[Any]]] = {}
-        self.expected = Expected()
-        self.shown = Shown()
+        self.expected = ExpectedIdentities()
+        self.shown = ShownIdentities()
         self.processes = Processes()
         self.resources: dict[int, tuple[str, str, str, str]] = {}
         """RESOURCE slot to its key's parts: app, system, endpoint, namespace."""
@@ -109,9 +109,9 @@ class Shard:
         scalars = self._scalars(sorted(self._fresh_resources), everything=False)
         blob = state_snapshot.pack(self._sections(everything=False), scalars)
         self._fresh_resources.clear()
-        self.expected.carried()
-        self.shown.carried()
-        self.processes.carried()
+        self.expected.mark_saved()
+        self.shown.mark_saved()
+        self.processes.mark_saved()
         self._fresh_models.clear()
         for space in self.spaces.values():
             space.dirty[:] = False
@@ -143,7 +143,7 @@ class Shard:
 
     def overflow(self, space: Space) -> None:
         """Count the calls for whose key this space had no room."""
-        count = space.overflowed()
+        count = space.take_overflow()
         if space.specs:  # where nothing is remembered, nothing is lost
             self.lose(f"{OVERFLOW}.{space.space.name}", count)
 
@@ -154,7 +154,7 @@ class Shard:
             stale = space.stale(now_ns)
             if stale.shape[0]:
                 if space.specs:
-                    self.lose(f"{EVICTED}.{name}", space.settled(stale, now_ns))
+                    self.lose(f"{EVICTED}.{name}", space.count_settled(stale, now_ns))
                 self.reclaim(name, stale)
 
     def reclaim(self, name: str, slots: NDArray[np.int32]) -> None:
@@ -197,7 +197,7 @@ class Shard:
                 detector, _, array = name.partition("/")
                 models.setdefault(detector, {})[array] = section.rows
             else:
-                self._take(self._migrated(section, anew))
+                self._take(self._migrate(section, anew))
         self.models |= models  # a model comes whole
         for table in [table for table, detector in self._detectors.items() if detector.id in anew]:
             rows = next(space.tables[table] for space in self.spaces.values() if table in space.tables)
@@ -224,7 +224,7 @@ class Shard:
             if space.sketch.shape[0]:
                 cells = np.flatnonzero(space.sketch if everything else space.sketch_dirty).astype(np.int32)
                 yield _source(f"sketch/{name}", space.sketch, cells)
-        at = self.open.used() if everything else np.flatnonzero(self.open.dirty).astype(np.int32)
+        at = self.open.find_open_rows() if everything else np.flatnonzero(self.open.dirty).astype(np.int32)
         yield state_snapshot.Source(name="open", dtype=OPEN, gather=self.open.rows, at=at)
         for detector in self.models if everything else sorted(self._fresh_models):
             arrays = self.models[detector]
@@ -250,9 +250,9 @@ class Shard:
             for table in space.specs:
                 if table.name == name:
                     _make_room(space, at)
-                    space.tables[name][at] = state_snapshot.fitted(rows, table.dtype)
+                    space.tables[name][at] = state_snapshot.fit_rows(rows, table.dtype)
 
-    def _migrated(self, section: state_snapshot.Section, anew: set[str]) -> state_snapshot.Section:
+    def _migrate(self, section: state_snapshot.Section, anew: set[str]) -> state_snapshot.Section:
         """Return a table in the current version.
 
         Where a detector cannot migrate one, all of its tables begin anew.
@@ -293,7 +293,7 @@ def _heads(space: Space, at: NDArray[np.int32]) -> NDArray[np.void]:
 def _take_heads(space: Space, at: NDArray[np.int32], rows: NDArray[Any]) -> None:
     _make_room(space, at)
     # Kept by an older release, a key is taken for one that was known for long.
-    head = state_snapshot.fitted(rows, _HEAD)
+    head = state_snapshot.fit_rows(rows, _HEAD)
     above = space.space.parent.capacity if space.space.parent else 2
     if head.shape[0] and not (0 <= int(head["parent"].min()) <= int(head["parent"].max()) < above):
         raise state_snapshot.CorruptState(f"a state blob is damaged: parents of {space.space.name} have no slot")

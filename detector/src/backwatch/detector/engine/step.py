@@ -18,24 +18,24 @@ from numpy.typing import NDArray
 from backwatch.collector import names
 from backwatch.detector.columns.key_texts import resource_parts
 from backwatch.detector.columns.prepared import Columns, Prepared
-from backwatch.detector.decoding.decoder import Decoded
+from backwatch.detector.decoding.decoder import DecodedCalls
 from backwatch.detector.derived.numbers import NOT_BEFORE, certificate_days
 from backwatch.detector.derived.text_columns import NOT_AFTER
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.engine import lateness, windows
 from backwatch.detector.engine.call_verdicts import CallVerdicts
 from backwatch.detector.engine.clock import advance, runs
-from backwatch.detector.engine.findings import Findings, SeenResource, Unreadable
+from backwatch.detector.engine.findings import Findings, SeenResource, UnreadableRecord
 from backwatch.detector.engine.identities import Identities, close
 from backwatch.detector.engine.intake import read_records
-from backwatch.detector.engine.log_entries import Decision, LogEntry, Loss, ProfileVersion, Records, Tick
+from backwatch.detector.engine.log_entries import Decision, LogEntry, Loss, ProfileVersion, StreamRecords, Tick
 from backwatch.detector.engine.open_findings import rule_hash
 from backwatch.detector.engine.ordering import in_order
 from backwatch.detector.engine.presence import Presence
 from backwatch.detector.engine.rule_table import RuleTable
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.verdicts import Verdicts
-from backwatch.detector.engine.watermark import Watermark, checked, undone
+from backwatch.detector.engine.watermark import Watermark, check_facts, undone
 from backwatch.detector.identity.identity_snapshot import IdentitySnapshot, identity_changes_of, quiet
 from backwatch.detector.rules.compiled_rules import RuleSet
 from backwatch.detector.state.keys import FIRST, SITE_STATEMENT, SPACES, STATEMENT
@@ -116,14 +116,14 @@ class Engine:
         findings = Findings()
         if shard.expected.stale:
             self._identities.restore(shard)
-        if isinstance(entry, Records):
+        if isinstance(entry, StreamRecords):
             for part, decoded, prepared in read_records(entry, self._columns):
                 self._judge_records(shard, part, decoded, prepared, findings)
         elif isinstance(entry, Tick):
             self._advance(shard, entry.watermark_ns, findings)
             self._presence.tick(shard, entry.watermark_ns + self.config.lateness_ns, findings)
         elif isinstance(entry, Loss):
-            self._verdicts.lost(shard, entry, findings)
+            self._verdicts.judge_loss(shard, entry, findings)
         elif isinstance(entry, Decision):
             self._decide(shard, entry, findings)
         elif isinstance(entry, ProfileVersion):
@@ -150,7 +150,7 @@ class Engine:
         self._watermark.advance(shard, shard.scalars.watermark_ns, findings)
 
     def _judge_records(
-        self, shard: Shard, entry: Records, decoded: Decoded, prepared: Prepared | None, findings: Findings
+        self, shard: Shard, entry: StreamRecords, decoded: DecodedCalls, prepared: Prepared | None, findings: Findings
     ) -> None:
         findings.spans += decoded.spans
         findings.calls += decoded.count
@@ -173,17 +173,17 @@ class Engine:
         self._count_losses(shard, decoded, entry, findings)
         self._presence.records(shard, decoded.processes, entry.appended_ns, entry.backfill, findings)
 
-    def _count_losses(self, shard: Shard, decoded: Decoded, entry: Records, findings: Findings) -> None:
+    def _count_losses(self, shard: Shard, decoded: DecodedCalls, entry: StreamRecords, findings: Findings) -> None:
         for record, reason in decoded.malformed:
             appended_ns = int(entry.appended_ns[record])
             findings.unreadable.append(
-                Unreadable(int(entry.offsets[record]), reason, entry.values[record], appended_ns)
+                UnreadableRecord(int(entry.offsets[record]), reason, entry.values[record], appended_ns)
             )  # fmt: skip
-            self._verdicts.lost(shard, Loss("quarantine", 1, appended_ns), findings)
+            self._verdicts.judge_loss(shard, Loss("quarantine", 1, appended_ns), findings)
         for record, app, kind, count in decoded.dropped:
             if count > 0:
                 loss = Loss(f"dropped.{kind}", count, int(entry.appended_ns[record]), app)
-                self._verdicts.lost(shard, loss, findings)
+                self._verdicts.judge_loss(shard, loss, findings)
 
     def _judge_run(self, shard: Shard, prepared: Prepared, start: int, end: int, findings: Findings) -> None:
         self._relieve(shard)
@@ -238,7 +238,7 @@ class Engine:
         for row in np.flatnonzero(sighting == FIRST).tolist():
             parts = resource_parts(prepared, start + row)
             shard.name_resource(int(slot[row]), parts)
-            self._identities.named(shard, int(slot[row]), parts)
+            self._identities.apply_to_new_resource(shard, int(slot[row]), parts)
 
     def _derive_facts(
         self, shard: Shard, run: _Run, learn: NDArray[np.bool_], findings: Findings
@@ -253,7 +253,7 @@ class Engine:
             calls = Calls(count=count, columns={**run.columns, **facts})
             try:
                 found = detector.facts(calls, run.slot, tables, learn)
-                facts |= checked(found, detector.provides, count)
+                facts |= check_facts(found, detector.provides, count)
             except Exception as error:  # noqa: BLE001  one detector's fault must not silence the others
                 for table in detector.tables:
                     tables[table.name][run.touched[table.keys.name]] = before[table.name]

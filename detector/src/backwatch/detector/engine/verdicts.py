@@ -12,8 +12,8 @@ from backwatch.collector import names
 from backwatch.collector.facts.loss import LOSS_COUNT, LOSS_KIND
 from backwatch.collector.facts.process import WATCH_LOST
 from backwatch.detector.columns.key_texts import Key, alert_id, part, resource_key
-from backwatch.detector.detectors import Array, Closed
-from backwatch.detector.engine.findings import Findings, Fired, as_evidence
+from backwatch.detector.detectors import Array, ClosedWindows
+from backwatch.detector.engine.findings import Findings, Firings, as_evidence
 from backwatch.detector.engine.folding import FOLD_KEYS, FOLD_SCOPE, SCOPES, fold_key, scope_to_open, window_scope_keys
 from backwatch.detector.engine.log_entries import Loss
 from backwatch.detector.engine.open_findings import NOT_UNDER, keys_of
@@ -58,7 +58,9 @@ class Verdicts:
         self._over_losses = table.numbers_over("loss")
         self._over_processes = table.numbers_over("process")
 
-    def windows(self, shard: Shard, closed: Closed, facts: Mapping[str, Array], findings: Findings) -> None:
+    def judge_windows(
+        self, shard: Shard, closed: ClosedWindows, facts: Mapping[str, Array], findings: Findings
+    ) -> None:
         """Evaluate the window rules on windows that just closed."""
         address = shard.spaces["resource"].keys[closed.slot]
         for number in self._over_windows:
@@ -76,9 +78,9 @@ class Verdicts:
                     evidence={**sums, **named}, address=int(address[i]),
                 )  # fmt: skip
                 self._raise_window(shard, slot, firing, findings)
-            shard.open.not_fired(self.table.hashes[number], address, closed.end_ns, fired)
+            shard.open.note_not_fired(self.table.hashes[number], address, closed.end_ns, fired)
 
-    def lost(self, shard: Shard, loss: Loss, findings: Findings) -> None:
+    def judge_loss(self, shard: Shard, loss: Loss, findings: Findings) -> None:
         """Count a loss, unless it is counted already, and evaluate the loss rules on it."""
         if not loss.counted:
             findings.losses[loss.kind] = findings.losses.get(loss.kind, 0) + loss.count
@@ -147,11 +149,11 @@ class Verdicts:
         if is_accepted(shard, folded_id, time_ns):
             return
         above = [0 if at <= scope else scope_key for at, scope_key in enumerate(under)]
-        counts = shard.open.folded(rule_hash, under[scope], bytes.fromhex(folded_id), time_ns, 0, above, keys)
+        counts = shard.open.note_fold(rule_hash, under[scope], bytes.fromhex(folded_id), time_ns, 0, above, keys)
         evidence = {**firing.evidence, FOLD_SCOPE: SCOPES[scope], FOLD_KEYS: int(counts[-1])}
         self._raise(shard, replace(firing, key=folded, evidence=evidence, address=0), findings)
 
-    def presence(
+    def judge_missed(
         self, shard: Shard, app: str, host: str, facts: Mapping[str, Any], time_ns: int, findings: Findings
     ) -> list[str]:
         """Evaluate the process rules on a missed process or app; return the raised alerts' ids."""
@@ -175,12 +177,12 @@ class Verdicts:
         if is_accepted(shard, alert, int(times[-1])):
             return False
         if firing.address:
-            shard.open.fired(
+            shard.open.note_firing(
                 self.table.hashes[firing.number], firing.address, bytes.fromhex(alert), int(times[-1]),
                 under=firing.under,
             )  # fmt: skip
         findings.events.append(
-            Fired(
+            Firings(
                 rule=rule, alert_id=alert, key=firing.key, decoded=None, rows=np.empty(0, np.int32), times=times,
                 facts={}, evidence=firing.evidence,
             )

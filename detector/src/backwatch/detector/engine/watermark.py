@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.detector.detectors import Array, Closed, Detector
+from backwatch.detector.detectors import Array, ClosedWindows, Detector
 from backwatch.detector.engine import lateness, windows
 from backwatch.detector.engine.clock import BOUNDARY_NS, WINDOW_NS
-from backwatch.detector.engine.findings import Clear, ClosedWindow, Findings
+from backwatch.detector.engine.findings import ClosedWindow, Findings
 from backwatch.detector.engine.log_entries import Loss
 from backwatch.detector.engine.shard import UNDONE, Shard
 from backwatch.detector.engine.verdicts import Verdicts
 from backwatch.detector.rules.correlation_state import LOST
+from backwatch.store.commit import ClearedAlert
 
 
 class Watermark:
@@ -41,12 +42,12 @@ class Watermark:
         shard.scalars.boundary_ns = boundary_ns
         if shard.scalars.uncounted:
             lost, shard.scalars.uncounted = Loss(LOST, shard.scalars.uncounted, before + BOUNDARY_NS), 0
-            self._verdicts.lost(shard, lost, findings)
+            self._verdicts.judge_loss(shard, lost, findings)
         self._report_losses(shard, before + BOUNDARY_NS, findings)
         if boundary_ns // WINDOW_NS > before // WINDOW_NS:
             used = np.flatnonzero(shard.spaces["resource"].keys).astype(np.int32)
             passed_ns = before
-            for end_ns, slots in windows.closing(used, shard.windows, boundary_ns):
+            for end_ns, slots in windows.find_closing(used, shard.windows, boundary_ns):
                 self._late(shard, passed_ns, end_ns, findings)
                 self._clear(shard, end_ns, findings)
                 self._close(shard, end_ns, slots, findings)
@@ -58,7 +59,9 @@ class Watermark:
     def _close(self, shard: Shard, end_ns: int, slots: NDArray[np.int32], findings: Findings) -> None:
         sums = windows.take(shard.windows, slots, end_ns)
         shard.spaces["resource"].dirty[slots] = True
-        closed = Closed(slot=slots, end_ns=np.full(slots.shape[0], end_ns, np.int64), columns=sums, models=shard.models)
+        closed = ClosedWindows(
+            slot=slots, end_ns=np.full(slots.shape[0], end_ns, np.int64), columns=sums, models=shard.models
+        )
         for i, slot in enumerate(slots.tolist()):
             parts = shard.resources[slot]
             values_by_name = {name: int(values[i]) for name, values in sums.items()}
@@ -70,29 +73,29 @@ class Watermark:
             before = {table.name: tables[table.name][slots].copy() for table in detector.tables}
             try:
                 found = detector.window(closed, tables)
-                facts |= checked(found, detector.window_provides, slots.shape[0])
+                facts |= check_facts(found, detector.window_provides, slots.shape[0])
             except Exception as error:  # noqa: BLE001  one detector's fault must not silence the others
                 for table in detector.tables:
                     tables[table.name][slots] = before[table.name]
                 undone(shard, detector, int(slots.shape[0]), error, findings)
-        self._verdicts.windows(shard, closed, facts, findings)
+        self._verdicts.judge_windows(shard, closed, facts, findings)
         self._report_losses(shard, end_ns, findings)
 
     def _late(self, shard: Shard, after_ns: int, before_ns: int, findings: Findings) -> None:
         mark_ns = lateness.mark_between(after_ns, before_ns)
         if mark_ns:
             for app, count in lateness.over(shard.lateness, shard.resources, shard.spaces["resource"].dirty):
-                self._verdicts.lost(shard, Loss(lateness.LATE, count, mark_ns, app), findings)
+                self._verdicts.judge_loss(shard, Loss(lateness.LATE, count, mark_ns, app), findings)
 
     def _report_losses(self, shard: Shard, time_ns: int, findings: Findings) -> None:
         unreported, shard.scalars.unreported = shard.scalars.unreported, {}
         for app, kinds in sorted(unreported.items()):
             for kind, count in sorted(kinds.items()):
-                self._verdicts.lost(shard, Loss(kind, count, time_ns, app), findings)
+                self._verdicts.judge_loss(shard, Loss(kind, count, time_ns, app), findings)
 
     def _clear(self, shard: Shard, now_ns: int, findings: Findings) -> None:
         for time_ns, alert, _ in shard.open.due(now_ns, self._clear_after_ns, self._own_ns):
-            findings.events.append(Clear(time_ns, alert.hex()))
+            findings.events.append(ClearedAlert(alert_id=alert.hex(), time_ns=time_ns))
 
 
 def undone(shard: Shard, detector: Detector, count: int, error: Exception, findings: Findings) -> None:
@@ -101,7 +104,7 @@ def undone(shard: Shard, detector: Detector, count: int, error: Exception, findi
     shard.lose(f"{UNDONE}.{detector.id}", count)
 
 
-def checked(found: Mapping[str, Any], provides: Sequence[str], count: int) -> dict[str, Array]:
+def check_facts(found: Mapping[str, Any], provides: Sequence[str], count: int) -> dict[str, Array]:
     """Return the facts that a detector declares, and no others.
 
     Raises:

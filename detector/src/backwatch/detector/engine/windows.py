@@ -86,7 +86,7 @@ def _add(
 
 
 @kernel
-def _open(slots: Array, rows: Array, limit: int, out_slot: Array, out_window: Array) -> int:
+def _find_open(slots: Array, rows: Array, limit: int, out_slot: Array, out_window: Array) -> int:
     count = 0
     for at in range(slots.shape[0]):
         k = slots[at]
@@ -99,11 +99,11 @@ def _open(slots: Array, rows: Array, limit: int, out_slot: Array, out_window: Ar
     return count
 
 
-def closing(used: NDArray[np.int32], rows: Rows, boundary_ns: int) -> list[tuple[int, NDArray[np.int32]]]:
+def find_closing(used: NDArray[np.int32], rows: Rows, boundary_ns: int) -> list[tuple[int, NDArray[np.int32]]]:
     """Return the windows whose end the boundary has passed: end in nanoseconds and resource slots, ordered by end."""
     slots = np.empty(used.shape[0] * RING_WINDOWS, np.int32)
     window = np.empty(used.shape[0] * RING_WINDOWS, np.int64)
-    count = _open(used, rows, boundary_ns // WINDOW_NS, slots, window)
+    count = _find_open(used, rows, boundary_ns // WINDOW_NS, slots, window)
     slots, window = slots[:count], window[:count]
     return [(int(number) * WINDOW_NS, np.sort(slots[window == number])) for number in np.unique(window)]
 

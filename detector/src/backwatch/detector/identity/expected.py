@@ -42,7 +42,7 @@ class Acceptance:
 
 
 @dataclass(slots=True)
-class Expected:
+class ExpectedIdentities:
     """The expectations of one shard.
 
     Attributes:
@@ -116,7 +116,7 @@ class Expected:
             del self.networks[slot]
         self.is_expected[slot] = bool(found or networks)
 
-    def carried(self) -> None:
+    def mark_saved(self) -> None:
         """Mark all changes as saved."""
         self._fresh_profiles.clear()
         self._fresh_alerts.clear()

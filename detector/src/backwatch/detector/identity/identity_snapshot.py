@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from backwatch.collector import names
 from backwatch.detector.columns.prepared import Prepared
-from backwatch.detector.decoding.decoder import Decoded
+from backwatch.detector.decoding.decoder import DecodedCalls
 from backwatch.detector.derived.identity_facts import LIMITS, WAS
 from backwatch.detector.detectors import Array, Detector
 from backwatch.detector.kernels.compiled import kernel
@@ -81,7 +81,7 @@ def _before(slot: Array, values: Array, quiet: Array, last: Array, out: Array) -
 
 
 @dataclass(slots=True)
-class Shown:
+class ShownIdentities:
     """The identities that one shard's resources showed.
 
     Attributes:
@@ -115,7 +115,7 @@ class Shown:
         slots: Iterable[int] = self.texts if everything else self._fresh
         return {"shown": {str(slot): self.texts.get(slot, {}) for slot in sorted(slots)}}
 
-    def carried(self) -> None:
+    def mark_saved(self) -> None:
         """Mark all changes as saved."""
         self._fresh.clear()
 
@@ -139,7 +139,7 @@ class IdentitySnapshot:
     """
 
     def __init__(
-        self, shown: Shown, prepared: Prepared, slot: NDArray[np.int32], quiet: NDArray[np.bool_], start: int
+        self, shown: ShownIdentities, prepared: Prepared, slot: NDArray[np.int32], quiet: NDArray[np.bool_], start: int
     ) -> None:
         self._shown, self._decoded, self._slot, self._quiet, self._start = shown, prepared.decoded, slot, quiet, start
         end = start + slot.shape[0]
@@ -201,7 +201,7 @@ def identity_changes_of(detectors: Sequence[Detector]) -> tuple[str, ...]:
     return tuple(name for detector in detectors for name in detector.identity_changes)
 
 
-def previous_values(decoded: Decoded, row: int, was: Before, firing: int) -> dict[str, str]:
+def previous_values(decoded: DecodedCalls, row: int, was: Before, firing: int) -> dict[str, str]:
     """Return the previous values of a firing as evidence, where the call shows a different one."""
     found: dict[str, str] = {}
     for name, (rows, kept) in was.items():

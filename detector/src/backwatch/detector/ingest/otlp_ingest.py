@@ -55,7 +55,7 @@ def is_call(facts: Facts, kind: int) -> bool:
     return bool(_system(facts)) or names.HTTP_METHOD in facts or names.URL_FULL in facts
 
 
-def redacted(facts: Facts, name: str) -> tuple[str, Facts]:
+def redact_call(facts: Facts, name: str) -> tuple[str, Facts]:
     """Return operation and redacted facts of a call."""
     system = _system(facts)
     text, url = str(facts.pop(names.QUERY_TEXT, "")), str(facts.pop(names.URL_FULL, ""))
@@ -79,7 +79,7 @@ def redacted(facts: Facts, name: str) -> tuple[str, Facts]:
         more |= {names.URL_SECRET: True} if http.carries_secret(url) else {}
     else:
         more = _sent_to(facts)
-        operation = _sending(facts, name) if names.MESSAGING_SYSTEM in facts else operation
+        operation = _find_operation(facts, name) if names.MESSAGING_SYSTEM in facts else operation
     kept = {key: value[:MAX_TEXT] if isinstance(value, str) else value for key, value in facts.items()}
     kept |= _where(facts, url) if url else {}
     kept |= {names.OPERATION: operation} if names.DB_SYSTEM in facts else {}
@@ -96,7 +96,7 @@ def _sent_to(facts: Facts) -> Facts:
     return {names.MESSAGING_DESTINATION: messaging.redact_span_destination(_system(facts), name)}
 
 
-def _sending(facts: Facts, name: str) -> str:
+def _find_operation(facts: Facts, name: str) -> str:
     """Return the operation; the span's name contains the destination as well."""
     return messaging.to_operation(f"{_text(facts, names.MESSAGING_OPERATION)} {name}")
 

@@ -13,8 +13,9 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 
 from backwatch.collector import names
+from backwatch.collector.facts.app import FACTS as APP_FACTS
 from backwatch.collector.stream import Message, Record
-from backwatch.detector.decoding.app import OLDER_ENVIRONMENT, app_text
+from backwatch.detector.decoding.app import app_text
 from backwatch.detector.decoding.fault_description import describe
 from backwatch.detector.decoding.outline import items_of, spans_of
 from backwatch.detector.decoding.schema import MAX_ATTRIBUTES, MAX_SMALL_SPANS
@@ -38,15 +39,14 @@ MAX_SCOPE_BYTES: Final = 65_536
 """What stands before the spans of every message must be small: else a few spans a message make a flood of one."""
 KEPT_BYTES: Final = 1 << 16
 PROCESS_PREFIX: Final = b"backwatch.process."
-_RESOURCE: Final = (
-    names.SERVICE_NAMESPACE, names.SERVICE_NAME, names.SERVICE_RELEASE, names.ENVIRONMENT, OLDER_ENVIRONMENT,
-)  # fmt: skip
+_RESOURCE: Final = frozenset(name for fact in APP_FACTS for name in (fact.name, *fact.older))
+"""Attributes of a resource that are handed on."""
 
 Scope = tuple[bytes, list[bytes]]
 """A scope's bytes, and those of each of its spans."""
 
 
-class _Bomb(ValueError):
+class _DecompressionBomb(ValueError):
     """A value that would become many times its size."""
 
 
@@ -59,7 +59,7 @@ class _Room:
     def take(self, span: bytes) -> bytes:
         self._left -= len(span)
         if self._left < 0:
-            raise _Bomb
+            raise _DecompressionBomb
         return span
 
 
@@ -67,8 +67,8 @@ def route(value: bytes) -> list[Message]:
     """Return the messages for a value of ``otlp_spans``: per app, in order, its spans as calls. Never raises."""
     try:
         if not _is_bomb(value):
-            return _routed(value)
-    except (DecodeError, _Bomb):
+            return _route(value)
+    except (DecodeError, _DecompressionBomb):
         pass
     except Exception as error:  # noqa: BLE001  no value may end the router: it would read it again for ever
         logger.error("backwatch: router: a value cannot be read (%s); it goes on as unreadable", describe(error))  # noqa: TRY400  its text may be an attacker's
@@ -82,7 +82,7 @@ def _is_bomb(value: bytes) -> bool:
     return spans < 0 or small or (items > MAX_SMALL_SPANS and len(value) < MIN_ITEM_BYTES * items)
 
 
-def _routed(value: bytes) -> list[Message]:
+def _route(value: bytes) -> list[Message]:
     request, room = Request.FromString(value), _Room(value)
     found: dict[tuple[bytes, str], tuple[bytes, list[Scope]]] = {}
     for resource_span in request.resource_spans:
@@ -144,7 +144,7 @@ def _span(span: Any, above: otlp_ingest.Facts) -> bytes:
     )
     name: str = ""
     if otlp_ingest.is_call(facts, span.kind):
-        name, facts = otlp_ingest.redacted(facts, span.name[:256].decode("utf-8", "replace"))
+        name, facts = otlp_ingest.redact_call(facts, span.name[:256].decode("utf-8", "replace"))
     else:
         facts = {}
     return otlp_writer.span(

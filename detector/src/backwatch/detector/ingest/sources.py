@@ -28,7 +28,7 @@ _BROKEN: Final = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RecordedRequest:
     """One ``ExportTraceServiceRequest`` and where it stood: ``spans.jsonl:12``, ``spans.pb#3``."""
 
     request: bytes
@@ -36,14 +36,14 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadablePiece:
     """A piece that is no request, and why; one line."""
 
     origin: str
     reason: str
 
 
-Item = Request | Unreadable
+Item = RecordedRequest | UnreadablePiece
 
 
 def read(files: Sequence[str]) -> Iterator[Item]:
@@ -57,13 +57,13 @@ def read(files: Sequence[str]) -> Iterator[Item]:
             Path(path).open("rb").close()
     for path in files:
         if path == "-":
-            yield from _unpacked(sys.stdin.buffer, "<stdin>")
+            yield from _unpack(sys.stdin.buffer, "<stdin>")
         else:
             with Path(path).open("rb") as opened:
-                yield from _unpacked(opened, path)
+                yield from _unpack(opened, path)
 
 
-def _unpacked(opened: IO[bytes], name: str) -> Iterator[Item]:
+def _unpack(opened: IO[bytes], name: str) -> Iterator[Item]:
     outer = _peekable(opened)
     if not outer.peek(2).startswith(_GZIP):
         yield from _items(outer, name)
@@ -72,7 +72,7 @@ def _unpacked(opened: IO[bytes], name: str) -> Iterator[Item]:
         with gzip.GzipFile(fileobj=outer) as inner:
             yield from _items(_peekable(cast("IO[bytes]", inner)), name)
     except _BROKEN as error:
-        yield Unreadable(name, f"gzip ends early or is damaged ({type(error).__name__})")
+        yield UnreadablePiece(name, f"gzip ends early or is damaged ({type(error).__name__})")
 
 
 def _peekable(opened: IO[bytes]) -> BufferedReader:
@@ -86,23 +86,27 @@ def _items(plain: BufferedReader, name: str) -> Iterator[Item]:
     else:
         value = plain.read(MAX_FILE_BYTES + 1)
         if len(value) > MAX_FILE_BYTES:
-            yield Unreadable(name, f"longer than {MAX_FILE_BYTES} bytes")
+            yield UnreadablePiece(name, f"longer than {MAX_FILE_BYTES} bytes")
             return
         for ordinal, frame in frames(value):
             origin = f"{name}#{ordinal}" if ordinal else name
-            yield Request(frame, origin) if frame is not None else Unreadable(origin, "is no OTLP trace request")
+            yield (
+                RecordedRequest(frame, origin)
+                if frame is not None
+                else UnreadablePiece(origin, "is no OTLP trace request")
+            )
 
 
 def _json(plain: BufferedReader, name: str) -> Iterator[Item]:
     for line, text in documents(plain.readline):
         origin = f"{name}:{line}"
         if text is None:
-            yield Unreadable(origin, f"a document that does not end, or is longer than {MAX_DOCUMENT_BYTES} bytes")
+            yield UnreadablePiece(origin, f"a document that does not end, or is longer than {MAX_DOCUMENT_BYTES} bytes")
             continue
         try:
             found = parse(text)
             requests = [to_protobuf(document) for document in (found if isinstance(found, list) else [found])]
         except ValueError as error:
-            yield Unreadable(origin, str(error))
+            yield UnreadablePiece(origin, str(error))
         else:
-            yield from (Request(request, origin) for request in requests)
+            yield from (RecordedRequest(request, origin) for request in requests)

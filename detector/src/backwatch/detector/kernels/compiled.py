@@ -1,8 +1,9 @@
-"""The one door to Numba: every compiled kernel is made by :func:`kernel`, and its cache stays in a folder of our own.
+"""The one door to Numba: every compiled kernel is made by :func:`kernel`, and its cache stays in a private folder.
 
 Numba's cache is pickle, so anyone who can write there runs code in the detector; and without a writable place a cached
-function fails at import. So the folder is ours (0700, not a link), and where it cannot be had we compile uncached and
-say so once. Import this module before ``numba``: Numba reads where its cache is while it is imported.
+function fails at import. So the folder is this user's alone (0700, not a link). Without such a folder, kernels are
+compiled uncached, and a warning is logged once. Import this module before ``numba``: Numba reads where its cache is
+while it is imported.
 """
 
 import hashlib
@@ -82,12 +83,12 @@ def _stamp(function: Callable[..., Any]) -> str:
     digest = hashlib.blake2b(Path(inspect.getfile(function)).read_bytes(), digest_size=12)
     for name in sorted(inspect.getclosurevars(function).globals):
         value = function.__globals__[name]
-        frozen = value.tobytes() if isinstance(value, np.ndarray) else _known(value).encode()
+        frozen = value.tobytes() if isinstance(value, np.ndarray) else _get_stamp(value).encode()
         digest.update(name.encode() + b"\x00" + frozen + b"\x00")
     return digest.hexdigest()
 
 
-def _known(value: Any) -> str:
+def _get_stamp(value: Any) -> str:
     if isinstance(value, int | float | str | tuple | bool):
         return repr(value)
     try:

@@ -29,7 +29,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parameters:
+class DriverParameters:
     """The driver parameters for one purpose.
 
     Attributes:
@@ -44,10 +44,10 @@ class Parameters:
 
 
 @cache
-def discover() -> Mapping[str, Parameters]:
+def discover() -> Mapping[str, DriverParameters]:
     """Return every document by name; ``verified-tls.cask.yml`` adds lines to ``verified-tls.yml``."""
     found = [file for file in files(__name__).iterdir() if file.name.endswith(".yml")]
-    documents: dict[str, Parameters] = {}
+    documents: dict[str, DriverParameters] = {}
     for file in sorted(found, key=lambda file: (file.name.count("."), file.name)):
         name = file.name.partition(".")[0]
         lines = _read(name, file.read_text())
@@ -56,7 +56,7 @@ def discover() -> Mapping[str, Parameters]:
     return documents
 
 
-def _read(name: str, text: str) -> Parameters:
+def _read(name: str, text: str) -> DriverParameters:
     document: dict[str, Any] = yaml.safe_load(text)
     title, note = document.pop("title", ""), " ".join(document.pop("note", "").split())
     lines = [
@@ -64,4 +64,4 @@ def _read(name: str, text: str) -> Parameters:
         for systems, drivers in document.items()
         for driver, code in drivers.items()
     ]
-    return Parameters(name=name, title=title, note=note, lines=tuple(lines))
+    return DriverParameters(name=name, title=title, note=note, lines=tuple(lines))

@@ -52,7 +52,7 @@ APP_ENDED: Final = "app-ended"
 
 
 @dataclass(slots=True)
-class ProcessRow:
+class ProcessState:
     """One process of an app.
 
     Attributes:
@@ -111,8 +111,8 @@ class Processes:
         observed_ns: Time for which the stream was seen to move, which is what silence is measured in.
         gap_ns: Observed time at which the stream was last seen to come back: silence before it counts for nothing.
         hours: Hours since the epoch that are not judged yet, to the nanoseconds observed in each.
-        raised: Key of what was raised to the ids of its alerts; several may share one, see ``Verdicts.presence``. Each
-            key has a process in its state, or a quiet app.
+        raised: Key of what was raised to the ids of its alerts; several may share one, see ``Verdicts.judge_missed``.
+            Each key has a process in its state, or a quiet app.
         late: Rule to its alerts of late: id, shortened, to the last time.
         folds: Rule to what names the alert that further ones share.
         evicted: Processes that made room since the last boundary though they were still watched, and heartbeats of
@@ -129,7 +129,7 @@ class Processes:
     observed_ns: int = 0
     gap_ns: int = 0
     hours: dict[int, int] = field(default_factory=dict[int, int])
-    rows: dict[str, ProcessRow] = field(default_factory=dict[str, ProcessRow])
+    rows: dict[str, ProcessState] = field(default_factory=dict[str, ProcessState])
     apps: dict[str, AppRow] = field(default_factory=dict[str, AppRow])
     raised: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     moved: set[str] = field(default_factory=set[str])
@@ -140,7 +140,7 @@ class Processes:
     cleared_day: int = 0
     evicted_apps: int = 0
     displaced: dict[str, int] = field(default_factory=dict[str, int])
-    index: ProcessIndex = field(default_factory=lambda: ProcessIndex(standing_of))
+    index: ProcessIndex = field(default_factory=lambda: ProcessIndex(get_standing))
     _heard_apps: Ranking = field(default_factory=Ranking)
     _new_apps: Ranking = field(default_factory=Ranking)
     """Apps that were never heard throughout an hour."""
@@ -185,7 +185,7 @@ class Processes:
             return self.index.first_to_leave(app, host)
         return self.index.first_of_all_to_leave()
 
-    def add(self, instance: str, row: ProcessRow) -> None:
+    def add(self, instance: str, row: ProcessState) -> None:
         """Add a process."""
         self.rows[instance] = row
         self.touch(instance)
@@ -287,7 +287,7 @@ class Processes:
             key_of(app, "", state) for app, row in self.apps.items() if row.quiet for state in (APP_QUIET, APP_ENDED)
         }
 
-    def of(self, app: str, host: str | None = None) -> Iterator[tuple[str, ProcessRow]]:
+    def of(self, app: str, host: str | None = None) -> Iterator[tuple[str, ProcessState]]:
         """Iterate over the processes of an app, on one host or on all. Their order is not defined."""
         return ((instance, self.rows[instance]) for instance in self.index.of(app, host))
 
@@ -338,7 +338,7 @@ class Processes:
             "raised": {key: self.raised.get(key) for key in sorted(raised)},
         }}  # fmt: skip
 
-    def carried(self) -> None:
+    def mark_saved(self) -> None:
         """Mark all changes as saved."""
         self._fresh_rows.clear()
         self._fresh_apps.clear()
@@ -358,7 +358,7 @@ class Processes:
         for instance, row in kept["rows"].items():
             self._drop(instance)
             if row is not None:
-                self.rows[instance] = ProcessRow(**row)
+                self.rows[instance] = ProcessState(**row)
                 self.index.put(instance, self.rows[instance])
         for name, app in kept["apps"].items():
             self._drop_app(name)
@@ -377,7 +377,7 @@ def key_of(app: str, host: str, state: str) -> str:
     return f"{part(app)}\x1f{part(host)}\x1f{state}"
 
 
-def standing_of(row: ProcessRow) -> int:
+def get_standing(row: ProcessState) -> int:
     """Return how a process stands where room must be made: SETTLED, FRESH, MISSED or FOLLOWED."""
     if row.state not in KNOWN:
         return SETTLED

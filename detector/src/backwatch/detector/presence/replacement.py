@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from backwatch.detector.presence.processes import RUNNING, SILENT, Processes, ProcessRow
+from backwatch.detector.presence.processes import RUNNING, SILENT, Processes, ProcessState
 
 ELSEWHERE_NS: Final = 300 * 10**9
 """A process on another host takes the place of one that fell silent if it began at most so long before, and the silent
@@ -46,7 +46,7 @@ def start_in_place(kept: Processes, instance: str) -> list[str]:
     return sorted(instance for _, instance in lost if kept.rows[instance].parent == family)
 
 
-def replaced_of(kept: Processes, lost: Sequence[str], missed: Collection[str]) -> set[str]:
+def find_replaced(kept: Processes, lost: Sequence[str], missed: Collection[str]) -> set[str]:
     """Return those of the processes lost at a boundary whose place others take.
 
     Args:
@@ -57,7 +57,7 @@ def replaced_of(kept: Processes, lost: Sequence[str], missed: Collection[str]) -
     by_app: dict[str, list[str]] = {}
     for instance in lost:
         by_app.setdefault(kept.rows[instance].app, []).append(instance)
-    return {instance for app, mine in by_app.items() for instance in _OfApp(kept, app, missed).replaced(mine)}
+    return {instance for app, mine in by_app.items() for instance in _OfApp(kept, app, missed).find_replaced(mine)}
 
 
 class _OfApp:
@@ -79,28 +79,28 @@ class _OfApp:
         self._running: dict[str, set[str]] = {}
         self._newest: dict[str, int] = {}
 
-    def replaced(self, lost: Sequence[str]) -> set[str]:
+    def find_replaced(self, lost: Sequence[str]) -> set[str]:
         """Return which of them are replaced, by the likeliest process first: a restarted server replaces no worker."""
         found: set[str] = set()
         for take in (self._by_sibling, self._by_its_like, self._as_a_family, self._by_any_on_host, self._elsewhere):
             found |= {instance for instance in lost if instance not in found and take(self._kept.rows[instance])}
         return found
 
-    def _by_sibling(self, row: ProcessRow) -> bool:
+    def _by_sibling(self, row: ProcessState) -> bool:
         return self._claim(self._of_family.get((row.host, row.parent), []), row.heard_ns - row.interval_ns)
 
-    def _by_its_like(self, row: ProcessRow) -> bool:
+    def _by_its_like(self, row: ProcessState) -> bool:
         return self._by_another_family(row, is_worker=bool(row.parent))
 
-    def _by_any_on_host(self, row: ProcessRow) -> bool:
+    def _by_any_on_host(self, row: ProcessState) -> bool:
         return self._by_another_family(row, is_worker=not row.parent)
 
-    def _by_another_family(self, row: ProcessRow, *, is_worker: bool) -> bool:
+    def _by_another_family(self, row: ProcessState, *, is_worker: bool) -> bool:
         if self._family_runs(row):
             return False
         return self._claim(self._on_host.get((row.host, is_worker), []), row.heard_ns - row.interval_ns)
 
-    def _as_a_family(self, row: ProcessRow) -> bool:
+    def _as_a_family(self, row: ProcessState) -> bool:
         """Return whether its whole family ended and another one started, perhaps with fewer workers."""
         if not row.parent or self._family_runs(row):
             return False
@@ -109,11 +109,11 @@ class _OfApp:
             self._newest[row.host] = max(families.values(), default=0)
         return self._newest[row.host] > row.heard_ns - row.interval_ns
 
-    def _elsewhere(self, row: ProcessRow) -> bool:
+    def _elsewhere(self, row: ProcessState) -> bool:
         since_ns = max(row.heard_ns - ELSEWHERE_NS, row.first_ns + ELSEWHERE_NS)
         return self._claim(self._everywhere, since_ns, not_on=row.host)
 
-    def _family_runs(self, row: ProcessRow) -> bool:
+    def _family_runs(self, row: ProcessState) -> bool:
         if row.host not in self._running:
             self._running[row.host] = _running_families(self._kept, self._app, row.host)
         return row.parent in self._running[row.host]

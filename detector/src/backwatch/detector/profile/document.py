@@ -160,7 +160,7 @@ def parse(text: str) -> Profile:
     return found
 
 
-def announced(plain: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, list[str]]]:
+def read_announced(plain: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, list[str]]]:
     """Return what a stored profile announces: resource to fact to values.
 
     >>> announced([{"resource": "postgresql db:5432/shop", "reason": "moved", "peers": ["10.0.3.7"]}])
@@ -195,14 +195,14 @@ class _Reading:
         app = self._text(fields["app"], "app") if "app" in fields else ""
         found: list[Announced] = []
         for place, node in enumerate(self._list(fields["announced"], "announced") if "announced" in fields else ()):
-            resource = self._announced(node, f"announced[{place}]")
+            resource = self._read_announced(node, f"announced[{place}]")
             if resource is not None and resource.resource in {other.resource for other in found}:
                 self._fault(node, f"announced[{place}].resource: {resource.resource!r} stands here twice")
             elif resource is not None:
                 found.append(resource)
         return Profile(app=app, announced=tuple(found))
 
-    def _announced(self, node: Any, where: str) -> Announced | None:
+    def _read_announced(self, node: Any, where: str) -> Announced | None:
         if not isinstance(node, yaml.MappingNode):
             self._fault(node, f"{where} must say resource, and what will come there")
             return None

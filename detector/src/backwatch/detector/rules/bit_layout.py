@@ -41,11 +41,11 @@ class BitLayout:
         Args:
             chosen: One flag per conjunct.
         """
-        words = _packed(chosen[self.conjunct_of], self.words)
-        return np.concatenate([_packed(words != 0, self._summaries), words])
+        words = _pack(chosen[self.conjunct_of], self.words)
+        return np.concatenate([_pack(words != 0, self._summaries), words])
 
 
-def _packed(chosen: NDArray[np.bool_], words: int) -> NDArray[np.uint64]:
+def _pack(chosen: NDArray[np.bool_], words: int) -> NDArray[np.uint64]:
     padded = np.zeros(words * 64, np.bool_)
     padded[: chosen.shape[0]] = chosen
     return np.packbits(padded, bitorder="little").view("<u8").astype(np.uint64)

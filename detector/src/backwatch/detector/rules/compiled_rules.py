@@ -42,7 +42,7 @@ class RuleSet:
         for first, second in itertools.pairwise(self.rules):
             if first.name == second.name:
                 raise RuleError(second.source, "name", f"{second.name!r} is taken by {first.source}")
-        self._superseded_by = _superseded_by(self.rules)
+        self._superseded_by = _index_superseded(self.rules)
         self.superseding = frozenset(self._superseded_by)
         compiler = Compiler(vocabulary.by_over["call"])
         found = [conjunct for at, rule in enumerate(self.rules) for conjunct in compiler.conjuncts(at, rule)]
@@ -151,7 +151,7 @@ def _below(rules: Sequence[Rule]) -> dict[str, list[str]]:
     return {rule.name: [name for name in rule.instead_of if name in known and not rule.silent] for rule in rules}
 
 
-def _superseded_by(rules: Sequence[Rule]) -> dict[int, NDArray[np.int32]]:
+def _index_superseded(rules: Sequence[Rule]) -> dict[int, NDArray[np.int32]]:
     """Return rule to superseded rules. Unknown names are rules of another installation."""
     for rule in find_circular(rules):
         raise circular_error(rule)

@@ -99,9 +99,9 @@ def _comparison(name: str, value: object, source: str, fields: Mapping[str, Fiel
         raise RuleError(source, name, "is no field that such a rule can read")
     try:
         if isinstance(value, SigmaNull):
-            return p.Not(_present(name))
+            return p.Not(_presence_test(name))
         if isinstance(value, SigmaExists):
-            return _present(name) if value.exists else p.Not(_present(name))
+            return _presence_test(name) if value.exists else p.Not(_presence_test(name))
         if field.kind in ("number", "flag") and field.domain == "number":
             return _numeric(name, value)
         passes = _test_of(value)
@@ -112,7 +112,7 @@ def _comparison(name: str, value: object, source: str, fields: Mapping[str, Fiel
         raise RuleError(source, name, str(error)) from None
 
 
-def _present(name: str) -> p.FieldTest:
+def _presence_test(name: str) -> p.FieldTest:
     return p.FieldTest(name, p.is_present, "exists")
 
 

@@ -87,20 +87,25 @@ def evidence_fields(correlation: Correlation) -> tuple[str, ...]:
     return (REACHED[correlation.kind], TIMESPAN, *((GROUP_BY,) if correlation.group_by else ()))
 
 
-def describe_correlation(one: Correlation) -> str:
+def describe_correlation(correlation: Correlation) -> str:
     """Describe in one sentence when a correlation fires."""
-    rules = f"{', '.join(one.rules[:-1])} {{}} {one.rules[-1]}" if one.rules[1:] else one.rules[0]
-    least = f"{one.least:g}"
-    if one.kind == "event_count":
+    rules = (
+        f"{', '.join(correlation.rules[:-1])} {{}} {correlation.rules[-1]}"
+        if correlation.rules[1:]
+        else correlation.rules[0]
+    )
+    least = f"{correlation.least:g}"
+    if correlation.kind == "event_count":
         what = f"At least {least} calls on which {rules.format('or')} fires"
-    elif one.kind == "value_sum":
-        more = "More than" if one.beyond else "At least"
-        what = f"{more} {least} as the sum of {one.field} over the calls on which {rules.format('or')} fires"
-    elif one.least == len(one.rules):
+    elif correlation.kind == "value_sum":
+        more = "More than" if correlation.beyond else "At least"
+        what = f"{more} {least} as the sum of {correlation.field} over the calls on which {rules.format('or')} fires"
+    elif correlation.least == len(correlation.rules):
         what = f"Calls on which {rules.format('and')} fire"
     else:
         what = f"Calls on which at least {least} fire of {rules.format('and')}"
-    return f"{what}, within {one.timespan_ns // 10**9} s, counted apart by {', '.join(('app', *one.group_by))}."
+    group_by = ", ".join(("app", *correlation.group_by))
+    return f"{what}, within {correlation.timespan_ns // 10**9} s, counted apart by {group_by}."
 
 
 def parse_sigma_correlation(loaded: Mapping[str, Any], source: str) -> SigmaCorrelationRule:
@@ -149,7 +154,7 @@ def build_correlation(sigma: SigmaCorrelationRule, source: str, fields: Mapping[
     kind = _KINDS[sigma.type]
     rules = _references([rule.reference for rule in sigma.rules or ()], source)
     aliases = _aliases(sigma, rules, source, fields)
-    least, beyond, field = _reached(sigma, kind, len(rules), source, fields)
+    least, beyond, field = _read_threshold(sigma, kind, len(rules), source, fields)
     return Correlation(
         kind=kind,
         rules=rules,
@@ -178,7 +183,7 @@ def _timespan_ns(sigma: SigmaCorrelationRule, source: str) -> int:
     return sigma.timespan.seconds * 10**9
 
 
-def _reached(
+def _read_threshold(
     sigma: SigmaCorrelationRule, kind: Kind, rules: int, source: str, fields: Mapping[str, Field]
 ) -> tuple[float, bool, str]:
     condition, where = sigma.condition, "correlation.condition"

@@ -19,16 +19,16 @@ CODE: Final = "    "
 
 
 @cache
-def _known() -> Mapping[tuple[str, str], str]:
+def _index_meanings() -> Mapping[tuple[str, str], str]:
     return {(field.over, field.field): field.meaning for field in list_fields(detectors.discover())}
 
 
-def meaning(name: str, over: str) -> str:
+def get_meaning(name: str, over: str) -> str:
     """Return the meaning of a name in an alert's evidence; empty where it is unknown."""
     before = name.removesuffix(WAS)
     if before != name and before in LIMITS:
         return f"The previous value of {before}, where it was different."
-    known = (_known().get((kind, name)) for kind in (over, "call", "window", "loss", "process"))
+    known = (_index_meanings().get((kind, name)) for kind in (over, "call", "window", "loss", "process"))
     return (
         next(filter(None, known), "")
         or MEANINGS.get(name)
@@ -48,7 +48,7 @@ def explain_rule(rule: Rule) -> dict[str, Any]:
         "counts": describe_correlation(counts) if counts else "",
         "how": list(rule.how),
         "fires_on": [example.name for example in rule.tests if example.fires],
-        "evidence": [{"field": name, "meaning": meaning(name, rule.over)} for name in names],
+        "evidence": [{"field": name, "meaning": get_meaning(name, rule.over)} for name in names],
         "remediation": rule.remediation,
         "parameters": [_lines(parameters.discover()[name]) for name in rule.parameters],
         "falsepositives": list(rule.falsepositives),
@@ -71,7 +71,7 @@ def rule_page_data(rule: Rule) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _lines(found: parameters.Parameters) -> dict[str, Any]:
+def _lines(found: parameters.DriverParameters) -> dict[str, Any]:
     lines = [{"systems": list(line.systems), "driver": line.driver, "code": line.code} for line in found.lines]
     return {"title": found.title, "note": found.note, "lines": lines}
 
@@ -97,7 +97,7 @@ def render_page(page: Mapping[str, Any]) -> str:
     ]
     text = f"{page['name']} · {page['level']}\n{page['title']}\n"
     for title, lines in sections:
-        body = "".join(_wrapped(line) for line in lines if line)
+        body = "".join(_wrap(line) for line in lines if line)
         text += f"\n{title}\n{body}" if body else ""
     return text
 
@@ -118,7 +118,7 @@ def _technique(found: Mapping[str, str]) -> str:
     return f"- {found['id']} {found['name']}{later}: {found['url']}"
 
 
-def _wrapped(line: str) -> str:
+def _wrap(line: str) -> str:
     if line.startswith(CODE):
         return f"{line}\n"
     after = "    " if line.startswith("- ") else "  "

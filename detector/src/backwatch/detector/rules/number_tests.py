@@ -63,7 +63,7 @@ class NumberTests:
                 column.append(number[name])
                 tested.append(sum({1 << bit for bit, _ in group}))
                 limits.append(_limits([test for _, test in group]))
-                passing.append(_passing(group, limits[-1]))
+                passing.append(_find_passing(group, limits[-1]))
                 first_limit.append(first_limit[-1] + limits[-1].shape[0])
             first_group.append(len(column))
         return cls(
@@ -83,7 +83,7 @@ def _limits(group: Sequence[Comparison]) -> NDArray[np.float64]:
     return np.unique(found[~np.isnan(found)])
 
 
-def _passing(group: Sequence[tuple[int, Comparison]], limits: NDArray[np.float64]) -> NDArray[np.uint64]:
+def _find_passing(group: Sequence[tuple[int, Comparison]], limits: NDArray[np.float64]) -> NDArray[np.uint64]:
     """Return per interval the conjuncts that pass all comparisons. Interval 2i is below limit i, 2i + 1 is at it."""
     out = np.full(2 * limits.shape[0] + 2, (1 << 64) - 1, np.uint64)
     interval = np.arange(out.shape[0])

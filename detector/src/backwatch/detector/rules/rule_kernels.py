@@ -10,6 +10,8 @@ from backwatch.detector.detectors import Array
 from backwatch.detector.kernels.compiled import inline, kernel
 from backwatch.detector.rules.number_tests import NumberTests
 
+Arrays = tuple[Array, ...]
+"""Arrays that a kernel takes together."""
 BUFFER_FIRINGS = 4_096
 """Firings in a buffer, in addition to one per rule."""
 
@@ -41,34 +43,16 @@ def _place(value: float, limits: Array, first: int, last: int) -> int:
 
 @kernel
 def _evaluate(
-    session_bits: Array,
-    statement_bits: Array,
-    resource_bits: Array,
-    content_bits: Array,
-    session: Array,
-    statement: Array,
-    resource: Array,
-    content: Array,
-    numbers: Array,
-    stage: Array,
-    summaries: int,
-    conjunct_of: Array,
-    build_rule: Array,
-    mute: Array,
-    first_group: Array,
-    column: Array,
-    tested: Array,
-    first_limit: Array,
-    limits: Array,
-    passing: Array,
-    places: Array,
-    sequence: np.uint64,
-    begin: int,
-    most: int,
-    holding: Array,
-    out_row: Array,
-    out_rule: Array,
-) -> tuple[int, int]:
+    bits: Arrays, entries: Arrays, numbers: Array, stage: Array, summaries: int, conjuncts: Arrays, tests: Arrays,
+    begin: int, most: int, scan: tuple[Array, np.uint64], out: Arrays,
+) -> tuple[int, int]:  # fmt: skip
+    """Write row and rule of each firing into ``out``; return their number and the row to go on from."""
+    session_bits, statement_bits, resource_bits, content_bits = bits
+    session, statement, resource, content = entries
+    conjunct_of, build_rule, mute = conjuncts
+    first_group, column, tested, first_limit, limits, passing = tests
+    places, sequence = scan
+    holding, out_row, out_rule = out
     found = 0
     one = np.uint64(1)
     for i in range(begin, session.shape[0]):
@@ -117,21 +101,10 @@ def _evaluate(
 
 
 @kernel
-def _within(
-    stage: Array,
-    summaries: int,
-    low: Array,
-    high: Array,
-    absent: Array,
-    first_group: Array,
-    column: Array,
-    tested: Array,
-    first_limit: Array,
-    limits: Array,
-    passing: Array,
-    out: Array,
-) -> bool:
+def _within(stage: Array, summaries: int, ranges: Arrays, tests: Arrays, out: Array) -> bool:
     """Set the bits of the stage that can fire on any row, by the range of each column. Return whether there are any."""
+    low, high, absent = ranges
+    first_group, column, tested, first_limit, limits, passing = tests
     some = False
     for word in range(first_group.shape[0] - 1):
         left = stage[summaries + word]
@@ -210,14 +183,14 @@ def evaluate(
         numbers: At least the columns that conjuncts of the stage read.
         stage: The evaluated conjuncts, as a row of bits.
         conjunct_of: The conjunct of each bit.
-        rule_of: The rule of each conjunct, ascending.
+        build_rule: The rule of each conjunct, ascending.
         mute: Conjuncts that silence the rest of their rule on a row instead of firing.
     """
     words, count = tests.first_group.shape[0] - 1, entry[0].shape[0]
     summaries = -(-words // 64)
     compared = tests.first_group, tests.column, tests.tested, tests.first_limit, tests.limits, tests.passing
     within = np.zeros_like(stage)
-    if not _within(stage, summaries, numbers.low, numbers.high, numbers.absent, *compared, within):
+    if not _within(stage, summaries, (numbers.low, numbers.high, numbers.absent), compared, within):
         return np.empty(0, np.int32), np.empty(0, np.int32)
     most = int(build_rule[-1]) + 1
     row, rule = np.empty(most + BUFFER_FIRINGS, np.int32), np.empty(most + BUFFER_FIRINGS, np.int32)
@@ -227,8 +200,8 @@ def evaluate(
     begin = 0
     while begin < count:
         found, begin = _evaluate(
-            bits[0], bits[1], bits[2], bits[3], entry[0], entry[1], entry[2], entry[3], numbers.values, within,
-            summaries, conjunct_of, build_rule, mute, *compared, _PLACES, _DE_BRUIJN, begin, most, holding, row, rule,
+            tuple(bits), tuple(entry), numbers.values, within, summaries, (conjunct_of, build_rule, mute), compared,
+            begin, most, (_PLACES, _DE_BRUIJN), (holding, row, rule),
         )  # fmt: skip
         rows.append(row[:found].copy())
         rules.append(rule[:found].copy())

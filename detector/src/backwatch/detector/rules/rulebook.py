@@ -183,7 +183,7 @@ class _Book:
                 raise RuleError(rule.source, "backwatch.parameters", f"there is no list {name!r}; known are {known}")
         if (
             rule.correlation is not None
-            and sum(one.over == "correlation" for one in self.rules.values()) >= MAX_CORRELATIONS
+            and sum(rule.over == "correlation" for rule in self.rules.values()) >= MAX_CORRELATIONS
         ):
             raise RuleError(rule.source, "correlation", f"is one too many: there may be {MAX_CORRELATIONS}")
         RuleSet([rule], self.vocabulary)  # faults that only compiling finds are faults of this rule, too

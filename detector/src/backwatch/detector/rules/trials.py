@@ -57,7 +57,7 @@ def run_examples(rules: RuleSet, vocabulary: Vocabulary, which: Iterable[Rule]) 
 
 def find_raised(rules: RuleSet, vocabulary: Vocabulary, facts: Mapping[str, Value]) -> set[str]:
     """Return the rules that a call with these facts raises. Absent is all else, except whether the peer is local."""
-    fields, known = vocabulary.by_over["call"], _known(facts)
+    fields, known = vocabulary.by_over["call"], _add_locality(facts)
     bits: dict[str, Any] = {}
     for domain in DOMAINS:
         mine = {name: value for name, value in known.items() if fields[name].domain == domain}
@@ -77,7 +77,7 @@ def correlation_fires(rules: RuleSet, correlation: Rule, example: Example) -> bo
         correlation,
         *(by_name[name] for name in (correlation.correlation.rules if correlation.correlation else ())),
     ]
-    known = [_known(call.facts) for call in example.calls]
+    known = [_add_locality(call.facts) for call in example.calls]
     fires = [[at for at, rule in enumerate(subset) if at and matches(rule, facts)] for facts in known]
     calls = sorted(
         (call.at_s + n * call.every_s, at) for at, call in enumerate(example.calls) for n in range(call.repeat)
@@ -108,17 +108,17 @@ class _Columns(dict[str, Any]):
         if all(value is None for value in values):
             self[name] = np.zeros(len(values), np.uint64)
         elif any(isinstance(value, str) for value in values):
-            self[name] = np.array([0 if value is None else _hashed(str(value)) for value in values], np.uint64)
+            self[name] = np.array([0 if value is None else _hash(str(value)) for value in values], np.uint64)
         else:
             self[name] = np.array([_number(value) for value in values], np.float64)
         return self[name]
 
 
-def _hashed(text: str) -> int:
+def _hash(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") | 1
 
 
-def _known(facts: Mapping[str, Value]) -> Mapping[str, Value]:
+def _add_locality(facts: Mapping[str, Value]) -> Mapping[str, Value]:
     """Return a call's facts, and whether its peer is local."""
     read = (names.TRANSPORT, names.PEER_ADDRESS, names.SERVER_ADDRESS)
     return {PEER_LOCAL: stays_local(*(str(facts.get(name, "")) for name in read)), **facts}

@@ -3,7 +3,7 @@
 from sqlalchemy import Connection
 
 from backwatch.detector.engine.log_entries import Decision, LogEntry, Loss, ModelVersion, ProfileVersion
-from backwatch.detector.profile.document import announced
+from backwatch.detector.profile.document import read_announced
 from backwatch.store import entries, models
 
 
@@ -20,5 +20,5 @@ def read_entry(row: entries.EntryRow, connection: Connection, partition: int) ->
     if row.kind == "model":
         return ModelVersion(body["detector"], body["sha256"], models.arrays(connection, body["sha256"]))
     if row.kind == "profile":
-        return ProfileVersion(body["app"], body["sha256"], announced(body.get("announced", ())))
+        return ProfileVersion(body["app"], body["sha256"], read_announced(body.get("announced", ())))
     return None

@@ -75,7 +75,7 @@ class Isolation:
         self.named_s[what] = now_s
         return True
 
-    def loaded(self, attempts: Attempts, next_offset: int) -> None:
+    def restore(self, attempts: Attempts, next_offset: int) -> None:
         """Take over what earlier owners noted in the store."""
         if attempts.offset == next_offset and attempts.tries >= TRIES_OF_A_RECORD:
             self.poison[next_offset] = KILLED
@@ -83,14 +83,14 @@ class Isolation:
             self.noted = True
             self.most, self.until_offset = 1, max(self.until_offset, next_offset + CAREFUL_RECORDS)
 
-    def failed(self, records: int, first_offset: int, end_offset: int, reason: str) -> None:
+    def note_failure(self, records: int, first_offset: int, end_offset: int, reason: str) -> None:
         """Note that records from ``first_offset`` to before ``end_offset`` raised, judged since the last commit."""
         if records == 1:
             self.poison[first_offset] = reason
         self.most = max(1, min(records, self.most or records) // 2)
         self.until_offset = max(self.until_offset, end_offset)
 
-    def passed(self, next_offset: int, *, judged: bool) -> None:
+    def note_commit(self, next_offset: int, *, judged: bool) -> None:
         """Note that all before ``next_offset`` is committed.
 
         Args:

@@ -16,7 +16,7 @@ from backwatch.collector.facts.loss import LOSS_COUNT, LOSS_KIND
 from backwatch.detector.columns.key_texts import alert_id
 from backwatch.detector.rules.sigma import Rule
 from backwatch.store import alerts, tables
-from backwatch.store.commit import Cleared, Occurrence, Raised, Round
+from backwatch.store.commit import AlertRound, ClearedAlert, Occurrence, RaisedAlert
 from backwatch.store.progress import PartitionProgress
 from backwatch.store.transactions import reading, writing
 
@@ -60,7 +60,7 @@ class LagAlert:
         if now_ns - self._checked_ns > BLIND_NS:
             self._since_ns = now_ns
         self._checked_ns = now_ns
-        standing = self._standing(rows, ends, now_ns)
+        standing = self._find_stalled(rows, ends, now_ns)
         with reading(self._store) as connection:
             table = tables.alert
             raised = bool(connection.scalar(sa.select(table.c.raised).where(table.c.id == self.id)))
@@ -70,10 +70,10 @@ class LagAlert:
                 self._raise(rule, standing, now_ns)
         elif raised and now_ns - self._stood_ns >= CALM_NS:
             with writing(self._store) as connection:
-                alerts.apply(connection, [Round(cleared=[Cleared(alert_id=self.id, time_ns=now_ns)])], now_ns)
+                alerts.apply(connection, [AlertRound(cleared=[ClearedAlert(alert_id=self.id, time_ns=now_ns)])], now_ns)
             logger.warning("backwatch: every partition of %s is read again by group %s", self._topic, self._group)
 
-    def _standing(
+    def _find_stalled(
         self, rows: Mapping[int, PartitionProgress], ends: Mapping[int, int], now_ns: int
     ) -> dict[int, tuple[int, str, str]]:
         """Return lag, reason and member of each partition that stands still."""
@@ -109,13 +109,13 @@ class LagAlert:
             "backwatch.lag.partitions": ", ".join(str(partition) for partition in sorted(standing)[:MAX_NAMED]),
             "backwatch.lag.reason": reason[:300], "backwatch.lag.member": member,
         }  # fmt: skip
-        about = Raised(
+        about = RaisedAlert(
             alert_id=self.id, rule=rule.name, level=level, resource_id="", app="",
             resource="backwatch", key=f"{KIND}.{self._group}", count=1, first_ns=now_ns, last_ns=now_ns,
             occurrences=[Occurrence(time_ns=now_ns, trace_id="", span_id="", evidence=evidence)],
         )  # fmt: skip
         with writing(self._store) as connection:
-            alerts.apply(connection, [Round(raised=[about])], now_ns)
+            alerts.apply(connection, [AlertRound(raised=[about])], now_ns)
         logger.error(
             "backwatch: group %s does not advance in %d partition(s) of %s; in %d: %s (%d records behind)",
             self._group, len(standing), self._topic, first, reason[:300], lag,

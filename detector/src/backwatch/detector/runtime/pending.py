@@ -1,25 +1,34 @@
 """Findings of a shard since its last commit, folded per alert before they become rows."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from backwatch.detector.columns.key_texts import resource_key
-from backwatch.detector.engine.findings import Clear, Findings, Fired, SeenResource
-from backwatch.store.commit import Cleared, Occurrence, Quarantined, Raised, Rollup, Round, Seen, SeenProcess
-from backwatch.store.ring import RING, kept, shown
+from backwatch.detector.engine.findings import Findings, Firings, SeenResource
+from backwatch.store.commit import (
+    AlertRound,
+    ClearedAlert,
+    Occurrence,
+    QuarantinedRecord,
+    RaisedAlert,
+    ResourceActivity,
+    Rollup,
+    SeenProcess,
+)
+from backwatch.store.ring import RING, choose_kept, get_shown_values
 
 
-class Pending:
+class PendingCommit:
     """Findings of one shard between two commits."""
 
     def __init__(self, partition: int) -> None:
         self._partition = partition
-        self._rounds: list[tuple[dict[str, Raised], dict[str, Cleared]]] = [({}, {})]
-        self._seen: dict[str, Seen] = {}
+        self._rounds: list[tuple[dict[str, RaisedAlert], dict[str, ClearedAlert]]] = [({}, {})]
+        self._seen: dict[str, ResourceActivity] = {}
         self.processes: dict[tuple[str, str], SeenProcess] = {}
         """App and instance to the newest that was seen of a process."""
         self.rollups: list[Rollup] = []
-        self.quarantined: list[Quarantined] = []
+        self.quarantined: list[QuarantinedRecord] = []
         self.losses: dict[str, int] = {}
         self.counters: dict[str, int] = {}
         self.calls = 0
@@ -29,21 +38,21 @@ class Pending:
         """Folds a step's findings in; returns the ids of alerts that fired."""
         fired: set[str] = set()
         for event in findings.events:
-            if isinstance(event, Fired):
+            if isinstance(event, Firings):
                 self._raise(event)
                 fired.add(event.alert_id)
             else:
-                self._clear(event)
+                self._rounds[-1][1][event.alert_id] = event
         for resource in findings.seen:
             self._see(resource)
         for process in findings.processes:
-            self.processes[process.app, process.instance] = SeenProcess(**asdict(process))
+            self.processes[process.app, process.instance] = process
         self.rollups += [
             Rollup(resource_id=resource_key(window.parts).resource_id, end_ns=window.end_ns, **window.sums)
             for window in findings.windows
         ]
         self.quarantined += [
-            Quarantined(
+            QuarantinedRecord(
                 partition=self._partition,
                 offset=record.offset,
                 reason=record.reason,
@@ -59,19 +68,19 @@ class Pending:
         self.empty = self.empty and not (findings.calls or findings.events or findings.windows or self.losses)
         return fired
 
-    def rounds(self) -> tuple[Round, ...]:
+    def rounds(self) -> tuple[AlertRound, ...]:
         """Raises and clears, their order kept: in each round an alert's raise precedes its clear."""
         return tuple(
-            Round(raised=tuple(raised.values()), cleared=tuple(cleared.values()))
+            AlertRound(raised=tuple(raised.values()), cleared=tuple(cleared.values()))
             for raised, cleared in self._rounds
             if raised or cleared
         )
 
-    def seen(self) -> tuple[Seen, ...]:
+    def list_resources(self) -> tuple[ResourceActivity, ...]:
         """The resources that had calls."""
         return tuple(self._seen.values())
 
-    def _raise(self, event: Fired) -> None:
+    def _raise(self, event: Firings) -> None:
         if event.alert_id in self._rounds[-1][1]:
             self._rounds.append(({}, {}))
         raised = self._rounds[-1][0]
@@ -79,13 +88,13 @@ class Pending:
             Occurrence(
                 time_ns=finding.time_ns, trace_id=finding.trace_id, span_id=finding.span_id, evidence=finding.evidence
             )
-            for finding in event.findings(newest=RING)
+            for finding in event.iter_findings(newest=RING)
         )
         count = int(event.times.shape[0])
         first_ns, last_ns = int(event.times.min()), int(event.times.max())
         before = raised.get(event.alert_id)
         if before is None:
-            raised[event.alert_id] = Raised(
+            raised[event.alert_id] = RaisedAlert(
                 alert_id=event.alert_id, rule=event.rule.name, level=event.rule.level, app=event.key.app,
                 resource_id=event.key.resource_id, resource=event.key.resource, key=event.key.label, count=count,
                 first_ns=first_ns, last_ns=last_ns, occurrences=occurrences, accepts=event.accepts,
@@ -93,21 +102,18 @@ class Pending:
             )  # fmt: skip
         else:
             both = (*before.occurrences, *occurrences)
-            places = kept([shown(finding.evidence, event.accepts) for finding in both])
+            places = choose_kept([get_shown_values(finding.evidence, event.accepts) for finding in both])
             raised[event.alert_id] = replace(
                 before, count=before.count + count, first_ns=min(before.first_ns, first_ns),
                 last_ns=max(before.last_ns, last_ns), occurrences=[both[at] for at in places],
             )  # fmt: skip
-
-    def _clear(self, event: Clear) -> None:
-        self._rounds[-1][1][event.alert_id] = Cleared(alert_id=event.alert_id, time_ns=event.time_ns)
 
     def _see(self, seen: SeenResource) -> None:
         app, system, endpoint, namespace = seen.parts
         resource_id = resource_key(seen.parts).resource_id
         before = self._seen.get(resource_id)
         newest = before is None or seen.last_ns >= before.last_ns
-        self._seen[resource_id] = Seen(
+        self._seen[resource_id] = ResourceActivity(
             resource_id=resource_id, app=app, system=system, endpoint=endpoint, namespace=namespace,
             first_ns=min(seen.first_ns, before.first_ns) if before else seen.first_ns,
             last_ns=max(seen.last_ns, before.last_ns) if before else seen.last_ns,

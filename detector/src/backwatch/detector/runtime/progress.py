@@ -78,7 +78,7 @@ class GroupProgress:
         """Note that the loop is alive, and what it does next."""
         self._activity, self._turned_s = activity, self._monotonic_s()
 
-    def polled(self) -> None:
+    def note_poll(self) -> None:
         """Note that the stream was asked for records."""
         self._polls += 1
 
@@ -98,7 +98,7 @@ class GroupProgress:
         with self._lock:
             before = self._positions
             self._positions = {
-                partition: self._moved(before.get(partition), at, end, reasons.get(partition, ""), now_ns, now_s)
+                partition: self._advance(before.get(partition), at, end, reasons.get(partition, ""), now_ns, now_s)
                 for partition, (at, end) in positions.items()
             }
             self._ends, self._owners = dict(ends), dict(owners or {})
@@ -110,7 +110,7 @@ class GroupProgress:
         if news or before.keys() != positions.keys():
             self.wakeup.set()
 
-    def _moved(
+    def _advance(
         self, before: _Position | None, at: int | None, end: int, reason: str, now_ns: int, now_s: float
     ) -> _Position:
         # At the end of its log a partition stands still for a reason alone: time does not pass, or no commit is taken.
@@ -132,7 +132,7 @@ class GroupProgress:
         with self._lock:
             self._positions = {}
 
-    def stalled(self) -> list[int]:
+    def find_stalled(self) -> list[int]:
         """Return the partitions that have records and were not read, although the loop polls."""
         now_s = self._monotonic_s()
         with self._lock:
@@ -253,14 +253,14 @@ class ProgressBoard:
         owners: dict[Place, str] = {}
         known: list[dict[int, PartitionProgress]] = []
         for group in self._groups:
-            known.append(self._without_removed(group, _of_group(group, stored)))
+            known.append(self._drop_removed(group, _of_group(group, stored)))
             rows += group.rows(self._member, known[-1])
             owners |= group.owners()
         written = write_progress(self._store, rows, owners)
         for group, alert, before in zip(self._groups, self._alerts, known, strict=True):
             alert.check(before | _of_group(group, written), group.ends())
 
-    def _without_removed(
+    def _drop_removed(
         self, group: GroupProgress, mine: Mapping[int, PartitionProgress]
     ) -> dict[int, PartitionProgress]:
         """Remove stored rows beyond the topic's partitions: a recreated topic may have fewer."""

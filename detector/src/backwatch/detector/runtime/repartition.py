@@ -25,7 +25,7 @@ from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.splitting import keep_apps, release_apps
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime.progress import ProgressBoard
-from backwatch.detector.runtime.service import Service
+from backwatch.detector.runtime.service import DetectorService
 from backwatch.store import shards, tables
 from backwatch.store.commit import Commit
 from backwatch.store.progress import PartitionProgress, read_progress
@@ -147,7 +147,7 @@ def drain(
     begun_ns = time.time_ns()
     stop = threading.Event()
     failed: list[BaseException] = []
-    service = Service(stream, store, settings)
+    service = DetectorService(stream, store, settings)
     board = ProgressBoard(store, [service.progress], None)
 
     def run() -> None:
@@ -214,11 +214,11 @@ def split(store: sa.Engine, engine: Engine, wanted: Plan, now_ns: int) -> int:
         blobs = ([found.snapshot] if found.snapshot else []) + found.deltas
         if not blobs:
             continue
-        parent = _restored(engine, blobs)
+        parent = _restore_shard(engine, blobs)
         apps_of = _given_names(_alerts_by_app(store), parent)
         left: set[bytes] = set()
         for child in range(number + wanted.before, wanted.after, wanted.before):
-            shard = _restored(engine, blobs)
+            shard = _restore_shard(engine, blobs)
             alerts = {alert for alert, app in apps_of.items() if choose_partition(app, wanted.after) == child}
             keep_apps(shard, lambda app, child=child: choose_partition(app, wanted.after) == child, alerts)
             left |= alerts
@@ -233,7 +233,7 @@ def split(store: sa.Engine, engine: Engine, wanted: Plan, now_ns: int) -> int:
     return len(moved)
 
 
-def _restored(engine: Engine, blobs: "list[bytes]") -> Shard:
+def _restore_shard(engine: Engine, blobs: "list[bytes]") -> Shard:
     shard = engine.new_shard()
     shard.apply(blobs)
     return shard

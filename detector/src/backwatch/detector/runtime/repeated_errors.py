@@ -20,7 +20,7 @@ class StalledConsumer(RuntimeError):
     """A consumer holds partitions that it does not deliver."""
 
 
-def unforeseen(error: BaseException) -> str:
+def describe_unforeseen(error: BaseException) -> str:
     """Return one bounded line for an unexpected error: class and place, never its text, which an attacker may control.
 
     The line goes into the store, into the evidence of an alert and to webhooks.

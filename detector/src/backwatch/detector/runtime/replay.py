@@ -9,7 +9,7 @@ import numpy as np
 
 from backwatch.detector.engine.clock import WINDOW_NS
 from backwatch.detector.engine.findings import Finding, Findings
-from backwatch.detector.engine.log_entries import Records, Tick
+from backwatch.detector.engine.log_entries import StreamRecords, Tick
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.ingest.routing import route
 
@@ -63,14 +63,14 @@ class Replay:
             yield from self._step(key)
         for key, shard in self._shards.items():
             # Two windows on, everything that was open has closed.
-            yield from self._said(self._engine.step(shard, Tick(shard.scalars.watermark_ns + 2 * WINDOW_NS)), key)
+            yield from self._count(self._engine.step(shard, Tick(shard.scalars.watermark_ns + 2 * WINDOW_NS)), key)
 
     def _step(self, key: bytes) -> Iterator[Finding]:
         values = self._waiting.pop(key)
         count = len(values)
         findings = self._engine.step(
             self._shards[key],
-            Records(
+            StreamRecords(
                 values=values,
                 appended_ns=np.zeros(count, np.int64),
                 backfill=np.ones(count, np.bool_),
@@ -78,15 +78,15 @@ class Replay:
             ),
         )
         self._offset += count
-        yield from self._said(findings, key)
+        yield from self._count(findings, key)
 
-    def _said(self, findings: Findings, key: bytes) -> Iterator[Finding]:  # noqa: ARG002  one app's, in its order
+    def _count(self, findings: Findings, key: bytes) -> Iterator[Finding]:  # noqa: ARG002  one app's, in its order
         self.counts.spans += findings.spans
         self.counts.calls += findings.calls
         self.counts.late += findings.late
         self.counts.unreadable += len(findings.unreadable)
         self.counts.faults += len(findings.faults)
-        for finding in findings.raised():
+        for finding in findings.iter_findings():
             self.counts.findings += 1
             yield finding
 

@@ -13,7 +13,7 @@ from backwatch.collector.stream import Message, MessageRefused, Record, Relay, S
 from backwatch.collector.stream.factory import ensure_topics, open_relay
 from backwatch.detector.ingest.routing import KEPT_BYTES, UNREADABLE, outputs
 from backwatch.detector.runtime.progress import STALLED_S, GroupProgress
-from backwatch.detector.runtime.repeated_errors import RepeatedErrors, StalledConsumer, unforeseen
+from backwatch.detector.runtime.repeated_errors import RepeatedErrors, StalledConsumer, describe_unforeseen
 
 logger = logging.getLogger("backwatch")
 
@@ -28,7 +28,7 @@ def messages_of(record: Record) -> list[Message]:
         try:
             return outputs(record)
         except Exception as error:  # noqa: BLE001  one record must not stop its partition
-            reason, what = unforeseen(error), record.value
+            reason, what = describe_unforeseen(error), record.value
     else:
         reason, what = record.reason, record.value
     count = max(1, record.skipped)
@@ -65,7 +65,9 @@ class Router:
                 self._errors.over()
             except Exception as error:  # noqa: BLE001  an error of the client must not end the thread
                 foreseen = isinstance(error, StreamUnavailable)
-                text = str(error.strerror or error) if isinstance(error, StreamUnavailable) else unforeseen(error)
+                text = (
+                    str(error.strerror or error) if isinstance(error, StreamUnavailable) else describe_unforeseen(error)
+                )
                 self._errors.note(text, None if foreseen else error)
                 self.progress.fail(text)
                 self.progress.turn("waiting after an error")
@@ -92,7 +94,7 @@ class Router:
         """Forward the records that are there; return their number."""
         self._observe(relay)
         self.progress.turn("polling")
-        self.progress.polled()
+        self.progress.note_poll()
         records = relay.poll(0.2)
         if records:
             self.progress.turn(f"carrying over partition {records[0].partition} from offset {records[0].offset}")
@@ -112,7 +114,7 @@ class Router:
         self._observed_s = now_s
         positions, ends = relay.positions(), relay.ends()
         self.progress.observe(positions, relay.held_back(), ends)
-        stalled = self.progress.stalled()
+        stalled = self.progress.find_stalled()
         if stalled:
             raise StalledConsumer(
                 f"partition(s) {', '.join(map(str, stalled))} of {names.TOPIC_SPANS} are assigned and have records, but"

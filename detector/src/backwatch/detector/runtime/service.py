@@ -25,7 +25,7 @@ from backwatch.detector.runtime.lag import CLOCK_STOPPED
 from backwatch.detector.runtime.log_history import LogHistory, NewStart
 from backwatch.detector.runtime.pace import Pace
 from backwatch.detector.runtime.progress import STALLED_S, GroupProgress
-from backwatch.detector.runtime.repeated_errors import RepeatedErrors, StalledConsumer, unforeseen
+from backwatch.detector.runtime.repeated_errors import RepeatedErrors, StalledConsumer, describe_unforeseen
 from backwatch.detector.runtime.shard_worker import ShardWorker
 from backwatch.store import meta, rules_meta
 from backwatch.store.commit import Fenced
@@ -64,7 +64,7 @@ def engine_for(store: StoreEngine, settings: DetectorSettings) -> Engine:
     return engine
 
 
-class Service:
+class DetectorService:
     """Reads ``backwatch_calls`` as a member of a group and keeps the shards of its partitions.
 
     Nothing but ``stop`` ends it: a stream or store that is away is waited for, and after any other error of the
@@ -146,8 +146,8 @@ class Service:
             stop.wait(RETRY_S)
         except Exception as error:  # noqa: BLE001  an error of the client must not end the service
             # In which state it left consumer or shard is not known: both are made anew.
-            self._errors.note(f"{unforeseen(error)}; the consumer is opened anew", error)
-            self.progress.fail(unforeseen(error))
+            self._errors.note(f"{describe_unforeseen(error)}; the consumer is opened anew", error)
+            self.progress.fail(describe_unforeseen(error))
             consumer = self._let_go(consumer)
             self._owned.clear()
             stop.wait(self._errors.pause_s)
@@ -190,7 +190,7 @@ class Service:
             return 0
         self._take_entries()  # before the calls: decisions made by now hold for them
         self.progress.turn("polling")
-        self.progress.polled()
+        self.progress.note_poll()
         records = consumer.poll(0.2)
         self._judge_all(consumer, records)
         self._prune()
@@ -203,7 +203,7 @@ class Service:
         polled = {record.partition for record in records}
         self._astray |= polled
         left, until_s = set[int](), time.monotonic() + TURN_S
-        for partition, some in self._pace.portions(records, self._most):
+        for partition, some in self._pace.portions(records, self._get_batch_limit):
             if partition in left or time.monotonic() > until_s or not self._judge(consumer, partition, some):
                 left.add(partition)
         self._astray -= polled - left
@@ -240,7 +240,7 @@ class Service:
             if owner.partition in self._owned:
                 consumer.resume(owner.partition, owner.next_offset, owner.leader_epoch, owner.topic_id)
 
-    def _most(self, partition: int) -> int:
+    def _get_batch_limit(self, partition: int) -> int:
         """Return the number of records judged at once: fewer while a faulty one is searched."""
         most = self._isolation[partition].most if partition in self._isolation else 0
         return min(most or self._settings.poll_records, self._settings.poll_records)
@@ -320,7 +320,7 @@ class Service:
                     reasons.setdefault(partition, "the consumer group is rebalancing")
         owners = {partition: owner.owner for partition, owner in self._owned.items()}
         self.progress.observe(positions, reasons, {partition: end for partition, (_, end) in bounds.items()}, owners)
-        stalled = self.progress.stalled()  # not those with a reason: another consumer would be no better off
+        stalled = self.progress.find_stalled()  # not those with a reason: another consumer would be no better off
         if stalled:
             raise StalledConsumer(
                 f"partition(s) {', '.join(map(str, stalled))} of {names.TOPIC_CALLS} are assigned and have records, but"

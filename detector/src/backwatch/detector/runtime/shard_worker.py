@@ -19,15 +19,15 @@ from backwatch.collector.settings import DetectorSettings
 from backwatch.collector.stream import Record
 from backwatch.detector.decoding.fault_description import describe
 from backwatch.detector.engine.clock import BOUNDARY_NS
-from backwatch.detector.engine.findings import Clear, Findings, Unreadable
-from backwatch.detector.engine.log_entries import LogEntry, Loss, Records, Tick
+from backwatch.detector.engine.findings import Findings, UnreadableRecord
+from backwatch.detector.engine.log_entries import LogEntry, Loss, StreamRecords, Tick
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime.entry_rows import read_entry
 from backwatch.detector.runtime.isolation import MAX_SET_ASIDE_IN_A_ROW, Isolation, Undone
-from backwatch.detector.runtime.pending import Pending
+from backwatch.detector.runtime.pending import PendingCommit
 from backwatch.detector.state.snapshot import CorruptState
 from backwatch.store import attempts, entries, shards, tables
-from backwatch.store.commit import Commit, Fenced, Quarantined
+from backwatch.store.commit import ClearedAlert, Commit, Fenced, QuarantinedRecord
 from backwatch.store.connect import StoreFull, StoreUnavailable, is_refused
 
 logger = logging.getLogger("backwatch")
@@ -64,7 +64,7 @@ class ShardWorker:
         self.topic_id, self.leader_epoch = found.topic_id, found.leader_epoch
         self._base = found.next_offset, found.watermark_ns, found.entry_id
         self._counts, self.isolation.undone = not self.isolation.undone, False
-        self.isolation.loaded(self._attempts, self.next_offset)
+        self.isolation.restore(self._attempts, self.next_offset)
         self._judged, self._first_offset = 0, self.next_offset
         self.shard = engine.new_shard()
         blobs = ([found.snapshot] if found.snapshot else []) + list(found.deltas)
@@ -76,7 +76,7 @@ class ShardWorker:
             logger.warning("backwatch: detector %s learns anew: its table has another version", detector)
         self._snapshot_bytes = len(found.snapshot or b"")
         self._delta_bytes = sum(map(len, found.deltas))
-        self._pending = Pending(partition)
+        self._pending = PendingCommit(partition)
         self._open: set[str] = set()
         self._urgent = False
         self._committed_s = time.monotonic()
@@ -107,7 +107,7 @@ class ShardWorker:
         if noted:
             offset = fresh[0].offset
             self._attempts = attempts.begin(self._store, self.partition, self._attempts, seq=self.seq, offset=offset)
-        with self._undoing(len(fresh), fresh[0].offset, fresh[-1].offset + 1):
+        with self._undo_on_error(len(fresh), fresh[0].offset, fresh[-1].offset + 1):
             if fresh[0].offset > self.next_offset and log_start > self.next_offset:
                 lost = min(log_start, fresh[0].offset) - self.next_offset
                 self.apply(Loss("gap", lost, fresh[0].appended_ns))
@@ -125,7 +125,7 @@ class ShardWorker:
 
     def _judge(self, records: Sequence[Record]) -> None:
         self.apply(
-            Records(
+            StreamRecords(
                 values=[record.value for record in records],
                 appended_ns=np.array([record.appended_ns for record in records], np.int64),
                 backfill=np.array([record.backfill for record in records], np.bool_),
@@ -138,7 +138,7 @@ class ShardWorker:
     def _set_aside(self, record: Record, reason: str) -> None:
         """Keeps the record's bytes in quarantine, unjudged, and counts a loss."""
         findings = self._step_loss(Loss("quarantine", 1, record.appended_ns))
-        findings.unreadable.append(Unreadable(record.offset, reason, record.value, record.appended_ns))
+        findings.unreadable.append(UnreadableRecord(record.offset, reason, record.value, record.appended_ns))
         self._fold(findings)
         self.isolation.in_a_row += 1
         if self.isolation.may_log("quarantine"):
@@ -161,7 +161,7 @@ class ShardWorker:
             return Findings(losses={loss.kind: loss.count})
 
     @contextlib.contextmanager
-    def _undoing(self, records: int, first_offset: int, end_offset: int) -> Generator[None]:
+    def _undo_on_error(self, records: int, first_offset: int, end_offset: int) -> Generator[None]:
         """Turn any exception into :class:`Undone`, and note the records in which it was raised.
 
         Args:
@@ -175,7 +175,7 @@ class ShardWorker:
             reason = describe(error)
             if suspects := self._judged + records:
                 first = self._first_offset if self._judged else first_offset
-                self.isolation.failed(suspects, first, max(end_offset, self.next_offset), reason)
+                self.isolation.note_failure(suspects, first, max(end_offset, self.next_offset), reason)
             self.isolation.undone = True
             raise Undone(self.partition, reason) from None
 
@@ -193,7 +193,7 @@ class ShardWorker:
         if first > self.next_offset and log_start > self.next_offset:
             self._fold(self._step_loss(Loss("gap", min(log_start, first) - self.next_offset, at_ns)))
         self._fold(self._step_loss(Loss("quarantine", record.next_offset - first, at_ns)))
-        kept = Quarantined(
+        kept = QuarantinedRecord(
             partition=self.partition, offset=first, reason=record.reason, value=record.value, appended_ns=at_ns
         )
         self._pending.quarantined.append(kept)
@@ -246,7 +246,7 @@ class ShardWorker:
             self._open.clear()
         self._urgent = self._urgent or not fired <= self._open
         self._open |= fired
-        self._open -= {event.alert_id for event in findings.events if isinstance(event, Clear)}
+        self._open -= {event.alert_id for event in findings.events if isinstance(event, ClearedAlert)}
 
     def _name_fault(self, detector: str, what: str) -> None:
         if self.isolation.may_log(detector):
@@ -272,7 +272,7 @@ class ShardWorker:
             self._urgent = True
             return
         try:
-            with self._undoing(0, 0, 0):
+            with self._undo_on_error(0, 0, 0):
                 entry = read_entry(row, connection, self.partition)
                 if entry is not None:
                     self.apply(entry)
@@ -289,7 +289,7 @@ class ShardWorker:
     def tick(self, now_ns: int) -> None:
         """The log's end was reached: time goes on, in strides of a boundary."""
         if self.tick_is_due(now_ns):
-            with self._undoing(0, 0, 0):
+            with self._undo_on_error(0, 0, 0):
                 self.apply(Tick(now_ns - int(self._settings.lateness_s * 1e9)))
             self._pending.empty = False
 
@@ -323,7 +323,7 @@ class ShardWorker:
             Undone: The store refuses something in it, or it cannot be made.
         """
         try:
-            with self._undoing(0, self._first_offset, self.next_offset):
+            with self._undo_on_error(0, self._first_offset, self.next_offset):
                 if self._unsent is None:
                     self._unsent = self._make()
                 shards.commit(self._store, self._unsent, now_ns=now_ns)
@@ -331,7 +331,7 @@ class ShardWorker:
             self._wait(error, str(error.strerror or error))
             return False
         except DBAPIError as error:
-            self._refused(error)
+            self._handle_refusal(error)
             return False
         except Undone as fault:
             if self._judged or self._unsent is None:
@@ -348,7 +348,7 @@ class ShardWorker:
         self._delta_bytes += len(self._unsent.delta)
         self._unsent = None
         self._committed_s = time.monotonic()
-        self.isolation.passed(self.next_offset, judged=self._judged > 0)
+        self.isolation.note_commit(self.next_offset, judged=self._judged > 0)
         self._judged = 0
         return True
 
@@ -357,7 +357,7 @@ class ShardWorker:
             logger.error("backwatch: %s; trying the same commit again", what)
         self.trouble = error
 
-    def _refused(self, error: DBAPIError) -> None:
+    def _handle_refusal(self, error: DBAPIError) -> None:
         """Meets a commit that the database did not take though it is there.
 
         Raises:
@@ -368,7 +368,7 @@ class ShardWorker:
             self._wait(StoreUnavailable(f"shard {self.partition}: {what}"), f"shard {self.partition}: {what}")
         elif self._judged:
             reason = f"the store refuses what follows from it: {what}"
-            self.isolation.failed(self._judged, self._first_offset, self.next_offset, reason)
+            self.isolation.note_failure(self._judged, self._first_offset, self.next_offset, reason)
             self.isolation.undone = True
             raise Undone(self.partition, reason) from None
         else:
@@ -382,7 +382,7 @@ class ShardWorker:
 
     def _make(self) -> Commit:
         # What is found from here on, by a tick while this commit waits for the store, is the next commit's.
-        pending, self._pending, self._urgent = self._pending, Pending(self.partition), False
+        pending, self._pending, self._urgent = self._pending, PendingCommit(self.partition), False
         delta = self.shard.delta()
         snapshot = None
         if self._delta_bytes + len(delta) > max(MIN_SNAPSHOT_BYTES, self._snapshot_bytes):
@@ -390,8 +390,8 @@ class ShardWorker:
         return Commit(
             shard=self.partition, seq=self.seq, base=self._base,
             next_offset=self.next_offset, watermark_ns=self.watermark_ns,
-            entry_id=self.entry_id, delta=delta, snapshot=snapshot, rounds=pending.rounds(), seen=pending.seen(),
-            processes=tuple(pending.processes.values()),
+            entry_id=self.entry_id, delta=delta, snapshot=snapshot, rounds=pending.rounds(),
+            seen=pending.list_resources(), processes=tuple(pending.processes.values()),
             rollups=tuple(pending.rollups), quarantined=tuple(pending.quarantined), losses=pending.losses,
             counters=pending.counters, topic_id=self.topic_id, leader_epoch=self.leader_epoch,
         )  # fmt: skip

@@ -166,11 +166,11 @@ class Space:
             return
         while rows < count:
             rows = min(2 * rows, self.space.capacity)
-        self.keys, self.parent = _grown(self.keys, rows), _grown(self.parent, rows)
-        self.first_seen, self.last_seen = _grown(self.first_seen, rows), _grown(self.last_seen, rows)
-        self.dirty, self._mark = _grown(self.dirty, rows), _grown(self._mark, rows)
+        self.keys, self.parent = _grow(self.keys, rows), _grow(self.parent, rows)
+        self.first_seen, self.last_seen = _grow(self.first_seen, rows), _grow(self.last_seen, rows)
+        self.dirty, self._mark = _grow(self.dirty, rows), _grow(self._mark, rows)
         for name, table in self.tables.items():
-            self.tables[name] = _grown(table, rows)
+            self.tables[name] = _grow(table, rows)
         self._index = np.zeros(_index_cells(rows), np.int32)
         _reindex(self.keys, self._index)
 
@@ -202,7 +202,7 @@ class Space:
                 return slot, sighting, touched[: state[DISTINCT]]
             self.ensure_rows(self.keys.shape[0] + 1)
 
-    def overflowed(self) -> int:
+    def take_overflow(self) -> int:
         """Return and reset the number of calls whose key had no room, although its parent had."""
         count = int(self._state[OVERFLOWED])
         self._state[OVERFLOWED] = 0
@@ -215,7 +215,7 @@ class Space:
         if not full and not crowded.shape[0]:
             return _NONE
         taken = np.flatnonzero(self.keys).astype(np.int32)
-        first = taken[np.lexsort((taken, self.last_seen[taken], self._standing(taken, now_ns)))]
+        first = taken[np.lexsort((taken, self.last_seen[taken], self._rank_by_age(taken, now_ns)))]
         if full:
             return first[: max(0, self.used - int(RELIEVED_SHARE * self.space.capacity))]
         left = int(RELIEVED_SHARE * self.space.per_parent)
@@ -223,11 +223,11 @@ class Space:
             first[self.parent[first] == above][: max(0, int(self._taken[above]) - left)] for above in crowded.tolist()
         ])  # fmt: skip
 
-    def settled(self, slots: NDArray[np.int32], now_ns: int) -> int:
+    def count_settled(self, slots: NDArray[np.int32], now_ns: int) -> int:
         """Return how many of these slots' keys are settled."""
-        return int((self._standing(slots, now_ns) >= SETTLED).sum())
+        return int((self._rank_by_age(slots, now_ns) >= SETTLED).sum())
 
-    def _standing(self, slots: NDArray[np.int32], now_ns: int) -> NDArray[np.int64]:
+    def _rank_by_age(self, slots: NDArray[np.int32], now_ns: int) -> NDArray[np.int64]:
         if not self.space.lasting:
             return np.zeros(slots.shape[0], np.int64)
         last = self.last_seen[slots]
@@ -269,7 +269,7 @@ def _index_cells(rows: int) -> int:
     return 1 << (2 * rows - 1).bit_length()
 
 
-def _grown(rows: Array, count: int) -> Array:
+def _grow(rows: Array, count: int) -> Array:
     """Return these rows with zeros appended."""
     out = np.zeros(count, rows.dtype)
     out[: rows.shape[0]] = rows

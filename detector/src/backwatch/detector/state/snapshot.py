@@ -72,7 +72,7 @@ class Source:
 def pack(sections: Iterable[Section | Source], scalars: Mapping[str, Any]) -> bytes:
     """Write sections and JSON-able scalars as one blob."""
     parts = list(sections)
-    described = [_described(part) for part in parts]
+    described = [_describe_part(part) for part in parts]
     header = json.dumps({"sections": described, "scalars": scalars}, separators=(",", ":"), sort_keys=True).encode()
     size = 4 + len(header) + sum(_size_bytes(part) for part in parts)
     compressor = zstandard.ZstdCompressor(level=1).compressobj(size=size)
@@ -90,7 +90,7 @@ def pack(sections: Iterable[Section | Source], scalars: Mapping[str, Any]) -> by
     return out.getvalue()
 
 
-def _described(part: Section | Source) -> dict[str, Any]:
+def _describe_part(part: Section | Source) -> dict[str, Any]:
     if isinstance(part, Source):
         dtype, shape = part.dtype, [part.at.shape[0]]
     else:
@@ -146,7 +146,7 @@ def read(blob: bytes) -> tuple[dict[str, Any], Iterator[Section]]:
         header = json.loads(plain.take(length).tobytes())
         scalars, described = dict(header["scalars"]), list(header["sections"])
     except _DAMAGE as error:
-        raise _damaged(error) from None
+        raise _make_error(error) from None
     return scalars, _sections(plain, described)
 
 
@@ -179,7 +179,7 @@ def _sections(plain: _Plain, described: Sequence[Mapping[str, Any]]) -> Iterator
         try:
             section = _section(plain, description)
         except _DAMAGE as error:
-            raise _damaged(error) from None
+            raise _make_error(error) from None
         yield section
     if plain.left:
         raise CorruptState("a state blob is damaged: it is longer than its header states")
@@ -198,7 +198,7 @@ def _section(plain: _Plain, described: Mapping[str, Any]) -> Section:
     return Section(name=str(described["name"]), rows=rows, at=at, version=int(described["version"]))
 
 
-def _damaged(error: Exception) -> CorruptState:
+def _make_error(error: Exception) -> CorruptState:
     return CorruptState(f"a state blob is damaged: {str(error)[:200]}")
 
 
@@ -211,7 +211,7 @@ def _describe(dtype: "np.dtype[Any]") -> Any:
     return [list(field) for field in dtype.descr] if dtype.names else dtype.str
 
 
-def fitted(rows: NDArray[Any], dtype: "np.dtype[Any]") -> NDArray[Any]:
+def fit_rows(rows: NDArray[Any], dtype: "np.dtype[Any]") -> NDArray[Any]:
     """Rows in today's dtype: fields of the same name are copied, new ones get zero."""
     if rows.dtype == dtype:
         return rows

@@ -29,7 +29,7 @@ class Kind(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class DeliveryOutcome:
     """What came of one attempt.
 
     Attributes:
@@ -67,7 +67,7 @@ class Output(ABC):
 
     @classmethod
     @abstractmethod
-    def configured(cls, settings: NotifySettings) -> "Sequence[Self]":
+    def from_settings(cls, settings: NotifySettings) -> "Sequence[Self]":
         """The receivers of this kind that the settings name.
 
         Raises:
@@ -84,7 +84,7 @@ class Output(ABC):
         """The event as this receiver takes it. Pure: the same event gives the same bytes."""
 
     @abstractmethod
-    def send(self, delivery: Delivery, timeout_s: float) -> Outcome:
+    def send(self, delivery: Delivery, timeout_s: float) -> DeliveryOutcome:
         """One attempt, of at most about ``timeout_s`` in all. Never raises for what a receiver does, never sleeps."""
 
 

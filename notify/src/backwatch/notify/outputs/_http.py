@@ -25,8 +25,8 @@ from urllib3.exceptions import HTTPError
 FAILURES: Final = (requests.RequestException, HTTPError, OSError, ValueError)
 """All that an attempt can raise because of what a receiver, a resolver or a network does."""
 METADATA: Final = frozenset(
-    ipaddress.ip_address(one)
-    for one in ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254")
+    ipaddress.ip_address(address)
+    for address in ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254")
 )
 """Where clouds answer with credentials, beside the link-local range."""
 _NO_DEADLINE_S: Final = 15.0
@@ -70,8 +70,8 @@ class Deadline:
         Deadline._of_thread.current = None
         self._timer.cancel()
         with self._lock:
-            for one in self._sockets:
-                one.close()
+            for connected in self._sockets:
+                connected.close()
             self._sockets.clear()
 
     @classmethod
@@ -97,9 +97,9 @@ class Deadline:
             self._shut()
 
     def _shut(self) -> None:
-        for one in self._sockets:
+        for connected in self._sockets:
             try:
-                one.shutdown(socket.SHUT_RDWR)
+                connected.shutdown(socket.SHUT_RDWR)
             except OSError:  # closed by the other side already
                 continue
 
@@ -165,7 +165,7 @@ def _connect(connection: HTTPConnection, connect: Callable[[], socket.socket]) -
     """
     host, timeout = connection.host, connection.timeout
     found = socket.getaddrinfo(host, connection.port, type=socket.SOCK_STREAM)
-    addresses = [*dict.fromkeys(str(one[4][0]) for one in found)]
+    addresses = [*dict.fromkeys(str(entry[4][0]) for entry in found)]
     for address in addresses:
         _refuse_forbidden(address)
     failure: HTTPError | None = None
@@ -174,7 +174,7 @@ def _connect(connection: HTTPConnection, connect: Callable[[], socket.socket]) -
             connection.host = address
             connection.timeout = Deadline.left_s() / (len(addresses) - number)  # a dead one leaves time for the others
             try:
-                connected = _checked(connect())
+                connected = _check_peer(connect())
             except HTTPError as error:
                 failure = error
                 continue
@@ -185,7 +185,7 @@ def _connect(connection: HTTPConnection, connect: Callable[[], socket.socket]) -
     raise failure or OSError(f"{host[:100]}: has no address")
 
 
-def _checked(connected: socket.socket) -> socket.socket:
+def _check_peer(connected: socket.socket) -> socket.socket:
     """Nothing was sent yet, not even a TLS greeting: now it is certain who is at the other end."""
     try:
         _refuse_forbidden(str(connected.getpeername()[0]))
@@ -223,7 +223,7 @@ def _meant(
     if isinstance(ip, ipaddress.IPv6Address):
         last = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
         carried = last if any(ip in network for network in _CARRY_V4) else None
-        yield from (one for one in (ip.ipv4_mapped, ip.sixtofour, carried) if one is not None)
+        yield from (inner for inner in (ip.ipv4_mapped, ip.sixtofour, carried) if inner is not None)
 
 
 def post(

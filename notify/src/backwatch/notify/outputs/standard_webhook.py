@@ -18,7 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 from standardwebhooks.webhooks import Webhook
 
 from backwatch.collector.settings import NotifySettings, SettingError
-from backwatch.notify.outputs import Delivery, Kind, Outcome, Output
+from backwatch.notify.outputs import Delivery, DeliveryOutcome, Kind, Output
 from backwatch.notify.outputs._http import FAILURES, post
 from backwatch.store.deliveries import EventRow
 
@@ -56,15 +56,15 @@ class StandardWebhook(Output):
         ca_file: str = "",
         setting: str = URL,
     ) -> None:
-        parts = _checked(url, private_hosts, setting)
+        parts = _check_url(url, private_hosts, setting)
         self._url = url
         self._host = parts.netloc
-        self._private = (parts.hostname or "") in {one.lower() for one in private_hosts}
+        self._private = (parts.hostname or "") in {host.lower() for host in private_hosts}
         self._signers = _signers(secrets)
         self._ca_file = _readable(ca_file)
 
     @classmethod
-    def configured(cls, settings: NotifySettings) -> "Sequence[Self]":
+    def from_settings(cls, settings: NotifySettings) -> "Sequence[Self]":
         """The one endpoint of ``BACKWATCH_WEBHOOK_URL``, if it is set."""
         if not settings.webhook_url:
             return ()
@@ -82,7 +82,7 @@ class StandardWebhook(Output):
         """The event's own body is the payload already."""
         return event.body.encode("ascii")
 
-    def send(self, delivery: Delivery, timeout_s: float) -> Outcome:
+    def send(self, delivery: Delivery, timeout_s: float) -> DeliveryOutcome:
         """One signed POST."""
         attempted = datetime.fromtimestamp(delivery.attempted_ns // 1_000_000_000, UTC)
         text = delivery.body.decode("ascii")
@@ -99,19 +99,19 @@ class StandardWebhook(Output):
                 self._url, delivery.body, headers, timeout_s=timeout_s, private=self._private, ca_file=self._ca_file
             )
         except FAILURES as error:
-            return Outcome(kind=Kind.RETRY, detail=type(error).__name__)
-        return _judged(answer.status_code, answer.headers.get("Retry-After"))
+            return DeliveryOutcome(kind=Kind.RETRY, detail=type(error).__name__)
+        return _judge_status(answer.status_code, answer.headers.get("Retry-After"))
 
 
-def _judged(status: int, retry_after: str | None) -> Outcome:
+def _judge_status(status: int, retry_after: str | None) -> DeliveryOutcome:
     detail = f"HTTP {status}"
     if 200 <= status < 300:
-        return Outcome(kind=Kind.DELIVERED, detail=detail)
+        return DeliveryOutcome(kind=Kind.DELIVERED, detail=detail)
     if status == GONE:
-        return Outcome(kind=Kind.GONE, detail=detail)
+        return DeliveryOutcome(kind=Kind.GONE, detail=detail)
     if status in NEVER_TAKEN:
-        return Outcome(kind=Kind.REJECTED, detail=detail)
-    return Outcome(kind=Kind.RETRY, retry_after_s=_seconds(retry_after), detail=detail)
+        return DeliveryOutcome(kind=Kind.REJECTED, detail=detail)
+    return DeliveryOutcome(kind=Kind.RETRY, retry_after_s=_seconds(retry_after), detail=detail)
 
 
 def _seconds(retry_after: str | None) -> float | None:
@@ -139,7 +139,7 @@ def _readable(ca_file: str) -> str:
     return ca_file
 
 
-def _checked(url: str, private_hosts: Sequence[str], setting: str) -> SplitResult:
+def _check_url(url: str, private_hosts: Sequence[str], setting: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         shown = f"{setting}={f'{parts.scheme}://{parts.hostname}'[:200]!r}"
@@ -150,7 +150,7 @@ def _checked(url: str, private_hosts: Sequence[str], setting: str) -> SplitResul
         raise SettingError(f"{shown}: use https://host/path")
     if parts.username is not None or parts.password is not None:
         raise SettingError(f"{shown}: user-info does not belong there, deliveries are signed")
-    if parts.scheme == "http" and host not in {one.lower() for one in private_hosts}:
+    if parts.scheme == "http" and host not in {private.lower() for private in private_hosts}:
         raise SettingError(f"{shown}: only https, unless the host is in BACKWATCH_WEBHOOK_ALLOW_PRIVATE_HOSTS")
     return parts
 
@@ -161,12 +161,12 @@ def _signers(secrets: Sequence[str]) -> list[Webhook]:
             f"{SECRET}=(secret): one secret, or two separated by a blank while rotating, got {len(secrets)}"
         )
     signers: list[Webhook] = []
-    for one in secrets:
+    for secret in secrets:
         try:
-            key = base64.b64decode(one.removeprefix("whsec_"), validate=True)
+            key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
         except (binascii.Error, ValueError):
             key = b""
-        if not one.startswith("whsec_") or not 24 <= len(key) <= 64:
+        if not secret.startswith("whsec_") or not 24 <= len(key) <= 64:
             raise SettingError(f"{SECRET}=(secret): must be whsec_ and base64 of 24 to 64 bytes")
         signers.append(Webhook(key))
     return signers

@@ -9,7 +9,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from backwatch.store import tables
-from backwatch.store.deliveries import registered
+from backwatch.store.deliveries import get_registration_times
 from backwatch.store.monitoring.incidents import UNROUTED_AFTER_S, Incident, find_delivery_incidents
 
 FORGOTTEN_AFTER_S: Final = 7 * 86_400.0
@@ -33,7 +33,7 @@ def find_served_incidents(connection: sa.Connection, now_ns: int) -> list[Incide
     lately_ns = now_ns - int(FORGOTTEN_AFTER_S * _NS)
     late_ns = max(served.values(), default=0) - int((UNROUTED_AFTER_S + ATTEMPT_S) * _NS)
     beside = {name for name, at in served.items() if at >= late_ns}
-    newest_ns = max((at for name, at in registered(connection).items() if name in beside), default=0)
+    newest_ns = max((at for name, at in get_registration_times(connection).items() if name in beside), default=0)
     # The old notify may end a little after the new one began.
     replaced_ns = newest_ns + int(ATTEMPT_S * _NS)
     without = {name for name, at in served.items() if name not in beside and at > replaced_ns}

@@ -62,17 +62,17 @@ def start_monitoring(
     figures = Figures(part, store, loops, check, time.time_ns)
 
     def is_alive() -> Response:
-        return _verdict([one.fault for one in loops if one.fault])
+        return _verdict([loop.fault for loop in loops if loop.fault])
 
     def find_faults() -> list[str]:
-        wrong = [one.fault for one in loops if one.fault]
-        return wrong + [f"the loop of the {one.name} has not begun" for one in loops if not one.turns]
+        wrong = [loop.fault for loop in loops if loop.fault]
+        return wrong + [f"the loop of the {loop.name} has not begun" for loop in loops if not loop.turns]
 
     def is_ready() -> Response:
         wrong = find_faults()
         try:
             with reading(store()) as connection:
-                wrong += [one.message for one in check(connection, time.time_ns())]
+                wrong += [incident.message for incident in check(connection, time.time_ns())]
         except (StoreUnavailable, SettingError, SQLAlchemyError, OSError) as error:
             wrong.append(f"the store does not answer ({type(error).__name__})")
         return _verdict(wrong)

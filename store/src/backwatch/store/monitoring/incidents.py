@@ -87,12 +87,12 @@ def find_incidents(progress: Sequence[PartitionProgress], shards: Sequence[Shard
     found = [
         *_topic_incidents(names.TOPIC_CALLS, calls, now_ns),
         *(
-            one
-            for one in _topic_incidents(names.TOPIC_SPANS, spans, now_ns)
-            if one.kind != ROUTER_SILENT or now_ns - one.since_ns < ROUTER_FORGOTTEN_AFTER_S * _NS
+            incident
+            for incident in _topic_incidents(names.TOPIC_SPANS, spans, now_ns)
+            if incident.kind != ROUTER_SILENT or now_ns - incident.since_ns < ROUTER_FORGOTTEN_AFTER_S * _NS
         ),
     ]
-    return sorted(found, key=lambda one: (KINDS.index(one.kind), one.since_ns))
+    return sorted(found, key=lambda incident: (KINDS.index(incident.kind), incident.since_ns))
 
 
 def has_reported(progress: Sequence[PartitionProgress], shards: Sequence[ShardRow]) -> bool:
@@ -104,11 +104,11 @@ def _progress_of(shards: Sequence[ShardRow], reported: Collection[int]) -> list[
     """Shards whose detector reports no progress: one that has judged a call commits a tick every ten seconds."""
     return [
         PartitionProgress(
-            consumer_group="", topic=names.TOPIC_CALLS, partition_id=one.id, next_offset=one.next_offset,
-            end_offset=one.next_offset, advanced_ns=one.updated_ns, updated_ns=one.updated_ns, member="",
+            consumer_group="", topic=names.TOPIC_CALLS, partition_id=shard.id, next_offset=shard.next_offset,
+            end_offset=shard.next_offset, advanced_ns=shard.updated_ns, updated_ns=shard.updated_ns, member="",
         )
-        for one in shards
-        if one.id not in reported and one.watermark_ns and one.updated_ns
+        for shard in shards
+        if shard.id not in reported and shard.watermark_ns and shard.updated_ns
     ]  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def _topic_incidents(topic: str, rows: Sequence[PartitionProgress], now_ns: int)
     silent_ns, stalled_ns = int(SILENT_AFTER_S * _NS), int(STALLED_AFTER_S * _NS)
     newest_ns = max(row.updated_ns for row in rows)
     if now_ns - newest_ns > silent_ns:
-        return [_silent(topic, newest_ns, now_ns)]
+        return [_silent_incident(topic, newest_ns, now_ns)]
     live = {row.consumer_group for row in rows if now_ns - row.updated_ns <= silent_ns} - {""}
     groups: dict[tuple[str, str], list[PartitionProgress]] = {}
     for row in rows:
@@ -152,7 +152,7 @@ def _of_partitions(kind: str, reason: str, topic: str, rows: Sequence[PartitionP
     return Incident(kind=kind, since_ns=since_ns, message=message, reason=reason, member=member)
 
 
-def _silent(topic: str, newest_ns: int, now_ns: int) -> Incident:
+def _silent_incident(topic: str, newest_ns: int, now_ns: int) -> Incident:
     when = since(newest_ns, now_ns)
     if topic == names.TOPIC_CALLS:
         message = f"The detector has not reported since {when}. New alerts cannot appear."
@@ -182,22 +182,22 @@ def find_delivery_incidents(connection: sa.Connection, endpoints: Mapping[str, f
         row, put_off = known.get(name), list[Incident]()
         served_ns = row.served_ns if row is not None else 0
         if row is not None and row.disabled_ns is not None:
-            found.append(_disabled(row.name, row.disabled_ns, row.reason, now_ns))
+            found.append(_disabled_incident(row.name, row.disabled_ns, row.reason, now_ns))
         elif now_ns - served_ns > (UNROUTED_AFTER_S + timeout_s) * _NS:
             when = f"since {since(served_ns, now_ns)}" if served_ns else "yet"
             message = f"No delivery worker has served the endpoint {name} {when}."
             found.append(Incident(kind=NOTIFY_SILENT, since_ns=served_ns, message=message))
         elif row is not None:
-            found += _critical_unsent(connection, name, row.critical_paused_until_ns, now_ns)
+            found += _find_critical_unsent(connection, name, row.critical_paused_until_ns, now_ns)
             put_off = _put_off(connection, name, row.critical_paused_until_ns, now_ns, critical=True)
             put_off += _put_off(connection, name, row.paused_until_ns, now_ns, critical=False)
         found += put_off
-        if all(one.kind != ENDPOINT_FAILING for one in put_off):
-            found += _failing(connection, name, now_ns)
-    return sorted(found, key=lambda one: KINDS.index(one.kind))
+        if all(incident.kind != ENDPOINT_FAILING for incident in put_off):
+            found += _find_failing(connection, name, now_ns)
+    return sorted(found, key=lambda incident: KINDS.index(incident.kind))
 
 
-def _critical_unsent(connection: sa.Connection, name: str, paused_until_ns: int, now_ns: int) -> list[Incident]:
+def _find_critical_unsent(connection: sa.Connection, name: str, paused_until_ns: int, now_ns: int) -> list[Incident]:
     """Critical deliveries that no worker makes: its thread hangs, while the other one keeps the endpoint served."""
     table, long_ago_ns = tables.delivery, now_ns - int(CRITICAL_WAITS_S * _NS)
     if paused_until_ns > long_ago_ns:
@@ -242,7 +242,7 @@ def _put_off(
     return [Incident(kind=CRITICAL_UNSENT if critical else ENDPOINT_FAILING, since_ns=since_ns, message=message)]
 
 
-def _failing(connection: sa.Connection, name: str, now_ns: int) -> list[Incident]:
+def _find_failing(connection: sa.Connection, name: str, now_ns: int) -> list[Incident]:
     """An endpoint that has taken nothing for a while, though several attempts were made. One bad body is none."""
     table = tables.delivery
     mine = table.c.endpoint == name
@@ -261,11 +261,13 @@ def _failing(connection: sa.Connection, name: str, now_ns: int) -> list[Incident
 def find_disabled(endpoints: Sequence[EndpointRow], now_ns: int) -> list[Incident]:
     """Return the endpoints that refuse all deliveries for good."""
     return [
-        _disabled(one.name, one.disabled_ns, one.reason, now_ns) for one in endpoints if one.disabled_ns is not None
+        _disabled_incident(endpoint.name, endpoint.disabled_ns, endpoint.reason, now_ns)
+        for endpoint in endpoints
+        if endpoint.disabled_ns is not None
     ]
 
 
-def _disabled(name: str, disabled_ns: int, reason: str, now_ns: int) -> Incident:
+def _disabled_incident(name: str, disabled_ns: int, reason: str, now_ns: int) -> Incident:
     message = f"The endpoint {name} is disabled since {since(disabled_ns, now_ns)}: it gets no alerts."
     return Incident(kind=ENDPOINT_DISABLED, since_ns=disabled_ns, message=message, reason=reason)
 

@@ -93,9 +93,9 @@ class Figures(Collector):
             "backwatch_build_info", "The version that runs here.", ("part", "version"), {tuple(info.values()): 1}
         )
         yield _gauge("process_threads", "Threads of this process.", (), {(): threading.active_count()})
-        ages = {(one.name,): one.age_s for one in self._loops}
+        ages = {(loop.name,): loop.age_s for loop in self._loops}
         yield _gauge("backwatch_loop_age_seconds", "Seconds since a loop of this process last turned.", ("loop",), ages)
-        turns = {(one.name,): one.turns for one in self._loops}
+        turns = {(loop.name,): loop.turns for loop in self._loops}
         yield _counter("backwatch_loop_turns", "Turns of a loop of this process.", ("loop",), turns)
         yield _gauge("backwatch_store_up", "Whether the store answers this process.", (), {(): int(store_up)})
         yield _counter("backwatch_store_errors", "Errors that the store gave this process.", (), {(): self._errors})
@@ -128,8 +128,8 @@ class Figures(Collector):
         now_ns = self._clock_ns()
         wrong = [*find_incidents(health.progress, health.shards, now_ns), *find_disabled(health.endpoints, now_ns)]
         for more in (find_served_incidents(connection, now_ns), self._check(connection, now_ns)):
-            wrong += [one for one in more if one not in wrong]
-        many = {(kind,): sum(one.kind == kind for one in wrong) for kind in KINDS}
+            wrong += [incident for incident in more if incident not in wrong]
+        many = {(kind,): sum(incident.kind == kind for incident in wrong) for kind in KINDS}
         yield _gauge("backwatch_incidents", "What does not work now, by kind.", ("kind",), many)
 
 
@@ -146,36 +146,47 @@ class _WithoutStore(Collector):
 
 def _of_partitions(health: Health) -> Iterator[Metric]:
     labels = ("group", "topic", "partition")
-    rows = {(_label(one.consumer_group), _label(one.topic), str(one.partition_id)): one for one in health.progress}
+    rows = {
+        (_label(partition.consumer_group), _label(partition.topic), str(partition.partition_id)): partition
+        for partition in health.progress
+    }
     shown = dict(list(rows.items())[:MAX_PARTITIONS])
     for name, what, value in (
-        ("lag_records", "Records that a group has not read yet.", lambda one: one.lag),
-        ("next_offset", "First offset that a group has not finished.", lambda one: one.next_offset),
-        ("end_offset", "Offset of the next record to be appended.", lambda one: one.end_offset),
-        ("advanced_timestamp_seconds", "When the offset advanced or the lag was 0.", lambda one: one.advanced_ns / _NS),
-        ("reported_timestamp_seconds", "When the group last reported.", lambda one: one.updated_ns / _NS),
+        ("lag_records", "Records that a group has not read yet.", lambda partition: partition.lag),
+        ("next_offset", "First offset that a group has not finished.", lambda partition: partition.next_offset),
+        ("end_offset", "Offset of the next record to be appended.", lambda partition: partition.end_offset),
+        ("advanced_timestamp_seconds", "When the offset advanced or the lag was 0.",
+        lambda partition: partition.advanced_ns / _NS),
+        ("reported_timestamp_seconds", "When the group last reported.", lambda partition: partition.updated_ns / _NS),
     ):  # fmt: skip
-        yield _gauge(f"backwatch_partition_{name}", what, labels, {key: value(one) for key, one in shown.items()})
+        yield _gauge(
+            f"backwatch_partition_{name}", what, labels, {key: value(partition) for key, partition in shown.items()}
+        )
     shards = health.shards[:MAX_PARTITIONS]
-    commits = {(str(one.id),): one.seq for one in shards}
+    commits = {(str(shard.id),): shard.seq for shard in shards}
     yield _counter("backwatch_shard_commits", "Commits of a shard.", ("shard",), commits)
     for name, what, value in (
-        ("committed", "When a shard last committed.", lambda one: one.updated_ns / _NS),
-        ("watermark", "How far the event time of a shard has come.", lambda one: one.watermark_ns / _NS),
+        ("committed", "When a shard last committed.", lambda shard: shard.updated_ns / _NS),
+        ("watermark", "How far the event time of a shard has come.", lambda shard: shard.watermark_ns / _NS),
     ):
-        moments = {(str(one.id),): value(one) for one in shards}
+        moments = {(str(shard.id),): value(shard) for shard in shards}
         yield _gauge(f"backwatch_shard_{name}_timestamp_seconds", what, ("shard",), moments)
 
 
 def _of_deliveries(connection: sa.Connection, health: Health) -> Iterator[Metric]:
     counts, newest = dict[tuple[str, ...], float](), dict[tuple[str, ...], float]()
     table = tables.delivery
-    for one in health.endpoints[:MAX_LABELS]:
-        name = _label(one.name)
-        many = {"pending": one.pending, "failing": one.failing, "delivered": one.delivered, "lost": one.lost}
+    for endpoint in health.endpoints[:MAX_LABELS]:
+        name = _label(endpoint.name)
+        many = {
+            "pending": endpoint.pending,
+            "failing": endpoint.failing,
+            "delivered": endpoint.delivered,
+            "lost": endpoint.lost,
+        }
         counts |= {(name, state): count for state, count in many.items()}
         # By the index: of those that are kept, the delivery that was due last.
-        last = sa.select(table.c.done_ns).where(table.c.endpoint == one.name, table.c.state == "delivered")
+        last = sa.select(table.c.done_ns).where(table.c.endpoint == endpoint.name, table.c.state == "delivered")
         newest[name,] = (connection.scalar(last.order_by(table.c.next_ns.desc()).limit(1)) or 0) / _NS
     yield _gauge(
         "backwatch_deliveries",
@@ -189,7 +200,9 @@ def _of_deliveries(connection: sa.Connection, health: Health) -> Iterator[Metric
         ("endpoint",),
         newest,
     )
-    disabled = {(_label(one.name),): int(one.disabled_ns is not None) for one in health.endpoints[:MAX_LABELS]}
+    disabled = {
+        (_label(endpoint.name),): int(endpoint.disabled_ns is not None) for endpoint in health.endpoints[:MAX_LABELS]
+    }
     yield _gauge("backwatch_endpoint_disabled", "Whether an endpoint refuses all for good.", ("endpoint",), disabled)
 
 

@@ -57,7 +57,7 @@ class StoreAnswer:
 
 
 @dataclass(slots=True, eq=False)
-class _Connection:
+class _ClientConnection:
     socket: socket.socket
     deadline_s: float
     received: bytes = b""
@@ -80,8 +80,8 @@ class MonitoringServer:
         self._quick = quick
         self._slow = slow
         self._selector = selectors.DefaultSelector()
-        self._connections: list[_Connection] = []
-        self._waiting: dict[str, list[_Connection]] = {}
+        self._connections: list[_ClientConnection] = []
+        self._waiting: dict[str, list[_ClientConnection]] = {}
         self._kept: dict[str, tuple[float, Response]] = {}
         self._asked: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._answered: queue.SimpleQueue[tuple[str, Response, float]] = queue.SimpleQueue()
@@ -99,8 +99,8 @@ class MonitoringServer:
 
     def start(self) -> None:
         """Begin to serve."""
-        for one in (self._listening, self._wakeup, self._wake):
-            one.setblocking(False)
+        for end in (self._listening, self._wakeup, self._wake):
+            end.setblocking(False)
         self._selector.register(self._listening, selectors.EVENT_READ)
         self._selector.register(self._wakeup, selectors.EVENT_READ)
         for thread in self._threads:
@@ -117,7 +117,7 @@ class MonitoringServer:
         while not self._closing.is_set():
             now_s = time.monotonic()
             self._resume_accepting(now_s)
-            until_s = min((one.deadline_s for one in self._connections), default=now_s + 60)
+            until_s = min((connection.deadline_s for connection in self._connections), default=now_s + 60)
             until_s = min(until_s, self._accept_at_s or until_s)
             for key, _ in self._selector.select(max(0.0, until_s - now_s)):
                 if key.fileobj is self._listening:
@@ -127,10 +127,10 @@ class MonitoringServer:
                 elif key.data in self._connections:
                     self._advance(key.data)
             self._expire(time.monotonic())
-        for one in list(self._connections):
-            self._drop(one)
-        for one in (self._listening, self._wakeup, self._wake):
-            one.close()
+        for connection in list(self._connections):
+            self._drop(connection)
+        for end in (self._listening, self._wakeup, self._wake):
+            end.close()
         self._selector.close()
 
     def _resume_accepting(self, now_s: float) -> None:
@@ -150,67 +150,67 @@ class MonitoringServer:
         accepted.setblocking(False)
         if len(self._connections) >= MAX_CONNECTIONS:
             self._drop(self._connections[0])
-        one = _Connection(accepted, time.monotonic() + DEADLINE_S)
-        self._connections.append(one)
-        self._selector.register(accepted, selectors.EVENT_READ, one)
+        connection = _ClientConnection(accepted, time.monotonic() + DEADLINE_S)
+        self._connections.append(connection)
+        self._selector.register(accepted, selectors.EVENT_READ, connection)
 
-    def _advance(self, one: _Connection) -> None:
+    def _advance(self, connection: _ClientConnection) -> None:
         try:
-            if one.sending:
-                one.sending = one.sending[one.socket.send(one.sending) :]
-                if not one.sending:
-                    self._drop(one)
+            if connection.sending:
+                connection.sending = connection.sending[connection.socket.send(connection.sending) :]
+                if not connection.sending:
+                    self._drop(connection)
             else:
-                self._receive(one)
+                self._receive(connection)
         except BlockingIOError:
             return
         except OSError:
-            self._drop(one)
+            self._drop(connection)
 
-    def _receive(self, one: _Connection) -> None:
-        more = one.socket.recv(MAX_REQUEST_BYTES)
-        if not more or one.path:  # closed, or more than the one request that is under way
-            self._drop(one)
+    def _receive(self, connection: _ClientConnection) -> None:
+        more = connection.socket.recv(MAX_REQUEST_BYTES)
+        if not more or connection.path:  # closed, or more than the one request that is under way
+            self._drop(connection)
             return
-        one.received += more
-        if b"\r\n\r\n" in one.received or b"\n\n" in one.received:
-            self._handle(one)
-        elif len(one.received) >= MAX_REQUEST_BYTES:
-            self._respond(one, _refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
+        connection.received += more
+        if b"\r\n\r\n" in connection.received or b"\n\n" in connection.received:
+            self._handle(connection)
+        elif len(connection.received) >= MAX_REQUEST_BYTES:
+            self._respond(connection, _refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
 
-    def _handle(self, one: _Connection) -> None:
-        words = one.received.split(b"\n", 1)[0].strip().split(b" ")
+    def _handle(self, connection: _ClientConnection) -> None:
+        words = connection.received.split(b"\n", 1)[0].strip().split(b" ")
         if len(words) != 3 or not words[2].startswith(b"HTTP/1."):
-            self._respond(one, _refusal(HTTPStatus.BAD_REQUEST))
+            self._respond(connection, _refusal(HTTPStatus.BAD_REQUEST))
             return
         path = words[1].partition(b"?")[0].decode("latin-1")
-        one.head_only = words[0] == b"HEAD"
-        one.deadline_s = time.monotonic() + DEADLINE_S
+        connection.head_only = words[0] == b"HEAD"
+        connection.deadline_s = time.monotonic() + DEADLINE_S
         if words[0] not in (b"GET", b"HEAD"):
-            self._respond(one, _refusal(HTTPStatus.METHOD_NOT_ALLOWED))
+            self._respond(connection, _refusal(HTTPStatus.METHOD_NOT_ALLOWED))
         elif path in self._quick:
-            self._respond(one, _computed(self._quick[path]))
+            self._respond(connection, _compute(self._quick[path]))
         elif path in self._slow:
-            self._ask(one, path)
+            self._ask(connection, path)
         else:
-            self._respond(one, _refusal(HTTPStatus.NOT_FOUND))
+            self._respond(connection, _refusal(HTTPStatus.NOT_FOUND))
 
-    def _ask(self, one: _Connection, path: str) -> None:
+    def _ask(self, connection: _ClientConnection, path: str) -> None:
         kept_s, response = self._kept.get(path, (-KEPT_S, None))
         if response is not None and time.monotonic() - kept_s < KEPT_S:
-            self._respond(one, response)
+            self._respond(connection, response)
             return
         if path not in self._waiting:
             self._waiting[path] = []
             self._asked.put(path)
         answer = self._slow[path]
         if self._overdue:
-            self._respond(one, _computed(answer.without_store))
+            self._respond(connection, _compute(answer.without_store))
             return
-        one.path = path
+        connection.path = path
         wait_s = max(STORE_WAIT_S, 3 * self._took_s.get(path, 0.0))
-        one.deadline_s = time.monotonic() + min(wait_s, answer.max_wait_s)
-        self._waiting[path].append(one)
+        connection.deadline_s = time.monotonic() + min(wait_s, answer.max_wait_s)
+        self._waiting[path].append(connection)
 
     def _take_answers(self) -> None:
         while True:
@@ -225,42 +225,42 @@ class MonitoringServer:
             self._overdue.clear()
             if took_s < DEADLINE_S:  # else it hung, which the next one need not
                 self._took_s[path] = took_s
-            for one in self._waiting.pop(path, ()):
-                if one in self._connections:
-                    self._respond(one, response)
+            for connection in self._waiting.pop(path, ()):
+                if connection in self._connections:
+                    self._respond(connection, response)
 
-    def _respond(self, one: _Connection, response: Response) -> None:
+    def _respond(self, connection: _ClientConnection, response: Response) -> None:
         status = HTTPStatus(response.status)
         head = (
             f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {response.content_type}\r\n"
             f"Content-Length: {len(response.body)}\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
             "Connection: close\r\n\r\n"
         )
-        one.path = ""
-        one.sending = memoryview(head.encode("ascii") + (b"" if one.head_only else response.body))
-        one.deadline_s = time.monotonic() + DEADLINE_S
-        self._selector.modify(one.socket, selectors.EVENT_WRITE, one)
+        connection.path = ""
+        connection.sending = memoryview(head.encode("ascii") + (b"" if connection.head_only else response.body))
+        connection.deadline_s = time.monotonic() + DEADLINE_S
+        self._selector.modify(connection.socket, selectors.EVENT_WRITE, connection)
 
     def _expire(self, now_s: float) -> None:
-        for one in [one for one in self._connections if one.deadline_s <= now_s]:
-            if one.path:  # the store hangs: the question stays open, but this client gets an answer
-                self._waiting[one.path].remove(one)
-                self._overdue.add(one.path)
-                self._respond(one, _computed(self._slow[one.path].without_store))
+        for connection in [connection for connection in self._connections if connection.deadline_s <= now_s]:
+            if connection.path:  # the store hangs: the question stays open, but this client gets an answer
+                self._waiting[connection.path].remove(connection)
+                self._overdue.add(connection.path)
+                self._respond(connection, _compute(self._slow[connection.path].without_store))
             else:
-                self._drop(one)
+                self._drop(connection)
 
-    def _drop(self, one: _Connection) -> None:
-        self._connections.remove(one)
-        if one.path and one in self._waiting.get(one.path, ()):
-            self._waiting[one.path].remove(one)
-        self._selector.unregister(one.socket)
-        one.socket.close()
+    def _drop(self, connection: _ClientConnection) -> None:
+        self._connections.remove(connection)
+        if connection.path and connection in self._waiting.get(connection.path, ()):
+            self._waiting[connection.path].remove(connection)
+        self._selector.unregister(connection.socket)
+        connection.socket.close()
 
     def _compute(self) -> None:
         while (path := self._asked.get()) is not None:
             begin_s = time.monotonic()
-            response = _computed(self._slow[path].compute)
+            response = _compute(self._slow[path].compute)
             self._answered.put((path, response, time.monotonic() - begin_s))
             self._notify()
 
@@ -271,7 +271,7 @@ class MonitoringServer:
             return  # full, so it is awake; or closed
 
 
-def _computed(answer: Answer) -> Response:
+def _compute(answer: Answer) -> Response:
     try:
         return answer()
     except Exception as error:  # noqa: BLE001  a fault in one answer must not end the thread that gives all of them
