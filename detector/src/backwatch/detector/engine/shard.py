@@ -39,7 +39,6 @@ class Scalars:
         relieved_ns: The boundary after which spaces were last relieved of stale slots.
         uncounted: Firings since the last boundary of which a correlation knows nothing, or nothing any more.
         unreported: Losses since the last boundary, per app and kind; reported at the next one. ``untold`` in snapshots.
-        accepted: Alert id to the end of its acceptance in nanoseconds, 0 for no end.
         crowded: Whether so many findings were open at the last boundary that every new key folds.
         loss_alerts: Alerts about losses that fired of late: id, shortened, to the last time.
     """
@@ -49,7 +48,6 @@ class Scalars:
     relieved_ns: int = 0
     uncounted: int = 0
     unreported: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
-    accepted: dict[str, int] = field(default_factory=dict[str, int])
     crowded: bool = False
     loss_alerts: dict[str, int] = field(default_factory=dict[str, int])
 
@@ -190,7 +188,7 @@ class Shard:
         self.resources.update({int(slot): tuple(parts) for slot, parts in named.items()})
         self.shown.take(scalars.pop("shown", {}))
         self.processes.take(scalars.pop("presence", {}))
-        self.expected.take(scalars.pop("announced", {}), scalars.pop("acceptances", {}))
+        self.expected.take(scalars.pop("announced", {}), scalars.pop("acceptances", {}), scalars.pop("accepted", {}))
         self.scalars = Scalars(unreported=scalars.pop("untold", {}), **scalars)
         models: dict[str, dict[str, NDArray[Any]]] = {}
         anew: set[str] = set()
@@ -212,7 +210,6 @@ class Shard:
         return {
             "watermark_ns": scalars.watermark_ns, "boundary_ns": scalars.boundary_ns,
             "relieved_ns": scalars.relieved_ns, "uncounted": scalars.uncounted, "untold": scalars.unreported,
-            "accepted": scalars.accepted,
             "crowded": scalars.crowded, "loss_alerts": scalars.loss_alerts,
             "resources": {str(slot): self.resources[slot] for slot in resources},
             **self.expected.scalars(everything=everything), **self.shown.scalars(everything=everything),

@@ -141,13 +141,13 @@ class Engine:
     def _decide(self, shard: Shard, decision: Decision, findings: Findings) -> None:
         if decision.kind not in ("accept", "revoke"):
             return
-        shard.scalars.accepted.pop(decision.alert_id, None)
+        shard.expected.silenced.pop(decision.alert_id, None)
         if decision.kind == "revoke":
             self._identities.revoke(shard, decision.alert_id)
         elif self._identities.of_values(decision):
             self._identities.accept(shard, decision, findings)
         else:
-            shard.scalars.accepted[decision.alert_id] = decision.until_ns
+            shard.expected.silenced[decision.alert_id] = decision.until_ns
             close(shard, decision, findings)
 
     def _advance(self, shard: Shard, watermark_ns: int, findings: Findings) -> None:
