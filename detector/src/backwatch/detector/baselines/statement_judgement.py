@@ -318,8 +318,8 @@ def _without_site(calls: StatementCalls, state: StatementState, facts: Statement
 def judge_statements(calls: StatementCalls, state: StatementState, facts: StatementFacts, work: Work) -> None:
     """Judge calls in order, and learn from the quiet ones.
 
-    Known statements, nearly all, are judged by rows and numbers alone: a call of a function that takes all columns costs
-    as much as everything else here.
+    Known statements, nearly all, are judged by rows and numbers alone: a call of a function that takes all columns
+    costs as much as everything else here.
     """
     places, pairs, asked, releases, usual, sites = (
         state.places, state.pairs, state.asked, state.releases, state.usual, state.sites,
