@@ -1,9 +1,9 @@
 """Detection quality for injected queries, on labelled statement streams of applications.
 
-    BACKWATCH_TEST_DATA=… make bench NAME=query_quality            ARGS="--stream library_mysql.jsonl.gz"
+    BACKWATCH_TEST_DATA=… make bench NAME=query_quality       ARGS="--stream library_mysql.jsonl.gz"
 
-The data cannot be shipped: the folder must hold ``queries/app_*.jsonl.gz`` and ``to_otlp.py``. ``bench.campaigns`` makes
-further streams of the same form. The shipped ``backwatch replay`` judges each stream, with call sites and without, with
+The data cannot be shipped: the folder must hold ``queries/app_*.jsonl.gz`` and ``to_otlp.py``. ``bench.campaigns``
+makes further streams of the same form. The shipped ``backwatch replay`` judges each stream, with call sites and without, with
 full texts and with texts that another instrumentation sanitised. Attempts that stayed inside one literal are left out.
 """
 

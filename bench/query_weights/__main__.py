@@ -82,7 +82,10 @@ def samples_of_app(records: list[Record], fragments: list[str], source: str) -> 
             for _ in range(FRAGMENTS if fragments else 0):
                 record = drawn.choice(learned)
                 text = inject(record["text"], drawn.choice(fragments), drawn)
-                changed = text and read(text, record["dialect"]) != read(record["text"], record["dialect"])
+                changed = (
+                    text
+                    and read(text, record["dialect"]).canonical != read(record["text"], record["dialect"]).canonical
+                )
                 if text and changed:
                     judge(app, sanitise(text) if sanitised else text, record["tid"], "fragment", True)
     return found

@@ -13,13 +13,13 @@ from backwatch.detector.statements.structure.roles import ALIAS, TABLE
 from backwatch.detector.statements.structure.vocabulary import K, is_name
 
 MAX_EXEMPLARS: Final = 24
-ARENA_TOKENS: Final = 416
+ARENA_TOKENS: Final = 320
 """Tokens of all exemplars of a call site together; those most like a newer one make room."""
 EXEMPLAR_TOKENS: Final = 160
 """Tokens that are kept of one exemplar: the first three quarters of them and the last."""
 _EXEMPLAR_HEAD: Final = 120
-_SITE_BYTES, _TRIGRAM_BYTES, _NAME_BYTES = 512, 1_536, 1_024
-_INDEX_CELLS: Final = 128
+_SITE_BYTES, _TRIGRAM_BYTES, _NAME_BYTES = 512, 768, 512
+_INDEX_CELLS: Final = 64
 RECENT: Final = 8
 
 SITE_STRUCTURE: Final = np.dtype([
