@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from backwatch.detector.baselines.injection import COUNT_OF_SIGNALS, compose
 from backwatch.detector.statements.structure.difference import describe
 from backwatch.detector.statements.structure.encoding import MAX_TOKENS
-from backwatch.detector.statements.structure.features import CELLS
-from backwatch.detector.statements.structure.grammar import CELLS as KINDS
+from backwatch.detector.statements.structure.features import FEATURE_CELLS
+from backwatch.detector.statements.structure.grammar import KIND_CELLS as KINDS
 from backwatch.detector.statements.structure.grammar import check_grammar
 from backwatch.detector.statements.structure.known import (
     NOTHING,
@@ -60,7 +60,7 @@ class LearntApp:
             return None
         home, known = self._home(reading, place)
         added, removed = np.zeros(MAX_TOKENS, np.uint8), np.zeros(MAX_TOKENS, np.uint8)
-        features, kinds, signals = np.zeros(CELLS), np.zeros(KINDS), np.zeros(COUNT_OF_SIGNALS)
+        features, kinds, signals = np.zeros(FEATURE_CELLS), np.zeros(KINDS), np.zeros(COUNT_OF_SIGNALS)
         filters = self._sites[home]["known"], self._resource[1]
         describe(known, reading.statement, (added, removed), filters, features)
         check_grammar(reading.statement[0], reading.statement[3], kinds)

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from backwatch.collector.statements.canonical import canonicalize
 from backwatch.detector.statements.structure.encoding import tokens_of
-from backwatch.detector.statements.structure.grammar import CELLS, KINDS, check_grammar
+from backwatch.detector.statements.structure.grammar import KIND_CELLS, KINDS, check_grammar
 
 
 def found(statement: str) -> set[str]:
     """Return what is wrong with a statement."""
     codes, _ = tokens_of(canonicalize(statement, "postgresql"))
-    cells = np.zeros(CELLS)
+    cells = np.zeros(KIND_CELLS)
     check_grammar(codes, codes.shape[0], cells)
     return {kind for kind, count in zip(KINDS, cells, strict=True) if count}
 

@@ -16,7 +16,7 @@ from backwatch.collector import names
 from backwatch.detector.baselines.suspicion import SIGN_WEIGHTS
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.statements.structure.features import COUNT, F
-from backwatch.detector.statements.structure.grammar import CELLS as KINDS_COUNT
+from backwatch.detector.statements.structure.grammar import KIND_CELLS as KINDS_COUNT
 from backwatch.detector.statements.structure.grammar import KINDS
 from backwatch.detector.statements.structure.vocabulary import ordered_words
 
@@ -63,8 +63,8 @@ def compose(features: Any, kinds: Any, signs: int, unseen: float, elsewhere: boo
     """Write the vector of signals.
 
     Args:
-        features: float64 [CELLS of ``features.py``].
-        kinds: float64 [CELLS of ``grammar.py``].
+        features: float64 [FEATURE_CELLS of ``features.py``].
+        kinds: float64 [FEATURE_CELLS of ``grammar.py``].
         signs: Bits of the signs that are unusual at the call site.
         unseen: Estimated share of the call site's calls that are unseen, in [0, 1]; 1 where nothing is known.
         elsewhere: Whether another call site of the resource knows the statement.

@@ -39,8 +39,8 @@ from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import FIRST
 from backwatch.detector.statements.structure.difference import describe
 from backwatch.detector.statements.structure.encoding import MAX_TOKENS
-from backwatch.detector.statements.structure.features import CELLS, SLOT, WORDS_ONLY, F
-from backwatch.detector.statements.structure.grammar import CELLS as KINDS
+from backwatch.detector.statements.structure.features import FEATURE_CELLS, SLOT, WORDS_ONLY, F
+from backwatch.detector.statements.structure.grammar import KIND_CELLS as KINDS
 from backwatch.detector.statements.structure.grammar import check_grammar, is_query
 from backwatch.detector.statements.structure.known import NOTHING, RECENT, find_home, learn_statement, nearest
 
@@ -141,7 +141,7 @@ class Work(NamedTuple):
 def new_work() -> Work:
     """Return work space for one thread."""
     return Work(
-        np.zeros(MAX_TOKENS, np.uint8), np.zeros(MAX_TOKENS, np.uint8), np.zeros(CELLS), np.zeros(KINDS),
+        np.zeros(MAX_TOKENS, np.uint8), np.zeros(MAX_TOKENS, np.uint8), np.zeros(FEATURE_CELLS), np.zeros(KINDS),
         np.zeros(COUNT_OF_SIGNALS),
     )  # fmt: skip
 

@@ -9,9 +9,9 @@ from backwatch.detector.statements.structure.added_conditions import describe_co
 from backwatch.detector.statements.structure.alignment import align
 from backwatch.detector.statements.structure.conditions import compares
 from backwatch.detector.statements.structure.features import (
-    CELLS,
     COUNT,
     COUNTED,
+    FEATURE_CELLS,
     MAX_COUNTED,
     MAX_FEATURE,
     WORDS_ONLY,
@@ -283,12 +283,12 @@ def describe(
         statement: Codes, ids, roles and number of the new one's tokens.
         marks: uint8 [MAX_TOKENS] twice, work space: added and removed tokens.
         filters: What the call site knows (a filter), and the resource's row.
-        f: float64 [CELLS], written: ``FEATURES``, then the slot.
+        f: float64 [FEATURE_CELLS], written: ``FEATURES``, then the slot.
     """
     codes, ids, role, count = statement
     added, removed = marks
     site, resource = filters
-    for k in range(CELLS):
+    for k in range(FEATURE_CELLS):
         f[k] = 0.0
     if count == 0:
         return

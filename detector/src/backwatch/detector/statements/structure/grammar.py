@@ -33,11 +33,11 @@ KINDS: Final = (
     "or-constant",
 )  # fmt: skip
 """What is counted, in the order of the result's cells."""
-CELLS: Final = len(KINDS)
+KIND_CELLS: Final = len(KINDS)
 (
     QUERY_AFTER_VALUE, VALUES_ADJACENT, OPERAND_MISSING, CLAUSE_ORDER, CHAINED, IN_VALUES, MISPLACED_SET, CONSTANT_ROW,
     EQUAL_CALLS, OR_CONSTANT,
-) = range(CELLS)  # fmt: skip
+) = range(KIND_CELLS)  # fmt: skip
 _NO_FAULT: Final = -1
 
 _SELECT, _FROM, _WHERE, _AND, _OR, _NOT, _ON = (K[w] for w in ("SELECT", "FROM", "WHERE", "AND", "OR", "NOT", "ON"))
@@ -221,9 +221,9 @@ def check_grammar(codes: Any, count: int, found: Any) -> None:
     Args:
         codes: uint16, token codes.
         count: The number of tokens.
-        found: float64 [CELLS], written.
+        found: float64 [KIND_CELLS], written.
     """
-    for k in range(CELLS):
+    for k in range(KIND_CELLS):
         found[k] = 0.0
     if count == 0 or not is_query(codes[0]):
         return
