@@ -3,8 +3,9 @@
     BACKWATCH_TEST_DATA=… make bench NAME=query_quality       ARGS="--stream library_mysql.jsonl.gz"
 
 The data cannot be shipped: the folder must hold ``queries/app_*.jsonl.gz`` and ``to_otlp.py``. ``bench.campaigns``
-makes further streams of the same form. The shipped ``backwatch replay`` judges each stream, with call sites and without, with
-full texts and with texts that another instrumentation sanitised. Attempts that stayed inside one literal are left out.
+makes further streams of the same form. The shipped ``backwatch replay`` judges each stream, with call sites and
+without, with full texts and with texts that another instrumentation sanitised. Attempts that stayed inside one literal
+are left out.
 """
 
 import argparse
