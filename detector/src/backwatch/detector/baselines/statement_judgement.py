@@ -42,7 +42,14 @@ from backwatch.detector.statements.structure.encoding import MAX_TOKENS
 from backwatch.detector.statements.structure.features import FEATURE_CELLS, SLOT, WORDS_ONLY, F
 from backwatch.detector.statements.structure.grammar import KIND_CELLS as KINDS
 from backwatch.detector.statements.structure.grammar import check_grammar, is_query
-from backwatch.detector.statements.structure.known import NOTHING, RECENT, find_home, learn_statement, nearest
+from backwatch.detector.statements.structure.known import (
+    NOTHING,
+    RECENT,
+    find_home,
+    learn_statement,
+    nearest,
+    shared_tokens,
+)
 
 Array = Any
 
@@ -55,6 +62,10 @@ USUAL_AFTER_CALLS: Final = 3
 """Quiet calls with known statements after which a sign is usual at a call site."""
 MIN_COMPARED_CALLS: Final = 10
 """Calls of a call site after which new statements are compared with its own."""
+MIN_SHARED_TOKENS: Final = 3.0
+MIN_SHARED: Final = 0.25
+"""Tokens, and share of the nearest known statement's tokens, that a new one must have in common with it, at its
+beginning and its end, to be held against it."""
 REFUSED_LOG_ODDS: Final = 3.0
 FAILED_LOG_ODDS: Final = 1.0
 SUCCEEDED_LOG_ODDS: Final = -0.2
@@ -200,9 +211,9 @@ def _describe(
     statement = _statement_of(calls, i)
     codes, _, _, count = statement
     home = _home(calls, state, statement, i) if count > 0 else 0
-    offset, size = 0, 0
+    offset, size, fit = 0, 0, 0.0
     if home != 0:
-        offset, size, _ = nearest(state.sites[home], codes, count)
+        offset, size, fit = nearest(state.sites[home], codes, count)
     site = state.sites[home]
     known = site["arena"][offset : offset + size] if size > 0 else NOTHING
     marks = work.added, work.removed
@@ -213,7 +224,9 @@ def _describe(
     signs, elsewhere = facts
     unseen = unseen_share(place["once"] + 1, place["calls"] + 1) if home != 0 else 1.0
     compose(work.features, work.kinds, signs, unseen, elsewhere, work.signals)
-    compared = size > 0 and place["calls"] >= MIN_COMPARED_CALLS and is_query(codes[0])
+    # Injected text leaves most of the statement as it is. One that shares little with any is another statement.
+    alike = shared_tokens(fit, size) >= max(MIN_SHARED_TOKENS, MIN_SHARED * size)
+    compared = size > 0 and alike and place["calls"] >= MIN_COMPARED_CALLS and is_query(codes[0])
     if not compared:
         return score(work.signals, injection_weights.COLD, injection_weights.COLD_BIAS, 1.0), False, 0
     log_odds = score(work.signals, injection_weights.KNOWN, injection_weights.KNOWN_BIAS, 10.0)

@@ -19,6 +19,8 @@ EXEMPLAR_TOKENS: Final = 160
 """Tokens that are kept of one exemplar: the first three quarters of them and the last."""
 _EXEMPLAR_HEAD: Final = 120
 _SITE_BYTES, _TRIGRAM_BYTES, _NAME_BYTES = 512, 768, 512
+LACKING_WEIGHT: Final = 0.25
+"""What a token of a known statement that the new one lacks takes from their likeness."""
 _INDEX_CELLS: Final = 64
 RECENT: Final = 8
 
@@ -223,11 +225,17 @@ def nearest(site: Any, codes: Any, count: int) -> tuple[int, int, float]:
         if at + length > ARENA_TOKENS:
             break
         prefix, suffix = common(site["arena"][at : at + length], codes, count)
-        fit = prefix + suffix - 0.25 * (length - prefix - suffix)
+        fit = prefix + suffix - LACKING_WEIGHT * (length - prefix - suffix)
         if fit > best:
             best, offset, size = fit, at, length
         at += length
     return offset, size, best
+
+
+@kernel
+def shared_tokens(fit: float, size: int) -> float:
+    """Return how many tokens the nearest exemplar has in common, by its length and what :func:`nearest` says of it."""
+    return (fit + LACKING_WEIGHT * size) / (1.0 + LACKING_WEIGHT)
 
 
 NOTHING: Final = np.zeros(0, np.uint16)
