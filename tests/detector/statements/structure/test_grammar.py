@@ -84,3 +84,8 @@ def test_each_fault_is_found(statement: str, kind: str) -> None:
 )
 def test_any_order_of_tokens_is_read_to_its_end(words: list[str]) -> None:
     assert found(" ".join(words)) <= set(KINDS)
+
+
+def test_a_text_that_is_cut_in_its_middle_has_no_faults() -> None:
+    columns = ", ".join(f"max(c{at})" for at in range(100))
+    assert found(f"SELECT a FROM (SELECT {columns} FROM t) x WHERE b IN (SELECT {columns} FROM u)") == set()

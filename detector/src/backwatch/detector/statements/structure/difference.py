@@ -8,6 +8,7 @@ from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.statements.structure.added_conditions import describe_conditions
 from backwatch.detector.statements.structure.alignment import align
 from backwatch.detector.statements.structure.conditions import compares
+from backwatch.detector.statements.structure.encoding import MAX_TOKENS
 from backwatch.detector.statements.structure.features import (
     COUNT,
     COUNTED,
@@ -135,7 +136,7 @@ def _balance(codes: Any, count: int, added: Any, known: bool, f: Any) -> None:
         is_query = code == _SELECT and code_at(codes, i - 2, count) != _IN
         if listed and (is_name(code) or is_operator(code) or is_query):
             f[_IN_LIST] += 1.0
-    f[_UNBALANCED] = lowest < 0 or depth != 0
+    f[_UNBALANCED] = count < MAX_TOKENS and (lowest < 0 or depth != 0)  # a longer text is cut in its middle
 
 
 @kernel

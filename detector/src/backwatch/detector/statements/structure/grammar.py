@@ -11,6 +11,7 @@ import numpy as np
 
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.statements.structure.conditions import compares
+from backwatch.detector.statements.structure.encoding import MAX_TOKENS
 from backwatch.detector.statements.structure.vocabulary import (
     CLOSING,
     COMMA,
@@ -225,7 +226,7 @@ def check_grammar(codes: Any, count: int, found: Any) -> None:
     """
     for k in range(KIND_CELLS):
         found[k] = 0.0
-    if count == 0 or not is_query(codes[0]):
+    if count == 0 or count >= MAX_TOKENS or not is_query(codes[0]):  # a longer text is cut in its middle
         return
     clause = np.zeros(MAX_DEPTH + 1, np.uint8)
     query = np.zeros(MAX_DEPTH + 1, np.uint8)  # 1: a query stands at this depth, 2: behind a set operation
