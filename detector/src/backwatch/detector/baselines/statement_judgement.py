@@ -334,9 +334,7 @@ def judge_statements(calls: StatementCalls, state: StatementState, facts: Statem
     Known statements, nearly all, are judged by rows and numbers alone: a call of a function that takes all columns
     costs as much as everything else here.
     """
-    places, pairs, asked, releases, usual, sites = (
-        state.places, state.pairs, state.asked, state.releases, state.usual, state.sites,
-    )  # fmt: skip
+    places, pairs, asked, sites = state.places, state.pairs, state.asked, state.sites
     for i in range(calls.site.shape[0]):
         if calls.fingerprint[i] == 0:
             continue
@@ -355,7 +353,7 @@ def judge_statements(calls: StatementCalls, state: StatementState, facts: Statem
         # A suspicious statement surprises sooner.
         surprising = surely if quiet else has_settled(place["once"], place["calls"])
         facts.settled[i] = surprising
-        release = releases[calls.resource[i]]
+        release = state.releases[calls.resource[i]]
         number = number_of(release, calls.release[i], calls.time_ns[i], learn)
         young = is_young(release, number, calls.time_ns[i])
         facts.released[i] = is_of_release(place, number, young, learn) and quiet
@@ -382,7 +380,7 @@ def judge_statements(calls: StatementCalls, state: StatementState, facts: Statem
                 sites[s]["most_rows"] = min(calls.rows[i], 0xFFFFFFFF)
                 sites[s]["changed"] = 1
             if known and calls.signs[i] != 0:
-                _count_signs(calls.signs[i], usual[s])
+                _count_signs(calls.signs[i], state.usual[s])
             continue
         if facts.injection[i] >= WAITS_BELOW or weigh(calls.signs[i], SIGN_WEIGHTS) >= ATTACK_WEIGHT:
             continue

@@ -10,7 +10,7 @@ import numpy as np
 
 from backwatch.detector.kernels.compiled import inline, kernel
 from backwatch.detector.statements.structure.roles import ALIAS, TABLE
-from backwatch.detector.statements.structure.vocabulary import K, is_name
+from backwatch.detector.statements.structure.vocabulary import is_name
 
 MAX_EXEMPLARS: Final = 24
 ARENA_TOKENS: Final = 320
@@ -37,7 +37,6 @@ RESOURCE_STRUCTURE: Final = np.dtype([
 ])  # fmt: skip
 """What a resource is known for, and which of its call sites know statements that begin in a certain way."""
 
-_FROM, _SELECT = K["FROM"], K["SELECT"]
 EDGE_BEFORE, EDGE_AFTER = 7, 5
 """Ids that stand for the beginning of a text and for its end."""
 
@@ -234,7 +233,7 @@ def nearest(site: Any, codes: Any, count: int) -> tuple[int, int, float]:
 
 @kernel
 def shared_tokens(fit: float, size: int) -> float:
-    """Return how many tokens the nearest exemplar has in common, by its length and what :func:`nearest` says of it."""
+    """Return how many tokens an exemplar has in common, by its length and the fit that :func:`nearest` returns."""
     return (fit + LACKING_WEIGHT * size) / (1.0 + LACKING_WEIGHT)
 
 
