@@ -6,7 +6,7 @@ site with many different statements, or another call site that knows the stateme
 make, and no other.
 """
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
@@ -24,8 +24,8 @@ from backwatch.detector.baselines.call_site import (
     note_restless,
     remember,
 )
+from backwatch.detector.baselines.document_weights import sign_log_odds
 from backwatch.detector.baselines.injection import (
-    COUNT_OF_SIGNALS,
     compose,
     effect_log_odds,
     is_broken,
@@ -34,22 +34,23 @@ from backwatch.detector.baselines.injection import (
 )
 from backwatch.detector.baselines.releases import is_young, number_of
 from backwatch.detector.baselines.settled import MAX_UNSEEN, has_settled, has_surely_settled, unseen_share
+from backwatch.detector.baselines.statement_rows import StatementCalls, StatementFacts, StatementState, Work
 from backwatch.detector.baselines.suspicion import ATTACK_WEIGHT, SIGN_WEIGHTS, weigh
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import FIRST
 from backwatch.detector.statements.structure.difference import describe
-from backwatch.detector.statements.structure.encoding import MAX_TOKENS
-from backwatch.detector.statements.structure.features import FEATURE_CELLS, SLOT, WORDS_ONLY, F
-from backwatch.detector.statements.structure.grammar import KIND_CELLS as KINDS
+from backwatch.detector.statements.structure.features import SLOT, WORDS_ONLY, F
 from backwatch.detector.statements.structure.grammar import check_grammar, is_query
 from backwatch.detector.statements.structure.known import (
     NOTHING,
     RECENT,
     find_home,
+    is_alike,
     learn_statement,
     nearest,
-    shared_tokens,
 )
+from backwatch.detector.statements.structure.operators import operator_log_odds
+from backwatch.detector.statements.structure.vocabulary import DOCUMENT
 
 Array = Any
 
@@ -62,10 +63,6 @@ USUAL_AFTER_CALLS: Final = 3
 """Quiet calls with known statements after which a sign is usual at a call site."""
 MIN_COMPARED_CALLS: Final = 10
 """Calls of a call site after which new statements are compared with its own."""
-MIN_SHARED_TOKENS: Final = 3.0
-MIN_SHARED: Final = 0.25
-"""Tokens, and share of the nearest known statement's tokens, that a new one must have in common with it, at its
-beginning and its end, to be held against it."""
 REFUSED_LOG_ODDS: Final = 3.0
 FAILED_LOG_ODDS: Final = 1.0
 SUCCEEDED_LOG_ODDS: Final = -0.2
@@ -89,72 +86,6 @@ MAX_ROWS_LOG_ODDS: Final = 2.0
 
 _ADDED: Final = F["added"]
 _UNBALANCED: Final = 1 << names.SIGNS.index("unbalanced-quote")
-
-
-class StatementCalls(NamedTuple):
-    """Columns of the calls, and the tokens of statements that may be new."""
-
-    fingerprint: Array
-    sighting: Array
-    goes_on: Array
-    time_ns: Array
-    signs: Array
-    site: Array
-    pair: Array
-    statement: Array
-    resource: Array
-    release: Array
-    reported: Array
-    error: Array
-    refused: Array
-    rows: Array
-    late: Array
-    learn: Array
-    tokens: Any
-
-
-class StatementState(NamedTuple):
-    """Rows of the tables."""
-
-    places: Array
-    pairs: Array
-    asked: Array
-    releases: Array
-    usual: Array
-    sites: Array
-    resources: Array
-
-
-class StatementFacts(NamedTuple):
-    """Facts of each call, written."""
-
-    novel: Array
-    settled: Array
-    unseen: Array
-    released: Array
-    various: Array
-    elsewhere: Array
-    injection: Array
-    injected: Array
-    broken: Array
-
-
-class Work(NamedTuple):
-    """Work space."""
-
-    added: Array
-    removed: Array
-    features: Array
-    kinds: Array
-    signals: Array
-
-
-def new_work() -> Work:
-    """Return work space for one thread."""
-    return Work(
-        np.zeros(MAX_TOKENS, np.uint8), np.zeros(MAX_TOKENS, np.uint8), np.zeros(FEATURE_CELLS), np.zeros(KINDS),
-        np.zeros(COUNT_OF_SIGNALS),
-    )  # fmt: skip
 
 
 @kernel
@@ -204,6 +135,32 @@ def _home(calls: StatementCalls, state: StatementState, statement: tuple[Any, An
 
 
 @kernel
+def _describe_document(
+    state: StatementState,
+    work: Work,
+    statement: tuple[Any, Any, Any, int],
+    found: tuple[int, int, int, float],
+    facts: tuple[int, bool],
+) -> tuple[float, bool, int]:
+    """Return the same as :func:`_describe`, for a statement that is no SQL: by its signs and its operators."""
+    codes, _, _, count = statement
+    home, offset, size, fit = found
+    work.features[:] = 0.0
+    work.kinds[:] = 0.0
+    compose(work.features, work.kinds, facts[0], 1.0, facts[1], work.signals)
+    log_odds = sign_log_odds(facts[0])
+    place = state.places[home]
+    alike = is_alike(fit, size)
+    if home == 0 or size == 0 or not alike or place["calls"] < MIN_COMPARED_CALLS:
+        return log_odds, False, 0
+    more, slot = operator_log_odds(state.sites[home]["arena"][offset : offset + size], codes, count)
+    unseen = unseen_share(place["once"] + 1, place["calls"] + 1)
+    if more > 0.0 and unseen > MAX_UNSEEN:
+        more = max(0.0, more - np.log(unseen / MAX_UNSEEN))
+    return log_odds + more, True, slot
+
+
+@kernel
 def _describe(
     calls: StatementCalls, state: StatementState, work: Work, i: int, facts: tuple[int, bool]
 ) -> tuple[float, bool, int]:
@@ -214,6 +171,8 @@ def _describe(
     offset, size, fit = 0, 0, 0.0
     if home != 0:
         offset, size, fit = nearest(state.sites[home], codes, count)
+    if count == 0 or codes[0] == DOCUMENT:
+        return _describe_document(state, work, statement, (home, offset, size, fit), facts)
     site = state.sites[home]
     known = site["arena"][offset : offset + size] if size > 0 else NOTHING
     marks = work.added, work.removed
@@ -225,7 +184,7 @@ def _describe(
     unseen = unseen_share(place["once"] + 1, place["calls"] + 1) if home != 0 else 1.0
     compose(work.features, work.kinds, signs, unseen, elsewhere, work.signals)
     # Injected text leaves most of the statement as it is. One that shares little with any is another statement.
-    alike = shared_tokens(fit, size) >= max(MIN_SHARED_TOKENS, MIN_SHARED * size)
+    alike = is_alike(fit, size)
     compared = size > 0 and alike and place["calls"] >= MIN_COMPARED_CALLS and is_query(codes[0])
     if not compared:
         return score(work.signals, injection_weights.COLD, injection_weights.COLD_BIAS, 1.0), False, 0

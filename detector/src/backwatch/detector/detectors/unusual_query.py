@@ -24,13 +24,8 @@ from backwatch.detector.baselines.call_site import (
 )
 from backwatch.detector.baselines.releases import RELEASES
 from backwatch.detector.baselines.settled import has_settled
-from backwatch.detector.baselines.statement_judgement import (
-    StatementCalls,
-    StatementFacts,
-    StatementState,
-    judge_statements,
-    new_work,
-)
+from backwatch.detector.baselines.statement_judgement import judge_statements
+from backwatch.detector.baselines.statement_rows import StatementCalls, StatementFacts, StatementState, new_work
 from backwatch.detector.derived.numbers import STATEMENT_REFUSED
 from backwatch.detector.derived.text_columns import CONTINUES
 from backwatch.detector.detectors import Array, Calls, Detector
@@ -127,7 +122,7 @@ class UnusualQuery(Detector):
         Table("unusual_query_resource", RESOURCE, 1, CALL_SITE),
         Table("unusual_query_releases", RESOURCE, 1, RELEASES),
         Table("unusual_query_statement", STATEMENT, 1, STATEMENT_ANYWHERE),
-        Table("query_attack", SITE, 2, USUAL_SIGNS),
+        Table("query_attack", SITE, 3, USUAL_SIGNS),
         Table("unusual_query_structure", SITE, 1, SITE_STRUCTURE),
         Table("unusual_query_vocabulary", RESOURCE, 1, RESOURCE_STRUCTURE),
     )
@@ -168,7 +163,7 @@ class UnusualQuery(Detector):
 
     def migrate(self, table: Table, rows: Rows, from_version: int) -> Rows:
         """Convert the usual signs of an older state, which knows fewer signs."""
-        if table.dtype != USUAL_SIGNS or from_version != 1:
+        if table.dtype != USUAL_SIGNS or from_version not in (1, 2):
             return super().migrate(table, rows, from_version)
         converted = np.zeros(len(rows), table.dtype)
         converted["seen"][:, : rows["seen"].shape[1]] = rows["seen"]
