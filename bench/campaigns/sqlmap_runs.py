@@ -61,7 +61,7 @@ def plan(sqlmap: Path, dialect: Dialect, limit_s: float, random: Random) -> Iter
         )
     for number, letter in enumerate("BEUSTQ"):
         for tid, name, position in (TAMPER_TARGETS[number], TAMPER_TARGETS[(number + 1) % len(TAMPER_TARGETS)]):
-            yield Run(tid=tid, field=name, position=position, technique=letter, limit_s=limit_s)
+            yield Run(tid=tid, field=name, position=position, technique=letter, level=3, limit_s=limit_s)
     for number, script in enumerate(tampers(sqlmap, dialect)):
         tid, name, position = TAMPER_TARGETS[number % len(TAMPER_TARGETS)]
         technique = random.choice(("BEU", "BEU", "EU", "BT", "U", "BQ"))

@@ -74,5 +74,7 @@ def serve(app: App, on_call: Callable[[Call], None]) -> Generator[str]:
         yield f"http://{HOST}:{server.server_address[1]}"
     finally:
         server.shutdown()
+        with server.lock:  # a call that is still running would delay the next user of the database
+            pass
         server.server_close()
         thread.join()

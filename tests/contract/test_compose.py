@@ -44,7 +44,7 @@ NEEDS = {
 }
 
 every_service = pytest.mark.parametrize("name", sorted(SERVICES))
-every_service = pytest.mark.parametrize("name", OURS)
+every_member = pytest.mark.parametrize("name", OURS)
 
 
 def members(name: str) -> set[str]:
@@ -107,14 +107,14 @@ def test_only_published_services_and_notify_leave_the_inner_network() -> None:
     assert beyond == {"kafka", "dashboard", "notify"}
 
 
-@every_service
+@every_member
 def test_every_variable_is_a_setting(name: str) -> None:
     found = {variable for variable in SERVICES[name]["environment"] if variable.startswith("BACKWATCH_")}
     assert found
     assert found <= settings.names_of(*settings.ALL)
 
 
-@every_service
+@every_member
 def test_every_value_can_be_read(name: str) -> None:
     environment = {key: _filled_in(value) for key, value in SERVICES[name]["environment"].items()}
     for kind in settings.ALL:
@@ -147,7 +147,7 @@ def test_stream_and_dashboard_addresses_match_the_other_services() -> None:
     assert "@postgres:5432/backwatch" in store.pop()
 
 
-@every_service
+@every_member
 def test_an_image_holds_the_members_that_its_command_needs_and_no_others(name: str) -> None:
     inside = members(name)
     assert "collector" in inside

@@ -1,4 +1,4 @@
-"""A harmless pickle that runs a program when it is loaded. The program only reports that it ran."""
+"""A pickle that runs a program when it is loaded. By default the program only reports that it ran."""
 
 import os
 import pickle
@@ -10,10 +10,13 @@ RAN: Final = STATUS << 8
 
 
 class _Bomb:
+    def __init__(self, command: str) -> None:
+        self._command = command
+
     def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.system, (f"exit {STATUS}",)  # pyright: ignore[reportDeprecated]  real pickle bombs use it
+        return os.system, (self._command,)  # pyright: ignore[reportDeprecated]  real pickle bombs use it
 
 
-def bomb() -> bytes:
-    """Return the pickle; the server's side never loads it."""
-    return pickle.dumps(_Bomb())
+def bomb(command: str = f"exit {STATUS}") -> bytes:
+    """Return a pickle that runs a command; the server's side never loads it."""
+    return pickle.dumps(_Bomb(command))

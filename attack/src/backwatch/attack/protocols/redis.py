@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from backwatch.attack.demo.services.redis import Redis, bulk
-from backwatch.attack.protocols.server import MOST_KEPT, HostileServer, Session
+from backwatch.attack.protocols.server import LARGEST, MOST_KEPT, HostileServer, Session
 
 SLOTS = 16_384
 
@@ -34,21 +33,21 @@ class RedisServer(HostileServer):
         """Serve commands, one after the other."""
         talk = Talk()
         while True:
-            command = Redis.received(session)
+            command = self.received(session)
             verb = command[0].upper() if command else b""
             self.taken(b" ".join(command))
             if verb == b"HELLO":
                 talk.three = len(command) > 1 and command[1] == b"3"
-                session.send(Redis.hello(three=talk.three))
+                session.send(self.hello(three=talk.three))
             else:
                 session.send(self.answer(verb, command, talk) or (b"_\r\n" if talk.three else b"$-1\r\n"))
 
     def answer(self, verb: bytes, command: list[bytes], talk: Talk) -> bytes:
         """Return a reply; empty: the key does not exist."""
-        if verb == b"SET" and len(command) > 2:
+        if verb in (b"SET", b"SETEX") and len(command) > 2:
             if len(talk.stored) >= MOST_KEPT:
                 talk.stored.clear()
-            talk.stored[command[1]] = command[2]
+            talk.stored[command[1]] = command[-1] if verb == b"SETEX" else command[2]
         elif verb == b"GET" and len(command) > 1:
             value = talk.stored.get(command[1])
             return b"" if value is None else bulk(value)
@@ -66,6 +65,40 @@ class RedisServer(HostileServer):
             return bulk(b"cluster_state:ok\r\ncluster_size:1\r\n")
         node = b"*3\r\n" + bulk(b"localhost") + b":%d\r\n" % self.port + bulk(b"0" * 40)
         return b"*1\r\n*3\r\n:0\r\n:%d\r\n" % (SLOTS - 1) + node
+
+    @staticmethod
+    def hello(*, three: bool) -> bytes:
+        """Return the reply to HELLO, in RESP3 or RESP2."""
+        facts = ((b"server", b"redis"), (b"version", b"7.2.11"), (b"role", b"master"))
+        head = b"%%%d\r\n" % (len(facts) + 1) if three else b"*%d\r\n" % (2 * len(facts) + 2)
+        return (
+            head
+            + b"".join(bulk(name) + bulk(value) for name, value in facts)
+            + bulk(b"proto")
+            + (b":3\r\n" if three else b":2\r\n")
+        )
+
+    @staticmethod
+    def received(session: Session) -> list[bytes]:
+        """Return the next command and its arguments."""
+        head = session.line()
+        if not head.startswith(b"*"):
+            return head.split()
+        parts: list[bytes] = []
+        count, size = int(head[1:]), 0
+        for _ in range(count):
+            length = int(session.line()[1:])
+            size += length
+            if count > MOST_KEPT or size > LARGEST:
+                raise ValueError("a command of that size is no driver's")
+            parts.append(session.read(length))
+            session.read(2)
+        return parts
+
+
+def bulk(value: bytes) -> bytes:
+    """Return a value as a RESP bulk string."""
+    return b"$%d\r\n%s\r\n" % (len(value), value)
 
 
 def _command(name: bytes, kind: bytes) -> bytes:

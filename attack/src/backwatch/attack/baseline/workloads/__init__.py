@@ -148,10 +148,10 @@ class Workload(ABC):
         """Return the service, not started yet; it stays honest."""
 
     @classmethod
-    def enter(cls, phase: str, service: HostileServer, go: Callable[[], None]) -> None:
+    def enter(cls, phase: str, service: HostileServer, proceed: Callable[[], None]) -> None:
         """Start a phase of the app. A workload that changes its service does so here."""
         del phase, service
-        go()
+        proceed()
 
     @classmethod
     def announcements(cls, service: HostileServer) -> Mapping[str, Sequence[str]]:

@@ -2,9 +2,8 @@
 
 import time
 
-from backwatch.attack.demo.services.redis import bulk
 from backwatch.attack.protocols.http import Request, Web, answered
-from backwatch.attack.protocols.redis import RedisServer, Talk
+from backwatch.attack.protocols.redis import RedisServer, Talk, bulk
 from backwatch.attack.protocols.server import Session
 
 BUSY_S = 0.7

@@ -10,13 +10,20 @@ from typing import Any, Final
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.baseline.workloads import Workload, WorkloadConfig
+from backwatch.attack.clients.mysql_connector import MySQLConnector
+from backwatch.attack.clients.psycopg import Psycopg
+from backwatch.attack.clients.psycopg2 import Psycopg2
+from backwatch.attack.clients.pymysql import PyMySQL
+from backwatch.attack.clients.sql import SqlClient
 from backwatch.attack.demo.services.mysql import OK, Packets
 from backwatch.attack.demo.services.postgresql import RefusedError
-from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.protocols.server import SECRET, HostileServer
 from backwatch.attack.protocols.tables import Answer, MySQLOfTables, PostgreSQLOfTables, Tables
-from backwatch.attack.scenarios import SECRET
 
-SQL: Final = ("mysql.connector", "psycopg", "psycopg2", "pymysql", "sqlite3")
+_CLIENTS: Final[dict[str, type[SqlClient]]] = {
+    client.driver: client for client in (MySQLConnector, Psycopg, Psycopg2, PyMySQL)
+}
+SQL: Final = (*_CLIENTS, "sqlite3")
 ORDERS: Final = 13_000
 MOST_COUNTED_S: Final = 2.0
 _SCHEMA: Final = """
@@ -138,6 +145,7 @@ class ShopWorkload(Workload):
     def __init__(self, config: WorkloadConfig) -> None:
         super().__init__(config)
         self._connection: Any = None
+        self._client: Any = None
 
     @classmethod
     def service(cls, driver: str, authority: Authority) -> HostileServer:
@@ -147,15 +155,36 @@ class ShopWorkload(Workload):
     def cursor(self, **options: Any) -> Any:
         """Return a driver's cursor for a ``with``; connect, with further options, if there is no connection."""
         if self._connection is None:
-            self._connection = _CONNECTED[self.config.driver](self.config, **options)
+            self._connection = self._connect(**options)
         return contextlib.closing(self._connection.cursor())
 
-    def again(self) -> None:
-        """Open a new connection in place of the current one."""
+    def _connect(self, **options: Any) -> Any:
+        if self.config.driver == "sqlite3":
+            return _connect_sqlite3()
+        if self.config.driver == "psycopg":
+            import psycopg
+
+            options["cursor_factory"] = psycopg.ClientCursor
+        client = _CLIENTS[self.config.driver](self.config.port, self.config.ca_file)
+        return client.connect(**options)
+
+    def reconnect(self) -> None:
+        """Close the connection; the next use opens a new one."""
         if self._connection is not None:
             with contextlib.suppress(Exception):  # it may be closed already
                 self._connection.close()
         self._connection = None
+
+    def redis(self, timeout_s: float = 5) -> Any:
+        """Return the one client of Redis."""
+        import redis
+
+        if self._client is None:
+            self._client = redis.Redis(
+                host="localhost", port=self.config.port, password=SECRET, ssl=True, ssl_ca_certs=self.config.ca_file,
+                socket_timeout=timeout_s,
+            )  # fmt: skip
+        return self._client
 
     def placeholders(self, count: int) -> str:
         """Return ``count`` placeholders of the driver, separated by commas."""
@@ -167,55 +196,8 @@ class ShopWorkload(Workload):
         return self.placeholders(1)
 
 
-def _libpq(config: WorkloadConfig, options: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "host": "localhost", "port": config.port, "user": "shop", "password": SECRET, "dbname": "shop",
-        "sslmode": "verify-full", "sslrootcert": config.ca_file, "connect_timeout": 5, **options,
-    }  # fmt: skip
-
-
-def _mysql(config: WorkloadConfig) -> dict[str, Any]:
-    return {
-        "host": "localhost", "port": config.port, "user": "shop", "password": SECRET, "database": "shop",
-        "autocommit": True, "ssl_ca": config.ca_file, "ssl_verify_cert": True, "ssl_verify_identity": True,
-    }  # fmt: skip
-
-
-def _psycopg(config: WorkloadConfig, **options: Any) -> Any:
-    import psycopg
-
-    return psycopg.connect(**_libpq(config, options), autocommit=True, cursor_factory=psycopg.ClientCursor)
-
-
-def _psycopg2(config: WorkloadConfig, **options: Any) -> Any:
-    import psycopg2
-
-    connection = psycopg2.connect(**_libpq(config, options))
-    connection.autocommit = True
-    return connection
-
-
-def _pymysql(config: WorkloadConfig) -> Any:
-    import pymysql
-
-    return pymysql.connect(**_mysql(config), connect_timeout=5, read_timeout=5)
-
-
-def _connector(config: WorkloadConfig) -> Any:
-    import mysql.connector
-
-    return mysql.connector.connect(**_mysql(config), connection_timeout=5, use_pure=True)
-
-
-def _sqlite3(config: WorkloadConfig) -> Any:
-    del config
+def _connect_sqlite3() -> Any:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.executescript("CREATE TABLE customers (id INTEGER, name TEXT, mail TEXT);")
     fill(connection)
     return connection
-
-
-_CONNECTED: Final = {
-    "psycopg": _psycopg, "psycopg2": _psycopg2, "pymysql": _pymysql, "mysql.connector": _connector,
-    "sqlite3": _sqlite3,
-}  # fmt: skip

@@ -28,12 +28,12 @@ class CertificateRenewal(ScenarioWorkload):
         return service
 
     @classmethod
-    def enter(cls, phase: str, service: HostileServer, go: Callable[[], None]) -> None:
+    def enter(cls, phase: str, service: HostileServer, proceed: Callable[[], None]) -> None:
         """Reload the server with the new certificate."""
         if phase == "renewed":
             service.certificate = service.authority.issue(f"{service.name} service")
             service.drop()
-        go()
+        proceed()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A fail-over that the profile announcements: another server at another address takes over the name."""
+"""A fail-over that the profile announces: another server at another address takes over the name."""
 
 import hashlib
 import socket
@@ -12,7 +12,6 @@ from backwatch.attack.baseline.workloads import Process, WorkloadConfig, minutel
 from backwatch.attack.baseline.workloads._shop import ShopMySQL, ShopPostgreSQL, ShopWorkload
 from backwatch.attack.protocols.redis import RedisServer
 from backwatch.attack.protocols.server import LOOPBACK, HostileServer
-from backwatch.attack.scenarios import SECRET
 
 OTHER = "127.0.0.2"
 """A loopback address that differs from the first server's."""
@@ -82,7 +81,7 @@ def _fingerprint(service: HostileServer) -> str:
 class FailOver(ShopWorkload):
     """Address, certificate and version change at once, as the profile declared."""
 
-    title = "a fail-over that the profile announcements: another address, another certificate, another version"
+    title = "a fail-over that the profile announces: another address, another certificate, another version"
     naive = "another server answers in the service's name"
     drivers = tuple(_FIRST)
     processes = (Process((past(), minutely(ends_s=_AT_S), minutely("after", 6, _AT_S, 3_600))),)
@@ -91,7 +90,6 @@ class FailOver(ShopWorkload):
         super().__init__(config)
         self._answered_with = LOOPBACK
         self._resolver = socket.getaddrinfo
-        self._client: Any = None
         # Replaces the name server for all drivers but libpq's, which receive the address: see _sales.
         socket.getaddrinfo = self._resolved
 
@@ -114,18 +112,18 @@ class FailOver(ShopWorkload):
         return facts
 
     @classmethod
-    def enter(cls, phase: str, service: HostileServer, go: Callable[[], None]) -> None:
+    def enter(cls, phase: str, service: HostileServer, proceed: Callable[[], None]) -> None:
         """Fail over to the standby, then start the phase."""
         if phase == "after":
             assert isinstance(service, WithStandby)
             service.fail()
-        go()
+        proceed()
 
     def work(self, phase: str, number: int) -> None:
         """Read and write; after the fail-over on new connections."""
         if phase == "after" and number == 0:
             self._answered_with = OTHER
-            self.again()
+            self.reconnect()
             self._client = None
         if self.config.driver == "redis":
             self._baskets(number)
@@ -140,15 +138,9 @@ class FailOver(ShopWorkload):
             cursor.execute(f"UPDATE baskets SET version = version + 1 WHERE id = {self.one}", (number,))
 
     def _baskets(self, number: int) -> None:
-        import redis
-
-        if self._client is None:
-            self._client = redis.Redis(
-                host="localhost", port=self.config.port, password=SECRET, ssl=True, ssl_ca_certs=self.config.ca_file,
-                socket_timeout=5,
-            )  # fmt: skip
-        self._client.set(f"basket:{number}", "two apples", ex=60)
-        self._client.get(f"basket:{number}")
+        client = self.redis()
+        client.set(f"basket:{number}", "two apples", ex=60)
+        client.get(f"basket:{number}")
 
     def _resolved(self, host: Any, *args: Any, **options: Any) -> Any:
         return partial(self._resolver, self._answered_with if host == "localhost" else host)(*args, **options)

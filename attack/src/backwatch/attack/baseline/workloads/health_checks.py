@@ -4,16 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.baseline.workloads import Process, WorkloadConfig, minutely, past, run
+from backwatch.attack.baseline.workloads import Process, minutely, past, run
 from backwatch.attack.baseline.workloads._shop import ShopWorkload
 from backwatch.attack.protocols.http import Web
 from backwatch.attack.protocols.memcached import Memcached
 from backwatch.attack.protocols.mongodb import MongoDB
 from backwatch.attack.protocols.redis import RedisServer
 from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.scenarios import SECRET
 
-_SPEAKERS: dict[str, Callable[[Authority], HostileServer]] = {
+_SERVICES: dict[str, Callable[[Authority], HostileServer]] = {
     "redis": RedisServer, "pymemcache": Memcached, "pymongo": MongoDB, "requests": Web,
 }  # fmt: skip
 
@@ -26,15 +25,11 @@ class HealthChecks(ShopWorkload):
     drivers = ("psycopg2", "pymemcache", "pymongo", "pymysql", "redis", "requests")
     processes = (Process((past(), minutely())), Process((minutely("exporter", 6, 1_200, 3_600),)))
 
-    def __init__(self, config: WorkloadConfig) -> None:
-        super().__init__(config)
-        self._client: Any = None
-
     @classmethod
     def service(cls, driver: str, authority: Authority) -> HostileServer:
         """Return an honest service for the driver."""
-        made = _SPEAKERS.get(driver)
-        return made(authority) if made else super().service(driver, authority)
+        service = _SERVICES.get(driver)
+        return service(authority) if service else super().service(driver, authority)
 
     def work(self, phase: str, number: int) -> None:
         """Run a check and some work, or the exporter's queries."""
@@ -50,34 +45,24 @@ class HealthChecks(ShopWorkload):
 
     def _status_sql(self, number: int) -> None:
         del number
-        asked = ("SHOW GLOBAL STATUS", "SHOW GLOBAL VARIABLES")
+        statements = ("SHOW GLOBAL STATUS", "SHOW GLOBAL VARIABLES")
         if self.config.driver == "psycopg2":
-            asked = ("SELECT datname, numbackends FROM pg_stat_database", "SELECT 1")
+            statements = ("SELECT datname, numbackends FROM pg_stat_database", "SELECT 1")
         with self.cursor() as cursor:
-            for one in asked:
-                cursor.execute(one)
+            for statement in statements:
+                cursor.execute(statement)
                 cursor.fetchall()
 
-    def _redis(self) -> Any:
-        import redis
-
-        if self._client is None:
-            self._client = redis.Redis(
-                host="localhost", port=self.config.port, password=SECRET, ssl=True, ssl_ca_certs=self.config.ca_file,
-                socket_timeout=5,
-            )  # fmt: skip
-        return self._client
-
     def _check_redis(self, number: int) -> None:
-        client = self._redis()
+        client = self.redis()
         client.ping()
         client.set(f"basket:{number % 3}", "two apples", ex=60)
         client.get(f"basket:{number % 5}")
 
     def _status_redis(self, number: int) -> None:
         del number
-        self._redis().info()
-        self._redis().slowlog_len()
+        self.redis().info()
+        self.redis().slowlog_len()
 
     def _pymemcache(self) -> Any:
         import ssl
@@ -86,8 +71,10 @@ class HealthChecks(ShopWorkload):
 
         if self._client is None:
             context = ssl.create_default_context(cafile=self.config.ca_file)
-            made: Any = Client
-            self._client = made(("localhost", self.config.port), tls_context=context, connect_timeout=5, timeout=5)
+            open_client: Any = Client
+            self._client = open_client(
+                ("localhost", self.config.port), tls_context=context, connect_timeout=5, timeout=5
+            )
         return self._client
 
     def _check_pymemcache(self, number: int) -> None:

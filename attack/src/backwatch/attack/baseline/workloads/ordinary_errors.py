@@ -1,14 +1,12 @@
 """Everyday errors: duplicates, missing rows, time-outs, retries, and lost races."""
 
 import time
-from typing import Any
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.baseline.workloads import Process, WorkloadConfig, minutely, past, run
 from backwatch.attack.baseline.workloads._errors import BusyRedis, BusyWeb
 from backwatch.attack.baseline.workloads._shop import ShopWorkload
 from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.scenarios import SECRET
 
 
 class OrdinaryErrors(ShopWorkload):
@@ -21,7 +19,6 @@ class OrdinaryErrors(ShopWorkload):
 
     def __init__(self, config: WorkloadConfig) -> None:
         super().__init__(config)
-        self._client: Any = None
         self._made = 1_000 if config.driver != "sqlite3" else 0
 
     @classmethod
@@ -76,26 +73,22 @@ class OrdinaryErrors(ShopWorkload):
     def _raced(self, number: int) -> None:
         import redis
 
-        if self._client is None:
-            self._client = redis.Redis(
-                host="localhost", port=self.config.port, password=SECRET, ssl=True, ssl_ca_certs=self.config.ca_file,
-                socket_timeout=0.3,
-            )  # fmt: skip
-        if self._client.get(f"basket:{number}") is None:
-            self._client.set(f"basket:{number}", "two apples", ex=60)
-        with self._client.pipeline() as pipe:
+        client = self.redis(timeout_s=0.3)
+        if client.get(f"basket:{number}") is None:
+            client.set(f"basket:{number}", "two apples", ex=60)
+        with client.pipeline() as pipe:
             pipe.watch("stock:apples")
             pipe.multi()
             pipe.set("stock:apples", number)
             try:
                 pipe.execute()
             except redis.WatchError:
-                self._client.get("stock:apples")
+                client.get("stock:apples")
         if number % 4 == 1:
             try:
-                self._client.get("busy")
+                client.get("busy")
             except redis.RedisError:
-                self._client.get("basket:1")
+                client.get("basket:1")
 
     def _asked(self, number: int) -> None:
         url = f"https://localhost:{self.config.port}"

@@ -31,11 +31,11 @@ class OrdinaryWork(ScenarioWorkload):
         return drivers()
 
     @classmethod
-    def enter(cls, phase: str, service: HostileServer, go: Callable[[], None]) -> None:
+    def enter(cls, phase: str, service: HostileServer, proceed: Callable[[], None]) -> None:
         """Drop connections, or stop the server as a whole for a moment."""
         if phase == "dropped":
             service.drop()
-        go()
+        proceed()
         if phase == "restarted":
             service.restart(AWAY_S)
 

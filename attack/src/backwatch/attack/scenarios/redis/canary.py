@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from backwatch.attack.demo.services.redis import bulk
-from backwatch.attack.protocols.redis import RedisServer, Talk
+from backwatch.attack.protocols.redis import RedisServer, Talk, bulk
 from backwatch.attack.techniques.redis_console import RedisConsole
 
 CANARY = "nobody.7f3a@shop.example"

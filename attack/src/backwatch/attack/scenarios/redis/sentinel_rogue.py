@@ -1,8 +1,7 @@
 """C2 on redis: a Sentinel names the attacker's host as the master. The client logs in there."""
 
 from backwatch.attack.clients.redis import RedisSentinel
-from backwatch.attack.demo.services.redis import bulk
-from backwatch.attack.protocols.redis import Talk
+from backwatch.attack.protocols.redis import Talk, bulk
 from backwatch.attack.protocols.server import LOOPBACK
 from backwatch.attack.scenarios import Run
 from backwatch.attack.scenarios.redis.moved import RedisMoved

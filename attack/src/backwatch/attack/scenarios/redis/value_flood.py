@@ -1,8 +1,7 @@
 """E3 on redis-py: a value is hundreds of thousands of times longer than before."""
 
 from backwatch.attack.clients.redis import READ_BASKET, Redis
-from backwatch.attack.demo.services.redis import bulk
-from backwatch.attack.protocols.redis import RedisServer, Talk
+from backwatch.attack.protocols.redis import RedisServer, Talk, bulk
 from backwatch.attack.scenarios import Run, Scenario
 
 LENGTH = 8 << 20
