@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from backwatch.collector import names
+from backwatch.collector.pipeline.protobuf import field
 from backwatch.detector.decoding import schema
 from backwatch.detector.engine.log_entries import StreamRecords
 from backwatch.detector.engine.step import Engine
@@ -77,16 +78,12 @@ def bombs() -> dict[str, bytes]:
     system = {names.DB_SYSTEM: "postgresql"}
     collector_scope = {**system, names.BACKWATCH_CONTRACT: names.CONTRACT}
     tiny, wide = b"\x30\x03", "SELECT " + ",".join(f"c{i}" for i in range(8_000))
-    pair = otlp_writer.field(0x4A, otlp_writer.key_value("x", True))
+    pair = field(b"\x4a", otlp_writer.encode_attribute("x", True))
     beat = otlp_writer.scope_spans(
         otlp_writer.scope(names.SCOPE_HEARTBEAT, "1", [(f"{names.DROPPED_PREFIX}k{i}", 1) for i in range(390)]), []
     )
-    deep = otlp_writer.field(
-        0x4A, otlp_writer.field(0x0A, b"k") + otlp_writer.field(0x12, nested_value(60_000)[-200_000:])
-    )
-    array = otlp_writer.field(
-        0x4A, otlp_writer.field(0x0A, b"k") + otlp_writer.field(0x12, otlp_writer.field(0x2A, b"\x0a\x00" * 400_000))
-    )
+    deep = field(b"\x4a", field(b"\x0a", b"k") + field(b"\x12", nested_value(60_000)[-200_000:]))
+    array = field(b"\x4a", field(b"\x0a", b"k") + field(b"\x12", field(b"\x2a", b"\x0a\x00" * 400_000)))
     hosts = [
         otlp_writer.span(kind=3, end_ns=START_NS, attributes=[(names.SERVER_ADDRESS, f"h{i}"), (names.DB_SYSTEM, "x")])
         for i in range(9_000)

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from backwatch.collector import names
 from backwatch.collector.facts import WINDOW
+from backwatch.collector.statements.canonical import canonicalize
 from backwatch.detector import detectors
+from backwatch.detector.columns.prepared import dialect_of
 from backwatch.detector.derived.numbers import NOT_BEFORE, NumberColumns, certificate_days
 from backwatch.detector.derived.text_columns import NOT_AFTER, TextColumns
 from backwatch.detector.detectors import Calls, ClosedWindows, discover
@@ -21,6 +23,9 @@ from backwatch.detector.rules.compiled_rules import RuleSet, matches
 from backwatch.detector.rules.fields import CALL_FIELDS, DOMAINS, Vocabulary
 from backwatch.detector.rules.sigma import parse_rule
 from backwatch.detector.state.keys import FIRST, KNOWN, SECOND, SPACES
+from backwatch.detector.statements.structure.batch import Tokens
+from backwatch.detector.statements.structure.encoding import CELLS, TABLES, encode
+from backwatch.detector.statements.structure.roles import find_roles
 
 Facts = Mapping[str, Any]
 WINDOW_SUMS = [fact.name for fact in WINDOW]
@@ -71,6 +76,23 @@ def hashed(text: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") | 1
 
 
+def _tokens(calls: Sequence[Facts], rows: NDArray[np.int64]) -> Tokens:
+    """Return the tokens of these calls' statements, each as a statement of its own."""
+    texts = [canonicalize(str(calls[row].get(names.QUERY_TEXT, "")), "postgresql").encode() for row in rows.tolist()]
+    buffer = np.frombuffer(b"".join(texts) + b" ", np.uint8)
+    shape = (len(texts), CELLS)
+    codes, ids, roles = np.zeros(shape, np.uint16), np.zeros(shape, np.uint32), np.zeros(shape, np.uint8)
+    count, start = np.zeros(len(texts), np.int32), 0
+    for at, text in enumerate(texts):
+        count[at] = encode(buffer, start, start + len(text), TABLES, codes[at], ids[at])
+        find_roles(codes[at], count[at], roles[at])
+        start += len(text)
+    of_call = np.full(len(calls), -1, np.int32)
+    sql = [dialect_of(str(calls[row].get(names.DB_SYSTEM, ""))) >= 0 for row in rows.tolist()]
+    of_call[rows[sql]] = np.flatnonzero(sql)
+    return Tokens(of_call, codes, ids, roles, count)
+
+
 def call(at_s: float, statement: str = "SELECT ?", site: str = "views.py:show", **facts: Any) -> dict[str, Any]:
     """Return a quiet call at a time. Further facts use ``__`` for a dot."""
     more_facts = {name.replace("__", "."): value for name, value in facts.items()}
@@ -98,7 +120,8 @@ class SmallEngine:
         learn = ~(suspect | columns["error"])
         for one in self.detectors:
             if one.provides:
-                columns |= one.facts(Calls(count=len(calls), columns=columns), slot, self.tables, learn)
+                made = Calls(count=len(calls), columns=columns, tokens_of=lambda rows: _tokens(calls, rows))
+                columns |= one.facts(made, slot, self.tables, learn)
         more, _ = self._evaluate(calls, columns, 3)
         return [_raised(first | second) for first, second in zip(fired, more, strict=True)]
 
@@ -147,6 +170,8 @@ class SmallEngine:
         columns |= certificate_days(columns["time_ns"], columns[NOT_BEFORE], columns[NOT_AFTER])
         columns["error"] = np.array([names.ERROR_TYPE in one for one in calls], np.bool_)
         columns["late"] = np.zeros(len(calls), np.bool_)
+        for name in (names.CODE_FUNCTION, names.CODE_FILE):
+            columns[name] = np.array([hashed(str(one["site"]).encode()) for one in calls], np.uint64)
         columns["signs"] = np.array([self._signs(text(names.QUERY_SIGNS, i)) for i in rows], np.uint32)
         statements = [text(names.QUERY_TEXT, i) or text(names.STATEMENT, i) for i in rows]
         columns["fingerprint"] = np.array([hashed(one.encode()) if one else 0 for one in statements], np.uint64)

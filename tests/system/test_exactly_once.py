@@ -151,4 +151,4 @@ def test_a_decision_alone_is_fenced_too(store_url: str) -> None:
     assert third.commit(time.time_ns())
     with pytest.raises(Fenced):
         fourth.commit(time.time_ns())
-    assert np.all([alert_id in third.shard.scalars.accepted])
+    assert np.all([alert_id in third.shard.expected.silenced])

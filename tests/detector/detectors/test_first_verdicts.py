@@ -328,28 +328,29 @@ def test_usual_redirect_raises_nothing() -> None:
 
 # unusual-query and query-attack
 
+OTHER = "SELECT name FROM customers"
 INJECTED = "SELECT ? FROM a WHERE b = ? OR ? = ?"
 
 
 def test_new_statement_at_a_settled_call_site_is_unusual() -> None:
-    assert "unusual-query" in after(history(), on(TLS, 3 * DAY, INJECTED))
+    assert "unusual-query" in after(history(), on(TLS, 3 * DAY, OTHER))
 
 
 def test_new_statement_at_an_unsettled_call_site_is_not_unusual() -> None:
     inventing = [on(TLS, i * 60, f"SELECT a{i} FROM b") for i in range(400)]
-    assert "unusual-query" not in after(inventing, on(TLS, DAY, INJECTED))
+    assert "unusual-query" not in after(inventing, on(TLS, DAY, OTHER))
 
 
 def test_call_site_with_few_calls_is_not_settled() -> None:
-    assert "unusual-query" not in after(history(count=25), on(TLS, 3 * DAY, INJECTED))
+    assert "unusual-query" not in after(history(count=25), on(TLS, 3 * DAY, OTHER))
 
 
 def test_statement_becomes_known_by_a_quiet_week_and_not_by_repetition() -> None:
     engine = SmallEngine()
     engine.step(history())
-    hour = engine.step([on(TLS, 3 * DAY + i, INJECTED) for i in range(100)])
+    hour = engine.step([on(TLS, 3 * DAY + i, OTHER) for i in range(100)])
     assert all("unusual-query" in one for one in hour)
-    days = engine.step([on(TLS, (3 + i) * DAY, INJECTED) for i in range(1, 10)])
+    days = engine.step([on(TLS, (3 + i) * DAY, OTHER) for i in range(1, 10)])
     assert "unusual-query" in days[0]
     assert "unusual-query" not in days[-1]
 
@@ -364,8 +365,8 @@ def test_campaign_of_distinct_statements_does_not_unsettle_a_call_site() -> None
 def test_suspect_call_is_not_learnt() -> None:
     engine = SmallEngine()
     bomb = {names.PAYLOAD_GLOBALS: "os.system"}
-    engine.step([{**on(TLS, i, INJECTED), **bomb} for i in range(100)])
-    assert "unusual-query" in (engine.step(history()) and engine.step([on(TLS, 3 * DAY, INJECTED)]))[0]
+    engine.step([{**on(TLS, i, OTHER), **bomb} for i in range(100)])
+    assert "unusual-query" in (engine.step(history()) and engine.step([on(TLS, 3 * DAY, OTHER)]))[0]
 
 
 def test_injection_signs_in_a_new_statement_are_an_attack() -> None:
@@ -375,14 +376,22 @@ def test_injection_signs_in_a_new_statement_are_an_attack() -> None:
 
 
 def test_refused_new_statement_at_a_settled_call_site_is_an_attack() -> None:
-    refused = {**on(TLS, 3 * DAY, "SELECT ? FROM a WHERE b = ?)"), names.ERROR_TYPE: "ProgrammingError"}
+    past = history(statement="SELECT a FROM b WHERE c = ?")
+    refused = {**on(TLS, 3 * DAY, "SELECT a FROM b WHERE c = ? + d"), names.ERROR_TYPE: "ProgrammingError"}
     lost = {**refused, names.ERROR_TYPE: "OperationalError"}
-    by_code = {**lost, names.STATUS_CODE: "42601"}
-    assert "query-attack" in after(history(), refused)
-    assert "query-attack" in after(history(), by_code)
-    assert "query-attack" not in after(history(), lost)
+    assert "query-attack" in after(past, refused)
+    assert "query-attack" in after(past, {**lost, names.STATUS_CODE: "42601"})
+    filtered = {**lost, names.QUERY_TEXT: "SELECT a FROM b WHERE c = ? AND d = ?"}
+    assert "query-attack" not in after(past, filtered)
     assert "query-attack" not in first([refused])[0]
     assert "query-attack" not in after(history(), {**on(TLS, 3 * DAY), names.ERROR_TYPE: "ProgrammingError"})
+
+
+def test_word_in_the_place_of_a_value_is_a_bug_and_no_attack() -> None:
+    past = history(statement="SELECT a FROM b WHERE c = ?")
+    for statement in ("SELECT a FROM b WHERE c = ? brien ?", "SELECT a FROM b WHERE c = abc"):
+        broken = {**on(TLS, 3 * DAY, statement), names.ERROR_TYPE: "ProgrammingError", names.STATUS_CODE: "42601"}
+        assert after(past, broken) == {"injectable-call-site"}, statement
 
 
 def test_repeated_attack_at_an_unsettled_call_site_stays_an_alert() -> None:
@@ -404,13 +413,14 @@ def test_usual_signs_of_a_call_site_are_no_attack() -> None:
     ]
     new = {**on(TLS, 3 * DAY, "SELECT b FROM information_schema"), names.QUERY_SIGNS: "catalogue"}
     assert "query-attack" not in after(tool, new)
-    assert "query-attack" in after(tool, {**new, names.QUERY_SIGNS: "union-appended,catalogue"})
+    assert "query-attack" in after(tool, {**new, names.QUERY_SIGNS: "comment-tail,tautology,catalogue"})
 
 
 def test_known_statement_with_signs_is_not_an_attack() -> None:
     usual = {names.QUERY_SIGNS: "union-appended"}
-    past = [{**on(TLS, i * 60, INJECTED), **usual} for i in range(100)]
-    assert "query-attack" not in after(past, {**on(TLS, DAY, INJECTED), **usual})
+    both = "SELECT a FROM b UNION SELECT c FROM d"
+    past = [{**on(TLS, i * 60, both), **usual} for i in range(100)]
+    assert "query-attack" not in after(past, {**on(TLS, DAY, both), **usual})
 
 
 # abuse through the app's connection
@@ -466,7 +476,8 @@ def test_unusual_destructive_and_privilege_statements_raise_alerts(rule: str, st
     ],
 )
 def test_ordinary_new_statements_raise_only_the_novelty_rule(statement: str) -> None:
-    assert after(history(), on(TLS, 3 * DAY, statement)) == {"unusual-query"}
+    past = history(statement="SELECT id FROM orders WHERE id = ?")
+    assert after(past, on(TLS, 3 * DAY, statement)) == {"unusual-query"}
 
 
 def test_injected_destruction_raises_one_injection_alert() -> None:

@@ -27,10 +27,11 @@ def test_new_statement_of_a_known_release_is_unusual() -> None:
     ]
 
 
-def test_release_explains_no_statement_with_signs() -> None:
-    [found] = fired(PAST, [at(DEPLOYED, statement=OTHER, backwatch__query__signs="odd-spacing", **NEW)])
-    assert "unusual-query" in found
-    assert "new-query-in-release" not in found
+def test_release_explains_no_injected_statement() -> None:
+    [found] = fired(PAST, [at(DEPLOYED, statement=OTHER, backwatch__query__signs="comment-tail", **NEW)])
+    assert found == {"query-attack"}
+    union = "SELECT id FROM orders WHERE id = ? UNION SELECT password FROM accounts"
+    assert fired(PAST, [at(DEPLOYED, statement=union, **NEW)]) == [{"query-attack"}]
 
 
 def test_release_is_young_for_an_hour_and_for_first_calls() -> None:
@@ -108,8 +109,8 @@ def test_new_statement_of_a_dynamic_call_site_raises_nothing() -> None:
     other = "SELECT a FROM b WHERE d = ?"
     later = [at(3 * DAY, statement=other), at(3 * DAY + 1, statement=other), at(3 * DAY + 2, statement=other)]
     assert fired(form, later) == [{"dynamic-query"}, set(), set()]
-    [found] = fired(form, [at(3 * DAY, statement=other, backwatch__query__signs="odd-spacing")])
-    assert "unusual-query" in found
+    [found] = fired(form, [at(3 * DAY, statement=other, backwatch__query__signs="comment-tail")])
+    assert "query-attack" in found
 
 
 def test_statement_known_at_another_call_site_raises_nothing() -> None:
@@ -123,7 +124,8 @@ def test_rare_branch_of_an_unsettled_call_site_raises_nothing() -> None:
     assert fired(seldom, [at(DEPLOYED, statement=OTHER)] * 3) == [set(), set(), set()]
 
 
-def test_only_statements_with_signs_raise_alerts_before_settling() -> None:
+def test_only_injected_statements_raise_alerts_before_settling() -> None:
     few = past(statement="SELECT id FROM orders WHERE id = ?", count=60)
     assert fired(few, [at(DEPLOYED, statement=OTHER)]) == [set()]
-    assert fired(few, [at(DEPLOYED, statement=OTHER, backwatch__query__signs="odd-spacing")]) == [{"unusual-query"}]
+    union = "SELECT id FROM orders WHERE id = ? UNION SELECT password FROM accounts"
+    assert fired(few, [at(DEPLOYED, statement=union)]) == [{"query-attack"}]

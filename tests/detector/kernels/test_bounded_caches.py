@@ -76,7 +76,7 @@ def _plain(value: Any) -> Any:
 
 
 def test_zero_and_minus_zero_keep_their_own_encodings() -> None:
-    assert otlp_writer.key_value("k", 0.0) != otlp_writer.key_value("k", -0.0)
+    assert otlp_writer.encode_attribute("k", 0.0) != otlp_writer.encode_attribute("k", -0.0)
 
 
 def message(name: str, distinct: int, number: int, value_of: Callable[[int], str | int]) -> bytes:

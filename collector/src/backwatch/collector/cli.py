@@ -44,7 +44,7 @@ class WrongSetting(click.ClickException):
     exit_code = EXIT_SETTING
 
 
-def _missing(name: str, reason: str) -> click.Command:
+def _make_placeholder(name: str, reason: str) -> click.Command:
     """Return a placeholder for a sub-command that cannot be loaded, so that the others and ``--help`` work."""
 
     @click.pass_context
@@ -71,7 +71,7 @@ class _Commands(click.Group):
             try:
                 return point.load()
             except (ImportError, AttributeError) as error:
-                return _missing(cmd_name, str(error))
+                return _make_placeholder(cmd_name, str(error))
         return None
 
     def invoke(self, ctx: click.Context) -> object:
@@ -104,7 +104,7 @@ def main() -> None:
     """
     unknown = settings.unknown_names(settings.names_of(*settings.ALL))
     if unknown and "run" not in sys.argv[1:2]:
-        raise WrongSetting(settings.unknown_told(unknown[0]))
+        raise WrongSetting(settings.describe_unknown(unknown[0]))
     _configure_logs(click.get_current_context().invoked_subcommand or "")
 
 

@@ -19,7 +19,16 @@ from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.redaction import http, messaging, redis
 from backwatch.collector.redaction.sanitize import sanitize
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER, AttributeValue, Call, CallSite, Session
+from backwatch.collector.runtime.record import (
+    CLIENT,
+    CONSUMER,
+    PRODUCER,
+    AttributeValue,
+    Call,
+    CallSite,
+    Facts,
+    Session,
+)
 from backwatch.collector.runtime.systems import is_database
 from backwatch.collector.statements.dialects import NOT_SQL, is_document
 
@@ -67,7 +76,7 @@ class BackwatchSpanExporter(SpanExporter):
             self._pipeline.deliver()
 
 
-def _covered(scope: str, system: str, active: frozenset[str]) -> bool:
+def _is_recorded_by_probe(scope: str, system: str, active: frozenset[str]) -> bool:
     """Return whether a probe has recorded the same call already."""
     if not scope.startswith(_SCOPES):
         return False
@@ -86,9 +95,9 @@ def call_of(span: ReadableSpan, active: frozenset[str] = frozenset()) -> Call | 
     if kind is None or not system or span.context is None:
         return None
     scope = span.instrumentation_scope.name if span.instrumentation_scope else ""
-    if _covered(scope, system, active):
+    if _is_recorded_by_probe(scope, system, active):
         return None
-    text, signs, operation, facts = _asked(attributes, system, span.name)
+    text, signs, operation, facts = _read_statement(attributes, system, span.name)
     return Call(
         _session(attributes, system), operation[:60], text, _is_sql(system), signs, kind, _site(attributes),
         _text(attributes, names.HTTP_ROUTE), span.start_time or 0, span.end_time or span.start_time or 0,
@@ -160,9 +169,7 @@ def _url(text: str) -> tuple[str, str, int]:
         return "", "", 0
 
 
-def _asked(
-    attributes: Mapping[str, Any], system: str, span_name: str
-) -> tuple[str, str, str, tuple[tuple[str, AttributeValue], ...]]:
+def _read_statement(attributes: Mapping[str, Any], system: str, span_name: str) -> tuple[str, str, str, Facts]:
     """Return text, signs, operation and further facts."""
     if _is_sql(system):
         statement = attributes.get(names.QUERY_TEXT) or attributes.get("db.statement") or ""
@@ -186,7 +193,7 @@ def _asked(
         text = redis.to_statement(command[:8192].split()[:100])
         return text, "", text.partition(" ")[0], ()
     if names.MESSAGING_SYSTEM in attributes:
-        operation = _sending(attributes, span_name)
+        operation = _messaging_operation(attributes, span_name)
     # The values in this language are unknown, so its text is not reported.
     return operation, "", operation, ()
 
@@ -196,7 +203,7 @@ def _destination(system: str, name: str) -> str:
     return messaging.redact_span_destination(system, name)
 
 
-def _sending(attributes: Mapping[str, Any], span_name: str) -> str:
+def _messaging_operation(attributes: Mapping[str, Any], span_name: str) -> str:
     """Return the operation on messages; the span's name also contains the destination."""
     operation = _text(attributes, "messaging.operation.name", "messaging.operation.type", "messaging.operation")
     return messaging.to_operation(f"{operation} {span_name}")

@@ -11,9 +11,9 @@ CONTRACT: Final = 1
 
 # Topics and headers of the stream. Values are bare ``ExportTraceServiceRequest`` bytes on both topics.
 TOPIC_SPANS: Final = "otlp_spans"
-"""The door for everybody else: any OpenTelemetry Collector, any language, any key."""
+"""For third-party SDKs: any OpenTelemetry Collector, any language, any key."""
 TOPIC_CALLS: Final = "backwatch_calls"
-"""Keyed by app; our collector writes here, and the detector judges only this topic."""
+"""Keyed by app; the collector writes here, and the detector judges only this topic."""
 HEADER_APPENDED: Final = "backwatch-appended-ns"
 """First append time of a record that the router re-published: decimal nanoseconds since the epoch."""
 HEADER_BACKFILL: Final = "backwatch-backfill"
@@ -30,9 +30,9 @@ ENVIRONMENT: Final = "deployment.environment.name"
 BACKWATCH_CONTRACT: Final = "backwatch.contract"
 SCOPE_CALLS: Final = "backwatch"
 SCOPE_HEARTBEAT: Final = "backwatch.heartbeat"
-"""Scope name of a record without spans, sent when there is nothing to say; carries the drop counts."""
+"""Scope name of a record without spans, sent at intervals; carries the drop counts."""
 HEARTBEAT_RELAYED: Final = "backwatch.heartbeat.relayed"
-"""Heartbeat: 1 where the router carried it over from ``otlp_spans``: its app counts as not heard."""
+"""Heartbeat: 1 where the router carried it over from ``otlp_spans``: its app counts as silent."""
 DROPPED_PREFIX: Final = "backwatch.dropped."
 """Heartbeat attributes ``backwatch.dropped.<kind>``: records dropped since the last heartbeat that was delivered."""
 DROP_KINDS: Final = ("queue", "publish", "encode", "probe")
@@ -56,11 +56,11 @@ PROCESS_DROPPED: Final = "backwatch.process.dropped"
 SILENT_RELATIVES: Final = "backwatch.process.relatives.silent"
 """Heartbeat: related processes that run, and whose collector does not: ``instance:pid:since_ns:delivered``, …"""
 ENDED_RELATIVES: Final = "backwatch.process.relatives.ended"
-"""Heartbeat: related processes that ended without a farewell, in the same form."""
+"""Heartbeat: related processes that ended without a final heartbeat, in the same form."""
 HOST_NAME: Final = "host.name"
 PROCESS_PID: Final = "process.pid"
 
-# Which service was asked for.
+# The requested service.
 DB_SYSTEM: Final = "db.system.name"
 DB_NAMESPACE: Final = "db.namespace"
 SERVER_ADDRESS: Final = "server.address"
@@ -75,7 +75,7 @@ SYSTEM: Final = "backwatch.system"
 SYSTEMS: Final = (DB_SYSTEM, MESSAGING_SYSTEM, RPC_SYSTEM, SYSTEM)
 """Names of the kind of service; the first that is reported applies."""
 
-# What was asked.
+# The request.
 QUERY_TEXT: Final = "db.query.text"
 OPERATION: Final = "db.operation.name"
 STATEMENT: Final = "backwatch.statement"
@@ -97,7 +97,7 @@ MESSAGING_OPERATION: Final = "messaging.operation.name"
 RPC_SERVICE: Final = "rpc.service"
 RPC_METHOD: Final = "rpc.method"
 
-# Who called.
+# The caller.
 CODE_FUNCTION: Final = "code.function.name"
 CODE_FILE: Final = "code.file.path"
 CODE_LINE: Final = "code.line.number"
@@ -140,7 +140,7 @@ BYTES_ESTIMATED: Final = "backwatch.bytes.estimated"
 ROWS_RETURNED: Final = "db.response.returned_rows"
 ROWS_AFFECTED: Final = "backwatch.rows.affected"
 
-# What came back.
+# The response.
 ERROR_TYPE: Final = "error.type"
 STATUS_CODE: Final = "db.response.status_code"
 REDIRECT_TARGET: Final = "backwatch.redirect.target"
@@ -186,7 +186,7 @@ SIGNS: Final = (
     "cut",  # longer than what is scanned
     "request-input",  # what came in with the surrounding request stands in it beyond one literal
 )
-"""What the raw form of a statement showed before it was redacted. A closed vocabulary: no text, no offsets."""
+"""Injection signs of a statement before it was redacted. A closed vocabulary: no text, no offsets."""
 
 FORM_VALUES: Final = (
     "json",  # begins as a JSON object or list, or the app's own function made a dict or a list of it
@@ -208,11 +208,11 @@ INDICATOR_WORDS: Final = (
     "terminal-escape",  # an error's text steers the terminal that shows it
     "hidden-text",  # an error's text turns the direction of writing round
     "control-character",  # an error's text holds other control characters than line breaks and tabs
-    "other-key",  # the answer is to another key than was asked for
+    "other-key",  # the response is to another key than was requested
     "xml-entities",  # an XML document defines entities out of others, or long ones, which grow when they are read
     "xml-external",  # an XML document defines an entity by a file or URL that its reader is to fetch
     "prompt-injection-in-response",  # a document gives orders to the language model that it may be handed to
     "canary",  # a response holds a canary: a word that was planted among the data
     "deep",  # a document nests deeper than any that was written by hand
 )
-"""What an answer showed that honest ones do not. A closed vocabulary: no text, no offsets."""
+"""Response indicators, which honest responses do not show. A closed vocabulary: no text, no offsets."""

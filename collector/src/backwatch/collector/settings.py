@@ -186,7 +186,7 @@ def names_of(*kinds: type[_Dataclass]) -> set[str]:
     return {spec.metadata["env"] for kind in kinds for spec in fields(kind)}
 
 
-def unknown_told(name: str, environment: Mapping[str, str] | None = None) -> str:
+def describe_unknown(name: str, environment: Mapping[str, str] | None = None) -> str:
     """Return a message about an unknown name, with the similar setting, and its value unless that is a secret."""
     import difflib  # never inside an app
 

@@ -15,9 +15,9 @@ from sqlalchemy.exc import DBAPIError
 from backwatch.collector.settings import (
     NotifySettings,
     SettingError,
+    describe_unknown,
     names_of,
     unknown_output_names,
-    unknown_told,
 )  # fmt: skip
 from backwatch.notify.deliver import SECOND_NS, DeliveryWorker, is_time
 from backwatch.notify.outputs import Output, discover
@@ -65,7 +65,7 @@ def list_outputs(settings: NotifySettings) -> list[Output]:
     """
     kinds = list(discover())
     for name in unknown_output_names(names_of(*(kind.settings for kind in kinds if kind.settings))):
-        raise SettingError(unknown_told(name))
+        raise SettingError(describe_unknown(name))
     return [output for kind in kinds for output in kind.from_settings(settings)]
 
 

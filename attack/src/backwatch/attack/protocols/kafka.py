@@ -7,7 +7,7 @@ from typing import Final
 import crc32c
 
 from backwatch.attack.protocols.server import HostileServer, Session
-from backwatch.detector.ingest.otlp_writer import varint
+from backwatch.collector.pipeline.protobuf import varint
 
 _PRODUCE, _METADATA, _SASL_HANDSHAKE, _VERSIONS, _SASL = 0, 3, 17, 18, 36
 _FETCH, _OFFSETS = 1, 2

@@ -67,13 +67,13 @@ def _installed_in(path: str) -> dict[str, str]:
         changed_ns = os.stat(path).st_mtime_ns  # noqa: PTH116  pathlib is not worth its import here
         known = _versions_in.get(path)
         if known is None or known[0] != changed_ns:
-            known = _versions_in[path] = changed_ns, _listed(os.listdir(path))  # noqa: PTH208
+            known = _versions_in[path] = changed_ns, _parse_entries(os.listdir(path))  # noqa: PTH208
     except OSError:  # a zip file, or no such folder
         return {}
     return known[1]
 
 
-def _listed(entries: Sequence[str]) -> dict[str, str]:
+def _parse_entries(entries: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for entry in entries:
         if entry.endswith(_METADATA):

@@ -22,7 +22,7 @@ def format_json(found: Sequence[type[Probe]]) -> str:
     rows = [
         {
             "name": probe.name, "module": probe.module, "distributions": list(probe.distributions),
-            "installed": _installed(probe), "facts": sorted(probe.facts),
+            "installed": _installed_version(probe), "facts": sorted(probe.facts),
         }
         for probe in found
     ]  # fmt: skip
@@ -33,7 +33,7 @@ def format_overview(found: Sequence[type[Probe]]) -> str:
     """Return a table with a line per probe."""
     rows: list[tuple[str, ...]] = [_HEAD]
     for probe in found:
-        here = _installed(probe)
+        here = _installed_version(probe)
         wanted = " or ".join(probe.distributions) or "always"
         fits = not here or is_supported(probe.distributions)
         rows.append((probe.name, here or "-", wanted if fits else f"not this one: {wanted}", str(len(probe.facts))))
@@ -62,7 +62,7 @@ def format_facts(found: Sequence[type[Probe]], name: str) -> str:
     raise click.BadParameter(f"{name[:60]!r}: no such probe; backwatch probes lists them", param_hint="'NAME'")
 
 
-def _installed(probe: type[Probe]) -> str:
+def _installed_version(probe: type[Probe]) -> str:
     if not probe.distributions:
         return STANDARD
     for text in probe.distributions:

@@ -19,9 +19,7 @@ from backwatch.collector.payload.hostile_globals import is_hostile
 from backwatch.collector.payload.pickle_search import NOTORIOUS
 from backwatch.collector.payload.pickles import UNSEEN, PickleWalk
 from backwatch.collector.payload.response_indicators import add_indicators
-from backwatch.collector.runtime.record import AttributeValue
-
-Facts = tuple[tuple[str, AttributeValue], ...]
+from backwatch.collector.runtime.record import Facts
 
 MAX_GLOBALS: Final = 16
 MAX_GLOBALS_CHARACTERS: Final = 512
@@ -252,7 +250,7 @@ def _inner(data: bytes, budget: ValueBudget, depth: int) -> tuple[str, list[str]
         budget.read -= len(head)
         head = head.translate(_URL_SAFE).rstrip(b"=\r\n")
         try:
-            opened = binascii.a2b_base64(head[: len(head) - len(head) % 4] + _padded(head), strict_mode=True)
+            opened = binascii.a2b_base64(head[: len(head) - len(head) % 4] + _pad_base64(head), strict_mode=True)
         except binascii.Error:
             return None
         format_, globals_ = _inspect(opened, budget, depth + 1, cut=cut)
@@ -263,7 +261,7 @@ def _inner(data: bytes, budget: ValueBudget, depth: int) -> tuple[str, list[str]
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 
 
-def _padded(head: bytes) -> bytes:
+def _pad_base64(head: bytes) -> bytes:
     rest = head[len(head) - len(head) % 4 :]
     return rest + b"=" * (-len(rest) % 4) if len(rest) > 1 else b""
 

@@ -11,7 +11,7 @@ from backwatch.collector import names
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
 if TYPE_CHECKING:
-    from backwatch.collector.payload.formats import Facts
+    from backwatch.collector.runtime.record import Facts
 
 HEAD: Final = 32
 """Bytes or characters of a value, and characters of a header's name, that are read."""

@@ -177,7 +177,7 @@ class PickleWalk:
         stack, marks = self._stack, self._marks
         depth = len(stack) - (marks[-1] if marks else 0)
         if code in _TEXTS:
-            if code == 0x53 and not self._quoted(first, last):
+            if code == 0x53 and not self._is_quoted(first, last):
                 self.broken = True
             stack.append((code, first, last))
         elif code in _PUSHES:
@@ -318,7 +318,7 @@ class PickleWalk:
             self.broken = True
         return text.rstrip("\r")
 
-    def _quoted(self, first: int, last: int) -> bool:
+    def _is_quoted(self, first: int, last: int) -> bool:
         quote, line = self._data[first : first + 1], self._data[max(first, last - 8) : last].rstrip(b"\r")
         return last - first > 1 and quote in (b"'", b'"') and line.endswith(quote)
 
@@ -331,7 +331,7 @@ class PickleWalk:
         if code == 0x56:
             return codecs.raw_unicode_escape_decode(raw, "replace")[0]
         if code == 0x53:
-            raw = _ESCAPE.sub(_unescaped, raw.strip(b"'\"\r"))
+            raw = _ESCAPE.sub(_unescape, raw.strip(b"'\"\r"))
         return raw.decode("utf-8", "replace")
 
     def _search(self, position: int) -> None:
@@ -349,7 +349,7 @@ class PickleWalk:
         self.names[UNSEEN] = None
 
 
-def _unescaped(escape: re.Match[bytes]) -> bytes:
+def _unescape(escape: re.Match[bytes]) -> bytes:
     if escape[3]:
         return escape[3]
     return bytes((int(escape[1], 16) if escape[1] else int(escape[2], 8),))

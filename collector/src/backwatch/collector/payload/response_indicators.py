@@ -7,9 +7,7 @@ import re
 from typing import Final
 
 from backwatch.collector import names
-from backwatch.collector.runtime.record import AttributeValue
-
-Facts = tuple[tuple[str, AttributeValue], ...]
+from backwatch.collector.runtime.record import Facts
 
 MAX_PARTS: Final = 4
 """Arguments of an exception that are read, and ``MAX_TEXT`` characters of each."""

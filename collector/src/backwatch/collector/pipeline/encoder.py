@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.pipeline.app_identity import App
-from backwatch.collector.runtime.record import AttributeValue, Call, CallSite, Session
+from backwatch.collector.pipeline.protobuf import field, int_value, key_value, varint
+from backwatch.collector.runtime.keyed_cache import remember
+from backwatch.collector.runtime.record import AttributeValue, Call, CallSite, Facts, Session
 from backwatch.collector.runtime.release import RELEASE
 from backwatch.collector.runtime.systems import system_attribute
 
@@ -24,46 +26,12 @@ MAX_CALL_SITE_TEXT: Final = 500
 MAX_FACT: Final = 8192
 """Characters of any reported text; statements are cut earlier, to the same length."""
 
-_INT64: Final = 1 << 63
 _TIMES: Final = struct.Struct("<BQBQ").pack
-_DOUBLE: Final = struct.Struct("<Bd").pack
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-_SHORT: Final = tuple(_varint(number) for number in range(4096))
-
-
-def _size(length: int) -> bytes:
-    return _SHORT[length] if length < 4096 else _varint(length)
-
-
-def _field(tag: bytes, body: bytes) -> bytes:
-    return tag + _size(len(body)) + body
-
-
-def _value(value: AttributeValue) -> bytes:
-    """Encode one ``AnyValue``."""
-    if isinstance(value, str):
-        return _field(b"\x0a", value[:MAX_FACT].encode("utf-8", "replace"))
-    if isinstance(value, bool):
-        return b"\x10\x01" if value else b"\x10\x00"
-    if isinstance(value, int):
-        value = max(-_INT64, min(value, _INT64 - 1))
-        return b"\x18" + (_SHORT[value] if 0 <= value < 4096 else _varint(value & (1 << 64) - 1))
-    return _DOUBLE(0x21, value)
 
 
 def _key_value(key: str, value: AttributeValue) -> bytes:
     """Encode one ``KeyValue``, without the tag of the field that contains it."""
-    return _field(b"\x0a", key.encode("utf-8", "replace")) + _field(b"\x12", _value(value))
+    return key_value(key, value[:MAX_FACT] if isinstance(value, str) else value)
 
 
 _remembered: dict[tuple[str, str], bytes] = {}
@@ -72,14 +40,9 @@ _remembered: dict[tuple[str, str], bytes] = {}
 def _text(key: str, value: str) -> bytes:
     """Encode one text attribute of a span, through the cache."""
     if len(value) > MAX_REMEMBERED_TEXT:
-        return _field(b"\x4a", _key_value(key, value))
+        return field(b"\x4a", _key_value(key, value))
     known = _remembered.get((key, value))
-    if known is None:
-        known = _field(b"\x4a", _key_value(key, value))
-        if len(_remembered) >= MAX_REMEMBERED:
-            _remembered.clear()
-        _remembered[(key, value)] = known
-    return known
+    return known or remember(_remembered, (key, value), field(b"\x4a", _key_value(key, value)), MAX_REMEMBERED)
 
 
 class _Counts(dict[int, bytes]):
@@ -87,12 +50,10 @@ class _Counts(dict[int, bytes]):
 
     def __init__(self, key: str) -> None:
         super().__init__()
-        self._prefix = _field(b"\x0a", key.encode())
+        self._prefix = field(b"\x0a", key.encode())
 
     def __missing__(self, value: int) -> bytes:
-        value = min(value, _INT64 - 1)
-        body = b"\x18" + (_SHORT[value] if 0 <= value < 4096 else _varint(value & (1 << 64) - 1))
-        made = _field(b"\x4a", self._prefix + _field(b"\x12", body))
+        made = field(b"\x4a", self._prefix + field(b"\x12", int_value(value)))
         if 0 <= value < MAX_REMEMBERED:
             self[value] = made
         return made
@@ -103,8 +64,8 @@ _RECEIVED: Final = _Counts(names.BYTES_RECEIVED)
 _RETURNED: Final = _Counts(names.ROWS_RETURNED)
 _AFFECTED: Final = _Counts(names.ROWS_AFFECTED)
 _LINE: Final = _Counts(names.CODE_LINE)
-_TRUE_ESTIMATED: Final = _field(b"\x4a", _key_value(names.BYTES_ESTIMATED, True))
-_FAILED: Final = _field(b"\x7a", b"\x18\x02")  # status: error
+_TRUE_ESTIMATED: Final = field(b"\x4a", _key_value(names.BYTES_ESTIMATED, True))
+_FAILED: Final = field(b"\x7a", b"\x18\x02")  # status: error
 
 
 def session_attributes(session: Session) -> dict[str, AttributeValue]:
@@ -149,9 +110,9 @@ def _scope(session: Session) -> bytes:
 
 
 def _scope_bytes(name: str, attributes: Mapping[str, AttributeValue]) -> bytes:
-    parts = [_field(b"\x0a", name.encode()), _field(b"\x12", _VERSION)]
-    parts += [_field(b"\x1a", _key_value(key, value)) for key, value in attributes.items()]
-    return _field(b"\x0a", b"".join(parts))
+    parts = [field(b"\x0a", name.encode()), field(b"\x12", _VERSION)]
+    parts += [field(b"\x1a", _key_value(key, value)) for key, value in attributes.items()]
+    return field(b"\x0a", b"".join(parts))
 
 
 _VERSION: Final = RELEASE.encode()
@@ -177,12 +138,8 @@ def _encode_shared(shared: _Shared) -> tuple[bytes, bytes]:
         parts += (_text(names.CODE_FUNCTION, function), _text(names.CODE_FILE, file), _LINE[line])
     if route:
         parts.append(_text(names.HTTP_ROUTE, route))
-    made = _field(b"\x2a", operation.encode("utf-8", "replace")) + b"\x30" + _SHORT[kind], b"".join(parts)
-    if len(text) <= MAX_CALL_SITE_TEXT:
-        if len(_encoded_shared) >= MAX_CALL_SITES:
-            _encoded_shared.clear()
-        _encoded_shared[shared] = made
-    return made
+    made = field(b"\x2a", operation.encode("utf-8", "replace")) + b"\x30" + varint(kind), b"".join(parts)
+    return remember(_encoded_shared, shared, made, MAX_CALL_SITES) if len(text) <= MAX_CALL_SITE_TEXT else made
 
 
 def _span(call: Call) -> bytes:
@@ -201,26 +158,26 @@ def _span(call: Call) -> bytes:
     ))  # fmt: skip
     if estimated or facts or error:
         body += _rest(estimated, facts, error)
-    return b"\x12" + _size(len(body)) + body
+    return field(b"\x12", body)
 
 
-def _rest(estimated: bool, facts: tuple[tuple[str, AttributeValue], ...], error: str) -> bytes:
+def _rest(estimated: bool, facts: Facts, error: str) -> bytes:
     """Encode the parts that most calls do not have."""
     parts = [_TRUE_ESTIMATED] if estimated else []
     for key, value in facts:
-        parts.append(_text(key, value) if isinstance(value, str) else _field(b"\x4a", _key_value(key, value)))
+        parts.append(_text(key, value) if isinstance(value, str) else field(b"\x4a", _key_value(key, value)))
     if error:
         parts += (_text(names.ERROR_TYPE, error), _FAILED)
     return b"".join(parts)
 
 
 def _resource(app: App) -> bytes:
-    return _field(b"\x0a", b"".join(_field(b"\x0a", _key_value(key, value)) for key, value in app.attributes))
+    return field(b"\x0a", b"".join(field(b"\x0a", _key_value(key, value)) for key, value in app.attributes))
 
 
 def _request(app: App, scopes: Iterable[bytes]) -> bytes:
-    spans = b"".join([_resource(app), *(_field(b"\x12", scope) for scope in scopes)])
-    return _field(b"\x0a", spans)
+    spans = b"".join([_resource(app), *(field(b"\x12", scope) for scope in scopes)])
+    return field(b"\x0a", spans)
 
 
 def encode_calls(app: App, calls: Sequence[Call]) -> bytes:

@@ -58,7 +58,7 @@ class HeartbeatSchedule:
 
     def drops(self) -> dict[str, int]:
         """Return the drops of each kind that no delivered heartbeat has reported yet."""
-        now = self._dropped()
+        now = self._count_dropped()
         return {kind: count for kind in names.DROP_KINDS if (count := now[kind] - self._reported[kind]) > 0}
 
     def wait_s(self) -> float:
@@ -107,7 +107,7 @@ class HeartbeatSchedule:
         self.taken, self.delivered, self._event = other.taken, other.delivered, other._event
         self.slot = other.slot
 
-    def _dropped(self) -> dict[str, int]:
+    def _count_dropped(self) -> dict[str, int]:
         return {**dict.fromkeys(names.DROP_KINDS, 0), **self._counted, "queue": self._queue.dropped,
                 "probe": guard.faults}  # fmt: skip
 
@@ -118,5 +118,6 @@ class HeartbeatSchedule:
             names.PROCESS_INSTANCE: identity.instance, **parent, names.PROCESS_EVENT: event,
             names.PROCESS_STARTED: self._started_ns, names.PROCESS_INTERVAL: int(self.interval_s * 1e9),
             names.PROCESS_RECORDED: self.taken + len(self._queue) + self._queue.dropped,
-            names.PROCESS_DELIVERED: self.delivered + batch_calls, names.PROCESS_DROPPED: sum(self._dropped().values()),
+            names.PROCESS_DELIVERED: self.delivered + batch_calls,
+            names.PROCESS_DROPPED: sum(self._count_dropped().values()),
         }  # fmt: skip

@@ -27,7 +27,7 @@ from backwatch.collector.request import request_input
 from backwatch.collector.request.request_input import add_input_sign
 from backwatch.collector.runtime import guard, processes, shutdown
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.runtime.record import CLIENT, AttributeValue, Call, Caller, Session
+from backwatch.collector.runtime.record import CLIENT, Call, Caller, Facts, Session
 from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
 from backwatch.collector.settings import CollectorSettings
 from backwatch.collector.stream import Publisher
@@ -183,7 +183,7 @@ class Pipeline:
         rows_returned: int = -1,
         rows_affected: int = -1,
         error: BaseException | str | None = None,
-        facts: tuple[tuple[str, AttributeValue], ...] = (),
+        facts: Facts = (),
         kind: int = CLIENT,
         caller: Caller | None = None,
     ) -> None:

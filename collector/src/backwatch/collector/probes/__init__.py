@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal, Protocol, Self
 
-from backwatch.collector.runtime.record import CLIENT, AttributeValue, Caller, Session
+from backwatch.collector.runtime.record import CLIENT, Caller, Facts, Session
 from backwatch.collector.runtime.systems import declare_systems
 from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
 
@@ -38,7 +38,7 @@ class Recorder(Protocol):
         rows_returned: int = -1,
         rows_affected: int = -1,
         error: BaseException | str | None = None,
-        facts: tuple[tuple[str, AttributeValue], ...] = (),
+        facts: Facts = (),
         kind: int = CLIENT,
         caller: Caller | None = None,
     ) -> None:

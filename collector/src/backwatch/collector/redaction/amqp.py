@@ -45,11 +45,11 @@ def redact_name(text: object) -> str:
     if known is None:
         known = _marked.get(keyed_hash(text))
         if known is None:
-            known = _learnt(text)
+            known = _redact_new(text)
     return known
 
 
-def _learnt(text: str) -> str:
+def _redact_new(text: str) -> str:
     shown = _name(text)
     if shown == text:
         return remember(_known, shown, shown, MAX_REMEMBERED)

@@ -36,7 +36,7 @@ _TOKEN: Final = re.compile(
 )
 
 
-def _replaced(token: re.Match[str]) -> str:
+def _mask_token(token: re.Match[str]) -> str:
     kind, text = token.lastgroup, token[0]
     if kind == "string":
         return text.replace("\\", "/")
@@ -62,7 +62,7 @@ def hide_literals(text: str) -> str:
         return text
     text = text[:MAX_SCANNED]
     if _ODD.search(text) is not None:
-        return _TOKEN.sub(_replaced, text)
+        return _TOKEN.sub(_mask_token, text)
     if HASH_IS_KEYED and len(text) == mark[1]:
         if len(_usual) >= CACHE_ENTRIES:
             _usual.clear()

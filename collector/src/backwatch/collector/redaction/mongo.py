@@ -177,11 +177,11 @@ def _key(key: object) -> str:
     if known is None:
         known = _marked.get(keyed_hash(key))  # pyright: ignore[reportArgumentType]  likewise
         if known is None:
-            known = _learnt(str(key))
+            known = _redact_key(str(key))
     return known
 
 
-def _learnt(key: str) -> str:
+def _redact_key(key: str) -> str:
     if len(key) > MAX_KEY:
         return "?"
     if _OPERATOR.fullmatch(key):

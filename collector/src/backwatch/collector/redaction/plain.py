@@ -104,7 +104,7 @@ def mask(text: str) -> str:
     return ("'" + "." * (len(text) - 2) + "'")[: len(text)]
 
 
-def _as_dashed(token: re.Match[str]) -> str:
+def _to_dashed(token: re.Match[str]) -> str:
     kind, text = token.lastgroup, token[0]
     if kind == "dashes":
         return text if text[2:3].isspace() else "--" + " " * (len(text) - 2)
@@ -122,7 +122,7 @@ def _by(forms: re.Pattern[str], odd: re.Pattern[str]) -> Callable[[str], str]:
 
     def change(text: str) -> str:
         text = text[:MAX_SCANNED]
-        return text if odd.search(text) is None else forms.sub(_as_dashed, text)
+        return text if odd.search(text) is None else forms.sub(_to_dashed, text)
 
     return change
 

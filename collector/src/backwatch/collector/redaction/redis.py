@@ -196,7 +196,7 @@ def _usual(name: str, after: int, command: Sequence[object]) -> str:
         if word != last:
             words.append(word)
             last = word
-    return " ".join((name, classify_key(command[1]), *(_folded(words) if len(words) > 3 else words)))
+    return " ".join((name, classify_key(command[1]), *(_fold_repeats(words) if len(words) > 3 else words)))
 
 
 def _any(command: Sequence[object]) -> str:
@@ -272,10 +272,10 @@ def _arguments(name: str, kind: str, rest: Sequence[object]) -> list[str]:
     named = ["?" if kind == "odd" and at % 2 else classify_key(key) for at, key in enumerate(rest[:keys])]
     options = keys + 1 if name == "SET" else len(rest) if name in _VALUES_ONLY else keys
     after = (_text(argument).upper() if at >= options else "" for at, argument in enumerate(rest) if at >= keys)
-    return [*_folded(named), *_folded([word if word in _OPTIONS else "?" for word in after])]
+    return [*_fold_repeats(named), *_fold_repeats([word if word in _OPTIONS else "?" for word in after])]
 
 
-def _folded(shown: list[str]) -> list[str]:
+def _fold_repeats(shown: list[str]) -> list[str]:
     """Return each run of equal words once, and each run of equal pairs once (``MSET a:? ? a:? ?``)."""
     out: list[str] = []
     for word in shown:

@@ -40,16 +40,16 @@ def sanitize(sql: object, system: str) -> SanitizedStatement:
     """
     known = _known.get(sql.__class__) if HASH_IS_KEYED else None
     if known is None:
-        return _prepared(sql, system)
+        return _sanitize_new(sql, system)
     # Python's own hash is keyed (SipHash): no raw statement is kept, and an attacker cannot construct collisions.
     mark = (hash(sql), len(sql), system)  # pyright: ignore[reportArgumentType]  a str or bytes, as just seen
     prepared = known.get(mark)
     if prepared is None:
-        prepared = remember(known, mark, _prepared(sql, system), CACHE_ENTRIES)
+        prepared = remember(known, mark, _sanitize_new(sql, system), CACHE_ENTRIES)
     return prepared
 
 
-def _prepared(sql: object, system: str) -> SanitizedStatement:
+def _sanitize_new(sql: object, system: str) -> SanitizedStatement:
     dialect = dialect_of(system)
     text = hide_literals(_as_text(sql), system)
     scanned = _scan(text, dialect)

@@ -122,15 +122,15 @@ def to_statement(method: str, path: str, parameters: Iterable[str], body: object
     if asked:
         head += f" ({redact_lucene(asked)})"
     if classify_path(path) == "piped" and isinstance(body, Mapping) and isinstance(body.get("query"), str):
-        return f"{head} {scan_cached(_piped(body['query'], esql='_ppl' not in path), 'mysql').redacted}"
+        return f"{head} {scan_cached(_rewrite_piped(body['query'], esql='_ppl' not in path), 'mysql').redacted}"
     shown = to_shape(body, searches=not _SEARCHES.isdisjoint(path.partition("?")[0].split("/")))
     return f"{head} {shown}" if shown else head
 
 
-def _piped(text: str, *, esql: bool) -> str:
+def _rewrite_piped(text: str, *, esql: bool) -> str:
     """Rewrite ES|QL or PPL for the scanner: strings are MySQL's, except ES|QL's triple quotes; ``//`` is a comment.
 
-    >>> _piped('FROM t | WHERE a == \"\"\"x " y\"\"\" // mine', esql=True)
+    >>> _rewrite_piped('FROM t | WHERE a == \"\"\"x " y\"\"\" // mine', esql=True)
     "FROM t | WHERE a == '.........' -- mine"
     """
     text = text[:MAX_PIPED]

@@ -51,7 +51,7 @@ def redact_lucene(text: str, *, simple: bool = False) -> str:
         word = _query_token(found, simple=simple)
         if word and not (word == "?" and shown and shown[-1] == "?"):
             shown.append(word)
-    return _joined(shown)
+    return _join_words(shown)
 
 
 def _query_token(found: "re.Match[str]", *, simple: bool) -> str:
@@ -68,7 +68,7 @@ def _query_token(found: "re.Match[str]", *, simple: bool) -> str:
     return "?"
 
 
-def _joined(shown: list[str]) -> str:
+def _join_words(shown: list[str]) -> str:
     text = " ".join(shown)
     for sign in (":", "~", "^"):
         text = text.replace(f" {sign} ", sign)

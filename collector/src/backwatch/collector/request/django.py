@@ -1,8 +1,9 @@
 """Django: requests as handlers serve them, forms as Django reads them, JSON from a body that the app has read."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
+from backwatch.collector.probes.toolkit.dbapi import argument
+from backwatch.collector.probes.toolkit.hooks import Args, CallToken, Error, Kwargs, async_call_hook, call_hook
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.request import request_input
 from backwatch.collector.runtime.guard import never_breaks_the_host
@@ -13,57 +14,26 @@ def install(patches: Patches) -> None:
     from django.core.handlers.base import BaseHandler
     from django.http.request import HttpRequest
 
-    patches.wrap(BaseHandler, "get_response", _answering)
-    patches.wrap(BaseHandler, "get_response_async", _answering_async)
-    patches.wrap(HttpRequest, "_load_post_and_files", _loading)
-    patches.wrap_getter(HttpRequest, "body", _reading)
+    patches.wrap(BaseHandler, "get_response", call_hook(_on_request, request_input.on_request_end))
+    patches.wrap(BaseHandler, "get_response_async", async_call_hook(_on_request, request_input.on_request_end))
+    patches.wrap(HttpRequest, "_load_post_and_files", call_hook(None, _on_form_end))
+    patches.wrap_getter(HttpRequest, "body", call_hook(None, _on_body_end))
 
 
 def _query(request: Any) -> str:
     return str(request.META.get("QUERY_STRING", ""))
 
 
-def _answering(original: Callable[..., Any]) -> Callable[..., Any]:
-    def get_response(handler: Any, request: Any) -> Any:
-        token = request_input.begin(_query, request)
-        try:
-            return original(handler, request)
-        finally:
-            request_input.end(token)
-
-    return get_response
+def _on_request(_handler: Any, args: Args, kwargs: Kwargs) -> Any:
+    return request_input.begin(_query, argument(args, kwargs, 0, "request"))
 
 
-def _answering_async(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    async def get_response_async(handler: Any, request: Any) -> Any:
-        token = request_input.begin(_query, request)
-        try:
-            return await original(handler, request)
-        finally:
-            request_input.end(token)
-
-    return get_response_async
-
-
-def _loading(original: Callable[..., Any]) -> Callable[..., Any]:
-    def _load_post_and_files(request: Any) -> Any:
-        answer = original(request)
+def _on_form_end(request: Any, _token: CallToken, _result: Any, error: Error) -> None:
+    if error is None:
         request_input.add_attribute(request, "_post")
-        return answer
-
-    return _load_post_and_files
-
-
-def _reading(original: Callable[..., Any]) -> Callable[..., Any]:
-    def body(request: Any) -> Any:
-        raw = original(request)
-        _add_json(request, raw)
-        return raw
-
-    return body
 
 
 @never_breaks_the_host
-def _add_json(request: Any, raw: bytes) -> None:
+def _on_body_end(request: Any, _token: CallToken, raw: Any, _error: Error) -> None:
     if raw and "json" in str(request.META.get("CONTENT_TYPE", "")):
         request_input.add_json(raw)

@@ -1,8 +1,8 @@
 """Flask: requests as one view and its hooks serve them, forms and JSON as Werkzeug's request object reads them."""
 
-from collections.abc import Callable
 from typing import Any
 
+from backwatch.collector.probes.toolkit.hooks import Args, CallToken, Error, Kwargs, call_hook
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.request import request_input
 
@@ -12,38 +12,18 @@ def install(patches: Patches) -> None:
     import flask
     from werkzeug.wrappers import Request
 
-    def wrap_dispatch(original: Callable[..., Any]) -> Callable[..., Any]:
-        def full_dispatch_request(*args: Any, **kwargs: Any) -> Any:
-            token = request_input.begin(_query, flask.request)
-            try:
-                return original(*args, **kwargs)
-            finally:
-                request_input.end(token)
+    def on_request(_app: Any, _args: Args, _kwargs: Kwargs) -> Any:
+        return request_input.begin(_query, flask.request)
 
-        return full_dispatch_request
-
-    patches.wrap(flask.Flask, "full_dispatch_request", wrap_dispatch)
-    patches.wrap(Request, "_load_form_data", _loading)
-    patches.wrap(Request, "get_json", _reading)
+    patches.wrap(flask.Flask, "full_dispatch_request", call_hook(on_request, request_input.on_request_end))
+    patches.wrap(Request, "_load_form_data", call_hook(None, _on_form_end))
+    patches.wrap(Request, "get_json", call_hook(None, request_input.on_value_end))
 
 
 def _query(request: Any) -> str:
     return str(request.environ.get("QUERY_STRING", ""))
 
 
-def _loading(original: Callable[..., Any]) -> Callable[..., Any]:
-    def _load_form_data(request: Any) -> Any:
-        answer = original(request)
+def _on_form_end(request: Any, _token: CallToken, _result: Any, error: Error) -> None:
+    if error is None:
         request_input.add_attribute(request, "form")
-        return answer
-
-    return _load_form_data
-
-
-def _reading(original: Callable[..., Any]) -> Callable[..., Any]:
-    def get_json(*args: Any, **kwargs: Any) -> Any:
-        value = original(*args, **kwargs)
-        request_input.add(value)
-        return value
-
-    return get_json

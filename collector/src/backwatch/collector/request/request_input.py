@@ -122,7 +122,7 @@ current: Final = _current.get
 def begin(
     query_of: Callable[[Any], str | bytes], request: Any
 ) -> tuple[RequestInput, Token[RequestInput | None]] | None:
-    """Start a request and return a token for :func:`end`; ``None`` inside another request."""
+    """Start a request and return a token for :func:`on_request_end`; ``None`` inside another request."""
     if _current.get() is not None:
         return None
     request_input = RequestInput(query_of(request))
@@ -130,19 +130,20 @@ def begin(
 
 
 @never_breaks_the_host
-def end(token: tuple[RequestInput, Token[RequestInput | None]] | None) -> None:
+def on_request_end(
+    _owner: Any, token: tuple[RequestInput, Token[RequestInput | None]], _result: Any, _error: BaseException | None
+) -> None:
     """End the request that :func:`begin` started."""
-    if token is not None:
-        token[0].clear()
-        reset_variable(_current, token[1])
+    token[0].clear()
+    reset_variable(_current, token[1])
 
 
 @never_breaks_the_host
-def add(read: object) -> None:
+def on_value_end(_owner: Any, _token: Any, value: object, error: BaseException | None) -> None:
     """Add a value of the request that the app has read."""
     request_input = _current.get()
-    if request_input is not None:
-        request_input.add(read)
+    if request_input is not None and error is None:
+        request_input.add(value)
 
 
 @never_breaks_the_host

@@ -18,12 +18,12 @@ Raw = str | tuple[str | bytes | type, ...]
 """Texts in a tuple must have exactly these classes: a subclass may define its own hash."""
 
 
-def _hashed(raw: Raw) -> bytes:
+def _hash_with_key(raw: Raw) -> bytes:
     text = raw if isinstance(raw, str) else repr(raw)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=_KEY, digest_size=32).digest()
 
 
-keyed_hash: Final[Callable[[Raw], int | bytes]] = hash if HASH_IS_KEYED else _hashed
+keyed_hash: Final[Callable[[Raw], int | bytes]] = hash if HASH_IS_KEYED else _hash_with_key
 """Python's own hash where it is keyed (SipHash): it is nearly free, and an attacker cannot construct collisions.
 
 Text and bytes of the same letters have the same hash; a caller that must distinguish them adds their class.

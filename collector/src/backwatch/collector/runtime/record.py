@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 AttributeValue = str | int | bool | float
+Facts = tuple[tuple[str, AttributeValue], ...]
+"""Facts of a call by their contract names."""
 
 CLIENT: Final = 3
 PRODUCER: Final = 4
@@ -59,7 +61,7 @@ class Session:
     server_version: str = ""
     server_id: str = ""
     auth_method: str = ""
-    extra: tuple[tuple[str, AttributeValue], ...] = ()
+    extra: Facts = ()
     encoded: list[bytes] = field(default_factory=list, repr=False)
     """The session as OTLP scope bytes, once the encoder has made them."""
 
@@ -119,4 +121,4 @@ class Call(NamedTuple):
     rows_returned: int
     rows_affected: int
     error: str
-    facts: tuple[tuple[str, AttributeValue], ...]
+    facts: Facts

@@ -5,8 +5,10 @@
 """
 
 import hashlib
+import sys
 from typing import Any, Final, TypedDict
 
+from backwatch.collector.runtime.keyed_cache import remember
 from backwatch.collector.session.x509 import DerError, parse_certificate
 
 MAX_REMEMBERED: Final = 128
@@ -59,10 +61,8 @@ def read_certificate_facts(der: bytes | None) -> CertificateFacts:
             pass  # hostile or exotic: the hash alone still identifies the certificate
         else:
             known.update(not_before=read.not_before, not_after=read.not_after, issuer=read.issuer, subject=read.subject)
-        if len(_seen) >= MAX_REMEMBERED:
-            _seen.clear()
         if len(der) <= 8192:
-            _seen[der] = known
+            remember(_seen, der, known, MAX_REMEMBERED)
     return known.copy()
 
 
@@ -94,4 +94,21 @@ def read_tls_facts(connection: Any, *, verified: str | None = None) -> TlsFacts:
         cipher=str(cipher[0])[:80] if cipher else "",
         verified=verified,
         **read_certificate_facts(connection.getpeercert(binary_form=True)),
+    )
+
+
+def read_pyopenssl_facts(connection: Any, verified: str) -> TlsFacts:
+    """Return the facts of a pyOpenSSL connection.
+
+    Args:
+        verified: Not to be read from the connection: ``none``, ``chain`` or ``full``; ``""`` where it is unknown.
+    """
+    certificate, crypto = connection.get_peer_certificate(), sys.modules.get("OpenSSL.crypto")
+    der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) if certificate is not None and crypto else None
+    return TlsFacts(
+        encrypted=True,
+        tls_version=format_tls_version(connection.get_protocol_version_name()),
+        cipher=(connection.get_cipher_name() or "")[:80],
+        verified=verified,
+        **read_certificate_facts(der),
     )

@@ -147,7 +147,7 @@ def _attribute(pair: _DerReader) -> str:
     tag, start, end = pair.next()
     raw = pair.data[start : min(end, start + 4 * MAX_VALUE)]
     encoding = _ENCODINGS.get(tag)
-    value = "#" + raw[: MAX_VALUE // 2].hex() if encoding is None else _escaped(raw.decode(encoding, "replace"))
+    value = "#" + raw[: MAX_VALUE // 2].hex() if encoding is None else _escape(raw.decode(encoding, "replace"))
     return f"{_SHORT.get(oid, oid)}={value}"
 
 
@@ -165,7 +165,7 @@ def _oid(body: bytes) -> str:
     return ".".join(map(str, [first, arcs[0] - 40 * first, *arcs[1:]]))
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     text = text[:MAX_VALUE]
     out = "".join(
         "\\" + char if char in ',+"\\<>;=' else char if char.isprintable() else f"\\{ord(char):02X}" for char in text

@@ -10,7 +10,7 @@ from backwatch.collector.statements.writer import Writer
 
 def redact(text: str, dialect: str) -> str:
     """Return the statement as it may be sent: canonical except for the letter case of its words."""
-    return _written(text, dialect, folded=False)
+    return _write_canonical(text, dialect, folded=False)
 
 
 def canonicalize(text: str, dialect: str) -> str:
@@ -19,10 +19,10 @@ def canonicalize(text: str, dialect: str) -> str:
     >>> canonicalize("select a from t where id in (1, 2) -- mine", "postgresql")
     'SELECT A FROM T WHERE ID IN(?)'
     """
-    return _written(text, dialect, folded=True)
+    return _write_canonical(text, dialect, folded=True)
 
 
-def _written(text: str, dialect: str, *, folded: bool) -> str:
+def _write_canonical(text: str, dialect: str, *, folded: bool) -> str:
     shown, _ = limit_bytes(text)
     writer = Writer(shown, dialect)
     writer.write(tokenize(shown, dialect))

@@ -9,7 +9,7 @@ holds both to the same bytes. Where a dialect is in doubt, more text is taken fo
 from dataclasses import dataclass
 from typing import Final
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Version of the canonical form. After a change known statements are computed again and raise no novelties."""
 
 SCAN_BYTES: Final = 65_536

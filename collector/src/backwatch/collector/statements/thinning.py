@@ -30,7 +30,7 @@ _OF_RUN, _OF_ROWS = 1, 2
 """Groups of the pattern that precede those of the tokens."""
 
 
-def _repeated(item: str, blank: str, count: str) -> str:
+def _repeat_pattern(item: str, blank: str, count: str) -> str:
     return f"(?:{item}{blank},{blank}){{{count}}}+"
 
 
@@ -44,16 +44,16 @@ def _patterns(dialect: str) -> tuple[re.Pattern[str], re.Pattern[str], re.Patter
     cast = r"(?:::[A-Za-z_][A-Za-z0-9_]*+)?+"
     value = rf"(?:'[^'\\]*+'(?!')|-?+[0-9]++(?:\.[0-9]++)?+(?![{more}.])|{word}|(?:{tokens.params(d)})){cast}"
     row = rf"\({blank}{value}(?:{blank},{blank}{value})*+{blank}\)"
-    found = f"({_repeated(value, blank, f'{_RUN},')})|({_repeated(row, blank, f'{_ROWS},')})"
+    found = f"({_repeat_pattern(value, blank, f'{_RUN},')})|({_repeat_pattern(row, blank, f'{_ROWS},')})"
     return (
         re.compile(f"{blank}(?:{found}|{tokens.alternatives(d)})", re.DOTALL),
-        re.compile(_repeated(value, blank, str(_RUN_KEPT))),
-        re.compile(_repeated(row, blank, str(_ROWS_KEPT))),
+        re.compile(_repeat_pattern(value, blank, str(_RUN_KEPT))),
+        re.compile(_repeat_pattern(row, blank, str(_ROWS_KEPT))),
     )
 
 
 @cache
-def _passing(dialect: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+def _skip_patterns(dialect: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Return the patterns of many tokens and of one token."""
     d = spec.DIALECTS[dialect]
     token = f"(?:[{tokens.letters(d)[0]}]*+(?:{tokens.closed_pattern(d)}))"
@@ -71,13 +71,13 @@ def scan_thinned(text: str, dialect: str) -> tuple[str, list[tokens.Token], bool
     shown, thinned = thin(head, dialect, tail=not cut)
     found = tokens.tokenize(shown, dialect)
     if cut and not thinned:
-        found = _ended(shown, found, escapes=spec.DIALECTS[dialect].dollar_quoted)
+        found = _close_literal(shown, found, escapes=spec.DIALECTS[dialect].dollar_quoted)
         found.append((spec.WORD, len(shown) + 1, len(shown) + 1 + len(spec.MARK)))
         shown = f"{shown} {spec.MARK}"
     return shown, found, cut or thinned
 
 
-def _ended(text: str, found: list[tokens.Token], *, escapes: bool) -> list[tokens.Token]:
+def _close_literal(text: str, found: list[tokens.Token], *, escapes: bool) -> list[tokens.Token]:
     """Return the tokens of a cut text: the literal at the cut is a string, not an unbalanced quote.
 
     Args:
@@ -140,7 +140,7 @@ def _cut(kept: list[str], text: str, start: int, end: int, dialect: str, *, tail
 
 def _tail(text: str, position: int, dialect: str) -> int:
     """Return the start of the first token within the last ``TAIL`` characters; ``position`` is a token's end."""
-    many_tokens, one_token = _passing(dialect)
+    many_tokens, one_token = _skip_patterns(dialect)
     search, kind_of, close = _patterns(dialect)[0].match, tokens.KIND_OF, tokens.find_token_end
     aim = len(text) - TAIL
     for _ in range(_MOST_STEPS):

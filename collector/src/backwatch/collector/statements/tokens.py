@@ -47,7 +47,7 @@ _ESCAPED = r"'[^'\\]*+(?:(?:''|\\.)[^'\\]*+)*+'"
 _BLOCK = r"\*[^*]*+(?:\*(?!/)[^*]*+)*+(?:\*/|\Z)"
 
 
-def _doubled(quote: str) -> str:
+def _doubled_pattern(quote: str) -> str:
     return f"{quote}[^{quote}]*+(?:{quote}{quote}[^{quote}]*+)*+{quote}"
 
 
@@ -64,9 +64,13 @@ def _strings(d: Dialect) -> str:
     return f"[nNxXbB]?+{_PLAIN}"
 
 
-def _quoted(d: Dialect) -> str:
+def _quoted_pattern(d: Dialect) -> str:
     bracket = (r"\[[^\]]*+(?:\]\][^\]]*+)*+\]" if d.bracket_doubled else r"\[[^\]]*+\]") if d.bracket else None
-    return _any(None if d.double_string else _doubled('"'), _doubled("`") if d.backtick else None, bracket)
+    return _any(
+        None if d.double_string else _doubled_pattern('"'),
+        _doubled_pattern("`") if d.backtick else None,
+        bracket,
+    )
 
 
 def _comments(d: Dialect) -> str:
@@ -108,7 +112,7 @@ def _groups(d: Dialect) -> tuple[tuple[int, str], ...]:
         (OP, r"[,()=;]|\.(?![0-9])"),
         (STRING, _strings(d)),
         (NUMBER, _NUMBER),
-        (QUOTED, _quoted(d)),
+        (QUOTED, _quoted_pattern(d)),
         (EXEC_OPEN, r"/\*M?+!(?:[0-9]{5,6}+)?+" if d.executable else _NEVER),
         (EXEC_CLOSE, r"\*/" if d.executable else _NEVER),
         (COMMENT, _comments(d)),
@@ -204,7 +208,7 @@ def tokenize(text: str, dialect: str) -> list[Token]:
         add((kind, begin, position))
 
 
-def _encoded(text: str) -> tuple[str, bytes]:
+def _encode_text(text: str) -> tuple[str, bytes]:
     """Return the text as valid Unicode, and its UTF-8."""
     try:
         return text, text.encode()
@@ -218,7 +222,7 @@ def cut_head(text: str) -> tuple[str, bool]:
 
     Text behind it cannot be distinguished from a literal's inside without reading all text before it.
     """
-    head, raw = _encoded(text[:SCAN_BYTES])
+    head, raw = _encode_text(text[:SCAN_BYTES])
     if len(raw) <= SCAN_BYTES:
         return head, len(text) > SCAN_BYTES
     end = SCAN_BYTES
@@ -231,7 +235,7 @@ def limit_bytes(text: str) -> tuple[str, bool]:
     """Return the scanned text as valid Unicode (head and tail if it is too long), and whether it was cut."""
     if len(text) <= SCAN_BYTES and text.isascii():
         return text, False
-    text, raw = _encoded(text)
+    text, raw = _encode_text(text)
     if len(raw) <= SCAN_BYTES:
         return text, False
     head, tail = SCAN_HEAD_BYTES, len(raw) - (SCAN_BYTES - SCAN_HEAD_BYTES)

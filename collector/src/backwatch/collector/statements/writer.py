@@ -105,7 +105,7 @@ class Writer:
         elif kind == spec.OP:
             self._operator(token)
         elif kind == spec.QUOTED:
-            self._quoted(token, end)
+            self._write_quoted(token, end)
         elif kind == spec.CURLY:
             self._add(token[0] + "?" + token[-1], C_QUOTED, 2)
         elif kind == spec.EXEC_OPEN:
@@ -174,7 +174,7 @@ class Writer:
         """Return whether this token is hidden; the first hidden one leaves a ``?``."""
         if self._cut > spec.CUT_WHOLE:
             if self._cut in _VALUE_STATES:
-                return self._given(kind, word, end)
+                return self._hides_token(kind, word, end)
             self._wait(kind, word)
             return False
         bounded = self._cut == spec.CUT_BOUNDED
@@ -218,7 +218,7 @@ class Writer:
         elif kind not in (spec.EXEC_OPEN, spec.EXEC_CLOSE):
             self._cut = 0
 
-    def _given(self, kind: int, token: str, end: int) -> bool:
+    def _hides_token(self, kind: int, token: str, end: int) -> bool:
         """Return whether this token was written as part of a value: words and names are hidden, except functions."""
         if kind == spec.OP:
             if token == ";":  # noqa: S105
@@ -257,11 +257,11 @@ class Writer:
         due = before == C_COMMA or (before == C_VALUE and self._text[end - len(word) - 1] == " ")
         return due and _ASSIGNED[self._dialect].match(self._text, end) is not None
 
-    def _quoted(self, token: str, end: int) -> None:
+    def _write_quoted(self, token: str, end: int) -> None:
         if _unwritable(token):
             return self._value()
         self._first = False
-        if token[0] == '"' and self._is_hidden(token) and not self._dotted(token, end):
+        if token[0] == '"' and self._is_hidden(token) and not self._has_dot_after(token, end):
             return self._add('"?"', C_QUOTED, _HIDDEN)
         return self._add(token, C_QUOTED, 0)
 
@@ -272,7 +272,7 @@ class Writer:
             return False
         return not (self.out and (self.classes[-1] == C_DOT or self._meanings() & spec.NAME_AFTER))
 
-    def _dotted(self, token: str, end: int) -> bool:
+    def _has_dot_after(self, token: str, end: int) -> bool:
         return not _ODD.search(token) and _DOTTED[self._dialect].match(self._text, end) is not None
 
     def _value_is_due(self) -> bool:
@@ -337,7 +337,7 @@ class Writer:
         if not listed:
             return self._add(op, kind, 0)
         inside = range(start + 1, len(self.out))
-        if inside and all(self.classes[at] == C_COMMA or self._is_value(at) for at in inside):
+        if self._lists_values(inside):
             hidden = any(self.classes[at] == C_QUOTED for at in inside)
             self._drop(start + 1)
             self._add('"?"' if hidden else "?", C_QUOTED if hidden else C_VALUE, _HIDDEN if hidden else 0)
@@ -349,22 +349,28 @@ class Writer:
             self._row = (start, len(self.out) - 1)
         return None
 
+    def _lists_values(self, inside: range) -> bool:
+        """Return whether a bracket holds values with one comma between each two: others are no list to a database."""
+        return len(inside) % 2 == 1 and all(
+            self.classes[at] == C_COMMA if (at - inside.start) % 2 else self._is_value(at) for at in inside
+        )
+
     def _same(self, first: int, last: int, start: int) -> bool:
         """Return whether the list written from ``start`` on repeats the one from ``first`` to ``last``."""
         if last - first != len(self.out) - 1 - start:
             return False
         return all(
             self.classes[first + at] == self.classes[start + at]
-            and self._folded(first + at) == self._folded(start + at)
+            and self._fold_word(first + at) == self._fold_word(start + at)
             for at in range(1, last - first)
         )
 
-    def _folded(self, at: int) -> str:
+    def _fold_word(self, at: int) -> str:
         return to_upper(self.out[at]) if self.classes[at] == C_WORD else self.out[at]
 
     def text(self, *, folded: bool) -> tuple[str, bool]:
         """Return the written text, in upper case if ``folded``, and whether its middle was cut."""
-        parts = [self._folded(at) for at in range(len(self.out))] if folded else self.out
+        parts = [self._fold_word(at) for at in range(len(self.out))] if folded else self.out
         whole = "".join(parts)
         if len(whole) <= spec.SENT_BYTES // 4 or len(whole.encode()) <= spec.SENT_BYTES:
             return whole, False

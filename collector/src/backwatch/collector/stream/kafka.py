@@ -208,7 +208,7 @@ class KafkaRelay(Relay):
         records: list[Record] = []
         for place, batch in fetched.items():
             if place not in started:  # otherwise it is read again, from a position that the broker has checked
-                records += self._unmoved(place, [to_record(raw) for raw in batch])
+                records += self._drop_relayed(place, [to_record(raw) for raw in batch])
         return records
 
     def _begin(self, place: Any) -> bool:
@@ -232,7 +232,7 @@ class KafkaRelay(Relay):
     def _topic_id(self) -> str:
         return str(self._consumer._cluster.topic_id(self._source) or "")
 
-    def _unmoved(self, place: Any, found: list[Record]) -> list[Record]:
+    def _drop_relayed(self, place: Any, found: list[Record]) -> list[Record]:
         """Return the records that were not relayed yet, preceded by a placeholder for records that the log lost."""
         moved = self._moved[place.partition]
         if moved.leader_epoch >= 0 and moved.topic_id == self._topic_id():

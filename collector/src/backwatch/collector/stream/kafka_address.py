@@ -57,7 +57,7 @@ def client_options(url: str, settings: StreamSettings) -> dict[str, Any]:
         SettingError: The settings contradict each other, or would send calls over a network unencrypted by default.
     """
     brokers = parse_addresses(url)
-    protocol = settings.security_protocol.upper() or _implied(settings)
+    protocol = settings.security_protocol.upper() or _implied_protocol(settings)
     if protocol not in ("", *PROTOCOLS):
         given = settings.security_protocol
         raise SettingError(f"BACKWATCH_KAFKA_SECURITY_PROTOCOL={given!r}: must be one of {', '.join(PROTOCOLS)}")
@@ -80,7 +80,7 @@ def client_options(url: str, settings: StreamSettings) -> dict[str, Any]:
     return options
 
 
-def _implied(settings: StreamSettings) -> str:
+def _implied_protocol(settings: StreamSettings) -> str:
     if settings.username:
         return "SASL_SSL"
     return "SSL" if settings.ca_file else ""
@@ -90,13 +90,13 @@ def _context(settings: StreamSettings) -> Any:
     """Return a TLS context. The client's own depends on its version, and older versions verify less."""
     try:
         changed_ns = Path(settings.ca_file).stat().st_mtime_ns if settings.ca_file else 0
-        return _trusting(settings.ca_file, changed_ns)
+        return _make_context(settings.ca_file, changed_ns)
     except OSError as error:
         raise SettingError(f"BACKWATCH_KAFKA_CA_FILE={settings.ca_file!r}: {error.strerror or error}") from None
 
 
 @lru_cache(maxsize=1)
-def _trusting(ca_file: str, changed_ns: int) -> Any:  # noqa: ARG001  a file that has changed is read anew
+def _make_context(ca_file: str, changed_ns: int) -> Any:  # noqa: ARG001  a file that has changed is read anew
     # Cached: loading the system's authorities takes 1 MB and 60 ms of CPU, at each try of an unavailable broker.
     import ssl
 

@@ -92,7 +92,7 @@ class BoundedRecords(_PartitionRecords):
             except (CorruptRecordError, AssertionError, struct.error, ValueError):
                 # The next batch's start is unknown: go on offset by offset, until the broker returns a readable batch.
                 at = self.next_fetch_offset
-                yield self._skipped(tp, at, at + 1, 0, "a batch's header is corrupt", b"")
+                yield self._skip_records(tp, at, at + 1, 0, "a batch's header is corrupt", b"")
                 break
             if batch is None:
                 break
@@ -129,7 +129,7 @@ class BoundedRecords(_PartitionRecords):
         except UndecodableBatch as error:
             first = max(batch.base_offset, self.fetch_offset)
             if batch.next_offset > first:
-                yield self._skipped(tp, first, batch.next_offset, batch.max_timestamp, str(error), head)
+                yield self._skip_records(tp, first, batch.next_offset, batch.max_timestamp, str(error), head)
             return
         yield from self._of_records(tp, batch)
 
@@ -149,13 +149,13 @@ class BoundedRecords(_PartitionRecords):
             first = max(upcoming, self.fetch_offset)
             if stop > first:
                 value = bytes(buffer[at : min(len(buffer) if end is None else end, at + MAX_KEPT_BYTES)])
-                yield self._skipped(tp, first, stop, batch.max_timestamp, "a record is corrupt", value)
+                yield self._skip_records(tp, first, stop, batch.max_timestamp, "a record is corrupt", value)
             if end is None:
                 return
             upcoming, at = max(upcoming, stop), end
         if at < len(buffer) and upcoming < after:
             first, value = max(upcoming, self.fetch_offset), bytes(buffer[at : at + MAX_KEPT_BYTES])
-            yield self._skipped(tp, first, after, batch.max_timestamp, "the batch counts too few records", value)
+            yield self._skip_records(tp, first, after, batch.max_timestamp, "the batch counts too few records", value)
 
     def _read(self, tp: Any, batch: Any, at: int, end: int) -> Any:
         """Return the record between the two positions; ``None``: it cannot be read."""
@@ -184,7 +184,7 @@ class BoundedRecords(_PartitionRecords):
         elif self.check_crcs and not batch.validate_crc():
             reason = "the message fails its checksum"
         if reason:
-            yield self._skipped(tp, offset, offset + 1, 0, reason, bytes(batch._buffer[:MAX_KEPT_BYTES]))
+            yield self._skip_records(tp, offset, offset + 1, 0, reason, bytes(batch._buffer[:MAX_KEPT_BYTES]))
             return
         for record in batch:
             self.next_fetch_offset = record.offset + 1
@@ -193,7 +193,9 @@ class BoundedRecords(_PartitionRecords):
                 record.timestamp_type, record.key, record.value, [], None, -1, -1, -1,
             )  # fmt: skip
 
-    def _skipped(self, tp: Any, first: int, after: int, timestamp: int, reason: str, value: bytes) -> SkippedRecords:
+    def _skip_records(
+        self, tp: Any, first: int, after: int, timestamp: int, reason: str, value: bytes
+    ) -> SkippedRecords:
         self.next_fetch_offset = max(self.next_fetch_offset, after)
         return SkippedRecords(tp.partition, first, after, max(0, timestamp), reason, value)
 

@@ -164,7 +164,7 @@ class StreamFile:
 
         Not at a process's first opening: the URL may name a file that was never a stream.
         """
-        with _locked(self.path.with_name(self.path.name + _LOCK)):
+        with _hold_lock(self.path.with_name(self.path.name + _LOCK)):
             if self._find_inodes()[:1] == self._inodes[:1]:
                 for ending in ("-wal", "-shm"):
                     with suppress(FileNotFoundError):
@@ -270,7 +270,7 @@ def _number(connection: sqlite3.Connection, not_number: int) -> int:
 
 
 @contextmanager
-def _locked(path: Path) -> Generator[None]:
+def _hold_lock(path: Path) -> Generator[None]:
     """Hold a file lock against other processes, if the system has them. Never waits."""
     try:
         import fcntl

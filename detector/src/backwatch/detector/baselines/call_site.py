@@ -22,12 +22,14 @@ CALL_SITE: Final = np.dtype([
     ("restless_day", "<u2"),
 ])  # fmt: skip
 STATEMENT_AT_SITE: Final = np.dtype([("first_ns", "<i8"), ("known", "u1")])
-"""``known`` holds two bits, ``KNOWN_HERE`` and ``ALONE``, and above them the day, counted from that of ``first_ns``, on
-which a waiting statement was last seen: at most seven."""
+"""``known`` holds the bits ``KNOWN_HERE``, ``ALONE`` and ``COMPARED``, and between them the day, counted from that of
+``first_ns``, on which a waiting statement was last seen: at most seven."""
 KNOWN_HERE: Final = 1
 ALONE: Final = 2
 """It was sent once, and a call of its own fetched its rows, which does not count as sending it again."""
 _DAY_BIT: Final = 2
+COMPARED: Final = 32
+"""Its structure is among those that new statements of the call site are compared with."""
 STATEMENT_ANYWHERE: Final = np.dtype([("known", "u1")])
 """The same two bits of a statement at the whole resource: it is known at one of its call sites at least."""
 

@@ -34,6 +34,7 @@ from backwatch.detector.rules.fields import CALL_FIELDS, DOMAINS
 from backwatch.detector.statements.call_statement import NONE, SQL, canonical, choose
 from backwatch.detector.statements.fingerprint import dialect_number, hash_key, new_scratch, siphash
 from backwatch.detector.statements.skeleton import CLASSES, skeleton
+from backwatch.detector.statements.structure.batch import Tokens, tokens_of_calls
 
 Array = NDArray[Any]
 
@@ -150,6 +151,12 @@ class Prepared:
         decoded = self.decoded
         length = canonical(decoded.buffer, self.chosen[row], decoded.offsets[row], decoded.lengths[row], *self.scratch)
         return self.scratch[0][:length].tobytes()
+
+    def tokens(self, rows: NDArray[np.int64]) -> Tokens:
+        """Return the tokens of these calls' statements. Those without SQL have none."""
+        decoded = self.decoded
+        texts = decoded.buffer, decoded.offsets, decoded.lengths
+        return tokens_of_calls(texts, self.chosen, self.columns["fingerprint"], rows, self.scratch, decoded.count)
 
     def rule_facts(self, row: int, domain: str) -> dict[str, Any]:
         """Return the facts of this call that rules may read in a domain, with the statement in canonical form."""

@@ -76,3 +76,26 @@ def fault_of(system: str, code: str, name: str, http_status: int = -1) -> int:
     if (own is not None and own.fullmatch(code)) or 400 <= http_status < 500:
         return OWN
     return SERVICE if http_status >= 500 or _SERVICE_NAME.search(last) else UNKNOWN
+
+
+_REFUSED_CODE: Final = re.compile(
+    r"42\w{3}|1064|1054|1146|1305|1222|1241|1248|1052|1105|1630|SQLITE_ERROR|ORA-00[79]\d\d|ORA-01\d{3}"
+)
+_REFUSED_CODE_OF_SQL_SERVER: Final = frozenset(("102", "105", "156", "170", "207", "208", "4145"))
+_REFUSED_NAME: Final = re.compile(
+    r"(?:ProgrammingError|SyntaxError|SyntaxErrorException|Undefined(?:Column|Function|Table|Object)|GroupingError|"
+    r"AmbiguousColumn|DatatypeMismatch|SQLSyntaxErrorException|ER_PARSE_ERROR|ER_BAD_FIELD_ERROR)$"
+)
+
+
+def is_statement_refused(system: str, code: str, name: str) -> bool:
+    """Return whether the database refused a statement as no valid one: broken syntax, or names that do not exist.
+
+    >>> is_statement_refused("postgresql", "42601", "psycopg.errors.SyntaxError")
+    True
+    >>> is_statement_refused("postgresql", "23505", "UniqueViolation"), is_statement_refused("mysql", "1064", "")
+    (False, True)
+    """
+    if _REFUSED_CODE.fullmatch(code[:40]) or _REFUSED_NAME.search(name[:200]):
+        return True
+    return system[:40].lower() == "microsoft.sql_server" and code in _REFUSED_CODE_OF_SQL_SERVER

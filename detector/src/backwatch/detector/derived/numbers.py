@@ -36,6 +36,8 @@ LOGIN_FAILED: Final = "backwatch.login.failed"
 """1 where the call failed because the service refused the login."""
 SERVICE_FAULT: Final = "backwatch.service.fault"
 """1 where the call failed by the service or on the way to it: refused, reset, timed out."""
+STATEMENT_REFUSED: Final = "backwatch.statement.refused"
+"""1 where the database refused the statement as no valid one: broken syntax, or a name that does not exist."""
 MESSAGE_FORMS: Final = "backwatch.message.forms.bits"
 """``backwatch.message.forms`` as bits, one for each form; 0: absent."""
 RATIO: Final = "backwatch.payload.ratio"
@@ -84,6 +86,10 @@ FACTS: Final = (
         "The session is encrypted, and the server is verified in full (chain and name).",
     ),
     _fact(LOGIN_FAILED, "flag", "login", "Login failed", "The service refused the login."),
+    _fact(
+        STATEMENT_REFUSED, "flag", "errors", "Statement refused",
+        "The database refused the statement as no valid one: broken syntax, or a name that does not exist.",
+    ),
     _fact(SERVICE_FAULT, "flag", "errors", "Service fault", "The call failed by the service or on the way to it."),
 )  # fmt: skip
 """The columns of this module that rules may read."""
@@ -210,6 +216,7 @@ class NumberColumns:
         self._hash = hash_text
         self._version, self._strength, self._begin = _CachedNumber(), _CachedNumber(), _CachedNumber()
         self._verified, self._fault, self._forms = _CachedNumber(), _CachedNumber(), _CachedNumber()
+        self._refusal = _CachedNumber()
         self._nodes = BoundedCache[int, NDArray[np.uint64]](MAX_TOPOLOGIES)
 
     def columns(self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]) -> dict[str, NDArray[Any]]:
@@ -237,6 +244,7 @@ class NumberColumns:
             NODES: self._nodes_columns(columns[names.TOPOLOGY], text),
             LOGIN_FAILED: (fault == faults.LOGIN).astype(np.int8),
             SERVICE_FAULT: (fault == faults.SERVICE).astype(np.int8),
+            STATEMENT_REFUSED: self._refused(columns, text),
             RATIO: np.where((wire >= 0) & (size >= 0), size / np.maximum(wire, 1), np.nan),
         }
 
@@ -258,6 +266,20 @@ class NumberColumns:
             )  # fmt: skip
 
         return self._fault.of(key, fault, faults.UNKNOWN)
+
+    def _refused(self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]) -> NDArray[np.int8]:
+        name, code = columns[names.ERROR_TYPE], columns[names.STATUS_CODE]
+        key = np.zeros(name.shape[0], np.uint64)
+        failed = np.flatnonzero(name)
+        if not failed.shape[0]:
+            return key.astype(np.int8)
+        key[failed] = (name[failed] * FACTORS[0]) ^ (code[failed] * FACTORS[1]) ^ columns[names.DB_SYSTEM][failed]
+
+        def refused(row: int) -> int:
+            facts = (text(fact, row) for fact in (names.DB_SYSTEM, names.STATUS_CODE, names.ERROR_TYPE))
+            return int(faults.is_statement_refused(*facts))
+
+        return self._refusal.of(key, refused, 0).astype(np.int8)
 
     def _nodes_columns(self, hashes: NDArray[np.uint64], text: Callable[[str, int], str]) -> NDArray[Any]:
         out = np.empty(hashes.shape[0], object)

@@ -7,7 +7,7 @@ in code, no grouping, no keys, no I/O, no wall clock, no randomness.
 import importlib
 import pkgutil
 from abc import ABC
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from backwatch.collector.facts.fact import Fact
 from backwatch.detector.state.tables import Rows, Table
+from backwatch.detector.statements.structure.batch import Tokens
 
 Array = NDArray[Any]
 EXPECTED_SUFFIX: Final = ".expected"
@@ -35,10 +36,13 @@ class Calls:
             absent), each
             number (int64, -1: absent), each bool (int8, -1: absent, else 0 or 1), ``statement.sighting`` and
             ``site_statement.sighting`` (int8, see ``engine/keys.py``).
+        tokens_of: Returns the tokens of some calls' statements, by their rows: about two microseconds for each distinct
+            statement.
     """
 
     count: int
     columns: Mapping[str, Array]
+    tokens_of: Callable[[NDArray[np.int64]], Tokens]
 
     def __getitem__(self, name: str) -> Array:
         return self.columns[name]

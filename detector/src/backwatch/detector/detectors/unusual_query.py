@@ -1,17 +1,12 @@
-"""New statements at call sites whose statements are known.
+"""New statements at call sites whose statements are known, and whether they were injected into.
 
-Known are the statements from before a call site settled, and those in quiet use there for a week, with gaps no longer
-than a weekend. A statement with the signs of an attack never becomes known by repetition: only an operator can accept
-it. A statement that failed before the call site settled is known, too, or a look-up that never finds anything would
-stay new forever. Novelty is reported at every call site; surprise only at a settled one. A new release of the app may
-bring new
-statements without signs: at each call site they become known in the first hour, or with the first calls from there. A
-call site with many different statements builds them dynamically, and a further one without signs is known at once. So
-is one that is known at another call site of the app.
+Novelty is reported at every call site; surprise only at a settled one. A new release of the app may bring new
+statements: at each call site they become known in the first hour, or with the first calls from there. A call site with
+many different statements builds them dynamically. Neither excuses what looks injected.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,81 +16,44 @@ from backwatch.collector.facts.fact import derived_fact
 from backwatch.detector.baselines.call_site import (
     ALONE,
     CALL_SITE,
+    COMPARED,
     KNOWN_HERE,
     STATEMENT_ANYWHERE,
     STATEMENT_AT_SITE,
-    VARIOUS,
     count_call,
-    count_waiting,
-    is_of_release,
-    is_remembered,
-    note_restless,
-    remember,
 )
-from backwatch.detector.baselines.releases import RELEASES, is_young, number_of
-from backwatch.detector.baselines.settled import has_settled, has_surely_settled, unseen_share
-from backwatch.detector.baselines.suspicion import ATTACK_WEIGHT, SIGN_WEIGHTS, weigh
+from backwatch.detector.baselines.releases import RELEASES
+from backwatch.detector.baselines.settled import has_settled
+from backwatch.detector.baselines.statement_judgement import (
+    StatementCalls,
+    StatementFacts,
+    StatementState,
+    judge_statements,
+    new_work,
+)
+from backwatch.detector.derived.numbers import STATEMENT_REFUSED
 from backwatch.detector.derived.text_columns import CONTINUES
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
-from backwatch.detector.state.keys import FIRST, KNOWN, RESOURCE, SITE, SITE_STATEMENT, STATEMENT
+from backwatch.detector.state.keys import KNOWN, RESOURCE, SITE, SITE_STATEMENT, STATEMENT
 from backwatch.detector.state.tables import Rows, Table
+from backwatch.detector.statements.structure.known import RESOURCE_STRUCTURE, SITE_STRUCTURE
+
+MAX_COMPARED_CALLS: Final = 2_048
+"""Calls whose new statements are held as tokens at a time: four megabytes if all are new."""
+USUAL_SIGNS: Final = np.dtype([("seen", "u1", (len(names.SIGNS),))])
 
 
 @kernel
-def _judge(
-    fingerprint: Array, sighting: Array, goes_on: Array, time_ns: Array, signs: Array, weight: Array, site: Array,
-    pair: Array, statement: Array, release: Array, resource: Array, error: Array, late: Array, learn: Array,
-    places: Any, pairs: Any, asked: Any, releases: Any, novel: Array, ready: Array, share: Array, released: Array,
-    various: Array, elsewhere: Array,
-) -> None:  # fmt: skip
-    for i in range(site.shape[0]):
-        if fingerprint[i] == 0:
-            continue
-        if site[i] == 0:  # no room for its call site: new, unless another one knows it
-            elsewhere[i] = statement[i] != 0 and asked[statement[i]]["known"] & KNOWN_HERE != 0
-            novel[i] = not elsewhere[i]
-            continue
-        place = places[site[i]]
-        weighs = weigh(signs[i], weight)
-        if weighs > 0.0:  # a statement with a sign surprises sooner
-            surprising = has_settled(place["once"], place["calls"])
-        else:
-            surprising = has_surely_settled(place["once"], place["calls"])
-        ready[i] = surprising
-        share[i] = unseen_share(place["once"], place["calls"])
-        known = pair[i] != 0 and pairs[pair[i]]["known"] & KNOWN_HERE != 0
-        known = known or (surprising and is_remembered(place, fingerprint[i]))
-        novel[i] = not known
-        number = number_of(releases[resource[i]], release[i], time_ns[i], learn[i])
-        young = is_young(releases[resource[i]], number, time_ns[i])
-        released[i] = is_of_release(place, number, young, learn[i]) and weighs == 0.0
-        various[i] = place["kinds"] >= VARIOUS and weighs == 0.0
-        elsewhere[i] = statement[i] != 0 and asked[statement[i]]["known"] & KNOWN_HERE != 0
-        explained = released[i] != 0 or various[i] != 0 or elsewhere[i] != 0
-        if not learn[i]:
-            if error[i] and not late[i] and not known and not surprising and weighs == 0.0:
-                if pair[i] != 0:
-                    pairs[pair[i]]["known"] |= KNOWN_HERE
-                elif sighting[i] == FIRST:
-                    remember(place, fingerprint[i])
-            continue
-        if known or not ((surprising and not explained) or weighs >= ATTACK_WEIGHT):
-            alone = pair[i] != 0 and pairs[pair[i]]["known"] & ALONE != 0
-            alone = count_call(place, sighting[i], goes_on[i], alone)
-            if statement[i] != 0:
-                asked[statement[i]]["known"] |= KNOWN_HERE
-            if pair[i] != 0:
-                pairs[pair[i]]["known"] = KNOWN_HERE | ALONE if alone else KNOWN_HERE
-            elif not known and sighting[i] == FIRST:
-                remember(place, fingerprint[i])
-            continue
-        if weighs >= ATTACK_WEIGHT:
-            continue
-        if surprising and sighting[i] == FIRST:
-            note_restless(place, time_ns[i])
-        if pair[i] != 0:
-            count_waiting(pairs[pair[i]], time_ns[i])
+def _find_unknown(fingerprint: Array, pair: Array, pairs: Any, unknown: Array) -> int:
+    """Write the rows of calls whose statement is not known at its call site, or not compared; return their number."""
+    count = 0
+    both = KNOWN_HERE | COMPARED
+    for i in range(fingerprint.shape[0]):
+        if fingerprint[i] != 0 and (pair[i] == 0 or pairs[pair[i]]["known"] & both != both):
+            unknown[count] = i
+            count += 1
+    return count
 
 
 @kernel
@@ -147,6 +105,19 @@ class UnusualQuery(Detector):
             "backwatch.query.elsewhere", "1 where the statement is known at one of the resource's call sites."
         ),
         derived_fact(
+            "backwatch.query.injection",
+            "Probability that the statement was injected into, in [0, 1]; 0 where it is known at its call site.",
+        ),
+        derived_fact(
+            "backwatch.query.injected",
+            "1 where that is probable, and not by the statement's effect alone.",
+        ),
+        derived_fact(
+            "backwatch.query.broken",
+            "1 where the database refused a new statement in which only words stand where the call site has a value: "
+            "an input with a quote, or without one, reached the statement's text.",
+        ),
+        derived_fact(
             "backwatch.resource.settled", "1 where the resource's statements as a whole are known well enough."
         ),
     )
@@ -156,28 +127,65 @@ class UnusualQuery(Detector):
         Table("unusual_query_resource", RESOURCE, 1, CALL_SITE),
         Table("unusual_query_releases", RESOURCE, 1, RELEASES),
         Table("unusual_query_statement", STATEMENT, 1, STATEMENT_ANYWHERE),
+        Table("unusual_query_signs", SITE, 1, USUAL_SIGNS),
+        Table("unusual_query_structure", SITE, 1, SITE_STRUCTURE),
+        Table("unusual_query_vocabulary", RESOURCE, 1, RESOURCE_STRUCTURE),
     )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._work = new_work()
 
     def facts(
         self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]
     ) -> dict[str, Array]:
         """Compute the facts of ``derives``."""
-        novel, ready, mature, released, various, elsewhere = (np.zeros(calls.count, np.int8) for _ in range(6))
-        share = np.ones(calls.count, np.float64)
-        _judge(
-            calls["fingerprint"], calls["site_statement.sighting"], calls[CONTINUES], calls["time_ns"], calls["signs"],
-            SIGN_WEIGHTS, slot[SITE.name], slot[SITE_STATEMENT.name], slot[STATEMENT.name],
-            calls[names.SERVICE_RELEASE], slot[RESOURCE.name], calls["error"], calls["late"], learn,
-            tables["unusual_query_site"],
-            tables["unusual_query"], tables["unusual_query_statement"], tables["unusual_query_releases"], novel, ready,
-            share, released, various, elsewhere,
+        count = calls.count
+        novel, ready, mature, released, various, elsewhere, injected, broken = (
+            np.zeros(count, np.int8) for _ in range(8)
+        )
+        facts = StatementFacts(
+            novel, ready, np.ones(count), released, various, elsewhere, np.zeros(count), injected, broken
+        )
+        state = StatementState(
+            tables["unusual_query_site"], tables["unusual_query"], tables["unusual_query_statement"],
+            tables["unusual_query_releases"], tables["unusual_query_signs"], tables["unusual_query_structure"],
+            tables["unusual_query_vocabulary"],
         )  # fmt: skip
+        for start in range(0, count, MAX_COMPARED_CALLS):
+            self._judge(calls, slot, state, facts, learn, slice(start, min(start + MAX_COMPARED_CALLS, count)))
         _mature(
             calls["fingerprint"], calls["statement.sighting"], calls[CONTINUES], slot[RESOURCE.name],
             slot[STATEMENT.name], learn, tables["unusual_query_resource"], tables["unusual_query_statement"], mature,
         )  # fmt: skip
         return {
-            "backwatch.query.novel": novel, "backwatch.site.settled": ready, "backwatch.site.unseen": share,
+            "backwatch.query.novel": novel, "backwatch.site.settled": ready, "backwatch.site.unseen": facts.unseen,
             "backwatch.site.released": released, "backwatch.site.various": various,
             "backwatch.query.elsewhere": elsewhere, "backwatch.resource.settled": mature,
+            "backwatch.query.injection": facts.injection, "backwatch.query.injected": injected,
+            "backwatch.query.broken": broken,
         }  # fmt: skip
+
+    def _judge(
+        self,
+        calls: Calls,
+        slot: Mapping[str, NDArray[np.int32]],
+        state: StatementState,
+        facts: StatementFacts,
+        learn: NDArray[np.bool_],
+        part: slice,
+    ) -> None:
+        """Judge some of the calls."""
+        fingerprint, pair = calls["fingerprint"][part], slot[SITE_STATEMENT.name][part]
+        rows = np.empty(fingerprint.shape[0], np.int64)
+        unknown = rows[: _find_unknown(fingerprint, pair, state.pairs, rows)]
+        found = calls.tokens_of(unknown + part.start)
+        reported = (calls[names.CODE_FUNCTION][part] != 0) | (calls[names.CODE_FILE][part] != 0)
+        judged = StatementCalls(
+            fingerprint, calls["site_statement.sighting"][part], calls[CONTINUES][part], calls["time_ns"][part],
+            calls["signs"][part], slot[SITE.name][part], pair, slot[STATEMENT.name][part], slot[RESOURCE.name][part],
+            calls[names.SERVICE_RELEASE][part], reported, calls["error"][part], calls[STATEMENT_REFUSED][part],
+            calls[names.ROWS_RETURNED][part], calls["late"][part], learn[part],
+            (found.of_call[part], found.codes, found.ids, found.roles, found.count),
+        )  # fmt: skip
+        judge_statements(judged, state, StatementFacts(*(fact[part] for fact in facts)), self._work)

@@ -109,7 +109,7 @@ class RunVerdict:
         """Return which firings another rule replaces. A firing that an operator accepted replaces none."""
         rule_set = self._table.rule_set
         takes = np.ones(rows.shape[0], np.bool_)
-        if shard.scalars.accepted or shard.expected.silent:
+        if shard.expected.has_acceptances:
             for number in rule_set.superseding & set(np.unique(rules).tolist()):
                 fired = np.sort(rows[rules == number])
                 left = [

@@ -67,7 +67,7 @@ class Raising:
         """
         shard, number = firing.shard, firing.number
         rule, rule_hash = self._table.rules[number], self._table.hashes[number]
-        if shard.scalars.accepted or shard.expected.silent:
+        if shard.expected.has_acceptances:
             groups = self.by_key(number, rows)
             kept = [find_not_accepted(shard, alert, group, firing.columns) for alert, _, group in groups]
             left = np.isin(rows, np.concatenate(kept))
@@ -189,7 +189,7 @@ def find_not_accepted(
 ) -> NDArray[np.int32]:
     """Return the calls that no acceptance covers. An acceptance ends at a call, not at a batch."""
     time_ns = columns["time_ns"]
-    until_ns = shard.scalars.accepted.get(alert)
+    until_ns = shard.expected.silenced.get(alert)
     if until_ns is not None:
         return rows[:0] if until_ns == 0 else rows[time_ns[rows] >= until_ns]
     for until_ns, shown in shard.expected.silent.get(alert, ()):
@@ -202,5 +202,5 @@ def find_not_accepted(
 
 def is_accepted(shard: Shard, alert: str, time_ns: int) -> bool:
     """Return whether an operator accepted this alert's cause at this time."""
-    until_ns = shard.scalars.accepted.get(alert)
+    until_ns = shard.expected.silenced.get(alert)
     return until_ns is not None and (until_ns == 0 or time_ns < until_ns)

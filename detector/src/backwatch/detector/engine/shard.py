@@ -20,7 +20,7 @@ from backwatch.detector.presence.processes import Processes
 from backwatch.detector.state import snapshot as state_snapshot
 from backwatch.detector.state.key_space import Space
 from backwatch.detector.state.keys import RESOURCE, SPACES
-from backwatch.detector.state.tables import Rows, Table
+from backwatch.detector.state.tables import CHANGED, Rows, Table
 
 OVERFLOW = "overflow"
 EVICTED = "evicted"
@@ -39,7 +39,6 @@ class Scalars:
         relieved_ns: The boundary after which spaces were last relieved of stale slots.
         uncounted: Firings since the last boundary of which a correlation knows nothing, or nothing any more.
         unreported: Losses since the last boundary, per app and kind; reported at the next one. ``untold`` in snapshots.
-        accepted: Alert id to the end of its acceptance in nanoseconds, 0 for no end.
         crowded: Whether so many findings were open at the last boundary that every new key folds.
         loss_alerts: Alerts about losses that fired of late: id, shortened, to the last time.
     """
@@ -49,7 +48,6 @@ class Scalars:
     relieved_ns: int = 0
     uncounted: int = 0
     unreported: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
-    accepted: dict[str, int] = field(default_factory=dict[str, int])
     crowded: bool = False
     loss_alerts: dict[str, int] = field(default_factory=dict[str, int])
 
@@ -116,6 +114,7 @@ class Shard:
         self.processes.mark_saved()
         self._fresh_models.clear()
         for space in self.spaces.values():
+            space.clear_changed()
             space.dirty[:] = False
             space.sketch_dirty[np.flatnonzero(space.sketch_dirty)] = False  # writes to no page that is not in use
         self.open.dirty[:] = False
@@ -189,7 +188,7 @@ class Shard:
         self.resources.update({int(slot): tuple(parts) for slot, parts in named.items()})
         self.shown.take(scalars.pop("shown", {}))
         self.processes.take(scalars.pop("presence", {}))
-        self.expected.take(scalars.pop("announced", {}), scalars.pop("acceptances", {}))
+        self.expected.take(scalars.pop("announced", {}), scalars.pop("acceptances", {}), scalars.pop("accepted", {}))
         self.scalars = Scalars(unreported=scalars.pop("untold", {}), **scalars)
         models: dict[str, dict[str, NDArray[Any]]] = {}
         anew: set[str] = set()
@@ -211,7 +210,6 @@ class Shard:
         return {
             "watermark_ns": scalars.watermark_ns, "boundary_ns": scalars.boundary_ns,
             "relieved_ns": scalars.relieved_ns, "uncounted": scalars.uncounted, "untold": scalars.unreported,
-            "accepted": scalars.accepted,
             "crowded": scalars.crowded, "loss_alerts": scalars.loss_alerts,
             "resources": {str(slot): self.resources[slot] for slot in resources},
             **self.expected.scalars(everything=everything), **self.shown.scalars(everything=everything),
@@ -223,7 +221,9 @@ class Shard:
             at = np.flatnonzero(space.keys if everything else space.dirty).astype(np.int32)
             yield state_snapshot.Source(name=f"space/{name}", dtype=_HEAD, gather=partial(_heads, space), at=at)
             for table in space.specs:
-                yield _source(f"table/{table.name}", space.tables[table.name], at, table.version)
+                rows = space.tables[table.name]
+                changed = at if everything or not table.marks_changes else at[rows[CHANGED][at] != 0]
+                yield _source(f"table/{table.name}", rows, changed, table.version)
             if space.sketch.shape[0]:
                 cells = np.flatnonzero(space.sketch if everything else space.sketch_dirty).astype(np.int32)
                 yield _source(f"sketch/{name}", space.sketch, cells)
@@ -283,7 +283,13 @@ def _note_uncleared(shard: Shard | None) -> None:
 
 
 def _source(name: str, rows: NDArray[Any], at: NDArray[np.int32], version: int = 0) -> state_snapshot.Source:
-    return state_snapshot.Source(name=name, dtype=rows.dtype, gather=rows.__getitem__, at=at, version=version)
+    def gather(at: NDArray[np.int32]) -> NDArray[Any]:
+        found = rows[at]
+        if rows.dtype.names and CHANGED in rows.dtype.names:
+            found[CHANGED] = 0  # a mark of this process, and no state
+        return found
+
+    return state_snapshot.Source(name=name, dtype=rows.dtype, gather=gather, at=at, version=version)
 
 
 def _heads(space: Space, at: NDArray[np.int32]) -> NDArray[np.void]:

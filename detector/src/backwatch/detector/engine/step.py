@@ -10,7 +10,7 @@ nothing depends on the order of detectors, and an attack does not teach:
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ from backwatch.detector.engine.watermark import Watermark, check_facts, undone
 from backwatch.detector.identity.identity_snapshot import IdentitySnapshot, identity_changes_of, quiet
 from backwatch.detector.rules.compiled_rules import RuleSet
 from backwatch.detector.state.keys import FIRST, SITE_STATEMENT, SPACES, STATEMENT
+from backwatch.detector.statements.structure.batch import Tokens
 
 MAX_RUN_CALLS = 1 << 14
 """Calls judged at once. Results do not depend on it."""
@@ -88,6 +89,11 @@ class _Run:
         """RESOURCE slot of each call."""
         return self.slot["resource"]
 
+    def tokens(self, rows: NDArray[np.int64]) -> Tokens:
+        """Return the tokens of the statements of some of the run's calls."""
+        found = self.prepared.tokens(rows + self.start)
+        return replace(found, of_call=found.of_call[self.start : self.end])
+
 
 class Engine:
     """Rules and detectors, ready to step any number of shards. Owned by one thread."""
@@ -135,13 +141,13 @@ class Engine:
     def _decide(self, shard: Shard, decision: Decision, findings: Findings) -> None:
         if decision.kind not in ("accept", "revoke"):
             return
-        shard.scalars.accepted.pop(decision.alert_id, None)
+        shard.expected.silenced.pop(decision.alert_id, None)
         if decision.kind == "revoke":
             self._identities.revoke(shard, decision.alert_id)
         elif self._identities.of_values(decision):
             self._identities.accept(shard, decision, findings)
         else:
-            shard.scalars.accepted[decision.alert_id] = decision.until_ns
+            shard.expected.silenced[decision.alert_id] = decision.until_ns
             close(shard, decision, findings)
 
     def _advance(self, shard: Shard, watermark_ns: int, findings: Findings) -> None:
@@ -250,7 +256,7 @@ class Engine:
                 continue
             tables = shard.tables(detector)
             before = {table.name: tables[table.name][run.touched[table.keys.name]].copy() for table in detector.tables}
-            calls = Calls(count=count, columns={**run.columns, **facts})
+            calls = Calls(count=count, columns={**run.columns, **facts}, tokens_of=run.tokens)
             try:
                 found = detector.facts(calls, run.slot, tables, learn)
                 facts |= check_facts(found, detector.provides, count)

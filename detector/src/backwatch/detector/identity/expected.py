@@ -48,6 +48,7 @@ class ExpectedIdentities:
     Attributes:
         profiles: App to what is announced for it.
         accepted: Alert id to its acceptances, oldest first.
+        silenced: Alert id to the end, in nanoseconds, of an acceptance that holds for any value; 0: no end.
         stale: Nothing below follows from the above yet: the state was just loaded.
         is_expected: bool per RESOURCE slot: values are expected of it.
         by_slot: Slot to what is expected: (number of the column, value, until when; 0: for good).
@@ -59,6 +60,7 @@ class ExpectedIdentities:
 
     profiles: dict[str, Announced] = field(default_factory=dict[str, Announced])
     accepted: dict[str, list[Acceptance]] = field(default_factory=dict[str, list[Acceptance]])
+    silenced: dict[str, int] = field(default_factory=dict[str, int])
     stale: bool = False
     is_expected: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(RESOURCE.capacity, np.bool_))
     by_slot: dict[int, list[tuple[int, int, int]]] = field(default_factory=dict[int, list[tuple[int, int, int]]])
@@ -90,12 +92,18 @@ class ExpectedIdentities:
         self._fresh_alerts.add(alert_id)
         return self.accepted.pop(alert_id, [])
 
+    @property
+    def has_acceptances(self) -> bool:
+        """An acceptance is in force on some alert."""
+        return bool(self.silenced or self.silent)
+
     def scalars(self, *, everything: bool) -> dict[str, Any]:
         """Return the state: all of it, or the changes since :meth:`carried`."""
         apps: Iterable[str] = self.profiles if everything else self._fresh_profiles
         alerts: Iterable[str] = self.accepted if everything else self._fresh_alerts
         return {
             "announced": {app: self.profiles.get(app, {}) for app in sorted(apps)},
+            "accepted": self.silenced,
             "acceptances": {alert: [it.plain() for it in self.accepted.get(alert, ())] for alert in sorted(alerts)},
         }
 
@@ -113,9 +121,15 @@ class ExpectedIdentities:
         self._fresh_profiles.clear()
         self._fresh_alerts.clear()
 
-    def take(self, announced: Mapping[str, Announced], acceptances: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    def take(
+        self,
+        announced: Mapping[str, Announced],
+        acceptances: Mapping[str, Sequence[Mapping[str, Any]]],
+        silenced: Mapping[str, int],
+    ) -> None:
         """Load the output of :meth:`scalars` over the current state."""
         self.stale = True
+        self.silenced = dict(silenced)
         self.profiles = {app: listed for app, listed in {**self.profiles, **announced}.items() if listed}
         found = {alert_id: [Acceptance(**acceptance) for acceptance in some] for alert_id, some in acceptances.items()}
         self.accepted = {alert_id: some for alert_id, some in {**self.accepted, **found}.items() if some}

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from backwatch.detector.kernels.compiled import inline, kernel
 from backwatch.detector.state.keys import FIRST, KNOWN, OVERFLOW, SECOND, KeySpace
-from backwatch.detector.state.tables import Rows, Table, zero_pages
+from backwatch.detector.state.tables import CHANGED, Rows, Table, zero_pages
 
 Array = NDArray[Any]
 
@@ -250,8 +250,17 @@ class Space:
         self.last_seen[slots] = 0
         for rows in self.tables.values():
             rows[slots] = np.zeros(1, rows.dtype)
+        for table in self.specs:
+            if table.marks_changes:
+                self.tables[table.name][CHANGED][slots] = 1
         self.dirty[slots] = True
         self.reindex()
+
+    def clear_changed(self) -> None:
+        """Clear the marks of rows that were changed since the last delta."""
+        for table in self.specs:
+            if table.marks_changes:
+                self.tables[table.name][CHANGED][self.dirty] = 0
 
     def reindex(self) -> None:
         """Rebuild everything derived from the keys: index, free slots, quota counts."""

@@ -3,12 +3,14 @@
 import mmap
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.detector.state.keys import KeySpace
+
+CHANGED: Final = "changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,15 +20,19 @@ class Table:
     Attributes:
         name: Unique over all detectors; by convention the detector's id with underscores.
         version: Raised when the meaning of a field changes; a new field alone needs none.
-        dtype: A structured, little-endian, packed dtype. A field ``deadline_ns`` (``<i8``, 0: none) makes the engine
-        call
-            ``Detector.due`` once the watermark has passed it.
+        dtype: A structured, little-endian, packed dtype. Large rows that seldom change have a field ``changed``
+            (``u1``), which is set where a row is changed: a delta holds these rows instead of all that were touched.
     """
 
     name: str
     keys: KeySpace
     version: int
     dtype: "np.dtype[np.void]"
+
+    @property
+    def marks_changes(self) -> bool:
+        """Whether rows say themselves that they were changed."""
+        return CHANGED in (self.dtype.names or ())
 
 
 Rows = NDArray[np.void]

@@ -86,16 +86,19 @@ def opens_a_list(tokens: int, state: int, kind: int) -> bool:
 
 @kernel
 def _fold_values(start: int, out: int, tokens: int, state: int) -> None:
-    """Fold the list that was opened at token ``start`` into one value, if it holds values only."""
+    """Fold the list that was opened at token ``start`` into one value, if it holds values and a comma between each."""
     count = cell(state, COUNT)
     hidden = False
-    for at in range(start + 1, count):
-        kind = cell(tokens, at) & 15
-        if kind != C_COMMA and not is_value(cell(tokens, at)):
-            return
-        hidden = hidden or kind == C_QUOTED
-    if count == start + 1:
+    if (count - start) & 1:
         return
+    for at in range(start + 1, count):
+        mark = cell(tokens, at)
+        if (at - start) & 1:
+            if not is_value(mark):
+                return
+            hidden = hidden or mark & 15 == C_QUOTED
+        elif mark & 15 != C_COMMA:
+            return
     drop(tokens, state, start + 1)
     if hidden:
         at = begin(out, tokens, state, C_QUOTED, HIDDEN)

@@ -1,5 +1,7 @@
 """F1: an injected UNION reads passwords out of another table."""
 
+from typing import ClassVar
+
 from backwatch.attack.clients.sqlite3 import SQLite
 from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.sql import SearchPage
@@ -14,7 +16,7 @@ class UnionInjected(SearchPage):
     reference = "https://owasp.org/www-community/attacks/SQL_Injection"
     rule = "query-attack"
     server = DatabaseFile
-    search = "SELECT id, name, mail FROM customers WHERE name = '{}' ORDER BY id"
-    typed = "nobody' UNION SELECT id, name, password FROM accounts -- "
+    searches: ClassVar = {SQLite.protocol: "SELECT id, name, mail FROM customers WHERE name = '{}' ORDER BY id"}
+    injected = "nobody' UNION SELECT id, name, password FROM accounts -- "
     shows = LOOT
     runs = (Run(SQLite),)

@@ -12,14 +12,13 @@ from backwatch.collector.probes.toolkit.dbapi import (
     NO_ROWS,
     STATE_ATTRIBUTE,
     UNKNOWN,
-    Error,
-    Facts,
     RowCounts,
     argument,
 )
-from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Kwargs, call_hook
+from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Error, Kwargs, call_hook
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.guard import never_breaks_the_host
+from backwatch.collector.runtime.record import Facts
 from backwatch.collector.session.socket_counters import SocketCounters
 
 _STATEMENT: Final = "_backwatch_statement"
@@ -108,9 +107,8 @@ class MySQLdbCallObserver(MySQLCallObserver):
         return state, time_ns(), options
 
     @never_breaks_the_host
-    def on_connect_end(self, connection: Any, token: Any, result: Any, error: Error) -> None:
+    def on_connect_end(self, connection: Any, token: Any, _result: Any, error: Error) -> None:
         """Record that the connection is established, or has failed."""
-        del result
         state, start_ns, options = token
         if error is None:
             state = self._open_state(connection, options)
@@ -119,9 +117,8 @@ class MySQLdbCallObserver(MySQLCallObserver):
         super().end_call(state, connection if error is None else None, "connect", start_ns, None, error)
 
     @never_breaks_the_host
-    def on_change_user_end(self, connection: Any, call: Call, result: Any, error: Error) -> None:
+    def on_change_user_end(self, connection: Any, call: Call, _result: Any, error: Error) -> None:
         """Record another login on the same connection; a failed one leaves the session as it was."""
-        del result
         state, start_ns, args, kwargs = call
         before = state.session
         state.change_session(
@@ -161,9 +158,8 @@ class MySQLdbCallObserver(MySQLCallObserver):
         return None if call is None else (*call[:2], self._is_autocommit(connection))
 
     @never_breaks_the_host
-    def on_autocommit_end(self, connection: Any, token: Any, result: Any, error: Error) -> None:
+    def on_autocommit_end(self, connection: Any, token: Any, _result: Any, error: Error) -> None:
         """Record the statement, if it was sent."""
-        del result
         state, start_ns, before = token
         state.inside = 0
         if error is not None or self._is_autocommit(connection) is not before:
@@ -172,9 +168,8 @@ class MySQLdbCallObserver(MySQLCallObserver):
     # --- unbuffered cursors ---
 
     @never_breaks_the_host
-    def on_rows(self, cursor: Any, args: Args, kwargs: Kwargs) -> tuple[Any, Any]:
+    def on_rows(self, cursor: Any, _args: Args, _kwargs: Kwargs) -> tuple[Any, Any]:
         """Keep the cursor's connection and position, which it no longer has once it is closed."""
-        del args, kwargs
         return getattr(cursor, "connection", None), getattr(cursor, "rownumber", None)
 
     def fetch_hook(self, size: str) -> Decorator:
@@ -192,7 +187,6 @@ class MySQLdbCallObserver(MySQLCallObserver):
 
         return call_hook(self.on_rows, on_fetch_end)
 
-    def on_close_end(self, cursor: Any, token: tuple[Any, Any], result: Any, error: Error) -> None:
+    def on_close_end(self, cursor: Any, token: tuple[Any, Any], _result: Any, _error: Error) -> None:
         """Record the rows that were read before the cursor was closed, which reads those that the app left."""
-        del result, error
         self.record_fetch(cursor, token[0], ends=True, position=token[1])

@@ -15,19 +15,20 @@ from backwatch.collector.probes.families.http.recorder import HttpCallRecorder
 from backwatch.collector.probes.families.http.session import login_of
 from backwatch.collector.probes.families.http.state import Exchange, HttpConnectionState
 from backwatch.collector.probes.families.httpcore.session import requested_mode
+from backwatch.collector.probes.toolkit.connections import connection_facts
 from backwatch.collector.probes.toolkit.dbapi import argument
-from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
-from backwatch.collector.probes.toolkit.sockets import descriptor, peer, root_error, weakly, words
+from backwatch.collector.probes.toolkit.hooks import Args, CallToken, Error, Kwargs
+from backwatch.collector.probes.toolkit.observers import SwitchableObserver
+from backwatch.collector.probes.toolkit.sockets import descriptor, root_error, weakly, words
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.socket_counters import SocketCounters
-from backwatch.collector.session.tls import read_tls_facts
 
 _EARLY_CLOSE_ERROR: Final = "ClientConnectionError"
 """The error of a body's stream once the app has closed it early, which is no error of the call."""
 
 
-def _requested(request: Any, connector: Any) -> tuple[str, bool]:
+def _requested_tls(request: Any, connector: Any) -> tuple[str, bool]:
     """Return the requested TLS mode, and whether a fingerprint is pinned, which aiohttp checks itself."""
     for setting in (getattr(request, "ssl", None), getattr(connector, "_ssl", None)):
         if hasattr(setting, "fingerprint"):
@@ -46,14 +47,14 @@ def session_of(request: Any, connector: Any, transport: Any) -> Session:
         transport: ``None`` where there is none.
     """
     tls = bool(request.is_ssl())
-    requested, pinned = _requested(request, connector)
+    requested, pinned = _requested_tls(request, connector)
     facts: dict[str, Any] = {"requested": requested if tls else "disable"}
     address, port = words(request.url.raw_host, 255), int(request.port or 0)
     if transport is not None:
         # Behind a proxy that forwards, the transport's TLS ends at the proxy.
         secured = transport.get_extra_info("ssl_object") if tls else None
-        facts.update(read_tls_facts(secured, verified="full" if pinned else None))
-        facts.update(peer(transport.get_extra_info("socket")))
+        verified = "full" if pinned else None
+        facts.update(connection_facts(transport.get_extra_info("socket"), secured, verified=verified))
         if facts.get("transport") == "unix":
             address, port = facts["peer_address"], 0
     return Session(system="http", address=address, port=port, requested_explicit=True, **facts)
@@ -68,20 +69,17 @@ def _packed_size(response: Any, content: Any, size: int | None) -> int | None:
     return int(length) if ended and length.isdecimal() and int(length) != size else None
 
 
-class AiohttpCallObserver:
+class AiohttpCallObserver(SwitchableObserver):
     """The connections of one process's clients."""
 
     def __init__(self, recorder: Recorder | None) -> None:
         self.calls = HttpCallRecorder(recorder)
-        self.active = True
         self._states: WeakKeyDictionary[Any, HttpConnectionState] = WeakKeyDictionary()
         self._open: WeakKeyDictionary[Any, Exchange] = WeakKeyDictionary()
         """By aiohttp's ``Connection``, which lends a transport to one request."""
 
     @never_breaks_the_host
-    def on_connect_end(
-        self, connector: Any, token: tuple[int, Args, Kwargs], protocol: Any, error: BaseException | None
-    ) -> None:
+    def on_connect_end(self, connector: Any, token: CallToken, protocol: Any, error: Error) -> None:
         """Record a connection with its TLS handshake and its proxy's tunnel, or its failure."""
         if not self.active:
             return
@@ -115,7 +113,7 @@ class AiohttpCallObserver:
         return exchange
 
     @never_breaks_the_host
-    def on_send_end(self, _request: Any, exchange: Exchange, _result: Any, error: BaseException | None) -> None:
+    def on_send_end(self, _request: Any, exchange: Exchange, _result: Any, error: Error) -> None:
         """Record a request that could not be sent."""
         if error is not None:
             self._open.pop(exchange.connection(), None)
@@ -123,9 +121,7 @@ class AiohttpCallObserver:
             self.calls.record_request(exchange)
 
     @never_breaks_the_host
-    def on_response(
-        self, response: Any, token: tuple[int, Args, Kwargs], _result: Any, error: BaseException | None
-    ) -> None:
+    def on_response(self, response: Any, token: CallToken, _result: Any, error: Error) -> None:
         """Take the head of a response; all of it, where the connection has been given back by now."""
         connection: Any = argument(token[1], token[2], 0, "connection")
         if error is not None:

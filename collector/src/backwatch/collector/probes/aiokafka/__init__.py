@@ -7,10 +7,10 @@ one are recorded together. The brokers' version is unknown: the driver negotiate
 import importlib
 from functools import partial
 from inspect import iscoroutinefunction
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder, ServiceKind
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.aiokafka.driver_hooks import wrap_connections, wrap_messages
 from backwatch.collector.probes.aiokafka.observer import (
     AiokafkaCallObserver,
@@ -34,12 +34,12 @@ _NO_CALLS: Final = frozenset(("close", "start"))
 class AiokafkaProbe(PatchingProbe[AiokafkaCallObserver]):
     """aiokafka: producers, consumers, administrators and their connections."""
 
-    name: ClassVar[str] = "aiokafka"
-    module: ClassVar[str] = "aiokafka"
-    label: ClassVar[str] = "aiokafka"
-    service_kind: ClassVar[ServiceKind] = "Queues"
-    distributions: ClassVar[tuple[str, ...]] = ("aiokafka>=0.10",)
-    facts: ClassVar[frozenset[str]] = FACTS | {names.ROWS_AFFECTED}
+    name = "aiokafka"
+    module = "aiokafka"
+    label = "aiokafka"
+    service_kind = "Queues"
+    distributions = ("aiokafka>=0.10",)
+    facts = FACTS | {names.ROWS_AFFECTED}
 
     def install(self, recorder: Recorder) -> None:
         """Wrap the driver's classes."""

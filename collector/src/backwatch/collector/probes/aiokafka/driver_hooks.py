@@ -13,14 +13,13 @@ from backwatch.collector.probes.families.kafka.connections import ConnectionObse
 from backwatch.collector.probes.families.kafka.polls import PollObserver
 from backwatch.collector.probes.families.kafka.state import KafkaConnectionState
 from backwatch.collector.probes.toolkit.dbapi import argument
-from backwatch.collector.probes.toolkit.hooks import async_call_hook, call_hook, function_hook
+from backwatch.collector.probes.toolkit.hooks import Error, async_call_hook, call_hook, function_hook
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
 current_client: ContextVar[ReferenceType[Any] | None] = ContextVar("backwatch_aiokafka_client", default=None)
 """The client that is making a connection. Weak, because the connection's reading task keeps this context."""
 _DECODERS: Final = ("gzip_decode", "snappy_decode", "lz4_decode", "zstd_decode")
-Error = BaseException | None
 
 
 class ConnectionHooks:

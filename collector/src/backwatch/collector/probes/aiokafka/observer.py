@@ -29,6 +29,7 @@ from backwatch.collector.probes.families.kafka.polls import (
 from backwatch.collector.probes.families.kafka.state import KafkaClientState
 from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.deferred_flush import defer_flush
+from backwatch.collector.probes.toolkit.hooks import Error
 from backwatch.collector.probes.toolkit.messages import PendingMessages, is_stream_topic, size_of, size_of_headers
 from backwatch.collector.probes.toolkit.sockets import descriptor
 from backwatch.collector.runtime.guard import never_breaks_the_host
@@ -42,7 +43,6 @@ _OPTIONS: Final = (
 current_operation: ContextVar[InFlightOperation | None] = ContextVar("backwatch_aiokafka_operation", default=None)
 current_poll: ContextVar[Poll | None] = ContextVar("backwatch_aiokafka_poll", default=None)
 current_send: ContextVar["_InFlightSend | None"] = ContextVar("backwatch_aiokafka_send", default=None)
-Error = BaseException | None
 
 
 class AiokafkaAccess:

@@ -3,9 +3,7 @@
 So one call has one record, and aio-pika needs no probe of its own.
 """
 
-from typing import ClassVar
-
-from backwatch.collector.probes import Recorder, ServiceKind
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.aiormq.observer import AiormqCallObserver, current_attempt
 from backwatch.collector.probes.families.amqp.session import FACTS
 from backwatch.collector.probes.toolkit.hooks import async_call_hook as hook
@@ -17,12 +15,12 @@ from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 class AiormqProbe(PatchingProbe[AiormqCallObserver]):
     """aiormq 6 and 7; aio-pika 7 to 10 on top of it."""
 
-    name: ClassVar[str] = "aiormq"
-    module: ClassVar[str] = "aiormq"
-    label: ClassVar[str] = "aio-pika, aiormq"
-    service_kind: ClassVar[ServiceKind] = "Queues"
-    distributions: ClassVar[tuple[str, ...]] = ("aiormq>=6.2.3",)
-    facts: ClassVar[frozenset[str]] = FACTS
+    name = "aiormq"
+    module = "aiormq"
+    label = "aio-pika, aiormq"
+    service_kind = "Queues"
+    distributions = ("aiormq>=6.2.3",)
+    facts = FACTS
 
     def install(self, recorder: Recorder) -> None:
         """Wrap the connection's start, and what a channel sends and reads."""

@@ -4,7 +4,6 @@ import time
 from contextvars import ContextVar
 from typing import Any
 
-from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.aiormq.session import read_connection
 from backwatch.collector.probes.families.amqp.observer import NOTICES, AmqpObserver
@@ -19,12 +18,11 @@ from backwatch.collector.probes.families.amqp.requests import (
 )
 from backwatch.collector.probes.families.amqp.session import close_reason, error_facts
 from backwatch.collector.probes.families.amqp.state import AmqpChannelState, InFlightAmqpCall, InFlightPublication
+from backwatch.collector.probes.toolkit.hooks import Error
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.runtime.record import CONSUMER
+from backwatch.collector.runtime.record import CONSUMER, Facts
 from backwatch.collector.session.socket_counters import UNKNOWN
-
-Error = BaseException | None
 
 
 class AiormqConnectAttempt:

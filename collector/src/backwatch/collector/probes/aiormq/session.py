@@ -3,8 +3,9 @@
 import time
 from typing import Any, Final
 
-from backwatch.collector.probes.families.amqp.session import server_facts, transport_facts
+from backwatch.collector.probes.families.amqp.session import server_facts
 from backwatch.collector.probes.families.amqp.state import AmqpConnectionState
+from backwatch.collector.probes.toolkit.connections import connection_facts
 from backwatch.collector.probes.toolkit.sockets import descriptor, words
 from backwatch.collector.probes.toolkit.tls_contexts import requested_mode
 from backwatch.collector.session.socket_counters import SocketCounters
@@ -29,7 +30,7 @@ def read_connection(
     if writer is not None:
         socket = writer.get_extra_info("socket")
         number = descriptor(socket)
-        facts.update(transport_facts(socket, writer.get_extra_info("ssl_object")))
+        facts.update(connection_facts(socket, writer.get_extra_info("ssl_object")))
     state = AmqpConnectionState(facts, SocketCounters(number) if number >= 0 else None, start_ns or time.time_ns())
     if is_open:
         state.update_session(server_facts(getattr(connection, "server_properties", None)))

@@ -27,11 +27,10 @@ from backwatch.collector.probes.toolkit.dbapi import (
     STATE_ATTRIBUTE,
     UNKNOWN,
     CallObserver,
-    Error,
     RowCounts,
     argument,
 )
-from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
+from backwatch.collector.probes.toolkit.hooks import Args, CallToken, Error, Kwargs
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import CONSUMER
 
@@ -40,9 +39,6 @@ _NUMBERED: Final = re.compile(r"(SAVEPOINT|RELEASE SAVEPOINT|ROLLBACK TO|MOVE FO
 _RESET: Final = "SELECT pg_advisory_unlock_all();\n"
 """Start of the statements that a pool sends when a connection comes back."""
 _OPERATIONS: Final = {"RELEASE SAVEPOINT": "RELEASE", "MOVE FORWARD": "MOVE"}
-
-Token = tuple[int, Args, Kwargs]
-"""Start, arguments, keyword arguments."""
 
 
 def _count_rows(status: object, rows: object = None) -> RowCounts:
@@ -121,9 +117,8 @@ class AsyncpgCallObserver(CallObserver):
     # --- connect and login ---
 
     @never_breaks_the_host
-    def on_connect(self, _: Any, args: Args, kwargs: Kwargs) -> Any:
+    def on_connect(self, _: Any, _args: Args, kwargs: Kwargs) -> Any:
         """Start a connection for the app, or for its pool."""
-        del args
         task = asyncio.current_task()
         if self.recorder is None or task is None:
             return None
@@ -131,15 +126,13 @@ class AsyncpgCallObserver(CallObserver):
         return task
 
     @never_breaks_the_host
-    def on_connect_end(self, _: Any, task: Any, result: Any, error: Error) -> None:
+    def on_connect_end(self, _: Any, task: Any, _result: Any, _error: Error) -> None:
         """End the attempt, with or without a connection."""
-        del result, error
         self._attempts.pop(task, None)
 
     @never_breaks_the_host
-    def on_try(self, _: Any, args: Args, kwargs: Kwargs) -> Any:
+    def on_try(self, _: Any, _args: Args, kwargs: Kwargs) -> Any:
         """Start to try one host."""
-        del args
         if self.recorder is None:
             return None
         task = asyncio.current_task()
@@ -149,18 +142,16 @@ class AsyncpgCallObserver(CallObserver):
         return time_ns(), attempt, kwargs
 
     @never_breaks_the_host
-    def on_protocol(self, protocol: Any, token: Token, result: Any, error: Error) -> None:
+    def on_protocol(self, protocol: Any, token: CallToken, _result: Any, error: Error) -> None:
         """Follow a protocol that was made to try an address."""
-        del result
         attempt = self._tries.get(id(token[1][0])) if error is None and token[1] else None
         if attempt is not None:
             protocol.__dict__[STATE_ATTRIBUTE] = attempt
             attempt.login = _read_login(protocol)
 
     @never_breaks_the_host
-    def on_transport(self, protocol: Any, token: Token, result: Any, error: Error) -> None:
+    def on_transport(self, protocol: Any, token: CallToken, _result: Any, error: Error) -> None:
         """Read a transport that is open, with TLS where TLS is used; the login comes next."""
-        del result
         attempt = protocol.__dict__.get(STATE_ATTRIBUTE)
         if error is None and isinstance(attempt, AsyncpgConnectAttempt):
             attempt.facts = read_transport(token[1][0])
@@ -186,9 +177,8 @@ class AsyncpgCallObserver(CallObserver):
         return state
 
     @never_breaks_the_host
-    def on_is_closed(self, connection: Any, token: Token, is_closed: Any, error: Error) -> None:
+    def on_is_closed(self, connection: Any, _token: CallToken, is_closed: Any, error: Error) -> None:
         """Describe a connection that is older than the probe: the driver asks before each use whether it is closed."""
-        del token
         if error is None and not is_closed and self.recorder is not None and _state_of(connection._protocol) is None:
             self._open_state(connection, AsyncpgConnectAttempt()).skip_earlier_bytes()
 
@@ -204,20 +194,20 @@ class AsyncpgCallObserver(CallObserver):
         lost = error is not None and not protocol.is_connected()
         self.record_call(state, operation, start_ns, sql=sql, rows=rows, error=error, facts=facts, lost=lost)
 
-    def _record_execution(self, protocol: Any, token: Token, error: Error, rows: RowCounts = NO_ROWS) -> None:
+    def _record_execution(self, protocol: Any, token: CallToken, error: Error, rows: RowCounts = NO_ROWS) -> None:
         start_ns, args, kwargs = token
         statement = argument(args, kwargs, 0, "state")
         self._record(protocol, "", _start_of(protocol, statement, start_ns), statement.query, error, rows)
 
     @never_breaks_the_host
-    def on_query_end(self, protocol: Any, token: Token, status: Any, error: Error) -> None:
+    def on_query_end(self, protocol: Any, token: CallToken, status: Any, error: Error) -> None:
         """Record the simple protocol: statements without arguments, transactions, and what a pool sends."""
         start_ns, args, kwargs = token
         operation, sql = _normalize(argument(args, kwargs, 0, "query"))
         self._record(protocol, operation, start_ns, sql, error, _count_rows(status))
 
     @never_breaks_the_host
-    def on_prepare_end(self, protocol: Any, token: Token, statement: Any, error: Error) -> None:
+    def on_prepare_end(self, protocol: Any, token: CallToken, statement: Any, error: Error) -> None:
         """Keep the preparation of a statement, or record its failure."""
         start_ns, args, kwargs = token
         state = _state_of(protocol)
@@ -227,33 +217,31 @@ class AsyncpgCallObserver(CallObserver):
             state.prepared = (statement, start_ns)
 
     @never_breaks_the_host
-    def on_prepare_for_app(self, connection: Any, token: Token, result: Any, error: Error) -> None:
+    def on_prepare_for_app(self, connection: Any, _token: CallToken, _result: Any, _error: Error) -> None:
         """Forget a preparation whose statement the app itself holds, to execute it at any time."""
-        del token, result, error
         state = _state_of(connection._protocol)
         if state is not None:
             state.prepared = None
 
     @never_breaks_the_host
-    def on_execute_end(self, protocol: Any, token: Token, result: Any, error: Error) -> None:
+    def on_execute_end(self, protocol: Any, token: CallToken, result: Any, error: Error) -> None:
         """Record the execution of a prepared statement; with a portal, the first page of a cursor."""
         rows = _count_rows(result[1], result[0]) if isinstance(result, tuple) else _count_rows(None, result)
         self._record_execution(protocol, token, error, rows)
 
     @never_breaks_the_host
-    def on_execute_many_end(self, protocol: Any, token: Token, result: Any, error: Error) -> None:
+    def on_execute_many_end(self, protocol: Any, token: CallToken, result: Any, error: Error) -> None:
         """Record ``executemany`` or ``fetchmany``, once for the whole of it; the driver drops the affected rows."""
         returns_rows = argument(token[1], token[2], 4, "return_rows") and isinstance(result, list)
         self._record_execution(protocol, token, error, (len(result) if returns_rows else UNKNOWN, UNKNOWN))
 
     @never_breaks_the_host
-    def on_declare_end(self, protocol: Any, token: Token, result: Any, error: Error) -> None:
+    def on_declare_end(self, protocol: Any, token: CallToken, _result: Any, error: Error) -> None:
         """Record the opening of a cursor: no row comes yet."""
-        del result
         self._record_execution(protocol, token, error)
 
     @never_breaks_the_host
-    def on_fetch_end(self, protocol: Any, token: Token, result: Any, error: Error) -> None:
+    def on_fetch_end(self, protocol: Any, token: CallToken, result: Any, error: Error) -> None:
         """Record one page of a cursor."""
         start_ns, args, kwargs = token
         rows = result[0] if isinstance(result, tuple) else result
@@ -262,40 +250,37 @@ class AsyncpgCallObserver(CallObserver):
         self._record(protocol, "FETCH", start_ns, query, error, (returned, UNKNOWN))
 
     @never_breaks_the_host
-    def on_copy_out_end(self, protocol: Any, token: Token, status: Any, error: Error) -> None:
+    def on_copy_out_end(self, protocol: Any, token: CallToken, status: Any, error: Error) -> None:
         """Record rows that are copied out of a table or query."""
         self._record_copy(protocol, token, error, (_count_copied(status), UNKNOWN))
 
     @never_breaks_the_host
-    def on_copy_in_end(self, protocol: Any, token: Token, status: Any, error: Error) -> None:
+    def on_copy_in_end(self, protocol: Any, token: CallToken, status: Any, error: Error) -> None:
         """Record rows that are copied into a table."""
         self._record_copy(protocol, token, error, (UNKNOWN, _count_copied(status)))
 
-    def _record_copy(self, protocol: Any, token: Token, error: Error, rows: RowCounts) -> None:
+    def _record_copy(self, protocol: Any, token: CallToken, error: Error, rows: RowCounts) -> None:
         start_ns, args, kwargs = token
         self._record(protocol, "COPY", start_ns, argument(args, kwargs, 0, "copy_stmt"), error, rows)
 
     @never_breaks_the_host
-    def on_introspect(self, connection: Any, args: Args, kwargs: Kwargs) -> AsyncpgConnectionState | None:
+    def on_introspect(self, connection: Any, _args: Args, _kwargs: Kwargs) -> AsyncpgConnectionState | None:
         """Start queries of the driver itself."""
-        del args, kwargs
         state = _state_of(connection._protocol)
         if state is not None:
             state.inside += 1
         return state
 
     @never_breaks_the_host
-    def on_introspect_end(self, connection: Any, state: AsyncpgConnectionState, result: Any, error: Error) -> None:
+    def on_introspect_end(self, _connection: Any, state: AsyncpgConnectionState, _result: Any, _error: Error) -> None:
         """End queries of the driver itself."""
-        del connection, result, error
         state.inside = max(0, state.inside - 1)
 
     # --- messages without a request ---
 
     @never_breaks_the_host
-    def on_notice(self, connection: Any, args: Args, kwargs: Kwargs) -> None:
+    def on_notice(self, connection: Any, _args: Args, _kwargs: Kwargs) -> None:
         """Count a notice."""
-        del args, kwargs
         state = _state_of(connection._protocol)
         if state is not None:
             state.notices += 1

@@ -7,12 +7,12 @@ from typing import Any, Final
 from backwatch.collector.probes.families.postgresql.login import NOT_REQUESTED, LoginReader
 from backwatch.collector.probes.families.postgresql.session import superuser_facts
 from backwatch.collector.probes.families.postgresql.state import PostgresConnectionState
+from backwatch.collector.probes.toolkit.connections import connection_facts
 from backwatch.collector.probes.toolkit.dbapi import MAX_TEXT_CHARACTERS
-from backwatch.collector.probes.toolkit.sockets import descriptor, peer, words
+from backwatch.collector.probes.toolkit.sockets import descriptor, words
 from backwatch.collector.probes.toolkit.tls_contexts import requested_mode
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.socket_counters import SocketCounters
-from backwatch.collector.session.tls import read_tls_facts
 
 _MODES: Final = {"verify_ca": "verify-ca", "verify_full": "verify-full"}
 
@@ -75,7 +75,7 @@ class AsyncpgConnectionState(PostgresConnectionState):
 
 def read_transport(transport: Any) -> dict[str, Any]:
     """Return peer and encryption of an open transport, as keyword arguments of ``Session``."""
-    return {**peer(transport.get_extra_info("socket")), **read_tls_facts(transport.get_extra_info("ssl_object"))}
+    return connection_facts(transport.get_extra_info("socket"), transport.get_extra_info("ssl_object"))
 
 
 def describe_attempt(

@@ -4,10 +4,8 @@ There is one call per attempt, in place of urllib3's own (see ``http/claims.py``
 the app fetches itself is a plain HTTP request.
 """
 
-from typing import ClassVar
-
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder, ServiceKind
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.botocore.observer import BotocoreCallObserver
 from backwatch.collector.probes.families.http.claims import CURRENT_CLAIM
 from backwatch.collector.probes.toolkit.hooks import call_hook
@@ -19,12 +17,12 @@ from backwatch.collector.probes.urllib3.hooks import HOOKS
 class BotocoreProbe(PatchingProbe[BotocoreCallObserver]):
     """botocore, boto3 and all else that uses it."""
 
-    name: ClassVar[str] = "botocore"
-    module: ClassVar[str] = "botocore"
-    label: ClassVar[str] = "boto3, botocore"
-    service_kind: ClassVar[ServiceKind] = "HTTP, clouds, RPC"
-    distributions: ClassVar[tuple[str, ...]] = ("botocore>=1.29",)
-    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
+    name = "botocore"
+    module = "botocore"
+    label = "boto3, botocore"
+    service_kind = "HTTP, clouds, RPC"
+    distributions = ("botocore>=1.29",)
+    facts = names.OVER_TLS | {
         names.SYSTEM, names.DB_SYSTEM, names.MESSAGING_SYSTEM, names.RPC_SYSTEM, names.DB_NAMESPACE,
         names.SERVER_ADDRESS, names.SERVER_PORT, names.MESSAGING_DESTINATION, names.OPERATION, names.STATEMENT,
         names.QUERY_TEXT, names.HTTP_STATUS, names.STATUS_CODE, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION,

@@ -16,7 +16,8 @@ from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.botocore import services
 from backwatch.collector.probes.families.http.attempt import Attempt
 from backwatch.collector.probes.toolkit.dbapi import argument
-from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
+from backwatch.collector.probes.toolkit.hooks import Args, Error, Kwargs
+from backwatch.collector.probes.toolkit.observers import SwitchableObserver
 from backwatch.collector.probes.toolkit.sockets import root_error, words
 from backwatch.collector.redaction import aws
 from backwatch.collector.runtime.guard import never_breaks_the_host
@@ -46,7 +47,7 @@ class StartedAttempt(NamedTuple):
     context: object
 
 
-class BotocoreCallObserver:
+class BotocoreCallObserver(SwitchableObserver):
     """The API calls of one process.
 
     Args:
@@ -58,13 +59,8 @@ class BotocoreCallObserver:
         self.recorder = recorder
         self.pools = pools
         self.bodies = bodies
-        self.active = True
         self._attempts: dict[int, Attempt] = {}
         self._streams: WeakKeyDictionary[Any, Attempt] = WeakKeyDictionary()
-
-    def disable(self) -> None:
-        """Record nothing from now on: the probe is removed."""
-        self.active = False
 
     def _covers(self, pool: Any, _method: str, _target: str) -> bool:
         return isinstance(pool, self.pools)
@@ -115,9 +111,7 @@ class BotocoreCallObserver:
         return attempt
 
     @never_breaks_the_host
-    def on_attempt_end(
-        self, _endpoint: Any, started: StartedAttempt, result: object, _error: BaseException | None
-    ) -> None:
+    def on_attempt_end(self, _endpoint: Any, started: StartedAttempt, result: object, _error: Error) -> None:
         """Learn from the response of an attempt, or from its error: botocore returns both."""
         attempt, request, model, context = started
         self._attempts.pop(id(request), None)
@@ -167,7 +161,7 @@ class BotocoreCallObserver:
         return attempt
 
     @never_breaks_the_host
-    def on_read_end(self, body: Any, attempt: Attempt, data: object, _error: BaseException | None) -> None:
+    def on_read_end(self, body: Any, attempt: Attempt, data: object, _error: Error) -> None:
         """Inspect a piece of a body: its format shows at the beginning."""
         head = attempt.head + data if isinstance(data, bytes) else attempt.head
         if not data or len(head) >= MIN_HEAD_BYTES or attempt.request is not None:

@@ -7,9 +7,7 @@ from typing import Any, Final
 from backwatch.collector import names
 from backwatch.collector.payload.formats import detect_formats
 from backwatch.collector.redaction import aws
-from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER, AttributeValue
-
-Facts = tuple[tuple[str, AttributeValue], ...]
+from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER, Facts
 
 MAX_INSPECTED_ITEMS: Final = 16
 SYSTEMS: Final[Mapping[str, str]] = {"s3": "s3", "sqs": "aws_sqs", "dynamodb": "aws.dynamodb"}
@@ -57,10 +55,10 @@ def row_counts(
         returned = sum(len(items) for items in tables.values())
     elif isinstance(tables, list) and operation == "TransactGetItems":
         returned = sum(1 for item in tables if item.get("Item"))
-    return returned, _written(operation, parameters, response)
+    return returned, _count_written(operation, parameters, response)
 
 
-def _written(operation: str, parameters: Mapping[str, Any], response: Mapping[str, Any]) -> int:
+def _count_written(operation: str, parameters: Mapping[str, Any], response: Mapping[str, Any]) -> int:
     if operation in _WRITTEN:
         return 1
     for name in ("Successful", "Deleted"):

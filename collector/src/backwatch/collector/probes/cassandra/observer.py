@@ -16,20 +16,13 @@ from backwatch.collector.probes.cassandra.session import (
     describe_cluster,
     describe_connection,
 )
-from backwatch.collector.probes.toolkit.dbapi import (
-    STATE_ATTRIBUTE,
-    UNKNOWN,
-    CallObserver,
-    Error,
-    Facts,
-    notice_facts,
-)
-from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
+from backwatch.collector.probes.toolkit.dbapi import STATE_ATTRIBUTE, UNKNOWN, CallObserver, notice_facts
+from backwatch.collector.probes.toolkit.hooks import Args, Error, Kwargs
 from backwatch.collector.probes.toolkit.nodes import address, topology_facts
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error
 from backwatch.collector.redaction import cql
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.runtime.record import CONSUMER, Caller, Session
+from backwatch.collector.runtime.record import CONSUMER, Caller, Facts, Session
 from backwatch.collector.session.socket_counters import SocketCounters
 
 HEADER_BYTES: Final = 9
@@ -99,30 +92,26 @@ class CassandraCallObserver(CallObserver):
     # --- connections ---
 
     @never_breaks_the_host
-    def on_connect(self, kind: Any, args: Args, kwargs: Kwargs) -> int:
+    def on_connect(self, _kind: Any, _args: Args, _kwargs: Kwargs) -> int:
         """Start a connection on this thread."""
-        del kind, args, kwargs
         self._attempts.connection = self._attempts.error = None
         return time_ns()
 
     @never_breaks_the_host
-    def on_connect_socket(self, connection: Any, args: Args, kwargs: Kwargs) -> bool:
+    def on_connect_socket(self, connection: Any, _args: Args, _kwargs: Kwargs) -> bool:
         """Keep the connection for which a socket is about to be opened."""
-        del args, kwargs
         self._attempts.connection = connection
         return True
 
     @never_breaks_the_host
-    def on_address_end(self, connection: Any, token: Any, result: Any, error: Error) -> None:
+    def on_address_end(self, _connection: Any, _token: Any, _result: Any, error: Error) -> None:
         """Keep the TLS error of one of a node's addresses, which the driver drops to try the next one."""
-        del connection, token, result
         if error is not None and root_error(error).__class__.__module__ == "ssl":
             self._attempts.error = error
 
     @never_breaks_the_host
-    def on_connect_socket_end(self, connection: Any, token: Any, result: Any, error: Error) -> None:
+    def on_connect_socket_end(self, connection: Any, _token: Any, _result: Any, error: Error) -> None:
         """Describe the open socket, with TLS where TLS is used; the login comes next."""
-        del token, result
         if error is None and self.recorder is not None:
             session = describe_connection(connection, ready=False)
             vars(connection)[STATE_ATTRIBUTE] = NodeConnectionState(
@@ -130,9 +119,8 @@ class CassandraCallObserver(CallObserver):
             )
 
     @never_breaks_the_host
-    def on_connect_end(self, kind: Any, start_ns: int, connection: Any, error: Error) -> None:
+    def on_connect_end(self, _kind: Any, start_ns: int, connection: Any, error: Error) -> None:
         """Record a connection that has logged in, or the failure of the one that this thread opened last."""
-        del kind
         found = connection if connection is not None else self._attempts.connection
         below, self._attempts.connection, self._attempts.error = self._attempts.error, None, None
         if self.recorder is None or found is None:
@@ -168,9 +156,8 @@ class CassandraCallObserver(CallObserver):
     # --- requests ---
 
     @never_breaks_the_host
-    def on_send(self, future: Any, args: Args, kwargs: Kwargs) -> None:
+    def on_send(self, future: Any, _args: Args, _kwargs: Kwargs) -> None:
         """Start a request or the next page of one; a second attempt belongs to the same request."""
-        del args, kwargs
         if self.recorder is None or vars(future).get(STATE_ATTRIBUTE) is not None:
             return
         operation, sql = _read_statement(future)
@@ -178,9 +165,8 @@ class CassandraCallObserver(CallObserver):
         vars(future)[STATE_ATTRIBUTE] = InFlightRequest(operation, sql, self.recorder.capture_caller())
 
     @never_breaks_the_host
-    def on_response(self, future: Any, args: Args, kwargs: Kwargs) -> None:
+    def on_response(self, future: Any, args: Args, _kwargs: Kwargs) -> None:
         """Keep the facts of a node's response, or of the error in its place."""
-        del kwargs
         _, connection, _, response = args
         request = vars(future).get(STATE_ATTRIBUTE)
         if request is None or self.recorder is None:
@@ -194,9 +180,8 @@ class CassandraCallObserver(CallObserver):
         request.code = code if isinstance(code, int) and isinstance(response, Exception) else None
 
     @never_breaks_the_host
-    def on_result(self, future: Any, args: Args, kwargs: Kwargs) -> None:
+    def on_result(self, future: Any, _args: Args, _kwargs: Kwargs) -> None:
         """Record a request that has its result, before the app wakes up."""
-        del args, kwargs
         self._end_request(future, None)
 
     @never_breaks_the_host
@@ -228,9 +213,8 @@ class CassandraCallObserver(CallObserver):
     # --- the cluster ---
 
     @never_breaks_the_host
-    def on_nodes_end(self, control: Any, token: Any, result: Any, error: Error) -> None:
+    def on_nodes_end(self, control: Any, token: Any, _result: Any, error: Error) -> None:
         """Record the cluster's nodes, which the control connection has read."""
-        del result
         if self.recorder is None or error is not None:
             return
         connection, cluster, nodes = token[1][0], control._cluster, list[str]()
@@ -246,9 +230,8 @@ class CassandraCallObserver(CallObserver):
         )
 
     @never_breaks_the_host
-    def on_push(self, connection: Any, args: Args, kwargs: Kwargs) -> None:
+    def on_push(self, connection: Any, args: Args, _kwargs: Kwargs) -> None:
         """Record a message without a request: nodes that come and go, a changed schema."""
-        del kwargs
         kind = getattr(args[0], "event_type", None)
         if self.recorder is not None and kind in _PUSHES:
             session = self._state_of(connection).session

@@ -23,7 +23,8 @@ from backwatch.collector.probes.clickhouse_connect.requests import (
     login_of,
 )
 from backwatch.collector.probes.toolkit.dbapi import argument
-from backwatch.collector.probes.toolkit.hooks import Args, Kwargs, name_arguments
+from backwatch.collector.probes.toolkit.hooks import Args, Error, Kwargs, name_arguments
+from backwatch.collector.probes.toolkit.observers import SwitchableObserver
 from backwatch.collector.probes.toolkit.sockets import root_error, words
 from backwatch.collector.redaction.clickhouse import strip_data
 from backwatch.collector.runtime.guard import never_breaks_the_host
@@ -62,7 +63,7 @@ def _count(summary: Mapping[str, Any], name: str) -> int:
     return int(count) if count.isdecimal() else -1
 
 
-class ClickHouseConnectCallObserver:
+class ClickHouseConnectCallObserver(SwitchableObserver):
     """The clients of one process, and their transports.
 
     Args:
@@ -72,12 +73,7 @@ class ClickHouseConnectCallObserver:
     def __init__(self, recorder: Recorder, attach: Callable[[], None]) -> None:
         self.recorder = recorder
         self.attach = attach
-        self.active = True
         self.call: ContextVar[ClientCall | None] = ContextVar("backwatch_clickhouse_call", default=None)
-
-    def disable(self) -> None:
-        """Record nothing from now on: the probe is removed."""
-        self.active = False
 
     # --- a client's method ---
 
@@ -103,7 +99,7 @@ class ClickHouseConnectCallObserver:
         return client_call
 
     @never_breaks_the_host
-    def on_call_end(self, _client: Any, client_call: ClientCall, _result: Any, _error: BaseException | None) -> None:
+    def on_call_end(self, _client: Any, client_call: ClientCall, _result: Any, _error: Error) -> None:
         """Wait no longer for rows that the driver does not parse."""
         if client_call.reads and not client_call.parsed and client_call.transport_call is not None:
             self._release(client_call.transport_call)
@@ -148,7 +144,7 @@ class ClickHouseConnectCallObserver:
         return call
 
     @never_breaks_the_host
-    def on_response(self, _owner: Any, call: TransportCall, response: Any, error: BaseException | None) -> None:
+    def on_response(self, _owner: Any, call: TransportCall, response: Any, error: Error) -> None:
         """Take the head of a response; its body may still be on its way. After an error, there is none."""
         attempt, client_call = call.attempt, call.client_call
         if attempt is None or attempt.reported:
@@ -172,7 +168,7 @@ class ClickHouseConnectCallObserver:
         attempt.finish(body_follows=True)
 
     @never_breaks_the_host
-    def on_ping_end(self, owner: Any, call: TransportCall, _result: Any, error: BaseException | None) -> None:
+    def on_ping_end(self, owner: Any, call: TransportCall, _result: Any, error: Error) -> None:
         """Record a ping: the client returns no more than whether there was a response."""
         if error is not None:
             self.on_response(owner, call, None, error)
@@ -195,7 +191,7 @@ class ClickHouseConnectCallObserver:
         return client_call.transport_call
 
     @never_breaks_the_host
-    def on_parse_end(self, _source: Any, call: TransportCall, result: Any, error: BaseException | None) -> None:
+    def on_parse_end(self, _source: Any, call: TransportCall, result: Any, error: Error) -> None:
         """Count the rows that follow, which are parsed as the app reads them."""
         if error is not None:
             self._fail(call, error)

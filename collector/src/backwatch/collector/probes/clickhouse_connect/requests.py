@@ -9,6 +9,7 @@ from backwatch.collector import names
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.http.attempt import Attempt
 from backwatch.collector.probes.families.http.claims import Claim, FinishedRequest
+from backwatch.collector.probes.toolkit.hooks import Error
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.socket_counters import SocketCounters
@@ -98,9 +99,7 @@ class TransportCall(Claim):
             return False
         return (target.partition("?")[0].rstrip("/") or "/") == (self._path.rstrip("/") or "/")
 
-    def on_connect(
-        self, session: Session, start_ns: int, wire: SocketCounters | None, error: BaseException | None
-    ) -> None:
+    def on_connect(self, session: Session, start_ns: int, wire: SocketCounters | None, error: Error) -> None:
         """Record the connection that the call makes."""
         if self.attempt is None or self.attempt.reported:  # made before its request
             _HttpAttempt(self.recorder, self.covers, "", self.session_facts).on_connect(session, start_ns, wire, error)

@@ -12,15 +12,14 @@ from backwatch.collector.probes.toolkit.dbapi import (
     UNKNOWN,
     CallObserver,
     ConnectionState,
-    Error,
-    Facts,
     OpenResult,
     argument,
     status_facts,
 )
-from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
+from backwatch.collector.probes.toolkit.hooks import Args, CallToken, Error, Kwargs
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error, words
 from backwatch.collector.runtime.guard import never_breaks_the_host
+from backwatch.collector.runtime.record import Facts
 from backwatch.collector.session.socket_counters import SocketCounters
 
 
@@ -52,17 +51,15 @@ class ClickHouseCallObserver(CallObserver):
     # --- connections ---
 
     @never_breaks_the_host
-    def on_connect(self, connection: Any, args: Args, kwargs: Kwargs) -> Any:
+    def on_connect(self, _connection: Any, args: Args, kwargs: Kwargs) -> Any:
         """Start an attempt to reach one of the hosts."""
-        del connection
         if self.recorder is None:
             return None
         return time_ns(), argument(args, kwargs, 0, "host"), argument(args, kwargs, 1, "port")
 
     @never_breaks_the_host
-    def on_connect_end(self, connection: Any, token: Any, result: Any, error: Error) -> None:
+    def on_connect_end(self, connection: Any, token: Any, _result: Any, error: Error) -> None:
         """Record that the connection is established, or has failed; its socket is still there then."""
-        del result
         start_ns, host, port = token
         state = self._open_state(connection, host, port, failed=error is not None)
         fault = None if error is None else root_error(error)
@@ -125,7 +122,7 @@ class ClickHouseCallObserver(CallObserver):
     # --- rows ---
 
     @never_breaks_the_host
-    def on_packet(self, client: Any, token: tuple[int, Args, Kwargs], packet: Any, error: Error) -> None:
+    def on_packet(self, client: Any, token: CallToken, packet: Any, error: Error) -> None:
         """Count a block of rows, and record them by the page and at their end."""
         result = client.__dict__.get(RESULT_ATTRIBUTE)
         if result is None or self.recorder is None:
@@ -139,9 +136,8 @@ class ClickHouseCallObserver(CallObserver):
             self._record_rows(client, result, error)
 
     @never_breaks_the_host
-    def on_disconnect(self, client: Any, args: Args, kwargs: Kwargs) -> None:
+    def on_disconnect(self, client: Any, _args: Args, _kwargs: Kwargs) -> None:
         """Record the rows that were read before the client is closed."""
-        del args, kwargs
         result = client.__dict__.get(RESULT_ATTRIBUTE)
         if result is not None and not result.inside:
             self._record_rows(client, result, None)

@@ -4,18 +4,19 @@ import dataclasses
 import sys
 from typing import Any
 
+from backwatch.collector.probes.toolkit.connections import connection_facts
 from backwatch.collector.probes.toolkit.dbapi import build_session
-from backwatch.collector.probes.toolkit.sockets import descriptor, peer, tls_of, words
+from backwatch.collector.probes.toolkit.sockets import descriptor, tls_of, words
+from backwatch.collector.probes.toolkit.tls_contexts import mode_of
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import read_tls_facts
 
 
 def describe_request(connection: Any, host: object, port: object) -> Session:
     """Describe an attempt before the first byte."""
     is_secure, mode = bool(getattr(connection, "secure_socket", False)), "disable"
     if is_secure:
-        checks_host = bool(getattr(connection, "check_hostname", _always_checks_host()))
-        mode = "require" if not connection.verify_cert else "verify-full" if checks_host else "verify-ca"
+        checks_name = getattr(connection, "check_hostname", _always_checks_host())
+        mode = mode_of(verifies=connection.verify_cert, checks_name=checks_name)
     return build_session(
         "clickhouse", host, port, tls=(mode, is_secure),  # without the option there is no TLS
         database=getattr(connection, "database", None), account=getattr(connection, "user", None),
@@ -37,5 +38,5 @@ def describe_connection(connection: Any, host: object, port: object, *, failed: 
     method = "" if failed else "clear-password" if connection.password else "none"
     version = ".".join(str(part) for part in server.version_tuple()) if server is not None else ""
     return dataclasses.replace(
-        request, server_version=words(version), auth_method=method, **peer(socket), **read_tls_facts(tls_of(socket))
+        request, server_version=words(version), auth_method=method, **connection_facts(socket, tls_of(socket))
     )

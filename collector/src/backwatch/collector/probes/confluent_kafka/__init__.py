@@ -8,10 +8,10 @@ import importlib
 import sys
 from functools import partial
 from types import FunctionType
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder, ServiceKind
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.confluent_kafka.classes import new_consumer_class, new_producer_class
 from backwatch.collector.probes.confluent_kafka.observer import ConfluentCallObserver
 from backwatch.collector.probes.toolkit.hooks import call_hook
@@ -24,12 +24,12 @@ _NO_CALLS: Final = frozenset(("poll", "close", "set_sasl_credentials"))
 class ConfluentKafkaProbe(PatchingProbe[ConfluentCallObserver]):
     """confluent-kafka: librdkafka's producers, consumers and administrators."""
 
-    name: ClassVar[str] = "confluent_kafka"
-    module: ClassVar[str] = "confluent_kafka"
-    label: ClassVar[str] = "confluent-kafka"
-    service_kind: ClassVar[ServiceKind] = "Queues"
-    distributions: ClassVar[tuple[str, ...]] = ("confluent-kafka>=2.0.2",)
-    facts: ClassVar[frozenset[str]] = frozenset({
+    name = "confluent_kafka"
+    module = "confluent_kafka"
+    label = "confluent-kafka"
+    service_kind = "Queues"
+    distributions = ("confluent-kafka>=2.0.2",)
+    facts = frozenset({
         names.MESSAGING_SYSTEM, names.MESSAGING_DESTINATION, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,
         names.STATEMENT, names.TLS_ESTABLISHED, names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT, names.TLS_VERIFIED,
         names.TRANSPORT, names.ACCOUNT, names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED,

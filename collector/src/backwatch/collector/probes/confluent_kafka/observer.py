@@ -5,7 +5,7 @@ from time import time_ns
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import MAX_MEMBERS, Facts
+from backwatch.collector.payload.formats import MAX_MEMBERS
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.confluent_kafka.calls import AdminRequest, ConfluentDelivery
 from backwatch.collector.probes.confluent_kafka.session import error_name, status_facts
@@ -22,8 +22,9 @@ from backwatch.collector.probes.toolkit.messages import (
     size_of,
     size_of_headers,
 )
+from backwatch.collector.probes.toolkit.observers import RecordingObserver
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.runtime.record import CONSUMER, PRODUCER
+from backwatch.collector.runtime.record import CONSUMER, PRODUCER, Facts
 
 STATE_ATTRIBUTE: Final = "_backwatch_confluent"
 """Attribute of an administrator that holds its state."""
@@ -33,7 +34,7 @@ _CONNECTION_ERRORS: Final = frozenset((-195, -193, -187, -185, -181, -169))
 Error = BaseException | str | None
 
 
-class ConfluentCallObserver:
+class ConfluentCallObserver(RecordingObserver):
     """The call observer of confluent-kafka's clients.
 
     Attributes:
@@ -42,13 +43,9 @@ class ConfluentCallObserver:
     """
 
     def __init__(self, recorder: Recorder, *, checks_names: bool) -> None:
-        self.recorder: Recorder | None = recorder
+        super().__init__(recorder)
         self.checks_names = checks_names
         self.clients: dict[int, ConfluentClientState] = {}
-
-    def disable(self) -> None:
-        """Stop recording: the probe is removed."""
-        self.recorder = None
 
     def client_of(self, owner: Any) -> ConfluentClientState | None:
         """Return the state of a driver's object; ``None`` if its calls are not recorded."""

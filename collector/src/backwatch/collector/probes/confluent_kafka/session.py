@@ -6,15 +6,12 @@ less. The certificate, the peer and the version are unknown, and so are the brok
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes.families.kafka import session as family
 from backwatch.collector.probes.toolkit.sockets import words
-
-VERIFIED: Final = {"verify-full": "full", "verify-ca": "chain", "require": "none"}
-"""The verification that a responding broker has passed, by the requested one."""
+from backwatch.collector.runtime.record import Facts
 
 
 def option(config: Mapping[Any, Any], *spellings: str) -> Any:

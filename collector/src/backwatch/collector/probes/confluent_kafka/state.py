@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from backwatch.collector.payload.formats import Facts
-from backwatch.collector.probes.confluent_kafka.session import VERIFIED, is_on, requested_facts
+from backwatch.collector.probes.confluent_kafka.session import is_on, requested_facts
 from backwatch.collector.probes.toolkit.messages import NEVER, PendingMessages
 from backwatch.collector.probes.toolkit.nodes import address, topology_facts
 from backwatch.collector.probes.toolkit.sockets import words
+from backwatch.collector.probes.toolkit.tls_contexts import VERIFICATIONS
 from backwatch.collector.runtime.internal_clients import is_internal
-from backwatch.collector.runtime.record import Session
+from backwatch.collector.runtime.record import Facts, Session
 
 
 class ConfluentClientState:
@@ -42,7 +42,7 @@ class ConfluentClientState:
         session = self.session
         if session.encrypted is None:
             encrypted = session.requested != "disable"
-            verified = VERIFIED.get(session.requested, "")
+            verified = VERIFICATIONS.get(session.requested, "")
             session = self.session = replace(session, encrypted=encrypted, verified=verified, encoded=[])
         return session
 

@@ -11,20 +11,21 @@ from types import ModuleType
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.django.cache import CacheCallObserver
 from backwatch.collector.probes.django.observer import DjangoCallObserver
 from backwatch.collector.probes.toolkit.dbapi import SERVER_FACTS
 from backwatch.collector.probes.toolkit.hooks import call_hook
 from backwatch.collector.probes.toolkit.layers import HOOK_MARK, remove_hooks
 from backwatch.collector.probes.toolkit.patches import Patches
+from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 from backwatch.collector.runtime import import_hooks
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
 _MEMCACHED: Final = "django.core.cache.backends.memcached"
 
 
-class DjangoProbe(Probe):
+class DjangoProbe(PatchingProbe[DjangoCallObserver]):
     """Django's databases and caches over libraries that have no probe of their own."""
 
     name = "django"
@@ -33,9 +34,7 @@ class DjangoProbe(Probe):
     service_kind = "SQL databases"
     distributions = ("Django>=3.2",)
     facts = SERVER_FACTS | {names.TRANSPORT, names.STATEMENT}
-    _observer: DjangoCallObserver | None = None
     _caches: CacheCallObserver | None = None
-    _patches: Patches | None = None
 
     def install(self, recorder: Recorder) -> None:
         """Wrap the constructors of databases and, once they are imported, of caches on memcached."""
@@ -57,16 +56,14 @@ class DjangoProbe(Probe):
     def remove(self) -> None:
         """Restore Django's own functions, those of each living database and cache too."""
         if self._caches is not None:
-            self._caches.recorder = None
+            self._caches.disable()
             for cache in list(self._caches.caches):
                 remove_hooks(cache)
         if self._observer is not None:
-            self._observer.disable()
             for wrapper in list(self._observer.databases):
                 wrapper.execute_wrappers[:] = [
                     execute_wrapper for execute_wrapper in wrapper.execute_wrappers
                     if not hasattr(execute_wrapper, HOOK_MARK)
                 ]  # fmt: skip
                 remove_hooks(wrapper)
-        if self._patches is not None:
-            self._patches.restore()
+        super().remove()

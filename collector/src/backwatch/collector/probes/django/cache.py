@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.django.session import describe_cache
-from backwatch.collector.probes.toolkit.dbapi import UNKNOWN, Error
-from backwatch.collector.probes.toolkit.hooks import Exit
+from backwatch.collector.probes.toolkit.dbapi import UNKNOWN
+from backwatch.collector.probes.toolkit.hooks import Error, Exit
 from backwatch.collector.probes.toolkit.layers import hook_method, is_observed
+from backwatch.collector.probes.toolkit.observers import RecordingObserver
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
 
@@ -20,17 +21,16 @@ METHODS: Final = (
 )  # fmt: skip
 
 
-class CacheCallObserver:
+class CacheCallObserver(RecordingObserver):
     """Follows the caches whose library has no probe."""
 
     def __init__(self, recorder: Recorder) -> None:
-        self.recorder: Recorder | None = recorder
+        super().__init__(recorder)
         self.caches: weakref.WeakSet[Any] = weakref.WeakSet()
 
     @never_breaks_the_host
-    def on_cache(self, cache: Any, token: Any, result: Any, error: Error) -> None:
+    def on_cache(self, cache: Any, _token: Any, _result: Any, error: Error) -> None:
         """Hook the methods of a new cache, if its calls are to be recorded here."""
-        del token, result
         if error is not None or self.recorder is None or is_observed(cache._lib.__name__):
             return
         session, own = describe_cache(cache), set[str]()

@@ -12,10 +12,9 @@ from backwatch.collector.probes.toolkit.dbapi import (
     RESULT_ATTRIBUTE,
     STATE_ATTRIBUTE,
     ConnectionState,
-    Error,
     argument,
 )
-from backwatch.collector.probes.toolkit.hooks import Args, Exit, Function, Kwargs
+from backwatch.collector.probes.toolkit.hooks import CallToken, Error, Exit, Function
 from backwatch.collector.probes.toolkit.layers import (
     HOOK_MARK,
     LayerCallObserver,
@@ -33,9 +32,6 @@ _READS: Final[dict[str, Callable[[Any], int]]] = {
 }  # fmt: skip
 _ENDS: Final = {"_commit": "COMMIT", "_rollback": "ROLLBACK"}
 _MAX_NAME_CHARACTERS: Final = 120
-
-Token = tuple[int, Args, Kwargs]
-"""Start, arguments, keyword arguments."""
 
 
 def _class_method(cursor: Any, name: str) -> Callable[..., Any]:
@@ -58,9 +54,8 @@ class DjangoCallObserver(LayerCallObserver):
         self.databases: weakref.WeakSet[Any] = weakref.WeakSet()
 
     @never_breaks_the_host
-    def on_database(self, wrapper: Any, token: Token, result: Any, error: Error) -> None:
+    def on_database(self, wrapper: Any, _token: CallToken, _result: Any, error: Error) -> None:
         """Hook the methods of a new database, if its calls are to be recorded here."""
-        del token, result
         driver = getattr(getattr(wrapper, "Database", None), "__name__", "")  # none where no database is configured
         if error is not None or self.recorder is None or not driver or is_observed(driver):
             return
@@ -85,15 +80,14 @@ class DjangoCallObserver(LayerCallObserver):
         self.record_call(state, operation, start_ns, sql=sql, rows=rows, error=error, facts=error_facts(error))
 
     @never_breaks_the_host
-    def _on_connect_end(self, wrapper: Any, token: Token, result: Any, error: Error) -> None:
-        del result
+    def _on_connect_end(self, wrapper: Any, token: CallToken, _result: Any, error: Error) -> None:
         state = self._state_of(wrapper, renew=True)
         if state is not None:
             self._record(state, "connect", token[0], None, error)
 
     def _transaction_end(self, word: str) -> Exit:
         @never_breaks_the_host
-        def on_transaction_end(wrapper: Any, token: Token, _: Any, error: Error) -> None:
+        def on_transaction_end(wrapper: Any, token: CallToken, _: Any, error: Error) -> None:
             state = self._state_of(wrapper) if wrapper.connection is not None else None
             if state is not None:
                 self._record(state, word, token[0], word, error)
@@ -135,9 +129,8 @@ class DjangoCallObserver(LayerCallObserver):
         self._record(state, "", start_ns, sql, error, rows)
 
     @never_breaks_the_host
-    def on_callproc_end(self, cursor: Any, token: Token, result: Any, error: Error) -> None:
+    def on_callproc_end(self, cursor: Any, token: CallToken, _result: Any, error: Error) -> None:
         """Record ``callproc``, which does not go through the execute wrappers."""
-        del result
         start_ns, args, kwargs = token
         state = self._state_of(cursor.db) if cursor.db in self.databases else None
         if state is not None:

@@ -5,9 +5,8 @@ one call per request to a node, in place of the HTTP library's own.
 """
 
 from operator import attrgetter
-from typing import ClassVar
 
-from backwatch.collector.probes import Recorder, ServiceKind
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.search.hooks import (
     SearchProbe,
     wrap_client,
@@ -24,11 +23,11 @@ SYSTEM = "elasticsearch"
 class ElasticsearchProbe(SearchProbe):
     """elasticsearch, and ``elastic_transport`` below it."""
 
-    name: ClassVar[str] = "elasticsearch"
-    module: ClassVar[str] = "elasticsearch"
-    label: ClassVar[str] = "elasticsearch"
-    service_kind: ClassVar[ServiceKind] = "Caches and documents"
-    distributions: ClassVar[tuple[str, ...]] = ("elasticsearch>=7.17",)
+    name = "elasticsearch"
+    module = "elasticsearch"
+    label = "elasticsearch"
+    service_kind = "Caches and documents"
+    distributions = ("elasticsearch>=7.17",)
 
     def install(self, recorder: Recorder) -> None:
         """Wrap clients, transports and nodes."""

@@ -1,9 +1,10 @@
 """The standard library's ftplib: FTP, and FTP over TLS (explicit), with the data connections."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder, ServiceKind
+from backwatch.collector.probes import Recorder
+from backwatch.collector.probes.families.lines.state import LINE_FACTS
 from backwatch.collector.probes.ftplib.observer import FtpCallObserver
 from backwatch.collector.probes.ftplib.transfers import Transfer, replace_callback
 from backwatch.collector.probes.toolkit.hooks import Decorator, Function, call_hook
@@ -36,16 +37,12 @@ def wrap_transfer(observer: FtpCallObserver, method: str, position: int) -> Deco
 class FtplibProbe(PatchingProbe[FtpCallObserver]):
     """Files that the app fetches and stores."""
 
-    name: ClassVar[str] = "ftplib"
-    module: ClassVar[str] = "ftplib"
-    label: ClassVar[str] = "ftplib"
-    service_kind: ClassVar[ServiceKind] = "Mail, files, directories"
-    distributions: ClassVar[tuple[str, ...]] = ()
-    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
-        names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.ACCOUNT,
-        names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED,
-        names.ROWS_RETURNED, names.ERROR_TYPE, names.STATUS_CODE, names.STARTTLS_OFFERED, names.REDIRECT_TARGET,
-    }  # fmt: skip
+    name = "ftplib"
+    module = "ftplib"
+    label = "ftplib"
+    service_kind = "Mail, files, directories"
+    distributions = ()
+    facts = LINE_FACTS | {names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.REDIRECT_TARGET}
 
     def install(self, recorder: Recorder) -> None:
         """Wrap ``ftplib.FTP``, which the class for TLS inherits from."""

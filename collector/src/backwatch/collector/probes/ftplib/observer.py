@@ -1,20 +1,20 @@
 """The calls on one FTP connection: connect, starttls, login, commands, and the data connections that they open."""
 
 import re
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes.families.lines.banners import banner_text
 from backwatch.collector.probes.families.lines.observer import LineCallObserver
 from backwatch.collector.probes.families.lines.state import InFlightLineCall
 from backwatch.collector.probes.ftplib.transfers import Transfer
 from backwatch.collector.probes.toolkit.dbapi import argument
-from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
+from backwatch.collector.probes.toolkit.hooks import Args, Error, Kwargs
 from backwatch.collector.probes.toolkit.nodes import address
 from backwatch.collector.probes.toolkit.sockets import peer, tls_of, words
 from backwatch.collector.redaction import lines as redact
 from backwatch.collector.runtime.guard import never_breaks_the_host
+from backwatch.collector.runtime.record import Facts
 from backwatch.collector.session.tls import read_tls_facts
 
 _ENDPOINT: Final = re.compile(r"(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3})")
@@ -34,8 +34,8 @@ class SentCommand(NamedTuple):
 class FtpCallObserver(LineCallObserver):
     """FTP connections."""
 
-    system: ClassVar[str] = "ftp"
-    port: ClassVar[int] = 21
+    system = "ftp"
+    port = 21
 
     def code_of(self, error: BaseException) -> str:
         """Return the server's reply code in an error of ftplib: ``530``."""
@@ -55,7 +55,7 @@ class FtpCallObserver(LineCallObserver):
         return self.begin_call(client, "login", {"account": account, "auth_method": method})
 
     @never_breaks_the_host
-    def on_login_end(self, client: Any, call: InFlightLineCall, _reply: Any, error: BaseException | None) -> None:
+    def on_login_end(self, client: Any, call: InFlightLineCall, _reply: Any, error: Error) -> None:
         """Record a login."""
         self.end_call(client, call, error, **call.subject)
 
@@ -66,7 +66,7 @@ class FtpCallObserver(LineCallObserver):
         return SentCommand(self.begin(client, cmd), cmd)
 
     @never_breaks_the_host
-    def on_command_end(self, client: Any, sent: SentCommand, reply: Any, error: BaseException | None) -> None:
+    def on_command_end(self, client: Any, sent: SentCommand, reply: Any, error: Error) -> None:
         """Record a command, and learn from its reply."""
         call, cmd = sent
         if self.active:
@@ -92,7 +92,7 @@ class FtpCallObserver(LineCallObserver):
             state.starttls_offered = offered
 
     @never_breaks_the_host
-    def on_open_data_end(self, client: Any, sent: SentCommand, result: Any, error: BaseException | None) -> None:
+    def on_open_data_end(self, client: Any, sent: SentCommand, result: Any, error: Error) -> None:
         """Learn of a data connection. Where the app itself opens one, record that without its bytes.
 
         ``FTP_TLS`` calls ``FTP`` for a plain connection, and then perhaps upgrades it: its own hook learns the facts.
@@ -102,7 +102,7 @@ class FtpCallObserver(LineCallObserver):
         self._end_open_data(client, sent, error)
 
     @never_breaks_the_host
-    def on_open_tls_data_end(self, client: Any, sent: SentCommand, result: Any, error: BaseException | None) -> None:
+    def on_open_tls_data_end(self, client: Any, sent: SentCommand, result: Any, error: Error) -> None:
         """Learn of a data connection of ``FTP_TLS``, likewise."""
         if error is None and self.active:
             self._learn_data(client, result)
@@ -112,7 +112,7 @@ class FtpCallObserver(LineCallObserver):
     def _learn_data(self, client: Any, result: Any) -> None:
         self.state(client).data = dict(read_tls_facts(tls_of(result[0])))
 
-    def _end_open_data(self, client: Any, sent: SentCommand, error: BaseException | None) -> None:
+    def _end_open_data(self, client: Any, sent: SentCommand, error: Error) -> None:
         if sent.call is not None:
             statement, facts = redact.redact_ftp(sent.cmd)[1], self.redirect_facts(client)
             self.end_call(client, sent.call, error, statement, facts=facts)
@@ -127,9 +127,7 @@ class FtpCallObserver(LineCallObserver):
         return redact.redact_ftp(cmd)[0]
 
     @never_breaks_the_host
-    def end_transfer(
-        self, client: Any, call: InFlightLineCall, transfer: Transfer, error: BaseException | None
-    ) -> None:
+    def end_transfer(self, client: Any, call: InFlightLineCall, transfer: Transfer, error: Error) -> None:
         """Record a transfer."""
         rows = transfer.lines if transfer.by_line and error is None and call.state.busy != "RETR" else -1
         moved = (transfer.bytes, 0) if transfer.stores else (0, transfer.bytes)

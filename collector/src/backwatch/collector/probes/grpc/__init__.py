@@ -5,14 +5,15 @@ Interceptors would be another way, but the app chooses and orders them, and they
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder, ServiceKind
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.grpc import channels
 from backwatch.collector.probes.grpc.observer import GrpcCallObserver, InFlightRpc
 from backwatch.collector.probes.toolkit.hooks import Decorator, Function, call_hook, function_hook
 from backwatch.collector.probes.toolkit.patches import Patches
+from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 
 _METHODS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 
@@ -46,23 +47,20 @@ def wrap_call(
     return decorate
 
 
-class GrpcProbe(Probe):
+class GrpcProbe(PatchingProbe[GrpcCallObserver]):
     """grpcio, as a client."""
 
-    name: ClassVar[str] = "grpc"
-    module: ClassVar[str] = "grpc"
-    label: ClassVar[str] = "grpcio"
-    service_kind: ClassVar[ServiceKind] = "HTTP, clouds, RPC"
-    distributions: ClassVar[tuple[str, ...]] = ("grpcio>=1.49.1",)
-    facts: ClassVar[frozenset[str]] = frozenset((
+    name = "grpc"
+    module = "grpc"
+    label = "grpcio"
+    service_kind = "HTTP, clouds, RPC"
+    distributions = ("grpcio>=1.49.1",)
+    facts = frozenset((
         names.RPC_SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.TRANSPORT, names.OPERATION, names.STATEMENT,
         names.TLS_ESTABLISHED, names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT, names.TLS_VERIFIED, names.ACCOUNT,
         names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED,
         names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE,
     ))  # fmt: skip
-
-    _patches: Patches | None = None
-    _observer: GrpcCallObserver | None = None
 
     def install(self, recorder: Recorder) -> None:
         """Wrap the functions that make credentials and channels, and the calls."""
@@ -94,10 +92,3 @@ class GrpcProbe(Probe):
             owner = getattr(asynchronous, f"{name}MultiCallable")
             follow = partial(observer.follow_task, unary=name.endswith("Unary"))
             patches.wrap(owner, "__call__", wrap_call(observer, follow, streams=name.startswith("Stream")))
-
-    def remove(self) -> None:
-        """Restore the originals; calls still in flight are not recorded."""
-        if self._patches is not None:
-            self._patches.restore()
-        if self._observer is not None:
-            self._observer.recorder = None

@@ -10,14 +10,12 @@ from backwatch.collector.probes.grpc.session import (
     credentials_of,
 )
 from backwatch.collector.probes.toolkit.dbapi import argument
-from backwatch.collector.probes.toolkit.hooks import Args, Kwargs, name_arguments
+from backwatch.collector.probes.toolkit.hooks import CallToken, Error, name_arguments
 from backwatch.collector.runtime.guard import never_breaks_the_host
-
-Making = tuple[int, Args, Kwargs]
 
 
 @never_breaks_the_host
-def on_tls_credentials(_owner: None, making: Making, made: Any, error: BaseException | None) -> None:
+def on_tls_credentials(_owner: None, making: CallToken, made: Any, error: Error) -> None:
     """Note credentials for TLS."""
     if error is None:
         chain = argument(making[1], making[2], 2, "certificate_chain")
@@ -25,7 +23,7 @@ def on_tls_credentials(_owner: None, making: Making, made: Any, error: BaseExcep
 
 
 @never_breaks_the_host
-def on_composite_credentials(_owner: None, making: Making, made: Any, error: BaseException | None) -> None:
+def on_composite_credentials(_owner: None, making: CallToken, made: Any, error: Error) -> None:
     """Note credentials of a channel together with those of its calls."""
     if error is None:
         channel = argument(making[1], making[2], 0, "channel_credentials")
@@ -33,7 +31,7 @@ def on_composite_credentials(_owner: None, making: Making, made: Any, error: Bas
 
 
 @never_breaks_the_host
-def on_secure_channel(_owner: None, making: Making, made: Any, error: BaseException | None) -> None:
+def on_secure_channel(_owner: None, making: CallToken, made: Any, error: Error) -> None:
     """Note a channel with credentials."""
     if error is None:
         given = name_arguments(("target", "credentials", "options"), making[1], making[2])
@@ -42,14 +40,14 @@ def on_secure_channel(_owner: None, making: Making, made: Any, error: BaseExcept
 
 
 @never_breaks_the_host
-def on_insecure_channel(_owner: None, making: Making, made: Any, error: BaseException | None) -> None:
+def on_insecure_channel(_owner: None, making: CallToken, made: Any, error: Error) -> None:
     """Note a channel without TLS."""
     if error is None:
         vars(made)[STATE_ATTRIBUTE] = GrpcChannelState(argument(making[1], making[2], 0, "target"), PLAIN, None)
 
 
 @never_breaks_the_host
-def on_callable(channel: Any, _making: Making, made: Any, error: BaseException | None) -> None:
+def on_callable(channel: Any, _making: CallToken, made: Any, error: Error) -> None:
     """Hand the state of a channel to a callable that it makes."""
     state = vars(channel).get(STATE_ATTRIBUTE) if error is None else None
     if state is not None:

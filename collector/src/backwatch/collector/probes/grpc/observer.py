@@ -12,8 +12,9 @@ from itertools import islice
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.grpc.session import STATE_ATTRIBUTE, UNKNOWN, GrpcChannelState
+from backwatch.collector.probes.toolkit.hooks import Error
+from backwatch.collector.probes.toolkit.observers import RecordingObserver
 from backwatch.collector.redaction import rpc
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Caller
@@ -74,11 +75,8 @@ def _size(packed: Any) -> int:
     return len(packed) if isinstance(packed, (bytes, bytearray, memoryview)) else 0
 
 
-class GrpcCallObserver:
+class GrpcCallObserver(RecordingObserver):
     """The RPCs of one process."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        self.recorder: Recorder | None = recorder
 
     @never_breaks_the_host
     def begin(
@@ -113,7 +111,7 @@ class GrpcCallObserver:
         """Record an RPC that succeeded."""
         self.record(call, "OK", None)
 
-    def record(self, call: InFlightRpc, status: str, error: BaseException | None) -> None:
+    def record(self, call: InFlightRpc, status: str, error: Error) -> None:
         """Record an RPC. Only the first call counts."""
         if call.reported or self.recorder is None:
             return

@@ -11,6 +11,8 @@ from urllib.parse import unquote
 
 from backwatch.collector.probes.families.http.session import login_of
 from backwatch.collector.probes.toolkit.sockets import words
+from backwatch.collector.probes.toolkit.tls_contexts import VERIFICATIONS, mode_of
+from backwatch.collector.runtime.keyed_cache import remember
 from backwatch.collector.runtime.record import Session
 
 STATE_ATTRIBUTE: Final = "_backwatch"
@@ -83,7 +85,7 @@ class GrpcChannelState:
         address, port, transport = endpoint_of(target)
         facts: dict[str, Any] = {}
         if credentials.kind == "tls":
-            facts["requested"] = "verify-ca" if _overrides_host_name(options) else "verify-full"
+            facts["requested"] = mode_of(verifies=True, checks_name=not _overrides_host_name(options))
         elif credentials.kind == "plain":
             facts["requested"] = "disable"
         self.requested = Session(
@@ -106,16 +108,11 @@ class GrpcChannelState:
         if known is None:
             facts: dict[str, Any] = {}
             if answered and self.credentials.kind == "tls":
-                facts = {
-                    "encrypted": True,
-                    "verified": "full" if self.requested.requested == "verify-full" else "chain",
-                }
+                facts = {"encrypted": True, "verified": VERIFICATIONS[self.requested.requested]}
             elif self.credentials.kind == "plain":
                 facts = {"encrypted": False}
-            if len(self.sessions) >= MAX_SESSIONS:
-                self.sessions.clear()
             known = replace(self.requested, encoded=[], account=account, auth_method=method, **facts)
-            self.sessions[key] = known
+            remember(self.sessions, key, known, MAX_SESSIONS)
         return known
 
 

@@ -5,31 +5,23 @@ to the connection, and the body ends there. So urllib needs no probe of its own,
 urllib3's. The connections of urllib3's classes are reported by urllib3's probe alone.
 """
 
-from typing import ClassVar
-
-from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder, ServiceKind
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.http.client import HttpClientCallObserver
+from backwatch.collector.probes.families.http.session import HTTP_FACTS
 from backwatch.collector.probes.toolkit.hooks import call_hook
 from backwatch.collector.probes.toolkit.patches import Patches
+from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 
 
-class HttpProbe(Probe):
+class HttpProbe(PatchingProbe[HttpClientCallObserver]):
     """``http.client``, and urllib on it."""
 
-    name: ClassVar[str] = "http"
-    module: ClassVar[str] = "http.client"
-    label: ClassVar[str] = "http.client, urllib"
-    service_kind: ClassVar[ServiceKind] = "HTTP, clouds, RPC"
-    distributions: ClassVar[tuple[str, ...]] = ()
-    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
-        names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.HTTP_METHOD,
-        names.HTTP_STATUS, names.URL_SECRET, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT,
-        names.BYTES_RECEIVED, names.ERROR_TYPE, names.REDIRECT_TARGET,
-    }  # fmt: skip
-
-    _patches: Patches | None = None
-    _observer: HttpClientCallObserver | None = None
+    name = "http"
+    module = "http.client"
+    label = "http.client, urllib"
+    service_kind = "HTTP, clouds, RPC"
+    distributions = ()
+    facts = HTTP_FACTS
 
     def install(self, recorder: Recorder) -> None:
         """Wrap connections, and the end of a response."""
@@ -47,11 +39,3 @@ class HttpProbe(Probe):
         patches.wrap(client.HTTPConnection, "endheaders", send_hook)
         patches.wrap(client.HTTPConnection, "getresponse", response_hook)
         patches.wrap(client.HTTPResponse, "_close_conn", call_hook(observer.on_body_end))
-
-    def remove(self) -> None:
-        """Restore the originals, and record calls whose bodies have not ended."""
-        if self._patches is not None:
-            self._patches.restore()
-        if self._observer is not None:
-            self._observer.active = False
-            self._observer.flush()

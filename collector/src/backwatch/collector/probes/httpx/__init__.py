@@ -3,18 +3,15 @@
 The app's own transports (``ASGITransport``, ``MockTransport``) are no services: their responses are not recorded.
 """
 
-from typing import ClassVar
-
-from backwatch.collector.probes import ServiceKind
 from backwatch.collector.probes.families.httpcore.probe import HttpcoreProbe
 
 
 class HttpxProbe(HttpcoreProbe):
     """httpx."""
 
-    name: ClassVar[str] = "httpx"
-    module: ClassVar[str] = "httpx"
-    label: ClassVar[str] = "httpx"
-    service_kind: ClassVar[ServiceKind] = "HTTP, clouds, RPC"
-    core: ClassVar[str] = "httpcore"
-    distributions: ClassVar[tuple[str, ...]] = ("httpx>=0.22",)
+    name = "httpx"
+    module = "httpx"
+    label = "httpx"
+    service_kind = "HTTP, clouds, RPC"
+    core = "httpcore"
+    distributions = ("httpx>=0.22",)

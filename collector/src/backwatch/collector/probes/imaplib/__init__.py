@@ -1,9 +1,8 @@
 """The standard library's imaplib: IMAP, with STARTTLS and with TLS from the first byte."""
 
-from typing import ClassVar
-
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder, ServiceKind
+from backwatch.collector.probes import Recorder
+from backwatch.collector.probes.families.lines.state import LINE_FACTS
 from backwatch.collector.probes.imaplib.observer import ImapCallObserver
 from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.hooks import call_hook
@@ -14,16 +13,12 @@ from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 class ImaplibProbe(PatchingProbe[ImapCallObserver]):
     """Mailboxes that the app reads on the server."""
 
-    name: ClassVar[str] = "imaplib"
-    module: ClassVar[str] = "imaplib"
-    label: ClassVar[str] = "imaplib"
-    service_kind: ClassVar[ServiceKind] = "Mail, files, directories"
-    distributions: ClassVar[tuple[str, ...]] = ()
-    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
-        names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.ACCOUNT,
-        names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT, names.BYTES_RECEIVED, names.ROWS_RETURNED,
-        names.ERROR_TYPE, names.STATUS_CODE, names.STARTTLS_OFFERED,
-    }  # fmt: skip
+    name = "imaplib"
+    module = "imaplib"
+    label = "imaplib"
+    service_kind = "Mail, files, directories"
+    distributions = ()
+    facts = LINE_FACTS | {names.ROWS_RETURNED}
 
     def install(self, recorder: Recorder) -> None:
         """Wrap ``imaplib.IMAP4``, which the class for TLS inherits from."""

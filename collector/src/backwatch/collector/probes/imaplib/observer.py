@@ -1,12 +1,12 @@
 """The calls on one IMAP connection: connect, starttls, login, and one call per command."""
 
 import re
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from backwatch.collector.probes.families.lines.banners import banner_text
 from backwatch.collector.probes.families.lines.observer import LineCallObserver
 from backwatch.collector.probes.families.lines.state import InFlightLineCall
-from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
+from backwatch.collector.probes.toolkit.hooks import Args, Error, Kwargs
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.redaction import lines as redact
 from backwatch.collector.runtime.guard import never_breaks_the_host
@@ -23,8 +23,8 @@ _LOGIN_COMMANDS: Final = frozenset(("LOGIN", "AUTHENTICATE"))
 class ImapCallObserver(LineCallObserver):
     """IMAP connections."""
 
-    system: ClassVar[str] = "imap"
-    port: ClassVar[int] = 143
+    system = "imap"
+    port = 143
 
     def code_of(self, error: BaseException) -> str:
         """Return IMAP's response code in an error (RFC 5530): ``AUTHENTICATIONFAILED``, ``NONEXISTENT``."""
@@ -46,7 +46,7 @@ class ImapCallObserver(LineCallObserver):
         return self.begin_call(client, "login" if operation in _LOGIN_COMMANDS else operation, args)
 
     @never_breaks_the_host
-    def on_command_end(self, client: Any, call: InFlightLineCall, response: Any, error: BaseException | None) -> None:
+    def on_command_end(self, client: Any, call: InFlightLineCall, response: Any, error: Error) -> None:
         """Record a command and its response."""
         name, *given = call.subject
         args = tuple(given)

@@ -7,10 +7,10 @@ own stream, and its topics, are never recorded: they would report their own repo
 import importlib
 from functools import partial
 from types import FunctionType
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder, ServiceKind
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.kafka.session import FACTS
 from backwatch.collector.probes.kafka.connections import wrap_connections
 from backwatch.collector.probes.kafka.observer import KafkaCallObserver, current_operation, current_poll
@@ -32,12 +32,12 @@ _NO_CALLS: Final = frozenset(("close", "get_broker_version_data"))
 class KafkaProbe(PatchingProbe[KafkaCallObserver]):
     """kafka-python: producers, consumers, administrators and their connections."""
 
-    name: ClassVar[str] = "kafka"
-    module: ClassVar[str] = "kafka"
-    label: ClassVar[str] = "kafka-python"
-    service_kind: ClassVar[ServiceKind] = "Queues"
-    distributions: ClassVar[tuple[str, ...]] = ("kafka-python>=2.0.2", "kafka-python-ng>=2.2.3")
-    facts: ClassVar[frozenset[str]] = FACTS | {names.SERVER_VERSION}
+    name = "kafka"
+    module = "kafka"
+    label = "kafka-python"
+    service_kind = "Queues"
+    distributions = ("kafka-python>=2.0.2", "kafka-python-ng>=2.2.3")
+    facts = FACTS | {names.SERVER_VERSION}
 
     def install(self, recorder: Recorder) -> None:
         """Wrap the driver's classes."""

@@ -11,13 +11,12 @@ from weakref import ReferenceType, ref
 from backwatch.collector.probes.families.kafka.connections import ConnectionObserver
 from backwatch.collector.probes.families.kafka.state import STATE_ATTRIBUTE, KafkaConnectionState
 from backwatch.collector.probes.toolkit.dbapi import argument
-from backwatch.collector.probes.toolkit.hooks import async_call_hook, call_hook
+from backwatch.collector.probes.toolkit.hooks import Error, async_call_hook, call_hook
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
 current_client: ContextVar[ReferenceType[Any] | None] = ContextVar("backwatch_kafka_client", default=None)
 """The client that is making a connection, which does not know its client (2.x)."""
-Error = BaseException | None
 
 
 class _ConnectionHooks:

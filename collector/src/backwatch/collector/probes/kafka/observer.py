@@ -16,13 +16,13 @@ from backwatch.collector.probes.families.kafka.connections import ConnectionObse
 from backwatch.collector.probes.families.kafka.polls import Poll, PollObserver
 from backwatch.collector.probes.families.kafka.state import STATE_ATTRIBUTE, KafkaClientState
 from backwatch.collector.probes.toolkit.dbapi import argument
+from backwatch.collector.probes.toolkit.hooks import Error
 from backwatch.collector.probes.toolkit.sockets import descriptor, tls_of
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
 
 current_operation: ContextVar[InFlightOperation | None] = ContextVar("backwatch_kafka_operation", default=None)
 current_poll: ContextVar[Poll | None] = ContextVar("backwatch_kafka_poll", default=None)
-Error = BaseException | None
 
 
 class KafkaPythonAccess:

@@ -10,15 +10,15 @@ kombu loads a transport when a connection first needs it, so its classes are wra
 
 import sys
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder, ServiceKind
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.amqp.session import FACTS
 from backwatch.collector.probes.families.redis.claims import claim_scope
 from backwatch.collector.probes.kombu.observer import KombuCallObserver
 from backwatch.collector.probes.kombu.pyamqp_observer import CALLS
-from backwatch.collector.probes.toolkit.hooks import call_hook
+from backwatch.collector.probes.toolkit.hooks import Error, call_hook
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 from backwatch.collector.runtime.guard import never_breaks_the_host
@@ -27,12 +27,12 @@ from backwatch.collector.runtime.guard import never_breaks_the_host
 class KombuProbe(PatchingProbe[KombuCallObserver]):
     """kombu 5, and Celery 5 on top of it; kombu 4 does not load under the supported versions of Python."""
 
-    name: ClassVar[str] = "kombu"
-    module: ClassVar[str] = "kombu.connection"
-    label: ClassVar[str] = "Celery, kombu"
-    service_kind: ClassVar[ServiceKind] = "Queues"
-    distributions: ClassVar[tuple[str, ...]] = ("kombu>=5.0",)
-    facts: ClassVar[frozenset[str]] = FACTS | {names.DB_SYSTEM}
+    name = "kombu"
+    module = "kombu.connection"
+    label = "Celery, kombu"
+    service_kind = "Queues"
+    distributions = ("kombu>=5.0",)
+    facts = FACTS | {names.DB_SYSTEM}
 
     def install(self, recorder: Recorder) -> None:
         """Wrap the method that makes transports, and the transports that are loaded already."""
@@ -44,7 +44,7 @@ class KombuProbe(PatchingProbe[KombuCallObserver]):
         patches.wrap(Connection, "create_transport", call_hook(None, self._on_transport_end))
         self._wrap_loaded()
 
-    def _on_transport_end(self, _connection: Any, _token: Any, _result: Any, _error: BaseException | None) -> None:
+    def _on_transport_end(self, _connection: Any, _token: Any, _result: Any, _error: Error) -> None:
         self._wrap_loaded()
 
     @never_breaks_the_host

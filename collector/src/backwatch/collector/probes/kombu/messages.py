@@ -4,9 +4,10 @@ import time
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import Facts, detect_formats
+from backwatch.collector.payload.formats import detect_formats
 from backwatch.collector.probes.families.amqp.requests import AmqpRequest
 from backwatch.collector.redaction import amqp as redact
+from backwatch.collector.runtime.record import Facts
 
 _PICKLES: Final = frozenset(("application/x-python-serialize", "application/python-pickle"))
 

@@ -7,16 +7,17 @@ import time
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes import Recorder, is_instrumented
 from backwatch.collector.probes.families.amqp.requests import AmqpRequest, estimate_message_bytes
 from backwatch.collector.probes.families.redis.claims import ClaimedCommand, RedisClaim, current_claim
 from backwatch.collector.probes.kombu.messages import describe_publish, destination_facts, payload_facts, to_delivery
 from backwatch.collector.probes.kombu.pyamqp_observer import PyamqpCallObserver
+from backwatch.collector.probes.toolkit.hooks import Error
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.redaction import amqp as redact
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER, Session
+from backwatch.collector.runtime.keyed_cache import remember
+from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER, Facts, Session
 
 MAX_CACHED_SESSIONS: Final = 100
 _PAYLOAD_FACTS: Final = (names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS)
@@ -56,9 +57,7 @@ class KombuCallObserver:
         return _RedisPublication(dict(zip(("message", "exchange", "routing_key"), args, strict=False)) | kwargs)
 
     @never_breaks_the_host
-    def on_redis_publish_end(
-        self, channel: Any, claim: _RedisPublication, _result: Any, error: BaseException | None
-    ) -> None:
+    def on_redis_publish_end(self, channel: Any, claim: _RedisPublication, _result: Any, error: Error) -> None:
         """Record a published message with the facts of the command that carried it."""
         command, fields, message = claim.command, claim.fields, claim.fields.get("message")
         headers = message.get("headers") if isinstance(message, dict) else None
@@ -84,7 +83,7 @@ class KombuCallObserver:
         return RedisClaim("BRPOP") if self.amqp.active else None
 
     @never_breaks_the_host
-    def on_redis_read_end(self, _channel: Any, claim: RedisClaim, _result: Any, _error: BaseException | None) -> None:
+    def on_redis_read_end(self, _channel: Any, claim: RedisClaim, _result: Any, _error: Error) -> None:
         """Record the command as what it is, if its reply held no message."""
         command, claim.command = claim.command, None
         if command is not None and command.operation:
@@ -153,8 +152,6 @@ class KombuCallObserver:
         key = (address, port, namespace)
         session = self._requested_sessions.get(key)
         if session is None:
-            if len(self._requested_sessions) > MAX_CACHED_SESSIONS:
-                self._requested_sessions.clear()
             session = Session(system="redis", address=address, port=port or 6379, namespace=namespace)
-            self._requested_sessions[key] = session
+            remember(self._requested_sessions, key, session, MAX_CACHED_SESSIONS)
         return session

@@ -17,6 +17,7 @@ from backwatch.collector.probes.families.amqp.state import AmqpConnectionState, 
 from backwatch.collector.probes.kombu.messages import describe_publish
 from backwatch.collector.probes.kombu.session import account_of, new_connection, read_connection, read_transport
 from backwatch.collector.probes.toolkit.dbapi import argument
+from backwatch.collector.probes.toolkit.hooks import Error
 from backwatch.collector.probes.toolkit.sockets import root_error
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.session.socket_counters import UNKNOWN
@@ -38,7 +39,6 @@ CALLS: Final[dict[str, tuple[str, ...]]] = {
     "tx_rollback": (),
 }
 """Methods of py-amqp's channel that are calls, and their first arguments."""
-Error = BaseException | None
 
 
 class _InFlightChannelMethod(NamedTuple):

@@ -3,9 +3,11 @@
 import time
 from typing import Any, Final
 
-from backwatch.collector.probes.families.amqp.session import server_facts, transport_facts
+from backwatch.collector.probes.families.amqp.session import server_facts
 from backwatch.collector.probes.families.amqp.state import AmqpConnectionState
+from backwatch.collector.probes.toolkit.connections import connection_facts
 from backwatch.collector.probes.toolkit.sockets import descriptor, tls_of, words
+from backwatch.collector.probes.toolkit.tls_contexts import mode_of
 from backwatch.collector.session.socket_counters import SocketCounters
 
 PORT: Final = 5672
@@ -30,7 +32,7 @@ def read_transport(state: AmqpConnectionState, connection: Any) -> None:
     number = descriptor(socket)
     facts: dict[str, Any] = server_facts(getattr(connection, "server_properties", None))
     if number >= 0:
-        facts.update(transport_facts(socket, tls_of(socket)))
+        facts.update(connection_facts(socket, tls_of(socket)))
         if state.wire is None:
             state.wire = SocketCounters(number)
     state.update_session(facts)
@@ -65,7 +67,6 @@ def _requested_tls(tls: Any) -> str:
     options: dict[str, Any] = tls if isinstance(tls, dict) else {}
     inner = options.get("context")
     if isinstance(inner, dict):
-        return "verify-full" if inner.get("check_hostname") else "verify-ca"
-    if options.get("cert_reqs") is not None and not options["cert_reqs"]:
-        return "require"
-    return "verify-full" if options.get("server_hostname") else "verify-ca"
+        return mode_of(verifies=True, checks_name=inner.get("check_hostname"))
+    skips = options.get("cert_reqs") is not None and not options["cert_reqs"]
+    return mode_of(verifies=not skips, checks_name=options.get("server_hostname"))

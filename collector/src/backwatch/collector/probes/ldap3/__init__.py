@@ -1,10 +1,9 @@
 """ldap3: directories, over TLS from the first byte, by StartTLS, or over a unix socket."""
 
 from functools import partial
-from typing import ClassVar
 
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder, ServiceKind
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.ldap3.observer import LdapCallObserver
 from backwatch.collector.probes.toolkit.hooks import call_hook, function_hook
 from backwatch.collector.probes.toolkit.patches import Patches
@@ -16,12 +15,12 @@ _METHODS = ("search", "compare", "add", "delete", "modify", "modify_dn")
 class Ldap3Probe(PatchingProbe[LdapCallObserver]):
     """Directories: binds, searches and changes, and the targets of referrals."""
 
-    name: ClassVar[str] = "ldap3"
-    module: ClassVar[str] = "ldap3"
-    label: ClassVar[str] = "ldap3"
-    service_kind: ClassVar[ServiceKind] = "Mail, files, directories"
-    distributions: ClassVar[tuple[str, ...]] = ("ldap3>=2.8",)
-    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
+    name = "ldap3"
+    module = "ldap3"
+    label = "ldap3"
+    service_kind = "Mail, files, directories"
+    distributions = ("ldap3>=2.8",)
+    facts = names.OVER_TLS | {
         names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.ACCOUNT,
         names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED,
         names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.REDIRECT_TARGET,

@@ -24,7 +24,8 @@ from backwatch.collector.probes.ldap3.responses import (
 )
 from backwatch.collector.probes.ldap3.session import CheckedSockets, CompoundCall, LdapConnectionState, PendingRequest
 from backwatch.collector.probes.toolkit.dbapi import argument
-from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
+from backwatch.collector.probes.toolkit.hooks import Args, CallToken, Error, Kwargs
+from backwatch.collector.probes.toolkit.observers import SwitchableObserver
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Caller
@@ -34,18 +35,13 @@ CALLER_ATTRIBUTE: Final = "_backwatch_caller"
 """Entry in the ``__dict__`` of a request that another thread will send: its caller."""
 
 
-class LdapCallObserver:
+class LdapCallObserver(SwitchableObserver):
     """The connections of one process."""
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
-        self.active = True
         self.checked = CheckedSockets()
         self._states: WeakKeyDictionary[Any, LdapConnectionState] = WeakKeyDictionary()
-
-    def disable(self) -> None:
-        """Record nothing from now on: the probe is removed."""
-        self.active = False
 
     def state(self, connection: Any) -> LdapConnectionState:
         """Return the state of a connection, made now where it is older than this probe."""
@@ -76,7 +72,7 @@ class LdapCallObserver:
         return state.begin("connect")
 
     @never_breaks_the_host
-    def on_open_end(self, strategy: Any, call: CompoundCall, _result: object, error: BaseException | None) -> None:
+    def on_open_end(self, strategy: Any, call: CompoundCall, _result: object, error: Error) -> None:
         """Record a connect, or its failure."""
         connection = strategy.connection
         state = self._end(connection, call)
@@ -94,7 +90,7 @@ class LdapCallObserver:
         self._record(connection, state, "connect", call.start_ns)
 
     @never_breaks_the_host
-    def on_open_socket_end(self, strategy: Any, _call: object, _result: object, error: BaseException | None) -> None:
+    def on_open_socket_end(self, strategy: Any, _call: object, _result: object, error: Error) -> None:
         """Keep the error of one address: the library makes a new error out of the last one."""
         state = self._states.get(strategy.connection)
         call = state.current_call() if state is not None else None
@@ -128,7 +124,7 @@ class LdapCallObserver:
         return state
 
     @never_breaks_the_host
-    def on_bind_end(self, connection: Any, call: CompoundCall, _result: object, error: BaseException | None) -> None:
+    def on_bind_end(self, connection: Any, call: CompoundCall, _result: object, error: Error) -> None:
         """Record a bind: the server accepted or refused it. Without a request, it is recorded only as a failure."""
         state = self._end(connection, call)
         if not call.sent and (error is None or state.failed != call.failed):
@@ -143,9 +139,7 @@ class LdapCallObserver:
         self._record(connection, state, "bind", call.start_ns, result=call.result, error=error, changes=account)
 
     @never_breaks_the_host
-    def on_starttls_end(
-        self, connection: Any, call: CompoundCall, _result: object, error: BaseException | None
-    ) -> None:
+    def on_starttls_end(self, connection: Any, call: CompoundCall, _result: object, error: Error) -> None:
         """Record an upgrade to TLS: the server refused it, or the handshake succeeded or failed."""
         state = self._end(connection, call)
         if not call.sent and (error is None or state.failed != call.failed):
@@ -192,9 +186,7 @@ class LdapCallObserver:
         return request
 
     @never_breaks_the_host
-    def on_send_end(
-        self, strategy: Any, request: PendingRequest | CompoundCall, _result: object, error: BaseException | None
-    ) -> None:
+    def on_send_end(self, strategy: Any, request: PendingRequest | CompoundCall, _result: object, error: Error) -> None:
         """Record a request that could not be sent, or that has no response."""
         if not isinstance(request, PendingRequest):
             return
@@ -213,14 +205,12 @@ class LdapCallObserver:
         self._take_response(strategy, number, strategy._responses.get(number), None)
 
     @never_breaks_the_host
-    def on_response(
-        self, strategy: Any, token: tuple[int, Args, Kwargs], response: Any, error: BaseException | None
-    ) -> None:
+    def on_response(self, strategy: Any, token: CallToken, response: Any, error: Error) -> None:
         """Take a response. ``None`` is a timeout: the response may come later."""
         if response is not None or error is not None:
             self._take_response(strategy, argument(token[1], token[2], 0, "message_id"), response, error)
 
-    def _take_response(self, strategy: Any, number: int, response: Any, error: BaseException | None) -> None:
+    def _take_response(self, strategy: Any, number: int, response: Any, error: Error) -> None:
         """Record the request of a response: a list of messages whose last but one is the result."""
         state = self._states.get(strategy.connection)
         request = state.pending.pop(number, None) if state is not None and self.active else None
@@ -255,7 +245,7 @@ class LdapCallObserver:
     @never_breaks_the_host
     def on_call_end(
         self, operation: str, connection: Any, call: tuple[tuple[int, int], Args, Kwargs], _result: Any,
-        error: BaseException | None,
+        error: Error,
     ) -> None:  # fmt: skip
         """Record a call that failed without a request: its filter or its name is invalid."""
         counts, args, kwargs = call
@@ -265,9 +255,7 @@ class LdapCallObserver:
             self._record(connection, state, operation, time.time_ns(), statement=statement, error=error)
 
     @never_breaks_the_host
-    def on_check_name_end(
-        self, _owner: None, check: tuple[int, Args, Kwargs], _result: object, error: BaseException | None
-    ) -> None:
+    def on_check_name_end(self, _owner: None, check: CallToken, _result: object, error: Error) -> None:
         """Note that ldap3 has accepted the name in a certificate."""
         if self.active and error is None:
             _, args, kwargs = check

@@ -3,10 +3,10 @@
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes.ldap3.requests import CHANGING
 from backwatch.collector.probes.toolkit.sockets import root_error, words
 from backwatch.collector.redaction import ldap as redact
+from backwatch.collector.runtime.record import Facts
 
 REFERRAL: Final = 10
 TERMINATED: Final = "LDAPSessionTerminatedByServerError"

@@ -7,10 +7,11 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from backwatch.collector import names
-from backwatch.collector.probes.toolkit.sockets import descriptor, peer, tls_of, words
+from backwatch.collector.probes.toolkit.connections import connection_facts
+from backwatch.collector.probes.toolkit.sockets import descriptor, tls_of, words
+from backwatch.collector.probes.toolkit.tls_contexts import mode_of
 from backwatch.collector.runtime.record import Caller, Session
 from backwatch.collector.session.socket_counters import SocketCounters
-from backwatch.collector.session.tls import read_tls_facts
 
 MAX_PENDING_REQUESTS: Final = 1_024
 """Requests of one connection that wait for a response; the oldest is dropped for a new one."""
@@ -121,9 +122,8 @@ def requested_session(connection: Any) -> Session:
 def tls_mode(server: Any) -> str:
     """Return the mode that the ``Tls`` object requests; ldap3's default verifies nothing."""
     tls = getattr(server, "tls", None)
-    if not getattr(tls, "validate", 0):
-        return "require"
-    return "verify-ca" if _allows_any_name(getattr(tls, "valid_names", None)) else "verify-full"
+    checks_name = not _allows_any_name(getattr(tls, "valid_names", None))
+    return mode_of(verifies=getattr(tls, "validate", 0), checks_name=checks_name)
 
 
 def _allows_any_name(valid: Any) -> bool:
@@ -153,10 +153,8 @@ def current_facts(connection: Any, checked: CheckedSockets) -> dict[str, Any]:
     if descriptor(socket) < 0:
         return {}
     secured = tls_of(socket)
-    return {
-        **read_tls_facts(secured, verified=None if secured is None else checked.verification_of(socket)),
-        **peer(socket),
-    }
+    verified = None if secured is None else checked.verification_of(socket)
+    return connection_facts(socket, secured, verified=verified)
 
 
 def account_facts(connection: Any) -> dict[str, str]:

@@ -13,8 +13,8 @@ from backwatch.collector.probes.mysql.session import (
     refused_tls,
     socket_of,
 )
-from backwatch.collector.probes.toolkit.dbapi import MAX_TEXT_CHARACTERS, STATE_ATTRIBUTE, Error, argument
-from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
+from backwatch.collector.probes.toolkit.dbapi import MAX_TEXT_CHARACTERS, STATE_ATTRIBUTE, argument
+from backwatch.collector.probes.toolkit.hooks import Args, Error, Kwargs
 from backwatch.collector.probes.toolkit.sockets import descriptor, words
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.session.socket_counters import SocketCounters
@@ -50,9 +50,8 @@ class LoginObserver:
         self._calls = calls
 
     @never_breaks_the_host
-    def on_connect(self, connection: Any, args: Args, kwargs: Kwargs) -> Any:
+    def on_connect(self, connection: Any, _args: Args, _kwargs: Kwargs) -> Any:
         """Start a connection; what the driver sends to set it up is part of it."""
-        del args, kwargs
         if self._calls.recorder is None:
             return None
         state = connection.__dict__[STATE_ATTRIBUTE] = ConnectorConnectionState(describe_request(connection))
@@ -60,9 +59,8 @@ class LoginObserver:
         return state, time_ns()
 
     @never_breaks_the_host
-    def on_connect_end(self, connection: Any, token: Any, result: Any, error: Error) -> None:
+    def on_connect_end(self, connection: Any, token: Any, _result: Any, error: Error) -> None:
         """Record that the connection is established, or has failed."""
-        del result
         state, start_ns = token
         if error is None:
             local_file = state.local_file
@@ -73,18 +71,16 @@ class LoginObserver:
         self._calls.end_call(state, connection, "connect", start_ns, None, error)
 
     @never_breaks_the_host
-    def on_auth_end(self, connection: Any, token: Any, result: Any, error: Error) -> None:
+    def on_auth_end(self, connection: Any, token: Any, _result: Any, error: Error) -> None:
         """Read a connection whose login has failed while it is still open."""
-        del result
         if error is not None:
             state = token[0]
             state.session = describe_connection(connection, state.auth_plugin, failed=True)
             state.is_established = True
 
     @never_breaks_the_host
-    def on_change_user_end(self, connection: Any, call: Call, result: Any, error: Error) -> None:
+    def on_change_user_end(self, connection: Any, call: Call, _result: Any, error: Error) -> None:
         """Record another login on the same connection."""
-        del result
         state, start_ns, args, kwargs = call
         state.change_session(
             account=words(argument(args, kwargs, 0, "username"), MAX_TEXT_CHARACTERS),
@@ -94,17 +90,15 @@ class LoginObserver:
         self._calls.end_call(state, connection, "login", start_ns, None, error)
 
     @never_breaks_the_host
-    def on_auth_switch(self, connection: Any, args: Args, kwargs: Kwargs) -> None:
+    def on_auth_switch(self, connection: Any, args: Args, _kwargs: Kwargs) -> None:
         """Keep the authentication plugin that the server switches to."""
-        del kwargs
         state = connection.__dict__.get(STATE_ATTRIBUTE)
         if isinstance(state, ConnectorConnectionState) and len(args) > 1:
             state.auth_plugin = words(args[1])
 
     @never_breaks_the_host
-    def on_response(self, connection: Any, args: Args, kwargs: Kwargs) -> None:
+    def on_response(self, connection: Any, args: Args, _kwargs: Kwargs) -> None:
         """Keep the name of a local file that a response requests."""
-        del kwargs
         packet = args[0]
         if len(packet) > _HEADER_BYTES and packet[_HEADER_BYTES] == _LOCAL_INFILE:
             state = connection.__dict__.get(STATE_ATTRIBUTE)

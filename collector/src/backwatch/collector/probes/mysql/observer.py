@@ -13,15 +13,22 @@ from backwatch.collector.probes.toolkit.dbapi import (
     PAGE_ROWS,
     STATE_ATTRIBUTE,
     UNKNOWN,
-    Error,
-    Facts,
     RowCounts,
     argument,
     notice_facts,
 )
-from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Function, Kwargs, async_call_hook, call_hook
+from backwatch.collector.probes.toolkit.hooks import (
+    Args,
+    Decorator,
+    Error,
+    Function,
+    Kwargs,
+    async_call_hook,
+    call_hook,
+)
 from backwatch.collector.probes.toolkit.sockets import descriptor
 from backwatch.collector.runtime.guard import never_breaks_the_host
+from backwatch.collector.runtime.record import Facts
 
 Hook = Callable[..., Decorator]
 """``call_hook`` or ``async_call_hook``."""
@@ -89,9 +96,8 @@ class ConnectorCallObserver(MySQLCallObserver):
         return self.on_call(connection, args, kwargs) if state is None else DriverQuery(state, state.result.rows)
 
     @never_breaks_the_host
-    def on_rows(self, connection: Any, args: Args, kwargs: Kwargs) -> RowsToken | None:
+    def on_rows(self, connection: Any, _args: Args, _kwargs: Kwargs) -> RowsToken | None:
         """Start to read rows, also within a call."""
-        del args, kwargs
         state = None if self.recorder is None else connection.__dict__.get(STATE_ATTRIBUTE)
         return (state, time_ns()) if isinstance(state, ConnectorConnectionState) else None
 
@@ -173,9 +179,8 @@ class ConnectorCallObserver(MySQLCallObserver):
         self._follow_use(state, query, error)
 
     @never_breaks_the_host
-    def on_cursor_end(self, connection: Any, call: Call, result: Any, error: Error) -> None:
+    def on_cursor_end(self, _connection: Any, call: Call, _result: Any, _error: Error) -> None:
         """End ``cursor()`` without a record: what the driver sends meanwhile is no call of the app."""
-        del connection, result, error
         call[0].inside = 0
 
     # --- results of several statements, which a generator gives ---
@@ -245,16 +250,14 @@ class ConnectorCallObserver(MySQLCallObserver):
             self._record_rows(state, connection, error)
 
     @never_breaks_the_host
-    def on_discard_end(self, connection: Any, token: RowsToken, result: Any, error: Error) -> None:
+    def on_discard_end(self, _connection: Any, token: RowsToken, _result: Any, _error: Error) -> None:
         """Leave out rows that the driver has read away unrequested."""
-        del connection, result, error
         if token[0].inside:
             token[0].result.rows = 0
 
     @never_breaks_the_host
-    def on_close(self, connection: Any, args: Args, kwargs: Kwargs) -> None:
+    def on_close(self, connection: Any, _args: Args, _kwargs: Kwargs) -> None:
         """Record the rows that were read before the connection is closed."""
-        del args, kwargs
         state = connection.__dict__.get(STATE_ATTRIBUTE)
         if isinstance(state, ConnectorConnectionState) and state.result.rows and not state.inside:
             self._record_rows(state, connection, None)

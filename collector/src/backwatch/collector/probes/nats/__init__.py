@@ -7,10 +7,10 @@ the subjects that it consists of, a message to a stream as one call with its ack
 import importlib
 from functools import partial
 from inspect import iscoroutinefunction
-from typing import Any, ClassVar
+from typing import Any
 
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder, ServiceKind
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.nats.observer import NatsCallObserver
 from backwatch.collector.probes.nats.state import current_call, current_client
 from backwatch.collector.probes.toolkit.hooks import async_call_hook as hook
@@ -22,13 +22,13 @@ from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 class NatsProbe(PatchingProbe[NatsCallObserver]):
     """nats-py: publishing, subscriptions, requests, JetStream."""
 
-    name: ClassVar[str] = "nats"
-    module: ClassVar[str] = "nats"
-    label: ClassVar[str] = "nats-py"
-    service_kind: ClassVar[ServiceKind] = "Queues"
-    indicators: ClassVar[frozenset[str]] = frozenset(("other-key",))
-    distributions: ClassVar[tuple[str, ...]] = ("nats-py>=2.2",)
-    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
+    name = "nats"
+    module = "nats"
+    label = "nats-py"
+    service_kind = "Queues"
+    indicators = frozenset(("other-key",))
+    distributions = ("nats-py>=2.2",)
+    facts = names.OVER_TLS | {
         names.MESSAGING_SYSTEM, names.MESSAGING_DESTINATION, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,
         names.STATEMENT, names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT,
         names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ERROR_TYPE, names.TOPOLOGY,

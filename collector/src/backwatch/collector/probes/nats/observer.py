@@ -10,7 +10,6 @@ from typing import Any, Final
 from weakref import ReferenceType, ref
 
 from backwatch.collector.payload.formats import detect_formats
-from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.nats.session import (
     advertised_servers,
     error_name,
@@ -27,8 +26,10 @@ from backwatch.collector.probes.nats.state import (
 )
 from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.deferred_flush import defer_flush
+from backwatch.collector.probes.toolkit.hooks import Error
 from backwatch.collector.probes.toolkit.messages import PendingMessages, operation_text, size_of, size_of_headers
 from backwatch.collector.probes.toolkit.nodes import topology_facts
+from backwatch.collector.probes.toolkit.observers import RecordingObserver
 from backwatch.collector.probes.toolkit.redelivery import nats_redeliveries
 from backwatch.collector.probes.toolkit.sockets import root_error
 from backwatch.collector.runtime.guard import never_breaks_the_host
@@ -38,18 +39,10 @@ from backwatch.collector.session.socket_counters import SocketCounters
 DRIVER_SUBJECTS: Final = ("$JS.ACK.", "$JS.FC.", "$JS.API.CONSUMER.MSG.NEXT.")
 """Prefixes of subjects to which the driver publishes on its own."""
 MAX_SUBJECTS: Final = 256
-Error = BaseException | None
 
 
-class NatsCallObserver:
+class NatsCallObserver(RecordingObserver):
     """The call observer of nats-py's clients."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        self.recorder: Recorder | None = recorder
-
-    def disable(self) -> None:
-        """Stop recording: the probe is removed."""
-        self.recorder = None
 
     def _state(self, client: Any) -> NatsClientState:
         state: NatsClientState | None = client.__dict__.get(STATE_ATTRIBUTE)

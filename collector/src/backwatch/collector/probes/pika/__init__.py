@@ -5,9 +5,9 @@ read. A message that is published through a blocking channel is one call, record
 broker's response to it (returned, refused) is known.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
-from backwatch.collector.probes import Recorder, ServiceKind
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.amqp.session import FACTS
 from backwatch.collector.probes.pika.observer import PikaCallObserver
 from backwatch.collector.probes.toolkit.hooks import Decorator, Function, call_hook
@@ -47,12 +47,12 @@ def _wrap_start(observer: PikaCallObserver) -> Decorator:
 class PikaProbe(PatchingProbe[PikaCallObserver]):
     """pika 1."""
 
-    name: ClassVar[str] = "pika"
-    module: ClassVar[str] = "pika"
-    label: ClassVar[str] = "pika"
-    service_kind: ClassVar[ServiceKind] = "Queues"
-    distributions: ClassVar[tuple[str, ...]] = ("pika>=1.0",)
-    facts: ClassVar[frozenset[str]] = FACTS
+    name = "pika"
+    module = "pika"
+    label = "pika"
+    service_kind = "Queues"
+    distributions = ("pika>=1.0",)
+    facts = FACTS
 
     def install(self, recorder: Recorder) -> None:
         """Wrap the connection and the channel that all adapters share, and the blocking channel's publishing."""

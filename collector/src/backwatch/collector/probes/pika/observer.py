@@ -10,6 +10,7 @@ from backwatch.collector.probes.families.amqp.requests import is_call
 from backwatch.collector.probes.families.amqp.state import AmqpConnectionState, InFlightPublication
 from backwatch.collector.probes.pika.session import last_error, read_connection, requested_facts
 from backwatch.collector.probes.toolkit.dbapi import argument
+from backwatch.collector.probes.toolkit.hooks import Error
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
 
@@ -96,7 +97,7 @@ class PikaCallObserver:
         return _InFlightMethod(channel, method, time.time_ns(), getattr(connection, "bytes_sent", 0))
 
     @never_breaks_the_host
-    def on_send_end(self, connection: Any, sent: _InFlightMethod, _result: Any, error: BaseException | None) -> None:
+    def on_send_end(self, connection: Any, sent: _InFlightMethod, _result: Any, error: Error) -> None:
         """Handle a method that was written."""
         if not self.amqp.active or error is not None:
             return
@@ -134,9 +135,7 @@ class PikaCallObserver:
         return InFlightPublication(call, fields, sent_bytes=channel.connection.bytes_sent)
 
     @never_breaks_the_host
-    def on_publish_end(
-        self, channel: Any, publication: InFlightPublication, _result: Any, error: BaseException | None
-    ) -> None:
+    def on_publish_end(self, channel: Any, publication: InFlightPublication, _result: Any, error: Error) -> None:
         """Record a published message."""
         connection = getattr(channel, "_impl", channel).connection
         self.amqp.end_publish(publication, max(connection.bytes_sent - publication.sent_bytes, 0), error)

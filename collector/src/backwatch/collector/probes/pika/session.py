@@ -3,8 +3,9 @@
 import time
 from typing import Any
 
-from backwatch.collector.probes.families.amqp.session import server_facts, transport_facts
+from backwatch.collector.probes.families.amqp.session import server_facts
 from backwatch.collector.probes.families.amqp.state import AmqpConnectionState
+from backwatch.collector.probes.toolkit.connections import connection_facts
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error, tls_of, words
 from backwatch.collector.probes.toolkit.tls_contexts import requested_mode
 from backwatch.collector.session.socket_counters import SocketCounters
@@ -20,7 +21,7 @@ def read_connection(connection: Any, start_ns: int = 0) -> AmqpConnectionState:
     facts = requested_facts(getattr(connection, "params", None))
     number = descriptor(socket)
     if number >= 0:
-        facts.update(transport_facts(socket, tls_of(socket)))
+        facts.update(connection_facts(socket, tls_of(socket)))
     state = AmqpConnectionState(facts, SocketCounters(number) if number >= 0 else None, start_ns or time.time_ns())
     state.read_bytes = getattr(connection, "bytes_received", 0)
     properties = getattr(connection, "server_properties", None)

@@ -1,9 +1,8 @@
 """The standard library's poplib: POP3, with STLS and with TLS from the first byte."""
 
-from typing import ClassVar
-
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder, ServiceKind
+from backwatch.collector.probes import Recorder
+from backwatch.collector.probes.families.lines.state import LINE_FACTS
 from backwatch.collector.probes.poplib.observer import Pop3CallObserver
 from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.hooks import call_hook
@@ -14,16 +13,12 @@ from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 class PoplibProbe(PatchingProbe[Pop3CallObserver]):
     """Mailboxes that the app fetches."""
 
-    name: ClassVar[str] = "poplib"
-    module: ClassVar[str] = "poplib"
-    label: ClassVar[str] = "poplib"
-    service_kind: ClassVar[ServiceKind] = "Mail, files, directories"
-    distributions: ClassVar[tuple[str, ...]] = ()
-    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
-        names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.ACCOUNT,
-        names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT, names.BYTES_RECEIVED, names.ROWS_RETURNED,
-        names.ERROR_TYPE, names.STATUS_CODE, names.STARTTLS_OFFERED,
-    }  # fmt: skip
+    name = "poplib"
+    module = "poplib"
+    label = "poplib"
+    service_kind = "Mail, files, directories"
+    distributions = ()
+    facts = LINE_FACTS | {names.ROWS_RETURNED}
 
     def install(self, recorder: Recorder) -> None:
         """Wrap ``poplib.POP3``, which the class for TLS inherits from."""

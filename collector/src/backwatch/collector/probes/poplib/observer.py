@@ -1,12 +1,12 @@
 """The calls on one POP3 connection: connect, starttls, login, and one call per command."""
 
 import re
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from backwatch.collector.probes.families.lines.banners import banner_text
 from backwatch.collector.probes.families.lines.observer import LineCallObserver
 from backwatch.collector.probes.families.lines.state import InFlightLineCall
-from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
+from backwatch.collector.probes.toolkit.hooks import Args, Error, Kwargs
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.redaction import lines as redact
 from backwatch.collector.runtime.guard import never_breaks_the_host
@@ -19,8 +19,8 @@ _TIMESTAMP: Final = re.compile(r"<[^>]{0,200}>")
 class Pop3CallObserver(LineCallObserver):
     """POP3 connections."""
 
-    system: ClassVar[str] = "pop3"
-    port: ClassVar[int] = 110
+    system = "pop3"
+    port = 110
 
     def code_of(self, error: BaseException) -> str:
         """Return POP3's response code in an error (RFC 2449): ``AUTH``, ``IN-USE``."""
@@ -43,9 +43,7 @@ class Pop3CallObserver(LineCallObserver):
         return None if call is None and verb != "CAPA" else (call, args[0])
 
     @never_breaks_the_host
-    def on_command_end(
-        self, client: Any, sent: tuple[InFlightLineCall | None, str], reply: Any, error: BaseException | None
-    ) -> None:
+    def on_command_end(self, client: Any, sent: tuple[InFlightLineCall | None, str], reply: Any, error: Error) -> None:
         """Record a command and its reply."""
         call, line = sent
         if line == "CAPA" and error is None and isinstance(reply, tuple):

@@ -50,7 +50,7 @@ class PsycopgProbe(PatchingProbe[PsycopgCallObserver]):
         patches.wrap(waiting, "wait_conn", call_hook(None, observer.on_wait_end))
         patches.wrap(waiting, "wait_conn_async", async_call_hook(None, observer.on_wait_end))
         for method, word in (("_commit_gen", "COMMIT"), ("_rollback_gen", "ROLLBACK")):
-            end = transaction_end_hook(word, observer.is_idle, observer.record_transaction_end, delegating_hook)
+            end = transaction_end_hook(word, observer.is_idle, observer.record, delegating_hook)
             patches.wrap(_owner(connection, method), method, end)
         fetch = delegating_hook(None, observer.on_fetch_end)
         patches.wrap(_owner(module.ServerCursor, "_fetch_gen"), "_fetch_gen", fetch)

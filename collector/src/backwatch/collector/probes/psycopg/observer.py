@@ -17,13 +17,12 @@ from backwatch.collector.probes.toolkit.dbapi import (
     UNKNOWN,
     CallObserver,
     ConnectionState,
-    Error,
-    Facts,
     RowCounts,
     argument,
 )
-from backwatch.collector.probes.toolkit.hooks import Args, Function, Kwargs
+from backwatch.collector.probes.toolkit.hooks import Args, CallToken, Error, Function, Kwargs
 from backwatch.collector.runtime.guard import never_breaks_the_host
+from backwatch.collector.runtime.record import Facts
 from backwatch.collector.session.socket_counters import SocketCounters
 
 _PLAIN: Final = frozenset((str, bytes))
@@ -36,9 +35,6 @@ _CHANGE_TAGS: Final = tuple(verb.encode() for verb in CHANGES)
 _APP_ERRORS: Final = {"_WaitTimeout": "ConnectionTimeout", "GeneratorExit": "abandoned"}
 """Internal errors that end an attempt to connect, and what the app sees instead."""
 _ESTIMATED: Final[Facts] = ((names.BYTES_ESTIMATED, True),)
-
-Token = tuple[int, Args, Kwargs]
-"""Start, arguments, keyword arguments."""
 
 
 def _count_rows(cursor: Any) -> RowCounts:
@@ -118,10 +114,11 @@ class PsycopgCallObserver(CallObserver):
             state.skip_earlier_bytes()
         return state
 
-    def _record(
+    def record(
         self, connection: Any, operation: str, start_ns: int, error: Error, sql: Any = None, rows: RowCounts = NO_ROWS,
         facts: Facts = (),
     ) -> None:  # fmt: skip
+        """Record a call on a connection, with its notices."""
         state = self._state_of(connection) if self.recorder is not None else None
         if state is None:
             return
@@ -165,9 +162,8 @@ class PsycopgCallObserver(CallObserver):
         return None if self.recorder is None else PsycopgConnectAttempt(argument(args, kwargs, 0, "conninfo") or "")
 
     @never_breaks_the_host
-    def on_wait_end(self, generator: Any, token: Token, result: Any, error: Error) -> None:
+    def on_wait_end(self, generator: Any, _token: CallToken, _result: Any, error: Error) -> None:
         """End an attempt by a time-out or a cancelled task, which leave its generator to the garbage collector."""
-        del token, result
         if error is not None:
             self._end_attempt(self._attempts.get(generator), None, error)
 
@@ -189,9 +185,8 @@ class PsycopgCallObserver(CallObserver):
     # --- statements ---
 
     @never_breaks_the_host
-    def on_execute_end(self, cursor: Any, token: Token, result: Any, error: Error) -> None:
+    def on_execute_end(self, cursor: Any, token: CallToken, _result: Any, error: Error) -> None:
         """Record ``execute`` or ``executemany``, once for the whole of it."""
-        del result
         recorder, (start_ns, args, kwargs) = self.recorder, token
         if recorder is None:
             return
@@ -211,18 +206,17 @@ class PsycopgCallObserver(CallObserver):
         if text is None:
             return  # refused before anything was sent
         if cursor._conn._pipeline is not None:
-            self._record(cursor._conn, "", start_ns, error, text, facts=_ESTIMATED)
+            self.record(cursor._conn, "", start_ns, error, text, facts=_ESTIMATED)
             return
         rows, facts = NO_ROWS, ()
         if error is None:
             rows = _count_rows(cursor) if cursor._results else (UNKNOWN, cursor._rowcount)
             facts = _find_canaries(cursor._results) if canaries.has_canaries() else ()
-        self._record(cursor._conn, "", start_ns, error, text, rows, facts)
+        self.record(cursor._conn, "", start_ns, error, text, rows, facts)
 
     @never_breaks_the_host
-    def on_declare_end(self, cursor: Any, token: Token, result: Any, error: Error) -> None:
+    def on_declare_end(self, cursor: Any, token: CallToken, _result: Any, error: Error) -> None:
         """Record ``execute`` of a server-side cursor: no row comes yet."""
-        del result
         start_ns, args, kwargs = token
         if self.recorder is None:
             return
@@ -230,53 +224,49 @@ class PsycopgCallObserver(CallObserver):
         text = query if isinstance(query, (str, bytes)) else _compose(query, cursor)
         if text is not None:
             self._statements[cursor] = text
-            self._record(cursor._conn, "", start_ns, error, text)
+            self.record(cursor._conn, "", start_ns, error, text)
 
     @never_breaks_the_host
-    def on_fetch_end(self, cursor: Any, token: Token, result: Any, error: Error) -> None:
+    def on_fetch_end(self, cursor: Any, token: CallToken, result: Any, error: Error) -> None:
         """Record one page of a server-side cursor."""
         if not isinstance(error, GeneratorExit):
             rows = (UNKNOWN if result is None else len(result), UNKNOWN)
-            self._record(cursor._conn, "FETCH", token[0], error, self._statements.get(cursor), rows)
+            self.record(cursor._conn, "FETCH", token[0], error, self._statements.get(cursor), rows)
 
     # --- streams, COPY, pipelines ---
 
     @never_breaks_the_host
-    def on_block(self, owner: Any, args: Args, kwargs: Kwargs) -> Token | None:
+    def on_block(self, _owner: Any, args: Args, kwargs: Kwargs) -> CallToken | None:
         """Start a call that lasts as long as an iteration or a ``with`` block."""
-        del owner
         return None if self.recorder is None else (time_ns(), args, kwargs)
 
     @never_breaks_the_host
-    def on_stream_end(self, cursor: Any, token: Token, rows: int, error: Error) -> None:
+    def on_stream_end(self, cursor: Any, token: CallToken, rows: int, error: Error) -> None:
         """Record ``stream``, whose rows come one by one, once for all of them."""
         start_ns, args, kwargs = token
         text = self._text(cursor, argument(args, kwargs, 0, "query"))
-        self._record(cursor._conn, "", start_ns, error, text, (rows, UNKNOWN))
+        self.record(cursor._conn, "", start_ns, error, text, (rows, UNKNOWN))
 
     @never_breaks_the_host
-    def on_copy_end(self, cursor: Any, token: Token, result: Any, error: Error) -> None:
+    def on_copy_end(self, cursor: Any, token: CallToken, _result: Any, error: Error) -> None:
         """Record ``copy``: rows out of a table are returned, rows into it affected."""
-        del result
         start_ns, args, kwargs = token
         is_outward = getattr(getattr(cursor, "pgresult", None), "status", None) == _COPY_OUT
         count = cursor._rowcount if error is None else UNKNOWN
         rows = (count, UNKNOWN) if is_outward else (UNKNOWN, count)
         text = self._text(cursor, argument(args, kwargs, 0, "statement"))
-        self._record(cursor._conn, "COPY", start_ns, error, text, rows)
+        self.record(cursor._conn, "COPY", start_ns, error, text, rows)
 
     @never_breaks_the_host
-    def on_pipeline_end(self, connection: Any, token: Token, result: Any, error: Error) -> None:
+    def on_pipeline_end(self, connection: Any, token: CallToken, _result: Any, error: Error) -> None:
         """Record the end of a pipeline, where its results and errors arrive."""
-        del result
-        self._record(connection, "SYNC", token[0], error, facts=_ESTIMATED)
+        self.record(connection, "SYNC", token[0], error, facts=_ESTIMATED)
 
     # --- transactions ---
 
     @never_breaks_the_host
-    def on_transaction_exit(self, transaction: Any, token: Token, result: Any, error: Error) -> None:
+    def on_transaction_exit(self, transaction: Any, token: CallToken, _result: Any, error: Error) -> None:
         """Record the end of a ``transaction()`` block."""
-        del result
         start_ns, args, _ = token
         status = getattr(getattr(transaction, "status", None), "value", None)
         if status == "failed":
@@ -286,12 +276,8 @@ class PsycopgCallObserver(CallObserver):
         word = "COMMIT" if status == "committed" else "ROLLBACK"
         if not transaction._outer_transaction:
             word = "RELEASE" if word == "COMMIT" else "ROLLBACK TO"
-        self._record(transaction._conn, word, start_ns, error, word)
+        self.record(transaction._conn, word, start_ns, error, word)
 
     def is_idle(self, connection: Any) -> bool:
         """Return true if no transaction is open."""
         return connection.pgconn.transaction_status == _IDLE
-
-    def record_transaction_end(self, connection: Any, word: str, start_ns: int, error: Error) -> None:
-        """Record ``commit`` or ``rollback`` of an open transaction."""
-        self._record(connection, word, start_ns, error, word)

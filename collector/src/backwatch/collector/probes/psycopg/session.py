@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from backwatch.collector.probes.families.postgresql import session
 from backwatch.collector.probes.families.postgresql.libpq import Libpq, load_libpq
-from backwatch.collector.probes.toolkit.dbapi import Error
+from backwatch.collector.probes.toolkit.hooks import Error
 from backwatch.collector.runtime.record import Session
 
 _ATTRIBUTES: Final = {"host": "host", "hostaddr": "hostaddr", "port": "port", "user": "user", "dbname": "db"}

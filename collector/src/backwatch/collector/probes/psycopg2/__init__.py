@@ -42,7 +42,7 @@ def _build_connection_class(extensions: Any, observer: Psycopg2CallObserver) -> 
     plain, named = (Subclasses(extensions.cursor, observed) for observed in classes)
     words = (("commit", "COMMIT"), ("rollback", "ROLLBACK"))
     base: Any = build_observed_class(extensions.connection, {
-        method: transaction_end_hook(word, observer.is_idle, observer.record_transaction_end) for method, word in words
+        method: transaction_end_hook(word, observer.is_idle, observer.record) for method, word in words
     })  # fmt: skip
 
     class Psycopg2Connection(base):

@@ -16,15 +16,13 @@ from backwatch.collector.probes.toolkit.dbapi import (
     UNKNOWN,
     CallObserver,
     ConnectionState,
-    Error,
-    Facts,
     RowCounts,
     argument,
     status_facts,
 )
-from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Enter, Kwargs, call_hook
+from backwatch.collector.probes.toolkit.hooks import Args, CallToken, Decorator, Enter, Error, Kwargs, call_hook
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.runtime.record import Session
+from backwatch.collector.runtime.record import Facts, Session
 from backwatch.collector.session.socket_counters import SocketCounters
 
 _READY: Final = 1
@@ -36,9 +34,6 @@ _STATEMENT: Final = "_backwatch_sql"
 _COPY: Final = frozenset(("copy", "COPY", "Copy", b"copy", b"COPY"))
 _COPY_OUT: Final = re.compile(r"\bto\s+stdout\b", re.IGNORECASE)
 _ESTIMATED: Final[Facts] = ((names.BYTES_ESTIMATED, True),)
-
-Token = tuple[int, Args, Kwargs]
-"""Start, arguments, keyword arguments."""
 
 
 class Psycopg2CallObserver(CallObserver):
@@ -101,9 +96,10 @@ class Psycopg2CallObserver(CallObserver):
 
     # --- calls ---
 
-    def _record(
+    def record(
         self, connection: Any, operation: str, start_ns: int, error: Error, sql: object, rows: RowCounts = NO_ROWS
     ) -> None:
+        """Record a call on a connection."""
         state = self._state_of(connection) if self.recorder is not None else None
         if state is None:
             return
@@ -124,18 +120,18 @@ class Psycopg2CallObserver(CallObserver):
         """
 
         @never_breaks_the_host
-        def on_statement_end(cursor: Any, token: Token, _: Any, error: Error) -> None:
+        def on_statement_end(cursor: Any, token: CallToken, _: Any, error: Error) -> None:
             start_ns, args, kwargs = token
             sql = argument(args, kwargs, position, name)
             if sql is not None and self.recorder is not None:
                 text = template % (sql,) if template else _compose(sql, cursor)
                 rows = _count_rows(cursor, text) if error is None and not cursor.name else NO_ROWS
-                self._record(cursor.connection, "", start_ns, error, text, rows)
+                self.record(cursor.connection, "", start_ns, error, text, rows)
 
         return call_hook(enter, on_statement_end)
 
     @never_breaks_the_host
-    def on_execute(self, cursor: Any, args: Args, kwargs: Kwargs) -> Token:
+    def on_execute(self, cursor: Any, args: Args, kwargs: Kwargs) -> CallToken:
         """Keep the statement of a named cursor, whose rows are fetched later."""
         cursor.__dict__[_STATEMENT] = argument(args, kwargs, 0, "query")  # past any ``__setattr__`` of the app
         return time_ns(), args, kwargs
@@ -144,28 +140,26 @@ class Psycopg2CallObserver(CallObserver):
 
     def _record_fetch(self, cursor: Any, start_ns: int, rows: int, error: Error) -> None:
         statement = cursor.__dict__.get(_STATEMENT)
-        self._record(cursor.connection, "FETCH", start_ns, error, statement, (rows, UNKNOWN))
+        self.record(cursor.connection, "FETCH", start_ns, error, statement, (rows, UNKNOWN))
 
     @never_breaks_the_host
-    def on_fetchone_end(self, cursor: Any, token: Token, row: Any, error: Error) -> None:
+    def on_fetchone_end(self, cursor: Any, token: CallToken, row: Any, error: Error) -> None:
         """Record the fetch of one row."""
         self._record_fetch(cursor, token[0], int(row is not None) if error is None else UNKNOWN, error)
 
     @never_breaks_the_host
-    def on_fetch_end(self, cursor: Any, token: Token, rows: Any, error: Error) -> None:
+    def on_fetch_end(self, cursor: Any, token: CallToken, rows: Any, error: Error) -> None:
         """Record the fetch of several rows."""
         self._record_fetch(cursor, token[0], len(rows) if error is None else UNKNOWN, error)
 
     @never_breaks_the_host
-    def on_next(self, cursor: Any, args: Args, kwargs: Kwargs) -> int | None:
+    def on_next(self, cursor: Any, _args: Args, _kwargs: Kwargs) -> int | None:
         """Start the fetch of a page, unless the next row is in the page that was fetched last."""
-        del args, kwargs
         return None if cursor.rownumber < cursor.rowcount else time_ns()
 
     @never_breaks_the_host
-    def on_next_end(self, cursor: Any, start_ns: int, row: Any, error: Error) -> None:
+    def on_next_end(self, cursor: Any, start_ns: int, _row: Any, error: Error) -> None:
         """Record the fetch of a page."""
-        del row
         if isinstance(error, StopIteration):
             self._record_fetch(cursor, start_ns, 0, None)
         else:
@@ -176,10 +170,6 @@ class Psycopg2CallObserver(CallObserver):
     def is_idle(self, connection: Any) -> bool:
         """Return true if no transaction is open: then commit and rollback send nothing."""
         return connection.status == _READY
-
-    def record_transaction_end(self, connection: Any, word: str, start_ns: int, error: Error) -> None:
-        """Record ``commit`` or ``rollback`` of an open transaction."""
-        self._record(connection, word, start_ns, error, word)
 
 
 def _code_facts(error: Error) -> Facts:

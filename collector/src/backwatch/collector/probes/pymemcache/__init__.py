@@ -6,10 +6,8 @@ made it. Values are inspected as they are received: the pickle serializer has lo
 There are no accounts, and memcached sends its version only on request: both are unknown, unless the app requests it.
 """
 
-from typing import ClassVar
-
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder, ServiceKind
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.pymemcache.observer import PymemcacheCallObserver
 from backwatch.collector.probes.pymemcache.state import current_command
 from backwatch.collector.probes.toolkit.hooks import call_hook, function_hook
@@ -20,13 +18,13 @@ from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 class PymemcacheProbe(PatchingProbe[PymemcacheCallObserver]):
     """pymemcache 3.4 to 4."""
 
-    name: ClassVar[str] = "pymemcache"
-    module: ClassVar[str] = "pymemcache"
-    label: ClassVar[str] = "pymemcache"
-    service_kind: ClassVar[ServiceKind] = "Caches and documents"
-    indicators: ClassVar[frozenset[str]] = frozenset(("other-key",))
-    distributions: ClassVar[tuple[str, ...]] = ("pymemcache>=3.4",)
-    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
+    name = "pymemcache"
+    module = "pymemcache"
+    label = "pymemcache"
+    service_kind = "Caches and documents"
+    indicators = frozenset(("other-key",))
+    distributions = ("pymemcache>=3.4",)
+    facts = names.OVER_TLS | {
         names.DB_SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT,
         names.SERVER_VERSION, names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED,
         names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,

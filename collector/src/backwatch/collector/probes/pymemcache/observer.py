@@ -5,9 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import Facts
 from backwatch.collector.payload.response_indicators import add_indicators
-from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.pymemcache.session import session_of
 from backwatch.collector.probes.pymemcache.state import (
     InFlightMemcachedCommand,
@@ -15,15 +13,16 @@ from backwatch.collector.probes.pymemcache.state import (
     current_command,
 )
 from backwatch.collector.probes.pymemcache.statements import describe_command, estimate_stored_bytes
-from backwatch.collector.probes.toolkit.dbapi import argument
+from backwatch.collector.probes.toolkit.dbapi import STATE_ATTRIBUTE, argument
+from backwatch.collector.probes.toolkit.hooks import Error
 from backwatch.collector.probes.toolkit.messages import size_of
+from backwatch.collector.probes.toolkit.observers import RecordingObserver
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error, weakly, words
 from backwatch.collector.redaction import memcached as redact
 from backwatch.collector.runtime.guard import never_breaks_the_host
+from backwatch.collector.runtime.record import Facts
 from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
 
-STATE_ATTRIBUTE: Final = "_backwatch_state"
-"""Attribute of a client that holds its :class:`MemcachedConnectionState`."""
 FLAG_COMPRESSED: Final = 8
 """pymemcache's flag of a compressed value."""
 _STATUS_CODES: Final = {
@@ -34,18 +33,10 @@ _STATUS_CODES: Final = {
 """The server's word for an error, by the driver's class of it; subclasses are the driver's own errors."""
 _DONE: Final = {"delete": b"DELETED", "touch": b"TOUCHED"}
 """Replies that say that a key was affected."""
-Error = BaseException | None
 
 
-class PymemcacheCallObserver:
+class PymemcacheCallObserver(RecordingObserver):
     """The call observer of pymemcache's clients."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        self.recorder: Recorder | None = recorder
-
-    def disable(self) -> None:
-        """Stop recording: the probe is removed."""
-        self.recorder = None
 
     # --- the connection ---
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from backwatch.collector.probes.toolkit.sockets import peer, tls_of, words
+from backwatch.collector.probes.toolkit.connections import connection_facts
+from backwatch.collector.probes.toolkit.sockets import tls_of, words
 from backwatch.collector.probes.toolkit.tls_contexts import requested_mode
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import read_tls_facts
 
 
 def session_of(client: Any) -> Session:
@@ -21,6 +21,5 @@ def session_of(client: Any) -> Session:
         facts["requested_explicit"] = False
     socket = client.sock
     if socket is not None:
-        facts.update(read_tls_facts(tls_of(socket)))
-        facts.update(peer(socket))
+        facts.update(connection_facts(socket, tls_of(socket)))
     return Session(system="memcached", **facts)

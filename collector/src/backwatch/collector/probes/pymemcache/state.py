@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from backwatch.collector.payload.formats import Facts
-    from backwatch.collector.runtime.record import Session
+    from backwatch.collector.runtime.record import Facts, Session
     from backwatch.collector.session.socket_counters import SocketCounters
 
 MAX_INSPECTED_VALUES: Final = 16

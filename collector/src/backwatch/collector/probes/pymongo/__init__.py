@@ -6,15 +6,15 @@ Heartbeats of the driver's own monitors are not recorded (see ``observer.py``).
 """
 
 import sys
-from typing import ClassVar
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder, ServiceKind
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.pymongo.observer import MongoCallObserver
 from backwatch.collector.probes.pymongo.seeds import SeedObserver
 from backwatch.collector.probes.pymongo.state import current_attempt
 from backwatch.collector.probes.toolkit.hooks import Decorator, async_call_hook, call_hook, function_hook
 from backwatch.collector.probes.toolkit.patches import Patches
+from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 
 
 class _Flavor:
@@ -64,30 +64,26 @@ class _Flavor:
         self._wrap("srv_resolver", "_SrvResolver", "_get_srv_response_and_hosts", hook)
 
 
-class PyMongoProbe(Probe):
+class PyMongoProbe(PatchingProbe[MongoCallObserver]):
     """pymongo 4."""
 
-    name: ClassVar[str] = "pymongo"
-    module: ClassVar[str] = "pymongo"
-    label: ClassVar[str] = "PyMongo"
-    service_kind: ClassVar[ServiceKind] = "Caches and documents"
-    distributions: ClassVar[tuple[str, ...]] = ("pymongo>=4.0",)
-    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
+    name = "pymongo"
+    module = "pymongo"
+    label = "PyMongo"
+    service_kind = "Caches and documents"
+    distributions = ("pymongo>=4.0",)
+    facts = names.OVER_TLS | {
         names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT,
         names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED,
         names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.REDIRECT_TARGET,
         names.TOPOLOGY, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE,
     }  # fmt: skip
 
-    _patches: Patches | None = None
-    _observer: MongoCallObserver | None = None
-    _seeds: SeedObserver | None = None
-
     def install(self, recorder: Recorder) -> None:
         """Wrap pools, connections, cursors and bulk writes, sync and asyncio."""
         self._patches = patches = Patches()
         self._observer = observer = MongoCallObserver(recorder)
-        self._seeds = seeds = SeedObserver(recorder)
+        seeds = observer.seeds
         is_divided = "pymongo.synchronous.pool" in sys.modules  # since 4.9
         sync = _Flavor(patches, "synchronous." if is_divided else "", asynchronous=False)
         sync.wrap_calls(observer)
@@ -101,11 +97,3 @@ class PyMongoProbe(Probe):
             module = sys.modules.get(f"pymongo.{name}")
             if module is not None:
                 patches.wrap(module, "decompress", function_hook(None, observer.on_decompress_end))
-
-    def remove(self) -> None:
-        """Restore the driver's methods."""
-        for observer in (self._observer, self._seeds):
-            if observer is not None:
-                observer.active = False
-        if self._patches is not None:
-            self._patches.restore()

@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.pymongo.responses import error_code, rows_affected, rows_returned, status_facts
+from backwatch.collector.probes.pymongo.seeds import SeedObserver
 from backwatch.collector.probes.pymongo.session import (
     HELLO,
     hello_facts,
@@ -29,27 +29,32 @@ from backwatch.collector.probes.pymongo.state import (
     current_attempt,
     unpacked_sizes,
 )
-from backwatch.collector.probes.toolkit.dbapi import argument
+from backwatch.collector.probes.toolkit.dbapi import STATE_ATTRIBUTE, argument
+from backwatch.collector.probes.toolkit.hooks import Error
+from backwatch.collector.probes.toolkit.observers import SwitchableObserver
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error, words
 from backwatch.collector.redaction import mongo as redact
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.runtime.record import Session
+from backwatch.collector.runtime.keyed_cache import remember
+from backwatch.collector.runtime.record import Facts, Session
 from backwatch.collector.session.socket_counters import SocketCounters
 
-STATE_ATTRIBUTE: Final = "_backwatch_state"
-"""Attribute of a connection object that holds its :class:`MongoConnectionState`."""
 MAX_SESSIONS: Final = 64
 """Databases of one connection whose sessions are kept."""
 MAX_SIZES: Final = 16
-Error = BaseException | None
 
 
-class MongoCallObserver:
+class MongoCallObserver(SwitchableObserver):
     """The call observer of pymongo's pools, connections, cursors and bulk writes."""
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
-        self.active = True
+        self.seeds = SeedObserver(recorder)
+
+    def disable(self) -> None:
+        """Record nothing from now on, look-ups included: the probe is removed."""
+        super().disable()
+        self.seeds.disable()
 
     def _state(self, connection: Any) -> MongoConnectionState:
         state: MongoConnectionState | None = connection.__dict__.get(STATE_ATTRIBUTE)
@@ -67,14 +72,12 @@ class MongoCallObserver:
         name = words(database, 64)
         session = state.sessions.get(name)
         if session is None:
-            if len(state.sessions) >= MAX_SESSIONS:
-                state.sessions.clear()
             first = next(iter(state.sessions.values()), None)
             if first is not None:
                 session = replace(first, namespace=name, encoded=[])
             else:
                 session = session_of(connection, state.login, name, state.version, state.server_id)
-            state.sessions[name] = session
+            remember(state.sessions, name, session, MAX_SESSIONS)
         return session
 
     # --- connects ---

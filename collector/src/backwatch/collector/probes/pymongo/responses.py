@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import Facts
+from backwatch.collector.runtime.record import Facts
 
 _WRITE_COUNTS: Final = ("nInserted", "nUpserted", "nModified", "nDeleted")
 

@@ -6,23 +6,23 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from backwatch.collector.probes.toolkit.nodes import topology_facts
+from backwatch.collector.probes.toolkit.observers import SwitchableObserver
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.runtime.record import Session
+from backwatch.collector.runtime.keyed_cache import remember
+from backwatch.collector.runtime.record import Facts, Session
 
 if TYPE_CHECKING:
-    from backwatch.collector.payload.formats import Facts
     from backwatch.collector.probes import Recorder
 
 MAX_NAMES: Final = 256
 
 
-class SeedObserver:
+class SeedObserver(SwitchableObserver):
     """The observer of look-ups: the names of this process, and the servers that DNS returned for them."""
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
-        self.active = True
         self.seeds: dict[str, Facts] = {}
 
     @never_breaks_the_host
@@ -39,8 +39,6 @@ class SeedObserver:
             facts = topology_facts(f"{host}:{port}" for host, port in result[1])
             if self.seeds.get(name) == facts:
                 return
-            if len(self.seeds) >= MAX_NAMES:
-                self.seeds.clear()
-            self.seeds[name] = facts
+            remember(self.seeds, name, facts, MAX_NAMES)
         session = Session(system="mongodb", address=name)
         self.recorder.record_call(session, "resolve", start_ns=start_ns, error=error, facts=facts)

@@ -1,15 +1,15 @@
 """The facts of a MongoDB session, from pymongo's connection object and the commands of its connect."""
 
-import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import Facts
+from backwatch.collector.probes.toolkit.connections import connection_facts
 from backwatch.collector.probes.toolkit.nodes import topology_facts
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, words
-from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import TlsFacts, format_tls_version, read_certificate_facts, read_tls_facts
+from backwatch.collector.probes.toolkit.tls_contexts import VERIFICATIONS, mode_of
+from backwatch.collector.runtime.record import Facts, Session
+from backwatch.collector.session.tls import read_pyopenssl_facts
 
 HELLO: Final = frozenset(("hello", "ismaster", "isMaster"))
 DEFAULT_PORT: Final = 27017
@@ -88,15 +88,14 @@ def requested_facts(address: Any, options: Any) -> dict[str, Any]:
     """Return what is known before the first byte, as keyword arguments of ``Session``."""
     host, port = (address[0], address[1]) if isinstance(address, tuple) else (address, None)
     context = getattr(options, "_ssl_context", None)
-    requested = "disable"
-    if context is not None:
-        lax = getattr(options, "tls_allow_invalid_hostnames", False)
-        hostname = getattr(context, "check_hostname", False) and not lax
-        requested = "require" if not context.verify_mode else "verify-full" if hostname else "verify-ca"
+    lax = getattr(options, "tls_allow_invalid_hostnames", False)
     facts: dict[str, Any] = {
-        "address": words(host, 255), "port": port if isinstance(port, int) else 0,
-        "requested": requested, "requested_explicit": context is not None,
+        "address": words(host, 255), "port": port if isinstance(port, int) else 0, "requested": "disable",
+        "requested_explicit": context is not None,
     }  # fmt: skip
+    if context is not None:
+        checks_name = getattr(context, "check_hostname", False) and not lax
+        facts["requested"] = mode_of(verifies=context.verify_mode, checks_name=checks_name)
     if not facts["port"] and facts["address"].startswith("/"):
         facts["transport"] = "unix"
     return facts
@@ -107,28 +106,13 @@ def established_facts(connection: Any) -> dict[str, Any]:
     socket, tls = transport_of(connection)
     if descriptor(socket) < 0:
         return {}
-    return {**_tls_facts(tls, connection.opts), **peer(socket)}
-
-
-def _tls_facts(connection: Any, options: Any) -> TlsFacts:
-    if not hasattr(connection, "get_cipher_name"):
-        return read_tls_facts(connection)
-    return _pyopenssl_facts(connection, options)
-
-
-def _pyopenssl_facts(connection: Any, options: Any) -> TlsFacts:
-    """Return the facts of a pyOpenSSL connection, which pymongo prefers; the driver then checks host names itself."""
-    certificate, crypto = connection.get_peer_certificate(), sys.modules.get("OpenSSL.crypto")
-    context = getattr(options, "_ssl_context", None)
-    der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) if certificate is not None and crypto else None
-    verified = ""
-    if context is not None:
-        lax = getattr(options, "tls_allow_invalid_hostnames", False)
-        verified = "none" if not context.verify_mode else "chain" if lax else "full"
-    return TlsFacts(
-        encrypted=True, tls_version=format_tls_version(connection.get_protocol_version_name()),
-        cipher=words(connection.get_cipher_name(), 80), verified=verified, **read_certificate_facts(der),
-    )  # fmt: skip
+    if not hasattr(tls, "get_cipher_name"):
+        return connection_facts(socket, tls)
+    # pymongo prefers pyOpenSSL, and then checks host names itself.
+    options = connection.opts
+    context, lax = getattr(options, "_ssl_context", None), getattr(options, "tls_allow_invalid_hostnames", False)
+    mode = "" if context is None else mode_of(verifies=context.verify_mode, checks_name=not lax)
+    return {**read_pyopenssl_facts(tls, VERIFICATIONS.get(mode, "")), **peer(socket)}
 
 
 def session_of(connection: Any, login: MongoLogin, namespace: str, version: str, server_id: str) -> Session:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from backwatch.collector.probes.pymongo.session import MongoLogin
 
 if TYPE_CHECKING:
-    from backwatch.collector.payload.formats import Facts
-    from backwatch.collector.runtime.record import Session
+    from backwatch.collector.runtime.record import Facts, Session
     from backwatch.collector.session.socket_counters import SocketCounters
 
 

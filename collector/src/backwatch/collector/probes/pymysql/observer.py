@@ -13,13 +13,12 @@ from backwatch.collector.probes.toolkit.dbapi import (
     RESULT_ATTRIBUTE,
     STATE_ATTRIBUTE,
     UNKNOWN,
-    Error,
-    Facts,
     RowCounts,
 )
-from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Kwargs, call_hook
+from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Error, Kwargs, call_hook
 from backwatch.collector.probes.toolkit.sockets import descriptor, words
 from backwatch.collector.runtime.guard import never_breaks_the_host
+from backwatch.collector.runtime.record import Facts
 from backwatch.collector.session.socket_counters import SocketCounters
 
 _LOCAL_INFILE: Final = b"\xfb"
@@ -69,9 +68,8 @@ class PyMySQLCallObserver(MySQLCallObserver):
         state.session, state.is_established = describe_connection(connection, state), True
 
     @never_breaks_the_host
-    def on_connect(self, connection: Any, args: Args, kwargs: Kwargs) -> Any:
+    def on_connect(self, connection: Any, _args: Args, _kwargs: Kwargs) -> Any:
         """Start a connection; what the driver sends to set it up is part of it."""
-        del args, kwargs
         if self.recorder is None:
             return None
         state = connection.__dict__[STATE_ATTRIBUTE] = PyMySQLConnectionState(describe_request(connection))
@@ -79,9 +77,8 @@ class PyMySQLCallObserver(MySQLCallObserver):
         return state, time_ns()
 
     @never_breaks_the_host
-    def on_connect_end(self, connection: Any, token: Any, result: Any, error: Error) -> None:
+    def on_connect_end(self, connection: Any, token: Any, _result: Any, error: Error) -> None:
         """Record that the connection is established, or has failed."""
-        del result
         state, start_ns = token
         if error is None:
             self._establish(connection, state)
@@ -90,25 +87,22 @@ class PyMySQLCallObserver(MySQLCallObserver):
         self.end_call(state, connection, "connect", start_ns, None, error)
 
     @never_breaks_the_host
-    def on_greeting_read(self, connection: Any, token: Any, result: Any, error: Error) -> None:
+    def on_greeting_read(self, connection: Any, _token: Any, _result: Any, error: Error) -> None:
         """Keep the server's greeting."""
-        del token, result
         state = connection.__dict__.get(STATE_ATTRIBUTE)
         if state is not None and error is None:
             state.keep_greeting(connection)
 
     @never_breaks_the_host
-    def on_auth_switch(self, connection: Any, args: Args, kwargs: Kwargs) -> None:
+    def on_auth_switch(self, connection: Any, args: Args, _kwargs: Kwargs) -> None:
         """Keep the authentication plugin that the server switches to."""
-        del kwargs
         state = connection.__dict__.get(STATE_ATTRIBUTE)
         if state is not None and args:
             state.auth_plugin = words(args[0])
 
     @never_breaks_the_host
-    def on_force_close(self, connection: Any, args: Args, kwargs: Kwargs) -> None:
+    def on_force_close(self, connection: Any, _args: Args, _kwargs: Kwargs) -> None:
         """Read the socket of a failed login while it is still open."""
-        del args, kwargs
         state = connection.__dict__.get(STATE_ATTRIBUTE)
         if state is not None and not state.is_established and state.inside and connection._sock is not None:
             state.session, state.is_established = describe_connection(connection, state), True
@@ -123,15 +117,13 @@ class PyMySQLCallObserver(MySQLCallObserver):
         if state is not None and data[:1] == _LOCAL_INFILE:
             state.local_file = words(data[1:], MAX_TEXT_CHARACTERS)
 
-    def on_load_local(self, result: Any, args: Args, kwargs: Kwargs) -> None:
+    def on_load_local(self, result: Any, args: Args, _kwargs: Kwargs) -> None:
         """Inspect a packet that the driver takes for the request of a file."""
-        del kwargs
         self.inspect_packet(result.connection, *args[:1])
 
     @never_breaks_the_host
-    def on_ok_packet_end(self, connection: Any, token: Any, result: Any, error: Error) -> None:
+    def on_ok_packet_end(self, connection: Any, _token: Any, _result: Any, error: Error) -> None:
         """Inspect a packet that the driver has refused; it is still in the frame that did so."""
-        del token, result
         trace = error.__traceback__ if isinstance(error, Exception) else None
         while trace is not None:
             packet = trace.tb_frame.f_locals.get("pkt") if trace.tb_frame.f_code.co_name == "_read_ok_packet" else None
@@ -140,9 +132,8 @@ class PyMySQLCallObserver(MySQLCallObserver):
             trace = trace.tb_next
 
     @never_breaks_the_host
-    def on_set_character_set(self, connection: Any, args: Args, kwargs: Kwargs) -> bool:
+    def on_set_character_set(self, connection: Any, _args: Args, _kwargs: Kwargs) -> bool:
         """Inspect the responses to ``SET NAMES``, which the driver reads and ignores."""
-        del args, kwargs
         read_packet = connection._read_packet
 
         def read_and_inspect(*args: Any, **kwargs: Any) -> Any:
@@ -155,9 +146,8 @@ class PyMySQLCallObserver(MySQLCallObserver):
         return True
 
     @never_breaks_the_host
-    def on_set_character_set_end(self, connection: Any, token: Any, result: Any, error: Error) -> None:
+    def on_set_character_set_end(self, connection: Any, _token: Any, _result: Any, _error: Error) -> None:
         """Stop the inspection."""
-        del token, result, error
         if getattr(connection.__dict__.get(_READ_PACKET), "__module__", "") == __name__:
             del connection.__dict__[_READ_PACKET]
 
@@ -172,6 +162,5 @@ class PyMySQLCallObserver(MySQLCallObserver):
         return call_hook(self._on_fetch, on_fetch_end)
 
     @never_breaks_the_host
-    def _on_fetch(self, cursor: Any, args: Args, kwargs: Kwargs) -> tuple[Any] | None:
-        del args, kwargs
+    def _on_fetch(self, cursor: Any, _args: Args, _kwargs: Kwargs) -> tuple[Any] | None:
         return (cursor.connection,) if RESULT_ATTRIBUTE in cursor.__dict__ else None  # closing takes it away

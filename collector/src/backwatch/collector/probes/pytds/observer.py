@@ -17,17 +17,16 @@ from backwatch.collector.probes.toolkit.dbapi import (
     UNKNOWN,
     CallObserver,
     ConnectionState,
-    Error,
-    Facts,
     OpenResult,
     RowCounts,
     notice_facts,
     status_facts,
 )
-from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Function, Kwargs, call_hook
+from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Error, Function, Kwargs, call_hook
 from backwatch.collector.probes.toolkit.nodes import address
 from backwatch.collector.probes.toolkit.sockets import root_error, words
 from backwatch.collector.runtime.guard import never_breaks_the_host
+from backwatch.collector.runtime.record import Facts
 from backwatch.collector.session.socket_counters import SocketCounters
 
 StatementOf = Callable[[Args, Kwargs], object]
@@ -136,9 +135,8 @@ class PytdsCallObserver(CallObserver):
         )  # fmt: skip
 
     @never_breaks_the_host
-    def on_login(self, tds: Any, args: Args, kwargs: Kwargs) -> PytdsConnectAttempt | None:
+    def on_login(self, tds: Any, _args: Args, _kwargs: Kwargs) -> PytdsConnectAttempt | None:
         """Keep the connection, whose socket is open."""
-        del args, kwargs
         attempt = self._attempt.get()
         if attempt is not None:
             attempt.tds = tds
@@ -252,24 +250,21 @@ class PytdsCallObserver(CallObserver):
             self._record_rows(session, result)
 
     @never_breaks_the_host
-    def on_close(self, cursor: Any, args: Args, kwargs: Kwargs) -> None:
+    def on_close(self, cursor: Any, _args: Args, _kwargs: Kwargs) -> None:
         """Record the rows that were read before a cursor is closed."""
-        del args, kwargs
         if cursor._session is not None and self.recorder is not None:
             self._flush(cursor._session)
 
     @never_breaks_the_host
-    def on_nextset(self, cursor: Any, args: Args, kwargs: Kwargs) -> Any:
+    def on_nextset(self, cursor: Any, _args: Args, _kwargs: Kwargs) -> Any:
         """Start to read the next set of rows."""
-        del args, kwargs
         session = cursor._session
         result = None if self.recorder is None or session is None else session.__dict__.get(RESULT_ATTRIBUTE)
         return None if result is None else (session, result)
 
     @never_breaks_the_host
-    def on_nextset_end(self, cursor: Any, token: tuple[Any, PytdsResult], found: Any, error: Error) -> None:
+    def on_nextset_end(self, _cursor: Any, token: tuple[Any, PytdsResult], _found: Any, _error: Error) -> None:
         """Follow the next set of rows, if there is one."""
-        del cursor, found, error
         session, before = token
         if session.more_rows:
             session.__dict__[RESULT_ATTRIBUTE] = PytdsResult(before.sql, before.notices)
@@ -277,9 +272,8 @@ class PytdsCallObserver(CallObserver):
     # --- transactions ---
 
     @never_breaks_the_host
-    def on_transaction_end(self, session: Any, args: Args, kwargs: Kwargs) -> tuple[ConnectionState, int] | None:
+    def on_transaction_end(self, session: Any, _args: Args, _kwargs: Kwargs) -> tuple[ConnectionState, int] | None:
         """Start the end of a transaction; nothing is sent where none is open."""
-        del args, kwargs
         if self.recorder is None or session._env.autocommit or not session._tds.tds72_transaction:
             return None
         state = self._state_of(session._tds)

@@ -1,13 +1,13 @@
 """Sessions of pytds connections: the app's options, the result of TLS, and the login."""
 
-import sys
 from dataclasses import replace
 from typing import Any, Final, TypedDict
 
 from backwatch.collector.probes.toolkit.dbapi import MAX_TEXT_CHARACTERS, build_session
 from backwatch.collector.probes.toolkit.sockets import descriptor, peer, words
+from backwatch.collector.probes.toolkit.tls_contexts import VERIFICATIONS, mode_of
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import TlsFacts, format_tls_version, read_certificate_facts
+from backwatch.collector.session.tls import TlsFacts, read_pyopenssl_facts
 
 _LOGIN_ONLY: Final = 0
 """The encryption flag of PRELOGIN by which a client has only its login encrypted."""
@@ -38,26 +38,15 @@ def _requested_tls(login: Any) -> tuple[str, bool]:
         return "disable", False
     if login.enc_flag == _LOGIN_ONLY:
         return "disable", True
-    return ("verify-full" if login.validate_host else "verify-ca"), True
+    return mode_of(verifies=True, checks_name=login.validate_host), True
 
 
 def _read_tls(tds: Any, login: Any, *, has_response: bool) -> TlsFacts:
     connection = getattr(tds.sock, "_tls_conn", None)
     if connection is None:
         return {"encrypted": False} if has_response else {}
-    return TlsFacts(
-        encrypted=True,
-        tls_version=format_tls_version(connection.get_protocol_version_name()),
-        cipher=words(connection.get_cipher_name(), 80),
-        verified="full" if login.validate_host else "chain",  # without an authority's file there is no TLS
-        **read_certificate_facts(_to_der(connection.get_peer_certificate())),
-    )
-
-
-def _to_der(certificate: Any) -> bytes | None:
-    """Return the certificate's bytes, by the library that read it."""
-    crypto: Any = sys.modules.get("OpenSSL.crypto")
-    return None if certificate is None or crypto is None else crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
+    # Without an authority's file there is no TLS.
+    return read_pyopenssl_facts(connection, VERIFICATIONS[mode_of(verifies=True, checks_name=login.validate_host)])
 
 
 def _read_login(login: Any) -> LoginFacts:

@@ -7,11 +7,12 @@ one ``connect`` per handshake, which includes TLS, HELLO and AUTH.
 
 import importlib
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder, ServiceKind
-from backwatch.collector.probes.families.redis.observer import STATE_ATTRIBUTE, RedisCallObserver
+from backwatch.collector.probes import Recorder
+from backwatch.collector.probes.families.redis.observer import RedisCallObserver
+from backwatch.collector.probes.toolkit.dbapi import STATE_ATTRIBUTE
 from backwatch.collector.probes.toolkit.hooks import Function, async_call_hook, call_hook
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
@@ -62,12 +63,12 @@ def _wrap_connection(observer: RedisCallObserver, patches: Patches, owner: type,
 class RedisProbe(PatchingProbe[RedisCallObserver]):
     """redis-py 5 to 8."""
 
-    name: ClassVar[str] = "redis"
-    module: ClassVar[str] = "redis"
-    label: ClassVar[str] = "redis"
-    service_kind: ClassVar[ServiceKind] = "Caches and documents"
-    distributions: ClassVar[tuple[str, ...]] = ("redis>=5",)
-    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
+    name = "redis"
+    module = "redis"
+    label = "redis"
+    service_kind = "Caches and documents"
+    distributions = ("redis>=5",)
+    facts = names.OVER_TLS | {
         names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT,
         names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED,
         names.ROWS_RETURNED, names.ERROR_TYPE, names.STATUS_CODE, names.REDIRECT_TARGET, names.PAYLOAD_FORMAT,

@@ -1,9 +1,8 @@
 """The standard library's smtplib: SMTP, SMTP over TLS, LMTP over TCP."""
 
-from typing import ClassVar
-
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder, ServiceKind
+from backwatch.collector.probes import Recorder
+from backwatch.collector.probes.families.lines.state import LINE_FACTS
 from backwatch.collector.probes.smtplib.observer import SmtpCallObserver
 from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.hooks import call_hook
@@ -14,16 +13,12 @@ from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 class SmtplibProbe(PatchingProbe[SmtpCallObserver]):
     """Mail by the standard library."""
 
-    name: ClassVar[str] = "smtplib"
-    module: ClassVar[str] = "smtplib"
-    label: ClassVar[str] = "smtplib"
-    service_kind: ClassVar[ServiceKind] = "Mail, files, directories"
-    distributions: ClassVar[tuple[str, ...]] = ()
-    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
-        names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.ACCOUNT,
-        names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT, names.BYTES_RECEIVED, names.ROWS_AFFECTED,
-        names.ERROR_TYPE, names.STATUS_CODE, names.STARTTLS_OFFERED,
-    }  # fmt: skip
+    name = "smtplib"
+    module = "smtplib"
+    label = "smtplib"
+    service_kind = "Mail, files, directories"
+    distributions = ()
+    facts = LINE_FACTS | {names.ROWS_AFFECTED}
 
     def install(self, recorder: Recorder) -> None:
         """Wrap ``smtplib.SMTP``, which the other classes inherit from."""

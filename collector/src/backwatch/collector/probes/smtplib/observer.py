@@ -1,13 +1,13 @@
 """The calls on one mail connection: connect, starttls, login and send; the reply to EHLO is a fact."""
 
 from collections.abc import Iterable
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from backwatch.collector.probes.families.lines.banners import banner_text
 from backwatch.collector.probes.families.lines.observer import LineCallObserver, to_port
 from backwatch.collector.probes.families.lines.state import InFlightLineCall
 from backwatch.collector.probes.toolkit.dbapi import argument
-from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
+from backwatch.collector.probes.toolkit.hooks import Args, Error, Kwargs
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.redaction import smtp as redact
 from backwatch.collector.runtime.guard import never_breaks_the_host
@@ -20,9 +20,9 @@ _CLEAR_METHODS: Final = frozenset(("PLAIN", "LOGIN"))
 class SmtpCallObserver(LineCallObserver):
     """SMTP connections: the reply to EHLO is a fact, and a login tries one method after the other."""
 
-    system: ClassVar[str] = "smtp"
-    port: ClassVar[int] = 0
-    default_host: ClassVar[str] = "localhost"
+    system = "smtp"
+    port = 0
+    default_host = "localhost"
 
     def endpoint(self, client: Any, host: object, port: object) -> tuple[str, int]:
         """Return a connection's host and port: the host may include the port."""
@@ -50,7 +50,7 @@ class SmtpCallObserver(LineCallObserver):
         return facts if result[0] == 220 else {**facts, "error": words(result[0], 10)}
 
     @never_breaks_the_host
-    def on_ehlo_end(self, client: Any, _call: Any, _reply: Any, error: BaseException | None) -> None:
+    def on_ehlo_end(self, client: Any, _call: Any, _reply: Any, error: Error) -> None:
         """Learn from the reply to EHLO or HELO."""
         if self.active and error is None:
             self.update_session(client, self.state(client), {})
@@ -72,7 +72,7 @@ class SmtpCallObserver(LineCallObserver):
         return self.begin_call(client, "login", facts)
 
     @never_breaks_the_host
-    def on_login_end(self, client: Any, call: InFlightLineCall, _reply: Any, error: BaseException | None) -> None:
+    def on_login_end(self, client: Any, call: InFlightLineCall, _reply: Any, error: Error) -> None:
         """Record a login."""
         self.end_call(client, call, error, auth_method=self.state(client).method, **call.subject)
 
@@ -82,7 +82,7 @@ class SmtpCallObserver(LineCallObserver):
         return self.begin_call(client, "send", send_text(argument(args, kwargs, 1, "to_addrs")) or ("", -1))
 
     @never_breaks_the_host
-    def on_send_end(self, client: Any, call: InFlightLineCall, refused: Any, error: BaseException | None) -> None:
+    def on_send_end(self, client: Any, call: InFlightLineCall, refused: Any, error: Error) -> None:
         """Record a message with the count of recipients that the server accepted."""
         text, count = call.subject
         lost = len(refused) if isinstance(refused, dict) else 0

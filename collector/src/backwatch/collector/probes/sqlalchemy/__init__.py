@@ -10,16 +10,17 @@ import importlib
 from typing import Any
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.sqlalchemy.observer import SQLAlchemyCallObserver
 from backwatch.collector.probes.toolkit.dbapi import SERVER_FACTS
 from backwatch.collector.probes.toolkit.hooks import Exit, Function, call_hook
 from backwatch.collector.probes.toolkit.layers import hook_method, remove_hooks
 from backwatch.collector.probes.toolkit.patches import Patches
+from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
 
-class SQLAlchemyProbe(Probe):
+class SQLAlchemyProbe(PatchingProbe[SQLAlchemyCallObserver]):
     """SQLAlchemy's engines over drivers that have no probe of their own."""
 
     name = "sqlalchemy"
@@ -28,8 +29,6 @@ class SQLAlchemyProbe(Probe):
     service_kind = "SQL databases"
     distributions = ("SQLAlchemy>=1.4",)
     facts = SERVER_FACTS | {names.TRANSPORT}
-    _observer: SQLAlchemyCallObserver | None = None
-    _patches: Patches | None = None
     _counts_rows = False
     """True once rows of results are counted: from the first engine on whose calls are recorded here."""
 
@@ -77,8 +76,6 @@ class SQLAlchemyProbe(Probe):
     def remove(self) -> None:
         """Restore SQLAlchemy's own functions, those of each living dialect too."""
         if self._observer is not None:
-            self._observer.disable()
             for dialect in list(self._observer.engines):
                 remove_hooks(dialect)
-        if self._patches is not None:
-            self._patches.restore()
+        super().remove()

@@ -8,8 +8,17 @@ from weakref import WeakKeyDictionary
 
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.sqlalchemy.session import EngineState, driver_of
-from backwatch.collector.probes.toolkit.dbapi import NO_ROWS, RESULT_ATTRIBUTE, UNKNOWN, Error, RowCounts, argument
-from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Exit, Function, Kwargs, call_hook
+from backwatch.collector.probes.toolkit.dbapi import NO_ROWS, RESULT_ATTRIBUTE, UNKNOWN, RowCounts, argument
+from backwatch.collector.probes.toolkit.hooks import (
+    Args,
+    CallToken,
+    Decorator,
+    Error,
+    Exit,
+    Function,
+    Kwargs,
+    call_hook,
+)
 from backwatch.collector.probes.toolkit.layers import (
     LayerCallObserver,
     LayerResult,
@@ -21,9 +30,6 @@ from backwatch.collector.runtime.guard import never_breaks_the_host
 
 _BUFFER: Final = "_rows"
 """Attribute of SQLAlchemy's adapters of asynchronous drivers: all rows, read as they execute."""
-
-Token = tuple[int, Args, Kwargs]
-"""Start, arguments, keyword arguments."""
 
 
 def _open_result(result: Any) -> LayerResult | None:
@@ -58,7 +64,9 @@ class SQLAlchemyCallObserver(LayerCallObserver):
 
     # --- statements ---
 
-    def _record_statement(self, dialect: Any, token: Token, error: Error, rows_of: Callable[[Any], RowCounts]) -> None:
+    def _record_statement(
+        self, dialect: Any, token: CallToken, error: Error, rows_of: Callable[[Any], RowCounts]
+    ) -> None:
         start_ns, args, kwargs = token
         state = self._state_of(dialect)
         if state is None:
@@ -71,21 +79,19 @@ class SQLAlchemyCallObserver(LayerCallObserver):
         self.record_call(state, "", start_ns, sql=sql, rows=rows, error=error, facts=error_facts(error))
 
     @never_breaks_the_host
-    def on_execute_end(self, dialect: Any, token: Token, result: Any, error: Error) -> None:
+    def on_execute_end(self, dialect: Any, token: CallToken, _result: Any, error: Error) -> None:
         """Record one ``execute`` of the driver."""
-        del result
         self._record_statement(dialect, token, error, count_rows)
 
     @never_breaks_the_host
-    def on_execute_many_end(self, dialect: Any, token: Token, result: Any, error: Error) -> None:
+    def on_execute_many_end(self, dialect: Any, token: CallToken, _result: Any, error: Error) -> None:
         """Record one ``executemany``, after which many drivers count only the rows of the last page."""
-        del result
         is_exact = getattr(dialect, "supports_sane_multi_rowcount", False)
         self._record_statement(
             dialect, token, error, lambda cursor: (UNKNOWN, count_rows(cursor)[1]) if is_exact else NO_ROWS
         )
 
-    def _await_rows(self, state: EngineState, sql: Any, token: Token, rows: RowCounts) -> RowCounts:
+    def _await_rows(self, state: EngineState, sql: Any, token: CallToken, rows: RowCounts) -> RowCounts:
         """Follow rows that are still to be read, or count those that SQLAlchemy's adapter has read."""
         _, args, kwargs = token
         cursor = args[0]
@@ -102,7 +108,7 @@ class SQLAlchemyCallObserver(LayerCallObserver):
         """Return the hook that records one fixed command of a connection."""
 
         @never_breaks_the_host
-        def on_command_end(dialect: Any, token: Token, _: Any, error: Error) -> None:
+        def on_command_end(dialect: Any, token: CallToken, _: Any, error: Error) -> None:
             state = self._state_of(dialect)
             if state is not None:
                 self.record_call(state, operation, token[0], sql=sql, error=error, facts=error_facts(error))
@@ -112,9 +118,8 @@ class SQLAlchemyCallObserver(LayerCallObserver):
     # --- rows, where the driver does not count them in advance ---
 
     @never_breaks_the_host
-    def on_read(self, result: Any, args: Args, kwargs: Kwargs) -> LayerResult | None:
+    def on_read(self, result: Any, _args: Args, _kwargs: Kwargs) -> LayerResult | None:
         """Start a read of the rows of a result."""
-        del args, kwargs
         found = _open_result(result)
         if found is None or found.state is None:
             return None
@@ -153,9 +158,8 @@ class SQLAlchemyCallObserver(LayerCallObserver):
         return _fetchiter_impl
 
     @never_breaks_the_host
-    def on_close_end(self, result: Any, token: Token, closed: Any, error: Error) -> None:
+    def on_close_end(self, result: Any, _token: CallToken, _closed: Any, _error: Error) -> None:
         """End a result, which will give no more rows."""
-        del token, closed, error
         found = _open_result(result)
         if found is not None:
             found.is_closed = True

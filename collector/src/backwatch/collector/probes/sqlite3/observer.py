@@ -13,16 +13,14 @@ from backwatch.collector.probes.toolkit.dbapi import (
     UNKNOWN,
     CallObserver,
     ConnectionState,
-    Error,
-    Facts,
     OpenResult,
     argument,
     status_facts,
 )
-from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Kwargs, call_hook
+from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Error, Kwargs, call_hook
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.runtime.record import Session
+from backwatch.collector.runtime.record import Facts, Session
 
 _IS_SEEN: Final = "_backwatch_seen"
 """Attribute of a cursor: its observed class has seen the running call, which an app's method may send past it."""
@@ -127,8 +125,8 @@ class SQLiteCallObserver(CallObserver):
             return False  # closed: the driver's error is recorded
 
     @never_breaks_the_host
-    def record_transaction_end(self, connection: Any, word: str, start_ns: int, error: Error) -> None:
+    def record_transaction_end(self, connection: Any, word: str, start_ns: int, error: Error, sql: str) -> None:
         """Record the end of a transaction."""
         state = connection.__dict__.get(STATE_ATTRIBUTE)
         if state is not None:
-            self.record_call(state, word, start_ns, sql=word, error=error, facts=_error_facts(error))
+            self.record_call(state, word, start_ns, sql=sql, error=error, facts=_error_facts(error))

@@ -10,11 +10,11 @@ from time import time_ns
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Function, Kwargs, call_hook
+from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Error, Function, Kwargs, call_hook
+from backwatch.collector.probes.toolkit.observers import RecordingObserver
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.runtime.record import AttributeValue, Session
+from backwatch.collector.runtime.record import Facts, Session
 from backwatch.collector.session.socket_counters import SocketCounters
 
 STATE_ATTRIBUTE: Final = "_backwatch_state"
@@ -39,8 +39,6 @@ SERVER_FACTS: Final = STATEMENT_FACTS | {names.DB_NAMESPACE, names.SERVER_PORT, 
 WIRE_FACTS: Final = SERVER_FACTS | {names.BYTES_SENT, names.BYTES_RECEIVED}
 """Facts of a driver whose socket can be read."""
 
-Error = BaseException | None
-Facts = tuple[tuple[str, AttributeValue], ...]
 RowCounts = tuple[int, int]
 """Returned and affected rows."""
 
@@ -89,15 +87,8 @@ class OpenResult:
         return rows, since_ns
 
 
-class CallObserver:
+class CallObserver(RecordingObserver):
     """Records the calls of one driver. Without a recorder, all hooks do nothing."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        self.recorder: Recorder | None = recorder
-
-    def disable(self) -> None:
-        """Record nothing from now on: the probe is removed."""
-        self.recorder = None
 
     def record_call(
         self,
@@ -180,14 +171,14 @@ def build_session(
 def transaction_end_hook(
     operation: str,
     is_idle: Callable[[Any], object],
-    record: Callable[[Any, str, int, Error], object],
+    record: Callable[[Any, str, int, Error, str], object],
     hook: Callable[..., Decorator] = call_hook,
 ) -> Decorator:
     """Wrap a method that ends a transaction. Where none is open, nothing is sent and nothing is recorded.
 
     Args:
         is_idle: Returns true if no transaction is open on this connection.
-        record: Records the call: connection, operation, start, error.
+        record: Records the call: connection, operation, start, error, statement.
     """
 
     @never_breaks_the_host
@@ -197,7 +188,7 @@ def transaction_end_hook(
     @never_breaks_the_host
     def record_end(connection: Any, token: tuple[int, object], _: Any, error: Error) -> None:
         if error is not None or not token[1]:
-            record(connection, operation, token[0], error)
+            record(connection, operation, token[0], error, operation)
 
     return hook(on_end, record_end)
 

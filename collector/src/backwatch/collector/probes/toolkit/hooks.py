@@ -29,8 +29,11 @@ Decorator = Callable[[Function], Function]
 """Makes a wrapper of a driver's function; :meth:`.Patches.wrap` puts the wrapper in its place."""
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
+Error = BaseException | None
+CallToken = tuple[int, Args, Kwargs]
+"""The token of a hook without an ``enter``: start, arguments, keyword arguments."""
 Enter = Callable[[Any, Args, Kwargs], Any]
-Exit = Callable[[Any, Any, Any, BaseException | None], object]
+Exit = Callable[[Any, Any, Any, Error], object]
 Scope = ContextVar[Any]
 
 

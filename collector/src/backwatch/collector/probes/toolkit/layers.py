@@ -13,14 +13,13 @@ from backwatch.collector.probes.toolkit.dbapi import (
     UNKNOWN,
     CallObserver,
     ConnectionState,
-    Error,
-    Facts,
     OpenResult,
     RowCounts,
     status_facts,
 )
-from backwatch.collector.probes.toolkit.hooks import Exit, function_hook
+from backwatch.collector.probes.toolkit.hooks import Error, Exit, function_hook
 from backwatch.collector.probes.toolkit.sockets import words
+from backwatch.collector.runtime.record import Facts
 
 HOOK_MARK: Final = "_backwatch_hook"
 """Attribute of every hook that stands in an object's own ``__dict__``."""

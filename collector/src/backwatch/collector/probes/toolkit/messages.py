@@ -11,19 +11,18 @@ import os
 import weakref
 from collections.abc import Callable, Iterable
 from time import monotonic, time_ns
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import Facts, detect_formats
+from backwatch.collector.payload.formats import detect_formats
 from backwatch.collector.payload.response_indicators import add_indicators
+from backwatch.collector.probes.toolkit.hooks import Error
 from backwatch.collector.probes.toolkit.redelivery import redelivery_facts
 from backwatch.collector.redaction import messaging
 from backwatch.collector.runtime import shutdown
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.keyed_cache import keyed_hash, remember
-
-if TYPE_CHECKING:
-    from backwatch.collector.runtime.record import Caller
+from backwatch.collector.runtime.record import Caller, Facts
 
 STREAM_TOPICS: Final = frozenset((names.TOPIC_SPANS, names.TOPIC_CALLS))
 """The stream's topics. A client that writes or reads them (an OpenTelemetry Collector) would report its own reports."""
@@ -93,7 +92,7 @@ def size_of_headers(headers: Any) -> int:
     return sum(size_of(part) for pair in pairs if isinstance(pair, tuple) for part in pair)
 
 
-Record = Callable[["PendingMessages", "BaseException | None"], object]
+Record = Callable[["PendingMessages", "Error"], object]
 
 
 class PendingMessages:
@@ -149,7 +148,7 @@ class PendingMessages:
         if monotonic() - self.recorded_at >= INTERVAL_S:
             self.flush()
 
-    def flush(self, error: BaseException | None = None) -> None:
+    def flush(self, error: Error = None) -> None:
         """Record all of them."""
         record = self.record
         if record is not None and (self.count or error is not None):

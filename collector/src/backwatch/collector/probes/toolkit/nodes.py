@@ -5,8 +5,8 @@ from itertools import islice
 from typing import Final
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes.toolkit.sockets import words
+from backwatch.collector.runtime.record import Facts
 
 MAX_NODES: Final = 256
 MAX_ADDRESS_CHARS: Final = 262

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from backwatch.collector import names
 
 if TYPE_CHECKING:
-    from backwatch.collector.payload.formats import Facts
+    from backwatch.collector.runtime.record import Facts
 
 COUNT_HEADER: Final = "x-delivery-count"
 """Header of RabbitMQ's quorum queues: how often the message was delivered before."""

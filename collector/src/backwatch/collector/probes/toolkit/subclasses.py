@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from backwatch.collector.runtime.guard import never_breaks_the_host
+from backwatch.collector.runtime.keyed_cache import remember
 
 MAX_CACHED_CLASSES: Final = 256
 
@@ -54,9 +55,7 @@ class Subclasses:
             return None
         made = self._made.get(factory)
         if made is None:
-            if len(self._made) >= MAX_CACHED_CLASSES:
-                self._made.clear()
-            made = self._made[factory] = self._make(factory)
+            made = remember(self._made, factory, self._make(factory), MAX_CACHED_CLASSES)
         return made
 
     def _make(self, factory: type) -> type:

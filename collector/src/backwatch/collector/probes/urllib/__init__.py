@@ -3,12 +3,13 @@
 All else in urllib goes through ``http.client`` and ``ftplib``, whose probes report it.
 """
 
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.probes import Recorder, ServiceKind
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.toolkit.dbapi import argument
-from backwatch.collector.probes.toolkit.hooks import Args, Kwargs, call_hook
+from backwatch.collector.probes.toolkit.hooks import CallToken, Error, call_hook
+from backwatch.collector.probes.toolkit.observers import RecordingObserver
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 from backwatch.collector.probes.toolkit.sockets import root_error, words
@@ -21,20 +22,11 @@ LOCAL_FILES: Final = Session(system="file", transport="inproc")
 MAX_PATH_CHARS: Final = 4_096
 
 
-class UrllibCallObserver:
+class UrllibCallObserver(RecordingObserver):
     """The files that one process opens by URL."""
 
-    def __init__(self, recorder: Recorder) -> None:
-        self.recorder: Recorder | None = recorder
-
-    def disable(self) -> None:
-        """Record nothing from now on: the probe is removed."""
-        self.recorder = None
-
     @never_breaks_the_host
-    def on_open_end(
-        self, _handler: Any, opened: tuple[int, Args, Kwargs], _result: Any, error: BaseException | None
-    ) -> None:
+    def on_open_end(self, _handler: Any, opened: CallToken, _result: Any, error: Error) -> None:
         """Record a file that was opened, or could not be. As much of its path is reported as of any URL's."""
         start_ns, args, kwargs = opened
         request = argument(args, kwargs, 0, "req")
@@ -49,12 +41,12 @@ class UrllibCallObserver:
 class UrllibProbe(PatchingProbe[UrllibCallObserver]):
     """Files that ``urllib.request`` opens, without a connection."""
 
-    name: ClassVar[str] = "urllib"
-    module: ClassVar[str] = "urllib.request"
-    label: ClassVar[str] = "urllib's file: URLs"
-    service_kind: ClassVar[ServiceKind] = "Mail, files, directories"
-    distributions: ClassVar[tuple[str, ...]] = ()
-    facts: ClassVar[frozenset[str]] = frozenset((
+    name = "urllib"
+    module = "urllib.request"
+    label = "urllib's file: URLs"
+    service_kind = "Mail, files, directories"
+    distributions = ()
+    facts = frozenset((
         names.SYSTEM, names.TRANSPORT, names.OPERATION, names.STATEMENT, names.ERROR_TYPE,
     ))  # fmt: skip
 

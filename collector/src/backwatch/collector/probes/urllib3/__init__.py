@@ -6,30 +6,22 @@ redirects and each retry goes through urllib3. A request that a layer above clai
 by that layer alone.
 """
 
-from typing import ClassVar
-
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder, ServiceKind
+from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes.families.http.session import HTTP_FACTS
 from backwatch.collector.probes.urllib3.hooks import HOOKS
 
 
 class Urllib3Probe(Probe):
     """urllib3, and requests on it."""
 
-    name: ClassVar[str] = "urllib3"
-    module: ClassVar[str] = "urllib3"
-    label: ClassVar[str] = "requests, urllib3"
-    service_kind: ClassVar[ServiceKind] = "HTTP, clouds, RPC"
-    indicators: ClassVar[frozenset[str]] = frozenset(
-        ("xml-entities", "xml-external", "prompt-injection-in-response", "deep")
-    )
-    distributions: ClassVar[tuple[str, ...]] = ("urllib3>=1.26",)
-    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
-        names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.HTTP_METHOD,
-        names.HTTP_STATUS, names.URL_SECRET, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT,
-        names.BYTES_RECEIVED, names.ERROR_TYPE, names.REDIRECT_TARGET, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE,
-        names.RESPONSE_INDICATORS,
-    }  # fmt: skip
+    name = "urllib3"
+    module = "urllib3"
+    label = "requests, urllib3"
+    service_kind = "HTTP, clouds, RPC"
+    indicators = frozenset(("xml-entities", "xml-external", "prompt-injection-in-response", "deep"))
+    distributions = ("urllib3>=1.26",)
+    facts = HTTP_FACTS | {names.PAYLOAD_WIRE, names.PAYLOAD_SIZE, names.RESPONSE_INDICATORS}
 
     def install(self, recorder: Recorder) -> None:
         """Wrap urllib3's connections and pools, and the end of the standard library's response."""

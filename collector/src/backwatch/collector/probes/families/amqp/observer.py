@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from backwatch.collector.payload.formats import Facts, detect_formats
+from backwatch.collector.payload.formats import detect_formats
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.amqp.requests import (
     AmqpRequest,
@@ -30,7 +30,7 @@ from backwatch.collector.probes.families.amqp.state import (
 )
 from backwatch.collector.probes.toolkit.redelivery import RedeliveryTracker
 from backwatch.collector.redaction import amqp as redact
-from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER
+from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER, Facts
 
 NOTICES: Final = frozenset((
     "Connection.Blocked", "Connection.Unblocked", "Basic.Cancel", "Basic.Nack", "Channel.Flow",

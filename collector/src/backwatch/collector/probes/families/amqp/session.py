@@ -4,9 +4,8 @@ import re
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import Facts
-from backwatch.collector.probes.toolkit.sockets import peer, words
-from backwatch.collector.session.tls import read_tls_facts
+from backwatch.collector.probes.toolkit.sockets import words
+from backwatch.collector.runtime.record import Facts
 
 FACTS: Final = names.OVER_TLS | {
     names.MESSAGING_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,
@@ -30,11 +29,6 @@ def server_facts(properties: object) -> dict[str, Any]:
         "server_version": f"{product} {version}".strip(),
         "server_id": words(plain.get("cluster_name"), 120),
     }
-
-
-def transport_facts(socket: Any, tls: Any) -> dict[str, Any]:
-    """Return TLS and the peer of an open connection, as arguments of ``Session``."""
-    return {**read_tls_facts(tls), **peer(socket)}
 
 
 def login_facts(mechanism: object, response: object, *, with_account: bool) -> dict[str, Any]:

@@ -6,12 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from backwatch.collector import names
-from backwatch.collector.runtime.record import Session
+from backwatch.collector.runtime.record import Facts, Session
 
 if TYPE_CHECKING:
     from collections import deque
 
-    from backwatch.collector.payload.formats import Facts
     from backwatch.collector.probes.families.amqp.requests import AmqpRequest
     from backwatch.collector.session.socket_counters import SocketCounters
 

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.http.claims import Claim, ClaimedSessions, FinishedRequest
-from backwatch.collector.runtime.record import CLIENT, AttributeValue, Caller, Session
+from backwatch.collector.probes.toolkit.hooks import Error
+from backwatch.collector.runtime.record import CLIENT, Caller, Facts, Session
 from backwatch.collector.session.socket_counters import SocketCounters
 
 Covers = Callable[[Any, str, str], bool]
@@ -48,7 +49,7 @@ class Attempt(Claim):
         self.kind = CLIENT
         self.rows_returned = self.rows_affected = -1
         self.error: BaseException | str | None = None
-        self.facts: tuple[tuple[str, AttributeValue], ...] = ()
+        self.facts: Facts = ()
         self.fallback_session = _UNKNOWN_SESSION
         """The session, where HTTP's probe did not see it."""
 
@@ -70,9 +71,7 @@ class Attempt(Claim):
         """Return whether a request on this connection belongs to the attempt."""
         return self._covers(owner, method, target)
 
-    def on_connect(
-        self, session: Session, start_ns: int, wire: SocketCounters | None, error: BaseException | None
-    ) -> None:
+    def on_connect(self, session: Session, start_ns: int, wire: SocketCounters | None, error: Error) -> None:
         """Record the connection that the attempt makes."""
         self._recorder.record_call(
             _SESSIONS.get(session, **self._session_facts), "connect", start_ns=start_ns, wire=wire, error=error

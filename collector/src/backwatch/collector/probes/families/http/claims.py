@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+from backwatch.collector.probes.toolkit.hooks import Error
+from backwatch.collector.runtime.keyed_cache import remember
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
 
@@ -55,9 +57,7 @@ class Claim:
         """
         raise NotImplementedError
 
-    def on_connect(
-        self, session: Session, start_ns: int, wire: SocketCounters | None, error: BaseException | None
-    ) -> None:
+    def on_connect(self, session: Session, start_ns: int, wire: SocketCounters | None, error: Error) -> None:
         """Take the connection made for this request. After an error the request itself never went out."""
         raise NotImplementedError
 
@@ -93,8 +93,5 @@ class ClaimedSessions:
         found = self._known.get(key)
         if found is not None and found[0] is session:
             return found[1]
-        if len(self._known) >= MAX_SESSIONS:
-            self._known.clear()
         changed = replace(session, encoded=[], **changes)
-        self._known[key] = session, changed
-        return changed
+        return remember(self._known, key, (session, changed), MAX_SESSIONS)[1]

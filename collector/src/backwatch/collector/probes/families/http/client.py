@@ -10,8 +10,10 @@ from weakref import WeakKeyDictionary
 from backwatch.collector.probes.families.http.observer import HttpCallObserver
 from backwatch.collector.probes.families.http.session import session_of
 from backwatch.collector.probes.families.http.state import Exchange, HttpConnectionState
-from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
+from backwatch.collector.probes.toolkit.hooks import Args, Error, Kwargs
+from backwatch.collector.probes.toolkit.tls_contexts import VERIFICATIONS, requested_mode
 from backwatch.collector.runtime.guard import never_breaks_the_host
+from backwatch.collector.runtime.keyed_cache import remember
 from backwatch.collector.runtime.record import Session
 
 MAX_HEADERS: Final = 200
@@ -21,13 +23,6 @@ _OBSERVED_ELSEWHERE: Final = frozenset({"urllib3", "botocore"})
 
 class _NoTls:
     """Stands in for the class that a Python without TLS does not have."""
-
-
-def _verification(context: Any) -> tuple[str, str]:
-    """Return the requested TLS mode, and what a handshake under this context has proved."""
-    if context is None or context.verify_mode == 0:
-        return "require", "none"
-    return ("verify-full", "full") if context.check_hostname else ("verify-ca", "chain")
 
 
 class HttpClientCallObserver(HttpCallObserver):
@@ -42,10 +37,8 @@ class HttpClientCallObserver(HttpCallObserver):
         kind = type(connection)
         known = self._elsewhere.get(kind)
         if known is None:
-            if len(self._elsewhere) > MAX_CLASSES:
-                self._elsewhere.clear()
             packages = {base.__module__.partition(".")[0] for base in kind.__mro__}
-            known = self._elsewhere[kind] = not packages.isdisjoint(_OBSERVED_ELSEWHERE)
+            known = remember(self._elsewhere, kind, not packages.isdisjoint(_OBSERVED_ELSEWHERE), MAX_CLASSES)
         return known
 
     @never_breaks_the_host
@@ -67,7 +60,7 @@ class HttpClientCallObserver(HttpCallObserver):
         return self._begin(connection, connection, method, rest.rpartition(" ")[0], login)
 
     @never_breaks_the_host
-    def on_send_end(self, connection: Any, exchange: Exchange, _result: Any, error: BaseException | None) -> None:
+    def on_send_end(self, connection: Any, exchange: Exchange, _result: Any, error: Error) -> None:
         """Keep a sent request until its response; the rest of the body may follow."""
         if isinstance(error, client.ImproperConnectionState):
             return  # a misuse of the connection never came to the wire
@@ -89,6 +82,7 @@ class HttpClientCallObserver(HttpCallObserver):
             self.calls.record_request(exchange)
 
     def _session_of(self, connection: Any) -> Session:
-        tls = self._is_tls(connection)
-        requested = _verification(getattr(connection, "_context", None)) if tls else None
-        return session_of(connection, tls=tls, requested=requested)
+        if not self._is_tls(connection):
+            return session_of(connection, tls=False)
+        mode = requested_mode(getattr(connection, "_context", None))
+        return session_of(connection, tls=True, requested=(mode, VERIFICATIONS[mode]))

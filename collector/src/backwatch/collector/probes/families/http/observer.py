@@ -18,14 +18,15 @@ from backwatch.collector.probes.families.http.recorder import HttpCallRecorder
 from backwatch.collector.probes.families.http.session import login_of, session_of
 from backwatch.collector.probes.families.http.state import Exchange, HttpConnectionState, no_socket
 from backwatch.collector.probes.toolkit.dbapi import argument
-from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
+from backwatch.collector.probes.toolkit.hooks import Args, Error, Kwargs
+from backwatch.collector.probes.toolkit.observers import SwitchableObserver
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.socket_counters import SocketCounters
 
 
-class HttpCallObserver:
+class HttpCallObserver(SwitchableObserver):
     """The connections of urllib3's kind in one process.
 
     Args:
@@ -34,7 +35,6 @@ class HttpCallObserver:
 
     def __init__(self, recorder: Recorder | None, tls_class: type) -> None:
         self.calls = HttpCallRecorder(recorder)
-        self.active = True
         self.tls_class = tls_class
         self.current: ContextVar[Exchange | None] = ContextVar("backwatch_http_exchange", default=None)
         """The request whose response is being waited for."""
@@ -63,9 +63,7 @@ class HttpCallObserver:
         return state
 
     @never_breaks_the_host
-    def on_connect_end(
-        self, connection: Any, state: HttpConnectionState, _result: Any, error: BaseException | None
-    ) -> None:
+    def on_connect_end(self, connection: Any, state: HttpConnectionState, _result: Any, error: Error) -> None:
         """Record a connection with its TLS handshake and its proxy's tunnel, or its failure."""
         start_ns, state.connecting_ns = state.connecting_ns, 0
         if error is not None:
@@ -114,7 +112,7 @@ class HttpCallObserver:
         return exchange
 
     @never_breaks_the_host
-    def on_response(self, _owner: Any, exchange: Exchange, response: Any, error: BaseException | None) -> None:
+    def on_response(self, _owner: Any, exchange: Exchange, response: Any, error: Error) -> None:
         """Take the head of a response; the body was read with it, or follows. After an error, none came."""
         connection = exchange.connection()
         if error is not None:
@@ -175,7 +173,7 @@ class HttpCallObserver:
         return argument(args, kwargs, 0, "data"), argument(args, kwargs, 1, "decode_content")
 
     @never_breaks_the_host
-    def on_decode_end(self, response: Any, piece: tuple[Any, Any], result: Any, _error: BaseException | None) -> None:
+    def on_decode_end(self, response: Any, piece: tuple[Any, Any], result: Any, _error: Error) -> None:
         """Count and inspect a piece of a body that went through urllib3's decoder."""
         data, unpacks = piece
         plain = b"" if result is None else result
@@ -203,6 +201,11 @@ class HttpCallObserver:
         state = self._states.get(connection) if connection is not None else None
         if state is not None and state.pending is not None:
             self.calls.record_request(state.pending)
+
+    def disable(self) -> None:
+        """Record calls whose bodies have not ended, and nothing from now on: the probe is removed."""
+        super().disable()
+        self.flush()
 
     def flush(self) -> None:
         """Record what is still waiting for its body."""

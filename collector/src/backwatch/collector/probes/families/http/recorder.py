@@ -10,8 +10,10 @@ from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.http.claims import Claim, FinishedRequest, take_claim
 from backwatch.collector.probes.families.http.session import endpoint_of, forward_session, redirect_target, scheme_of
 from backwatch.collector.probes.families.http.state import Exchange, HttpConnectionState
+from backwatch.collector.probes.toolkit.hooks import Error
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.redaction import http as redact
+from backwatch.collector.runtime.keyed_cache import remember
 from backwatch.collector.runtime.record import AttributeValue, Session
 from backwatch.collector.session.socket_counters import SocketCounters
 
@@ -50,7 +52,7 @@ class HttpCallRecorder:
         session: Session,
         start_ns: int,
         wire: SocketCounters | None,
-        error: BaseException | None,
+        error: Error,
     ) -> None:
         """Record a connect, or its failure."""
         if claim is not None:
@@ -135,11 +137,10 @@ class HttpCallRecorder:
             return session
         known = state.sessions.get(key)
         if known is None:
-            if len(state.sessions) >= MAX_SESSIONS:
-                state.sessions.clear()
             if scheme:
                 session = forward_session(session, scheme, address, port)
-            known = state.sessions[key] = replace(session, encoded=[], account=account, auth_method=method)
+            session = replace(session, encoded=[], account=account, auth_method=method)
+            known = remember(state.sessions, key, session, MAX_SESSIONS)
         return known
 
     def _learn_server(self, exchange: Exchange, server: object) -> None:

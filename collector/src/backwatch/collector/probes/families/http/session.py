@@ -8,10 +8,12 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import unquote, urljoin, urlsplit
 
-from backwatch.collector.probes.toolkit.sockets import peer, tls_of, words
+from backwatch.collector import names
+from backwatch.collector.probes.toolkit.connections import connection_facts
+from backwatch.collector.probes.toolkit.sockets import tls_of, words
+from backwatch.collector.probes.toolkit.tls_contexts import VERIFICATIONS, mode_of
 from backwatch.collector.redaction.http import redact_url
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import read_tls_facts
 
 _SCHEME: Final = re.compile(r"[A-Za-z0-9-]{1,30}\Z")
 _MAX_URL_CHARS: Final = 200
@@ -21,6 +23,12 @@ _TLS_SCHEMES: Final = frozenset(("https", "wss"))
 _NO_PASSWORD: Final = (b"", b"x", b"X", b"x-oauth-basic")
 
 
+HTTP_FACTS: Final = names.OVER_TLS | {
+    names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.HTTP_METHOD,
+    names.HTTP_STATUS, names.URL_SECRET, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT,
+    names.BYTES_RECEIVED, names.ERROR_TYPE, names.REDIRECT_TARGET,
+}  # fmt: skip
+"""Facts that every HTTP client reports."""
 METADATA_HEADER: Final = "metadata-header"
 """Login method of a request to a cloud's metadata service with its own header, which no forged URL brings."""
 _METADATA_HEADERS: Final = frozenset(("x-aws-ec2-metadata-token", "metadata-flavor", "metadata"))
@@ -39,8 +47,7 @@ def session_of(connection: Any, *, tls: bool, requested: tuple[str, str] | None 
     facts: dict[str, Any] = {"requested": mode if tls else "disable"}
     socket = getattr(connection, "sock", None)
     if socket is not None:
-        facts.update(read_tls_facts(tls_of(socket), verified=verified))
-        facts.update(peer(socket))
+        facts.update(connection_facts(socket, tls_of(socket), verified=verified))
     address, port = _endpoint(connection)
     return Session(system="http", address=address, port=port, requested_explicit=True, **facts)
 
@@ -60,17 +67,16 @@ def _skips_verification(connection: Any) -> bool:
 
 
 def _requested_mode(connection: Any) -> str:
-    if _skips_verification(connection):
-        return "require"
-    return "verify-ca" if getattr(connection, "assert_hostname", None) is False else "verify-full"
+    checks_name = getattr(connection, "assert_hostname", None) is not False
+    return mode_of(verifies=not _skips_verification(connection), checks_name=checks_name)
 
 
 def _verification(connection: Any) -> str:
     """Return what urllib3 verified: it checks host names and pinned certificates itself, and a proxy separately."""
     forwards = getattr(connection, "proxy_is_forwarding", False)
-    if not getattr(connection, "proxy_is_verified" if forwards else "is_verified", False):
-        return "none"
-    return "chain" if getattr(connection, "assert_hostname", None) is False else "full"
+    verifies = getattr(connection, "proxy_is_verified" if forwards else "is_verified", False)
+    checks_name = getattr(connection, "assert_hostname", None) is not False
+    return VERIFICATIONS[mode_of(verifies=verifies, checks_name=checks_name)]
 
 
 def login_of(headers: object) -> tuple[str, str]:

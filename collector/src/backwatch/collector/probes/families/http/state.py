@@ -12,7 +12,7 @@ from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backwatch.collector.runtime.record import AttributeValue, Caller, Session
+    from backwatch.collector.runtime.record import Caller, Facts, Session
 
 
 def no_socket() -> None:
@@ -84,7 +84,7 @@ class Exchange:
         self.status = 0
         self.url = self.statement = self.target = ""
         self.error: BaseException | str | None = None
-        self.facts: tuple[tuple[str, AttributeValue], ...] = ((names.HTTP_METHOD, method),)
+        self.facts: Facts = ((names.HTTP_METHOD, method),)
         self.counted = ByteSum()
         self.connection: Callable[[], Any] = no_socket
         """The connection, weakly."""

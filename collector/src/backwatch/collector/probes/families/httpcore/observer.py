@@ -18,7 +18,8 @@ from backwatch.collector.probes.families.http.session import LOGIN_HEADERS, logi
 from backwatch.collector.probes.families.http.state import Exchange, HttpConnectionState
 from backwatch.collector.probes.families.httpcore.session import session_of, socket_of
 from backwatch.collector.probes.toolkit.dbapi import argument
-from backwatch.collector.probes.toolkit.hooks import Args, Kwargs
+from backwatch.collector.probes.toolkit.hooks import Args, CallToken, Error, Kwargs
+from backwatch.collector.probes.toolkit.observers import SwitchableObserver
 from backwatch.collector.probes.toolkit.sockets import descriptor, root_error, weakly
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.session.socket_counters import SocketCounters
@@ -48,12 +49,11 @@ class Tunnel:
         self.connected = False
 
 
-class HttpcoreCallObserver:
+class HttpcoreCallObserver(SwitchableObserver):
     """The connections of one process, blocking and asynchronous ones."""
 
     def __init__(self, recorder: Recorder | None) -> None:
         self.calls = HttpCallRecorder(recorder)
-        self.active = True
         self.sender: ContextVar[Sender | None] = ContextVar("backwatch_httpx_sender", default=None)
         self.tunnel: ContextVar[Tunnel | None] = ContextVar("backwatch_httpcore_tunnel", default=None)
         self._states: WeakKeyDictionary[Any, HttpConnectionState] = WeakKeyDictionary()
@@ -61,9 +61,7 @@ class HttpcoreCallObserver:
         self._responses: WeakKeyDictionary[Any, Exchange] = WeakKeyDictionary()
 
     @never_breaks_the_host
-    def on_connect_end(
-        self, connection: Any, token: tuple[int, Args, Kwargs], stream: Any, error: BaseException | None
-    ) -> None:
+    def on_connect_end(self, connection: Any, token: CallToken, stream: Any, error: Error) -> None:
         """Record a connect with its TLS handshake, or its failure. One to a proxy waits for its tunnel."""
         if not self.active or self.tunnel.get() is not None:
             return
@@ -84,7 +82,7 @@ class HttpcoreCallObserver:
         return Tunnel(connection._remote_origin, getattr(connection, "_ssl_context", None))
 
     @never_breaks_the_host
-    def on_tunnel_end(self, _connection: Any, tunnel: Tunnel, _result: Any, error: BaseException | None) -> None:
+    def on_tunnel_end(self, _connection: Any, tunnel: Tunnel, _result: Any, error: Error) -> None:
         """Record a failed tunnel. Where the request inside it failed, that request is recorded by now."""
         if error is not None and not tunnel.connected:
             self._record_failed_connect(tunnel.origin, tunnel.context, tunnel.start_ns, error)
@@ -126,7 +124,7 @@ class HttpcoreCallObserver:
         return exchange
 
     @never_breaks_the_host
-    def on_response(self, _connection: Any, exchange: Exchange, response: Any, error: BaseException | None) -> None:
+    def on_response(self, _connection: Any, exchange: Exchange, response: Any, error: Error) -> None:
         """Take the head of a response. After an error, none came.
 
         A connection that another request took meanwhile is no failure: httpcore tries the next one.
@@ -150,7 +148,7 @@ class HttpcoreCallObserver:
         return Sender(client)
 
     @never_breaks_the_host
-    def on_send_end(self, _client: Any, sender: Sender, response: Any, _error: BaseException | None) -> None:
+    def on_send_end(self, _client: Any, sender: Sender, response: Any, _error: Error) -> None:
         """Keep the response object that the layer above made."""
         exchange = sender.exchange
         if exchange is not None and response is not None and not exchange.reported:
@@ -175,6 +173,11 @@ class HttpcoreCallObserver:
         if exchange is not None:
             before = exchange.unpacked or (0, 0)
             exchange.unpacked = before[0] + packed, before[1] + size
+
+    def disable(self) -> None:
+        """Record calls whose bodies have not ended, and nothing from now on: the probe is removed."""
+        super().disable()
+        self.flush()
 
     def flush(self) -> None:
         """Record what still waits for the end of its body."""

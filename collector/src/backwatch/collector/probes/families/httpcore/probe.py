@@ -1,26 +1,24 @@
 """The probe of httpx and of its fork, which differ only in names."""
 
 import importlib
+from abc import ABC
 from types import ModuleType
 from typing import ClassVar, Final
 
 from backwatch.collector import names
-from backwatch.collector.probes import Probe, Recorder
+from backwatch.collector.probes import Recorder
+from backwatch.collector.probes.families.http.session import HTTP_FACTS
 from backwatch.collector.probes.families.httpcore.hooks import wrap_clients, wrap_core
 from backwatch.collector.probes.families.httpcore.observer import HttpcoreCallObserver
 from backwatch.collector.probes.toolkit.patches import Patches
+from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 from backwatch.collector.runtime import import_hooks
 from backwatch.collector.runtime.guard import never_breaks_the_host
 
-FACTS: Final = names.OVER_TLS | {
-    names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.HTTP_METHOD,
-    names.HTTP_STATUS, names.URL_SECRET, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT,
-    names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ERROR_TYPE, names.REDIRECT_TARGET, names.PAYLOAD_WIRE,
-    names.PAYLOAD_SIZE,
-}  # fmt: skip
+FACTS: Final = HTTP_FACTS | {names.BYTES_ESTIMATED, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE}
 
 
-class HttpcoreProbe(Probe):
+class HttpcoreProbe(PatchingProbe[HttpcoreCallObserver], ABC):
     """A client above httpcore.
 
     Attributes:
@@ -28,10 +26,7 @@ class HttpcoreProbe(Probe):
     """
 
     core: ClassVar[str]
-    facts: ClassVar[frozenset[str]] = FACTS
-
-    _patches: Patches | None = None
-    _observer: HttpcoreCallObserver | None = None
+    facts = FACTS
 
     def install(self, recorder: Recorder) -> None:
         """Wrap the clients now, the connections below as soon as their module is imported."""
@@ -40,17 +35,8 @@ class HttpcoreProbe(Probe):
         wrap_clients(patches, observer, importlib.import_module(self.module))
 
         def wrap_connections(_module: ModuleType) -> None:
-            if self._patches is patches:
+            if observer.active:
                 wrap_core(patches, observer, self.core)
 
         wrap_connections.__qualname__ = f"the connections of {self.name}"
         import_hooks.on_import(self.core, never_breaks_the_host(wrap_connections))
-
-    def remove(self) -> None:
-        """Restore the originals, and record calls whose bodies have not ended."""
-        patches, self._patches = self._patches, None
-        if patches is not None:
-            patches.restore()
-        if self._observer is not None:
-            self._observer.active = False
-            self._observer.flush()

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from backwatch.collector.probes.toolkit.sockets import peer, tls_of, words
+from backwatch.collector.probes.toolkit import tls_contexts
+from backwatch.collector.probes.toolkit.connections import connection_facts
+from backwatch.collector.probes.toolkit.sockets import tls_of, words
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import read_tls_facts
 
 
 def socket_of(stream: Any) -> Any:
@@ -24,11 +25,7 @@ def _tls_of(stream: Any, socket: Any) -> Any:
 
 def requested_mode(context: Any) -> str:
     """Return the TLS mode that a context requests; httpcore's own default verifies everything."""
-    if context is None:
-        return "verify-full"
-    if context.verify_mode == 0:
-        return "require"
-    return "verify-full" if context.check_hostname else "verify-ca"
+    return "verify-full" if context is None else tls_contexts.requested_mode(context)
 
 
 def session_of(origin: Any, stream: Any, context: Any = None) -> Session:
@@ -47,8 +44,7 @@ def session_of(origin: Any, stream: Any, context: Any = None) -> Session:
         found = _tls_of(stream, socket)
         if tls and found is not None:
             facts["requested"] = requested_mode(found.context)
-        facts.update(read_tls_facts(found if tls else None))
-        facts.update(peer(socket))
+        facts.update(connection_facts(socket, found if tls else None))
         if facts.get("transport") == "unix":
             address, port = facts["peer_address"], 0
     return Session(system="http", address=address, port=port, requested_explicit=True, **facts)

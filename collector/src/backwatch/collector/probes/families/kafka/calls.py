@@ -7,13 +7,12 @@ from contextvars import ContextVar
 from time import time_ns
 from typing import Any, NamedTuple
 
-from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.kafka.clients import KafkaClients, status_facts
 from backwatch.collector.probes.toolkit.messages import STREAM_TOPICS, is_stream_topic, names_in, operation_text
 from backwatch.collector.redaction import messaging
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.runtime.record import CLIENT, PRODUCER, Caller, Session
+from backwatch.collector.runtime.record import CLIENT, PRODUCER, Caller, Facts, Session
 from backwatch.collector.session.socket_counters import UNKNOWN
 
 Error = BaseException | str | None

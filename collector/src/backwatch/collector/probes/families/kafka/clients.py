@@ -3,10 +3,10 @@
 from typing import Any, Protocol
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.kafka.state import STATE_ATTRIBUTE, KafkaClientState, KafkaConnectionState
-from backwatch.collector.runtime.record import Session
+from backwatch.collector.probes.toolkit.hooks import Error
+from backwatch.collector.runtime.record import Facts, Session
 
 
 class DriverAccess(Protocol):
@@ -68,7 +68,7 @@ class KafkaClients:
         return state.latest
 
 
-def status_facts(error: BaseException | None) -> Facts:
+def status_facts(error: Error) -> Facts:
     """Return the broker's number for an error."""
     code = getattr(error, "errno", None)
     return ((names.STATUS_CODE, str(code)),) if type(code) is int and -1 <= code < 10_000 else ()

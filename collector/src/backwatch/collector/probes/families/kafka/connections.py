@@ -5,6 +5,7 @@ from typing import Any
 
 from backwatch.collector.probes.families.kafka.clients import KafkaClients, status_facts
 from backwatch.collector.probes.families.kafka.state import STATE_ATTRIBUTE, KafkaClientState, KafkaConnectionState
+from backwatch.collector.probes.toolkit.hooks import Error
 from backwatch.collector.probes.toolkit.nodes import address, topology_facts
 from backwatch.collector.probes.toolkit.sockets import root_error
 from backwatch.collector.runtime.guard import never_breaks_the_host
@@ -53,7 +54,7 @@ class ConnectionObserver:
         self.clients.recorder.record_call(session, "connect", start_ns=start_ns, wire=SocketCounters(number))
 
     @never_breaks_the_host
-    def on_connect_failed(self, state: KafkaConnectionState, error: BaseException | None, socket: Any = None) -> None:
+    def on_connect_failed(self, state: KafkaConnectionState, error: Error, socket: Any = None) -> None:
         """Record a failed connect, TLS handshake or login, with the facts that were known by then."""
         start_ns, state.start_ns = state.start_ns, 0
         if not start_ns or self.clients.recorder is None:

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.payload import message_forms
-from backwatch.collector.payload.formats import MAX_MEMBERS, Facts, detect_formats
+from backwatch.collector.payload.formats import MAX_MEMBERS, detect_formats
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.kafka.clients import KafkaClients, status_facts
+from backwatch.collector.probes.toolkit.hooks import Error
 from backwatch.collector.probes.toolkit.messages import (
     MAX_SAMPLES,
     is_stream_topic,
@@ -17,7 +18,7 @@ from backwatch.collector.probes.toolkit.messages import (
     size_of_headers,
 )
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.runtime.record import CONSUMER, Caller, Session
+from backwatch.collector.runtime.record import CONSUMER, Caller, Facts, Session
 from backwatch.collector.session.socket_counters import UNKNOWN
 
 MAX_TOPICS: Final = 256
@@ -96,7 +97,7 @@ class PollObserver:
         return Poll() if self.clients.is_observed(consumer) else None
 
     @never_breaks_the_host
-    def on_poll_end(self, consumer: Any, poll: Poll, found: Any, error: BaseException | None) -> None:
+    def on_poll_end(self, consumer: Any, poll: Poll, found: Any, error: Error) -> None:
         """Record a poll: its messages by topic, or its error."""
         recorder = self.clients.recorder
         if recorder is None:

@@ -7,19 +7,19 @@ from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.lines.state import InFlightLineCall, LineConnectionState
-from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Kwargs, call_hook, name_arguments
-from backwatch.collector.probes.toolkit.sockets import descriptor, peer, tls_of, words
+from backwatch.collector.probes.toolkit.connections import connection_facts
+from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Error, Kwargs, call_hook, name_arguments
+from backwatch.collector.probes.toolkit.observers import SwitchableObserver
+from backwatch.collector.probes.toolkit.sockets import descriptor, tls_of, words
 from backwatch.collector.probes.toolkit.tls_contexts import requested_mode
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.runtime.record import Session
+from backwatch.collector.runtime.record import Facts, Session
 from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
-from backwatch.collector.session.tls import read_tls_facts
 
 
-class LineCallObserver:
+class LineCallObserver(SwitchableObserver):
     """The connections of one process and protocol; a subclass for each library.
 
     Args:
@@ -33,17 +33,12 @@ class LineCallObserver:
 
     system: ClassVar[str]
     port: ClassVar[int]
-    default_host: ClassVar[str] = ""
+    default_host = ""
 
     def __init__(self, recorder: Recorder, tls_class: Any = None) -> None:
         self.recorder = recorder
-        self.active = True
         self._tls_class = tls_class
         self._states: WeakKeyDictionary[Any, LineConnectionState] = WeakKeyDictionary()
-
-    def disable(self) -> None:
-        """Record nothing from now on: the probe is removed."""
-        self.active = False
 
     # --- what differs between the libraries ---
 
@@ -101,7 +96,7 @@ class LineCallObserver:
         return InFlightLineCall(state, time.time_ns())
 
     @never_breaks_the_host
-    def on_connect_end(self, client: Any, call: InFlightLineCall, result: Any, error: BaseException | None) -> None:
+    def on_connect_end(self, client: Any, call: InFlightLineCall, result: Any, error: Error) -> None:
         """Record a connect: the server greeted or refused it, or it failed."""
         state, failure = call.state, error
         state.busy = ""
@@ -119,7 +114,7 @@ class LineCallObserver:
         )  # fmt: skip
 
     @never_breaks_the_host
-    def on_starttls_end(self, client: Any, call: InFlightLineCall, _reply: Any, error: BaseException | None) -> None:
+    def on_starttls_end(self, client: Any, call: InFlightLineCall, _reply: Any, error: Error) -> None:
         """Record an upgrade to TLS."""
         if error is None:
             call.state.starttls_offered = True
@@ -234,7 +229,7 @@ def _current_facts(client: Any) -> dict[str, Any]:
     socket = getattr(client, "sock", None)
     if descriptor(socket) < 0:
         return {}
-    return {**read_tls_facts(tls_of(socket)), **peer(socket)}
+    return connection_facts(socket, tls_of(socket))
 
 
 def to_port(port: object) -> int:

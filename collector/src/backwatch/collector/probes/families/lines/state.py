@@ -1,11 +1,19 @@
 """The state of one connection of a line protocol, and of a call on it."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from backwatch.collector import names
 from backwatch.collector.runtime.record import Session
 
 if TYPE_CHECKING:
     from backwatch.collector.session.socket_counters import SocketCounters
+
+LINE_FACTS: Final = names.OVER_TLS | {
+    names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.ACCOUNT,
+    names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT, names.BYTES_RECEIVED, names.ERROR_TYPE,
+    names.STATUS_CODE, names.STARTTLS_OFFERED,
+}  # fmt: skip
+"""Facts that the client of every line protocol reports."""
 
 
 class LineConnectionState:

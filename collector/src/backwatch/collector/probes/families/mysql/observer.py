@@ -14,17 +14,16 @@ from backwatch.collector.probes.toolkit.dbapi import (
     STATE_ATTRIBUTE,
     UNKNOWN,
     CallObserver,
-    Error,
-    Facts,
     OpenResult,
     RowCounts,
     argument,
     notice_facts,
     status_facts,
 )
-from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Function, Kwargs, call_hook
+from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Error, Function, Kwargs, call_hook
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.guard import never_breaks_the_host
+from backwatch.collector.runtime.record import Facts
 
 _MAY_BE_USE: Final = frozenset("uU \t\n")
 _USE: Final = re.compile(r"\s*use\s+`?([^`;\s]{1,64})`?\s*;?\s*", re.IGNORECASE)

@@ -3,9 +3,9 @@
 from typing import Final
 
 from backwatch.collector import names
-from backwatch.collector.probes.toolkit.dbapi import ConnectionState, Facts
+from backwatch.collector.probes.toolkit.dbapi import ConnectionState
 from backwatch.collector.probes.toolkit.sockets import words
-from backwatch.collector.runtime.record import Session
+from backwatch.collector.runtime.record import Facts, Session
 from backwatch.collector.session.socket_counters import SocketCounters
 
 _METHODS: Final = {"mysql_clear_password": "clear-password"}

@@ -3,7 +3,9 @@
 import re
 from typing import Final
 
-from backwatch.collector.probes.toolkit.dbapi import Error, Facts, status_facts
+from backwatch.collector.probes.toolkit.dbapi import status_facts
+from backwatch.collector.probes.toolkit.hooks import Error
+from backwatch.collector.runtime.record import Facts
 from backwatch.collector.session.tls import TlsFacts
 
 MAX_MESSAGE_CHARACTERS: Final = 4_000

@@ -7,7 +7,8 @@ from typing import Final
 from backwatch.collector import names
 from backwatch.collector.probes.families.postgresql.errors import refused_tls
 from backwatch.collector.probes.families.postgresql.libpq import Libpq
-from backwatch.collector.probes.toolkit.dbapi import MAX_TEXT_CHARACTERS, Error
+from backwatch.collector.probes.toolkit.dbapi import MAX_TEXT_CHARACTERS
+from backwatch.collector.probes.toolkit.hooks import Error
 from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.session.tls import TlsFacts

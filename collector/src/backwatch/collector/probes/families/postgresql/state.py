@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from backwatch.collector.probes.toolkit.dbapi import ConnectionState, Facts, notice_facts
-from backwatch.collector.runtime.record import Session
+from backwatch.collector.probes.toolkit.dbapi import ConnectionState, notice_facts
+from backwatch.collector.runtime.record import Facts, Session
 from backwatch.collector.session.socket_counters import SocketCounters
 
 CHANGES: Final = ("INSERT", "UPDATE", "DELETE", "MERGE")

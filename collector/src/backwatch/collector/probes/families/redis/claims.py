@@ -7,8 +7,7 @@ errors. It records every other command as usual, so each command has exactly one
 from contextvars import ContextVar
 from typing import NamedTuple
 
-from backwatch.collector.payload.formats import Facts
-from backwatch.collector.runtime.record import Session
+from backwatch.collector.runtime.record import Facts, Session
 from backwatch.collector.session.socket_counters import SocketCounters
 
 

@@ -5,10 +5,9 @@ from itertools import islice
 from typing import Any, Final
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import Facts
 from backwatch.collector.probes.families.redis.statements import name_of
 from backwatch.collector.probes.toolkit.nodes import MAX_NODES, address, topology_facts
-from backwatch.collector.runtime.record import Session
+from backwatch.collector.runtime.record import Facts, Session
 
 _MASTER_QUERIES: Final = ("GET-MASTER-ADDR-BY-NAME", "MASTER", "MASTERS")
 _SENTINEL_QUERIES: Final = (*_MASTER_QUERIES, "REPLICAS", "SLAVES", "SENTINELS")

@@ -29,13 +29,14 @@ from backwatch.collector.probes.families.redis.statements import (
     describe_pipeline,
     name_of,
 )
+from backwatch.collector.probes.toolkit.dbapi import STATE_ATTRIBUTE
+from backwatch.collector.probes.toolkit.hooks import Error
+from backwatch.collector.probes.toolkit.observers import SwitchableObserver
 from backwatch.collector.probes.toolkit.sockets import root_error
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import CLIENT, CONSUMER, Session
 from backwatch.collector.session.socket_counters import SocketCounters
 
-STATE_ATTRIBUTE: Final = "_backwatch_state"
-"""Attribute of a connection object that holds its :class:`RedisConnectionState`."""
 MAX_PENDING_COMMANDS: Final = 1_000
 _MESSAGES: Final = frozenset(("message", "pmessage", "smessage"))
 _ACKNOWLEDGEMENTS: Final = frozenset(
@@ -44,18 +45,13 @@ _ACKNOWLEDGEMENTS: Final = frozenset(
 _SESSION_COMMANDS: Final = frozenset(("AUTH", "HELLO", "SELECT", "RESET", "INFO"))
 
 
-class RedisCallObserver:
+class RedisCallObserver(SwitchableObserver):
     """The call observer of one probe: redis-py or valkey-py."""
 
     def __init__(self, recorder: Recorder, tls_classes: tuple[type, ...], system: str) -> None:
         self.recorder = recorder
         self.system = system
         self.tls_classes = tls_classes
-        self.active = True
-
-    def disable(self) -> None:
-        """Stop recording: the probe is removed."""
-        self.active = False
 
     def _state(self, connection: Any) -> RedisConnectionState:
         state: RedisConnectionState | None = connection.__dict__.get(STATE_ATTRIBUTE)
@@ -99,9 +95,7 @@ class RedisCallObserver:
         return state
 
     @never_breaks_the_host
-    def on_connect_end(
-        self, connection: Any, state: RedisConnectionState, _result: Any, error: BaseException | None
-    ) -> None:
+    def on_connect_end(self, connection: Any, state: RedisConnectionState, _result: Any, error: Error) -> None:
         """Record a connect, its TLS handshake and login included."""
         start_ns, state.connecting_ns = state.connecting_ns, 0
         if error is None:
@@ -161,9 +155,7 @@ class RedisCallObserver:
         return InFlightCommands(commands, "", time.time_ns()) if commands else None
 
     @never_breaks_the_host
-    def on_send_end(
-        self, connection: Any, commands: InFlightCommands, _result: Any, error: BaseException | None
-    ) -> None:
+    def on_send_end(self, connection: Any, commands: InFlightCommands, _result: Any, error: Error) -> None:
         """Queue written commands for their replies. Not earlier: writing may begin with the driver's own PING."""
         state: RedisConnectionState = connection.__dict__[STATE_ATTRIBUTE]
         state.single = False
@@ -181,7 +173,7 @@ class RedisCallObserver:
     # --- replies ---
 
     @never_breaks_the_host
-    def on_read_end(self, connection: Any, _token: Any, reply: Any, error: BaseException | None) -> None:
+    def on_read_end(self, connection: Any, _token: Any, reply: Any, error: Error) -> None:
         """Handle a reply that was read, or the error in its place."""
         state: RedisConnectionState | None = connection.__dict__.get(STATE_ATTRIBUTE)
         if not self.active or state is None or state.observer is not self:

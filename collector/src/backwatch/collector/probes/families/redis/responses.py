@@ -4,8 +4,7 @@ import re
 from typing import Final
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import Facts
-from backwatch.collector.runtime.record import AttributeValue, Session
+from backwatch.collector.runtime.record import AttributeValue, Facts, Session
 
 _CODE: Final = re.compile(r"[A-Z]{3,20}\Z")
 _MOVED: Final = re.compile(r"(?:(?:MOVED|ASK) )?\d{1,5} (\S{0,255}:\d{1,5})\Z")

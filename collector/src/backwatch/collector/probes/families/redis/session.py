@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from backwatch.collector.probes.families.redis.statements import name_of
-from backwatch.collector.probes.toolkit.sockets import descriptor, peer, tls_of, words
+from backwatch.collector.probes.toolkit.connections import connection_facts
+from backwatch.collector.probes.toolkit.sockets import descriptor, tls_of, words
+from backwatch.collector.probes.toolkit.tls_contexts import mode_of
 from backwatch.collector.runtime.record import Session
-from backwatch.collector.session.tls import read_tls_facts
 
 _INFO: Final = re.compile(r"^(redis_version|valkey_version|run_id):([\w.\-]{1,64})", re.MULTILINE)
 _CERTIFICATE_REQUIRED: Final = ("CERT_REQUIRED", "2", "REQUIRED")
@@ -66,8 +67,7 @@ def session_of(connection: Any, tls_classes: tuple[type, ...], login: RedisLogin
     if socket is not None:
         writer = getattr(connection, "_writer", None)
         tls = writer.get_extra_info("ssl_object") if writer is not None else tls_of(socket)
-        facts.update(read_tls_facts(tls))
-        facts.update(peer(socket))
+        facts.update(connection_facts(socket, tls))
         facts.update(login_facts(login))
     if not login.version:  # a connection older than this probe; redis-py's asyncio keeps no such attribute
         login.add_reply(getattr(connection, "handshake_metadata", None))
@@ -87,8 +87,7 @@ def _requested_facts(connection: Any, tls_classes: tuple[type, ...]) -> dict[str
     }
     if isinstance(connection, tls_classes):
         required = str(getattr(connection, "cert_reqs", "")).rpartition(".")[2].upper() in _CERTIFICATE_REQUIRED
-        hostname = bool(getattr(connection, "check_hostname", False))
-        facts["requested"] = "require" if not required else "verify-full" if hostname else "verify-ca"
+        facts["requested"] = mode_of(verifies=required, checks_name=getattr(connection, "check_hostname", False))
         facts["requested_explicit"] = True
     return facts
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from backwatch.collector.probes.families.redis.session import RedisLogin
 
 if TYPE_CHECKING:
-    from backwatch.collector.payload.formats import Facts
     from backwatch.collector.probes.families.redis.statements import Commands
-    from backwatch.collector.runtime.record import Session
+    from backwatch.collector.runtime.record import Facts, Session
     from backwatch.collector.session.socket_counters import SocketCounters
 
 

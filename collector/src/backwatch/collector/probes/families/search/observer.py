@@ -15,12 +15,13 @@ from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.http.attempt import Attempt
 from backwatch.collector.probes.families.search import responses
 from backwatch.collector.probes.toolkit.dbapi import argument
-from backwatch.collector.probes.toolkit.hooks import Args, Kwargs, name_arguments
+from backwatch.collector.probes.toolkit.hooks import Args, Error, Kwargs, name_arguments
 from backwatch.collector.probes.toolkit.messages import size_of
+from backwatch.collector.probes.toolkit.observers import SwitchableObserver
 from backwatch.collector.probes.toolkit.sockets import root_error, words
 from backwatch.collector.redaction import search
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.runtime.record import Session
+from backwatch.collector.runtime.record import Facts, Session
 
 MAX_TARGET_CHARS: Final = 4_096
 
@@ -76,7 +77,7 @@ class SearchAttempt(Attempt):
     target: str
 
 
-class SearchCallObserver:
+class SearchCallObserver(SwitchableObserver):
     """The requests of one process, for one kind of client.
 
     Args:
@@ -91,15 +92,10 @@ class SearchCallObserver:
         self.system = system
         self.attach = attach
         self.body_of = body_of
-        self.active = True
         self._servers: WeakKeyDictionary[Any, tuple[str, str]] = WeakKeyDictionary()
         self._nodes: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
         self.endpoint: ContextVar[str] = ContextVar("backwatch_search_endpoint", default="")
         self.operation: ContextVar[Operation | None] = ContextVar("backwatch_search_operation", default=None)
-
-    def disable(self) -> None:
-        """Record nothing from now on: the probe is removed."""
-        self.active = False
 
     @never_breaks_the_host
     def on_client_call(self, _client: Any, _args: Args, kwargs: Kwargs) -> str | None:
@@ -125,7 +121,7 @@ class SearchCallObserver:
         return operation
 
     @never_breaks_the_host
-    def on_call_end(self, _transport: Any, operation: Operation, result: Any, error: BaseException | None) -> None:
+    def on_call_end(self, _transport: Any, operation: Operation, result: Any, error: Error) -> None:
         """Learn from the response of a transport, and record its last attempt."""
         response = None if error is not None else self.body_of(result)
         attempt, operation.last = operation.last, None
@@ -196,7 +192,7 @@ class SearchCallObserver:
         return session
 
     @never_breaks_the_host
-    def on_node_response(self, _node: Any, attempt: SearchAttempt, result: Any, error: BaseException | None) -> None:
+    def on_node_response(self, _node: Any, attempt: SearchAttempt, result: Any, error: Error) -> None:
         """Take the response of a node of ``elastic_transport``, which returns all of them, errors too."""
         if error is not None:
             self._fail(attempt, error)
@@ -204,9 +200,7 @@ class SearchCallObserver:
             self._learn_response(attempt, result.meta.status, result.meta.headers.get, result[1])
 
     @never_breaks_the_host
-    def on_connection_response(
-        self, _connection: Any, attempt: SearchAttempt, result: Any, error: BaseException | None
-    ) -> None:
+    def on_connection_response(self, _connection: Any, attempt: SearchAttempt, result: Any, error: Error) -> None:
         """Take the response of an older connection, which raises the errors of the service."""
         if error is None:
             status, headers, body = result
@@ -246,7 +240,7 @@ class SearchCallObserver:
         attempt.finish()
 
 
-def _redirect(attempt: Attempt) -> responses.Facts:
+def _redirect(attempt: Attempt) -> Facts:
     request = attempt.request
     return () if request is None or not request.target else ((names.REDIRECT_TARGET, request.target),)
 

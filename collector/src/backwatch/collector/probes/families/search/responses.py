@@ -8,9 +8,7 @@ from typing import Any, Final
 from backwatch.collector import names
 from backwatch.collector.probes.toolkit.nodes import topology_facts
 from backwatch.collector.probes.toolkit.sockets import words
-from backwatch.collector.runtime.record import AttributeValue
-
-Facts = tuple[tuple[str, AttributeValue], ...]
+from backwatch.collector.runtime.record import AttributeValue, Facts
 
 MAX_NODES_BYTES: Final = 1 << 20
 _WRITES: Final = frozenset(("index", "create", "update", "delete"))
@@ -20,16 +18,16 @@ def row_counts(operation: str, response: object) -> tuple[int, int]:
     """Return the hits or documents returned, and documents written; -1 where the response does not say."""
     if not isinstance(response, Mapping):
         return -1, -1
-    return _returned(response), _written(operation, response)
+    return _count_returned(response), _count_written(operation, response)
 
 
-def _returned(response: Mapping[str, Any]) -> int:
+def _count_returned(response: Mapping[str, Any]) -> int:
     hits = response.get("hits")
     if isinstance(hits, Mapping) and isinstance(hits.get("hits"), list):
         return len(hits["hits"])
     several = response.get("responses")
     if isinstance(several, list):
-        return sum(max(_returned(part), 0) for part in several if isinstance(part, Mapping))
+        return sum(max(_count_returned(part), 0) for part in several if isinstance(part, Mapping))
     documents = response.get("docs")
     if isinstance(documents, list):
         return sum(1 for document in documents if isinstance(document, Mapping) and document.get("found"))
@@ -41,7 +39,7 @@ def _returned(response: Mapping[str, Any]) -> int:
     return -1
 
 
-def _written(operation: str, response: Mapping[str, Any]) -> int:
+def _count_written(operation: str, response: Mapping[str, Any]) -> int:
     items = response.get("items")
     if isinstance(items, list):
         done = (next(iter(item.values()), None) for item in items if isinstance(item, Mapping))

@@ -1,17 +1,17 @@
 """cask: a key-value store that exchanges lines over TLS."""
 
 import importlib
-from typing import Any, ClassVar
+from typing import Any
 
 from backwatch.collector import names
-from backwatch.collector.payload.formats import Facts  # noqa: TC001  as probes import it
-from backwatch.collector.probes import Recorder, ServiceKind
+from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.lines.observer import LineCallObserver
 from backwatch.collector.probes.families.lines.state import InFlightLineCall
-from backwatch.collector.probes.toolkit.hooks import Args, Kwargs, call_hook
+from backwatch.collector.probes.toolkit.hooks import Args, Error, Kwargs, call_hook
 from backwatch.collector.probes.toolkit.patches import Patches
 from backwatch.collector.probes.toolkit.patching_probe import PatchingProbe
 from backwatch.collector.runtime.guard import never_breaks_the_host
+from backwatch.collector.runtime.record import Facts  # noqa: TC001  as probes import it
 
 VERBS = frozenset(("GET", "PUT"))
 
@@ -19,8 +19,8 @@ VERBS = frozenset(("GET", "PUT"))
 class CaskCallObserver(LineCallObserver):
     """Cask connections."""
 
-    system: ClassVar[str] = "cask"
-    port: ClassVar[int] = 7077
+    system = "cask"
+    port = 7077
 
     def code_of(self, error: BaseException) -> str:
         """Return no code: cask has none."""
@@ -39,7 +39,7 @@ class CaskCallObserver(LineCallObserver):
         return self.begin_call(client, verb if verb in VERBS else "?", subject=key)
 
     @never_breaks_the_host
-    def on_execute_end(self, client: Any, call: InFlightLineCall, reply: Any, error: BaseException | None) -> None:
+    def on_execute_end(self, client: Any, call: InFlightLineCall, reply: Any, error: Error) -> None:
         """Record a command, and whether the response names its key."""
         is_other = error is None and reply[0] != call.subject
         facts: Facts = ((names.RESPONSE_INDICATORS, "other-key"),) if is_other else ()
@@ -49,13 +49,13 @@ class CaskCallObserver(LineCallObserver):
 class CaskProbe(PatchingProbe[CaskCallObserver]):
     """cask 1."""
 
-    name: ClassVar[str] = "cask"
-    module: ClassVar[str] = "cask"
-    label: ClassVar[str] = "cask"
-    service_kind: ClassVar[ServiceKind] = "Caches and documents"
-    indicators: ClassVar[frozenset[str]] = frozenset(("other-key",))
-    distributions: ClassVar[tuple[str, ...]] = ("cask>=1",)
-    facts: ClassVar[frozenset[str]] = names.OVER_TLS | {
+    name = "cask"
+    module = "cask"
+    label = "cask"
+    service_kind = "Caches and documents"
+    indicators = frozenset(("other-key",))
+    distributions = ("cask>=1",)
+    facts = names.OVER_TLS | {
         names.DB_SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.BYTES_SENT,
         names.BYTES_RECEIVED, names.ERROR_TYPE, names.RESPONSE_INDICATORS,
     }  # fmt: skip

@@ -1,0 +1,379 @@
+"""Judges calls one by one: is the statement known at its call site, and if not, was it injected into?
+
+Known are the statements from before a call site settled, and those in quiet use there for a week, with gaps no longer
+than a weekend. What is suspicious never becomes known by repetition: only an operator can accept it. A release, a call
+site with many different statements, or another call site that knows the statement excuse the kinds of change that apps
+make, and no other.
+"""
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from backwatch.collector import names
+from backwatch.detector.baselines import injection_weights
+from backwatch.detector.baselines.call_site import (
+    ALONE,
+    COMPARED,
+    KNOWN_HERE,
+    VARIOUS,
+    count_call,
+    count_waiting,
+    is_of_release,
+    is_remembered,
+    note_restless,
+    remember,
+)
+from backwatch.detector.baselines.injection import (
+    COUNT_OF_SIGNALS,
+    compose,
+    effect_log_odds,
+    is_broken,
+    probability,
+    score,
+)
+from backwatch.detector.baselines.releases import is_young, number_of
+from backwatch.detector.baselines.settled import MAX_UNSEEN, has_settled, has_surely_settled, unseen_share
+from backwatch.detector.baselines.suspicion import ATTACK_WEIGHT, SIGN_WEIGHTS, weigh
+from backwatch.detector.kernels.compiled import kernel
+from backwatch.detector.state.keys import FIRST
+from backwatch.detector.statements.structure.difference import describe
+from backwatch.detector.statements.structure.encoding import MAX_TOKENS
+from backwatch.detector.statements.structure.features import CELLS, SLOT, WORDS_ONLY, F
+from backwatch.detector.statements.structure.grammar import CELLS as KINDS
+from backwatch.detector.statements.structure.grammar import check_grammar, is_query
+from backwatch.detector.statements.structure.known import NOTHING, RECENT, find_home, learn_statement, nearest
+
+Array = Any
+
+SUSPECT_PROBABILITY: Final = 0.35
+"""Probability from which on nothing excuses a new statement, and it is not learned from."""
+ATTACK_PROBABILITY: Final = 0.5
+WAITS_BELOW: Final = 0.5
+"""Probability below which a statement becomes known after a quiet week."""
+USUAL_AFTER_CALLS: Final = 3
+"""Quiet calls with known statements after which a sign is usual at a call site."""
+MIN_COMPARED_CALLS: Final = 10
+"""Calls of a call site after which new statements are compared with its own."""
+REFUSED_LOG_ODDS: Final = 3.0
+FAILED_LOG_ODDS: Final = 1.0
+SUCCEEDED_LOG_ODDS: Final = -0.2
+"""What it adds that the database refused the statement, that it failed otherwise, and that it did neither. There are no
+open data of honest failures from which these could be fitted."""
+HARMLESS_BREAK_LOG_ODDS: Final = -1.5
+"""The most where the database refused nothing but words in the place of a value, as in ``'o'brien'``: a bug."""
+MIN_CAMPAIGN: Final = 2
+"""Suspicious statements of the last minutes at the same place from which on it is no bug."""
+CAMPAIGN_SECONDS: Final = 300
+CAMPAIGN_LOG_ODDS: Final = 0.8
+MAX_CAMPAIGN_LOG_ODDS: Final = 2.5
+MIN_CAMPAIGN_LOG_ODDS: Final = -3.0
+"""Log odds from which on suspicious statements of the last minutes, at the same place within the call site's
+statements, add ``CAMPAIGN_LOG_ODDS`` times the logarithm of their number."""
+ROWS_FACTOR: Final = 4
+MIN_ROWS: Final = 20
+MAX_ROWS_LOG_ODDS: Final = 2.0
+"""Rows beyond ``ROWS_FACTOR`` times what the call site ever returned add up to this."""
+
+
+_ADDED: Final = F["added"]
+_UNBALANCED: Final = 1 << names.SIGNS.index("unbalanced-quote")
+
+
+class StatementCalls(NamedTuple):
+    """Columns of the calls, and the tokens of statements that may be new."""
+
+    fingerprint: Array
+    sighting: Array
+    goes_on: Array
+    time_ns: Array
+    signs: Array
+    site: Array
+    pair: Array
+    statement: Array
+    resource: Array
+    release: Array
+    reported: Array
+    error: Array
+    refused: Array
+    rows: Array
+    late: Array
+    learn: Array
+    tokens: Any
+
+
+class StatementState(NamedTuple):
+    """Rows of the tables."""
+
+    places: Array
+    pairs: Array
+    asked: Array
+    releases: Array
+    usual: Array
+    sites: Array
+    resources: Array
+
+
+class StatementFacts(NamedTuple):
+    """Facts of each call, written."""
+
+    novel: Array
+    settled: Array
+    unseen: Array
+    released: Array
+    various: Array
+    elsewhere: Array
+    injection: Array
+    injected: Array
+    broken: Array
+
+
+class Work(NamedTuple):
+    """Work space."""
+
+    added: Array
+    removed: Array
+    features: Array
+    kinds: Array
+    signals: Array
+
+
+def new_work() -> Work:
+    """Return work space for one thread."""
+    return Work(
+        np.zeros(MAX_TOKENS, np.uint8), np.zeros(MAX_TOKENS, np.uint8), np.zeros(CELLS), np.zeros(KINDS),
+        np.zeros(COUNT_OF_SIGNALS),
+    )  # fmt: skip
+
+
+@kernel
+def _unusual_signs(signs: int, usual: Any) -> int:
+    kept = 0
+    for k in range(usual["seen"].shape[0]):
+        if (signs >> k) & 1 and usual["seen"][k] < USUAL_AFTER_CALLS:
+            kept |= 1 << k
+    return kept
+
+
+@kernel
+def _count_signs(signs: int, usual: Any) -> None:
+    for k in range(usual["seen"].shape[0]):
+        if (signs >> k) & 1 and usual["seen"][k] < 255:
+            usual["seen"][k] += 1
+
+
+@kernel
+def _statement_of(calls: StatementCalls, i: int) -> tuple[Any, Any, Any, int]:
+    """Return codes, ids, roles and number of a call's tokens; 0 tokens where it is no SQL."""
+    of_call, codes, ids, roles, count = calls.tokens
+    at = of_call[i]
+    if at < 0:
+        return codes[:0].reshape(-1), ids[:0].reshape(-1), roles[:0].reshape(-1), 0
+    return codes[at], ids[at], roles[at], int(count[at])
+
+
+@kernel
+def _home(calls: StatementCalls, state: StatementState, statement: tuple[Any, Any, Any, int], i: int) -> int:
+    """Return the call site whose statements this one is compared with: its own, or one that knows such a beginning."""
+    site, resource = calls.site[i], calls.resource[i]
+    if (
+        site != 0
+        and state.sites[site]["exemplars"] > 0
+        and (calls.reported[i] or state.places[site]["kinds"] < VARIOUS)
+    ):
+        return int(site)
+    codes, ids, role, count = statement
+    found = find_home(state.resources[resource], state.sites, int(resource), codes, ids, role, count)
+    if site == 0 or state.sites[site]["exemplars"] == 0:
+        return 0 if calls.reported[i] else found
+    if found == 0 or found == site:
+        return int(site)
+    own = nearest(state.sites[site], codes, count)[2]
+    return found if nearest(state.sites[found], codes, count)[2] > own else int(site)
+
+
+@kernel
+def _describe(
+    calls: StatementCalls, state: StatementState, work: Work, i: int, facts: tuple[int, bool]
+) -> tuple[float, bool, int]:
+    """Return log odds that a new statement was injected into, whether it was compared, and where it differs."""
+    statement = _statement_of(calls, i)
+    codes, _, _, count = statement
+    home = _home(calls, state, statement, i) if count > 0 else 0
+    offset, size = 0, 0
+    if home != 0:
+        offset, size, _ = nearest(state.sites[home], codes, count)
+    site = state.sites[home]
+    known = site["arena"][offset : offset + size] if size > 0 else NOTHING
+    marks = work.added, work.removed
+    filters = site["known"], state.resources[calls.resource[i]]
+    describe(known, statement, marks, filters, work.features)
+    check_grammar(codes, count, work.kinds)
+    place = state.places[home]
+    signs, elsewhere = facts
+    unseen = unseen_share(place["once"] + 1, place["calls"] + 1) if home != 0 else 1.0
+    compose(work.features, work.kinds, signs, unseen, elsewhere, work.signals)
+    compared = size > 0 and place["calls"] >= MIN_COMPARED_CALLS and is_query(codes[0])
+    if not compared:
+        return score(work.signals, injection_weights.COLD, injection_weights.COLD_BIAS, 1.0), False, 0
+    log_odds = score(work.signals, injection_weights.KNOWN, injection_weights.KNOWN_BIAS, 10.0)
+    if unseen > MAX_UNSEEN:  # as likely as honest news are
+        log_odds -= np.log(unseen / MAX_UNSEEN)
+    if unseen > MAX_UNSEEN or weigh(signs, SIGN_WEIGHTS) >= ATTACK_WEIGHT:
+        log_odds = max(log_odds, score(work.signals, injection_weights.COLD, injection_weights.COLD_BIAS, 1.0))
+    return log_odds, True, int(work.features[SLOT])
+
+
+@kernel
+def _same_place(site: Any, slot: int, time_s: int, broken: bool) -> int:
+    """Count the suspicious statements of the last minutes that differ at the same place, or are as broken."""
+    found = 0
+    for k in range(RECENT):
+        if site["slot_s"][k] != 0 and time_s - int(site["slot_s"][k]) <= CAMPAIGN_SECONDS:
+            found += broken or (slot != 0 and site["slot"][k] == slot)
+    return found
+
+
+@kernel
+def _note_suspicious(site: Any, slot: int, time_s: int) -> None:
+    oldest = 0
+    for k in range(RECENT):
+        if site["slot_s"][k] < site["slot_s"][oldest]:
+            oldest = k
+    site["changed"] = 1
+    site["slot"][oldest] = slot
+    site["slot_s"][oldest] = max(time_s, 1)
+
+
+@kernel
+def _more_rows(rows: int, most: int) -> float:
+    """Return what it adds that a call returned more rows than its call site ever did."""
+    if rows < MIN_ROWS or rows <= ROWS_FACTOR * (most + 1):
+        return 0.0
+    return min(MAX_ROWS_LOG_ODDS, np.log2(rows / (most + 1.0)) / 3.0)
+
+
+@kernel
+def _judge_new(
+    calls: StatementCalls, state: StatementState, facts: StatementFacts, work: Work, i: int, elsewhere: bool
+) -> bool:
+    """Judge a new statement, and note it at its call site if it is suspicious; return whether it is quiet."""
+    site = state.sites[calls.site[i]]
+    signs = _unusual_signs(calls.signs[i], state.usual[calls.site[i]]) if calls.site[i] != 0 else calls.signs[i]
+    log_odds, compared, slot = _describe(calls, state, work, i, (signs, elsewhere))
+    time_s = int(calls.time_ns[i] // 1_000_000_000)
+    refused = calls.refused[i] == 1
+    broken = is_broken(work.signals)
+    before = _same_place(site, slot, time_s, broken or refused) if calls.site[i] != 0 else 0
+    only_quote = work.features[_ADDED] == 0.0 and signs & _UNBALANCED != 0
+    words_only = work.features[WORDS_ONLY] > 0.0 and not only_quote
+    harmless = refused and compared and words_only and before < MIN_CAMPAIGN
+    if harmless:
+        log_odds = min(log_odds, HARMLESS_BREAK_LOG_ODDS)
+    elif refused:
+        log_odds += REFUSED_LOG_ODDS if compared else 0.0
+    else:
+        log_odds += FAILED_LOG_ODDS if calls.error[i] and compared else SUCCEEDED_LOG_ODDS
+    if calls.site[i] != 0 and not harmless:
+        if log_odds > MIN_CAMPAIGN_LOG_ODDS and before > 0:
+            log_odds += min(MAX_CAMPAIGN_LOG_ODDS, CAMPAIGN_LOG_ODDS * np.log1p(before))
+        if compared:
+            log_odds += _more_rows(calls.rows[i], site["most_rows"])
+    p = probability(log_odds)
+    facts.injection[i] = p
+    facts.injected[i] = p >= ATTACK_PROBABILITY and (
+        log_odds - effect_log_odds(work.signals, injection_weights.KNOWN if compared else injection_weights.COLD) >= 0.0
+    )
+    facts.broken[i] = harmless
+    if calls.site[i] != 0 and not calls.late[i] and (p >= ATTACK_PROBABILITY or (refused and (broken or compared))):
+        _note_suspicious(site, slot, time_s)
+    if weigh(signs, SIGN_WEIGHTS) >= ATTACK_WEIGHT:
+        return False
+    return p < SUSPECT_PROBABILITY
+
+
+@kernel
+def _learn(calls: StatementCalls, state: StatementState, i: int) -> None:
+    """Add a quiet statement to what its call site and its resource are known for."""
+    codes, ids, role, count = _statement_of(calls, i)
+    site = state.sites[calls.site[i]]
+    site["changed"] = 1
+    state.resources[calls.resource[i]]["changed"] = 1
+    if count > 0:
+        slots = int(calls.site[i]), int(calls.resource[i])
+        learn_statement(site, state.resources[calls.resource[i]], slots, codes, ids, role, count)
+
+
+@kernel
+def _without_site(calls: StatementCalls, state: StatementState, facts: StatementFacts, work: Work, i: int) -> None:
+    """Judge a call for whose call site there is no room: new, unless another one knows it."""
+    statement = calls.statement[i]
+    facts.elsewhere[i] = statement != 0 and state.asked[statement]["known"] & KNOWN_HERE != 0
+    facts.novel[i] = not facts.elsewhere[i]
+    if facts.novel[i]:
+        _judge_new(calls, state, facts, work, i, False)
+
+
+@kernel
+def judge_statements(calls: StatementCalls, state: StatementState, facts: StatementFacts, work: Work) -> None:
+    """Judge calls in order, and learn from the quiet ones.
+
+    Known statements, nearly all, are judged by rows and numbers alone: a call of a function that takes all columns
+    costs as much as everything else here.
+    """
+    places, pairs, asked, releases, usual, sites = (
+        state.places, state.pairs, state.asked, state.releases, state.usual, state.sites,
+    )  # fmt: skip
+    for i in range(calls.site.shape[0]):
+        if calls.fingerprint[i] == 0:
+            continue
+        s, pair, statement, learn = calls.site[i], calls.pair[i], calls.statement[i], calls.learn[i]
+        if s == 0:
+            _without_site(calls, state, facts, work, i)
+            continue
+        place = places[s]
+        surely = has_surely_settled(place["once"], place["calls"])
+        remembered = pairs[pair]["known"] if pair != 0 else np.uint8(0)
+        known = remembered & KNOWN_HERE != 0 or (surely and is_remembered(place, calls.fingerprint[i]))
+        facts.novel[i] = not known
+        facts.elsewhere[i] = statement != 0 and asked[statement]["known"] & KNOWN_HERE != 0
+        facts.unseen[i] = unseen_share(place["once"], place["calls"])
+        quiet = known or _judge_new(calls, state, facts, work, i, facts.elsewhere[i] != 0)
+        # A suspicious statement surprises sooner.
+        surprising = surely if quiet else has_settled(place["once"], place["calls"])
+        facts.settled[i] = surprising
+        release = releases[calls.resource[i]]
+        number = number_of(release, calls.release[i], calls.time_ns[i], learn)
+        young = is_young(release, number, calls.time_ns[i])
+        facts.released[i] = is_of_release(place, number, young, learn) and quiet
+        facts.various[i] = place["kinds"] >= VARIOUS and quiet
+        explained = facts.released[i] != 0 or facts.various[i] != 0 or facts.elsewhere[i] != 0
+        if not learn:
+            if calls.error[i] and not calls.late[i] and not known and not surprising and quiet:
+                if pair != 0:
+                    pairs[pair]["known"] |= KNOWN_HERE
+                elif calls.sighting[i] == FIRST:
+                    remember(place, calls.fingerprint[i])
+            continue
+        if known or (quiet and (not surprising or explained)):
+            alone = count_call(place, calls.sighting[i], calls.goes_on[i], remembered & ALONE != 0)
+            if not known or (pair != 0 and remembered & COMPARED == 0):
+                _learn(calls, state, i)
+            if statement != 0:
+                asked[statement]["known"] |= KNOWN_HERE
+            if pair != 0:
+                pairs[pair]["known"] = KNOWN_HERE | COMPARED | (ALONE if alone else 0)
+            elif not known and calls.sighting[i] == FIRST:
+                remember(place, calls.fingerprint[i])
+            if calls.rows[i] > sites[s]["most_rows"]:
+                sites[s]["most_rows"] = min(calls.rows[i], 0xFFFFFFFF)
+                sites[s]["changed"] = 1
+            if known and calls.signs[i] != 0:
+                _count_signs(calls.signs[i], usual[s])
+            continue
+        if facts.injection[i] >= WAITS_BELOW or weigh(calls.signs[i], SIGN_WEIGHTS) >= ATTACK_WEIGHT:
+            continue
+        if surprising and calls.sighting[i] == FIRST:
+            note_restless(place, calls.time_ns[i])
+        if pair != 0:
+            count_waiting(pairs[pair], calls.time_ns[i])
