@@ -16,7 +16,7 @@ from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.engine.windows import WINDOWS
 from backwatch.detector.identity import identity_snapshot
 from backwatch.detector.rules import rulebook
-from backwatch.detector.state.keys import RESOURCE, SITE_STATEMENT, STATEMENT
+from backwatch.detector.state.keys import RESOURCE, SITE, SITE_STATEMENT, STATEMENT
 from backwatch.store.commit import ClearedAlert
 from tests.detector import streams
 
@@ -120,7 +120,9 @@ def test_all_tables_together_keep_to_the_memory_budget(engine: Engine) -> None:
     per_statement = sum(one.dtype.itemsize for one in tables if one.keys in (STATEMENT, SITE_STATEMENT))
     per_resource = sum(one.dtype.itemsize for one in (*tables, WINDOWS, LATENESS) if one.keys is RESOURCE)
     assert per_statement <= 64
-    assert per_resource + identity_snapshot.BYTES <= 6_144
+    per_site = sum(one.dtype.itemsize for one in tables if one.keys is SITE)
+    assert per_site <= 1_536
+    assert per_resource + identity_snapshot.BYTES <= 8_192
 
 
 @every_detector

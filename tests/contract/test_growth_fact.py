@@ -19,7 +19,7 @@ QUESTION = """
 import json, runpy
 from backwatch.collector import facts
 from backwatch.detector.decoding import schema
-from backwatch.detector.rules.explanation import meaning
+from backwatch.detector.rules.explanation import get_meaning
 from backwatch.detector.rules.fields import CALL_FIELDS
 NAME = "backwatch.response.age"
 docs = runpy.run_path("tools/docs.py")
@@ -27,7 +27,7 @@ print(json.dumps({
     "file": facts.__file__,
     "column": NAME in schema.NUMBER_INDEX,
     "field": CALL_FIELDS[NAME].domain,
-    "meaning": meaning(NAME, "call"),
+    "meaning": get_meaning(NAME, "call"),
     "field row": next(line for line in docs["rule_fields"]().splitlines() if NAME in line),
     "fact row": next(line for line in docs["facts"]().splitlines() if NAME in line),
     "group": NAME in docs["GROUPS"]["content"],

@@ -24,7 +24,7 @@ from backwatch.detector.rules.fields import CALL_FIELDS, DOMAINS, Vocabulary
 from backwatch.detector.rules.sigma import parse_rule
 from backwatch.detector.state.keys import FIRST, KNOWN, SECOND, SPACES
 from backwatch.detector.statements.structure.batch import Tokens
-from backwatch.detector.statements.structure.encoding import CELLS, TABLES, encode
+from backwatch.detector.statements.structure.encoding import TABLES, TOKEN_CELLS, encode
 from backwatch.detector.statements.structure.roles import find_roles
 
 Facts = Mapping[str, Any]
@@ -80,7 +80,7 @@ def _tokens(calls: Sequence[Facts], rows: NDArray[np.int64]) -> Tokens:
     """Return the tokens of these calls' statements, each as a statement of its own."""
     texts = [canonicalize(str(calls[row].get(names.QUERY_TEXT, "")), "postgresql").encode() for row in rows.tolist()]
     buffer = np.frombuffer(b"".join(texts) + b" ", np.uint8)
-    shape = (len(texts), CELLS)
+    shape = (len(texts), TOKEN_CELLS)
     codes, ids, roles = np.zeros(shape, np.uint16), np.zeros(shape, np.uint32), np.zeros(shape, np.uint8)
     count, start = np.zeros(len(texts), np.int32), 0
     for at, text in enumerate(texts):

@@ -105,5 +105,5 @@ def test_bomb_costs_below_a_second_and_bounded_memory(name: str, engine: Engine)
 @pytest.mark.parametrize("name", [schema.TEXTS[4], "server.address"])
 def test_time_is_linear_in_the_number_of_distinct_values(name: str, engine: Engine) -> None:
     floods.flood(engine, name, 1_001)
-    few, many = floods.flood(engine, name, 2_000), floods.flood(engine, name, 8_000)
+    few, many = (min(floods.flood(engine, name, count) for _ in range(3)) for count in (2_000, 8_000))
     assert many < 4 * 3 * few

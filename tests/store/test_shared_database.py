@@ -192,7 +192,7 @@ def may_create(function: ast.AST) -> bool:
     return any(
         isinstance(call, ast.Call)
         and isinstance(call.func, ast.Name)
-        and call.func.id == "open_store"
+        and call.func.id in ("open_store", "_open_for_command")
         and not any(keyword.arg == "must_exist" for keyword in call.keywords)
         for call in ast.walk(function)
     )

@@ -27,9 +27,7 @@ from backwatch.collector.settings import StreamSettings
 from backwatch.store.connect import open_store
 from backwatch.store.queries import list_resources, rollup_series
 from backwatch.store.transactions import reading
-from tests.services.in_thread import running
 from tests.services.process import free_port
-from tests.services.stalls import StallWatch
 from tests.services.waiting import wait_until
 from tests.system.commands import BACKWATCH, environment
 
@@ -39,8 +37,6 @@ RULES = (
     "local-file-request", "tls-stripped", "hostile-payload", "redirected", "certificate-changed", "query-attack",
     "bulk-read",
 )  # fmt: skip
-STALL_S = 1
-"""Where this process has waited as long for the processor, another one may have waited for the three of a slow call."""
 CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
 WITHOUT_NETWORK = """
 import ctypes, fcntl, os, socket, struct, sys
@@ -198,8 +194,7 @@ def test_the_shop_at_work_raises_nothing_while_its_minutes_are_judged(
         setup, "clean_environment", lambda: {**clean_environment(), "BACKWATCH_DETECTOR_LATENESS_S": "5"}
     )
     began_ns, until = time.time_ns(), time.monotonic() + 150
-    machine = StallWatch()
-    with running(machine.run), setup.open_demo(Show(Console(file=io.StringIO()))) as (performance, _):
+    with setup.open_demo(Show(Console(file=io.StringIO()))) as (performance, _):
         folder = performance._environment.folder
         store = open_store(f"sqlite:///{folder / 'store.db'}")
 
@@ -212,10 +207,7 @@ def test_the_shop_at_work_raises_nothing_while_its_minutes_are_judged(
 
         # The rest of the first minute and the speed of a round are unknown.
         while judged() < 60 and time.monotonic() < until:
-            found = performance.quiet(rounds=20).false_alerts
-            # A call that waits for the processor for three seconds is slow: the alert is right, and no false one.
-            stalled = machine.longest_s >= STALL_S
-            assert [alert for alert in found if not (stalled and alert[0] == "slow-response")] == []
+            assert performance.quiet(rounds=20).false_alerts == []
         assert judged() >= 60, "too few calls of live minutes were judged"
         store.dispose()
         captured = history.capture_calls(StreamSettings(url=f"sqlite:///{folder / 'capture.db'}"))

@@ -1,4 +1,4 @@
-"""What the evidence of one series of amounts keeps to, whatever the series."""
+"""What the evidence of one series of amounts keeps to for every series."""
 
 import math
 

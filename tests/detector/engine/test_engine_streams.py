@@ -1,16 +1,19 @@
 """Irregular streams give the same findings however they are cut and restarted."""
 
+import itertools
 import random
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector import names
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Findings
 from backwatch.detector.engine.log_entries import Tick
+from backwatch.detector.engine.open_findings import OpenFindings
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.store.commit import ClearedAlert
@@ -115,8 +118,33 @@ def weird(seed: int, count: int = 80) -> list[Value]:
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10_000), cuts=st.lists(st.integers(1, 40), min_size=1, max_size=5), restart=st.booleans())
+@example(seed=7174, cuts=[36, 15, 23, 15], restart=False)  # an empty record moves the watermark between two calls
 def test_irregular_stream_gives_the_same_findings_for_any_cuts_and_restarts(
     engine: Engine, seed: int, cuts: list[int], restart: bool
 ) -> None:
     values = weird(seed)
     assert run(engine, values, [1]) == run(engine, values, cuts, restart=restart)
+
+
+def clears(calls: Sequence[tuple[int, int, bool]], boundaries_s: Sequence[int]) -> list[tuple[int, bytes, int]]:
+    """Return the clears at these boundaries after these calls: key, time in seconds, whether the rule fired."""
+    table, found = OpenFindings(frozenset((7,))), list[tuple[int, bytes, int]]()
+    for key, time_s, fired in calls:
+        rule, time_ns = 7 + key % 2, time_s * SECOND
+        if fired:
+            table.note_firing(rule, key, bytes([key]) * 32, time_ns)
+        else:
+            table.note_not_fired(rule, np.array([key], np.uint64), np.array([time_ns]), np.zeros(1, np.bool_))
+    for before_s, now_s in itertools.pairwise(boundaries_s):
+        found += table.due(before_s * SECOND, now_s * SECOND, 25 * SECOND, {8: 7 * SECOND})
+    return found
+
+
+@given(
+    calls=st.lists(st.tuples(st.integers(1, 6), st.integers(0, 180), st.booleans()), max_size=60),
+    stops=st.sets(st.integers(1, 29)),
+)
+@settings(max_examples=50, deadline=None)
+def test_skipped_boundaries_change_no_clear(calls: list[tuple[int, int, bool]], stops: set[int]) -> None:
+    skipping = clears(calls, [0, *(10 * stop for stop in sorted(stops)), 300])
+    assert skipping == clears(calls, range(0, 301, 10))

@@ -299,7 +299,7 @@ def test_full_table_finds_its_rows_after_any_eviction(firings: list[tuple[int, i
     for one in (table, again):
         for rule in (7, 8):
             one.note_not_fired(rule, addresses, np.full(400, 60, np.int64), np.zeros(400, np.bool_))
-    found = [list(one.due(10**9, 1, {})) for one in (table, again)]
+    found = [list(one.due(0, 10**9, 1, {})) for one in (table, again)]
     assert found[0] == found[1]
     assert len(found[0]) + len(lost) >= len({(address, about) for address, _, about in firings})
 

@@ -2,10 +2,13 @@
 
 import random
 
+import pytest
+
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Finding
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.step import EngineConfig
+from backwatch.detector.engine.verdicts import Verdicts
 from tests.detector import streams
 
 MINUTE_NS = 60 * 10**9
@@ -42,3 +45,18 @@ def test_minute_far_above_the_usual_volume_is_a_spike() -> None:
 
 def test_minute_of_usual_volume_is_no_spike() -> None:
     assert [spike for spike in raised(burst(3, 10)) if spike.rule.name == "volume-spike"] == []
+
+
+def test_windows_closed_at_once_are_each_judged_at_their_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[tuple[int, int]] = []
+    monkeypatch.setattr(
+        Verdicts, "judge_windows",
+        lambda _verdicts, shard, closed, *_: judged.append((shard.scalars.boundary_ns, int(closed.end_ns[0]))),
+    )  # fmt: skip
+    engine = make_engine(EngineConfig())
+    shard = engine.new_shard()
+    calls = list(streams.quiet(random.Random(3), 9))  # of three minutes, all within the lateness allowed
+    engine.step(shard, streams.entry([(streams.encoded(calls), calls[-1].end_ns, False)]))
+    engine.step(shard, Tick(calls[-1].end_ns + 120 * MINUTE_NS))
+    assert len(judged) >= 3
+    assert [boundary_ns for boundary_ns, _ in judged] == [end_ns for _, end_ns in judged]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from backwatch.detector.statements.structure.alignment import align
 from backwatch.detector.statements.structure.difference import describe
 from backwatch.detector.statements.structure.encoding import MAX_TOKENS
-from backwatch.detector.statements.structure.features import CELLS, WORDS_ONLY, F
+from backwatch.detector.statements.structure.features import FEATURE_CELLS, WORDS_ONLY, F
 from tests.detector.statements.structure.test_known import Known
 
 PAST = "SELECT a, b FROM orders WHERE id = 7"
@@ -21,7 +21,7 @@ def described(new: str, *past: str) -> dict[str, float]:
     read = known.read(new)
     size = int(known.sites[1]["length"][0])
     marks = np.zeros(MAX_TOKENS, np.uint8), np.zeros(MAX_TOKENS, np.uint8)
-    cells = np.zeros(CELLS)
+    cells = np.zeros(FEATURE_CELLS)
     describe(known.sites[1]["arena"][:size], read, marks, (known.sites[1]["known"], known.resources[1]), cells)
     return {name: float(cells[at]) for name, at in F.items() if cells[at]} | {"words-only": float(cells[WORDS_ONLY])}
 

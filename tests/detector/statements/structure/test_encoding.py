@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backwatch.collector.statements.canonical import canonicalize
-from backwatch.detector.statements.structure.encoding import CELLS, MAX_TOKENS, TABLES, encode, tokens_of
+from backwatch.detector.statements.structure.encoding import MAX_TOKENS, TABLES, TOKEN_CELLS, encode, tokens_of
 from backwatch.detector.statements.structure.vocabulary import FIRST_NAME, VALUE, K, O
 
 
@@ -34,7 +34,7 @@ def test_long_statement_keeps_its_head_and_its_tail() -> None:
 @given(st.binary(max_size=600), st.integers(0, 40), st.integers(0, 640))
 def test_any_bytes_give_at_most_the_maximum_of_tokens(text: bytes, start: int, end: int) -> None:
     buffer = np.frombuffer(text or b" ", np.uint8)
-    codes, ids = np.zeros(CELLS, np.uint16), np.zeros(CELLS, np.uint32)
+    codes, ids = np.zeros(TOKEN_CELLS, np.uint16), np.zeros(TOKEN_CELLS, np.uint32)
     assert 0 <= encode(buffer, start, end, TABLES, codes, ids) <= MAX_TOKENS
 
 

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from backwatch.collector.statements.canonical import canonicalize
 from backwatch.detector.statements.structure.encoding import tokens_of
-from backwatch.detector.statements.structure.grammar import CELLS, KINDS, check_grammar
+from backwatch.detector.statements.structure.grammar import KIND_CELLS, KINDS, check_grammar
 
 
 def found(statement: str) -> set[str]:
     """Return what is wrong with a statement."""
     codes, _ = tokens_of(canonicalize(statement, "postgresql"))
-    cells = np.zeros(CELLS)
+    cells = np.zeros(KIND_CELLS)
     check_grammar(codes, codes.shape[0], cells)
     return {kind for kind, count in zip(KINDS, cells, strict=True) if count}
 
@@ -84,3 +84,8 @@ def test_each_fault_is_found(statement: str, kind: str) -> None:
 )
 def test_any_order_of_tokens_is_read_to_its_end(words: list[str]) -> None:
     assert found(" ".join(words)) <= set(KINDS)
+
+
+def test_a_text_that_is_cut_in_its_middle_has_no_faults() -> None:
+    columns = ", ".join(f"max(c{at})" for at in range(100))
+    assert found(f"SELECT a FROM (SELECT {columns} FROM t) x WHERE b IN (SELECT {columns} FROM u)") == set()

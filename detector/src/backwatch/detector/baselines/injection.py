@@ -13,10 +13,10 @@ from typing import Any, Final
 import numpy as np
 
 from backwatch.collector import names
-from backwatch.detector.baselines.suspicion import SIGN_WEIGHTS
+from backwatch.detector.baselines.suspicion import ATTACK_WEIGHT, SIGN_WEIGHTS
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.statements.structure.features import COUNT, F
-from backwatch.detector.statements.structure.grammar import CELLS as KINDS_COUNT
+from backwatch.detector.statements.structure.grammar import KIND_CELLS as KINDS_COUNT
 from backwatch.detector.statements.structure.grammar import KINDS
 from backwatch.detector.statements.structure.vocabulary import ordered_words
 
@@ -52,7 +52,6 @@ EFFECT_SIGNS: Final = frozenset(("file-access", "program", "time-delay", "catalo
 """Signs of a statement's effect, not of injected text."""
 _IS_EFFECT: Final = np.array([sign in EFFECT_SIGNS for sign in names.SIGNS])
 MAX_SIGN_WEIGHT: Final = 8.0
-ENOUGH_SIGN_WEIGHT: Final = 3.0
 OFF_SLOT_SHARE: Final = 0.6
 """What a difference at a value's place counts for if the statement differs elsewhere, too."""
 MIN_UNSEEN: Final = 1e-4
@@ -63,8 +62,8 @@ def compose(features: Any, kinds: Any, signs: int, unseen: float, elsewhere: boo
     """Write the vector of signals.
 
     Args:
-        features: float64 [CELLS of ``features.py``].
-        kinds: float64 [CELLS of ``grammar.py``].
+        features: float64 [FEATURE_CELLS of ``features.py``].
+        kinds: float64 [KIND_CELLS of ``grammar.py``].
         signs: Bits of the signs that are unusual at the call site.
         unseen: Estimated share of the call site's calls that are unseen, in [0, 1]; 1 where nothing is known.
         elsewhere: Whether another call site of the resource knows the statement.
@@ -85,7 +84,7 @@ def compose(features: Any, kinds: Any, signs: int, unseen: float, elsewhere: boo
         slot *= OFF_SLOT_SHARE
     unknown = features[_UNKNOWN]
     x[_OTHERS_AT] = min(weight, MAX_SIGN_WEIGHT)
-    x[_OTHERS_AT + 1] = weight >= ENOUGH_SIGN_WEIGHT
+    x[_OTHERS_AT + 1] = weight >= ATTACK_WEIGHT
     x[_OTHERS_AT + 2] = shown > 1
     x[_OTHERS_AT + 3] = features[_OR_ADDED] > 0.0 and features[_CONDITION] + features[_COMPARISON] > 0.0
     x[_OTHERS_AT + 4] = -math.log(max(unseen, MIN_UNSEEN))
@@ -129,7 +128,7 @@ def effect_log_odds(x: Any, weights: Any) -> float:
             other += SIGN_WEIGHTS[k]
     if weight > 0.0:
         total += weights[_OTHERS_AT] * (x[_OTHERS_AT] - min(other, MAX_SIGN_WEIGHT))
-        total += weights[_OTHERS_AT + 1] * (x[_OTHERS_AT + 1] - (1.0 if other >= ENOUGH_SIGN_WEIGHT else 0.0))
+        total += weights[_OTHERS_AT + 1] * (x[_OTHERS_AT + 1] - (1.0 if other >= ATTACK_WEIGHT else 0.0))
         total += weights[_OTHERS_AT + 2] * x[_OTHERS_AT + 2]
     return total
 

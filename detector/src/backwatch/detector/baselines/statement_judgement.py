@@ -39,10 +39,17 @@ from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import FIRST
 from backwatch.detector.statements.structure.difference import describe
 from backwatch.detector.statements.structure.encoding import MAX_TOKENS
-from backwatch.detector.statements.structure.features import CELLS, SLOT, WORDS_ONLY, F
-from backwatch.detector.statements.structure.grammar import CELLS as KINDS
+from backwatch.detector.statements.structure.features import FEATURE_CELLS, SLOT, WORDS_ONLY, F
+from backwatch.detector.statements.structure.grammar import KIND_CELLS as KINDS
 from backwatch.detector.statements.structure.grammar import check_grammar, is_query
-from backwatch.detector.statements.structure.known import NOTHING, RECENT, find_home, learn_statement, nearest
+from backwatch.detector.statements.structure.known import (
+    NOTHING,
+    RECENT,
+    find_home,
+    learn_statement,
+    nearest,
+    shared_tokens,
+)
 
 Array = Any
 
@@ -55,6 +62,10 @@ USUAL_AFTER_CALLS: Final = 3
 """Quiet calls with known statements after which a sign is usual at a call site."""
 MIN_COMPARED_CALLS: Final = 10
 """Calls of a call site after which new statements are compared with its own."""
+MIN_SHARED_TOKENS: Final = 3.0
+MIN_SHARED: Final = 0.25
+"""Tokens, and share of the nearest known statement's tokens, that a new one must have in common with it, at its
+beginning and its end, to be held against it."""
 REFUSED_LOG_ODDS: Final = 3.0
 FAILED_LOG_ODDS: Final = 1.0
 SUCCEEDED_LOG_ODDS: Final = -0.2
@@ -141,7 +152,7 @@ class Work(NamedTuple):
 def new_work() -> Work:
     """Return work space for one thread."""
     return Work(
-        np.zeros(MAX_TOKENS, np.uint8), np.zeros(MAX_TOKENS, np.uint8), np.zeros(CELLS), np.zeros(KINDS),
+        np.zeros(MAX_TOKENS, np.uint8), np.zeros(MAX_TOKENS, np.uint8), np.zeros(FEATURE_CELLS), np.zeros(KINDS),
         np.zeros(COUNT_OF_SIGNALS),
     )  # fmt: skip
 
@@ -200,9 +211,9 @@ def _describe(
     statement = _statement_of(calls, i)
     codes, _, _, count = statement
     home = _home(calls, state, statement, i) if count > 0 else 0
-    offset, size = 0, 0
+    offset, size, fit = 0, 0, 0.0
     if home != 0:
-        offset, size, _ = nearest(state.sites[home], codes, count)
+        offset, size, fit = nearest(state.sites[home], codes, count)
     site = state.sites[home]
     known = site["arena"][offset : offset + size] if size > 0 else NOTHING
     marks = work.added, work.removed
@@ -213,7 +224,9 @@ def _describe(
     signs, elsewhere = facts
     unseen = unseen_share(place["once"] + 1, place["calls"] + 1) if home != 0 else 1.0
     compose(work.features, work.kinds, signs, unseen, elsewhere, work.signals)
-    compared = size > 0 and place["calls"] >= MIN_COMPARED_CALLS and is_query(codes[0])
+    # Injected text leaves most of the statement as it is. One that shares little with any is another statement.
+    alike = shared_tokens(fit, size) >= max(MIN_SHARED_TOKENS, MIN_SHARED * size)
+    compared = size > 0 and alike and place["calls"] >= MIN_COMPARED_CALLS and is_query(codes[0])
     if not compared:
         return score(work.signals, injection_weights.COLD, injection_weights.COLD_BIAS, 1.0), False, 0
     log_odds = score(work.signals, injection_weights.KNOWN, injection_weights.KNOWN_BIAS, 10.0)
@@ -321,9 +334,7 @@ def judge_statements(calls: StatementCalls, state: StatementState, facts: Statem
     Known statements, nearly all, are judged by rows and numbers alone: a call of a function that takes all columns
     costs as much as everything else here.
     """
-    places, pairs, asked, releases, usual, sites = (
-        state.places, state.pairs, state.asked, state.releases, state.usual, state.sites,
-    )  # fmt: skip
+    places, pairs, asked, sites = state.places, state.pairs, state.asked, state.sites
     for i in range(calls.site.shape[0]):
         if calls.fingerprint[i] == 0:
             continue
@@ -342,7 +353,7 @@ def judge_statements(calls: StatementCalls, state: StatementState, facts: Statem
         # A suspicious statement surprises sooner.
         surprising = surely if quiet else has_settled(place["once"], place["calls"])
         facts.settled[i] = surprising
-        release = releases[calls.resource[i]]
+        release = state.releases[calls.resource[i]]
         number = number_of(release, calls.release[i], calls.time_ns[i], learn)
         young = is_young(release, number, calls.time_ns[i])
         facts.released[i] = is_of_release(place, number, young, learn) and quiet
@@ -369,7 +380,7 @@ def judge_statements(calls: StatementCalls, state: StatementState, facts: Statem
                 sites[s]["most_rows"] = min(calls.rows[i], 0xFFFFFFFF)
                 sites[s]["changed"] = 1
             if known and calls.signs[i] != 0:
-                _count_signs(calls.signs[i], usual[s])
+                _count_signs(calls.signs[i], state.usual[s])
             continue
         if facts.injection[i] >= WAITS_BELOW or weigh(calls.signs[i], SIGN_WEIGHTS) >= ATTACK_WEIGHT:
             continue

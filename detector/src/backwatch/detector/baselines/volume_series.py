@@ -163,7 +163,7 @@ def measure(row: Any, away: float, i: int, out: Array) -> None:
     """Write the statistics of the last values: each is large where there is something to see.
 
     In order: the departure from the level, upwards and downwards; the least residual of the last 6 and 16 values
-    (everything lately was above what the season says: no freak value can raise it); the greatest of the last 36,
+    (everything lately was above the season's level: no freak value can raise it); the greatest of the last 36,
     downwards; and the median over blocks of their third least, about the lower quartile of the last 288 values.
     """
     recent, at = row["recent"], i % RECENT

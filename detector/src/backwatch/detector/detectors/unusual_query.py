@@ -86,7 +86,7 @@ class UnusualQuery(Detector):
         ),
         derived_fact(
             "backwatch.site.settled",
-            "1 where a new statement is a surprise at the call site: after 30 quiet calls if it shows a sign, "
+            "1 where a new statement is a surprise at the call site: after 30 quiet calls if it looks injected, "
             "else after 150.",
         ),
         derived_fact(
@@ -94,12 +94,12 @@ class UnusualQuery(Detector):
         ),
         derived_fact(
             "backwatch.site.released",
-            "1 where a release of the app is young at the call site, and the statement shows no sign: it may be "
-            "part of the release.",
+            "1 where a release of the app is young at the call site, and the statement does not look injected: it "
+            "may be part of the release.",
         ),
         derived_fact(
             "backwatch.site.various",
-            "1 where the call site shows eight different statements or more, and this one no sign.",
+            "1 where the call site shows eight different statements or more, and this one does not look injected.",
         ),
         derived_fact(
             "backwatch.query.elsewhere", "1 where the statement is known at one of the resource's call sites."
@@ -127,7 +127,7 @@ class UnusualQuery(Detector):
         Table("unusual_query_resource", RESOURCE, 1, CALL_SITE),
         Table("unusual_query_releases", RESOURCE, 1, RELEASES),
         Table("unusual_query_statement", STATEMENT, 1, STATEMENT_ANYWHERE),
-        Table("unusual_query_signs", SITE, 1, USUAL_SIGNS),
+        Table("query_attack", SITE, 2, USUAL_SIGNS),
         Table("unusual_query_structure", SITE, 1, SITE_STRUCTURE),
         Table("unusual_query_vocabulary", RESOURCE, 1, RESOURCE_STRUCTURE),
     )
@@ -149,7 +149,7 @@ class UnusualQuery(Detector):
         )
         state = StatementState(
             tables["unusual_query_site"], tables["unusual_query"], tables["unusual_query_statement"],
-            tables["unusual_query_releases"], tables["unusual_query_signs"], tables["unusual_query_structure"],
+            tables["unusual_query_releases"], tables["query_attack"], tables["unusual_query_structure"],
             tables["unusual_query_vocabulary"],
         )  # fmt: skip
         for start in range(0, count, MAX_COMPARED_CALLS):
@@ -165,6 +165,14 @@ class UnusualQuery(Detector):
             "backwatch.query.injection": facts.injection, "backwatch.query.injected": injected,
             "backwatch.query.broken": broken,
         }  # fmt: skip
+
+    def migrate(self, table: Table, rows: Rows, from_version: int) -> Rows:
+        """Convert the usual signs of an older state, which knows fewer signs."""
+        if table.dtype != USUAL_SIGNS or from_version != 1:
+            return super().migrate(table, rows, from_version)
+        converted = np.zeros(len(rows), table.dtype)
+        converted["seen"][:, : rows["seen"].shape[1]] = rows["seen"]
+        return converted
 
     def _judge(
         self,

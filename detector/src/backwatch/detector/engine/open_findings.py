@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from backwatch.detector.engine.clock import BOUNDARY_NS
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.kernels.hashing import mix
 from backwatch.detector.state.snapshot import fit_rows
@@ -253,11 +254,15 @@ class OpenFindings:
         self._opened_row[self._just_opened] = 0
         self._just_opened.clear()
 
-    def due(self, now_ns: int, clear_after_ns: int, own_ns: Mapping[int, int]) -> Iterator[tuple[int, bytes, int]]:
+    def due(
+        self, before_ns: int, now_ns: int, clear_after_ns: int, own_ns: Mapping[int, int]
+    ) -> Iterator[tuple[int, bytes, int]]:
         """Close the findings that have cleared by now; yield time, alert id and rule, in order of time.
 
         Args:
-            own_ns: Rules that say by themselves after how long they clear.
+            before_ns: The last boundary at which findings were cleared.
+            now_ns: The boundary at which they are cleared now; any number of boundaries lie between.
+            own_ns: Rules that declare by themselves after how long they clear.
         """
         if not self._where:
             return
@@ -267,8 +272,12 @@ class OpenFindings:
         for rule, own in own_ns.items():
             after_ns[self._rule[at] == np.uint64(rule)] = own
         # Never earlier than the call that proved it: the order of clears is the order of their causes. But calls run
-        # ahead of the watermark, and where they never pause the newest one always does: it must not put the clear off.
-        when = np.maximum(last_true + after_ns, np.minimum(last_false, now_ns))
+        # ahead of the watermark, and where they never pause the newest one always does: it must not put the clear off
+        # beyond the first boundary that could clear it. That is not ``now_ns``: a record without calls advances the
+        # watermark, too, but the watermark stops at its boundary only where it ends a batch.
+        over_ns = last_true + after_ns
+        first_ns = np.maximum(before_ns + BOUNDARY_NS, -(-over_ns // BOUNDARY_NS) * BOUNDARY_NS)
+        when = np.maximum(over_ns, np.minimum(last_false, first_ns))
         cleared = np.flatnonzero(((last_false > last_true) | self._alone[at]) & (when <= now_ns))
         if not cleared.shape[0]:
             return

@@ -39,7 +39,6 @@ class Watermark:
         boundary_ns = watermark_ns // BOUNDARY_NS * BOUNDARY_NS
         if boundary_ns <= before:
             return
-        shard.scalars.boundary_ns = boundary_ns
         if shard.scalars.uncounted:
             lost, shard.scalars.uncounted = Loss(LOST, shard.scalars.uncounted, before + BOUNDARY_NS), 0
             self._verdicts.judge_loss(shard, lost, findings)
@@ -54,7 +53,6 @@ class Watermark:
                 passed_ns = max(passed_ns, end_ns - 1)
             self._late(shard, passed_ns, boundary_ns + 1, findings)
         self._clear(shard, boundary_ns, findings)
-        shard.scalars.crowded = shard.open.is_crowded
 
     def _close(self, shard: Shard, end_ns: int, slots: NDArray[np.int32], findings: Findings) -> None:
         sums = windows.take(shard.windows, slots, end_ns)
@@ -94,8 +92,11 @@ class Watermark:
                 self._verdicts.judge_loss(shard, Loss(kind, count, time_ns, app), findings)
 
     def _clear(self, shard: Shard, now_ns: int, findings: Findings) -> None:
-        for time_ns, alert, _ in shard.open.due(now_ns, self._clear_after_ns, self._own_ns):
+        """Clear what is due, and move the shard to this boundary: windows that end at it are judged as of it."""
+        for time_ns, alert, _ in shard.open.due(shard.scalars.boundary_ns, now_ns, self._clear_after_ns, self._own_ns):
             findings.events.append(ClearedAlert(alert_id=alert.hex(), time_ns=time_ns))
+        shard.scalars.boundary_ns = now_ns
+        shard.scalars.crowded = shard.open.is_crowded
 
 
 def undone(shard: Shard, detector: Detector, count: int, error: Exception, findings: Findings) -> None:

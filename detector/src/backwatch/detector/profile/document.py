@@ -163,7 +163,7 @@ def parse(text: str) -> Profile:
 def read_announced(plain: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, list[str]]]:
     """Return what a stored profile announces: resource to fact to values.
 
-    >>> announced([{"resource": "postgresql db:5432/shop", "reason": "moved", "peers": ["10.0.3.7"]}])
+    >>> read_announced([{"resource": "postgresql db:5432/shop", "reason": "moved", "peers": ["10.0.3.7"]}])
     {'postgresql db:5432/shop': {'network.peer.address': ['10.0.3.7']}}
     """
     return {

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.statements.call_statement import SQL, canonical
-from backwatch.detector.statements.structure.encoding import CELLS, TABLES, encode
+from backwatch.detector.statements.structure.encoding import TABLES, TOKEN_CELLS, encode
 from backwatch.detector.statements.structure.roles import find_roles
 
 Array = NDArray[Any]
@@ -20,9 +20,9 @@ class Tokens:
 
     Attributes:
         of_call: int32 per call: the index of its statement below, -1 where none was asked for or it is no SQL.
-        codes: uint16 [statements, CELLS].
-        ids: uint32 [statements, CELLS].
-        roles: uint8 [statements, CELLS].
+        codes: uint16 [statements, TOKEN_CELLS].
+        ids: uint32 [statements, TOKEN_CELLS].
+        roles: uint8 [statements, TOKEN_CELLS].
         count: int32 [statements]: tokens of each.
     """
 
@@ -80,7 +80,7 @@ def tokens_of_calls(
     _, first, inverse = np.unique(fingerprint[asked], return_index=True, return_inverse=True)
     distinct = asked[first].astype(np.int64)
     of_call[asked] = inverse.astype(np.int32)
-    shape = (distinct.shape[0], CELLS)
+    shape = (distinct.shape[0], TOKEN_CELLS)
     codes, ids, roles = np.empty(shape, np.uint16), np.empty(shape, np.uint32), np.empty(shape, np.uint8)
     count = np.zeros(distinct.shape[0], np.int32)
     if distinct.shape[0]:

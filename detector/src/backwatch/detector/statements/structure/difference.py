@@ -8,13 +8,15 @@ from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.statements.structure.added_conditions import describe_conditions
 from backwatch.detector.statements.structure.alignment import align
 from backwatch.detector.statements.structure.conditions import compares
+from backwatch.detector.statements.structure.encoding import MAX_TOKENS
 from backwatch.detector.statements.structure.features import (
-    CELLS,
     COUNT,
     COUNTED,
+    FEATURE_CELLS,
     MAX_COUNTED,
     MAX_FEATURE,
     WORDS_ONLY,
+    F,
 )
 from backwatch.detector.statements.structure.known import holds, mix3, role_hash
 from backwatch.detector.statements.structure.positions import code_at, id_at
@@ -39,7 +41,7 @@ from backwatch.detector.statements.structure.vocabulary import (
 MAX_WORDS: Final = 12
 """Added tokens that may be a text with a quote in it."""
 _COUNTED: Final = np.array(COUNTED, np.int64)
-_AND, _OR, _XOR, _NOT, _IS, _IN, _VALUES = K["AND"], K["OR"], K["XOR"], K["NOT"], K["IS"], K["IN"], K["VALUES"]
+_AND, _OR, _XOR, _IN, _VALUES = K["AND"], K["OR"], K["XOR"], K["IN"], K["VALUES"]
 _SELECT, _FROM, _UNION, _INTERSECT, _EXCEPT = K["SELECT"], K["FROM"], K["UNION"], K["INTERSECT"], K["EXCEPT"]
 _MINUS, _ALL, _DISTINCT, _WITH, _CASE, _BETWEEN = (
     K["MINUS"],
@@ -52,7 +54,6 @@ _MINUS, _ALL, _DISTINCT, _WITH, _CASE, _BETWEEN = (
 _UPDATE, _DELETE, _INSERT, _DROP, _FOR, _WHERE = (
     K["UPDATE"], K["DELETE"], K["INSERT"], K["DROP"], K["FOR"], K["WHERE"],
 )  # fmt: skip
-_GROUP: Final = K["GROUP"]
 _PERCENT, _DASH, _AT_SIGN = O["%"], O["-"], O["@"]
 _ORDER, _BY, _LIMIT, _OFFSET, _ASC, _DESC, _AS = (
     K["ORDER"], K["BY"], K["LIMIT"], K["OFFSET"], K["ASC"], K["DESC"], K["AS"],
@@ -60,14 +61,49 @@ _ORDER, _BY, _LIMIT, _OFFSET, _ASC, _DESC, _AS = (
 _BARS, _AMPERSANDS = O["||"], O["&&"]
 _COMMENT_OPEN, _COMMENT_CLOSE, _BRACE = O["/*!"], O["*/"], LEFT_CURLY
 
-(
-    _AT, _REPLACED, _AFTER, _SET, _SUB, _WITH_F, _STACKED, _CASE_F, _OR_F, _OR_UNKNOWN, _AND_F, _AND_UNKNOWN,
-    _CONDITION, _COMPARISON, _SELF, _COLUMN_VALUE, _TABLE_S, _TABLE_R, _FUNCTION_S, _FUNCTION_R, _NAME_S, _NAME_R,
-    _TRIGRAMS_S, _TRIGRAMS_R, _SHARE, _TAIL_LOST, _REMOVED_CONDITION, _UNBALANCED, _ODD, _ORDER_ONLY, _LIST_ONLY,
-    _NO_HUNK, _HUNKS, _ADDED, _REMOVED, _PREFIX, _SUFFIX_LOST, _VERB, _CONCATENATION, _FUNCTION_AT, _SUB_AT,
-    _ALL_KNOWN_S, _ALL_KNOWN_R, _FROM_AT, _OFF, _ARITHMETIC, _IN_LIST, _REPEATED, _SLOT_CHANGED, _AFTER_UNKNOWN,
-    _OR_FIRST, _WRITE, _SET_AFTER, _SUB_ORDER,
-) = range(COUNT)  # fmt: skip
+_AT: Final = F["at-slot"]
+_REPLACED: Final = F["slot-replaced"]
+_SET: Final = F["set-operation"]
+_SUB: Final = F["sub-select"]
+_WITH_F: Final = F["with"]
+_STACKED: Final = F["stacked"]
+_CASE_F: Final = F["case"]
+_OR_F: Final = F["or-added"]
+_OR_UNKNOWN: Final = F["or-unknown"]
+_AND_F: Final = F["and-added"]
+_AND_UNKNOWN: Final = F["and-unknown"]
+_COLUMN_VALUE: Final = F["column-for-value"]
+_TABLE_S: Final = F["new-table-site"]
+_TABLE_R: Final = F["new-table-resource"]
+_FUNCTION_S: Final = F["new-function-site"]
+_FUNCTION_R: Final = F["new-function-resource"]
+_NAME_S: Final = F["new-name-site"]
+_NAME_R: Final = F["new-name-resource"]
+_TRIGRAMS_S: Final = F["trigrams-site"]
+_TRIGRAMS_R: Final = F["trigrams-resource"]
+_SHARE: Final = F["share-unknown"]
+_TAIL_LOST: Final = F["tail-lost"]
+_REMOVED_CONDITION: Final = F["condition-removed"]
+_UNBALANCED: Final = F["unbalanced"]
+_ODD: Final = F["odd-adjacency"]
+_ORDER_ONLY: Final = F["order-limit-only"]
+_LIST_ONLY: Final = F["list-column-only"]
+_ADDED: Final = F["added"]
+_REMOVED: Final = F["removed"]
+_SUFFIX_LOST: Final = F["suffix-lost"]
+_CONCATENATION: Final = F["concatenation"]
+_FUNCTION_AT: Final = F["function-at-slot"]
+_SUB_AT: Final = F["sub-select-at-slot"]
+_ALL_KNOWN_S: Final = F["all-known-site"]
+_ALL_KNOWN_R: Final = F["all-known-resource"]
+_FROM_AT: Final = F["from-at-slot"]
+_IN_LIST: Final = F["expression-in-list"]
+_REPEATED: Final = F["column-repeated"]
+_SLOT_CHANGED: Final = F["slot-changed"]
+_AFTER_UNKNOWN: Final = F["after-slot-unknown"]
+_WRITE: Final = F["write-added"]
+_SET_AFTER: Final = F["set-operation-after-slot"]
+_SUB_ORDER: Final = F["sub-select-in-order"]
 
 
 @kernel
@@ -135,7 +171,7 @@ def _balance(codes: Any, count: int, added: Any, known: bool, f: Any) -> None:
         is_query = code == _SELECT and code_at(codes, i - 2, count) != _IN
         if listed and (is_name(code) or is_operator(code) or is_query):
             f[_IN_LIST] += 1.0
-    f[_UNBALANCED] = lowest < 0 or depth != 0
+    f[_UNBALANCED] = count < MAX_TOKENS and (lowest < 0 or depth != 0)  # a longer text is cut in its middle
 
 
 @kernel
@@ -283,12 +319,12 @@ def describe(
         statement: Codes, ids, roles and number of the new one's tokens.
         marks: uint8 [MAX_TOKENS] twice, work space: added and removed tokens.
         filters: What the call site knows (a filter), and the resource's row.
-        f: float64 [CELLS], written: ``FEATURES``, then the slot.
+        f: float64 [FEATURE_CELLS], written: ``FEATURES``, then the slot.
     """
     codes, ids, role, count = statement
     added, removed = marks
     site, resource = filters
-    for k in range(CELLS):
+    for k in range(FEATURE_CELLS):
         f[k] = 0.0
     if count == 0:
         return

@@ -31,7 +31,7 @@ MAX_TOKENS: Final = 256
 """Tokens of a statement that are judged: of a longer one its first three quarters of them and its last."""
 _HEAD: Final = 192
 _TAIL: Final = MAX_TOKENS - _HEAD
-CELLS: Final = MAX_TOKENS + _TAIL
+TOKEN_CELLS: Final = MAX_TOKENS + _TAIL
 """Cells that :func:`encode` needs for one statement."""
 _NAMES: Final = 65_536 - FIRST_NAME
 
@@ -153,8 +153,8 @@ def encode(text: Bytes, start: int, end: int, tables: tuple[Any, Any, Any, Any],
         start: First byte.
         end: After the last.
         tables: ``TABLES``.
-        codes: uint16 [CELLS], written.
-        ids: uint32 [CELLS], written: the hash of a name, else the code.
+        codes: uint16 [TOKEN_CELLS], written.
+        ids: uint32 [TOKEN_CELLS], written: the hash of a name, else the code.
     """
     return _encode(
         text, max(start, 0), min(end, text.shape[0]), tables, codes, ids, codes[MAX_TOKENS:], ids[MAX_TOKENS:]
@@ -164,6 +164,6 @@ def encode(text: Bytes, start: int, end: int, tables: tuple[Any, Any, Any, Any],
 def tokens_of(canonical: str) -> tuple[NDArray[np.uint16], NDArray[np.uint32]]:
     """Return codes and ids of one text; for what is not hot."""
     text = np.frombuffer(canonical.encode("utf-8", "replace") or b" ", np.uint8)
-    codes, ids = np.zeros(CELLS, np.uint16), np.zeros(CELLS, np.uint32)
+    codes, ids = np.zeros(TOKEN_CELLS, np.uint16), np.zeros(TOKEN_CELLS, np.uint32)
     count = encode(text, 0, text.shape[0], TABLES, codes, ids)
     return codes[:count].copy(), ids[:count].copy()

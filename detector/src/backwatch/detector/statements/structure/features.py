@@ -21,8 +21,8 @@ F: Final = {name: at for at, name in enumerate(FEATURES)}
 SLOT: Final = COUNT
 """Cell behind the features, which names the slot at which the statement differs; 0: none."""
 WORDS_ONLY: Final = COUNT + 1
-"""Cell that says whether nothing but words and values was added, as by ``'o'brien'``."""
-CELLS: Final = COUNT + 2
+"""Cell that is 1 where nothing but words and values was added, as by ``'o'brien'``."""
+FEATURE_CELLS: Final = COUNT + 2
 COUNTED: Final = tuple(
     F[name]
     for name in ordered_words(

@@ -11,6 +11,7 @@ import numpy as np
 
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.statements.structure.conditions import compares
+from backwatch.detector.statements.structure.encoding import MAX_TOKENS
 from backwatch.detector.statements.structure.vocabulary import (
     CLOSING,
     COMMA,
@@ -33,23 +34,21 @@ KINDS: Final = (
     "or-constant",
 )  # fmt: skip
 """What is counted, in the order of the result's cells."""
-CELLS: Final = len(KINDS)
+KIND_CELLS: Final = len(KINDS)
 (
     QUERY_AFTER_VALUE, VALUES_ADJACENT, OPERAND_MISSING, CLAUSE_ORDER, CHAINED, IN_VALUES, MISPLACED_SET, CONSTANT_ROW,
     EQUAL_CALLS, OR_CONSTANT,
-) = range(CELLS)  # fmt: skip
+) = range(KIND_CELLS)  # fmt: skip
 _NO_FAULT: Final = -1
 
 _SELECT, _FROM, _WHERE, _AND, _OR, _NOT, _ON = (K[w] for w in ("SELECT", "FROM", "WHERE", "AND", "OR", "NOT", "ON"))
 _GROUP, _ORDER, _LIMIT, _HAVING, _UNION = (K[w] for w in ("GROUP", "ORDER", "LIMIT", "HAVING", "UNION"))
 _INTERSECT, _EXCEPT, _MINUS, _VALUES, _WITH = (K[w] for w in ("INTERSECT", "EXCEPT", "MINUS", "VALUES", "WITH"))
 _IS: Final = K["IS"]
-_INSERT, _UPDATE, _DELETE, _SET, _INTO = (K[w] for w in ("INSERT", "UPDATE", "DELETE", "SET", "INTO"))
-_BETWEEN, _CASE, _WHEN, _END, _XOR, _BY = (K[w] for w in ("BETWEEN", "CASE", "WHEN", "END", "XOR", "BY"))
+_INSERT, _UPDATE, _DELETE, _SET = (K[w] for w in ("INSERT", "UPDATE", "DELETE", "SET"))
+_BETWEEN, _CASE, _END, _XOR = (K[w] for w in ("BETWEEN", "CASE", "END", "XOR"))
 _OFFSET, _JOIN, _DROP, _CREATE, _EXISTS = (K[w] for w in ("OFFSET", "JOIN", "DROP", "CREATE", "EXISTS"))
-_THEN, _ELSE, _IN, _AS, _ALL, _DISTINCT, _REPLACE = (
-    K[w] for w in ("THEN", "ELSE", "IN", "AS", "ALL", "DISTINCT", "REPLACE")
-)
+_IN, _AS, _ALL, _DISTINCT, _REPLACE = (K[w] for w in ("IN", "AS", "ALL", "DISTINCT", "REPLACE"))
 _EXEC, _DECLARE = K["EXEC"], K["DECLARE"]
 _TABLE, _WAITFOR, _INTERVAL, _USING = K["TABLE"], K["WAITFOR"], K["INTERVAL"], K["USING"]
 _BARS, _MINUS_SIGN, _PLUS_SIGN, _AT_SIGN, _TILDE = O["||"], O["-"], O["+"], O["@"], O["~"]
@@ -124,6 +123,12 @@ def _neighbours(earlier: int, before: int, code: int, after: int, clause: int) -
     if before == _FROM and ((is_constant(code) and clause == IN_TABLES) or _closes_clause(code)):
         return OPERAND_MISSING
     return _NO_FAULT
+
+
+@kernel
+def _count_fault(fault: int, found: Any) -> None:
+    if fault != _NO_FAULT:
+        found[fault] += 1.0
 
 
 @kernel
@@ -221,11 +226,11 @@ def check_grammar(codes: Any, count: int, found: Any) -> None:
     Args:
         codes: uint16, token codes.
         count: The number of tokens.
-        found: float64 [CELLS], written.
+        found: float64 [KIND_CELLS], written.
     """
-    for k in range(CELLS):
+    for k in range(KIND_CELLS):
         found[k] = 0.0
-    if count == 0 or not is_query(codes[0]):
+    if count == 0 or count >= MAX_TOKENS or not is_query(codes[0]):  # a longer text is cut in its middle
         return
     clause = np.zeros(MAX_DEPTH + 1, np.uint8)
     query = np.zeros(MAX_DEPTH + 1, np.uint8)  # 1: a query stands at this depth, 2: behind a set operation
@@ -236,15 +241,13 @@ def check_grammar(codes: Any, count: int, found: Any) -> None:
         earlier = int(codes[i - 2]) if i > 1 else 0
         after = int(codes[i + 1]) if i + 1 < count else 0
         level = min(max(depth, 0), MAX_DEPTH)
-        fault = _neighbours(earlier, before, code, after, clause[level]) if before >= 0 else _NO_FAULT
-        if fault != _NO_FAULT:
-            found[fault] += 1.0
+        if before >= 0:
+            _count_fault(_neighbours(earlier, before, code, after, clause[level]), found)
         _expression(codes, i, count, clause[level] if cases == 0 else IN_OTHER, found)
         if code == OPENING:
             inherits = after == OPENING or after == _SELECT or after == _WITH or after == _VALUES or after == _TABLE
-            inner = (
-                IN_OTHER if is_name(before) else int(clause[level])
-            )  # the arguments of functions have their own syntax
+            # The arguments of functions have their own syntax.
+            inner = IN_OTHER if is_name(before) else int(clause[level])
             depth += 1
             level = min(max(depth, 0), MAX_DEPTH)
             clause[level] = IN_NOTHING if inherits else inner
@@ -274,7 +277,5 @@ def check_grammar(codes: Any, count: int, found: Any) -> None:
                 query[level] = 1
             clause[level] = _clause_after(now, code)
     if count > 1:
-        fault = _neighbours(0, int(codes[count - 1]), 0, 0, IN_OTHER)
-        if fault != _NO_FAULT:
-            found[fault] += 1.0
+        _count_fault(_neighbours(0, int(codes[count - 1]), 0, 0, IN_OTHER), found)
     found[EQUAL_CALLS] = _equal_calls(codes, count)

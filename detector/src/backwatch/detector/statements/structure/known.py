@@ -10,16 +10,18 @@ import numpy as np
 
 from backwatch.detector.kernels.compiled import inline, kernel
 from backwatch.detector.statements.structure.roles import ALIAS, TABLE
-from backwatch.detector.statements.structure.vocabulary import K, is_name
+from backwatch.detector.statements.structure.vocabulary import is_name
 
 MAX_EXEMPLARS: Final = 24
-ARENA_TOKENS: Final = 416
+ARENA_TOKENS: Final = 320
 """Tokens of all exemplars of a call site together; those most like a newer one make room."""
 EXEMPLAR_TOKENS: Final = 160
 """Tokens that are kept of one exemplar: the first three quarters of them and the last."""
 _EXEMPLAR_HEAD: Final = 120
-_SITE_BYTES, _TRIGRAM_BYTES, _NAME_BYTES = 512, 1_536, 1_024
-_INDEX_CELLS: Final = 128
+_SITE_BYTES, _TRIGRAM_BYTES, _NAME_BYTES = 512, 768, 512
+LACKING_WEIGHT: Final = 0.25
+"""What a token of a known statement that the new one lacks takes from their likeness."""
+_INDEX_CELLS: Final = 64
 RECENT: Final = 8
 
 SITE_STRUCTURE: Final = np.dtype([
@@ -35,7 +37,6 @@ RESOURCE_STRUCTURE: Final = np.dtype([
 ])  # fmt: skip
 """What a resource is known for, and which of its call sites know statements that begin in a certain way."""
 
-_FROM, _SELECT = K["FROM"], K["SELECT"]
 EDGE_BEFORE, EDGE_AFTER = 7, 5
 """Ids that stand for the beginning of a text and for its end."""
 
@@ -223,11 +224,17 @@ def nearest(site: Any, codes: Any, count: int) -> tuple[int, int, float]:
         if at + length > ARENA_TOKENS:
             break
         prefix, suffix = common(site["arena"][at : at + length], codes, count)
-        fit = prefix + suffix - 0.25 * (length - prefix - suffix)
+        fit = prefix + suffix - LACKING_WEIGHT * (length - prefix - suffix)
         if fit > best:
             best, offset, size = fit, at, length
         at += length
     return offset, size, best
+
+
+@kernel
+def shared_tokens(fit: float, size: int) -> float:
+    """Return how many tokens an exemplar has in common, by its length and the fit that :func:`nearest` returns."""
+    return (fit + LACKING_WEIGHT * size) / (1.0 + LACKING_WEIGHT)
 
 
 NOTHING: Final = np.zeros(0, np.uint16)

@@ -48,7 +48,7 @@ K: Final = {word: FIRST_KEYWORD + at for at, word in enumerate(KEYWORDS)}
 O: Final = {sign: FIRST_OPERATOR + at for at, sign in enumerate(OPERATORS)}  # noqa: E741  the pair of K
 """Operator to code."""
 
-_CELLS: Final = 1 << 11
+_WORD_TABLE_SIZE: Final = 1 << 11
 _OFFSET, _PRIME = 0x811C9DC5, 0x01000193
 
 
@@ -60,13 +60,13 @@ def _hash(word: bytes) -> int:
 
 
 def _tables() -> tuple["np.ndarray[tuple[int], np.dtype[np.uint32]]", "np.ndarray[tuple[int], np.dtype[np.uint16]]"]:
-    hashes, codes = np.zeros(_CELLS, np.uint32), np.zeros(_CELLS, np.uint16)
+    hashes, codes = np.zeros(_WORD_TABLE_SIZE, np.uint32), np.zeros(_WORD_TABLE_SIZE, np.uint16)
     known = {**K, **O, "NULL": NULL, "TRUE": TRUE, "FALSE": FALSE}
     for word, code in known.items():
         value = _hash(word.encode())
-        cell = value & (_CELLS - 1)
+        cell = value & (_WORD_TABLE_SIZE - 1)
         while codes[cell]:
-            cell = (cell + 1) & (_CELLS - 1)
+            cell = (cell + 1) & (_WORD_TABLE_SIZE - 1)
         hashes[cell], codes[cell] = value, code
     return hashes, codes
 

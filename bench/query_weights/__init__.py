@@ -1,0 +1,1 @@
+"""Fits the weights that judge statements, on labelled statement streams."""
