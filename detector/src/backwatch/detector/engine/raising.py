@@ -25,6 +25,7 @@ from backwatch.detector.engine.open_findings import NOT_UNDER, keys_of
 from backwatch.detector.engine.rule_table import RuleTable
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.identity.identity_snapshot import IdentitySnapshot
+from backwatch.detector.rules.sigma import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class Firing:
     facts: Mapping[str, Array]
     snapshot: IdentitySnapshot
     findings: Findings
+    escalations: Sequence[tuple[Rule, NDArray[np.int32]]] = ()
+    """Rules that raise the alert to their level, each with the calls on which it fired."""
 
 
 class Raising:
@@ -155,6 +158,9 @@ class Raising:
             decoded=self._prepared.decoded,
             rows=(mine + self._start).astype(np.int32),
             times=columns["time_ns"][mine],
+            words=self._table.words,
+            canonical=self._prepared.canonical,
+            escalated=_escalated(firing, mine),
             facts={name: computed[name][mine] for name in self._table.evidence[firing.number] if name in computed},
         )
 
@@ -168,6 +174,16 @@ class Raising:
         cuts = np.flatnonzero(np.diff(address[order])) + 1
         for group in sorted(np.split(rows[order], cuts), key=lambda rows_of_key: int(rows_of_key[0])):
             yield *self._table.key(number, self._prepared, self._start + int(group[0])), group
+
+
+def _escalated(firing: Firing, mine: NDArray[np.int32]) -> list[tuple[int, Rule]]:
+    """Return where the alert is raised to a higher level: the first firing of each rule that does so, in order."""
+    found: list[tuple[int, Rule]] = []
+    for rule, rows in firing.escalations:
+        at = np.flatnonzero(np.isin(mine, rows))
+        if at.shape[0]:
+            found.append((int(at[0]), rule))
+    return sorted(found, key=lambda one: one[0])
 
 
 def is_known(shard: Shard, slot: NDArray[Any]) -> NDArray[np.bool_]:
