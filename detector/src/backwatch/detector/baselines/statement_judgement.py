@@ -40,7 +40,7 @@ from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import FIRST
 from backwatch.detector.statements.structure.changes import changes_of, sketch_tables, span_of
 from backwatch.detector.statements.structure.difference import describe
-from backwatch.detector.statements.structure.features import SLOT, WORDS_ONLY, F
+from backwatch.detector.statements.structure.features import ONLY_ITEMS, SLOT, WORDS_ONLY, F
 from backwatch.detector.statements.structure.grammar import check_grammar, is_query
 from backwatch.detector.statements.structure.known import (
     NOTHING,
@@ -236,8 +236,8 @@ def _judge_new(
     refused = calls.refused[i] == 1
     broken = is_broken(work.signals)
     before = _same_place(site, slot, time_s, broken or refused) if calls.site[i] != 0 else 0
-    only_quote = work.features[_ADDED] == 0.0 and signs & _UNBALANCED != 0
-    words_only = work.features[WORDS_ONLY] > 0.0 and not only_quote
+    without_words = work.features[_ADDED] == 0.0 or work.features[WORDS_ONLY] == ONLY_ITEMS
+    words_only = work.features[WORDS_ONLY] > 0.0 and not (without_words and signs & _UNBALANCED != 0)
     harmless = refused and compared and words_only and before < MIN_CAMPAIGN
     if harmless:
         log_odds = min(log_odds, HARMLESS_BREAK_LOG_ODDS)
@@ -257,7 +257,7 @@ def _judge_new(
     )
     facts.broken[i] = harmless
     if compared:
-        facts.changes[i] = changes_of(work.features, work.features[WORDS_ONLY] > 0.0)
+        facts.changes[i] = changes_of(work.features, work.features[WORDS_ONLY] == 1.0)
         facts.difference[i] = span_of(work.added, _statement_of(calls, i)[3])
     if calls.site[i] != 0 and not calls.late[i] and p >= ATTACK_PROBABILITY:
         _note_campaign(calls, state, facts, work, i, compared)
