@@ -30,7 +30,7 @@ class Finding:
 
     Attributes:
         trace_id, span_id: Lower-case hex; empty where a window or a loss made it.
-        level: The rule's, or that of a rule that escalates its alert by now.
+        level: The rule's, or that of a rule that fired, too, and escalates its alert.
     """
 
     rule: Rule
@@ -57,7 +57,7 @@ class Firings:
         firsts: Places of the firings that are the first to show something of those facts.
         words: Facts whose values or bits have names.
         canonical: Returns the canonical text of a row's statement.
-        escalated: Place of the first firing from which on the alert has another rule's higher level, and that rule.
+        escalated: Rules that raise the alert to their level, each with the firings on which it fired, too.
     """
 
     rule: Rule
@@ -72,16 +72,22 @@ class Firings:
     accepts: Sequence[str] = ()
     firsts: Sequence[int] = ()
     words: Mapping[str, Fact] = field(default_factory=dict[str, Fact])
-    escalated: Sequence[tuple[int, Rule]] = ()
+    escalated: Sequence[tuple[Rule, NDArray[np.bool_]]] = ()
     canonical: Callable[[int], bytes] | None = None
 
     def _mark(self, place: int, span: int) -> str:
         return mark_difference(self.canonical(int(self.rows[place])), span) if self.canonical else ""
 
     def level_at(self, place: int) -> str:
-        """Return the alert's level after a firing, if it was opened by the first of these."""
-        levels = [self.rule.level, *(rule.level for at, rule in self.escalated if at <= place)]
+        """Return the level of one firing."""
+        levels = [self.rule.level, *(rule.level for rule, fired in self.escalated if fired[place])]
         return max(levels, key=LEVELS.index)
+
+    @property
+    def escalation(self) -> tuple[str, int]:
+        """Return the highest level that another rule raises the alert to, and since when; empty: none does."""
+        found = [(rule.level, int(self.times[int(np.argmax(fired))])) for rule, fired in self.escalated]
+        return max(found, key=lambda one: LEVELS.index(one[0]), default=("", 0))
 
     def iter_findings(self, newest: int = 0) -> Iterator[Finding]:
         """Yield one finding per firing, in order; only the ``newest`` ones and ``firsts`` if ``newest`` is not 0."""

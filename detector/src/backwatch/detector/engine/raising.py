@@ -176,14 +176,10 @@ class Raising:
             yield *self._table.key(number, self._prepared, self._start + int(group[0])), group
 
 
-def _escalated(firing: Firing, mine: NDArray[np.int32]) -> list[tuple[int, Rule]]:
-    """Return where the alert is raised to a higher level: the first firing of each rule that does so, in order."""
-    found: list[tuple[int, Rule]] = []
-    for rule, rows in firing.escalations:
-        at = np.flatnonzero(np.isin(mine, rows))
-        if at.shape[0]:
-            found.append((int(at[0]), rule))
-    return sorted(found, key=lambda one: one[0])
+def _escalated(firing: Firing, mine: NDArray[np.int32]) -> list[tuple[Rule, NDArray[np.bool_]]]:
+    """Return the rules that raise the alert to their level, each with the firings on which it fired, too."""
+    found = [(rule, np.isin(mine, rows)) for rule, rows in firing.escalations]
+    return [(rule, fired) for rule, fired in found if fired.any()]
 
 
 def is_known(shard: Shard, slot: NDArray[Any]) -> NDArray[np.bool_]:

@@ -48,7 +48,7 @@ class PendingCommit:
             if isinstance(event, Firings):
                 self._raise(event)
                 fired.add(event.alert_id)
-                fired |= {at_level(event.alert_id, rule.level) for _, rule in event.escalated}
+                fired |= {at_level(event.alert_id, rule.level) for rule, _ in event.escalated}
             else:
                 self._rounds[-1][1][event.alert_id] = event
         for resource in findings.seen:
@@ -100,16 +100,14 @@ class PendingCommit:
         )
         count = int(event.times.shape[0])
         first_ns, last_ns = int(event.times.min()), int(event.times.max())
-        level, raised_ns = event.level_at(count - 1), 0
-        if level != event.rule.level:
-            raised_ns = next(int(event.times[at]) for at, rule in event.escalated if rule.level == level)
+        level, raised_ns = event.escalation
         before = raised.get(event.alert_id)
         if before is None:
             raised[event.alert_id] = RaisedAlert(
                 alert_id=event.alert_id, rule=event.rule.name, level=event.rule.level, app=event.key.app,
                 resource_id=event.key.resource_id, resource=event.key.resource, key=event.key.label, count=count,
                 first_ns=first_ns, last_ns=last_ns, occurrences=occurrences, accepts=event.accepts,
-                begin_ns=int(event.times[0]), escalated_to=level if raised_ns else "", escalated_ns=raised_ns,
+                begin_ns=int(event.times[0]), escalated_to=level, escalated_ns=raised_ns,
             )  # fmt: skip
         else:
             both = (*before.occurrences, *occurrences)
@@ -117,7 +115,7 @@ class PendingCommit:
             raised[event.alert_id] = replace(
                 before, count=before.count + count, first_ns=min(before.first_ns, first_ns),
                 last_ns=max(before.last_ns, last_ns), occurrences=[both[at] for at in places],
-                **_escalation(before, level if raised_ns else "", raised_ns),
+                **_escalation(before, level, raised_ns),
             )  # fmt: skip
 
     def _see(self, seen: SeenResource) -> None:
