@@ -1,6 +1,6 @@
-"""What the judgement of statements reads and writes: columns, rows of tables, facts, work space."""
+"""What the judgement of statements reads and writes: columns of calls, rows of tables, facts, and work space."""
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,7 @@ class StatementCalls(NamedTuple):
     error: Array
     refused: Array
     rows: Array
+    duration_ns: Array
     late: Array
     learn: Array
     tokens: Any
@@ -44,10 +45,11 @@ class StatementState(NamedTuple):
     usual: Array
     sites: Array
     resources: Array
+    campaigns: Array
 
 
 class StatementFacts(NamedTuple):
-    """Facts of each call, written."""
+    """Facts of each call, written; ``campaign`` has one column for each of ``CAMPAIGN_FACTS``."""
 
     novel: Array
     settled: Array
@@ -58,6 +60,14 @@ class StatementFacts(NamedTuple):
     injection: Array
     injected: Array
     broken: Array
+    changes: Array
+    difference: Array
+    stage: Array
+    campaign: Array
+    first_row: Array
+
+
+CAMPAIGN_FACTS: Final = ("statements", "failed", "rows", "tables", "seconds")
 
 
 class Work(NamedTuple):
