@@ -23,9 +23,11 @@ from backwatch.detector.rules.compiled_rules import RuleSet, matches
 from backwatch.detector.rules.fields import CALL_FIELDS, DOMAINS, Vocabulary
 from backwatch.detector.rules.sigma import parse_rule
 from backwatch.detector.state.keys import FIRST, KNOWN, SECOND, SPACES
+from backwatch.detector.statements.call_statement import DOCUMENT_SHAPE
 from backwatch.detector.statements.structure.batch import Tokens
 from backwatch.detector.statements.structure.encoding import TABLES, TOKEN_CELLS, encode
 from backwatch.detector.statements.structure.roles import find_roles
+from backwatch.detector.statements.structure.vocabulary import DOCUMENT
 
 Facts = Mapping[str, Any]
 WINDOW_SUMS = [fact.name for fact in WINDOW]
@@ -78,18 +80,29 @@ def hashed(text: bytes) -> int:
 
 def _tokens(calls: Sequence[Facts], rows: NDArray[np.int64]) -> Tokens:
     """Return the tokens of these calls' statements, each as a statement of its own."""
-    texts = [canonicalize(str(calls[row].get(names.QUERY_TEXT, "")), "postgresql").encode() for row in rows.tolist()]
+    dialects = [dialect_of(str(calls[row].get(names.DB_SYSTEM, ""))) for row in rows.tolist()]
+    texts = [
+        (
+            str(calls[row].get(names.STATEMENT, ""))
+            if dialect == DOCUMENT_SHAPE
+            else canonicalize(str(calls[row].get(names.QUERY_TEXT, "")), "postgresql")
+        ).encode()
+        for row, dialect in zip(rows.tolist(), dialects, strict=True)
+    ]
     buffer = np.frombuffer(b"".join(texts) + b" ", np.uint8)
     shape = (len(texts), TOKEN_CELLS)
     codes, ids, roles = np.zeros(shape, np.uint16), np.zeros(shape, np.uint32), np.zeros(shape, np.uint8)
     count, start = np.zeros(len(texts), np.int32), 0
     for at, text in enumerate(texts):
         count[at] = encode(buffer, start, start + len(text), TABLES, codes[at], ids[at])
-        find_roles(codes[at], count[at], roles[at])
+        if dialects[at] == DOCUMENT_SHAPE and count[at]:
+            codes[at, 0] = ids[at, 0] = DOCUMENT
+        else:
+            find_roles(codes[at], count[at], roles[at])
         start += len(text)
     of_call = np.full(len(calls), -1, np.int32)
-    sql = [dialect_of(str(calls[row].get(names.DB_SYSTEM, ""))) >= 0 for row in rows.tolist()]
-    of_call[rows[sql]] = np.flatnonzero(sql)
+    known = [dialect >= 0 or dialect == DOCUMENT_SHAPE for dialect in dialects]
+    of_call[rows[known]] = np.flatnonzero(known)
     return Tokens(of_call, codes, ids, roles, count)
 
 

@@ -41,6 +41,7 @@ def calls(services: dict[str, Any]) -> list[object]:
         seen.append((client.delete(NEW), client.result["description"]))
         pages = client.extend.standard.paged_search(PEOPLE, "(uid=*)", attributes=["uid"], paged_size=2)
         seen.extend(one["dn"] for one in pages)
+        seen.append(client.search(PEOPLE, "(|(uid=user1)(objectClass=*))", attributes=["uid"]))
         seen.append(client.extend.standard.who_am_i())
         client.unbind()
     client = ldap3.Connection(secured(server), server.user, server.password, client_strategy=ldap3.ASYNC)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from backwatch.collector.documents import graph_signs, ldap_signs, mongo_signs, redis_signs, search_signs
-from backwatch.collector.documents.graph_signs import join_signs
 from backwatch.collector.documents.javascript import signs_of_code
 from backwatch.collector.documents.parsing import parse_document
+from backwatch.collector.documents.shown import join_signs, with_signs
 from backwatch.collector.redaction import ldap, messaging, mongo, redis, search
 from backwatch.collector.redaction.search_text import redact_lucene
 from backwatch.collector.runtime.keyed_cache import HASH_IS_KEYED, remember
@@ -87,11 +87,6 @@ def _redact(system: str, text: str, operation: str, collection: str) -> Redacted
         shown = statement or f"{operation} {messaging.redact_destination(collection)}".strip()
         return shown, signs, word or operation
     return None
-
-
-def with_signs(statement: str, signs: str) -> str:
-    """Return the shape with its signs: what is suspicious is another statement than the honest one of that shape."""
-    return f"{statement} !{signs}" if signs else statement
 
 
 def _redis(text: str, operation: str, _collection: str) -> Redacted:
@@ -240,10 +235,3 @@ _READERS: Final[Mapping[str, Callable[[str, str, str], Redacted]]] = {
     **dict.fromkeys(_REDIS, _redis), **dict.fromkeys(_MONGO, _mongo), **dict.fromkeys(_SEARCH, _search),
     **dict.fromkeys(_LDAP, _ldap),
 }  # fmt: skip
-
-
-def signs_of_native(command: object, statement: str) -> str:
-    """Return the signs of a MongoDB command of an own probe, by the shape that it is reported with."""
-    if not mongo_signs.may_show_signs(statement):
-        return ""
-    return join_signs(mongo_signs.signs_of_command(command))

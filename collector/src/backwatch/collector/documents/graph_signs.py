@@ -7,6 +7,7 @@ signs that they share with SQL; the rest is found here.
 import re
 from typing import Final
 
+from backwatch.collector.documents.shown import join_signs
 from backwatch.collector.redaction.plain import COMMENT, ESCAPED
 from backwatch.collector.redaction.sanitize import sanitize
 
@@ -51,10 +52,3 @@ def _as_mysql(token: "re.Match[str]") -> str:
     if kind == "label":
         return ": "  # else it reads like a named parameter
     return "-- " + text[2:] if kind == "comment" else text
-
-
-def join_signs(found: "set[str] | tuple[str, ...]") -> str:
-    """Return signs as they are reported: in the order of ``names.SIGNS``."""
-    from backwatch.collector import names
-
-    return ",".join(sign for sign in names.SIGNS if sign in found)

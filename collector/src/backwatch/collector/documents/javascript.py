@@ -87,6 +87,8 @@ def signs_of_code(code: str, *, fragment: bool = False) -> set[str]:
             found.add("stacked")
             if following == "return" and words[at + 2 : at + 3] in (["true"], ["("], ["number"]):
                 found.add("tautology")
+        elif word == "return" and body and at and words[at - 1] in ("{", ";") and _goes_on(words, at):
+            found.add("stacked")
         elif (word in _PROBES and words[at - 1 : at] == ["."] and _is_secret(words[max(at - 3, 0) : at - 1])) or (
             word == "Object" and words[at + 1 : at + 3] == [".", "keys"]
         ):
@@ -143,15 +145,12 @@ def _is_constant_comparison(parts: Sequence[Part], words: Sequence[str], at: int
 
 def _is_constant_alternative(parts: Sequence[Part], words: Sequence[str], at: int) -> bool:
     """Return whether the right side is a constant that is true: the whole condition is, too."""
-    if (
-        at + 1 >= len(parts)
-        or parts[at + 1][1] in ("0", "''", '""')
-        or _word_at(words, at + 2) not in ("", ")", ";", "||")
-    ):
+    after = parts[at + 1] if at + 1 < len(parts) else ("", "")
+    if after[1] in ("0", "''", '""') or _word_at(words, at + 2) not in ("", ")", ";", "||"):
         return False
-    return parts[at + 1][1] == "true" or (
-        parts[at + 1][0] in ("number", "string") and at > 2 and words[at - 2] in _COMPARISONS
-    )
+    before = _word_at(words, at - 2)
+    compared = at > 2 and (before in _COMPARISONS or (before in ("&&", "||") and _is_constant(parts[at - 1])))
+    return after[1] == "true" or (after[0] in ("number", "string") and compared)
 
 
 def _are_adjacent(first: Part, second: Part, before: str, word: str) -> bool:
@@ -161,6 +160,19 @@ def _are_adjacent(first: Part, second: Part, before: str, word: str) -> bool:
     if first[0] in ("string", "number"):
         return True
     return first[0] == "name" and before not in _KEYWORDS and second[0] in ("string", "number")
+
+
+def _goes_on(words: Sequence[str], at: int) -> bool:
+    """Return whether code follows a ``return`` in its block: a programmer does not write what never runs."""
+    depth = 0
+    for place in range(at + 1, len(words)):
+        word = words[place]
+        depth += (word in ("{", "(", "[")) - (word in ("}", ")", "]"))
+        if depth < 0:
+            return False
+        if word == ";" and depth == 0:
+            return _word_at(words, place + 1) not in ("", "}", ";", "line", "case", "default")
+    return False
 
 
 def _are_balanced(words: Sequence[str]) -> bool:

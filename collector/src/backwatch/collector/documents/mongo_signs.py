@@ -18,6 +18,7 @@ from backwatch.collector.documents.fields import (
     classify_field,
 )
 from backwatch.collector.documents.javascript import signs_of_code
+from backwatch.collector.documents.shown import join_signs
 
 MAX_NODES: Final = 400
 """Conditions and stages of one command that are examined."""
@@ -76,9 +77,11 @@ def signs_of_filter(condition: object, *, single: bool = False) -> tuple[str, ..
     return tuple(sorted(walk.found))
 
 
-def may_show_signs(statement: str) -> bool:
-    """Return whether a command of this shape needs a look at its values: it holds an operator, or an odd key."""
-    return "$" in statement or ":{?" in statement or "[?" in statement
+def signs_of_native(command: object, statement: str) -> str:
+    """Return the signs of a command, as they are reported; most have a shape that needs no look at the values."""
+    if "$" in statement or ":{?" in statement:
+        return join_signs(signs_of_command(command))
+    return ""
 
 
 class _Walk:
@@ -163,6 +166,8 @@ class _Walk:
             elif operator == "$not" and isinstance(bound, Mapping):
                 self._field(field, bound, around, depth + 1) if depth < MAX_DEPTH else None  # pyright: ignore[reportUnknownArgumentType]
             elif operator == "$elemMatch" and isinstance(bound, Mapping):
+                if str(next(iter(bound), ""))[:1] == "$":  # conditions on the member itself
+                    continue
                 self.filter(bound, False, depth + 1)  # pyright: ignore[reportUnknownArgumentType]
             elif operator not in _FITTING and _replaces_value(kind, operator, bound, single, beside, secret):
                 self.found.add("operator-for-value")

@@ -24,7 +24,7 @@ class Ldap3Probe(PatchingProbe[LdapCallObserver]):
         names.SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT, names.ACCOUNT,
         names.AUTH_METHOD, names.SERVER_VERSION, names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED,
         names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.REDIRECT_TARGET,
-        names.STARTTLS_OFFERED,
+        names.STARTTLS_OFFERED, names.QUERY_SIGNS,
     }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:

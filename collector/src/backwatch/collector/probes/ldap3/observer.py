@@ -10,6 +10,8 @@ from dataclasses import replace
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+from backwatch.collector.documents.ldap_signs import signs_of_search
+from backwatch.collector.documents.shown import sign_facts, with_signs
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.ldap3 import session
 from backwatch.collector.probes.ldap3.requests import WITHOUT_RESPONSE, describe_call, describe_message
@@ -286,8 +288,10 @@ class LdapCallObserver(SwitchableObserver):
         estimated = UNKNOWN
         if wire is not None and not connection.strategy.sync:
             wire, estimated = None, wire.read_delta()  # other calls may be in flight on the same connection
+        signs = signs_of_search(statement) if operation == "search" else ""
         self.recorder.record_call(
-            current, operation, statement=statement, start_ns=start_ns, wire=wire, estimated=estimated,
-            rows_returned=rows[0], rows_affected=rows[1], error=failure, facts=facts,
+            current, operation, statement=with_signs(statement, signs), start_ns=start_ns, wire=wire,
+            estimated=estimated, rows_returned=rows[0], rows_affected=rows[1], error=failure,
+            facts=(*facts, *sign_facts(signs)) if signs else facts,
             caller=caller,
         )  # fmt: skip

@@ -76,7 +76,7 @@ class PyMongoProbe(PatchingProbe[MongoCallObserver]):
         names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT,
         names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED,
         names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.REDIRECT_TARGET,
-        names.TOPOLOGY, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE,
+        names.TOPOLOGY, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE, names.QUERY_SIGNS,
     }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:

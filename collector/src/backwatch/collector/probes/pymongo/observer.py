@@ -10,6 +10,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from backwatch.collector import names
+from backwatch.collector.documents.mongo_signs import signs_of_native
+from backwatch.collector.documents.shown import sign_facts, with_signs
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.pymongo.responses import error_code, rows_affected, rows_returned, status_facts
 from backwatch.collector.probes.pymongo.seeds import SeedObserver
@@ -258,9 +260,11 @@ class MongoCallObserver(SwitchableObserver):
         if isinstance(reply, Mapping):
             returned, affected = rows_returned(reply), rows_affected(operation, reply)
             error = error or error_code(reply) or None
+        statement = redact.to_statement(document)
+        signs = signs_of_native(document, statement)
         self._record(
-            command, operation, statement=redact.to_statement(document), rows_returned=returned, rows_affected=affected,
-            error=error, facts=(*status_facts(error), *_size_facts(command)),
+            command, operation, statement=with_signs(statement, signs), rows_returned=returned, rows_affected=affected,
+            error=error, facts=(*status_facts(error), *_size_facts(command), *sign_facts(signs)),
         )  # fmt: skip
         if operation in ("buildInfo", "buildinfo") and isinstance(reply, Mapping) and error is None:
             state = self._state(command.connection)

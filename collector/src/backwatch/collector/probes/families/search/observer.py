@@ -11,6 +11,8 @@ from urllib.parse import parse_qs, unquote
 from weakref import WeakKeyDictionary
 
 from backwatch.collector import names
+from backwatch.collector.documents import search_signs
+from backwatch.collector.documents.shown import join_signs, sign_facts, with_signs
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.http.attempt import Attempt
 from backwatch.collector.probes.families.search import responses
@@ -38,6 +40,7 @@ class Operation:
         "parameters",
         "path",
         "query_text",
+        "signs",
         "text",
         "transport",
     )
@@ -53,14 +56,16 @@ class Operation:
         self.body = body
         self.endpoint = endpoint
         self.name = endpoint or search.to_operation(method, self.path)
-        self.text = ""
+        self.text = self.signs = ""
         self.last: Attempt | None = None
 
     def statement(self) -> str:
         """Return the canonical text, made once."""
-        self.text = self.text or search.to_statement(
-            self.method, self.path, self.parameters, self.body, self.query_text
-        )  # fmt: skip
+        if not self.text:
+            text = search.to_statement(self.method, self.path, self.parameters, self.body, self.query_text)
+            if search_signs.may_show_signs(text):
+                self.signs = join_signs(search_signs.signs_of_parameters(self.query_text, self.body))
+            self.text = with_signs(text, self.signs)
         return self.text
 
     def sql(self) -> object:
@@ -72,8 +77,9 @@ class Operation:
 class SearchAttempt(Attempt):
     """One request of a node, with its target."""
 
-    __slots__ = ("target",)
+    __slots__ = ("signs", "target")
 
+    signs: Facts
     target: str
 
 
@@ -168,11 +174,12 @@ class SearchCallObserver(SwitchableObserver):
         if account:
             session.update(account=account, auth_method="apikey")
         attempt = SearchAttempt(self.recorder, _claimed_by(verb, path), operation.name, session)
-        attempt.target = path
+        attempt.target, attempt.signs = path, ()
         attempt.fallback_session = self._node_session(node)
         attempt.sql = operation.sql()
         if attempt.sql is None:
             attempt.statement = operation.statement()
+            attempt.signs = attempt.facts = sign_facts(operation.signs)
         else:
             attempt.operation = ""
         if operation.transport is not None:
@@ -211,7 +218,7 @@ class SearchCallObserver(SwitchableObserver):
             self._fail(attempt, error)
 
     def _learn_response(self, attempt: SearchAttempt, status: int, header: Callable[[str], Any], body: Any) -> None:
-        attempt.facts = tuple(responses.head(status, header, size_of(body)))
+        attempt.facts = (*attempt.signs, *responses.head(status, header, size_of(body)))
         attempt.error = str(status) if status >= 400 else None
         attempt.facts += _redirect(attempt)
         operation = self.operation.get()
@@ -219,11 +226,11 @@ class SearchCallObserver(SwitchableObserver):
             attempt.facts += responses.topology_of_text(attempt.target, body)
             attempt.finish()
 
-    def _learn_error(self, attempt: Attempt, error: Any) -> None:
+    def _learn_error(self, attempt: SearchAttempt, error: Any) -> None:
         """Take an error response that the client raises at once: before 8, and OpenSearch's."""
         status = error.status_code
         code = responses.error_of(error.error)
-        attempt.facts = ((names.HTTP_STATUS, status), *(((names.STATUS_CODE, code),) if code else ()))
+        attempt.facts = (*attempt.signs, (names.HTTP_STATUS, status), *(((names.STATUS_CODE, code),) if code else ()))
         attempt.facts += _redirect(attempt)
         attempt.error = code or str(status)
         self._finish(attempt)
