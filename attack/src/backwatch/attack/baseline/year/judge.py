@@ -27,6 +27,7 @@ class YearAlert:
 
     Attributes:
         at_days: When it opened, in days from the beginning.
+        evidence: The fields of its rule first.
     """
 
     rule: str
@@ -112,13 +113,15 @@ class _Judge:
             elif event.alert_id not in self._open:
                 self._open.add(event.alert_id)
                 first = next(event.iter_findings())
+                names = [name for name in event.rule.fields if name in first.evidence]
+                evidence = {name: first.evidence[name] for name in (*names, *first.evidence)}
                 if event.rule.level == INFORMATIONAL:
                     found = self._result.informational
                     found[event.rule.name] = found.get(event.rule.name, 0) + 1
                     continue
                 self._result.alerts.append(
                     YearAlert(
-                        rule=event.rule.name, level=event.rule.level, key=event.key.label, evidence=first.evidence,
+                        rule=event.rule.name, level=event.rule.level, key=event.key.label, evidence=evidence,
                         at_days=round((first.time_ns - BEGIN_NS) / DAY_NS, 3),
                     )
                 )  # fmt: skip

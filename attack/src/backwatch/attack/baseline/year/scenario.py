@@ -132,12 +132,14 @@ class YearScenario(ABC):
         burst.calls.sort(key=lambda call: call.end_ns)
         return burst
 
-    def ordinary(self, hour: Hour, service: Service, queries: Sequence[Query], per_hour: float = 0) -> None:
-        """Schedule the ordinary calls of an hour, as many as its load asks for."""
+    def ordinary(
+        self, hour: Hour, service: Service, queries: Sequence[Query], per_hour: float = 0, pods: Sequence[Pod] = ()
+    ) -> None:
+        """Schedule the ordinary calls of an hour, as many as its load asks for, from these or all pods."""
         count = round((per_hour or self.per_hour) * hour.load(self.source))
         choices = self.source.choices(queries, [query.weight for query in queries], k=count)
         for query in choices:
-            self.call(self._moment(hour), service, query)
+            self.call(self._moment(hour), service, query, pod=self.source.choice(pods or self.running))
 
     def _moment(self, hour: Hour) -> float:
         """Return a moment of the hour in which the app is busy."""

@@ -28,10 +28,12 @@ class BlueGreen(YearScenario):
                 query = self.queries[at]
                 column = f"extra_{hour.day}"
                 self.queries[at] = query._replace(text=query.text.replace("SELECT id", f"SELECT id, {column}", 1))
-                self._old = self.running
-                self.running = [*self._old, self.start_pod(f"2026.{hour.day}")]
+                self._old, self._new = self.running, [self.start_pod(f"2026.{hour.day}")]
             if 10 <= hour.hour < 14:
-                self.ordinary(hour, self.database, self._blue, self.per_hour / 2)
+                share = (hour.hour - 9) / 5
+                self.ordinary(hour, self.database, self._blue, self.per_hour * (1 - share), self._old)
+                self.ordinary(hour, self.database, self.queries, self.per_hour * share, self._new)
+                return
             if hour.hour == 14:
                 self.running = [self.start_pod(f"2026.{hour.day}") for _ in self._old]
                 if hour.day == 29:  # rolled back
