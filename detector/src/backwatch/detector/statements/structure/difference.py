@@ -150,7 +150,7 @@ def _is_odd(before: int, code: int, added: int) -> bool:
 @kernel
 def _balance(codes: Any, count: int, added: Any, known: bool, f: Any) -> None:
     """Features of brackets, neighbours, and expressions within lists of values."""
-    depth, lowest, in_list = 0, 0, 0
+    depth, lowest, in_list, row_depth = 0, 0, 0, 0
     hinted = code_at(codes, 1, count) == _COMMENT_OPEN  # a hint to the server behind the verb, as dump tools write it
     for i in range(count):
         code = codes[i]
@@ -160,7 +160,10 @@ def _balance(codes: Any, count: int, added: Any, known: bool, f: Any) -> None:
             continue
         if code == OPENING:
             depth += 1
-            if in_list == 0 and (before == _IN or before == _VALUES):
+            if before == _VALUES:
+                row_depth = depth
+            next_row = before == COMMA and depth == row_depth and code_at(codes, i - 2, count) == CLOSING
+            if in_list == 0 and (before == _IN or before == _VALUES or next_row):
                 in_list = depth
         elif code == CLOSING:
             if in_list == depth:
@@ -187,7 +190,7 @@ def _keywords(
 ) -> None:  # fmt: skip
     """Features of added keywords."""
     between, ordering, depth, order_depth = False, False, 0, 0
-    reads_only = True
+    reads_only, only_items = True, True
     for k in range(known.shape[0]):
         reads_only = reads_only and not (_writes(known[k]) and (k == 0 or known[k - 1] != _FOR))
     for i in range(count):
@@ -214,7 +217,7 @@ def _keywords(
             behind_set = before == _UNION or before == _ALL or before == _DISTINCT or before == SEMICOLON
             if not behind_set and i > 0:
                 f[_SUB] += 1.0
-                if i > 1 and f[_AT] > 0 and i - prefix <= 3:
+                if i > 1 and f[_AT] > 0 and (i - prefix <= 3 or only_items):
                     f[_SUB_AT] = 1.0
                 f[_SUB_ORDER] = max(f[_SUB_ORDER], 1.0 if ordering else 0.0)
         elif _writes(code) and i > 0 and before != _FOR:
@@ -236,6 +239,7 @@ def _keywords(
             f[_CONCATENATION] += 1.0
         if is_keyword(code) and before == SEMICOLON:
             f[_STACKED] += 1.0
+        only_items = only_items and (code == VALUE or code == COMMA or code == OPENING or code == CLOSING)
 
 
 @kernel
