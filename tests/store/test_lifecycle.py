@@ -156,7 +156,8 @@ def test_an_escalated_alert_has_title_and_advice_of_the_rule_that_raised_it(stor
     about = {"tags": [], "falsepositives": [], "references": []}
     write_rules(store, [
         {"name": "unusual-query", "title": "A Query", "level": "high", "remediation": "look", **about},
-        {"name": "worse", "title": "Worse", "level": "critical", "remediation": "run", "escalates": "unusual-query", **about},
+        {"name": "worse", "title": "Worse", "level": "critical", "remediation": "run", "escalates": "unusual-query",
+         **about},
         {"name": "other", "title": "Other", "level": "critical", "escalates": "plaintext-session", **about},
     ])  # fmt: skip
     Owner(store).commit(_escalated(2_000))

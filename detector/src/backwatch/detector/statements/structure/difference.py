@@ -41,6 +41,8 @@ from backwatch.detector.statements.structure.vocabulary import (
 
 MAX_WORDS: Final = 24
 """Added tokens that may be a text with a quote in it."""
+MAX_WILDCARDS: Final = 2
+"""Added tokens that may be what is left behind a quote at the end of a pattern, as in ``LIKE '%dogs'%'``."""
 _COUNTED: Final = np.array(COUNTED, np.int64)
 _AND, _OR, _XOR, _IN, _VALUES = K["AND"], K["OR"], K["XOR"], K["IN"], K["VALUES"]
 _SELECT, _FROM, _UNION, _INTERSECT, _EXCEPT = K["SELECT"], K["FROM"], K["UNION"], K["INTERSECT"], K["EXCEPT"]
@@ -289,7 +291,7 @@ def _is_prose(code: int) -> bool:
 def _extent(known: Any, codes: Any, count: int, added: Any, removed: Any, f: Any) -> None:
     """Features of how much was added and removed, and of which kind alone."""
     tail_only, list_only, behind_from = True, True, False
-    words_only, has_word, list_item = True, False, True
+    words_only, has_word, list_item, starts_with_word = True, False, True, True
     more, fewer, depth = 0, 0, 0
     for i in range(count):
         code = int(codes[i])
@@ -304,7 +306,10 @@ def _extent(known: Any, codes: Any, count: int, added: Any, removed: Any, f: Any
         words_only = words_only and (word or code == _AT_SIGN)
         has_word = has_word or is_name(code) or code == _PERCENT
         before = code_at(codes, i - 1, count)
+        was_item = list_item
         list_item = list_item and ((code == VALUE and before == COMMA) or (code == COMMA and before == VALUE))
+        if was_item and not list_item:
+            starts_with_word = is_name(code) or _is_prose(code)
         tail_only = tail_only and (plain or ordering or code == VALUE)
         list_only = list_only and not behind_from and (plain or code == _AS)
     for i in range(known.shape[0]):
@@ -319,7 +324,8 @@ def _extent(known: Any, codes: Any, count: int, added: Any, removed: Any, f: Any
     f[_ORDER_ONLY] = more > 0 and tail_only
     f[_LIST_ONLY] = more > 0 and list_only
     f[WORDS_ONLY] = 0.0
-    if words_only and (has_word or more == 0) and more <= MAX_WORDS:
+    begins_well = starts_with_word or more <= MAX_WILDCARDS  # '%dogs'%'
+    if words_only and begins_well and (has_word or more == 0) and more <= MAX_WORDS:
         f[WORDS_ONLY] = 1.0
     elif list_item and more <= MAX_WORDS:
         f[WORDS_ONLY] = ONLY_ITEMS
