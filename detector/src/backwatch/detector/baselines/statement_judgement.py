@@ -11,7 +11,6 @@ from typing import Any, Final
 import numpy as np
 
 from backwatch.collector import names
-from backwatch.detector.baselines import injection_weights
 from backwatch.detector.baselines.call_site import (
     ALONE,
     COMPARED,
@@ -25,6 +24,7 @@ from backwatch.detector.baselines.call_site import (
     remember,
 )
 from backwatch.detector.baselines.campaign import count_tables, is_under_way, note_injected
+from backwatch.detector.baselines.document_weights import sign_log_odds
 from backwatch.detector.baselines.injection import (
     compose,
     effect_log_odds,
@@ -32,6 +32,9 @@ from backwatch.detector.baselines.injection import (
     probability,
     score,
 )
+from backwatch.detector.baselines.injection_weights import COLD as COLD_WEIGHTS
+from backwatch.detector.baselines.injection_weights import COLD_BIAS, KNOWN_BIAS
+from backwatch.detector.baselines.injection_weights import KNOWN as KNOWN_WEIGHTS
 from backwatch.detector.baselines.releases import is_young, number_of
 from backwatch.detector.baselines.settled import MAX_UNSEEN, has_settled, has_surely_settled, unseen_share
 from backwatch.detector.baselines.statement_columns import StatementCalls, StatementFacts, StatementState, Work
@@ -46,10 +49,12 @@ from backwatch.detector.statements.structure.known import (
     NOTHING,
     RECENT,
     find_home,
+    is_alike,
     learn_statement,
     nearest,
-    shared_tokens,
 )
+from backwatch.detector.statements.structure.operators import operator_log_odds
+from backwatch.detector.statements.structure.vocabulary import DOCUMENT
 
 Array = Any
 
@@ -62,10 +67,6 @@ USUAL_AFTER_CALLS: Final = 3
 """Quiet calls with known statements after which a sign is usual at a call site."""
 MIN_COMPARED_CALLS: Final = 10
 """Calls of a call site after which new statements are compared with its own."""
-MIN_SHARED_TOKENS: Final = 3.0
-MIN_SHARED: Final = 0.25
-"""Tokens, and share of the nearest known statement's tokens, that a new one must have in common with it, at its
-beginning and its end, to be held against it."""
 REFUSED_LOG_ODDS: Final = 3.0
 FAILED_LOG_ODDS: Final = 1.0
 SUCCEEDED_LOG_ODDS: Final = -0.2
@@ -138,6 +139,33 @@ def _home(calls: StatementCalls, state: StatementState, statement: tuple[Any, An
 
 
 @kernel
+def _describe_document(
+    state: StatementState,
+    work: Work,
+    statement: tuple[Any, Any, Any, int],
+    found: tuple[int, int, int, float],
+    facts: tuple[int, bool],
+) -> tuple[float, bool, int]:
+    """Return the same as :func:`_describe`, for a statement that is no SQL: by its signs and its operators."""
+    codes, _, _, count = statement
+    home, offset, size, fit = found
+    work.features[:] = 0.0
+    work.added[:] = 0
+    work.kinds[:] = 0.0
+    compose(work.features, work.kinds, facts[0], 1.0, facts[1], work.signals)
+    log_odds = sign_log_odds(facts[0])
+    place = state.places[home]
+    alike = is_alike(fit, size)
+    if home == 0 or size == 0 or not alike or place["calls"] < MIN_COMPARED_CALLS:
+        return log_odds, False, 0
+    more, slot = operator_log_odds(state.sites[home]["arena"][offset : offset + size], codes, count)
+    unseen = unseen_share(place["once"] + 1, place["calls"] + 1)
+    if more > 0.0 and unseen > MAX_UNSEEN:
+        more = max(0.0, more - np.log(unseen / MAX_UNSEEN))
+    return log_odds + more, True, slot
+
+
+@kernel
 def _describe(
     calls: StatementCalls, state: StatementState, work: Work, i: int, facts: tuple[int, bool]
 ) -> tuple[float, bool, int]:
@@ -148,6 +176,8 @@ def _describe(
     offset, size, fit = 0, 0, 0.0
     if home != 0:
         offset, size, fit = nearest(state.sites[home], codes, count)
+    if count == 0 or codes[0] == DOCUMENT:
+        return _describe_document(state, work, statement, (home, offset, size, fit), facts)
     site = state.sites[home]
     known = site["arena"][offset : offset + size] if size > 0 else NOTHING
     marks = work.added, work.removed
@@ -159,15 +189,15 @@ def _describe(
     unseen = unseen_share(place["once"] + 1, place["calls"] + 1) if home != 0 else 1.0
     compose(work.features, work.kinds, signs, unseen, elsewhere, work.signals)
     # Injected text leaves most of the statement as it is. One that shares little with any is another statement.
-    alike = shared_tokens(fit, size) >= max(MIN_SHARED_TOKENS, MIN_SHARED * size)
+    alike = is_alike(fit, size)
     compared = size > 0 and alike and place["calls"] >= MIN_COMPARED_CALLS and is_query(codes[0])
     if not compared:
-        return score(work.signals, injection_weights.COLD, injection_weights.COLD_BIAS, 1.0), False, 0
-    log_odds = score(work.signals, injection_weights.KNOWN, injection_weights.KNOWN_BIAS, 10.0)
+        return score(work.signals, COLD_WEIGHTS, COLD_BIAS, 1.0), False, 0
+    log_odds = score(work.signals, KNOWN_WEIGHTS, KNOWN_BIAS, 10.0)
     if unseen > MAX_UNSEEN:  # as likely as honest news are
         log_odds -= np.log(unseen / MAX_UNSEEN)
     if unseen > MAX_UNSEEN or weigh(signs, SIGN_WEIGHTS) >= ATTACK_WEIGHT:
-        log_odds = max(log_odds, score(work.signals, injection_weights.COLD, injection_weights.COLD_BIAS, 1.0))
+        log_odds = max(log_odds, score(work.signals, COLD_WEIGHTS, COLD_BIAS, 1.0))
     return log_odds, True, int(work.features[SLOT])
 
 
@@ -253,7 +283,7 @@ def _judge_new(
     p = probability(log_odds)
     facts.injection[i] = p
     facts.injected[i] = p >= ATTACK_PROBABILITY and (
-        log_odds - effect_log_odds(work.signals, injection_weights.KNOWN if compared else injection_weights.COLD) >= 0.0
+        log_odds - effect_log_odds(work.signals, KNOWN_WEIGHTS if compared else COLD_WEIGHTS) >= 0.0
     )
     facts.broken[i] = harmless
     if compared:
