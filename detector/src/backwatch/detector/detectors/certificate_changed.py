@@ -130,17 +130,17 @@ def _judge(
             continue
         row = rows[k]
         at, expects = find_value(row, this), expected[i]
-        unknown = (at < 0 or row["known"][at] == 0) and expects == 0 and row["pinned"] == 0
-        surprising = unknown and is_settled(row, time_ns[i], SETTLES_AFTER_NS)
-        if surprising and _is_vouched(row, kept[k], papers, i, time_ns[i]):
+        begin_ns, end_ns, issuer = papers.not_before_ns[i], papers.not_after_ns[i], papers.issuer[i]
+        life_ns = end_ns - begin_ns if begin_ns > 0 else 0
+        unknown = (at < 0 or row["known"][at] == 0) and expects == 0
+        renews = unknown and issuer != 0 and _renews(row, kept[k], this, issuer, end_ns, life_ns, time_ns[i])
+        early = unknown and not renews and row["pinned"] == 0 and is_settled(row, time_ns[i], SETTLES_AFTER_NS)
+        if early and _is_vouched(row, kept[k], papers, i, time_ns[i]):
             expects = EXPECTED
             replaced[i] = 1
         if observe(rows, k, this, time_ns[i], SETTLES_AFTER_NS, learn[i], expects) == NEW:
             new[i] = 1
-            begin_ns, end_ns, issuer = papers.not_before_ns[i], papers.not_after_ns[i], papers.issuer[i]
-            life_ns = end_ns - begin_ns if begin_ns > 0 else 0
-            if issuer != 0 and _renews(row, kept[k], this, issuer, end_ns, life_ns, time_ns[i]):
-                renewal[i] = 1
+            renewal[i] = renews
         if learn[i]:
             at = find_value(row, this)
             if at >= 0:
