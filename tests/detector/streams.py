@@ -10,12 +10,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from backwatch.collector import names
 from backwatch.detector.engine.log_entries import StreamRecords
+from backwatch.detector.engine.step import EngineConfig
 
 if TYPE_CHECKING:
     from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 START_NS = 1_790_000_000_000_000_000
 SECOND = 10**9
+CONFIG = EngineConfig(key=b"a key of 16 byte")
 Facts = Mapping[str, str | int | bool]
 
 SAFE: Facts = {

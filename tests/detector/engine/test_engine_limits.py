@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from backwatch.collector import names
 from backwatch.detector.columns.key_texts import MAX_PART_CHARACTERS, part
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Firings, as_evidence
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.runtime.replay import MAX_SHARDS, Replay, as_json
@@ -25,11 +24,6 @@ from tests.detector.streams import SAFE, SECOND, START_NS, Call, statement
 CONFIG = EngineConfig(key=b"a key of 16 byte", clear_after_ns=3_600 * SECOND)
 PLAIN = {**SAFE, names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none"}
 SMALL = {"resource": (6, 0), "site": (12, 6), "statement": (24, 8), "site_statement": (24, 6), "session": (8, 4)}
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
 
 
 @pytest.fixture

@@ -5,12 +5,10 @@ import random
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Findings
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.open_findings import OpenFindings
@@ -25,11 +23,6 @@ CONFIG = EngineConfig(key=b"a key of 16 byte", clear_after_ns=HOUR)
 PLAIN = {**SAFE, names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none"}
 Value = tuple[bytes, int, bool]
 FindingText = tuple[str, ...]
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
 
 
 def to_texts(findings: Findings) -> Iterator[FindingText]:

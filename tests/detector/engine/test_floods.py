@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 
 from backwatch.collector import names
 from backwatch.detector.engine import folding, open_findings
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Findings, Firings
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.open_findings import OpenFindings
 from backwatch.detector.engine.shard import Shard
-from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.engine.step import Engine
 from backwatch.detector.state import keys
 from backwatch.detector.state import snapshot as state_snapshot
 from backwatch.detector.state.key_space import Space
@@ -28,11 +27,6 @@ DAY = 24 * HOUR
 PLAIN = {**SAFE, names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none"}
 FOREIGN = {**SAFE, names.CERT_SHA256: "bb" * 32, names.CERT_ISSUER: "CN=Mallory"}
 PLACELESS = (names.CODE_FILE, names.CODE_FUNCTION, names.CODE_LINE)
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(EngineConfig(key=b"a key of 16 byte"))
 
 
 def bare(text: str, **more: str) -> dict[str, Any]:

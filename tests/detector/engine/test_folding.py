@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 
 from backwatch.collector import names
 from backwatch.detector.engine import folding, open_findings
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Findings, Firings
 from backwatch.detector.engine.log_entries import Decision, Loss, Tick
 from backwatch.detector.engine.open_findings import OpenFindings
 from backwatch.detector.engine.shard import Shard
-from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.engine.step import Engine
 from backwatch.detector.rules.fields import CALL_FIELDS, DOMAINS
 from backwatch.detector.state import keys as spaces
 from backwatch.store.commit import ClearedAlert
@@ -26,11 +25,6 @@ HOUR = 3_600 * SECOND
 DAY = 24 * HOUR
 SITE, RESOURCE, APP, ALL = folding.MAX_OPEN_CRITICAL
 RULE = "statement-runs-program"
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(EngineConfig(key=b"a key of 16 byte"))
 
 
 def programs(

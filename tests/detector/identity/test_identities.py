@@ -6,16 +6,14 @@ from typing import Any
 import pytest
 
 from backwatch.collector import names
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Firings
 from backwatch.detector.engine.log_entries import LogEntry, ProfileVersion
 from backwatch.detector.engine.shard import Shard
-from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.engine.step import Engine
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, START_NS, Call, Facts, statement
 
 DAY = 86_400 * SECOND
-CONFIG = EngineConfig(key=b"a key of 16 byte", clear_after_ns=DAY)
 RESOURCE = "postgresql db.internal:5432/shop"
 NODES = "a.internal:5432,b.internal:5432"
 ORIGINAL_SESSION: Facts = {
@@ -35,11 +33,6 @@ SWAP = {
     names.SERVER_ID: ["8422"], names.TOPOLOGY: ["c.internal:5432"], names.REDIRECT_TARGET: ["other.example"],
 }  # fmt: skip
 NOTHING = ProfileVersion("shop", "0")
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
 
 
 def announced(
@@ -130,17 +123,17 @@ def test_one_unannounced_value_raises_its_rule(engine: Engine, fact: str, rule: 
 
 
 def test_announced_network_does_not_make_other_peers_known(engine: Engine) -> None:
-    said = announced({names.PEER_ADDRESS: ["10.7.0.0/24"]})
+    announcement = announced({names.PEER_ADDRESS: ["10.7.0.0/24"]})
     fleet = [
         one for i in range(24) for one in calls({**ORIGINAL_SESSION, names.PEER_ADDRESS: f"10.7.0.{i}"}, 2, 2 + i / 12)
     ]
     stranger = calls({**ORIGINAL_SESSION, names.PEER_ADDRESS: "203.0.113.9"}, 2, 4.1)
-    assert rules(engine, story(past(), said, fleet)) == set()
-    assert rules(engine, story(past(), said, fleet, calls(ORIGINAL_SESSION, 2, 4.05))) == set()
-    assert rules(engine, story(past(), said, fleet, stranger)) == {"peer-changed"}
-    assert rules(engine, story(said, past({**ORIGINAL_SESSION, names.PEER_ADDRESS: "10.7.0.1"}), fleet, stranger)) == {
-        "peer-changed"
-    }
+    assert rules(engine, story(past(), announcement, fleet)) == set()
+    assert rules(engine, story(past(), announcement, fleet, calls(ORIGINAL_SESSION, 2, 4.05))) == set()
+    assert rules(engine, story(past(), announcement, fleet, stranger)) == {"peer-changed"}
+    assert rules(
+        engine, story(announcement, past({**ORIGINAL_SESSION, names.PEER_ADDRESS: "10.7.0.1"}), fleet, stranger)
+    ) == {"peer-changed"}
 
 
 def test_announced_redirect_raises_nothing_except_to_an_internal_address(engine: Engine) -> None:
@@ -148,8 +141,8 @@ def test_announced_redirect_raises_nothing_except_to_an_internal_address(engine:
     assert rules(engine, story(past(), away)) == {"redirected"}
     assert rules(engine, story(past(), announced(), away)) == set()
     inside = calls(ORIGINAL_SESSION, 1, 2, backwatch__redirect__target="http://169.254.169.254/")
-    said = announced({names.REDIRECT_TARGET: ["169.254.169.254"]})
-    assert rules(engine, story(past(), said, inside)) == {"redirected"}
+    announcement = announced({names.REDIRECT_TARGET: ["169.254.169.254"]})
+    assert rules(engine, story(past(), announcement, inside)) == {"redirected"}
 
 
 @pytest.mark.parametrize("target", ["https://?/", "https://?:8443/a", "?", "http://?/?"])
@@ -162,21 +155,21 @@ def test_redirect_to_an_unparseable_host_raises_an_alert(engine: Engine, target:
 
 
 def test_announced_issuer_counts_only_for_a_verified_chain(engine: Engine) -> None:
-    said = announced({**SWAP, names.CERT_SHA256: [], names.CERT_ISSUER: ["CN=Other CA"]})
+    announcement = announced({**SWAP, names.CERT_SHA256: [], names.CERT_ISSUER: ["CN=Other CA"]})
     proven = {**SWAPPED_SESSION, names.TLS_VERIFIED: "full"}
-    assert rules(engine, story(past(), said, calls(proven, 3))) == set()
-    assert rules(engine, story(past(), said, calls(SWAPPED_SESSION, 3))) == {"certificate-changed"}
+    assert rules(engine, story(past(), announcement, calls(proven, 3))) == set()
+    assert rules(engine, story(past(), announcement, calls(SWAPPED_SESSION, 3))) == {"certificate-changed"}
 
 
 def test_network_and_a_plain_version_may_be_announced(engine: Engine) -> None:
-    said = announced({**SWAP, names.PEER_ADDRESS: ["fd00::/64", "10.0.9.0/24"], names.SERVER_VERSION: ["16.4"]})
+    announcement = announced({**SWAP, names.PEER_ADDRESS: ["fd00::/64", "10.0.9.0/24"], names.SERVER_VERSION: ["16.4"]})
     new_session = {**SWAPPED_SESSION, names.SERVER_VERSION: "PostgreSQL 16.4 (Debian)"}
-    assert rules(engine, story(past(), said, calls(new_session, 3))) == set()
+    assert rules(engine, story(past(), announcement, calls(new_session, 3))) == set()
     for name, value, rule in (
         (names.PEER_ADDRESS, "10.0.8.9", "peer-changed"),
         (names.SERVER_VERSION, "PostgreSQL 16.5 (Debian)", "server-changed"),
     ):
-        assert rules(engine, story(past(), said, calls({**new_session, name: value}, 3))) == {rule}
+        assert rules(engine, story(past(), announcement, calls({**new_session, name: value}, 3))) == {rule}
 
 
 def test_unused_announced_values_end_with_the_announcement(engine: Engine) -> None:
@@ -188,8 +181,8 @@ def test_values_used_while_announced_stay_known(engine: Engine) -> None:
 
 
 def test_announcement_for_another_app_or_resource_has_no_effect(engine: Engine) -> None:
-    for said in (announced(app="billing"), announced(resource="postgresql db.internal:5432/other")):
-        assert "certificate-changed" in rules(engine, story(past(), said, swap()))
+    for announcement in (announced(app="billing"), announced(resource="postgresql db.internal:5432/other")):
+        assert "certificate-changed" in rules(engine, story(past(), announcement, swap()))
 
 
 def test_resource_announced_before_its_first_call_skips_trust_on_first_use(engine: Engine) -> None:
@@ -234,8 +227,8 @@ def test_announcements_do_not_depend_on_batches_or_restarts(engine: Engine, size
     assert expected == raised(engine, story(*parts, size=size), restart=restart)
 
 
-@pytest.mark.parametrize("said", ["ab" * 32, "AB" * 32])
-def test_announced_certificate_hash_matches_in_any_case(engine: Engine, said: str) -> None:
+@pytest.mark.parametrize("announced_hash", ["ab" * 32, "AB" * 32])
+def test_announced_certificate_hash_matches_in_any_case(engine: Engine, announced_hash: str) -> None:
     as_collectors_write_it = {**ORIGINAL_SESSION, names.CERT_SHA256: "AB" * 32}
-    other = story(past(), announced({names.CERT_SHA256: [said]}), calls(as_collectors_write_it, 3))
+    other = story(past(), announced({names.CERT_SHA256: [announced_hash]}), calls(as_collectors_write_it, 3))
     assert rules(engine, other) == set()

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from backwatch.collector import names
 from backwatch.detector.derived.identity_facts import LIMITS, WAS
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import MAX_FIRSTS, Firings
 from backwatch.detector.engine.log_entries import LogEntry
 from backwatch.detector.engine.step import Engine
@@ -17,7 +16,6 @@ from backwatch.detector.identity import identity_snapshot
 from backwatch.detector.identity.identity_snapshot import cut
 from backwatch.store.ring import SHOWN
 from tests.detector.identity.test_identities import (
-    CONFIG,
     DAY,
     MOVED,
     NODES,
@@ -31,11 +29,6 @@ from tests.detector.identity.test_identities import (
 from tests.detector.streams import Call
 
 KNOWN = {**ORIGINAL_SESSION, names.AUTH_METHOD: "scram-sha-256"}
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
 
 
 def found(engine: Engine, entries: Sequence[LogEntry], *, restart: str = "") -> list[tuple[str, dict[str, Any]]]:

@@ -192,7 +192,7 @@ def test_ids_are_hex_and_numbers_may_be_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("value", "expected"),
     [
         ({"stringValue": "x"}, "x"),
         ({"intValue": "9223372036854775807"}, (1 << 63) - 1),
@@ -205,9 +205,9 @@ def test_ids_are_hex_and_numbers_may_be_text() -> None:
         ({"int_value": "3"}, 3),
     ],
 )
-def test_every_kind_of_value_is_converted(told: dict[str, Any], expected: object) -> None:
+def test_every_kind_of_value_is_converted(value: dict[str, Any], expected: object) -> None:
     found = document()
-    found["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"] = [{"key": "k", "value": told}]
+    found["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"] = [{"key": "k", "value": value}]
     (attribute,) = spans_of(to_protobuf(found))[0].attributes
     assert expected == getattr(attribute.value, str(attribute.value.WhichOneof("value")))
 

@@ -70,7 +70,7 @@ def test_output_file_has_a_score_in_each_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "line 1: the header must be timestamp,value"),
         ("time,value\n", "line 1: the header must be timestamp,value; got 'time,value'"),
@@ -81,10 +81,10 @@ def test_output_file_has_a_score_in_each_row(tmp_path: Path) -> None:
         ("timestamp,value\n5\n", "line 2: needs a timestamp and a value"),
     ],
 )
-def test_unreadable_row_is_named(tmp_path: Path, text: str, said: str) -> None:
+def test_unreadable_row_is_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(UnreadableSeries) as refused:
         score_file(written(tmp_path, text), io.StringIO())
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from backwatch.collector import names
 from backwatch.detector.engine import verdicts
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Firings
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.shard import Shard
@@ -17,7 +16,6 @@ from backwatch.store.commit import ClearedAlert
 from tests.detector import streams
 from tests.detector.presence.test_presence import (
     BEGIN_NS,
-    CONFIG,
     WEEK_S,
     Beat,
     Process,
@@ -27,16 +25,11 @@ from tests.detector.presence.test_presence import (
     hours,
     run,
 )
-from tests.detector.streams import SECOND
+from tests.detector.streams import CONFIG, SECOND
 
 HOSTS = 8
 BEATS = 64
 RELATIVES = 16
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
 
 
 @pytest.fixture

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from backwatch.collector import names
 from backwatch.detector.decoding.heartbeats import MAX_INTERVAL_NS, MIN_INTERVAL_NS
 from backwatch.detector.engine import presence
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.presence import processes
-from tests.detector.presence.test_presence import CONFIG, Beat, Process, Watch, by_restart, run
+from tests.detector.presence.test_presence import Beat, Process, Watch, by_restart, run
 from tests.detector.streams import SECOND
 
 LIMIT_S = presence.MAX_MISSED_HEARTBEATS * MAX_INTERVAL_NS // SECOND + 30
@@ -22,11 +21,6 @@ PROMISES: st.SearchStrategy[Any] = st.one_of(
     st.integers(-(1 << 63), (1 << 63) - 1), st.floats(), st.booleans(), st.text(max_size=20),
     st.sampled_from((0, 1, -1, 10**8, 10**18)),
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
 
 
 def promising(process: Process, at_s: float, promise: object) -> Beat:

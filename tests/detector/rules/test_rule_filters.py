@@ -171,7 +171,7 @@ def test_explanation_of_a_filtered_rule_lists_the_filter(tmp_path: Path) -> None
 
 
 def test_filter_changes_no_examples_outcome(tmp_path: Path) -> None:
-    all_of_it = {"rules": "weak-tls", "s": {names.ACCOUNT: "nobody"}, "condition": "s"}
+    all_of_it = {"rules": "weak-tls", "s": {names.ACCOUNT: "none"}, "condition": "s"}
     (tmp_path / "own.yml").write_text(text(sigma_filter(filter=all_of_it)))
     assert run_rules(tmp_path, "test", "weak-tls").exit_code == 0
 

@@ -22,25 +22,19 @@ from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings, DetectorSettings, StreamSettings
 from backwatch.collector.stream import Message, Record, StreamUnavailable, sqlite
 from backwatch.collector.stream.factory import open_consumer, open_publisher, open_relay
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime import log_history, service
 from backwatch.detector.runtime.service import DetectorService
 from backwatch.store import shards, tables
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.transactions import reading
-from tests.detector.identity.test_identities import CONFIG
 from tests.detector.streams import eventful, records
+from tests.services.waiting import wait_until
 
 SESSION = Session(system="sqlite", address="db", port=1)
 PATIENCE_S = 60
 MAX_CALL_S = 0.5
 """Maximum processor time of a call on the app's thread, which does no stream work."""
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
 
 
 class Chain:
@@ -85,7 +79,7 @@ class Chain:
     def goes_on(self) -> None:
         """Wait until calls made from now on are judged."""
         made = self.judged()
-        eventually(lambda: self.judged() >= made + 50)
+        wait_until(lambda: self.judged() >= made + 50)
 
     def losses(self) -> int:
         return sum(self.counted("loss", one) for one in ("gap", "quarantine", "dropped.publish", "dropped.queue"))
@@ -102,13 +96,6 @@ class Chain:
             assert not one.is_alive()
         self.pipeline.close()
         self.store.dispose()
-
-
-def eventually(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -197,11 +184,11 @@ HARMS = (
 def test_chain_continues_without_a_restart_and_reports_losses(chain: Chain, harm: Callable[[Path], None]) -> None:
     harm(chain.file)
     chain.goes_on()
-    eventually(lambda: has_records(chain.file))  # other connections open the file of app and detector
+    wait_until(lambda: has_records(chain.file))  # other connections open the file of app and detector
     chain.stop_calling()
     assert chain.pipeline.flush(PATIENCE_S)
     # The log may have held all records of the damaged file. Then nothing is lost.
-    eventually(lambda: chain.judged() >= chain.calls or chain.losses() > 0)
+    wait_until(lambda: chain.judged() >= chain.calls or chain.losses() > 0)
     assert (guard.faults, chain.longest_s < MAX_CALL_S) == (0, True)
 
 
@@ -209,9 +196,9 @@ def test_file_locked_by_another_process_loses_nothing(chain: Chain) -> None:
     with closing(sqlite3.connect(chain.file, timeout=10, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         made = chain.calls
-        eventually(lambda: chain.calls >= made + 200)
+        wait_until(lambda: chain.calls >= made + 200)
         other.execute("ROLLBACK")
-    eventually(lambda: chain.judged() >= made + 200)
+    wait_until(lambda: chain.judged() >= made + 200)
     assert (guard.faults, chain.pipeline.count_dropped(), chain.longest_s < MAX_CALL_S) == (0, 0, True)
     assert chain.counted("loss", "gap") == 0
 

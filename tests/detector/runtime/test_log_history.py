@@ -4,23 +4,19 @@ Both are losses.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Record
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime import log_history, service
 from backwatch.detector.runtime.service import DetectorService
 from backwatch.store import tables
-from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
-from tests.detector.identity.test_identities import CONFIG
 from tests.detector.runtime.test_service_entries import Log
 from tests.detector.streams import eventful, records
 
@@ -73,18 +69,6 @@ class EpochLog(Log):
 
     def resume(self, partition: int, offset: int, leader_epoch: int, topic_id: str) -> None:
         self._next, self._position_epoch = offset, leader_epoch
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[sa.Engine]:
-    one = open_store(f"sqlite:///{tmp_path / 'store.db'}")
-    yield one
-    one.dispose()
 
 
 @pytest.fixture(autouse=True)

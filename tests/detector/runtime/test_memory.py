@@ -21,8 +21,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backwatch.detector.engine.factory import make_engine
-from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.engine.step import Engine
 from backwatch.detector.state import key_space as spaces
 from backwatch.detector.state import snapshot as state_snapshot
 from backwatch.detector.state.key_space import Space
@@ -36,11 +35,6 @@ MEBIBYTE = 1 << 20
 SECOND = 10**9
 ABOVE = KeySpace(name="above", columns=(), capacity=8)
 COUNTS = np.dtype([("calls", "<u4")])
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(EngineConfig(key=b"a key of 16 byte"))
 
 
 @pytest.fixture(scope="module")

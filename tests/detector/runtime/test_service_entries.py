@@ -1,9 +1,8 @@
 """Declarations hold for calls read after them, over restarts and for any number of declarations."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -11,16 +10,14 @@ import sqlalchemy as sa
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Consumer, Record
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime import service
 from backwatch.detector.runtime.service import DetectorService
 from backwatch.detector.runtime.shard_worker import ENTRIES_PER_READ
 from backwatch.store import entries, profiles, tables
-from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading, writing
 from tests.detector import streams
-from tests.detector.identity.test_identities import CONFIG, ORIGINAL_SESSION, RESOURCE, calls, past
+from tests.detector.identity.test_identities import ORIGINAL_SESSION, RESOURCE, calls, past
 from tests.detector.streams import START_NS, Call
 
 NEW = {**ORIGINAL_SESSION, names.CERT_SHA256: "bb" * 32}
@@ -58,18 +55,6 @@ class Log(Consumer):
     def commit(self, partition: int, offset: int) -> None: ...
 
     def close(self) -> None: ...
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[sa.Engine]:
-    one = open_store(f"sqlite:///{tmp_path / 'store.db'}")
-    yield one
-    one.dispose()
 
 
 @pytest.fixture

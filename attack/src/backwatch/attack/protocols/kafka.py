@@ -81,7 +81,7 @@ class Kafka(HostileServer):
     def further(self, kind: int, request: _Reader) -> bytes:
         """Respond to a request of another kind."""
         del kind, request
-        raise ValueError("nobody in the pack asks for that")
+        raise ValueError("no scenario requests that")
 
     def brokers(self) -> list[tuple[str, int]]:
         """Return the cluster's brokers; the last one leads."""
