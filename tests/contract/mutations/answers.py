@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from backwatch.attack.protocols.server import Session
+from backwatch.attack.protocols.server import ServerSession
 
 PATIENCE_S = 10
 """A service's, with who leaves without a word."""
@@ -85,7 +85,7 @@ class _Talk:
     mutated: bool = False
 
 
-class Mutating(Session):
+class Mutating(ServerSession):
     """Mutate one send; the response to which it belongs is the last one."""
 
     def __init__(self, *args: Any) -> None:

@@ -29,7 +29,7 @@ from tests.services.process import ROOT
 
 if __name__ == "__main__":
     sys.modules.setdefault("eventlet", None)  # pyright: ignore[reportArgumentType]  see conftest.py
-    server.Session = Mutating  # before protocols subclass it
+    server.ServerSession = Mutating  # before protocols subclass it
     hurry()
 
 from backwatch.attack.authority import Authority

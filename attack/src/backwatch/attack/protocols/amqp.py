@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from backwatch.attack.protocols.server import LARGEST, MOST_KEPT, HostileServer, Session
+from backwatch.attack.protocols.server import LARGEST, MOST_KEPT, HostileServer, ServerSession
 
 _METHOD, _HEADER, _BODY, _HEARTBEAT = 1, 2, 3, 8
 _END: Final = b"\xce"
@@ -58,7 +58,7 @@ class AMQP(HostileServer):
     driver = "pika"
     rule = "hostile-payload"
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Serve the handshake, any login, then methods."""
         session.secure()
         if session.read(8)[:4] != b"AMQP":
@@ -92,7 +92,7 @@ class AMQP(HostileServer):
         """Return the message to deliver for a published one; unchanged here."""
         return body
 
-    def _method(self, session: Session, channel: int, method: tuple[int, int], given: bytes, talk: _Talk) -> None:
+    def _method(self, session: ServerSession, channel: int, method: tuple[int, int], given: bytes, talk: _Talk) -> None:
         if method == _START_OK:
             _send(session, 0, _TUNE, struct.pack(">HIH", 2047, MOST_FRAME, 60))
         elif method == _DECLARE:
@@ -123,7 +123,7 @@ class AMQP(HostileServer):
             talk.confirms = talk.confirms or method == _CONFIRM
             _send(session, channel, (method[0], method[1] + 1), _ANSWERS[method])
 
-    def _took(self, session: Session, channel: int, talk: _Talk) -> None:
+    def _took(self, session: ServerSession, channel: int, talk: _Talk) -> None:
         if talk.queue not in talk.queues and len(talk.queues) >= MOST_KEPT:
             talk.queues.clear()
         talk.queues.setdefault(talk.queue, deque(maxlen=MOST_KEPT)).append(_Message(talk.properties, bytes(talk.body)))
@@ -132,7 +132,7 @@ class AMQP(HostileServer):
             _send(session, channel, _ACK, struct.pack(">QB", talk.published, 0))
         self._deliver(session, channel, talk)
 
-    def _give(self, session: Session, channel: int, queue: bytes, talk: _Talk) -> None:
+    def _give(self, session: ServerSession, channel: int, queue: bytes, talk: _Talk) -> None:
         waiting = talk.queues.get(queue)
         if not waiting:
             _send(session, channel, (60, 72), b"\0")
@@ -141,7 +141,7 @@ class AMQP(HostileServer):
         head = marked + b"\0" + _short(queue) + struct.pack(">I", len(waiting))
         _send(session, channel, (60, 71), head, _content(channel, message.properties, message.body))
 
-    def _deliver(self, session: Session, channel: int, talk: _Talk) -> None:
+    def _deliver(self, session: ServerSession, channel: int, talk: _Talk) -> None:
         while talk.consumer is not None and (waiting := talk.queues.get(talk.consumer[1])):
             marked, message = self._hands_out(talk, talk.consumer[1], waiting.popleft())
             head = _short(talk.consumer[0]) + marked + b"\0" + _short(talk.consumer[1])
@@ -168,7 +168,9 @@ def _frame(kind: int, channel: int, payload: bytes) -> bytes:
     return struct.pack(">BHI", kind, channel, len(payload)) + payload + _END
 
 
-def _send(session: Session, channel: int, method: tuple[int, int], arguments: bytes, content: bytes = b"") -> None:
+def _send(
+    session: ServerSession, channel: int, method: tuple[int, int], arguments: bytes, content: bytes = b""
+) -> None:
     session.send(_frame(_METHOD, channel, struct.pack(">HH", *method) + arguments) + content)
 
 
@@ -178,7 +180,7 @@ def _content(channel: int, properties: bytes, body: bytes) -> bytes:
     return head + b"".join(_frame(_BODY, channel, body[at : at + most]) for at in range(0, len(body), most))
 
 
-def _received(session: Session) -> tuple[int, int, bytes]:
+def _received(session: ServerSession) -> tuple[int, int, bytes]:
     kind, channel, size = struct.unpack(">BHI", session.read(7))
     payload = session.read(size)
     if session.read(1) != _END:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.protocols.server import LOOPBACK, HostileServer, Session
+from backwatch.attack.protocols.server import LOOPBACK, HostileServer, ServerSession
 
 MOST_HEADERS = 100
 CREDENTIALS = b'{"AccessKeyId": "ASIAEXAMPLE", "SecretAccessKey": "only-on-loopback"}'
@@ -31,18 +31,18 @@ class Web(HostileServer):
     driver = "requests"
     rule = "redirected"
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Negotiate TLS, then serve requests."""
         session.secure()
         self.obey(session)
 
-    def obey(self, session: Session) -> None:
+    def obey(self, session: ServerSession) -> None:
         """Serve one request after the other."""
         while True:
             self.reply(session, self.received(session))
 
     @staticmethod
-    def received(session: Session) -> Request:
+    def received(session: ServerSession) -> Request:
         """Return the next request."""
         method, _, rest = session.line().partition(b" ")
         headers: dict[bytes, bytes] = {}
@@ -58,7 +58,7 @@ class Web(HostileServer):
         body = session.read(int(headers.get(b"content-length", b"0")))
         return Request(method=method, path=rest.partition(b" ")[0], headers=headers, body=body)
 
-    def reply(self, session: Session, request: Request) -> None:
+    def reply(self, session: ServerSession, request: Request) -> None:
         """Send the response."""
         session.send(self.answer(request))
 
@@ -89,7 +89,7 @@ class Elsewhere(Web):
         return answered(CREDENTIALS)
 
 
-class Leading(Web):
+class RedirectingWeb(Web):
     """Redirects, once hostile, to a service of another host name: loopback's address instead of its name.
 
     Attributes:

@@ -6,7 +6,7 @@ from typing import Final
 
 import crc32c
 
-from backwatch.attack.protocols.server import HostileServer, Session
+from backwatch.attack.protocols.server import HostileServer, ServerSession
 from backwatch.collector.pipeline.protobuf import varint
 
 _PRODUCE, _METADATA, _SASL_HANDSHAKE, _VERSIONS, _SASL = 0, 3, 17, 18, 36
@@ -52,7 +52,7 @@ class Kafka(HostileServer):
     driver = "kafka"
     rule = "topology-changed"
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Negotiate TLS, then serve requests; any login is accepted."""
         session.secure()
         while True:
@@ -111,7 +111,7 @@ class Kafka(HostileServer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class TopicMessage:
     """One message of a topic.
 
     Attributes:
@@ -131,9 +131,9 @@ class KafkaLog(Kafka):
         """Return the API keys of a producer and a consumer."""
         return {**_SPOKEN, _FETCH: (4, 4), _OFFSETS: (1, 1)}
 
-    def message(self, offset: int) -> Message:
+    def message(self, offset: int) -> TopicMessage:
         """Return the message at an offset."""
-        return Message(value=b'{"order": %d}' % offset, key=b"%d" % offset, headers=(("traceparent", _TRACE),))
+        return TopicMessage(value=b'{"order": %d}' % offset, key=b"%d" % offset, headers=(("traceparent", _TRACE),))
 
     def further(self, kind: int, request: _Reader) -> bytes:
         """Respond with the topic's bounds, and one message at a time."""
@@ -155,7 +155,7 @@ class KafkaLog(Kafka):
 _TRACE: Final = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
-def _batch(offset: int, message: Message) -> bytes:
+def _batch(offset: int, message: TopicMessage) -> bytes:
     """Encode a record batch (version 2) of one message."""
     pairs = b"".join(_counted(name.encode()) + _counted(value) for name, value in message.headers)
     record = (

@@ -1,6 +1,6 @@
 """An honest memcached over TLS, text protocol, for scenarios to extend."""
 
-from backwatch.attack.protocols.server import MOST_KEPT, HostileServer, Session
+from backwatch.attack.protocols.server import MOST_KEPT, HostileServer, ServerSession
 
 
 class Memcached(HostileServer):
@@ -12,7 +12,7 @@ class Memcached(HostileServer):
     driver = "pymemcache"
     rule = "hostile-payload"
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Serve commands until the client leaves."""
         session.secure()
         stored: dict[bytes, tuple[bytes, bytes]] = {}

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from backwatch.attack.protocols.server import MOST_KEPT, HostileServer, Session
+from backwatch.attack.protocols.server import MOST_KEPT, HostileServer, ServerSession
 
 
 class NATS(HostileServer):
@@ -15,7 +15,7 @@ class NATS(HostileServer):
     driver = "nats"
     rule = "hostile-payload"
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Send INFO, negotiate TLS, then serve commands."""
         session.send(b"INFO " + json.dumps(self.information()).encode() + b"\r\n")
         session.secure()

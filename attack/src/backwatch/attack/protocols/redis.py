@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from backwatch.attack.protocols.server import LARGEST, MOST_KEPT, HostileServer, Session
+from backwatch.attack.protocols.server import LARGEST, MOST_KEPT, HostileServer, ServerSession
 
 SLOTS = 16_384
 
@@ -24,12 +24,12 @@ class RedisServer(HostileServer):
     driver = "redis"
     rule = "redirected"
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Negotiate TLS, then serve commands."""
         session.secure()
         self.obey(session)
 
-    def obey(self, session: Session) -> None:
+    def obey(self, session: ServerSession) -> None:
         """Serve commands, one after the other."""
         talk = Talk()
         while True:
@@ -79,7 +79,7 @@ class RedisServer(HostileServer):
         )
 
     @staticmethod
-    def received(session: Session) -> list[bytes]:
+    def received(session: ServerSession) -> list[bytes]:
         """Return the next command and its arguments."""
         head = session.line()
         if not head.startswith(b"*"):

@@ -66,7 +66,7 @@ class HostileServer(ABC):
         self.taken: Receiver = _unseen
         self.kept: list[bytes] = []
         self._companions: list[HostileServer] = []
-        self._open: set[Session] = set()
+        self._open: set[ServerSession] = set()
         self._lock = threading.Lock()
         self._listen(port)
         self.port: int = self._listener.getsockname()[1]
@@ -155,7 +155,7 @@ class HostileServer(ABC):
             open_session.drop()
 
     @abstractmethod
-    def serve(self, session: "Session") -> None:
+    def serve(self, session: "ServerSession") -> None:
         """Serve one session, from its first byte to its end."""
 
     def _accept(self) -> None:
@@ -169,7 +169,7 @@ class HostileServer(ABC):
             threading.Thread(target=self._session, args=(connection,), daemon=True).start()
 
     def _session(self, connection: socket.socket) -> None:
-        session = Session(connection, self.certificate)
+        session = ServerSession(connection, self.certificate)
         with self._lock:
             welcome = not self._stopped and len(self._open) < MOST_SESSIONS
             if welcome:
@@ -190,7 +190,7 @@ def combine(mixin: type[HostileServer], server: type[HostileServer]) -> type[Hos
     return server if issubclass(server, mixin) else type(server.__name__, (mixin, server), {})
 
 
-class Session:
+class ServerSession:
     """One accepted connection, plaintext until :meth:`secure`."""
 
     def __init__(self, connection: socket.socket, certificate: Certificate) -> None:

@@ -9,7 +9,7 @@ PROOF_REFUSED = b"\x01\x04"
 """Message of caching_sha2_password by which a server requests the full login."""
 
 
-class Stripping(HonestMySQL):
+class TlsStrippingMySQL(HonestMySQL):
     """Offers no TLS any more, once hostile."""
 
     def offers_tls(self) -> bool:

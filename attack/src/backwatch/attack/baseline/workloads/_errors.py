@@ -4,7 +4,7 @@ import time
 
 from backwatch.attack.protocols.http import Request, Web, answered
 from backwatch.attack.protocols.redis import RedisServer, Talk, bulk
-from backwatch.attack.protocols.server import Session
+from backwatch.attack.protocols.server import ServerSession
 
 BUSY_S = 0.7
 """Longer than the apps wait."""
@@ -14,7 +14,7 @@ _MULTI = b"\0multi"
 class BusyWeb(Web):
     """Lacks goods of some names, and is busy at one path."""
 
-    def reply(self, session: Session, request: Request) -> None:
+    def reply(self, session: ServerSession, request: Request) -> None:
         """Respond late if the path is busy."""
         if request.path == b"/busy":
             time.sleep(BUSY_S)

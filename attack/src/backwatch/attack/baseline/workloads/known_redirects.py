@@ -4,11 +4,11 @@ from typing import Any
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.baseline.workloads import Process, Workload, WorkloadConfig, minutely, past, run
-from backwatch.attack.protocols.http import Leading, Request, Web, answered
+from backwatch.attack.protocols.http import RedirectingWeb, Request, Web, answered
 from backwatch.attack.protocols.server import LOOPBACK, HostileServer
 
 
-class _Pictures(Leading):
+class _Pictures(RedirectingWeb):
     """Redirects to its second host, and from one path to another."""
 
     def answer(self, request: Request) -> bytes:

@@ -9,7 +9,7 @@ from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.sql import Lookup
 
 
-class Asking(HonestMySQL):
+class ClearPasswordMySQL(HonestMySQL):
     """Asks for the password itself, once hostile."""
 
     def log_in(self, wire: Packets, proof: bytes) -> None:
@@ -27,6 +27,6 @@ class ClearPassword(Lookup):
     attack = "asks for the password itself in place of a proof of it"
     reference = "https://github.com/PyMySQL/PyMySQL/issues/842"
     rule = "auth-downgraded"
-    server = Asking
+    server = ClearPasswordMySQL
     captures = SECRET.encode()
     runs = (Run(PyMySQL), Run(MySQLConnector, "connector"))

@@ -8,10 +8,10 @@ from backwatch.attack.clients.pymysql import PyMySQL
 from backwatch.attack.demo.services.mysql import SALT, Packets
 from backwatch.attack.protocols.server import SECRET
 from backwatch.attack.scenarios import Run
-from backwatch.attack.techniques.mysql_tls import PROOF_REFUSED, ForgetsTls, Stripping
+from backwatch.attack.techniques.mysql_tls import PROOF_REFUSED, ForgetsTls, TlsStrippingMySQL
 
 
-class OwnKey(Stripping):
+class OwnKey(TlsStrippingMySQL):
     """Offers no TLS, but a key of its own to send the password under, once hostile."""
 
     def __init__(self, authority: Authority, port: int = 0) -> None:

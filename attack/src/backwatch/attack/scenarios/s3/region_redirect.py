@@ -1,12 +1,12 @@
 """C11: an object store redirects to another endpoint, and the client goes there with its login."""
 
 from backwatch.attack.clients.boto3 import Boto3
-from backwatch.attack.protocols.http import Leading, Request, answered
+from backwatch.attack.protocols.http import RedirectingWeb, Request, answered
 from backwatch.attack.protocols.server import LOOPBACK
 from backwatch.attack.scenarios import Run, Scenario
 
 
-class MovedBucket(Leading):
+class MovedBucket(RedirectingWeb):
     """Returns a basket; once hostile, the address of another endpoint."""
 
     def answer(self, request: Request) -> bytes:

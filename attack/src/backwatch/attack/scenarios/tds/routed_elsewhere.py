@@ -1,6 +1,6 @@
 """C7: a SQL Server routes a login to another host. The client logs in there with the same password."""
 
-from backwatch.attack.protocols.tds import Leading
+from backwatch.attack.protocols.tds import RoutingSqlServer
 from backwatch.attack.scenarios import SECRET, Scenario
 
 
@@ -12,7 +12,7 @@ class RoutedElsewhere(Scenario):
     reference = "https://learn.microsoft.com/openspecs/windows_protocols/ms-tds/ (2.2.7.9, routing); ATT&CK T1557"
     driver = "pytds"
     rule = "redirected"
-    server = Leading
+    server = RoutingSqlServer
     captures = SECRET.encode()
 
     def work(self) -> object:
