@@ -107,7 +107,7 @@ def test_the_bare_driver_is_really_harmed(server: HostileServer, harm: Any, tmp_
 
 
 @contextlib.contextmanager
-def watched(probe: str) -> Generator[Callable[[], list[Message]]]:
+def observe(probe: str) -> Generator[Callable[[], list[Message]]]:
     """Observe the driver inside the block; yields a function that returns the published messages."""
     log = MemoryStream()
     pipeline = Pipeline(CollectorSettings(flush_interval_s=0.01, heartbeat_s=3600.0, app_name="shop"), lambda: log)
@@ -136,7 +136,7 @@ def judge(messages: Sequence[Message]) -> set[str]:
 
 @every_server
 def test_attack_raises_its_alert_and_none_before(server: HostileServer, harm: Any) -> None:
-    with watched(harm.PROBE) as reported:
+    with observe(harm.PROBE) as reported:
         for _ in range(USUAL):
             harm.works(server)
         before = len(reported())

@@ -18,7 +18,7 @@ from backwatch.store.monitoring.metrics import Figures
 from backwatch.store.progress import PartitionProgress, write_progress
 from backwatch.store.transactions import reading
 from backwatch.store.views import ShardRow
-from tests.services.commits import Owner, raised
+from tests.services.commits import Owner, make_raised
 
 SECOND = 10**9
 NOW = 1_700_000_000 * SECOND
@@ -137,7 +137,7 @@ ENDPOINT = "standard_webhook a.example 0a"
 @pytest.fixture
 def critical(store: sa.Engine) -> sa.Engine:
     """A store with three critical deliveries for an endpoint, due at ``NOW``."""
-    Owner(store).commit(*(raised(str(i), level="critical") for i in range(3)), now_ns=NOW)
+    Owner(store).commit(*(make_raised(str(i), level="critical") for i in range(3)), now_ns=NOW)
     deliveries.register(store, ENDPOINT, 0)
     deliveries.route(store, lambda _: {ENDPOINT: b"{}"}, now_ns=NOW)
     return store
@@ -204,7 +204,7 @@ def test_critical_lane_deferred_for_ten_minutes_is_an_incident(critical: sa.Engi
 
 
 def test_deferred_lane_is_an_incident_beside_a_working_one(store: sa.Engine) -> None:
-    Owner(store).commit(raised("1", level="critical"), raised("2", level="high"), now_ns=NOW)
+    Owner(store).commit(make_raised("1", level="critical"), make_raised("2", level="high"), now_ns=NOW)
     deliveries.register(store, ENDPOINT, 0)
     deliveries.route(store, lambda _: {ENDPOINT: b"{}"}, now_ns=NOW)
     deliveries.again(store, lease(store, 1, critical=False), next_ns=NOW + 86_400 * SECOND, outcome="HTTP 503")

@@ -10,7 +10,7 @@ from backwatch.store import queries, tables
 from backwatch.store.decisions import decide
 from backwatch.store.lifecycle import CLEARED, OPENED, REOPENED, Life, apply
 from backwatch.store.views import AlertDetail
-from tests.services.commits import Owner, alert_id, cleared, raised
+from tests.services.commits import Owner, alert_id, make_cleared, make_raised
 
 ID = alert_id("unusual-query", "k")
 steps = st.lists(st.sampled_from(["raise", "clear", "close", "acknowledge", "reopen", "mute", "unmute"]), max_size=30)
@@ -64,9 +64,9 @@ def test_the_engines_part_alone_follows_the_model(words: list[str]) -> None:
     for at_ns, word in enumerate(words):
         expected = model.step(word)
         if word == "raise":
-            got = [change.kind for change in apply(life, [raised(at_ns=at_ns)])]
+            got = [change.kind for change in apply(life, [make_raised(at_ns=at_ns)])]
         elif word == "clear":
-            got = [change.kind for change in apply(life, [cleared(at_ns=at_ns)])]
+            got = [change.kind for change in apply(life, [make_cleared(at_ns=at_ns)])]
         else:
             life.closed_episode = life.episode if model.closed else 0
             continue
@@ -88,7 +88,7 @@ def test_store_follows_the_model_for_any_commits(store: sa.Engine, words: list[s
         event = model.step(word)
         events += [event] if event else []
         if word in ("raise", "clear"):
-            batch.append(raised(at_ns=at_ns) if word == "raise" else cleared(at_ns=at_ns))
+            batch.append(make_raised(at_ns=at_ns) if word == "raise" else make_cleared(at_ns=at_ns))
         if not together or word not in ("raise", "clear"):
             owner.commit(*batch)
             batch = []

@@ -147,7 +147,7 @@ def _until(day: float, name: str, life_days: float = 90) -> dict[str, Any]:
             names.CERT_NOT_AFTER: end.isoformat()}  # fmt: skip
 
 
-def _renewed_on_day_30() -> SmallEngine:
+def _renew_on_day_30() -> SmallEngine:
     engine = SmallEngine()
     engine.step([on(_until(60, "old"), i * DAY / 4) for i in range(120)])
     renewed = engine.step([on(_until(120, "new"), (30 + i / 4) * DAY) for i in range(60)])
@@ -156,11 +156,11 @@ def _renewed_on_day_30() -> SmallEngine:
 
 
 def test_already_renewed_certificate_excuses_no_second_renewal() -> None:
-    assert "certificate-changed" in _renewed_on_day_30().step([on(_until(150, "mallory"), 46 * DAY)])[0]
+    assert "certificate-changed" in _renew_on_day_30().step([on(_until(150, "mallory"), 46 * DAY)])[0]
 
 
 def test_renewed_certificate_can_be_renewed_again() -> None:
-    assert "certificate-changed" not in _renewed_on_day_30().step([on(_until(180, "newer"), 90 * DAY)])[0]
+    assert "certificate-changed" not in _renew_on_day_30().step([on(_until(180, "newer"), 90 * DAY)])[0]
 
 
 def test_short_lived_certificate_is_due_only_in_its_second_half() -> None:

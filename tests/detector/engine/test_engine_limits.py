@@ -89,7 +89,7 @@ def test_key_separators_in_names_are_escaped_without_collisions(first: str, seco
     assert (part(first) == part(second)) == (first == second)
 
 
-def found_keys(engine: Engine, calls: list[Call]) -> list[tuple[str, str, str]]:
+def find_keys(engine: Engine, calls: list[Call]) -> list[tuple[str, str, str]]:
     findings = engine.step(engine.new_shard(), streams.entry(streams.records(calls)))
     return [(one.rule.name, one.alert_id, one.key.text) for one in findings.events if isinstance(one, Firings)]
 
@@ -109,7 +109,7 @@ def test_hostile_names_do_not_merge_alerts_of_two_resources(
     engine: Engine, one: dict[str, Any], other: dict[str, Any]
 ) -> None:
     keys_found = [
-        found_keys(engine, [Call(START_NS, {**PLAIN, names.SERVER_PORT: 1, **more}, statement("SELECT ?"))])
+        find_keys(engine, [Call(START_NS, {**PLAIN, names.SERVER_PORT: 1, **more}, statement("SELECT ?"))])
         for more in (one, other)
     ]
     assert keys_found[0]
@@ -134,7 +134,7 @@ def test_rule_reads_text_behind_a_long_harmless_prefix(engine: Engine) -> None:
         names.STATEMENT: "GET ?", names.PAYLOAD_FORMAT: "pickle",
         names.PAYLOAD_GLOBALS: ",".join(["shop.models.Order"] * 100) + ",os.system",
     }  # fmt: skip
-    found = found_keys(engine, [Call(START_NS, {**SAFE, names.DB_SYSTEM: "redis"}, facts)])
+    found = find_keys(engine, [Call(START_NS, {**SAFE, names.DB_SYSTEM: "redis"}, facts)])
     assert "hostile-payload" in {rule for rule, _, _ in found}
 
 
@@ -147,7 +147,7 @@ def test_evidence_is_json_without_unknown_facts() -> None:
 def test_replay_output_is_ascii_json_for_any_text(engine: Engine) -> None:
     hostile = "\x00\x1b]0;x\x07\u202e\N{FULL BLOCK}\n"
     calls = [Call(START_NS, {**PLAIN, names.DB_NAMESPACE: hostile}, statement(hostile), app=hostile)]
-    found = [json.dumps(as_json(one), allow_nan=False) for one in Replay(engine).judge([streams.encoded(calls)])]
+    found = [json.dumps(as_json(one), allow_nan=False) for one in Replay(engine).judge([streams.encode(calls)])]
     assert found
     assert all(line.isascii() and line.isprintable() for line in found)
 
@@ -159,7 +159,7 @@ def test_replay_of_thousands_of_apps_bounds_its_shards(engine: Engine) -> None:
         patched.setattr(engine, "new_shard", lambda: made.append(1) or new_shard())
         calls = [Call(START_NS, PLAIN, statement("SELECT 1"), app=f"app{number}") for number in range(200)]
         replayed = Replay(engine)
-        list(replayed.judge([streams.encoded([one]) for one in calls]))
+        list(replayed.judge([streams.encode([one]) for one in calls]))
     assert replayed.counts.calls == 200
     assert len(made) == MAX_SHARDS
 

@@ -57,36 +57,36 @@ def chain() -> list[bytes]:
     return blobs
 
 
-def loaded(blobs: Sequence[bytes], *kinds: type[Detector]) -> Shard:
+def load_state(blobs: Sequence[bytes], *kinds: type[Detector]) -> Shard:
     shard = make_small_engine(*kinds).new_shard()
     shard.apply(blobs)
     return shard
 
 
 def test_snapshot_and_deltas_restore_the_state(chain: list[bytes]) -> None:
-    shard = loaded(chain, Counting, Other)
+    shard = load_state(chain, Counting, Other)
     assert (counts(shard), counts(shard, "counting_site", "site"), counts(shard, "other")) == (9, 9, 9)
     assert shard.scalars.watermark_ns > 0
     assert shard.resources == {1: ("shop", "postgresql", "db.internal:5432", "shop")}
 
 
 def test_delta_already_in_the_snapshot_changes_nothing(chain: list[bytes]) -> None:
-    assert counts(loaded([chain[0], *chain[1:], chain[2]], Counting, Other)) == 9
+    assert counts(load_state([chain[0], *chain[1:], chain[2]], Counting, Other)) == 9
 
 
 def test_new_field_starts_at_zero_and_others_stay(chain: list[bytes]) -> None:
-    shard = loaded(chain, Wider, Other)
+    shard = load_state(chain, Wider, Other)
     assert (counts(shard), shard.spaces["resource"].tables["counting"]["more"].sum()) == (9, 0)
 
 
 def test_new_version_migrates_every_blob(chain: list[bytes]) -> None:
-    shard = loaded(chain, Moved, Other)
+    shard = load_state(chain, Moved, Other)
     assert (counts(shard), counts(shard, "counting_site", "site"), counts(shard, "other")) == (90, 9, 9)
     assert shard.relearning == []
 
 
 def test_detector_without_migration_alone_relearns_completely(chain: list[bytes]) -> None:
-    shard = loaded(chain, Forgetful, Other)
+    shard = load_state(chain, Forgetful, Other)
     assert (counts(shard), counts(shard, "counting_site", "site"), counts(shard, "other")) == (0, 0, 9)
     assert set(shard.relearning) == {"counting"}
 
@@ -96,12 +96,12 @@ def test_relearnt_state_survives_the_next_restart(chain: list[bytes]) -> None:
     shard = engine.new_shard()
     shard.apply(chain)
     engine.step(shard, entry(4, 9))
-    again = loaded([*chain, shard.delta()], Forgetful, Other)
+    again = load_state([*chain, shard.delta()], Forgetful, Other)
     assert (counts(again), counts(again, "counting_site", "site"), counts(again, "other")) == (4, 4, 13)
 
 
 def test_only_a_removed_detector_is_dropped(chain: list[bytes]) -> None:
-    shard = loaded(chain, Other)
+    shard = load_state(chain, Other)
     assert counts(shard, "other") == 9
     assert not any("counting" in section.name for section in state_snapshot.unpack(shard.snapshot())[0])
 
@@ -111,7 +111,7 @@ def test_blob_with_any_damaged_byte_is_refused(chain: list[bytes]) -> None:
     for at in range(0, len(blob), max(1, len(blob) // 60)):
         for bad in (blob[:at], blob[:at] + bytes([blob[at] ^ 0x40]) + blob[at + 1 :]):
             with pytest.raises(state_snapshot.CorruptState):
-                loaded([bad], Counting, Other)
+                load_state([bad], Counting, Other)
 
 
 @pytest.mark.parametrize("kind", [Failing, Short])
@@ -130,17 +130,17 @@ def test_newer_model_replaces_the_older_one_over_a_restart() -> None:
     for arrays in ({"a": np.arange(3), "b": np.arange(2)}, {"a": np.arange(5)}):
         engine.step(shard, ModelVersion("counting", "00", arrays))
         blobs.append(shard.delta())
-    again = loaded(blobs, Counting)
+    again = load_state(blobs, Counting)
     assert {name: array.tolist() for name, array in again.models["counting"].items()} == {"a": [0, 1, 2, 3, 4]}
 
 
-def fired(findings: Findings) -> list[tuple[str, str]]:
+def list_fired(findings: Findings) -> list[tuple[str, str]]:
     return [(one.rule.name, one.alert_id) for one in findings.events if isinstance(one, Firings)]
 
 
 def test_acceptance_ends_at_the_same_call_in_any_batching() -> None:
     engine = make_small_engine()
-    alert = dict(fired(engine.step(engine.new_shard(), entry(1, 0, PLAIN))))[RULE]
+    alert = dict(list_fired(engine.step(engine.new_shard(), entry(1, 0, PLAIN))))[RULE]
     observed: list[list[int]] = []
     for size in (1, 10):
         shard = engine.new_shard()

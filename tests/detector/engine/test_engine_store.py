@@ -36,7 +36,7 @@ def store(tmp_path: Path) -> Iterator[sa.Engine]:
     engine.dispose()
 
 
-def owned(engine: Engine, store: sa.Engine) -> ShardWorker:
+def make_worker(engine: Engine, store: sa.Engine) -> ShardWorker:
     return ShardWorker(0, engine, store, DetectorSettings())
 
 
@@ -54,7 +54,7 @@ def alert_row(store: sa.Engine, rule: str) -> Any:
 
 
 def test_cleared_alert_that_fires_again_is_a_new_episode(store: sa.Engine) -> None:
-    owner = owned(make_small_engine(), store)
+    owner = make_worker(make_small_engine(), store)
     hour = 3_700
     for at, session in enumerate((PLAIN, SAFE, SAFE, PLAIN)):
         owner.take(records(session, at * hour, at), 0)
@@ -65,7 +65,7 @@ def test_cleared_alert_that_fires_again_is_a_new_episode(store: sa.Engine) -> No
 
 def test_acceptance_and_its_revocation_hold_over_restarts(store: sa.Engine) -> None:
     engine = make_small_engine()
-    owner = owned(engine, store)
+    owner = make_worker(engine, store)
     owner.take(records(PLAIN, 0, 0), 0)
     owner.commit(1)
     alert = str(alert_row(store, RULE)["id"])
@@ -73,10 +73,10 @@ def test_acceptance_and_its_revocation_hold_over_restarts(store: sa.Engine) -> N
     for restart, (kind, expected) in enumerate([("", 1), ("revoke", 2)]):
         if kind:
             decisions.decide(store, alert, kind, by="ada", now_ns=3)
-        owner = owned(engine, store)
+        owner = make_worker(engine, store)
         owner.take_entries()
         owner.commit(4)
-        owner = owned(engine, store)
+        owner = make_worker(engine, store)
         owner.take(records(PLAIN, 10 + restart, 1 + restart), 0)
         owner.commit(5)
         assert alert_row(store, RULE)["count"] == expected
@@ -84,7 +84,7 @@ def test_acceptance_and_its_revocation_hold_over_restarts(store: sa.Engine) -> N
 
 
 def test_occurrence_ring_keeps_the_newest_in_order(store: sa.Engine) -> None:
-    owner = owned(make_small_engine(), store)
+    owner = make_worker(make_small_engine(), store)
     for turn in range(3):
         owner.take(records(PLAIN, turn * 40, turn * 40, 40), 0)
         owner.commit(1)
@@ -100,17 +100,17 @@ def test_occurrence_ring_keeps_the_newest_in_order(store: sa.Engine) -> None:
 
 def test_records_without_calls_advance_the_offset_durably(store: sa.Engine) -> None:
     engine = make_small_engine()
-    owner = owned(engine, store)
-    owner.take([Record(0, i, START_NS, streams.encoded([]), None, False) for i in range(5)], 0)
+    owner = make_worker(engine, store)
+    owner.take([Record(0, i, START_NS, streams.encode([]), None, False) for i in range(5)], 0)
     assert owner.has_work
     owner.commit(1)
-    assert owned(engine, store).next_offset == 5
+    assert make_worker(engine, store).next_offset == 5
 
 
 def test_repeatedly_failing_detector_is_counted_each_time_and_named_once(
     store: sa.Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    owner = owned(make_small_engine(Failing), store)
+    owner = make_worker(make_small_engine(Failing), store)
     for at in range(5):
         owner.take(records(SAFE, at, at), 0)
     owner.apply(Tick(START_NS + HOUR))
@@ -124,7 +124,7 @@ def test_failing_detector_raises_an_alert_on_unjudged_calls(store: sa.Engine, mo
     engine = make_small_engine()
     failing = next(one for one in engine.detectors if one.provides)
     monkeypatch.setattr(type(failing), "facts", Failing.facts)
-    owner = owned(engine, store)
+    owner = make_worker(engine, store)
     owner.take(records(SAFE, 0, 0), 0)
     owner.apply(Tick(START_NS + HOUR))
     owner.commit(1)
@@ -136,7 +136,7 @@ def test_loss_counted_elsewhere_raises_an_alert_and_is_not_recounted(store: sa.E
     with writing(store) as connection:
         body = {"kind": "delivery.expired", "count": 3, "time_ns": START_NS}
         entries.append(connection, "loss", body, START_NS, "notify")
-    owner = owned(make_small_engine(), store)
+    owner = make_worker(make_small_engine(), store)
     owner.take_entries()
     owner.commit(1)
     assert alert_row(store, "telemetry-loss")["count"] == 1
@@ -145,7 +145,7 @@ def test_loss_counted_elsewhere_raises_an_alert_and_is_not_recounted(store: sa.E
 
 
 def test_texts_that_databases_refuse_stop_no_commit(store: sa.Engine) -> None:
-    owner = owned(make_small_engine(), store)
+    owner = make_worker(make_small_engine(), store)
     hostile = "a\x00b\x1f\x1e\x1b[2J"
     session = {**PLAIN, names.DB_NAMESPACE: hostile, names.ACCOUNT: hostile, names.SERVER_VERSION: hostile * 9_000}
     owner.take(records(session, 0, 0), 0)
@@ -155,10 +155,10 @@ def test_texts_that_databases_refuse_stop_no_commit(store: sa.Engine) -> None:
 
 
 def test_damaged_shard_state_is_reported_in_one_line(store: sa.Engine) -> None:
-    owner = owned(make_small_engine(), store)
+    owner = make_worker(make_small_engine(), store)
     owner.take(records(SAFE, 0, 0), 0)
     owner.commit(1)
     with writing(store) as connection:
         connection.execute(sa.update(tables.shard_delta).values(blob=b"BWS1 not what was written"))
     with pytest.raises(StoreUnavailable, match=r"^shard 0: a state blob is damaged.*restore"):
-        owned(make_small_engine(), store)
+        make_worker(make_small_engine(), store)

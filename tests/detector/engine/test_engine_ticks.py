@@ -38,7 +38,7 @@ def test_shard_ticks_after_records_of_the_router(stream: tuple[StreamSettings, s
     ensure_topics(settings, (source, target))
     with closing(open_relay(settings, source, target, source)) as relay:
         publisher = open_publisher(settings)
-        value = streams.encoded([Call(time.time_ns() - SECOND, SAFE, statement("SELECT ?"))])
+        value = streams.encode([Call(time.time_ns() - SECOND, SAFE, statement("SELECT ?"))])
         publisher.publish(source, [Message(value)], 10)
         publisher.close(1)
         relay.forward(wait_until(lambda: relay.poll(0.5)), [Message(value)])
@@ -72,7 +72,7 @@ def test_quiet_partition_ticks_while_another_is_busy(
     )
 
     def say(*keys: bytes) -> None:
-        value = streams.encoded([Call(time.time_ns() - SECOND, SAFE, statement("SELECT ?"))])
+        value = streams.encode([Call(time.time_ns() - SECOND, SAFE, statement("SELECT ?"))])
         publisher.publish(topic, [Message(value, key) for key in keys], 10)
 
     def marks() -> list[int]:

@@ -28,8 +28,8 @@ from tests.detector.identity.test_identities import (
     ORIGINAL_SESSION,
     SWAPPED_SESSION,
     calls,
+    find_raised,
     past,
-    raised,
     story,
 )
 from tests.detector.streams import SAFE, SECOND, START_NS, Call
@@ -237,14 +237,14 @@ def test_accepted_rule_supersedes_no_other_rule(watching: Watching) -> None:
 
 def test_accepted_rule_still_supersedes_outside_its_acceptance(engine: Engine) -> None:
     old = Decision(1, "accept", _alert(CERTIFICATE), START_NS + int(2.15 * DAY))
-    found = raised(engine, story(past(), old, calls(SWAPPED_SESSION, 1, 2.1), calls(SWAPPED_SESSION, 1, 2.2)))
+    found = find_raised(engine, story(past(), old, calls(SWAPPED_SESSION, 1, 2.1), calls(SWAPPED_SESSION, 1, 2.2)))
     assert found == [(CERTIFICATE, "bb"), ("peer-changed", "bb")]
 
 
 def test_older_acceptance_without_values_silences_as_before(engine: Engine) -> None:
     old = Decision(1, "accept", _alert(CERTIFICATE))
     first_session, another = ({**ORIGINAL_SESSION, names.CERT_SHA256: one * 32} for one in ("bb", "cc"))
-    assert raised(
+    assert find_raised(
         engine, story(past(), calls(first_session), old, calls(first_session, 2, 2.1), calls(another, 2, 2.2))
     ) == [(CERTIFICATE, "bb")]
 
@@ -278,10 +278,10 @@ def test_acceptance_does_not_depend_on_batches_or_restarts(
         past(), calls(SWAPPED_SESSION, 5), accept, calls(SWAPPED_SESSION, 5, 2.1), calls(ANOTHER, 5, 2.2),
         calls(SWAPPED_SESSION, 5, 2.3), revoke, calls(SWAPPED_SESSION, 5, 2.4), calls(ORIGINAL_SESSION, 5, 2.5),
     )  # fmt: skip
-    expected = raised(engine, story(*parts))
+    expected = find_raised(engine, story(*parts))
     shown = [certificate for _, certificate in expected]
     assert (shown.count("bb"), shown.count("cc")) == (15 if until_ns else 10, 5)
-    assert expected == raised(engine, story(*parts, size=size), restart=restart)
+    assert expected == find_raised(engine, story(*parts, size=size), restart=restart)
 
 
 def test_accepted_message_form_raises_nothing_and_another_form_does(watching: Watching) -> None:

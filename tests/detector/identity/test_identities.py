@@ -35,9 +35,7 @@ SWAP = {
 NOTHING = ProfileVersion("shop", "0")
 
 
-def announced(
-    values: Mapping[str, Sequence[str]] = SWAP, resource: str = RESOURCE, app: str = "shop"
-) -> ProfileVersion:
+def announce(values: Mapping[str, Sequence[str]] = SWAP, resource: str = RESOURCE, app: str = "shop") -> ProfileVersion:
     return ProfileVersion(app, "1", {resource: values})
 
 
@@ -65,7 +63,7 @@ def story(*parts: Sequence[Call] | LogEntry, size: int = 100_000) -> list[LogEnt
     return found
 
 
-def raised(engine: Engine, entries: Sequence[LogEntry], *, restart: str = "") -> list[tuple[str, Any]]:
+def find_raised(engine: Engine, entries: Sequence[LogEntry], *, restart: str = "") -> list[tuple[str, Any]]:
     """Return rule and certificate of each firing. The shard is reloaded after each entry."""
     shard, deltas, found = engine.new_shard(), list[bytes](), list[tuple[str, Any]]()
     for one in entries:
@@ -87,7 +85,7 @@ def again(engine: Engine, shard: Shard, deltas: list[bytes], how: str) -> Shard:
 
 
 def rules(engine: Engine, entries: Sequence[LogEntry]) -> set[str]:
-    return {rule for rule, _ in raised(engine, entries)}
+    return {rule for rule, _ in find_raised(engine, entries)}
 
 
 def swap(day: float = 2) -> list[Call]:
@@ -99,12 +97,12 @@ def test_unannounced_swap_raises_alerts(engine: Engine) -> None:
 
 
 def test_announced_swap_raises_nothing(engine: Engine) -> None:
-    assert rules(engine, story(past(), announced(), swap())) == set()
+    assert rules(engine, story(past(), announce(), swap())) == set()
 
 
 def test_value_missing_from_the_announcement_raises_an_alert(engine: Engine) -> None:
     others = {**SWAPPED_SESSION, names.CERT_SHA256: "cc" * 32}
-    assert rules(engine, story(past(), announced(), swap(), calls(others, 2, 3))) == {"certificate-changed"}
+    assert rules(engine, story(past(), announce(), swap(), calls(others, 2, 3))) == {"certificate-changed"}
 
 
 @pytest.mark.parametrize(
@@ -119,11 +117,11 @@ def test_value_missing_from_the_announcement_raises_an_alert(engine: Engine) -> 
 )
 def test_one_unannounced_value_raises_its_rule(engine: Engine, fact: str, rule: str) -> None:
     left = {name: values for name, values in SWAP.items() if name != fact}
-    assert rules(engine, story(past(), announced(left), swap())) == {rule}
+    assert rules(engine, story(past(), announce(left), swap())) == {rule}
 
 
 def test_announced_network_does_not_make_other_peers_known(engine: Engine) -> None:
-    announcement = announced({names.PEER_ADDRESS: ["10.7.0.0/24"]})
+    announcement = announce({names.PEER_ADDRESS: ["10.7.0.0/24"]})
     fleet = [
         one for i in range(24) for one in calls({**ORIGINAL_SESSION, names.PEER_ADDRESS: f"10.7.0.{i}"}, 2, 2 + i / 12)
     ]
@@ -139,9 +137,9 @@ def test_announced_network_does_not_make_other_peers_known(engine: Engine) -> No
 def test_announced_redirect_raises_nothing_except_to_an_internal_address(engine: Engine) -> None:
     away = calls(ORIGINAL_SESSION, 2, 2, backwatch__redirect__target="https://other.example/")
     assert rules(engine, story(past(), away)) == {"redirected"}
-    assert rules(engine, story(past(), announced(), away)) == set()
+    assert rules(engine, story(past(), announce(), away)) == set()
     inside = calls(ORIGINAL_SESSION, 1, 2, backwatch__redirect__target="http://169.254.169.254/")
-    announcement = announced({names.REDIRECT_TARGET: ["169.254.169.254"]})
+    announcement = announce({names.REDIRECT_TARGET: ["169.254.169.254"]})
     assert rules(engine, story(past(), announcement, inside)) == {"redirected"}
 
 
@@ -155,14 +153,14 @@ def test_redirect_to_an_unparseable_host_raises_an_alert(engine: Engine, target:
 
 
 def test_announced_issuer_counts_only_for_a_verified_chain(engine: Engine) -> None:
-    announcement = announced({**SWAP, names.CERT_SHA256: [], names.CERT_ISSUER: ["CN=Other CA"]})
+    announcement = announce({**SWAP, names.CERT_SHA256: [], names.CERT_ISSUER: ["CN=Other CA"]})
     proven = {**SWAPPED_SESSION, names.TLS_VERIFIED: "full"}
     assert rules(engine, story(past(), announcement, calls(proven, 3))) == set()
     assert rules(engine, story(past(), announcement, calls(SWAPPED_SESSION, 3))) == {"certificate-changed"}
 
 
 def test_network_and_a_plain_version_may_be_announced(engine: Engine) -> None:
-    announcement = announced({**SWAP, names.PEER_ADDRESS: ["fd00::/64", "10.0.9.0/24"], names.SERVER_VERSION: ["16.4"]})
+    announcement = announce({**SWAP, names.PEER_ADDRESS: ["fd00::/64", "10.0.9.0/24"], names.SERVER_VERSION: ["16.4"]})
     new_session = {**SWAPPED_SESSION, names.SERVER_VERSION: "PostgreSQL 16.4 (Debian)"}
     assert rules(engine, story(past(), announcement, calls(new_session, 3))) == set()
     for name, value, rule in (
@@ -173,31 +171,31 @@ def test_network_and_a_plain_version_may_be_announced(engine: Engine) -> None:
 
 
 def test_unused_announced_values_end_with_the_announcement(engine: Engine) -> None:
-    assert "certificate-changed" in rules(engine, story(past(), announced(), NOTHING, swap()))
+    assert "certificate-changed" in rules(engine, story(past(), announce(), NOTHING, swap()))
 
 
 def test_values_used_while_announced_stay_known(engine: Engine) -> None:
-    assert rules(engine, story(past(), announced(), swap(), NOTHING, swap(2.1))) == set()
+    assert rules(engine, story(past(), announce(), swap(), NOTHING, swap(2.1))) == set()
 
 
 def test_announcement_for_another_app_or_resource_has_no_effect(engine: Engine) -> None:
-    for announcement in (announced(app="billing"), announced(resource="postgresql db.internal:5432/other")):
+    for announcement in (announce(app="billing"), announce(resource="postgresql db.internal:5432/other")):
         assert "certificate-changed" in rules(engine, story(past(), announcement, swap()))
 
 
 def test_resource_announced_before_its_first_call_skips_trust_on_first_use(engine: Engine) -> None:
     mallory = {**SWAPPED_SESSION, names.CERT_SHA256: "cc" * 32}
     assert rules(engine, story(calls(mallory, 3))) == set()
-    assert rules(engine, story(announced(), calls(mallory, 3))) == {"certificate-changed"}
-    assert rules(engine, story(announced(), calls(SWAPPED_SESSION, 3), calls(mallory, 1, 2.1))) == {
+    assert rules(engine, story(announce(), calls(mallory, 3))) == {"certificate-changed"}
+    assert rules(engine, story(announce(), calls(SWAPPED_SESSION, 3), calls(mallory, 1, 2.1))) == {
         "certificate-changed"
     }
-    assert rules(engine, story(announced(), calls(SWAPPED_SESSION, 200, 0, DAY // 100))) == set()
+    assert rules(engine, story(announce(), calls(SWAPPED_SESSION, 200, 0, DAY // 100))) == set()
 
 
 def test_pin_ends_with_its_announcement(engine: Engine) -> None:
     mallory = {**SWAPPED_SESSION, names.CERT_SHA256: "cc" * 32}
-    assert raised(engine, story(announced(), calls(mallory, 1), NOTHING, calls(mallory, 3, 2.1))) == [
+    assert find_raised(engine, story(announce(), calls(mallory, 1), NOTHING, calls(mallory, 3, 2.1))) == [
         ("certificate-changed", "cc")
     ]
 
@@ -206,7 +204,7 @@ def test_renewal_of_an_announced_certificate_is_a_renewal(engine: Engine) -> Non
     new_session = {**SWAPPED_SESSION, names.TLS_VERIFIED: "full", names.CERT_NOT_AFTER: "2026-10-15T00:00:00Z"}
     renewed = {**new_session, names.CERT_SHA256: "dd" * 32, names.CERT_NOT_AFTER: "2027-10-15T00:00:00Z"}
     expiring = {"certificate-expiring"}
-    assert rules(engine, story(past(), announced(), calls(new_session, 50), calls(renewed, 3, 3))) <= expiring
+    assert rules(engine, story(past(), announce(), calls(new_session, 50), calls(renewed, 3, 3))) <= expiring
 
 
 @pytest.mark.parametrize("size", [1, 7])
@@ -215,20 +213,20 @@ def test_announcements_do_not_depend_on_batches_or_restarts(engine: Engine, size
     mallory = {**SWAPPED_SESSION, names.CERT_SHA256: "cc" * 32}
     parts = (
         past(),
-        announced(),
+        announce(),
         swap(),
         calls(mallory, 3, 2.5),
         NOTHING,
         calls(ORIGINAL_SESSION, 3, 3),
         calls(mallory, 3, 3.5),
     )
-    expected = raised(engine, story(*parts))
+    expected = find_raised(engine, story(*parts))
     assert expected
-    assert expected == raised(engine, story(*parts, size=size), restart=restart)
+    assert expected == find_raised(engine, story(*parts, size=size), restart=restart)
 
 
 @pytest.mark.parametrize("announced_hash", ["ab" * 32, "AB" * 32])
 def test_announced_certificate_hash_matches_in_any_case(engine: Engine, announced_hash: str) -> None:
     as_collectors_write_it = {**ORIGINAL_SESSION, names.CERT_SHA256: "AB" * 32}
-    other = story(past(), announced({names.CERT_SHA256: [announced_hash]}), calls(as_collectors_write_it, 3))
+    other = story(past(), announce({names.CERT_SHA256: [announced_hash]}), calls(as_collectors_write_it, 3))
     assert rules(engine, other) == set()

@@ -18,7 +18,7 @@ from backwatch.collector import names
 from backwatch.detector.decoding.decoder import decode
 from backwatch.detector.ingest.otlp_json import NotATrace, parse, to_protobuf
 from backwatch.detector.ingest.sources import RecordedRequest, UnreadablePiece, read
-from tests.detector.streams import SAFE, START_NS, Call, encoded, statement
+from tests.detector.streams import SAFE, START_NS, Call, encode, statement
 
 
 def document(name: str = "q") -> dict[str, Any]:
@@ -67,7 +67,7 @@ def varint(number: int) -> bytes:
     return bytes([*out, number])
 
 
-def framed(body: bytes) -> bytes:
+def frame(body: bytes) -> bytes:
     return varint(len(body)) + body
 
 
@@ -96,7 +96,7 @@ SHAPES: dict[str, tuple[bytes, Sequence[str]]] = {
     "a list over many lines": (json.dumps([document(name) for name in "abc"], indent=1).encode(), "abc"),
     "one protobuf request": (BODY[0], "a"),
     "a protobuf frame as long as a brace": (b"{" + frame_of(123), ["long"]),
-    "protobuf with varint lengths": (b"".join(map(framed, BODY)), "abc"),
+    "protobuf with varint lengths": (b"".join(map(frame, BODY)), "abc"),
     "protobuf with four-byte lengths": (b"".join(struct.pack(">I", len(one)) + one for one in BODY), "abc"),
     "nothing": (b"", ""),
     "blank lines": (b"\n\n", ""),
@@ -114,8 +114,8 @@ DAMAGED: dict[str, tuple[bytes, Sequence[str]]] = {
     "text": (b"hello", "!"),
     "a first line of nonsense": (lines("nonsense", LINE[1]), "!b"),
     "bytes": (bytes(range(256)) * 4, "!"),
-    "a bad frame between good ones": (framed(BODY[0]) + b"\x02\xff\xff" + framed(BODY[1]), "a!b"),
-    "a frame cut short": (framed(BODY[0]) + framed(BODY[1])[:-3], "a!"),
+    "a bad frame between good ones": (frame(BODY[0]) + b"\x02\xff\xff" + frame(BODY[1]), "a!b"),
+    "a frame cut short": (frame(BODY[0]) + frame(BODY[1])[:-3], "a!"),
 }  # fmt: skip
 
 
@@ -278,5 +278,5 @@ def test_all_json_parser_errors_become_one_kind() -> None:
 
 
 def test_recorded_collector_requests_are_read_back() -> None:
-    value = encoded([Call(START_NS, SAFE, statement("SELECT 1"))])
+    value = encode([Call(START_NS, SAFE, statement("SELECT 1"))])
     assert decode([value]).text(names.QUERY_TEXT, 0) == "SELECT 1"

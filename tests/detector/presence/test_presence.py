@@ -63,7 +63,7 @@ class Process:
         return self.beat(at_s, **{name: f"{relative.instance}:{relative.pid}:{since_ns}:{int(delivered)}"})
 
 
-def reported(findings: Findings) -> list[RaisedOrCleared]:
+def list_reported(findings: Findings) -> list[RaisedOrCleared]:
     """Return raises and clears in order: rule or ``clear``, alert, seconds since the beginning."""
     found: list[RaisedOrCleared] = []
     for event in findings.events:
@@ -104,7 +104,7 @@ class Watch:
 
     def _step(self, entry: Any) -> None:
         findings = self.engine.step(self.shard, entry)
-        self.found += reported(findings)
+        self.found += list_reported(findings)
         self.evidence += [dict(one.evidence) for one in findings.iter_findings()]
 
 
@@ -216,16 +216,16 @@ def test_unavailable_stream_makes_no_process_silent(engine: Engine) -> None:
     back = [one for i in range(5) for one in Process(i).beats(1_000 + 6 * i, 1_100)]
     shard, found = engine.new_shard(), list[RaisedOrCleared]()
     for one in sorted([*beats, *back], key=lambda beat: beat[1]):  # no ticks: an unavailable stream has no end
-        found += reported(engine.step(shard, streams.entry([one])))
-    found += reported(engine.step(shard, Tick(BEGIN_NS + 1_110 * SECOND - CONFIG.lateness_ns)))
+        found += list_reported(engine.step(shard, streams.entry([one])))
+    found += list_reported(engine.step(shard, Tick(BEGIN_NS + 1_110 * SECOND - CONFIG.lateness_ns)))
     assert found == []
 
 
 def test_stopped_detector_makes_no_process_silent(engine: Engine) -> None:
     shard, found = engine.new_shard(), list[RaisedOrCleared]()
     for one in Process(1).beats(0, 120):
-        found += reported(engine.step(shard, streams.entry([one])))
-    found += reported(engine.step(shard, Tick(BEGIN_NS + 86_400 * SECOND - CONFIG.lateness_ns)))
+        found += list_reported(engine.step(shard, streams.entry([one])))
+    found += list_reported(engine.step(shard, Tick(BEGIN_NS + 86_400 * SECOND - CONFIG.lateness_ns)))
     assert found == []
 
 
@@ -244,7 +244,7 @@ def hours(weeks: int, minutes: int = 70, *, farewell: bool = False) -> list[Beat
     return found
 
 
-def missed_hour(engine: Engine, beats: Sequence[Beat], week: int) -> set[str]:
+def find_missed(engine: Engine, beats: Sequence[Beat], week: int) -> set[str]:
     """Return the alerts of the hour after which the app is missed."""
     watch = Watch(engine)
     for one in beats:
@@ -255,16 +255,16 @@ def missed_hour(engine: Engine, beats: Sequence[Beat], week: int) -> set[str]:
 
 def test_app_that_is_quiet_in_its_usual_hour_is_missed(engine: Engine) -> None:
     beats = hours(3)
-    assert missed_hour(engine, beats[:-4], 3) == {"watch-lost"}
-    assert missed_hour(engine, hours(3, farewell=True), 3) == {"app-ended"}
+    assert find_missed(engine, beats[:-4], 3) == {"watch-lost"}
+    assert find_missed(engine, hours(3, farewell=True), 3) == {"app-ended"}
 
 
 def test_app_that_is_known_for_two_weeks_is_not_missed(engine: Engine) -> None:
-    assert missed_hour(engine, hours(2, farewell=True), 2) == set()
+    assert find_missed(engine, hours(2, farewell=True), 2) == set()
 
 
 def test_nightly_job_is_not_missed(engine: Engine) -> None:
-    assert missed_hour(engine, hours(4, minutes=40, farewell=True), 4) == set()
+    assert find_missed(engine, hours(4, minutes=40, farewell=True), 4) == set()
 
 
 def test_flood_of_processes_stays_bounded_and_is_a_loss(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,7 +331,7 @@ def by_restart(engine: Engine, kind: str) -> Callable[[Shard], Shard]:
 def run(engine: Engine, beats: Sequence[Beat], size: int, again: Callable[[Shard], Shard]) -> list[RaisedOrCleared]:
     shard, found = engine.new_shard(), list[RaisedOrCleared]()
     for at in range(0, len(beats), size):
-        found += reported(engine.step(shard, streams.entry(beats[at : at + size], at)))
+        found += list_reported(engine.step(shard, streams.entry(beats[at : at + size], at)))
         shard = again(shard)
     return found
 

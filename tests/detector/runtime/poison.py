@@ -17,14 +17,14 @@ from backwatch.detector.runtime.service import DetectorService
 from backwatch.store import tables
 from backwatch.store.transactions import reading
 from tests.detector.runtime.test_service_entries import Log
-from tests.detector.streams import SAFE, Call, encoded, eventful, records, statement
+from tests.detector.streams import SAFE, Call, encode, eventful, records, statement
 
 BAD = b"poisonous-statement"
 
 
 def poison(at_ns: int) -> tuple[bytes, int, bool]:
     call = Call(at_ns, SAFE, statement(f"SELECT ? FROM {BAD.decode()}"))
-    return encoded([call]), at_ns + 10**9, True
+    return encode([call]), at_ns + 10**9, True
 
 
 def history(*places: int, count: int = 160) -> tuple[list[tuple[bytes, int, bool]], list[tuple[bytes, int, bool]]]:

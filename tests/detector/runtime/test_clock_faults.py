@@ -28,7 +28,7 @@ from tests.detector.identity.test_identities import past
 from tests.detector.runtime.rows import alerts
 from tests.detector.runtime.test_progress import Clock, S
 from tests.detector.runtime.test_service_entries import Log
-from tests.system.commands import ran
+from tests.system.commands import run_command
 
 
 def incidents(store: sa.Engine, now_ns: int) -> list[str]:
@@ -60,7 +60,7 @@ def test_shard_with_a_clock_ahead_is_reported_and_can_be_reset(
         return running
 
     def status() -> str:
-        return ran("db", "status", BACKWATCH_STORE_URL=f"sqlite:///{tmp_path / 'store.db'}").out
+        return run_command("db", "status", BACKWATCH_STORE_URL=f"sqlite:///{tmp_path / 'store.db'}").out
 
     judge(20)
     assert "CLOCK AHEAD" not in status()

@@ -67,22 +67,22 @@ class Chain:
             self.longest_s = max(self.longest_s, time.thread_time() - began_s)
             self.calls += 1
 
-    def counted(self, kind: str, name: str) -> int:
+    def read_count(self, kind: str, name: str) -> int:
         table = tables.counter
         query = sa.select(sa.func.sum(table.c.value)).where(table.c.kind == kind, table.c.name == name)
         with reading(self.store) as connection:
             return int(connection.scalar(query) or 0)
 
-    def judged(self) -> int:
-        return self.counted("counter", "calls")
+    def count_judged(self) -> int:
+        return self.read_count("counter", "calls")
 
     def goes_on(self) -> None:
         """Wait until calls made from now on are judged."""
-        made = self.judged()
-        wait_until(lambda: self.judged() >= made + 50)
+        made = self.count_judged()
+        wait_until(lambda: self.count_judged() >= made + 50)
 
     def losses(self) -> int:
-        return sum(self.counted("loss", one) for one in ("gap", "quarantine", "dropped.publish", "dropped.queue"))
+        return sum(self.read_count("loss", one) for one in ("gap", "quarantine", "dropped.publish", "dropped.queue"))
 
     def stop_calling(self) -> None:
         self._quiet.set()
@@ -188,7 +188,7 @@ def test_chain_continues_without_a_restart_and_reports_losses(chain: Chain, harm
     chain.stop_calling()
     assert chain.pipeline.flush(PATIENCE_S)
     # The log may have held all records of the damaged file. Then nothing is lost.
-    wait_until(lambda: chain.judged() >= chain.calls or chain.losses() > 0)
+    wait_until(lambda: chain.count_judged() >= chain.calls or chain.losses() > 0)
     assert (guard.faults, chain.longest_s < MAX_CALL_S) == (0, True)
 
 
@@ -198,9 +198,9 @@ def test_file_locked_by_another_process_loses_nothing(chain: Chain) -> None:
         made = chain.calls
         wait_until(lambda: chain.calls >= made + 200)
         other.execute("ROLLBACK")
-    wait_until(lambda: chain.judged() >= made + 200)
+    wait_until(lambda: chain.count_judged() >= made + 200)
     assert (guard.faults, chain.pipeline.count_dropped(), chain.longest_s < MAX_CALL_S) == (0, 0, True)
-    assert chain.counted("loss", "gap") == 0
+    assert chain.read_count("loss", "gap") == 0
 
 
 def test_read_only_connection_is_reopened(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_relay_reads_a_recreated_file_from_its_beginning_and_reports_loss(tmp_pa
     settings = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
 
     def publish(*values: bytes) -> None:
-        with closing_publisher(settings) as publisher:
+        with open_closing_publisher(settings) as publisher:
             publisher.publish("spans", [Message(one) for one in values], 5)
 
     publish(b"0", b"1", b"2")
@@ -257,7 +257,7 @@ def test_relay_reports_the_loss_of_a_file_recreated_before_moving(tmp_path: Path
     settings = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
 
     def publish(*values: bytes) -> None:
-        with closing_publisher(settings) as publisher:
+        with open_closing_publisher(settings) as publisher:
             publisher.publish("spans", [Message(one) for one in values], 5)
 
     with closing(open_relay(settings, "spans", "calls", "router")) as relay:
@@ -287,7 +287,7 @@ def test_file_recreated_during_a_wait_is_read_from_its_beginning(
     file, other = tmp_path / "stream.db", tmp_path / "other" / "stream.db"
     settings = StreamSettings(url=f"sqlite:///{file}")
     for path, values in ((file, [b"old"]), (other, [b"0", b"1", b"2"])):
-        with closing_publisher(StreamSettings(url=f"sqlite:///{path}")) as publisher:
+        with open_closing_publisher(StreamSettings(url=f"sqlite:///{path}")) as publisher:
             publisher.publish("calls", [Message(one) for one in values], 5)
     with closing(opened(settings, "calls", "detector")) as reader:
         assert len(reader.poll(1)) == 1
@@ -297,7 +297,7 @@ def test_file_recreated_during_a_wait_is_read_from_its_beginning(
 
 def test_progress_in_a_deleted_file_drops_nothing_of_the_new_one(tmp_path: Path) -> None:
     settings = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
-    with closing_publisher(settings) as publisher:
+    with open_closing_publisher(settings) as publisher:
         publisher.publish("calls", [Message(b"old")] * 5, 5)
         with closing(open_consumer(settings, "calls", "detector")) as consumer:
             before = consumer.topic_id()
@@ -317,7 +317,7 @@ def test_file_recreated_during_a_store_outage_is_judged_from_its_beginning(
     settings, store = StreamSettings(url=f"sqlite:///{file}"), open_store(f"sqlite:///{tmp_path / 'store.db'}")
 
     def publish(first: int, last: int) -> None:
-        with closing_publisher(settings) as publisher:
+        with open_closing_publisher(settings) as publisher:
             found = [Message(value, appended_ns=at_ns, backfill=past) for value, at_ns, past in values[first:last]]
             publisher.publish(names.TOPIC_CALLS, found, 5)
 
@@ -348,7 +348,7 @@ def test_file_recreated_during_a_store_outage_is_judged_from_its_beginning(
     store.dispose()
 
 
-def closing_publisher(settings: StreamSettings) -> Any:
+def open_closing_publisher(settings: StreamSettings) -> Any:
     return _Closing(settings)
 
 

@@ -29,7 +29,7 @@ from backwatch.detector.state.keys import KeySpace
 from backwatch.detector.state.tables import Table
 from bench import memory
 from tests.detector import streams
-from tests.system.commands import running
+from tests.system.commands import run_in_background
 
 MEBIBYTE = 1 << 20
 SECOND = 10**9
@@ -225,7 +225,7 @@ def compilers(parent: int) -> list[int]:
 
 
 def test_cold_start_compiles_in_another_process_that_a_stop_ends(tmp_path: Path, cold: dict[str, str]) -> None:
-    with running(tmp_path, "detect", **cold) as detector:
+    with run_in_background(tmp_path, "detect", **cold) as detector:
         (compiler,) = detector.until(lambda: compilers(detector.process.pid), "nothing compiles")
         assert "compiling the detector's kernels" in detector.output()
         assert detector.stop() == 128 + signal.SIGTERM

@@ -35,13 +35,13 @@ def stream(tmp_path: Path) -> StreamSettings:
     return StreamSettings(url=f"sqlite:///{tmp_path / 'stream.db'}")
 
 
-def encoded(number: int) -> bytes:
-    return streams.encoded(streams.eventful(3, 30), number)
+def encode_number(number: int) -> bytes:
+    return streams.encode(streams.eventful(3, 30), number)
 
 
 def publish(stream: StreamSettings, topic: str, *numbers: int) -> None:
     publisher = open_publisher(stream)
-    publisher.publish(topic, [Message(encoded(one)) for one in numbers], 10)
+    publisher.publish(topic, [Message(encode_number(one)) for one in numbers], 10)
     publisher.close(1)
 
 
@@ -65,12 +65,12 @@ def detector(stream: StreamSettings, store: sa.Engine, engine: Engine) -> Detect
     return DetectorService(stream, store, DetectorSettings(commit_interval_s=0), engine=engine)
 
 
-def covered(store: sa.Engine) -> int:
+def count_covered(store: sa.Engine) -> int:
     with reading(store) as connection:
         return connection.scalar(sa.select(tables.shard.c.next_offset).where(tables.shard.c.id == 0)) or 0
 
 
-def counted(store: sa.Engine, name: str) -> int:
+def read_counter(store: sa.Engine, name: str) -> int:
     table = tables.counter
     with reading(store) as connection:
         return connection.scalar(sa.select(table.c.value).where(table.c.kind == "loss", table.c.name == name)) or 0
@@ -118,7 +118,7 @@ def test_consumer_that_delivers_nothing_is_reopened(
     monkeypatch.setattr(service, "OBSERVE_EVERY_S", 0.1)
     publish(stream, TOPIC, 0, 1)
     running(detector(stream, store, engine).run)
-    wait_until(lambda: covered(store) == 2)
+    wait_until(lambda: count_covered(store) == 2)
     assert len(opened) == 2
     stalled = [one for one in caplog.messages if "are assigned and have records, but none was delivered" in one]
     assert len([one for one in stalled if one.endswith("trying again")]) == 1, stalled
@@ -142,7 +142,7 @@ def test_no_error_of_the_client_ends_the_detector(
     monkeypatch.setattr(repeated_errors, "MAX_PAUSE_S", 0.05)
     publish(stream, TOPIC, 0, 1)
     running(detector(stream, store, engine).run)
-    wait_until(lambda: covered(store) == 2)
+    wait_until(lambda: count_covered(store) == 2)
     assert failures == []
 
 
@@ -187,7 +187,7 @@ def test_no_error_ends_the_router(
     one = Router(stream)
     running(one.run)
     consumer = really_open_consumer(stream, TOPIC, "test")
-    expected = sum(len(routing.route(encoded(number))) for number in (0, 1))
+    expected = sum(len(routing.route(encode_number(number))) for number in (0, 1))
     wait_until(lambda: consumer.bounds(0)[1] == expected)
     consumer.close()
     assert failures == []
@@ -205,7 +205,7 @@ def test_record_that_fails_the_router_is_forwarded_as_unreadable(
 
     monkeypatch.setattr(routing, "route", failing)
     publisher = open_publisher(stream)
-    publisher.publish(names.TOPIC_SPANS, [Message(b"poison"), Message(encoded(1))], 10)
+    publisher.publish(names.TOPIC_SPANS, [Message(b"poison"), Message(encode_number(1))], 10)
     publisher.close(1)
     relay = really_open_relay(stream, names.TOPIC_SPANS, TOPIC, "test")
     assert Router(stream).turn(relay) == 2
@@ -215,7 +215,7 @@ def test_record_that_fails_the_router_is_forwarded_as_unreadable(
     consumer.close()
     assert poison.value.startswith(routing.UNREADABLE)
     assert b"RecursionError" in poison.value
-    assert [one.value for one in whole] == [one.value for one in route(encoded(1))]
+    assert [one.value for one in whole] == [one.value for one in route(encode_number(1))]
 
 
 def test_recreated_stream_is_read_from_its_beginning_as_a_loss(
@@ -229,17 +229,17 @@ def test_recreated_stream_is_read_from_its_beginning_as_a_loss(
     stop = threading.Event()
     thread = threading.Thread(target=first.run, args=(stop,))
     thread.start()
-    wait_until(lambda: covered(store) == 4)
+    wait_until(lambda: count_covered(store) == 4)
     stop.set()
     thread.join()
     for one in tmp_path.glob("stream.db*"):
         one.unlink()
     publish(stream, TOPIC, 0, 1)
     running(detector(stream, store, engine).run)
-    wait_until(lambda: covered(store) == 2)
-    assert counted(store, "gap") == 1
+    wait_until(lambda: count_covered(store) == 2)
+    assert read_counter(store, "gap") == 1
     publish(stream, TOPIC, 2)
-    wait_until(lambda: covered(store) == 3)
+    wait_until(lambda: count_covered(store) == 3)
 
 
 def test_placeholders_of_undecodable_records_are_lost_and_quarantined(
@@ -256,7 +256,7 @@ def test_placeholders_of_undecodable_records_are_lost_and_quarantined(
     one.turn(consumer)
     one.turn(consumer)
     consumer.close()
-    assert (covered(store), counted(store, "quarantine")) == (3, 3)
+    assert (count_covered(store), read_counter(store, "quarantine")) == (3, 3)
     with reading(store) as connection:
         (kept,) = connection.execute(sa.select(tables.quarantine))
     assert (kept.record_offset, kept.reason, kept.value) == (0, "codec snappy is not installed", b"bytes")

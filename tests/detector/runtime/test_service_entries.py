@@ -64,7 +64,7 @@ def log() -> Log:
     return one
 
 
-def started(store: sa.Engine, engine: Engine) -> DetectorService:
+def start_service(store: sa.Engine, engine: Engine) -> DetectorService:
     return DetectorService(
         StreamSettings(partitions=1), store, DetectorSettings(commit_interval_s=0), lambda: 1, engine
     )
@@ -84,13 +84,13 @@ def rules(store: sa.Engine) -> list[str]:
 def test_announcement_during_detector_downtime_holds_for_the_first_calls(
     store: sa.Engine, engine: Engine, log: Log, waiting: int
 ) -> None:
-    started(store, engine).turn(log)
+    start_service(store, engine).turn(log)
     with writing(store) as connection:
         for _ in range(waiting):
             entries.append(connection, "decision", {"kind": "acknowledge", "alert_id": "0" * 64}, 1, "ann")
     announce(store)
     log.holds(calls(NEW, 20))
-    started(store, engine).turn(log)
+    start_service(store, engine).turn(log)
     assert rules(store) == []
 
 
@@ -98,7 +98,7 @@ def test_announcement_before_the_read_holds_for_the_calls(
     store: sa.Engine, engine: Engine, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "ENTRIES_EVERY_S", 0)
-    running = started(store, engine)
+    running = start_service(store, engine)
     running.turn(log)
     announce(store)
     log.holds(calls(NEW, 20))
@@ -111,7 +111,7 @@ def test_past_calls_appended_at_the_epoch_advance_no_watermark(log: Log, store: 
     forged = replace(next(streams.quiet(random.Random(5), 1)), end_ns=START_NS + decades_ns)
     first = len(log.records)
     log.records += [
-        replace(log.records[0], offset=first + i, appended_ns=appended, value=streams.encoded([forged]))
+        replace(log.records[0], offset=first + i, appended_ns=appended, value=streams.encode([forged]))
         for i, appended in enumerate((0, -1))
     ]
     found = DetectorService(

@@ -259,7 +259,7 @@ def test_a_later_wrapper_of_another_tool_survives_removal(plain: redis.Redis, mo
     assert recording.calls == []
 
 
-def recorded_by(recording: Recording, *wanted: str) -> list[RecordedCall]:
+def find_calls(recording: Recording, *wanted: str) -> list[RecordedCall]:
     return [call for call in recording.calls if call.operation in wanted]
 
 
@@ -280,11 +280,11 @@ async def _check_asyncio(recording: Recording, redis_server: Server, redis_prefi
     session = recording.calls[0].session
     assert (session.encrypted, session.verified, session.account) == (True, "full", "app")
     assert session.server_version[0].isdigit()
-    assert [call.facts.get(names.PAYLOAD_GLOBALS) for call in recorded_by(recording, "GET", "MULTI")] == [
+    assert [call.facts.get(names.PAYLOAD_GLOBALS) for call in find_calls(recording, "GET", "MULTI")] == [
         "posix.system"
     ] * 6
     assert len(recording.of("message")) == 1
-    assert all(0 < call.received < 500 for call in recorded_by(recording, "GET"))
+    assert all(0 < call.received < 500 for call in find_calls(recording, "GET"))
 
 
 def test_asyncio_has_the_same_records(recording: Recording, redis_server: Server, redis_prefix: str) -> None:
