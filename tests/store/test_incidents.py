@@ -299,4 +299,4 @@ def test_a_dead_detector_beside_open_alerts_fails_the_check(store: sa.Engine, st
 
 @pytest.mark.parametrize(("seconds", "expected"), [(5, "(5 s)"), (65, "(1 min)"), (7_300, "(2 h)")])
 def test_an_age_is_shown_in_one_unit(seconds: int, expected: str) -> None:
-    assert incidents.since(NOW - seconds * SECOND, NOW).endswith(expected)
+    assert incidents.format_since(NOW - seconds * SECOND, NOW).endswith(expected)
