@@ -86,7 +86,7 @@ class AMQP(HostileServer):
                 if len(talk.body) > MAX_MESSAGE_BYTES:
                     raise ValueError("a message of that size is not the shop's")
             if kind in (_HEADER, _BODY) and talk.missing <= 0:
-                self._took(session, channel, talk)
+                self._store_message(session, channel, talk)
 
     def message(self, body: bytes) -> bytes:
         """Return the message to deliver for a published one; unchanged here."""
@@ -109,7 +109,7 @@ class AMQP(HostileServer):
             self._give(session, channel, _short_in(given, 2), talk)
         elif method in (_NACK, _REJECT):
             tag, how = struct.unpack_from(">QB", given)
-            self._took_back(talk, tag, requeue=bool(how & (2 if method == _NACK else 1)))
+            self._take_back(talk, tag, requeue=bool(how & (2 if method == _NACK else 1)))
             self._deliver(session, channel, talk)
         elif method == _CONSUME:
             queue = _short_in(given, 2)
@@ -123,7 +123,7 @@ class AMQP(HostileServer):
             talk.confirms = talk.confirms or method == _CONFIRM
             _send(session, channel, (method[0], method[1] + 1), _ANSWERS[method])
 
-    def _took(self, session: ServerSession, channel: int, talk: _Talk) -> None:
+    def _store_message(self, session: ServerSession, channel: int, talk: _Talk) -> None:
         if talk.queue not in talk.queues and len(talk.queues) >= MAX_KEPT:
             talk.queues.clear()
         talk.queues.setdefault(talk.queue, deque(maxlen=MAX_KEPT)).append(_Message(talk.properties, bytes(talk.body)))
@@ -157,7 +157,7 @@ class AMQP(HostileServer):
         return struct.pack(">QB", talk.delivered, message.again), message
 
     @staticmethod
-    def _took_back(talk: _Talk, tag: int, *, requeue: bool) -> None:
+    def _take_back(talk: _Talk, tag: int, *, requeue: bool) -> None:
         queue, message = talk.handed_out.pop(tag, (b"", None))
         if message is not None and requeue:
             message = _Message(message.properties, message.body, again=True)
