@@ -227,7 +227,7 @@ def test_a_mark_that_comes_too_late_undoes_nothing(store: sa.Engine, serving: Se
         service.run_once()
     assert slow is not None
     deliveries.done(store, slow, deliveries.EXPIRED, outcome="late", now_ns=clock())
-    deliveries.again(store, slow, next_ns=clock(), outcome="late")
+    deliveries.retry_later(store, slow, next_ns=clock(), outcome="late")
     assert _states(store) == [("delivered", 2)]
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from standardwebhooks.webhooks import Webhook
 
 from backwatch.collector.settings import NotifySettings, SettingError
-from backwatch.notify.self_watch import HEARTBEAT, RESUMED, SILENT, SelfWatch, heartbeat_output
+from backwatch.notify.self_watch import HEARTBEAT, RESUMED, SILENT, SelfWatch, make_heartbeat_output
 from backwatch.notify.service import NotifyService
 from backwatch.store import deliveries, tables
 from backwatch.store.progress import PartitionProgress, read_progress, write_progress
@@ -46,7 +46,7 @@ def settings_for(one: Receiver, **more: object) -> NotifySettings:
 
 def make_self_watch(store: sa.Engine, clock: Clock, one: Receiver, **more: object) -> SelfWatch:
     settings = settings_for(one, **more)
-    return SelfWatch(store, {}, heartbeat_output(settings), settings, clock)
+    return SelfWatch(store, {}, make_heartbeat_output(settings), settings, clock)
 
 
 def types(one: Receiver) -> list[str]:
@@ -343,7 +343,7 @@ def test_no_heartbeat_while_alerts_are_not_delivered(
         service = serving(one)
         [worker] = service.workers
         settings = settings_for(one, heartbeat_s=60, heartbeat_url=beats.url)
-        watch = SelfWatch(store, {worker.output.endpoint: 15}, heartbeat_output(settings), settings, clock)
+        watch = SelfWatch(store, {worker.output.endpoint: 15}, make_heartbeat_output(settings), settings, clock)
         service.run_once()
         report(store, clock)
         watch.turn()
@@ -388,4 +388,4 @@ def _break(store: sa.Engine, service: NotifyService, one: Receiver, clock: Clock
 )  # fmt: skip
 def test_a_heartbeat_that_cannot_work_is_refused_by_name(given: dict[str, object], expected: str) -> None:
     with pytest.raises(SettingError, match=re.escape(expected)):
-        heartbeat_output(NotifySettings(**given))  # type: ignore[arg-type]
+        make_heartbeat_output(NotifySettings(**given))  # type: ignore[arg-type]

@@ -191,7 +191,7 @@ def test_a_pause_or_a_disabled_endpoint_is_no_unsent_critical_alert(critical: sa
 
 def test_critical_lane_deferred_for_ten_minutes_is_an_incident(critical: sa.Engine) -> None:
     day_ns = NOW + 86_400 * SECOND
-    deliveries.again(critical, lease(critical, 1), next_ns=day_ns, outcome="HTTP 429")
+    deliveries.retry_later(critical, lease(critical, 1), next_ns=day_ns, outcome="HTTP 429")
     deliveries.pause(critical, ENDPOINT, day_ns, critical=True)
     assert delivery_kinds(critical, 590) == []
     assert delivery_kinds(critical, 602) == [incidents.CRITICAL_UNSENT]
@@ -207,7 +207,7 @@ def test_deferred_lane_is_an_incident_beside_a_working_one(store: sa.Engine) -> 
     Owner(store).commit(make_raised("1", level="critical"), make_raised("2", level="high"), now_ns=NOW)
     deliveries.register(store, ENDPOINT, 0)
     deliveries.route(store, lambda _: {ENDPOINT: b"{}"}, now_ns=NOW)
-    deliveries.again(store, lease(store, 1, critical=False), next_ns=NOW + 86_400 * SECOND, outcome="HTTP 503")
+    deliveries.retry_later(store, lease(store, 1, critical=False), next_ns=NOW + 86_400 * SECOND, outcome="HTTP 503")
     deliveries.pause(store, ENDPOINT, NOW + 86_400 * SECOND, critical=False)
     deliveries.done(store, lease(store, 590), deliveries.DELIVERED, outcome="", now_ns=NOW + 590 * SECOND)
     assert delivery_kinds(store, 602) == [incidents.ENDPOINT_FAILING]
@@ -299,4 +299,4 @@ def test_a_dead_detector_beside_open_alerts_fails_the_check(store: sa.Engine, st
 
 @pytest.mark.parametrize(("seconds", "expected"), [(5, "(5 s)"), (65, "(1 min)"), (7_300, "(2 h)")])
 def test_an_age_is_shown_in_one_unit(seconds: int, expected: str) -> None:
-    assert incidents.since(NOW - seconds * SECOND, NOW).endswith(expected)
+    assert incidents.format_since(NOW - seconds * SECOND, NOW).endswith(expected)

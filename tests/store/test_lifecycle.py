@@ -110,14 +110,14 @@ def test_store_follows_the_model_for_any_commits(store: sa.Engine, words: list[s
 
 
 def _escalated(at_ns: int, to: str = "critical") -> RaisedAlert:
-    return raised(at_ns=at_ns, escalated_to=to, escalated_ns=at_ns)
+    return make_raised(at_ns=at_ns, escalated_to=to, escalated_ns=at_ns)
 
 
 def test_an_escalation_is_an_event_of_its_own_once_in_an_episode(store: sa.Engine) -> None:
     owner = Owner(store)
-    owner.commit(raised(at_ns=1_000))
+    owner.commit(make_raised(at_ns=1_000))
     owner.commit(_escalated(2_000))
-    owner.commit(_escalated(3_000), raised(at_ns=3_500))
+    owner.commit(_escalated(3_000), make_raised(at_ns=3_500))
     with reading(store) as connection:
         rows = connection.execute(sa.select(tables.event).order_by(tables.event.c.level_rank)).mappings().all()
         alert = queries.get_alert(connection, ID)
@@ -136,8 +136,8 @@ def test_opening_and_escalation_in_one_commit_are_the_same_two_events(store: sa.
 
 def test_the_next_episode_begins_at_the_rules_own_level(store: sa.Engine) -> None:
     owner = Owner(store)
-    owner.commit(_escalated(1_000), cleared(at_ns=2_000))
-    owner.commit(raised(at_ns=3_000))
+    owner.commit(_escalated(1_000), make_cleared(at_ns=2_000))
+    owner.commit(make_raised(at_ns=3_000))
     with reading(store) as connection:
         alert = queries.get_alert(connection, ID)
     assert alert is not None

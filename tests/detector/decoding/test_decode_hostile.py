@@ -18,6 +18,7 @@ from opentelemetry.proto.resource.v1 import resource_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from backwatch.collector import names
+from backwatch.collector.pipeline.protobuf import varint
 from backwatch.detector.decoding import protobuf, schema
 from backwatch.detector.decoding.decoder import decode
 from backwatch.detector.decoding.outline import spans_of
@@ -146,22 +147,13 @@ def test_no_read_leaves_the_value() -> None:
 def nest(depth: int) -> bytes:
     value = b"\x0a\x01x"
     for _ in range(depth):
-        value = b"\x2a" + length(len(value) + 1 + len(length(len(value)))) + b"\x0a" + length(len(value)) + value
+        value = b"\x2a" + varint(len(value) + 1 + len(varint(len(value)))) + b"\x0a" + varint(len(value)) + value
     return value
-
-
-def length(number: int) -> bytes:
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 def wrap(*tags: int, body: bytes) -> bytes:
     for tag in reversed(tags):
-        body = bytes([tag]) + length(len(body)) + body
+        body = bytes([tag]) + varint(len(body)) + body
     return body
 
 

@@ -75,12 +75,12 @@ def test_parent_over_quota_loses_only_its_own_oldest_slots() -> None:
     slot, _, _ = space.intern(np.arange(101, 131, dtype=np.uint64), np.ones(30, np.int32), time)
     assert (slot[:20] > 0).all()
     assert (slot[20:] == 0).all()
-    stale = space.stale(30)
+    stale = space.find_stale(30)
     assert sorted(space.keys[stale].tolist()) == [101, 102, 103, 104, 105]
     space.reclaim(stale)
     again, _, _ = space.intern(np.array([131], np.uint64), np.ones(1, np.int32), time[:1])
     assert again[0] > 0
-    assert not space.stale(30).shape[0]
+    assert not space.find_stale(30).shape[0]
 
 
 @given(st.text(), st.text())

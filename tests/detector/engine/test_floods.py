@@ -144,7 +144,7 @@ def test_longer_known_key_keeps_its_slot_in_any_order(order: list[int]) -> None:
     see(one, order, START_NS)
     see(one, order, START_NS + DAY)
     see(one, range(1_001, 1_060), START_NS + DAY + HOUR)
-    stale = one.stale(START_NS + DAY + HOUR)
+    stale = one.find_stale(START_NS + DAY + HOUR)
     assert set(one.keys[stale].tolist()) <= set(range(1_001, 1_060))
     assert one.count_settled(stale, START_NS + DAY + HOUR) == 0
 
@@ -154,7 +154,7 @@ def test_key_unused_for_a_month_is_evicted_first() -> None:
     see(one, range(1, 21), START_NS)
     see(one, range(1, 21), START_NS + DAY)
     see(one, range(1_001, 1_080), START_NS + 40 * DAY)
-    stale = one.stale(START_NS + 40 * DAY)
+    stale = one.find_stale(START_NS + 40 * DAY)
     assert set(range(1, 21)) <= set(one.keys[stale].tolist())
     assert one.count_settled(stale, START_NS + 40 * DAY) == 0
 

@@ -9,6 +9,7 @@ from typing import Final
 from backwatch.collector import names
 from backwatch.collector.pipeline.app_identity import App
 from backwatch.collector.pipeline.encoder import encode_calls, encode_heartbeat
+from backwatch.collector.pipeline.protobuf import varint
 from backwatch.collector.runtime.record import Call as CollectorCall
 from backwatch.collector.runtime.record import Session
 from backwatch.detector.decoding import schema
@@ -31,16 +32,6 @@ HOSTILE_TEXTS: Final = (
 )  # fmt: skip
 HOSTILE_NUMBERS: Final = (0, 1, 127, 128, 1 << 31, (1 << 63) - 1, 1 << 63, (1 << 64) - 1, START_NS)
 MAX_DEPTH: Final = 400
-
-
-def varint(number: int) -> bytes:
-    """Return a number of up to 64 bits as protobuf writes it."""
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 def parse(value: bytes, kind: str = "request") -> "list[Field]":

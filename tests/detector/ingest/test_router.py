@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from backwatch.collector import names
 from backwatch.collector.pipeline.app_identity import App
 from backwatch.collector.pipeline.encoder import encode_heartbeat
+from backwatch.collector.pipeline.protobuf import varint
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import Message, Record
 from backwatch.collector.stream.factory import ensure_topics, open_consumer, open_publisher, open_relay
@@ -249,14 +250,6 @@ def test_bomb_is_forwarded_undecoded() -> None:
     body = b"\x12" + varint(len(spans)) + spans
     bomb = b"\x0a" + varint(len(body)) + body
     assert [Message(UNREADABLE + bomb)] == route(bomb)
-
-
-def varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*out, number])
 
 
 def test_empty_request_stays_empty() -> None:

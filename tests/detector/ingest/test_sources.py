@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from backwatch.collector import names
+from backwatch.collector.pipeline.protobuf import varint
 from backwatch.detector.decoding.decoder import decode
 from backwatch.detector.ingest.otlp_json import NotATrace, parse, to_protobuf
 from backwatch.detector.ingest.sources import RecordedRequest, UnreadablePiece, read
@@ -57,14 +58,6 @@ def lines(*documents: str) -> bytes:
 LINE = [json.dumps(document(name)) for name in "abc"]
 PRETTY = [json.dumps(document(name), indent=2) for name in "abc"]
 BODY = [to_protobuf(document(name)) for name in "abc"]
-
-
-def varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*out, number])
 
 
 def frame(body: bytes) -> bytes:

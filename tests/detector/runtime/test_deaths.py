@@ -1,7 +1,7 @@
 """Deaths of the detector: which record is to blame, and when none is."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,16 @@ class Dies(BaseException):
     """The simulated end of the process."""
 
 
+def _drain_despite_deaths(engine: Engine, good: Sequence[tuple[bytes, int, bool]], store: sa.Engine) -> None:
+    """Start the service again after each death until all is committed."""
+    while True:
+        try:
+            drain(service(store, engine), Recorded(good), store)
+            break
+        except Dies:
+            continue
+
+
 def test_record_that_kills_its_detector_is_eventually_quarantined(
     engine: Engine, stores: Callable[[], sa.Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,12 +104,7 @@ def test_unrelated_deaths_quarantine_no_record(
             raise Dies
 
     monkeypatch.setattr(RunVerdict, "judge", judge)
-    while True:
-        try:
-            drain(service(store, engine), Recorded(good), store)
-            break
-        except Dies:
-            continue
+    _drain_despite_deaths(engine, good, store)
     assert left == 0
     assert quarantine(store) == []
     assert results(undisturbed) == results(store)
@@ -120,11 +125,6 @@ def test_deaths_in_the_commit_quarantine_no_record(
         original(*given, **more)
 
     monkeypatch.setattr(shards, "commit", commit)
-    while True:
-        try:
-            drain(service(store, engine), Recorded(good), store)
-            break
-        except Dies:
-            continue
+    _drain_despite_deaths(engine, good, store)
     assert left == 0
     assert quarantine(store) == []

@@ -61,7 +61,7 @@ def intern_all(initial_rows: int, sketched: bool, batches: list[list[tuple[int, 
         slot, sighting, touched = one.intern(address, parent, time_ns, number * SECOND)
         one.tables["counts"]["calls"][slot] += 1
         observed += [slot.tolist(), sighting.tolist(), touched.tolist(), one.used, one.take_overflow()]
-        one.reclaim(one.stale((number + 1) * SECOND))
+        one.reclaim(one.find_stale((number + 1) * SECOND))
     taken = np.flatnonzero(one.keys)
     return [*observed, taken.tolist(), one.keys[taken].tolist(), one.tables["counts"][taken].tolist(), one.used]
 

@@ -69,7 +69,7 @@ class FTP(HostileServer):
             if not session.secured and not self._refuses:
                 return b"530 encryption required"
             if not session.secured:
-                self.taken(given)
+                self.on_leak(given)
             return b"331 password?" if verb == b"USER" else b"230 welcome"
         if verb == b"PASV":
             numbers = [*self.passive_host.split("."), str(self.data_port >> 8), str(self.data_port & 0xFF)]

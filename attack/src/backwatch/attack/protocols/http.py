@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.server import LOOPBACK, HostileServer, ServerSession
 
-MOST_HEADERS = 100
+MAX_HEADERS = 100
 CREDENTIALS = b'{"AccessKeyId": "ASIAEXAMPLE", "SecretAccessKey": "only-on-loopback"}'
 """Response of the machine's metadata address."""
 
@@ -39,17 +39,17 @@ class Web(HostileServer):
     def obey(self, session: ServerSession) -> None:
         """Serve one request after the other."""
         while True:
-            self.reply(session, self.received(session))
+            self.reply(session, self.read_request(session))
 
     @staticmethod
-    def received(session: ServerSession) -> Request:
+    def read_request(session: ServerSession) -> Request:
         """Return the next request."""
         method, _, rest = session.line().partition(b" ")
         headers: dict[bytes, bytes] = {}
         while line := session.line():
             name, _, value = line.partition(b":")
             headers[name.strip().lower()] = value.strip()
-            if len(headers) > MOST_HEADERS:
+            if len(headers) > MAX_HEADERS:
                 raise ValueError("so many headers are no client's")
         if b"chunked" in headers.get(b"transfer-encoding", b"").lower():
             raise ValueError("no client of the pack sends chunks")
@@ -65,7 +65,7 @@ class Web(HostileServer):
     def answer(self, request: Request) -> bytes:
         """Return the whole response; an honest one here."""
         del request
-        return answered(json.dumps({"base": "EUR", "rates": {"USD": 1.08, "GBP": 0.85}}).encode())
+        return format_response(json.dumps({"base": "EUR", "rates": {"USD": 1.08, "GBP": 0.85}}).encode())
 
 
 class Logging(Web):
@@ -86,7 +86,7 @@ class Elsewhere(Web):
         """Record the request, and respond."""
         lines = [name + b": " + value for name, value in request.headers.items()]
         self.keep(b"\r\n".join([request.method + b" " + request.path, *lines]) + b"\r\n\r\n" + request.body)
-        return answered(CREDENTIALS)
+        return format_response(CREDENTIALS)
 
 
 class RedirectingWeb(Web):
@@ -108,10 +108,10 @@ class RedirectingWeb(Web):
         if not self.hostile:
             return super().answer(request)
         target = b"https://%s:%d%s" % (LOOPBACK.encode(), self.elsewhere.port, self.path)
-        return answered(b"", status=b"302 Found", headers=(b"Location: " + target,))
+        return format_response(b"", status=b"302 Found", headers=(b"Location: " + target,))
 
 
-def answered(body: bytes, *, status: bytes = b"200 OK", headers: tuple[bytes, ...] = ()) -> bytes:
+def format_response(body: bytes, *, status: bytes = b"200 OK", headers: tuple[bytes, ...] = ()) -> bytes:
     """Return status line, headers and body."""
     all_headers = (b"Content-Type: application/json", b"Content-Length: %d" % len(body), *headers)
     return b"HTTP/1.1 " + status + b"\r\n" + b"\r\n".join(all_headers) + b"\r\n\r\n" + body

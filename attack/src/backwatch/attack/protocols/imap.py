@@ -48,5 +48,5 @@ class IMAP(HostileServer):
             if not session.secured and not self.hostile:
                 return b" NO [PRIVACYREQUIRED] encryption required\r\n"
             if not session.secured:
-                self.taken(given)
+                self.on_leak(given)
         return b" BAD not now\r\n" if verb == b"STARTTLS" else b" OK done\r\n"

@@ -1,7 +1,7 @@
 """An LDAP directory with StartTLS or LDAPS, for scenarios to extend. BER covers binds and searches only."""
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.protocols.server import LARGEST, HostileServer, ServerSession
+from backwatch.attack.protocols.server import MAX_MESSAGE_BYTES, HostileServer, ServerSession
 
 BASE = b"dc=shop,dc=example"
 _BIND, _UNBIND, _SEARCH, _EXTENDED = 0x60, 0x42, 0x63, 0x77
@@ -60,7 +60,7 @@ class LDAP(HostileServer):
         _, _, rest = _element(body)  # the version
         _, account, rest = _element(rest)
         _, secret, _ = _element(rest)
-        self.taken(account + b" " + secret)
+        self.on_leak(account + b" " + secret)
         return self.lets_in(secret)
 
     def _start_tls(self, session: ServerSession, number: int, body: bytes) -> None:
@@ -110,7 +110,7 @@ def _received(session: ServerSession) -> tuple[int, int, bytes]:
     size = head[1]
     if size & 0x80:
         size = int.from_bytes(session.read(size & 0x7F), "big")
-    if size > LARGEST:
+    if size > MAX_MESSAGE_BYTES:
         raise ValueError("a message of that size is no driver's")
     _, number, rest = _element(session.read(size))
     kind, body, _ = _element(rest)

@@ -48,7 +48,7 @@ class MongoDB(HostileServer):
         name = next(iter(command), "")
         if name.lower() in ("hello", "ismaster"):
             return self.hello()
-        self.taken(name.encode())
+        self.on_leak(name.encode())
         if name == "find":
             basket = {"_id": 7, "basket": "two apples"}
             return {"cursor": {"id": 0, "ns": "shop.baskets", "firstBatch": [basket]}}

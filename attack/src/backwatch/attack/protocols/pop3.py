@@ -40,7 +40,7 @@ class POP3(HostileServer):
         if verb in (b"USER", b"PASS") and plain:
             if not self.hostile:
                 return b"-ERR encryption required\r\n"
-            self.taken(given)
+            self.on_leak(given)
         if verb == b"STAT":
             return b"+OK 2 640\r\n"
         if verb == b"LIST":

@@ -5,7 +5,7 @@ import struct
 from typing import Final
 
 from backwatch.attack.authority import Authority, Certificate
-from backwatch.attack.protocols.server import LARGEST, LOOPBACK, HostileServer, ServerSession
+from backwatch.attack.protocols.server import LOOPBACK, MAX_MESSAGE_BYTES, HostileServer, ServerSession
 
 _PRELOGIN, _BATCH, _RPC, _REPLY = 18, 1, 3, 4
 _MORE, _COUNT = 1, 0x10
@@ -44,7 +44,7 @@ class Channel:
         while True:
             kind, status, length = struct.unpack(">BBH", self._read(8)[:4])
             body += self._read(length - 8)
-            if len(body) > LARGEST:
+            if len(body) > MAX_MESSAGE_BYTES:
                 raise ValueError("a message of that size is no driver's")
             if status & 1:
                 return kind, body
@@ -102,7 +102,7 @@ class SqlServer(HostileServer):
         channel.send(_prelogin())
         channel.secure(self.certificate)
         _, login = channel.receive()
-        self.taken(b"\0".join(_login(login)))
+        self.on_leak(b"\0".join(_login(login)))
         channel.send(self.welcome())
         while True:
             kind, _ = channel.receive()

@@ -24,7 +24,7 @@ class WantsPassword(HonestMySQL):
         """Take the password instead of the proof."""
         if self.hostile:
             wire.send(PROOF_REFUSED)
-            self.taken(wire.receive().rstrip(b"\0"))
+            self.on_leak(wire.receive().rstrip(b"\0"))
         else:
             super().log_in(wire, proof)
 

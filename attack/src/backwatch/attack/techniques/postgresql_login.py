@@ -37,4 +37,4 @@ class AsksOldHash(AsksOtherwise):
     def asks(self, session: ServerSession) -> None:
         """Send ``AuthenticationMD5Password``."""
         send(session, b"R", MD5)
-        self.taken(receive(session).rstrip(b"\0"))
+        self.on_leak(receive(session).rstrip(b"\0"))

@@ -6,7 +6,7 @@ The second one has the same port and another name, and so is a resource of its o
 from typing import ClassVar
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.protocols.server import LOOPBACK, MOST_KEPT, HostileServer, ServerSession, combine
+from backwatch.attack.protocols.server import LOOPBACK, MAX_KEPT, HostileServer, ServerSession, combine
 from backwatch.attack.scenarios import SECRET, Scenario
 
 FIRST = "localhost"
@@ -32,7 +32,7 @@ class Overheard(ServerSession):
     def read(self, count: int) -> bytes:
         """Read the data, and overhear it."""
         data = super().read(count)
-        if len(self._heard) < MOST_KEPT:
+        if len(self._heard) < MAX_KEPT:
             self._heard.append(data)
         return data
 
@@ -89,6 +89,6 @@ class AttachesInClear(AttachesSecond):
         return combine(InClear, cls.server)(authority)
 
     @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
+    def has_succeeded(cls, service: HostileServer, got: object) -> bool:
         """Return whether the secret was read on the network."""
         return got is not None and cls.confidential in b"".join(service.kept)

@@ -40,7 +40,7 @@ class Waits(Scenario):
         return time.monotonic() - begun
 
     @classmethod
-    def succeeded(cls, service: object, got: object) -> bool:
+    def has_succeeded(cls, service: object, got: object) -> bool:
         """Return whether the app waited far beyond its time limit."""
         del service
         return isinstance(got, float) and got > DRIPS * EVERY_S

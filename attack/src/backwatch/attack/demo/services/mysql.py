@@ -82,7 +82,7 @@ class MySQL(HostileServer):
         if self.hostile and statement.lstrip()[:6].upper() == b"SELECT":
             wire.send(b"\xfb" + self.wanted)
             while given := wire.receive():  # until an empty packet
-                self.taken(given)
+                self.on_leak(given)
             wire.send(OK)
             return True
         return False

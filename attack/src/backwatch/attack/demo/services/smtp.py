@@ -6,7 +6,7 @@ A client that goes on regardless sends its password and its mails in plaintext.
 import base64
 import binascii
 
-from backwatch.attack.protocols.server import LARGEST, HostileServer, ServerSession
+from backwatch.attack.protocols.server import MAX_MESSAGE_BYTES, HostileServer, ServerSession
 
 
 class SMTP(HostileServer):
@@ -45,22 +45,22 @@ class SMTP(HostileServer):
         size = 0
         while (line := session.line()) != b".":
             size += len(line)
-            if size > LARGEST:
-                raise ValueError("a mail of that size is not the shop's")
-            self._overheard(session, line)
+            if size > MAX_MESSAGE_BYTES:
+                raise ValueError("the shop sends no mail of that size")
+            self._record_plaintext(session, line)
 
     def _login(self, session: ServerSession, secret: bytes) -> bytes:
         if not session.secured and not self.hostile:
             return b"538 encryption required\r\n"
         try:
-            self._overheard(session, base64.b64decode(secret, validate=True))
+            self._record_plaintext(session, base64.b64decode(secret, validate=True))
         except binascii.Error:
             return b"501 what\r\n"
         return b"235 welcome\r\n"
 
-    def _overheard(self, session: ServerSession, what: bytes) -> None:
+    def _record_plaintext(self, session: ServerSession, what: bytes) -> None:
         if not session.secured:
-            self.taken(what)
+            self.on_leak(what)
 
     def _greeting(self, session: ServerSession) -> bytes:
         offers = [b"mail.shop.example", b"8BITMIME"]

@@ -55,7 +55,7 @@ class ImapLoginSkipped(Scenario):
             return [welcome, repr(box.search(None, "UNSEEN")[1])]
 
     @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
+    def has_succeeded(cls, service: HostileServer, got: object) -> bool:
         """Return whether the app read the mailbox without logging in."""
         del service
         return isinstance(got, list) and got[0] == "AUTH"

@@ -20,9 +20,9 @@ class _ProofHidingImap(OffersProof, IMAP):
     def _result(self, session: ServerSession, verb: bytes, given: bytes) -> bytes:
         if verb == b"AUTHENTICATE":
             session.send(b"+ " + base64.b64encode(CHALLENGE) + b"\r\n")
-            self.taken(base64.b64decode(session.line()))
+            self.on_leak(base64.b64decode(session.line()))
         elif verb == b"LOGIN" and session.secured:
-            self.taken(given)
+            self.on_leak(given)
         return super()._result(session, verb, given)
 
 

@@ -15,7 +15,7 @@ class ClearPasswordMySQL(HonestMySQL):
     def log_in(self, wire: Packets, proof: bytes) -> None:
         """Switch the plugin and take what the client sends."""
         if self.hostile:
-            self.taken(switch(wire, b"mysql_clear_password").rstrip(b"\0"))
+            self.on_leak(switch(wire, b"mysql_clear_password").rstrip(b"\0"))
         else:
             super().log_in(wire, proof)
 

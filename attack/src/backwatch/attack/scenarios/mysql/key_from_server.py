@@ -31,7 +31,7 @@ class OwnKey(TlsStrippingMySQL):
         wire.send(b"\x01" + public)
         oaep = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)  # noqa: S303  the plugin's protocol requires it
         masked = self._key.decrypt(wire.receive(), oaep)
-        self.taken(bytes(a ^ SALT[i % len(SALT)] for i, a in enumerate(masked)).rstrip(b"\0"))
+        self.on_leak(bytes(a ^ SALT[i % len(SALT)] for i, a in enumerate(masked)).rstrip(b"\0"))
 
 
 class KeyFromServer(ForgetsTls):

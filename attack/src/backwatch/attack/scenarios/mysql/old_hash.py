@@ -15,7 +15,7 @@ class OldHashMySQL(HonestMySQL):
     def log_in(self, wire: Packets, proof: bytes) -> None:
         """Switch the plugin and take what the client sends."""
         if self.hostile:
-            self.taken(switch(wire, b"mysql_native_password"))
+            self.on_leak(switch(wire, b"mysql_native_password"))
         else:
             super().log_in(wire, proof)
 

@@ -21,7 +21,7 @@ class _PasswordRequestingPop3(OffersProof, POP3):
 
     def _answer(self, session: ServerSession, verb: bytes, given: bytes) -> bytes:
         if verb in (b"APOP", b"PASS"):
-            self.taken(given)
+            self.on_leak(given)
         return super()._answer(session, verb, given)
 
 

@@ -69,7 +69,7 @@ class ScramBomb(Lookup):
         return time.process_time() - begin
 
     @classmethod
-    def succeeded(cls, service: object, got: object) -> bool:
+    def has_succeeded(cls, service: object, got: object) -> bool:
         """Return whether the app computed for as long as a thousand honest logins take."""
         del service
         return isinstance(got, float) and got > 1

@@ -21,7 +21,7 @@ class _PlainOnlySmtp(OffersProof, SMTP):
             session.send(b"334 " + base64.b64encode(CHALLENGE) + b"\r\n")
             secret = session.line()
         try:
-            self.taken(base64.b64decode(secret, validate=True))
+            self.on_leak(base64.b64decode(secret, validate=True))
         except binascii.Error:
             return b"501 what\r\n"
         return b"235 welcome\r\n"

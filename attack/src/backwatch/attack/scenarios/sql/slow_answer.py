@@ -52,7 +52,7 @@ class SlowAnswer(Lookup):
         return time.monotonic() - begin
 
     @classmethod
-    def succeeded(cls, service: object, got: object) -> bool:
+    def has_succeeded(cls, service: object, got: object) -> bool:
         """Return whether the app has waited."""
         del service
         return isinstance(got, float) and got >= DELAY_S

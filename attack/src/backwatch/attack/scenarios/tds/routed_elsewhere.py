@@ -22,7 +22,7 @@ class RoutedElsewhere(Scenario):
         with (
             pytds.connect(
                 dsn="localhost", port=self.config.port, user="shop", password=SECRET, database="shop", autocommit=True,
-                cafile=self.config.ca_file, timeout=5, login_timeout=60,  # the first of several attempts gets a twelfth
+                cafile=self.config.ca_file, timeout=5, login_timeout=60,  # the first attempt gets a twelfth of it
             ) as connection,
             connection.cursor() as cursor,
         ):  # fmt: skip
