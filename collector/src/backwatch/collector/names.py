@@ -145,8 +145,10 @@ ERROR_TYPE: Final = "error.type"
 STATUS_CODE: Final = "db.response.status_code"
 REDIRECT_TARGET: Final = "backwatch.redirect.target"
 PAYLOAD_FORMAT: Final = "backwatch.payload.format"
+PAYLOAD_CONTAINERS: Final = "backwatch.payload.containers"
+"""Comma-separated containers in which the format stood, sorted: ``base64,zlib``."""
 PAYLOAD_GLOBALS: Final = "backwatch.payload.globals"
-"""Comma-separated ``module.name`` of what a pickle would import; recognised without loading it."""
+"""Comma-separated names of what a value would load: ``module.name`` of a pickle, classes of other formats."""
 LOCAL_INFILE: Final = "backwatch.mysql.local_infile.requested"
 LOCAL_INFILE_FILE: Final = "backwatch.mysql.local_infile.file"
 STARTTLS_OFFERED: Final = "backwatch.starttls.offered"
@@ -185,6 +187,7 @@ SIGNS: Final = (
     "odd-spacing",  # comments or odd blanks where spaces belong, mixed-case keywords
     "cut",  # longer than what is scanned
     "request-input",  # what came in with the surrounding request stands in it beyond one literal
+    "operator-for-value",  # an operator that every value meets stands for a value: {"password": {"$ne": ""}}
 )
 """Injection signs of a statement before it was redacted. A closed vocabulary: no text, no offsets."""
 
