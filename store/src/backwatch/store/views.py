@@ -133,11 +133,13 @@ class AlertDetail:
 
     Attributes:
         accepted: Whether an acceptance covers the values that the alert shows now.
+        escalated_by: Rule that raised the alert to its level, if the level of its own rule is lower.
     """
 
     alert: AlertRow
     accepted: bool
     rule: RuleMeta | None
+    escalated_by: RuleMeta | None
     occurrences: Sequence[OccurrenceRow]
     episodes: Sequence[EpisodeRow]
     decisions: Sequence[DecisionRow]
