@@ -1,6 +1,5 @@
 """An operator in the place of a value is evidence; a range, a list and another filter are little or none."""
 
-import numpy as np
 import pytest
 
 from backwatch.detector.statements.structure.encoding import tokens_of
@@ -16,7 +15,7 @@ def log_odds(known: str, new: str) -> float:
     codes = [tokens_of(text)[0] for text in (known, new)]
     for code in codes:
         code[0] = DOCUMENT
-    return operator_log_odds(codes[0], codes[1], np.int64(codes[1].shape[0]))[0]
+    return operator_log_odds(codes[0], codes[1], codes[1].shape[0])[0]
 
 
 @pytest.mark.parametrize(
