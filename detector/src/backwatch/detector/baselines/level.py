@@ -1,4 +1,4 @@
-"""The usual level of a number: a robust adaptive level, a slow reference, and the sum of departures from it.
+"""The usual level of a number: a robust adaptive location and its spread.
 
 Everything is on the scale of ``log1p(x)``, where twice as much is the same step for bytes, rows and calls.
 
@@ -7,9 +7,6 @@ Everything is on the scale of ``log1p(x)``, where twice as much is the same step
 - The **spread** is the median absolute departure. It follows by stochastic approximation of a quantile (H. Robbins, S.
   Monro, Ann. Math. Statist. 22(3), 1951): a fifth of bad values at the start moves it little, where a variance would
   explode.
-- The **anchor** and its spread are the same with weight ``SLOW``. **Drift** is the sum of departures from
-  the anchor beyond an allowance (E. S. Page, Biometrika 41, 1954). An attacker who ramps up by 1 % per step
-  trains the level, and a self-updating mean alone never notices; the anchor stays behind and the sum grows.
 
 Values whose score reaches ``SCORE_BOUND`` are not learnt. After ``RELEARN_DAYS`` distinct days with such values, they
 are the new usual, and the row restarts with the last of them: a nightly batch must be within the known range by its
@@ -19,27 +16,21 @@ next run. The result does not depend on batches: values are processed one by one
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from backwatch.detector.kernels.compiled import Array, kernel
+from backwatch.detector.kernels.compiled import kernel
 
 LEVEL: Final = np.dtype([
-    ("level", "<f4"), ("spread", "<f4"), ("anchor", "<f4"), ("anchor_spread", "<f4"), ("drift", "<f4"),
-    ("count", "<u2"), ("over_days", "u1"), ("over_day", "u1"),
+    ("level", "<f4"), ("spread", "<f4"), ("count", "<u2"), ("over_days", "u1"), ("over_day", "u1"),
 ])  # fmt: skip
-"""One baseline: 24 bytes."""
+"""One baseline: 12 bytes."""
 
 MIN_COUNT: Final = 30
 """Values learnt before there is a score."""
 WEIGHT: Final = 0.02
-SLOW: Final = 1 / 4_096
 CLIP: Final = 2.0
 SCORE_BOUND: Final = 6.0
 FLOOR: Final = 0.1
 """Minimum deviation: a tenth on the log scale. Less is rounding, not precision."""
-ALLOWANCE: Final = 1.5
-MAX_DRIFT: Final = 60.0
-"""Maximum of the sum: 24 values in a row far above the anchor reach it, and 40 ordinary ones bring it back."""
 RELEARN_DAYS: Final = 7
 NORMAL: Final = 1.4826
 """Standard deviations per median absolute deviation, for a normal distribution."""
@@ -61,10 +52,7 @@ def _follow(level: float, spread: float, x: float, weight: float) -> tuple[float
 def _start(row: Any, x: float) -> None:
     """Start the row with this value alone."""
     row["level"] = x
-    row["anchor"] = x
     row["spread"] = 1.0
-    row["anchor_spread"] = 1.0
-    row["drift"] = 0.0
     row["count"] = 1
     row["over_days"] = 0
 
@@ -103,42 +91,14 @@ def update(rows: Any, k: int, x: float, time_ns: int, learn: bool) -> float:
         if learn:
             _start(row, x)
         return np.nan
-    level, spread, anchor, slow = (
-        float(row["level"]),
-        float(row["spread"]),
-        float(row["anchor"]),
-        float(row["anchor_spread"]),
-    )
+    level, spread = float(row["level"]), float(row["spread"])
     score = (x - level) / max(NORMAL * spread, FLOOR)
     ready = count >= MIN_COUNT
     if learn:
-        if ready:
-            away = (x - anchor) / max(NORMAL * slow, FLOOR)
-            row["drift"] = min(max(row["drift"] + min(max(away, -4.0), 4.0) - ALLOWANCE, 0.0), MAX_DRIFT)
         if ready and abs(score) >= SCORE_BOUND:
             if _count_day_over(row, time_ns):
                 _start(row, x)
         else:
             row["level"], row["spread"] = _follow(level, spread, x, max(WEIGHT, 1.0 / (count + 1)))
-            row["anchor"], row["anchor_spread"] = _follow(anchor, slow, x, max(SLOW, 1.0 / (count + 1)))
             row["count"] = min(count + 1, 65_535)
     return score if ready else np.nan
-
-
-def scores(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the scores of a whole series on a new row, learning from every value.
-
-    >>> usual = np.log1p(np.tile([90.0, 100.0, 110.0], 20))
-    >>> found = scores(np.append(usual, np.log1p(1_000.0)))
-    >>> bool(np.isnan(found[:30]).all()), bool(abs(found[30:60]).max() < 2), bool(found[60] > 6)
-    (True, True, True)
-    """
-    out = np.empty(values.shape[0], np.float64)
-    _series(np.zeros(1, LEVEL), values, out)
-    return out
-
-
-@kernel
-def _series(rows: Any, values: Array, out: Array) -> None:
-    for i in range(values.shape[0]):
-        out[i] = update(rows, 0, values[i], 0, True)

@@ -33,7 +33,9 @@ class RuleTable:
         self.rules = rule_set.rules
         self.accepts = accepts
         self.hashes = [rule_hash(rule.name) for rule in self.rules]
-        self.evidence = [[*sorted(fields_of(rule.condition)), *_CORRELATION_EVIDENCE] for rule in self.rules]
+        # A window's alert also shows what was expected in it: no condition compares that.
+        shown = [fields_of(rule.condition) | set(rule.looks_at if rule.over == "window" else ()) for rule in self.rules]
+        self.evidence = [[*sorted(names), *_CORRELATION_EVIDENCE] for names in shown]
         self._keys = BoundedCache[tuple[int, int], tuple[str, Key]](MAX_CACHED_KEYS)
 
     def numbers_over(self, *kinds: str) -> list[int]:
