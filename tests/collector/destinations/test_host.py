@@ -25,21 +25,22 @@ CLASSES: dict[str, list[str]] = {
     "cluster-local": [
         "redis", "redis.default.svc", "api.shop.svc.cluster.local", "db.internal", "DB.Internal.", "printer.local",
         "db.corp", "router.home.arpa", "vault.service.consul", "host.docker.internal", "kubernetes.default",
-        "db%2einternal", "db。internal",
+        "db%2einternal", "db\u3002internal",
     ],
     "link-local": ["169.254.1.1", "0xa9.254.1.1", "fe80::1", "[fe80::1%25eth0]", "fe80::1%eth0", "febf::1"],
     "loopback": [
         "localhost", "LOCALHOST.", "a.localhost", "localhost.localdomain", "127.0.0.1", "127.1", "0177.1", "0x7f000001",
         "2130706433", "017700000001", "127.0.0.1.", "0", "0.0.0.0", "::", "::1", "[::1]", "0:0:0:0:0:0:0:1",
         "::ffff:127.0.0.1", "::ffff:7f00:1", "64:ff9b::7f00:1", "%31%32%37.0.0.1", "%2531%2532%2537.0.0.1",
-        "１２７.0.0.1", "①②⑦.⓪.⓪.①", "127。0。0。1", "127.0.0.1\t", "12\u200b7.0.0.1", "localtest.me", "a.lvh.me",
+        "\uff11\uff12\uff17.0.0.1", "\u2460\u2461\u2466.\u24ea.\u24ea.\u2460",
+        "127\u30020\u30020\u30021", "127.0.0.1\t", "12\u200b7.0.0.1", "localtest.me", "a.lvh.me",
         "127.0.0.1.nip.io",
     ],
     "metadata": [
         *METADATA_ADDRESSES, *METADATA_NAMES, "0xa9.254.0251.254", "2852039166", "0xa9fea9fe", "0251.0376.0251.0376",
         "169.254.43518", "::ffff:169.254.169.254", "::ffff:a9fe:a9fe", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1",
         "169.254.169.254.", "Metadata.Google.Internal.", "169-254-169-254.nip.io", "FD00:EC2::254", "fd00:ec2:0::254",
-        "0144.0144.0144.0310", "１６９.２５４.１６９.２５４",
+        "0144.0144.0144.0310", "\uff11\uff16\uff19.\uff12\uff15\uff14.\uff11\uff16\uff19.\uff12\uff15\uff14",
     ],
     "unknown": ["", "?", "/run/db.sock", "@abstract", "[", "::g", "...", "a b/c", "-", "\u0000"],
 }  # fmt: skip

@@ -56,7 +56,7 @@ REDIRECT_INWARD: Final = "backwatch.redirect.inward"
 FACTS: Final = (
     Fact(
         name=TO_METADATA, type="flag", scope="derived", kind="peer", domain="number", label="To metadata",
-        meaning="The destination is a cloud's metadata service, by its name or address in any spelling, or by its peer.",
+        meaning="The destination is a cloud's metadata service, by name or address in any spelling, or by its peer.",
     ),
     Fact(
         name=REDIRECT_INWARD, type="flag", scope="derived", kind="leads to", domain="number", label="Redirect inward",
@@ -162,8 +162,8 @@ def leads_inward(target: NDArray[np.int8], source: NDArray[np.int8]) -> NDArray[
         target: Classes of the redirects' targets.
         source: Classes of the services.
 
-    >>> leads_inward(np.array([INTERNAL, LOOPBACK, METADATA, LOOPBACK]), np.array([CLUSTER_LOCAL, INTERNAL, METADATA, LOOPBACK]))
-    array([False,  True,  True, False])
+    >>> leads_inward(np.array([INTERNAL, LOOPBACK, LOOPBACK]), np.array([CLUSTER_LOCAL, INTERNAL, LOOPBACK]))
+    array([False,  True, False])
     """
     inside = (target >= INTERNAL) & (source < INTERNAL) | (target > CLUSTER_LOCAL) & (source <= CLUSTER_LOCAL)
     return (target == METADATA) | inside

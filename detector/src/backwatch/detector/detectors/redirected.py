@@ -80,8 +80,10 @@ class Redirected(Detector):
     ) -> dict[str, Array]:
         """Compute the facts of ``derives``."""
         new = np.zeros(calls.count, np.int8)
+        downgraded = (calls[names.TLS_ESTABLISHED] == 1) & (calls[REDIRECT_PLAIN] == 1)
         _judge(
             calls[REDIRECT_HOST], calls[REDIRECT_PORT], calls[names.SERVER_ADDRESS], calls[names.SERVER_PORT],
-            (calls[names.TLS_ESTABLISHED] == 1) & (calls[REDIRECT_PLAIN] == 1), calls["time_ns"], slot[RESOURCE.name], learn, calls.get_expected(REDIRECT_HOST), tables["redirected"], new,
+            downgraded, calls["time_ns"], slot[RESOURCE.name], learn, calls.get_expected(REDIRECT_HOST),
+            tables["redirected"], new,
         )  # fmt: skip
         return {"backwatch.redirect.new": new}

@@ -137,7 +137,7 @@ def redirect_target(url: str, location: object) -> str:
 
 
 def _straighten_slashes(location: str) -> str:
-    """Return the location with the slashes that browsers, and some clients, read in it: ``///host``, ``https:\\\\host``."""
+    """Return the location with the slashes that browsers and some clients read in ``///host`` or with backslashes."""
     plain = location.replace("\\", "/")
     found = _LEADING_SLASHES.match(plain)
     return f"{found[1] or ''}//{plain[found.end() :]}" if found else location
