@@ -27,6 +27,9 @@ _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*):(?=//)", re.IGNORECASE)
 _OPAQUE: Final = re.compile(r"([a-z][a-z0-9+.-]*):(?!\d{1,5}(?:[/?#]|$))", re.IGNORECASE)
 _PORT: Final = re.compile(r":(\d{1,5})?$")
 _EMBEDDED: Final = re.compile(r"(?:^|[.-])(\d{1,3})[.-](\d{1,3})[.-](\d{1,3})[.-](\d{1,3})$")
+_DIGITS: Final = re.compile(r"\d+")
+_SECOND_LEVEL: Final = frozenset(("ac", "co", "com", "edu", "go", "gov", "ne", "net", "or", "org"))
+"""Labels below a country under which domains are registered."""
 _ECHOING: Final = (".nip.io", ".sslip.io", ".xip.io", ".traefik.me")
 """Public names that resolve to the address that stands in them."""
 _LOOPBACK_NAMES: Final = frozenset((
@@ -211,3 +214,32 @@ def classify_host(host: str) -> int:
         found = _EMBEDDED.search(name.rpartition(".")[0].rpartition(".")[0])
         return classify_host(".".join(found.groups())) if found else PUBLIC
     return CLUSTER_LOCAL if "." not in name or name.endswith(_CLUSTER_SUFFIXES) else PUBLIC
+
+
+def destination_key(host: str) -> str:
+    """Return what makes a host another destination than those that an app knows; empty where it is unknown.
+
+    A public name counts by its domain, as tenants and buckets have names below it; a service of a cluster without its
+    pods, and a name without its numbers; an internal address by its network, in which pods come and go.
+
+    >>> [destination_key(host) for host in ("eu.api.example.co.uk", "redis-0.redis.shop.svc.cluster.local", "10.1.2.3")]
+    ['example.co.uk', 'redis.shop.svc', '0a01']
+    >>> destination_key("ip-10-0-3-7.ec2.internal"), destination_key("127.1"), destination_key("9.9.9.9")
+    ('ip-#-#-#-#.ec2.internal', 'loopback', '09090909')
+    """
+    kind = classify_host(host)
+    if kind == UNKNOWN:
+        return ""
+    if kind >= LINK_LOCAL:
+        return CLASS_NAMES[kind]
+    packed = parse_address(host)
+    if packed:
+        return packed[: (2 if len(packed) == 4 else 6) if kind == INTERNAL else 16].hex()
+    labels = normalize_host(host).split(".")
+    if kind == PUBLIC:
+        second = len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _SECOND_LEVEL
+        return ".".join(labels[-3 if second else -2 :])
+    if "svc" in labels[1:]:
+        at = labels.index("svc", 1)
+        labels = labels[max(0, at - 2) : at + 1]
+    return _DIGITS.sub("#", ".".join(labels))

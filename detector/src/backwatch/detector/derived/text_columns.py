@@ -21,6 +21,7 @@ from backwatch.collector.destinations.host import (
     UNKNOWN,
     classify_address,
     classify_host,
+    destination_key,
     parse_address,
     split_target,
 )
@@ -48,6 +49,8 @@ DESTINATION_CLASS: Final = "backwatch.destination.class"
 """Class of the destination (``collector/destinations/host.py``): the higher one of its name's and its peer's."""
 NAMED_CLASS: Final = "backwatch.destination.class.named"
 """Class of ``server.address`` alone."""
+DESTINATION_KEY: Final = "backwatch.destination.key"
+"""Keyed hash of what makes a destination another one (see ``destination_key``); 0: absent."""
 TO_METADATA: Final = "backwatch.destination.metadata"
 """1 where the app, or a proxy for it, goes to a cloud's metadata service, in any spelling of its name or address."""
 REDIRECT_INWARD: Final = "backwatch.redirect.inward"
@@ -207,7 +210,7 @@ class TextColumns:
         self._hash = hash_text
         self._judge_loopback = judge_loopback
         self._fetch = np.uint64(hash_text(b"FETCH"))
-        self._places = BoundedCache[int, tuple[bool, int, int]](MAX_CACHED_TEXTS)
+        self._places = BoundedCache[int, tuple[bool, int, int, int]](MAX_CACHED_TEXTS)
         self._known = BoundedCache[tuple[str, int], int](MAX_CACHED_TEXTS)
 
     def columns(self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]) -> dict[str, NDArray[Any]]:
@@ -228,7 +231,7 @@ class TextColumns:
         def classify_target(target: str) -> int:
             return classify_host(redirect_host(target))
 
-        local, destination, named = self._where(columns, text)
+        local, destination, named, key = self._where(columns, text)
         target = self._read(REDIRECT_INWARD, names.REDIRECT_TARGET, columns, text, classify_target, UNKNOWN)
         return {
             NOT_AFTER: self._read(NOT_AFTER, names.CERT_NOT_AFTER, columns, text, instant_ns, -1).astype(np.int64),
@@ -240,6 +243,7 @@ class TextColumns:
             PEER_LOCAL: local,
             DESTINATION_CLASS: destination,
             NAMED_CLASS: named,
+            DESTINATION_KEY: key,
             TO_METADATA: (destination == METADATA).astype(np.int8),
             REDIRECT_INWARD: leads_inward(target.astype(np.int8), destination).astype(np.int8),
             CONTINUES: columns[names.OPERATION] == self._fetch,
@@ -247,24 +251,25 @@ class TextColumns:
 
     def _where(
         self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]
-    ) -> tuple[NDArray[np.int8], ...]:
-        """Return whether each call stays on the machine, the class of its destination, and that of its name alone."""
+    ) -> tuple[NDArray[np.int8], NDArray[np.int8], NDArray[np.int8], NDArray[np.uint64]]:
+        """Return where each call goes: whether on the machine, the class with and without its peer, and the key."""
         read = names.TRANSPORT, names.PEER_ADDRESS, names.SERVER_ADDRESS
         three = [columns[name].astype(np.uint64) for name in read]
         together = (three[0] * FACTORS[0]) ^ (three[1] * FACTORS[1]) ^ (three[2] * FACTORS[2])
         values, first, inverse = np.unique(together, return_index=True, return_inverse=True)
 
-        def describe(row: int) -> tuple[bool, int, int]:
+        def describe(row: int) -> tuple[bool, int, int, int]:
             transport, peer, address = (text(name, row) for name in read)
-            named = classify_host(address)
+            named, key = classify_host(address), destination_key(address)
             local = stays_local(transport, peer, address, judge_loopback=self._judge_loopback)
-            return local, max(named, classify_host(peer)), named
+            return local, max(named, classify_host(peer)), named, self._hash(key.encode()) if key else 0
 
         found = [
             self._places.get(value, lambda row=row: describe(row))
             for value, row in zip(values.tolist(), first.tolist(), strict=True)
         ]
-        return tuple(np.array(found, np.int8).reshape(-1, 3)[inverse].T)
+        local, destination, named = (np.array([one[at] for one in found], np.int8)[inverse] for at in range(3))
+        return local, destination, named, np.array([one[3] for one in found], np.uint64)[inverse]
 
     def _read(
         self,
