@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from backwatch.detector.columns.key_texts import is_verbatim
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Findings, Firings
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.shard import Shard
@@ -24,11 +23,6 @@ HOUR_NS = 3_600 * SECOND
 ODD = statement("SELECT name, secret FROM users UNION SELECT 1, 2")
 MOVED = frozenset(("billing", "catalogue"))
 CONFIG = EngineConfig(key=b"a key of 16 byte", clear_after_ns=HOUR_NS)
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
 
 
 class Judged:
