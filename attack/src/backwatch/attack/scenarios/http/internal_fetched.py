@@ -41,4 +41,4 @@ class InternalFetched(Scenario):
 
     def fetch(self, url: str) -> object:
         """Return the content at the URL."""
-        return self.client.get_json(url, **self.client.proxied())
+        return self.client.get_json(url, **self.client.proxy_options())
