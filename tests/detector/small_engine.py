@@ -192,6 +192,8 @@ class SmallEngine:
             resource = str(one.get("resource", "r"))
             keys["resource"].append(resource)
             keys["session"].append(resource)
+            keys["app"].append(str(one.get("app", "shop")))
+            keys["caller"].append(str(one["site"]))
             keys["site"].append(f"{resource} {one['site']}")
             keys["statement"].append(f"{resource} {statement}")
             keys["site_statement"].append(f"{resource} {one['site']} {statement}")
