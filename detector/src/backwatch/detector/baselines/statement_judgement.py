@@ -70,7 +70,7 @@ MIN_COMPARED_CALLS: Final = 10
 VARYING_LOG_ODDS: Final = -1.0
 """What it adds where the statements of a call site vary and this one does not differ at the place of a value."""
 REFUSED_LOG_ODDS: Final = 3.0
-FAILED_LOG_ODDS: Final = 1.0
+FAILED_LOG_ODDS: Final = 0.6
 SUCCEEDED_LOG_ODDS: Final = -0.2
 """What it adds that the database refused the statement, that it failed otherwise, and that it did neither. There are no
 open data of honest failures from which these could be fitted."""

@@ -100,7 +100,7 @@ def _opening_tags(codes: Any, ids: Any, role: Any, count: int) -> tuple[int, int
 
 
 @inline
-def _cells(tag: int) -> tuple[np.int64, np.int64]:
+def _cells(tag: int) -> tuple[Any, Any]:
     """Return the two cells in which a tag may stand."""
     first = np.int64(tag // 2 % _INDEX_CELLS)
     return first, (first + 1 + np.int64(tag // (2 * _INDEX_CELLS) % (_INDEX_CELLS - 1))) % _INDEX_CELLS
