@@ -176,3 +176,24 @@ def test_upload_from_a_place_that_came_with_a_release_raises_nothing() -> None:
 def test_upload_inside_the_network_does_not_leave() -> None:
     found = list_fired(API, uploads(3 * DAY, "backup.shop.svc"))
     assert "data-to-new-destination" not in set().union(*found)
+
+
+def mail(at_s: float, domains: str, **facts: Any) -> CallFacts:
+    message = {names.SYSTEM: "smtp", names.STATEMENT: f"SEND {domains}", names.OPERATION: "send"}
+    return {**to(at_s, "mail.example.com", port=587, site="report.py:send", **facts), **message}
+
+
+def test_message_to_a_new_domain_is_of_low_weight() -> None:
+    past = [mail(i * 600, "example.com") for i in range(300)]
+    assert list_fired(past, [mail(3 * DAY, "example.com,mallory.example")]) == [{"new-destination"}]
+    assert list_fired(past, [mail(3 * DAY, "example.com")]) == [set()]
+
+
+def test_message_to_another_customer_is_no_news() -> None:
+    past = [mail(i * 600, f"customer{i % 60}.example") for i in range(400)]
+    assert "new-destination" not in list_fired(past, [mail(3 * DAY, "new.example")])[0]
+
+
+def test_internal_host_behind_the_proxy_of_public_ones_is_forged() -> None:
+    past = [to(i, f"h{i}.org", "10.0.0.1") for i in range(12)]
+    assert list_fired(past, [to(20, "10.0.0.5", "10.0.0.1", port=8080)]) == [{"internal-destination"}]
