@@ -225,7 +225,7 @@ def destination_key(host: str) -> str:
     >>> [destination_key(host) for host in ("eu.api.example.co.uk", "redis-0.redis.shop.svc.cluster.local", "10.1.2.3")]
     ['example.co.uk', 'redis.shop.svc', '0a01']
     >>> destination_key("ip-10-0-3-7.ec2.internal"), destination_key("127.1"), destination_key("9.9.9.9")
-    ('ip-#-#-#-#.ec2.internal', 'loopback', '09090909')
+    ('ip-#-#-#-#.ec#.internal', 'loopback', '09090909')
     """
     kind = classify_host(host)
     if kind == UNKNOWN:
@@ -243,3 +243,15 @@ def destination_key(host: str) -> str:
         at = labels.index("svc", 1)
         labels = labels[max(0, at - 2) : at + 1]
     return _DIGITS.sub("#", ".".join(labels))
+
+
+def classify_network(host: str) -> str:
+    """Return ``external``, ``internal`` or ``loopback``; ``?`` where it is unknown.
+
+    >>> classify_network("0x7f.1"), classify_network("redis.default.svc"), classify_network("evil.example")
+    ('loopback', 'internal', 'external')
+    """
+    kind = classify_host(host)
+    if kind in (UNKNOWN, PUBLIC, LOOPBACK):
+        return {UNKNOWN: "?", PUBLIC: "external", LOOPBACK: "loopback"}[kind]
+    return "internal"

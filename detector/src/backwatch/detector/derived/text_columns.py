@@ -49,6 +49,10 @@ REDIRECT_PORT: Final = "backwatch.redirect.port"
 """Port in ``backwatch.redirect.target``; -1: absent."""
 REDIRECT_PLAIN: Final = "backwatch.redirect.plain"
 """1 where the redirect's target has a plaintext scheme; else 0."""
+MAIL_DOMAINS: Final = "backwatch.mail.domains"
+"""Domains of a message's recipients: per call one uint64 array of keyed hashes; ``None``: no message."""
+HAS_MAIL_DOMAINS: Final = "backwatch.mail.domains.any"
+"""True where the call is a message with recipients' domains."""
 PEER_LOCAL: Final = "backwatch.peer.local"
 """1: the session stays on the machine, so that no attacker is on its path; 0: it leaves it, or counts as if it did."""
 
@@ -149,6 +153,16 @@ def redirect_port(target: str) -> int:
     return split_target(target).port
 
 
+def mail_domains(statement: str) -> list[str]:
+    """Return the recipients' domains in a message's statement.
+
+    >>> mail_domains("SEND a.net,x.org,?"), mail_domains("STARTTLS")
+    (['a.net', 'x.org'], [])
+    """
+    verb, _, listed = statement.partition(" ")
+    return [domain for domain in listed.split(",") if domain not in ("", "?", "\u2026")] if verb == "SEND" else []
+
+
 def is_plain_target(target: str) -> int:
     """Return 1 where a redirect's target has a plaintext scheme of the web, else 0."""
     return int(split_target(target).scheme in ("http", "ws"))
@@ -205,6 +219,8 @@ class TextColumns:
     def __init__(self, hash_text: Callable[[bytes], int], *, judge_loopback: bool = False) -> None:
         self._hash = hash_text
         self._judge_loopback = judge_loopback
+        self._mail = np.uint64(hash_text(b"smtp"))
+        self._domains = BoundedCache[int, NDArray[np.uint64]](MAX_CACHED_TEXTS)
         self._fetch = np.uint64(hash_text(b"FETCH"))
         self._places = BoundedCache[int, tuple[bool, int, int, int]](MAX_CACHED_TEXTS)
         self._known = BoundedCache[tuple[str, int], int](MAX_CACHED_TEXTS)
@@ -231,6 +247,7 @@ class TextColumns:
             return classify_host(redirect_host(target))
 
         local, destination, named, key = self._where(columns, text)
+        domains, has_domains = self._mail_domains(columns, text)
         target = self._read(REDIRECT_INWARD, names.REDIRECT_TARGET, columns, text, classify_target, UNKNOWN)
         return {
             NOT_AFTER: self._read(NOT_AFTER, names.CERT_NOT_AFTER, columns, text, instant_ns, -1).astype(np.int64),
@@ -242,6 +259,8 @@ class TextColumns:
             REDIRECT_HOST: self._read(REDIRECT_HOST, names.REDIRECT_TARGET, columns, text, hash_host, 0),
             REDIRECT_PORT: self._read(REDIRECT_PORT, names.REDIRECT_TARGET, columns, text, redirect_port, -1),
             REDIRECT_PLAIN: self._read(REDIRECT_PLAIN, names.REDIRECT_TARGET, columns, text, is_plain_target, 0),
+            MAIL_DOMAINS: domains,
+            HAS_MAIL_DOMAINS: has_domains,
             PEER_LOCAL: local,
             DESTINATION_CLASS: destination,
             NAMED_CLASS: named,
@@ -250,6 +269,22 @@ class TextColumns:
             REDIRECT_INWARD: leads_inward(target.astype(np.int8), destination).astype(np.int8),
             CONTINUES: columns[names.OPERATION] == self._fetch,
         }
+
+    def _mail_domains(
+        self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        found = np.full(columns[names.SYSTEM].shape[0], None, object)
+        has_domains = np.zeros(found.shape[0], np.bool_)
+
+        def domains(row: int) -> NDArray[np.uint64]:
+            listed = mail_domains(text(names.STATEMENT, row))
+            return np.array([self._hash(domain.encode()) for domain in listed], np.uint64)
+
+        for row in np.flatnonzero(columns[names.SYSTEM] == self._mail).tolist():
+            statement = int(columns[names.STATEMENT][row])
+            some = self._domains.get(statement, lambda row=row: domains(row))
+            found[row], has_domains[row] = some, some.shape[0] > 0
+        return found, has_domains
 
     def _where(
         self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]

@@ -11,13 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.collector.destinations.host import CLUSTER_LOCAL, INTERNAL, METADATA, PUBLIC
+from backwatch.collector.destinations.host import CLUSTER_LOCAL, INTERNAL, LOOPBACK, METADATA, PUBLIC
 from backwatch.collector.facts.fact import derived_fact
-from backwatch.detector.baselines.known_values import find_value, is_settled, known_values_dtype, observe
+from backwatch.detector.baselines.known_values import (
+    KNOWN_VALUES,
+    NEW,
+    find_value,
+    is_settled,
+    known_values_dtype,
+    observe,
+)
 from backwatch.detector.baselines.releases import RELEASES, is_young, number_of
 from backwatch.detector.baselines.settled import LEARN_AFTER_NS, has_surely_settled
 from backwatch.detector.derived.numbers import PROVEN
-from backwatch.detector.derived.text_columns import DESTINATION_CLASS, DESTINATION_KEY, NAMED_CLASS
+from backwatch.detector.derived.text_columns import (
+    DESTINATION_CLASS,
+    DESTINATION_KEY,
+    HAS_MAIL_DOMAINS,
+    MAIL_DOMAINS,
+    NAMED_CLASS,
+)
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import APP, CALLER, RESOURCE
@@ -52,12 +65,12 @@ _ORIGIN: Final = np.dtype([("release", "<u2"), ("seen", "u1")])
 
 @kernel
 def _count_members(row: Any, kind: int, counts: Array) -> None:
-    """Count the known destinations of a place: all public, all internal, those of this kind."""
+    """Count the known destinations of a place: those with public names, all internal ones, those of this kind."""
     counts[:] = 0
     for m in range(row["member"].shape[0]):
         if row["member"][m] != 0 and row["known"][m] != 0:
             other = int(row["member"][m] & KIND_BITS)
-            counts[0] += other == PUBLIC
+            counts[0] += other == PUBLIC or other == REBOUND  # behind a proxy every peer is internal
             counts[1] += other != PUBLIC and other != REBOUND
             counts[2] += other == kind
 
@@ -87,9 +100,22 @@ def _judge_places(
                 inside[i] = not proven[i] and (taken or (settled and counts[0] > 0))
             elif kind != METADATA:
                 of_release = excused[i] and (kind == INTERNAL or kind == CLUSTER_LOCAL)
-                inside[i] = taken or (settled and counts[2] <= MAX_INSIDE_HOSTS and not of_release)
+                # Another port of the machine itself is no surprise where one is known: a redirect may lead there.
+                most = 0 if kind == LOOPBACK else MAX_INSIDE_HOSTS
+                inside[i] = taken or (settled and counts[2] <= most and not of_release)
             learns = learns and (settled or inside[i] == 0)
         observe(callers, c, value[i], time_ns[i], SETTLES_AFTER_NS, learns, 0)
+
+
+@kernel
+def _judge_mail(domains: Array, time_ns: int, c: int, learn: bool, callers: Any) -> bool:
+    """Return whether a message goes to a domain to which its place in the code never sent one."""
+    row, new = callers[c], False
+    surely = is_settled(row, time_ns, SETTLES_AFTER_NS) and has_surely_settled(row["once"], row["calls"])
+    for at in range(domains.shape[0]):
+        found = observe(callers, c, domains[at], time_ns, SETTLES_AFTER_NS, learn, 0)
+        new = new or (surely and found == NEW)
+    return new
 
 
 @kernel
@@ -159,8 +185,8 @@ class NewDestination(Detector):
     derives = (
         derived_fact(
             "backwatch.destination.new",
-            "1 where the call goes to a public host or port to which its place in the code never talked, where its "
-            "destinations are known and no release is young.",
+            "1 where the call goes to a public host or port, or a message to a mail domain, to which its place in the "
+            "code never talked, where its destinations are known and no release is young.",
         ),
         derived_fact(
             "backwatch.destination.inside",
@@ -180,6 +206,7 @@ class NewDestination(Detector):
     )
     tables = (
         Table("new_destination", CALLER, 1, known_values_dtype(MAX_DESTINATIONS)),
+        Table("new_destination_mail", CALLER, 1, KNOWN_VALUES),
         Table("new_destination_origin", CALLER, 1, _ORIGIN),
         Table("new_destination_app", APP, 1, _USUAL),
         Table("new_destination_releases", APP, 1, RELEASES),
@@ -206,6 +233,12 @@ class NewDestination(Detector):
         _judge_places(
             value, calls["time_ns"], caller, excused, calls[PROVEN] == 1, learn, tables["new_destination"], new, inside
         )
+        for i in np.flatnonzero(calls[HAS_MAIL_DOMAINS]).tolist():
+            if caller[i] and _judge_mail(
+                calls[MAIL_DOMAINS][i], int(calls["time_ns"][i]), int(caller[i]), bool(learn[i]),
+                tables["new_destination_mail"],
+            ):  # fmt: skip
+                new[i] = not excused[i]
         _sum_sent(
             (kind == PUBLIC) | (kind == REBOUND), calls[names.BYTES_SENT], calls["time_ns"], app, slot[RESOURCE.name],
             came_with, calls["late"], learn, tables["new_destination_app"], tables["new_destination_host"],
