@@ -10,6 +10,7 @@ from backwatch.detector.baselines import releases
 from backwatch.detector.columns import prepared
 from backwatch.detector.decoding import heartbeats, rows, schema
 from backwatch.detector.derived import numbers, numeric_address, text_columns
+from backwatch.detector.detectors import unusual_payload
 from backwatch.detector.engine import findings, open_findings, rule_table, verdicts, windows
 from backwatch.detector.ingest import otlp_writer, routing
 from backwatch.detector.models import fitting
@@ -83,6 +84,10 @@ BOUNDS: Final = (
         "loss `late`; counter `late`",
     ),
     Bound("releases of an app that are distinguished", releases.MAX_RELEASES, "releases", "the oldest is forgotten"),
+    Bound(
+        "keys and topics of a resource that the app writes to, with the formats", unusual_payload.MAX_WRITTEN, "keys",
+        "the one written to longest ago makes room",
+    ),
     Bound("firings shown besides the newest", findings.MAX_FIRSTS, "firings", "further ones are counted", "`count`"),
     Bound("ids of alerts remembered", rule_table.MAX_CACHED_KEYS, "ids", "the oldest makes room: no result changes"),
     Bound(
