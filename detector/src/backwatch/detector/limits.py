@@ -85,8 +85,8 @@ BOUNDS: Final = (
     ),
     Bound("releases of an app that are distinguished", releases.MAX_RELEASES, "releases", "the oldest is forgotten"),
     Bound(
-        "keys and topics of a resource that the app writes to, with the formats", unusual_payload.MAX_WRITTEN, "keys",
-        "the one written to longest ago makes room",
+        "keys and topics of a resource whose formats are known", unusual_payload.MAX_PLACES, "keys",
+        "one unused for a week, or not known yet, makes room; else the new one is not judged",
     ),
     Bound("firings shown besides the newest", findings.MAX_FIRSTS, "firings", "further ones are counted", "`count`"),
     Bound("ids of alerts remembered", rule_table.MAX_CACHED_KEYS, "ids", "the oldest makes room: no result changes"),

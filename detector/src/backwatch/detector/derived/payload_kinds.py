@@ -30,9 +30,8 @@ WRITTEN_FORMS: Final = "backwatch.payload.written.forms.bits"
 WRITTEN_WORDS: Final = "backwatch.payload.written.words.bits"
 """The same of what the app itself wrote."""
 SHAPE: Final = "backwatch.payload.shape"
-"""Keyed hash of the key or topic that the statement names, without the command; 0: the call holds no such value."""
-INSPECTED: Final = "backwatch.payload.inspected"
-"""1 where the collector inspects the values of the service: a cache, a queue, an object store."""
+"""Keyed hash of the key or topic that the statement names, without the command; 0: the collector does not inspect
+values of the service, because it is no cache, queue or object store."""
 CODE_FORMAT: Final = 1
 CODE_NAME: Final = 2
 VOCABULARY: Final = (
@@ -127,7 +126,7 @@ class PayloadColumns:
             format_ != 0, (format_ * FACTORS[0]) ^ (columns[names.PAYLOAD_CONTAINERS] * FACTORS[1]) | np.uint64(1), 0
         )
         both = np.where(format_ | loaded != 0, (format_ * FACTORS[0]) ^ (loaded * FACTORS[1]) | np.uint64(1), 0)
-        shaped = np.where(format_ | loaded | written != 0, columns[names.STATEMENT], np.uint64(0))
+        shaped = np.where(inspected != 0, columns[names.STATEMENT], np.uint64(0))
         return {
             FORMS: self._forms.of(kind, lambda row: self._form_bits(text, row), 0),
             WORDS: self._words.of(loaded, lambda row: self._word_bits(text(names.PAYLOAD_GLOBALS, row)), 0),
@@ -135,7 +134,6 @@ class PayloadColumns:
             WRITTEN_FORMS: self._written_forms.of(written, lambda row: self._written(text, row)[0], 0),
             WRITTEN_WORDS: self._written_words.of(written, lambda row: self._written(text, row)[1], 0),
             SHAPE: self._shapes.of(shaped, lambda row: self._shape(text(names.STATEMENT, row)), 0),
-            INSPECTED: inspected,
         }
 
     def _form_bits(self, text: Callable[[str, int], str], row: int) -> int:
