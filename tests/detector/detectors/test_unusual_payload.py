@@ -122,6 +122,6 @@ def test_place_that_keeps_showing_new_kinds_is_never_known() -> None:
 
 
 def test_keys_beyond_the_remembered_ones_are_not_judged() -> None:
-    known = [get(day * DAY, key=f"key{number}") for day in range(3) for number in range(16) for _ in range(12)]
+    known = [get(day * DAY, key=f"key{number}") for day in range(3) for number in range(15) for _ in range(12)]
     assert raised(past(), known, past(154, key="late"), [get(3 * DAY, "pickle", key="late")]) == [""]
     assert raised(past(), known, [get(3 * DAY, "pickle")]) == [MEDIUM]

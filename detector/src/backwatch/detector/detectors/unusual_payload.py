@@ -40,7 +40,7 @@ SETTLES_AFTER_M: Final = 60
 """Minutes, after which the app has met what lay in the cache when it started."""
 MIN_BYTES: Final = 7
 """Bytes of the shortest response with a value. A miss has fewer: five in Redis and memcached."""
-MAX_PLACES: Final = 16
+MAX_PLACES: Final = 15
 """Keys and topics of one resource that are known: a row per statement would cost every SQL statement, too."""
 MAX_RELEASES: Final = 4
 MAX_CALLS: Final = 255
