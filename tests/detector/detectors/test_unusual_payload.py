@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from backwatch.collector import names
-from tests.detector.stories import DAY, SAFE, CallFacts, at, fired
+from tests.detector.stories import DAY, SAFE, CallFacts, at, list_fired
 
 MEDIUM, HIGH, CRITICAL = "unusual-payload", "unusual-payload-code", "hostile-payload"
 CACHE = {**SAFE, names.DB_SYSTEM: "redis", names.BYTES_RECEIVED: 80}
@@ -37,7 +37,7 @@ def past(count: int = 154, days: float = 2, **value: Any) -> list[CallFacts]:
 
 def raised(*stories: list[CallFacts]) -> list[str]:
     rules = (CRITICAL, HIGH, MEDIUM)
-    return [next((rule for rule in rules if rule in found), "") for found in fired(*stories)]
+    return [next((rule for rule in rules if rule in found), "") for found in list_fired(*stories)]
 
 
 @pytest.mark.parametrize(
