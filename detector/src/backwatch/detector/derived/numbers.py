@@ -275,11 +275,11 @@ class NumberColumns:
             return key.astype(np.int8)
         key[failed] = (name[failed] * FACTORS[0]) ^ (code[failed] * FACTORS[1]) ^ columns[names.DB_SYSTEM][failed]
 
-        def refused(row: int) -> int:
+        def is_refused(row: int) -> int:
             facts = (text(fact, row) for fact in (names.DB_SYSTEM, names.STATUS_CODE, names.ERROR_TYPE))
             return int(faults.is_statement_refused(*facts))
 
-        return self._refusal.of(key, refused, 0).astype(np.int8)
+        return self._refusal.of(key, is_refused, 0).astype(np.int8)
 
     def _nodes_columns(self, hashes: NDArray[np.uint64], text: Callable[[str, int], str]) -> NDArray[Any]:
         out = np.empty(hashes.shape[0], object)
