@@ -197,3 +197,8 @@ def test_message_to_another_customer_is_no_news() -> None:
 def test_internal_host_behind_the_proxy_of_public_ones_is_forged() -> None:
     past = [to(i, f"h{i}.org", "10.0.0.1") for i in range(12)]
     assert list_fired(past, [to(20, "10.0.0.5", "10.0.0.1", port=8080)]) == [{"internal-destination"}]
+
+
+def test_other_port_of_the_machine_raises_nothing_where_one_is_known() -> None:
+    past = usual("127.0.0.1", peer="127.0.0.1", port=3500)
+    assert list_fired(past, [to(3 * DAY, "127.0.0.1", "127.0.0.1", port=3501)]) == [set()]

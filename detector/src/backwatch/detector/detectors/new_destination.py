@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
-from backwatch.collector.destinations.host import CLUSTER_LOCAL, INTERNAL, METADATA, PUBLIC
+from backwatch.collector.destinations.host import CLUSTER_LOCAL, INTERNAL, LOOPBACK, METADATA, PUBLIC
 from backwatch.collector.facts.fact import derived_fact
 from backwatch.detector.baselines.known_values import (
     KNOWN_VALUES,
@@ -100,7 +100,9 @@ def _judge_places(
                 inside[i] = not proven[i] and (taken or (settled and counts[0] > 0))
             elif kind != METADATA:
                 of_release = excused[i] and (kind == INTERNAL or kind == CLUSTER_LOCAL)
-                inside[i] = taken or (settled and counts[2] <= MAX_INSIDE_HOSTS and not of_release)
+                # Another port of the machine itself is no surprise where one is known: a redirect may lead there.
+                most = 0 if kind == LOOPBACK else MAX_INSIDE_HOSTS
+                inside[i] = taken or (settled and counts[2] <= most and not of_release)
             learns = learns and (settled or inside[i] == 0)
         observe(callers, c, value[i], time_ns[i], SETTLES_AFTER_NS, learns, 0)
 
