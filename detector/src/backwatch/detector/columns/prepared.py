@@ -27,6 +27,7 @@ from backwatch.detector.columns.addresses import (
 from backwatch.detector.decoding import schema
 from backwatch.detector.decoding.decoder import DecodedCalls
 from backwatch.detector.derived.numbers import NumberColumns
+from backwatch.detector.derived.payload_kinds import PayloadColumns
 from backwatch.detector.derived.text_columns import TextColumns
 from backwatch.detector.kernels.bounded_cache import BoundedCache
 from backwatch.detector.kernels.compiled import kernel
@@ -210,6 +211,7 @@ class Columns:
         self._signs = BoundedCache[int, int](MAX_SIGN_TEXTS)
         self._derived = TextColumns(self.hash, judge_loopback=judge_loopback)
         self._readings = NumberColumns(self.hash)
+        self._payloads = PayloadColumns(self.hash)
 
     def hash(self, text: bytes) -> int:
         """Return a text's keyed hash."""
@@ -233,6 +235,7 @@ class Columns:
         columns["signs"] = self._sign_masks(decoded, columns[names.QUERY_SIGNS])
         columns |= self._derived.columns(columns, decoded.text)
         columns |= self._readings.columns(columns, decoded.text)
+        columns |= self._payloads.columns(columns, decoded.text)
         chosen = np.empty((count, 4), np.int64)
         choose(
             decoded.buffer, decoded.offsets, decoded.lengths, self._dialect(decoded, columns[names.DB_SYSTEM]), chosen

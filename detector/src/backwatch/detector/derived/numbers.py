@@ -180,7 +180,7 @@ def _lookup(hashes: Any, keys: Any, values: Any, out: Any, missing: Any) -> int:
     return count
 
 
-class _CachedNumber:
+class CachedNumber:
     """A cache of one number per distinct text."""
 
     def __init__(self) -> None:
@@ -214,9 +214,9 @@ class NumberColumns:
 
     def __init__(self, hash_text: Callable[[bytes], int]) -> None:
         self._hash = hash_text
-        self._version, self._strength, self._begin = _CachedNumber(), _CachedNumber(), _CachedNumber()
-        self._verified, self._fault, self._forms = _CachedNumber(), _CachedNumber(), _CachedNumber()
-        self._refusal = _CachedNumber()
+        self._version, self._strength, self._begin = CachedNumber(), CachedNumber(), CachedNumber()
+        self._verified, self._fault, self._forms = CachedNumber(), CachedNumber(), CachedNumber()
+        self._refusal = CachedNumber()
         self._nodes = BoundedCache[int, NDArray[np.uint64]](MAX_TOPOLOGIES)
 
     def columns(self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]) -> dict[str, NDArray[Any]]:
@@ -228,7 +228,7 @@ class NumberColumns:
         """
 
         def read(
-            reading: _CachedNumber, name: str, number_of: Callable[[str], int], absent: int = -1
+            reading: CachedNumber, name: str, number_of: Callable[[str], int], absent: int = -1
         ) -> NDArray[np.int64]:
             return reading.of(columns[name], lambda row: number_of(text(name, row)), absent)
 
