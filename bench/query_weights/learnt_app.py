@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from backwatch.detector.baselines.call_site import CALL_SITE
 from backwatch.detector.baselines.injection import COUNT_OF_SIGNALS, compose
 from backwatch.detector.statements.structure.difference import describe
 from backwatch.detector.statements.structure.encoding import MAX_TOKENS
@@ -36,6 +37,7 @@ class LearntApp:
     def __init__(self, dialect: str, *, call_sites: bool) -> None:
         self.dialect, self.call_sites = dialect, call_sites
         self._sites = np.zeros(MAX_SITES, SITE_STRUCTURE)
+        self._places = np.zeros(MAX_SITES, CALL_SITE)
         self._resource = np.zeros(2, RESOURCE_STRUCTURE)
         self._slots: dict[str, int] = {}
         self._seen: dict[str, Counter[str]] = {}
@@ -48,9 +50,10 @@ class LearntApp:
         slot = self._slots.setdefault(place, len(self._slots) + 1)
         seen = self._seen.setdefault(place, Counter())
         seen[reading.canonical] += 1
+        self._places[slot]["calls"] += 1
         if seen[reading.canonical] == 1:
             self._known.add(reading.canonical)
-            learn_statement(self._sites[slot], self._resource[1], (slot, 1), *reading.statement)
+            learn_statement(self._sites, self._places, self._resource[1], (slot, 1), *reading.statement)
 
     def signals(self, text: str, site: str) -> NDArray[np.float64] | None:
         """Return the signals of a statement; ``None`` where it is known at its place."""

@@ -15,6 +15,7 @@ from backwatch.collector.statements.canonical import canonicalize
 from backwatch.detector import detectors
 from backwatch.detector.columns.prepared import dialect_of
 from backwatch.detector.derived.numbers import NOT_BEFORE, NumberColumns, certificate_days
+from backwatch.detector.derived.payload_kinds import PayloadColumns
 from backwatch.detector.derived.text_columns import NOT_AFTER, TextColumns
 from backwatch.detector.detectors import Calls, ClosedWindows, discover
 from backwatch.detector.engine.ordering import in_order
@@ -178,7 +179,8 @@ class SmallEngine:
             if one.kind in ("number", "flag"):
                 dtype = np.int64 if one.kind == "number" else np.int8
                 columns[name] = np.array([calls[i].get(name, -1) for i in rows], dtype)
-        columns |= TextColumns(hash_text).columns(columns, text) | NumberColumns(hash_text).columns(columns, text)
+        for kind in (TextColumns, NumberColumns, PayloadColumns):
+            columns |= kind(hash_text).columns(columns, text)
         columns["time_ns"] = np.array([one["time_ns"] for one in calls], np.int64)
         columns |= certificate_days(columns["time_ns"], columns[NOT_BEFORE], columns[NOT_AFTER])
         columns["error"] = np.array([names.ERROR_TYPE in one for one in calls], np.bool_)
@@ -205,6 +207,8 @@ class SmallEngine:
             resource = str(one.get("resource", "r"))
             keys["resource"].append(resource)
             keys["session"].append(resource)
+            keys["app"].append(str(one.get("app", "shop")))
+            keys["caller"].append(str(one["site"]))
             keys["site"].append(f"{resource} {one['site']}")
             keys["statement"].append(f"{resource} {statement}")
             keys["site_statement"].append(f"{resource} {one['site']} {statement}")

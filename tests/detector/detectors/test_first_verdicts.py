@@ -234,8 +234,8 @@ def test_redirect_to_a_new_host_raises_an_alert() -> None:
 @pytest.mark.parametrize(
     ("target", "is_told"),
     [
-        ("http://127.0.0.1:9999/admin", True), ("127.0.0.1:6379", True), ("http://127.0.0.1:7000/", False),
-        ("https://127.0.0.1:443/", False), ("http://127.0.0.1/", False),
+        ("http://127.0.0.1:9999/admin", True), ("127.0.0.1:6379", True), ("https://127.0.0.1:7000/", False),
+        ("https://127.0.0.1:443/", False), ("https://127.0.0.1:80/", False), ("http://127.0.0.1/", True),
     ],
 )  # fmt: skip
 def test_other_port_on_the_same_host_is_another_service(target: str, is_told: bool) -> None:
@@ -245,9 +245,16 @@ def test_other_port_on_the_same_host_is_another_service(target: str, is_told: bo
     assert ("redirected" in after(past, there)) is is_told
 
 
+def test_redirect_to_plaintext_that_is_usual_raises_nothing() -> None:
+    api = {names.SYSTEM: "http", names.SERVER_ADDRESS: "api.example.com", names.DB_SYSTEM: ""}
+    plain = {**api, names.REDIRECT_TARGET: "http://api.example.com/a/"}
+    past = [{**on(TLS, i * 600, "GET api.example.com/"), **(plain if i % 2 else api)} for i in range(100)]
+    assert "redirected" not in after(past, {**on(TLS, 3 * DAY, "GET api.example.com/"), **plain})
+
+
 def _leads_inside(target: str) -> bool:
-    (rule,) = (one for one in RULES.rules if one.name == "redirected")
-    return matches(rule, {names.SERVER_ADDRESS: "api.example.com", names.REDIRECT_TARGET: target})
+    api = {names.SYSTEM: "http", names.SERVER_ADDRESS: "api.example.com", names.DB_SYSTEM: ""}
+    return "redirected" in first([{**call(0), **api, names.REDIRECT_TARGET: target}])[0]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,10 @@ from tests.detector.streams import SAFE, SECOND, START_NS, Call, statement
 
 CONFIG = EngineConfig(key=b"a key of 16 byte", clear_after_ns=3_600 * SECOND)
 PLAIN = {**SAFE, names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none"}
-SMALL = {"resource": (6, 0), "site": (12, 6), "statement": (24, 8), "site_statement": (24, 6), "session": (8, 4)}
+SMALL = {
+    "resource": (6, 0), "app": (4, 0), "caller": (12, 6), "site": (12, 6), "statement": (24, 8),
+    "site_statement": (24, 6), "session": (8, 4),
+}  # fmt: skip
 
 
 @pytest.fixture

@@ -167,7 +167,7 @@ def test_the_drivers_own_health_check_does_not_shift_replies(
         with client.pipeline() as pipeline:
             pipeline.get(f"{redis_prefix}a")
             pipeline.execute()
-    with_bomb = [call.operation for call in recording.calls if call.facts]
+    with_bomb = [call.operation for call in recording.calls if names.PAYLOAD_GLOBALS in call.facts]
     assert with_bomb == ["GET", "MULTI"]
     assert "PING" in operations(recording)
 
