@@ -32,6 +32,7 @@ class DeploysWithoutVersion(YearScenario):
 
     def _deploy(self) -> None:
         self._deploys += 1
+        self.template = self.new_template()
         self.running = [self.start_pod("") for _ in self.running]
         at = self.source.randrange(len(self.queries))
         self.queries[at] = self._changed(self.queries[at])
