@@ -174,6 +174,9 @@ class SmallEngine:
             columns[name] = np.array([hashed(str(one["site"]).encode()) for one in calls], np.uint64)
         columns["signs"] = np.array([self._signs(text(names.QUERY_SIGNS, i)) for i in rows], np.uint32)
         statements = [text(names.QUERY_TEXT, i) or text(names.STATEMENT, i) for i in rows]
+        columns["trace"] = np.array(
+            [hashed(str(one["trace"]).encode()) if "trace" in one else 0 for one in calls], np.uint64
+        )
         columns["fingerprint"] = np.array([hashed(one.encode()) if one else 0 for one in statements], np.uint64)
         return columns, self._slots(calls, statements, columns)
 

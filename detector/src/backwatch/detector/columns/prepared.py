@@ -113,6 +113,21 @@ def _fingerprints(
 
 
 @kernel
+def _hash_traces(buffer: Array, offset: Array, out: Array) -> None:
+    for i in range(offset.shape[0]):
+        if offset[i] < 0:
+            continue
+        if i > 0 and offset[i] == offset[i - 1]:
+            out[i] = out[i - 1]
+            continue
+        high = low = np.uint64(0)
+        for k in range(8):
+            high = (high << np.uint64(8)) | np.uint64(buffer[offset[i] + k])
+            low = (low << np.uint64(8)) | np.uint64(buffer[offset[i] + 8 + k])
+        out[i] = mix(high, low) if high | low else np.uint64(0)
+
+
+@kernel
 def _families(fingerprint: Array, reported: Array, keys: Array, values: Array, out: Array, missing: Array) -> int:
     mask = np.uint64(keys.shape[0] - 1)
     count = 0
@@ -210,6 +225,8 @@ class Columns:
         columns: dict[str, NDArray[Any]] = {name: hashes[i] for i, name in enumerate(schema.TEXTS)}
         columns |= {name: numbers[i] for i, name in enumerate(schema.NUMBERS)}
         columns |= {name: flags[i] for i, name in enumerate(schema.FLAGS)}
+        columns["trace"] = np.zeros(count, np.uint64)
+        _hash_traces(decoded.buffer, decoded.trace, columns["trace"])
         columns["duration_ns"] = decoded.end_ns - decoded.start_ns
         columns["error"] = decoded.error | (columns[names.ERROR_TYPE] != 0)
         columns["signs"] = self._sign_masks(decoded, columns[names.QUERY_SIGNS])
