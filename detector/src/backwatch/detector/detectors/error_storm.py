@@ -22,6 +22,8 @@ MAX_USUAL_STREAK: Final = 3
 """Failures in a row from which on they no longer count as usual: a storm must not raise its own baseline."""
 PAUSE_NS: Final = 300 * 1_000_000_000
 """Five minutes: what a restart, a fail-over or a burst of load may take, if the service reports it by its own error."""
+NEXT_PAUSE_NS: Final = 3_600 * 1_000_000_000
+"""One hour, after which the next one may begin."""
 
 SERVED = np.dtype([
     ("recent", "<f8"), ("recent_calls", "<f8"), ("usual", "<f8"), ("usual_calls", "<f8"), ("streak", "<u4"),
@@ -41,11 +43,9 @@ def _judge(
         gone = float(max(time_ns[i] - row["last_ns"], 0)) if row["last_ns"] else 0.0
         lately, daily = np.exp(-gone / RECENT_NS), np.exp(-gone / USUAL_NS)
         failed = 1.0 if fault[i] else 0.0
-        if gone > PAUSE_NS:
-            row["paused_ns"] = 0
-        if paused[i] and row["paused_ns"] == 0:
+        if paused[i] and row["streak"] == 0 and time_ns[i] - row["paused_ns"] > NEXT_PAUSE_NS:
             row["paused_ns"] = time_ns[i]
-        pauses = row["paused_ns"] != 0 and time_ns[i] - row["paused_ns"] <= PAUSE_NS
+        pauses = time_ns[i] - row["paused_ns"] <= PAUSE_NS
         if fault[i]:
             if pauses:
                 row["streak"] = 0
@@ -55,7 +55,7 @@ def _judge(
             if row["usual_calls"] >= MIN_CALLS:
                 usual[i] = row["usual"] / row["usual_calls"]
         elif not error[i] and asked[i]:
-            row["streak"], row["paused_ns"] = 0, 0  # a login alone is no response
+            row["streak"] = 0  # a login alone is no response
         row["recent"] = row["recent"] * lately + failed
         row["recent_calls"] = row["recent_calls"] * lately + 1.0
         if fault[i]:

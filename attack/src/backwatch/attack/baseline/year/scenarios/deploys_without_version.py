@@ -8,6 +8,7 @@ from backwatch.attack.baseline.year.scenario import Query, YearScenario
 from backwatch.attack.baseline.year.services import postgresql
 
 DEPLOYS: Final = (9, 13, 16)
+JOINED: Final = ("stock", "reviews", "orders", "users")
 COLUMNS: Final = ("brand", "weight", "colour", "size", "vendor_id", "tax_class", "unit", "badge", "origin", "season")
 
 
@@ -52,8 +53,8 @@ class DeploysWithoutVersion(YearScenario):
         elif " WHERE " in text and kind == 2:
             text = text.replace(" WHERE ", f" WHERE {column} = ? AND ", 1)
         elif text.startswith("SELECT id") and " WHERE " in text:
-            details = f"details_{self._deploys}"
-            text = text.replace(" WHERE ", f" LEFT JOIN {details} ON {details}.id = id WHERE ", 1)
+            table = self.source.choice(JOINED)
+            text = text.replace(" WHERE ", f" LEFT JOIN {table} ON {table}.id = {column} WHERE ", 1)
         elif text.startswith("UPDATE"):
             text = text.replace(" SET ", f" SET {column} = ?, ", 1)
         return query._replace(text=text)
