@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from backwatch.detector.baselines.call_site import CALL_SITE
 from backwatch.detector.baselines.injection import COUNT_OF_SIGNALS, compose
 from backwatch.detector.statements.structure.difference import describe
 from backwatch.detector.statements.structure.encoding import MAX_TOKENS
@@ -20,7 +21,7 @@ from backwatch.detector.statements.structure.known import (
     learn_statement,
     nearest,
 )
-from bench.query_weights.records import Reading, Record, read, text_of, training
+from bench.query_weights.records import Reading, Record, read, select_training, text_of
 
 MAX_SITES = 1_024
 
@@ -36,6 +37,7 @@ class LearntApp:
     def __init__(self, dialect: str, *, call_sites: bool) -> None:
         self.dialect, self.call_sites = dialect, call_sites
         self._sites = np.zeros(MAX_SITES, SITE_STRUCTURE)
+        self._places = np.zeros(MAX_SITES, CALL_SITE)
         self._resource = np.zeros(2, RESOURCE_STRUCTURE)
         self._slots: dict[str, int] = {}
         self._seen: dict[str, Counter[str]] = {}
@@ -48,9 +50,10 @@ class LearntApp:
         slot = self._slots.setdefault(place, len(self._slots) + 1)
         seen = self._seen.setdefault(place, Counter())
         seen[reading.canonical] += 1
+        self._places[slot]["calls"] += 1
         if seen[reading.canonical] == 1:
             self._known.add(reading.canonical)
-            learn_statement(self._sites[slot], self._resource[1], (slot, 1), *reading.statement)
+            learn_statement(self._sites, self._places, self._resource[1], (slot, 1), *reading.statement)
 
     def signals(self, text: str, site: str) -> NDArray[np.float64] | None:
         """Return the signals of a statement; ``None`` where it is known at its place."""
@@ -65,7 +68,7 @@ class LearntApp:
         describe(known, reading.statement, (added, removed), filters, features)
         check_grammar(reading.statement[0], reading.statement[3], kinds)
         elsewhere = reading.canonical in self._known
-        compose(features, kinds, reading.signs, self._unseen(home), elsewhere, signals)
+        compose(features, kinds, reading.signs, self._get_unseen_share(home), elsewhere, signals)
         return signals
 
     def _home(self, reading: Reading, place: str) -> tuple[int, NDArray[np.uint16]]:
@@ -81,7 +84,7 @@ class LearntApp:
                 best, home, known = fit, slot, self._sites[slot]["arena"][offset : offset + size]
         return home, known
 
-    def _unseen(self, slot: int) -> float:
+    def _get_unseen_share(self, slot: int) -> float:
         place = next((name for name, at in self._slots.items() if at == slot), "")
         seen = self._seen.get(place, Counter[str]())
         once = sum(1 for count in seen.values() if count == 1)
@@ -93,7 +96,7 @@ def learn_app(
 ) -> LearntApp:
     """Return an application after its training phase, some call sites left out."""
     app = LearntApp(records[0]["dialect"], call_sites=call_sites)
-    for record in training(records):
+    for record in select_training(records):
         if record["tid"] not in without:
             app.learn(text_of(record, sanitised=sanitised), record["tid"])
     return app

@@ -129,7 +129,7 @@ def test_all_tables_together_keep_to_the_memory_budget(engine: Engine) -> None:
     assert per_statement <= 96
     per_site = sum(one.dtype.itemsize for one in tables if one.keys is SITE)
     assert per_site <= 1_536
-    assert per_resource + identity_snapshot.BYTES <= 8_192
+    assert per_resource + identity_snapshot.BYTES <= 9_216
 
 
 @every_detector

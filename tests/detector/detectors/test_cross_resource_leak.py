@@ -37,7 +37,7 @@ def record(at: int, step: Step, app: str = "shop") -> tuple[bytes, int, bool]:
             names.STATEMENT: "MAIL FROM ? RCPT TO customers.example", names.CODE_FILE: "mail.py",
             names.CODE_FUNCTION: "send", names.BYTES_SENT: amount, names.BYTES_RECEIVED: 200,
         }  # fmt: skip
-    request = ExportTraceServiceRequest.FromString(streams.encoded([streams.Call(end_ns, session, facts, app)], at))
+    request = ExportTraceServiceRequest.FromString(streams.encode([streams.Call(end_ns, session, facts, app)], at))
     span = request.resource_spans[0].scope_spans[0].spans[0]
     span.trace_id = random.Random(trace).randbytes(16)
     return request.SerializeToString(), end_ns + streams.SECOND, True

@@ -166,11 +166,11 @@ class Pack:
         days = PAST_HOURS / 24
         self._step(f"what is normal is learnt from {count:,} calls of the last {days:.0f} days, on simulated time")
 
-        def judged() -> bool:
+        def is_judged() -> bool:
             with self._store.connect() as connection:
                 return any(row.watermark_ns >= last_ns for row in shard_rows(connection))
 
-        self._environment.wait_for("the past is judged", judged, COMPILED_WITHIN_S)
+        self._environment.wait_for("the past is judged", is_judged, COMPILED_WITHIN_S)
 
     def run(self, kind: type[Scenario]) -> ScenarioResult:
         """Turn one service hostile, and collect the alerts about its app."""
@@ -268,20 +268,20 @@ class Pack:
         finally:
             consumer.close()
 
-        def judged() -> bool:
+        def is_judged() -> bool:
             with self._store.connect() as connection:
                 return any(row.next_offset >= upcoming for row in shard_rows(connection))
 
-        self._environment.wait_for("everything is judged", judged)
+        self._environment.wait_for("everything is judged", is_judged)
 
     @staticmethod
     def _outcome(result: ScenarioResult, service: HostileServer, answer: dict[str, Any]) -> str:
         kind = result.scenario
-        if "refused" in answer and not kind.succeeded(service, None):
+        if "refused" in answer and not kind.has_succeeded(service, None):
             return f"refused by {kind.driver} {result.driver_version}: {answer['refused']}"
-        if not answer and not kind.succeeded(service, None):
+        if not answer and not kind.has_succeeded(service, None):
             return "failed: the app did not come back"
-        if not kind.succeeded(service, answer.get("got")):
+        if not kind.has_succeeded(service, answer.get("got")):
             return f"refused by {kind.driver} {result.driver_version}"
         return f"only with {kind.option}" if kind.option else SUCCEEDED
 

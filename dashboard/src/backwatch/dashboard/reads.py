@@ -65,13 +65,13 @@ def _query(_read: Callable[..., Any], key: tuple[str, int, tuple[Any, ...], dict
 
 def _share_result(read: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     @wraps(read)
-    def shared(*arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+    def read_shared(*arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
         found = _query(read, (read.__name__, _Generation.number, arguments, named))
         if isinstance(found, StoreUnavailable):
             raise StoreUnavailable(*found.args)
         return found
 
-    return shared
+    return read_shared
 
 
 def store_answers() -> bool:

@@ -5,11 +5,13 @@ Where a structure is of a module that folding and pacing own, its bound stands b
 
 from typing import Final
 
+from backwatch.collector.destinations import host
 from backwatch.collector.runtime.bounds import Bound
 from backwatch.detector.baselines import releases
 from backwatch.detector.columns import prepared
 from backwatch.detector.decoding import heartbeats, rows, schema
 from backwatch.detector.derived import numbers, numeric_address, text_columns
+from backwatch.detector.detectors import unusual_payload
 from backwatch.detector.engine import findings, open_findings, rule_table, verdicts, windows
 from backwatch.detector.ingest import otlp_writer, routing
 from backwatch.detector.models import fitting
@@ -83,6 +85,10 @@ BOUNDS: Final = (
         "loss `late`; counter `late`",
     ),
     Bound("releases of an app that are distinguished", releases.MAX_RELEASES, "releases", "the oldest is forgotten"),
+    Bound(
+        "keys and topics of a resource whose formats are known", unusual_payload.MAX_PLACES, "keys",
+        "one unused for a week, or not known yet, makes room; else the new one is not judged",
+    ),
     Bound("firings shown besides the newest", findings.MAX_FIRSTS, "firings", "further ones are counted", "`count`"),
     Bound("ids of alerts remembered", rule_table.MAX_CACHED_KEYS, "ids", "the oldest makes room: no result changes"),
     Bound(
@@ -96,6 +102,7 @@ BOUNDS: Final = (
     ),
     Bound("dialects of systems remembered", prepared.MAX_DIALECTS, "texts", "the oldest makes room"),
     Bound("signs of texts remembered", prepared.MAX_SIGN_TEXTS, "texts", "the oldest makes room"),
+    Bound("hosts whose address or class is remembered", host.MAX_REMEMBERED, "texts", "the oldest makes room"),
     Bound("numeric addresses remembered", numeric_address.MAX_REMEMBERED, "texts", "the oldest makes room"),
     Bound("derived facts remembered, of each kind", text_columns.MAX_CACHED_TEXTS, "texts", "the oldest makes room"),
     Bound("readings of texts remembered, of each kind", numbers.CELLS, "texts", "a newer one takes the place"),

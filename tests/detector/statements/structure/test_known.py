@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backwatch.collector.statements.canonical import canonicalize
+from backwatch.detector.baselines.call_site import CALL_SITE
 from backwatch.detector.statements.structure.encoding import tokens_of
 from backwatch.detector.statements.structure.known import (
     ARENA_TOKENS,
@@ -26,6 +27,7 @@ class Known:
     def __init__(self) -> None:
         self.sites = np.zeros(4, SITE_STRUCTURE)
         self.resources = np.zeros(2, RESOURCE_STRUCTURE)
+        self.places = np.zeros(4, CALL_SITE)
 
     def read(self, statement: str) -> tuple[Any, Any, Any, int]:
         """Return codes, ids, roles and number of a statement's tokens."""
@@ -36,7 +38,8 @@ class Known:
 
     def learn(self, site: int, statement: str) -> None:
         """Add a quiet statement of a call site."""
-        learn_statement(self.sites[site], self.resources[1], (site, 1), *self.read(statement))
+        self.places[site]["calls"] += 1
+        learn_statement(self.sites, self.places, self.resources[1], (site, 1), *self.read(statement))
 
 
 def test_nearest_statement_is_the_one_with_most_in_common() -> None:
@@ -84,3 +87,22 @@ def test_same_statement_is_kept_once() -> None:
     for _ in range(5):
         known.learn(1, "SELECT a FROM t WHERE b = 1")
     assert known.sites[1]["exemplars"] == 1
+
+
+def test_busy_call_site_keeps_its_beginning_from_newer_ones() -> None:
+    known = Known()
+    for _ in range(3):
+        known.learn(1, "SELECT a FROM t WHERE c = 1")
+    known.learn(2, "SELECT a FROM t WHERE c = 1 AND 2 = 2")
+    assert find_home(known.resources[1], known.sites, 1, *known.read("SELECT a FROM t WHERE c = 1 OR d = 1")) == 1
+
+
+def test_short_statement_stays_beside_many_long_ones() -> None:
+    known = Known()
+    known.learn(1, "SELECT a FROM t WHERE c = 1")
+    for at in range(60):
+        filters = " AND ".join(f"x{(at * 7 + i) % 31} = {i}" for i in range(12))
+        known.learn(1, f"SELECT a FROM t WHERE {filters}")
+    codes, _, _, count = known.read("SELECT a FROM t WHERE c = 1 AND 2 = 2")
+    _, size, _ = nearest(known.sites[1], codes, count)
+    assert size == len(known.read("SELECT a FROM t WHERE c = 1")[0])

@@ -84,11 +84,11 @@ class JudgingDetector:
         )
         count, last_ns = history.publish_calls(calls, self._stream)
 
-        def judged() -> bool:
+        def is_judged() -> bool:
             with self.store.connect() as connection:
                 return any(shard.watermark_ns >= last_ns + 2 * _WINDOW_NS for shard in health(connection).shards)
 
-        self._environment.wait_for("everything is judged", judged, JUDGED_WITHIN_S)
+        self._environment.wait_for("everything is judged", is_judged, JUDGED_WITHIN_S)
         with self.store.connect() as connection:
             late = health(connection).counters.get("late", 0)
         if late:
@@ -174,12 +174,12 @@ class QuietHour:
             command = ("profile", "announce", str(document), "--store-url", hour.store_url)
             self._environment.wait_for_exit(self._environment.start(f"{run.name}.announce", command))
 
-        def applied() -> bool:
+        def is_applied() -> bool:
             with hour.store.connect() as connection:
                 found = health(connection)
             return all(shard.entry_id >= found.last_entry for shard in found.shards) and bool(found.shards)
 
-        self._environment.wait_for("the announcements are applied", applied, JUDGED_WITHIN_S)
+        self._environment.wait_for("the announcements are applied", is_applied, JUDGED_WITHIN_S)
 
 
 def _collect_alerts(run: WorkloadRun, hour: JudgingDetector, hour_ns: int) -> None:

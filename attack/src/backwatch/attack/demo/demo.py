@@ -113,7 +113,7 @@ class Demo:
             for alert in self._alerts():
                 if alert.id not in known:
                     known.add(alert.id)
-                    self._show.later(alert)
+                    self._show.print_late_alert(alert)
             time.sleep(1)
 
     def _run_attack(self, attack: Attack, outcome: Outcome) -> None:
@@ -138,9 +138,9 @@ class Demo:
             self._wait_until_judged()
         self._windows.append(AttackWindow(attack, begin_ns, time.time_ns()))
         if found is None:
-            self._show.missed(attack)
+            self._show.print_missed(attack)
         else:
-            self._show.caught(attack, found, after_s)
+            self._show.print_caught(attack, found, after_s)
 
     def _caught(self, attack: Attack, since_ns: int) -> AlertRow | None:
         for alert in self._alerts():
@@ -161,30 +161,30 @@ class Demo:
             if alert.id not in self._false and not any(window.explains(alert) for window in self._windows):
                 self._false.add(alert.id)
                 outcome.false_alerts.append((alert.rule, alert.resource))
-                self._show.false_alert(alert)
+                self._show.print_false_alert(alert)
 
     def _wait_for_detector(self) -> None:
-        def history_is_judged() -> bool:
+        def is_history_judged() -> bool:
             with self._store.connect() as connection:
                 shards = shard_rows(connection)
             return any(shard.watermark_ns >= self._learnt_until_ns for shard in shards)
 
         try:
-            self._environment.wait_for("the quiet history is judged", history_is_judged, STARTED_WITHIN_S)
+            self._environment.wait_for("the quiet history is judged", is_history_judged, STARTED_WITHIN_S)
         except ConditionNotMet:
             self._show.step("the detector is starting: a first start compiles its kernels, which takes a minute")
-            self._environment.wait_for("the quiet history is judged", history_is_judged, COMPILED_WITHIN_S)
+            self._environment.wait_for("the quiet history is judged", is_history_judged, COMPILED_WITHIN_S)
 
     def _wait_until_judged(self) -> None:
         """Wait until a new call to each service has been judged. Then all earlier calls have been, too."""
         now_ns = time.time_ns()
 
-        def judged() -> bool:
+        def is_judged() -> bool:
             with self._store.connect() as connection:
                 seen = list_resources(connection)
             return sum(resource.last_ns > now_ns for resource in seen) >= len(self._services.servers)
 
-        self._environment.wait_for("every service of the shop is called and judged", judged)
+        self._environment.wait_for("every service of the shop is called and judged", is_judged)
 
     def _search(self, text: str) -> None:
         if self._shop.process.stdin is not None:

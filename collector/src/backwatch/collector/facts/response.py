@@ -39,6 +39,12 @@ FACTS: Final = (
         example="os.system",
     ),
     Fact(
+        name=names.PAYLOAD_WRITTEN, type="words", scope="call", kind="content", domain="content", order=-35,
+        label="Payload written",
+        meaning="What the app itself wrote: formats and containers joined by +, then the names that it would load.",
+        example="pickle+zlib,shop.models.Basket",
+    ),
+    Fact(
         name=names.LOCAL_INFILE, type="flag", scope="call", kind="content", domain="content", order=-30,
         label="File requested", meaning="A MySQL server asked the client for a file.", example=True,
     ),

@@ -84,6 +84,21 @@ def detect_formats(reply: object) -> Facts:
     return add_indicators(facts, ["canary"]) if canaries.has_canaries() and canaries.contains_canary(reply) else facts
 
 
+def describe_written(values: object) -> Facts:
+    """Return the fact of values that the app writes; empty if they have none of the formats.
+
+    >>> describe_written([b"\\x80\\x04}."])
+    (('backwatch.payload.written', 'pickle'),)
+    """
+    facts = dict(_format_facts(values))
+    if names.PAYLOAD_FORMAT not in facts:
+        return ()
+    containers = str(facts.get(names.PAYLOAD_CONTAINERS, "")).split(",")
+    forms = "+".join(word for word in (str(facts[names.PAYLOAD_FORMAT]), *containers) if word)
+    loaded = facts.get(names.PAYLOAD_GLOBALS)
+    return ((names.PAYLOAD_WRITTEN, f"{forms},{loaded}" if loaded else forms),)
+
+
 def _format_facts(reply: object) -> Facts:
     if isinstance(reply, (bytes, str)):
         # A short word or number, as caches mostly return: too short for base64, and other formats need punctuation.

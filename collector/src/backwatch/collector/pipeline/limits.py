@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from backwatch.collector.payload import budget, inspection, written
 from backwatch.collector.pipeline import call_site, encoder, pipeline, worker
 from backwatch.collector.runtime import guard
 from backwatch.collector.runtime.bounds import Bound
@@ -29,6 +30,14 @@ BOUNDS: Final = (
         "encoded call sites remembered, per process", encoder.MAX_CALL_SITES, "call sites", "the cache is begun anew"
     ),
     Bound("certificates remembered, per process", tls.MAX_REMEMBERED, "certificates", "the cache is begun anew"),
+    Bound(
+        "statements whose writes are counted, per process", written.MAX_STATEMENTS, "statements",
+        "all are counted anew: more writes are inspected",
+    ),
+    Bound("inspected bytes of a text or of a container", budget.WINDOW_BYTES, "bytes", "the rest is not"),
+    Bound("opcodes of a pickle that are followed", budget.MAX_OPCODES, "opcodes", "the rest is searched"),
+    Bound("containers inside each other that are opened", inspection.MAX_DEPTH, "containers", "the rest is not"),
+    Bound("parts of one value that are inspected", inspection.MAX_PARTS, "parts", "further ones are not"),
     Bound("kinds of internal faults kept, per process", guard.MAX_SWALLOWED, "kinds", "counted, not kept"),
     Bound("one message to the stream", worker.MAX_VALUE_BYTES, "bytes", "calls go into several messages"),
     Bound("one record read from Kafka", kafka_records.MAX_RECORD_BYTES, "bytes", "it is refused by the client"),

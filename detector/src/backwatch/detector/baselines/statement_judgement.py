@@ -67,8 +67,10 @@ USUAL_AFTER_CALLS: Final = 3
 """Quiet calls with known statements after which a sign is usual at a call site."""
 MIN_COMPARED_CALLS: Final = 10
 """Calls of a call site after which new statements are compared with its own."""
+VARYING_LOG_ODDS: Final = -1.0
+"""What it adds where the statements of a call site vary and this one does not differ at the place of a value."""
 REFUSED_LOG_ODDS: Final = 3.0
-FAILED_LOG_ODDS: Final = 1.0
+FAILED_LOG_ODDS: Final = 0.6
 SUCCEEDED_LOG_ODDS: Final = -0.2
 """What it adds that the database refused the statement, that it failed otherwise, and that it did neither. There are no
 open data of honest failures from which these could be fitted."""
@@ -88,7 +90,7 @@ MAX_ROWS_LOG_ODDS: Final = 2.0
 """Rows beyond ``ROWS_FACTOR`` times what the call site ever returned add up to this."""
 
 
-_ADDED: Final = F["added"]
+_ADDED, _AT_SLOT = F["added"], F["at-slot"]
 _UNBALANCED: Final = 1 << names.SIGNS.index("unbalanced-quote")
 
 
@@ -125,7 +127,10 @@ def _home(calls: StatementCalls, state: StatementState, statement: tuple[Any, An
     if (
         site != 0
         and state.sites[site]["exemplars"] > 0
-        and (calls.reported[i] or state.places[site]["kinds"] < VARIOUS)
+        and (
+            calls.reported[i]
+            or (state.places[site]["calls"] >= MIN_COMPARED_CALLS and state.places[site]["kinds"] < VARIOUS)
+        )
     ):
         return int(site)
     codes, ids, role, count = statement
@@ -196,6 +201,8 @@ def _describe(
     log_odds = score(work.signals, KNOWN_WEIGHTS, KNOWN_BIAS, 10.0)
     if unseen > MAX_UNSEEN:  # as likely as honest news are
         log_odds -= np.log(unseen / MAX_UNSEEN)
+        if work.features[_AT_SLOT] == 0.0:
+            log_odds += VARYING_LOG_ODDS
     if unseen > MAX_UNSEEN or weigh(signs, SIGN_WEIGHTS) >= ATTACK_WEIGHT:
         log_odds = max(log_odds, score(work.signals, COLD_WEIGHTS, COLD_BIAS, 1.0))
     return log_odds, True, int(work.features[SLOT])
@@ -308,7 +315,7 @@ def _learn(calls: StatementCalls, state: StatementState, i: int) -> None:
     state.resources[calls.resource[i]]["changed"] = 1
     if count > 0:
         slots = int(calls.site[i]), int(calls.resource[i])
-        learn_statement(site, state.resources[calls.resource[i]], slots, codes, ids, role, count)
+        learn_statement(state.sites, state.places, state.resources[calls.resource[i]], slots, codes, ids, role, count)
 
 
 @kernel

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from backwatch.collector import names
 from backwatch.collector.statements.families import derive_family
 from backwatch.detector.columns.addresses import (
+    APP,
     CONTENT_FACTS,
     RESOURCE,
     RESOURCE_FACTS,
@@ -26,6 +27,7 @@ from backwatch.detector.columns.addresses import (
 from backwatch.detector.decoding import schema
 from backwatch.detector.decoding.decoder import DecodedCalls
 from backwatch.detector.derived.numbers import NumberColumns
+from backwatch.detector.derived.payload_kinds import PayloadColumns
 from backwatch.detector.derived.text_columns import TextColumns
 from backwatch.detector.kernels.bounded_cache import BoundedCache
 from backwatch.detector.kernels.compiled import kernel
@@ -209,6 +211,7 @@ class Columns:
         self._signs = BoundedCache[int, int](MAX_SIGN_TEXTS)
         self._derived = TextColumns(self.hash, judge_loopback=judge_loopback)
         self._readings = NumberColumns(self.hash)
+        self._payloads = PayloadColumns(self.hash)
 
     def hash(self, text: bytes) -> int:
         """Return a text's keyed hash."""
@@ -232,6 +235,7 @@ class Columns:
         columns["signs"] = self._sign_masks(decoded, columns[names.QUERY_SIGNS])
         columns |= self._derived.columns(columns, decoded.text)
         columns |= self._readings.columns(columns, decoded.text)
+        columns |= self._payloads.columns(columns, decoded.text)
         chosen = np.empty((count, 4), np.int64)
         choose(
             decoded.buffer, decoded.offsets, decoded.lengths, self._dialect(decoded, columns[names.DB_SYSTEM]), chosen
@@ -242,7 +246,8 @@ class Columns:
         _fingerprints(texts, chosen, hashes, CLASSES, self._scratch, self._statements, halves, fingerprint)
         columns["fingerprint"] = fingerprint
         found = addresses(hashes, numbers, flags, columns["error"], fingerprint)
-        address = {"resource": found[RESOURCE], "session": found[SESSION], "statement": found[STATEMENT]}
+        address = {"resource": found[RESOURCE], "session": found[SESSION], "statement": found[STATEMENT],
+                   "app": found[APP]}  # fmt: skip
         entry = {
             "resource": found[RESOURCE_FACTS], "session": found[SESSION_FACTS], "statement": found[STATEMENT_FACTS],
             "content": found[CONTENT_FACTS],
@@ -280,11 +285,12 @@ class Columns:
         function, file = columns[names.CODE_FUNCTION], columns[names.CODE_FILE]
         reported = (function != 0) | (file != 0)
         family_of = self._family(prepared, reported)
-        address["site"] = np.empty(reported.shape[0], np.uint64)
-        address["site_statement"] = np.empty(reported.shape[0], np.uint64)
+        app = address["app"]
+        made = np.empty_like(app), np.empty_like(app), np.empty_like(app)
+        address["site"], address["site_statement"], address["caller"] = made
         places(
-            address["resource"], function, file, family_of, reported, columns["fingerprint"], address["site"],
-            address["site_statement"],
+            address["resource"], app, function, file, family_of, columns[names.HTTP_ROUTE], reported,
+            columns["fingerprint"], made,
         )  # fmt: skip
 
     def _family(self, prepared: Prepared, reported: NDArray[np.bool_]) -> NDArray[np.uint64]:

@@ -182,7 +182,7 @@ def _lookup(hashes: Any, keys: Any, values: Any, out: Any, missing: Any) -> int:
     return count
 
 
-class _CachedNumber:
+class CachedNumber:
     """A cache of one number per distinct text."""
 
     def __init__(self) -> None:
@@ -216,9 +216,9 @@ class NumberColumns:
 
     def __init__(self, hash_text: Callable[[bytes], int]) -> None:
         self._hash = hash_text
-        self._version, self._strength, self._begin = _CachedNumber(), _CachedNumber(), _CachedNumber()
-        self._verified, self._fault, self._forms = _CachedNumber(), _CachedNumber(), _CachedNumber()
-        self._refusal = _CachedNumber()
+        self._version, self._strength, self._begin = CachedNumber(), CachedNumber(), CachedNumber()
+        self._verified, self._fault, self._forms = CachedNumber(), CachedNumber(), CachedNumber()
+        self._refusal = CachedNumber()
         self._nodes = BoundedCache[int, NDArray[np.uint64]](MAX_TOPOLOGIES)
 
     def columns(self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]) -> dict[str, NDArray[Any]]:
@@ -230,7 +230,7 @@ class NumberColumns:
         """
 
         def read(
-            reading: _CachedNumber, name: str, number_of: Callable[[str], int], absent: int = -1
+            reading: CachedNumber, name: str, number_of: Callable[[str], int], absent: int = -1
         ) -> NDArray[np.int64]:
             return reading.of(columns[name], lambda row: number_of(text(name, row)), absent)
 
@@ -278,11 +278,11 @@ class NumberColumns:
             return key.astype(np.int8)
         key[failed] = (name[failed] * FACTORS[0]) ^ (code[failed] * FACTORS[1]) ^ columns[names.DB_SYSTEM][failed]
 
-        def refused(row: int) -> int:
+        def is_refused(row: int) -> int:
             facts = (text(fact, row) for fact in (names.DB_SYSTEM, names.STATUS_CODE, names.ERROR_TYPE))
             return int(faults.is_statement_refused(*facts))
 
-        return self._refusal.of(key, refused, 0).astype(np.int8)
+        return self._refusal.of(key, is_refused, 0).astype(np.int8)
 
     def _nodes_columns(self, hashes: NDArray[np.uint64], text: Callable[[str, int], str]) -> NDArray[Any]:
         out = np.empty(hashes.shape[0], object)

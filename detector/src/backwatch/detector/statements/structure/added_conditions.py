@@ -45,20 +45,19 @@ def _is_builders(codes: Any, i: int, count: int) -> bool:
 @kernel
 def describe_conditions(codes: Any, count: int, added: Any, f: Any) -> None:
     """Features of added conditions that depend on no row, or compare a column with itself."""
-    between = False
+    between = 0  # 2 behind BETWEEN, 1 behind the AND that belongs to it
     for i in range(count):
         code = int(codes[i])
-        was_between = between
         if code == _BETWEEN:
-            between = True
+            between = 2
         elif code == _AND:
-            between = False
+            between = max(between - 1, 0)
         if not added[i]:
             continue
         before, after = code_at(codes, i - 1, count), code_at(codes, i + 1, count)
         if before == _WHERE and is_constant(code) and _is_builders(codes, i, count):
             continue
-        alone = starts_condition(before) and ends_condition(after) and not (was_between and before == _AND)
+        alone = starts_condition(before) and ends_condition(after) and not (between == 1 and before == _AND)
         if is_constant(code):
             if alone and not (before == _NOT and code_at(codes, i - 2, count) == _IS):
                 f[_CONDITION] += 1.0

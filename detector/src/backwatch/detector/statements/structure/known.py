@@ -99,17 +99,47 @@ def _opening_tags(codes: Any, ids: Any, role: Any, count: int) -> tuple[int, int
     return int(value & np.uint64(0xFFFFFFFF)) | 1, 0
 
 
+@inline
+def _cells(tag: int) -> tuple[Any, Any]:
+    """Return the two cells in which a tag may stand."""
+    first = np.int64(tag // 2 % _INDEX_CELLS)
+    return first, (first + 1 + np.int64(tag // (2 * _INDEX_CELLS) % (_INDEX_CELLS - 1))) % _INDEX_CELLS
+
+
 @kernel
-def _index(resource: Any, tag: int, site: int) -> None:
-    cell = tag // 2 % _INDEX_CELLS
+def _calls_at(resource: Any, cell: int, owner: int, sites: Any, places: Any) -> int:
+    """Return the calls of the call site that stands in a cell; -1: none does any more."""
+    other = np.int64(resource["site"][cell])
+    if 0 < other < sites.shape[0] and sites[other]["owner"] == owner and sites[other]["exemplars"] > 0:
+        return int(places[other]["calls"])
+    return -1
+
+
+@kernel
+def _index(resource: Any, tag: int, slots: tuple[int, int], sites: Any, places: Any) -> None:
+    """Note the call site under a tag, unless busier ones stand there: an attacker's would lead to what it sent."""
+    site, owner = slots
+    first, second = _cells(tag)
+    cell = second if resource["tag"][second] == tag else first
+    if resource["tag"][cell] != tag:
+        fewer = _calls_at(resource, second, owner, sites, places) < _calls_at(resource, first, owner, sites, places)
+        cell = second if fewer else first
+    stands = np.int64(resource["site"][cell])
+    if stands != site and _calls_at(resource, cell, owner, sites, places) > places[site]["calls"]:
+        return
     resource["tag"][cell] = tag
     resource["site"][cell] = site
 
 
 @kernel
 def _indexed(resource: Any, tag: int) -> int:
-    cell = tag // 2 % _INDEX_CELLS
-    return int(resource["site"][cell]) if tag != 0 and resource["tag"][cell] == tag else 0
+    first, second = _cells(tag)
+    if tag == 0:
+        return 0
+    for cell in (first, second):
+        if resource["tag"][cell] == tag:
+            return int(resource["site"][cell])
+    return 0
 
 
 @kernel
@@ -165,7 +195,7 @@ def _keep(site: Any, codes: Any, count: int) -> None:
             prefix, suffix = common(site["arena"][used : used + length], codes, count)
             if count > EXEMPLAR_TOKENS and length == size and prefix + suffix >= size:
                 return
-            share = (prefix + suffix) / length
+            share = float(prefix + suffix) + length / EXEMPLAR_TOKENS  # of two alike the longer makes room
             if length == size and prefix == size:  # there already; of a long one, its head and tail
                 return
             if share > most:
@@ -187,12 +217,13 @@ def _keep(site: Any, codes: Any, count: int) -> None:
 
 @kernel
 def learn_statement(
-    site: Any, resource: Any, slots: tuple[int, int], codes: Any, ids: Any, role: Any, count: int
+    sites: Any, places: Any, resource: Any, slots: tuple[int, int], codes: Any, ids: Any, role: Any, count: int
 ) -> None:
     """Add a quiet statement's trigrams, names and exemplar to what its call site and its resource are known for.
 
     Args:
-        site: The call site's row.
+        sites: Rows of all call sites.
+        places: Rows of ``CALL_SITE`` of all call sites.
         resource: The resource's row.
         slots: Slots of the call site and of the resource.
         codes: The statement's token codes.
@@ -200,6 +231,7 @@ def learn_statement(
         role: The roles of its names.
         count: The number of its tokens.
     """
+    site = sites[slots[0]]
     site["owner"] = slots[1]
     for i in range(count + 1):
         before = ids[i - 2] if i > 1 else EDGE_BEFORE
@@ -214,9 +246,9 @@ def learn_statement(
             add(resource["names"], name)
     _keep(site, codes, count)
     whole, verb = _opening_tags(codes, ids, role, count)
-    _index(resource, whole, slots[0])
+    _index(resource, whole, slots, sites, places)
     if verb != 0:
-        _index(resource, verb, slots[0])
+        _index(resource, verb, slots, sites, places)
 
 
 @kernel

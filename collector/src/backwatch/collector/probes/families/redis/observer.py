@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from backwatch.collector.payload.formats import detect_formats
+from backwatch.collector.payload.written import written_facts
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.redis.claims import ClaimedCommand, current_claim
 from backwatch.collector.probes.families.redis.nodes import ANNOUNCING_COMMANDS, node_facts
@@ -25,9 +26,11 @@ from backwatch.collector.probes.families.redis.session import (
 from backwatch.collector.probes.families.redis.state import InFlightCommands, RedisConnectionState
 from backwatch.collector.probes.families.redis.statements import (
     SUBSCRIPTIONS,
+    WRITING_COMMANDS,
     describe_command,
     describe_pipeline,
     name_of,
+    written_values,
 )
 from backwatch.collector.probes.toolkit.dbapi import STATE_ATTRIBUTE
 from backwatch.collector.probes.toolkit.hooks import Error
@@ -258,6 +261,9 @@ class RedisCallObserver(SwitchableObserver):
                 commands.error, commands.facts,
             )  # fmt: skip
             return
+        if commands.error is None and (not commands.name or commands.name in WRITING_COMMANDS):
+            written = written_facts(statement, written_values(commands.commands))
+            commands.facts = merge_facts(commands.facts, written)
         self.recorder.record_call(
             session, operation, statement=statement, start_ns=commands.start_ns,
             wire=self._open_wire(connection, state), rows_returned=commands.rows, error=commands.error,

@@ -21,6 +21,18 @@ _CONTAINERS: Final = frozenset((
 ))  # fmt: skip
 """Commands whose second word is part of the name."""
 
+WRITING_COMMANDS: Final = {
+    **dict.fromkeys(("SET", "SETNX", "GETSET", "APPEND"), (2, 3, 1)),
+    **dict.fromkeys(("SETEX", "PSETEX", "HSETNX", "LSET", "SETRANGE"), (3, 4, 1)),
+    **dict.fromkeys(("LPUSH", "RPUSH", "LPUSHX", "RPUSHX", "SADD", "PUBLISH", "SPUBLISH"), (2, 100, 1)),
+    **dict.fromkeys(("HSET", "HMSET"), (3, 100, 2)),
+    **dict.fromkeys(("MSET", "MSETNX"), (2, 100, 2)),
+    "XADD": (4, 100, 2),
+}
+"""Commands that write values, and where these stand among the words: from, to, step."""
+_MAX_WRITES: Final = 16
+"""Writes of a pipeline whose values are inspected."""
+
 _cached: dict[int | bytes, tuple[str, str]] = {}
 
 
@@ -73,3 +85,20 @@ def describe_pipeline(commands: Commands) -> tuple[str, str]:
     # What is rare is what an attacker adds: where there are too many kinds, say so rather than pick.
     shown = statements[:MAX_DISTINCT_STATEMENTS] + (["…"] if len(statements) > MAX_DISTINCT_STATEMENTS else [])
     return ("MULTI" if transaction else "PIPELINE"), "; ".join(shown)[:MAX_STATEMENT_CHARACTERS]
+
+
+def written_values(commands: Commands) -> list[object]:
+    """Return values that the commands write; empty: they write none.
+
+    >>> written_values([("SET", "basket:1", b"[]", "EX", 60)]), written_values([("GET", "basket:1")])
+    ([b'[]'], [])
+    """
+    if len(commands) == 1:
+        place = WRITING_COMMANDS.get(name_of(commands[0]))
+        return list(commands[0][place[0] : place[1] : place[2]]) if place else []
+    found: list[object] = []
+    for command in commands[:_MAX_WRITES]:
+        if name_of(command) not in ("MULTI", "EXEC"):
+            place = WRITING_COMMANDS.get(name_of(command))
+            found += command[place[0] : place[1] : place[2]] if place else ()
+    return found
