@@ -221,8 +221,9 @@ class NewDestination(Detector):
         new, inside, excused, came_with = (np.zeros(count, np.int8) for _ in range(4))
         leaving, usual = np.zeros(count, np.int64), np.zeros(count, np.int64)
         app, caller = slot[APP.name], slot[CALLER.name]
-        kind = calls[DESTINATION_CLASS].astype(np.uint64)
-        kind[(calls[NAMED_CLASS] == PUBLIC) & (kind > PUBLIC) & (kind < METADATA)] = REBOUND
+        named, kind = calls[NAMED_CLASS], calls[DESTINATION_CLASS].astype(np.uint64)
+        kind = np.where((named > PUBLIC) & (kind < METADATA), named, kind).astype(np.uint64)  # the peer may be a proxy
+        kind[(named == PUBLIC) & (kind > PUBLIC) & (kind < METADATA)] = REBOUND
         port = np.where(np.isin(calls[names.SERVER_PORT], _WEB_PORTS), 0, calls[names.SERVER_PORT]).astype(np.uint64)
         key = calls[DESTINATION_KEY]
         value = np.where((key == 0) | (kind == METADATA), 0, (key ^ port * PORTS) & ~KIND_BITS | kind)
