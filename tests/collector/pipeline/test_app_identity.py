@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from opentelemetry.sdk.resources import OTELResourceDetector
 
-from backwatch.collector.pipeline.app_identity import parse_environment_attributes
+from backwatch.collector.pipeline.app_identity import identify, parse_environment_attributes
 
 PARTS = st.text(st.sampled_from("ab.=, %2C%zz\u00fc%C3%BC\t"), max_size=8)
 
@@ -33,6 +33,14 @@ def test_environment_attributes_equal_those_the_sdk_detects(pairs: list[str], se
         detected = dict(OTELResourceDetector().detect().attributes)
     parsed = {key: value for key, value in parse_environment_attributes(environment).items() if key}
     assert detected == parsed
+
+
+def test_platform_names_the_release_only_where_the_app_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("K_REVISION", "shop-00042-abc")
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=shop")
+    assert ("service.version", "shop-00042-abc") in identify().attributes
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=shop,service.version=4.1")
+    assert ("service.version", "4.1") in identify().attributes
 
 
 FORK_WHILE_IDENTIFYING = """

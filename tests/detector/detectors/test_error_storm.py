@@ -63,10 +63,25 @@ def test_busy_resource_is_judged_by_its_share_of_faults() -> None:
     facts = np.empty(count), np.empty(count), np.empty(count)
     for batch in range(24):
         time_ns = (batch * count + np.arange(count)) * 2_000_000  # 500 a second
-        _judge(some, some, none, 1 - none, time_ns, np.ones(count, np.int32), rows, *facts)
+        _judge(some, none, some, none, 1 - none, time_ns, np.ones(count, np.int32), rows, *facts)
     assert 0.009 < rows[1]["usual"] / rows[1]["usual_calls"] < 0.011
 
 
 def test_http_server_errors_are_service_failures() -> None:
-    web = {names.SYSTEM: "http", names.DB_SYSTEM: "", names.ERROR_TYPE: "503", names.HTTP_STATUS: 503}
+    web = {names.SYSTEM: "http", names.DB_SYSTEM: "", names.ERROR_TYPE: "500", names.HTTP_STATUS: 500}
     assert list_fired(past(), make_failures(30, facts=web))[-1] == {"error-storm"}
+
+
+@pytest.mark.parametrize(
+    "pause",
+    [
+        {names.ERROR_TYPE: "AdminShutdown", names.STATUS_CODE: "57P01"},
+        {names.SYSTEM: "http", names.DB_SYSTEM: "", names.ERROR_TYPE: "503", names.HTTP_STATUS: 503},
+        {names.DB_SYSTEM: "redis", names.ERROR_TYPE: "BusyLoadingError"},
+    ],
+)
+def test_reported_restart_may_take_five_minutes_and_no_longer(pause: dict[str, Any]) -> None:
+    calls = [*make_failures(2, facts=pause), *make_failures(400, 3 * DAY + 1, 1)]
+    found = list_fired(past(), calls)
+    assert "error-storm" not in set[str]().union(*found[:300])
+    assert "error-storm" in found[-1]

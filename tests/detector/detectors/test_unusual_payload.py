@@ -67,7 +67,7 @@ def test_only_a_new_kind_raises_an_alert(usual: dict[str, Any], then: dict[str, 
 
 
 @pytest.mark.parametrize(("count", "format_", "expected"), [
-    (150, "pickle", ""), (154, "pickle", MEDIUM), (29, "java", ""), (34, "java", HIGH),
+    (149, "pickle", ""), (150, "pickle", MEDIUM), (29, "java", ""), (34, "java", HIGH),
 ])  # fmt: skip
 def test_no_alert_before_the_place_is_known(count: int, format_: str, expected: str) -> None:
     assert raised(past(count), [get(3 * DAY, format_)]) == [expected]

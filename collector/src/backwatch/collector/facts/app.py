@@ -21,6 +21,8 @@ FACTS: Final = (
     ),
     Fact(
         name=names.SERVICE_RELEASE, type="text", scope="app", kind="app", domain="session",
-        label="App release", meaning="The app's release.", example="2026.11.3",
+        older=("vcs.ref.head.revision", "container.image.id", "k8s.replicaset.name"),
+        label="App release", meaning="The app's release; where it names none, that of its platform.",
+        example="2026.11.3",
     ),
 )  # fmt: skip

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 from backwatch.collector import names
 from backwatch.collector.configuration import environment as runtime_environment
+from backwatch.collector.pipeline.app_release import find_release
 
 MAX_TEXT: Final = 200
 UNKNOWN: Final = "unknown_service"
@@ -69,10 +70,13 @@ def identify(fallback: str = "") -> App:
     name = _text(found.get(names.SERVICE_NAME))
     if not name or name.startswith(UNKNOWN):
         name = _text(fallback) or _text(get_script_name())
+    host_name = socket.gethostname()
+    if not _text(found.get(names.SERVICE_RELEASE)):
+        found[names.SERVICE_RELEASE] = find_release(runtime_environment.environment(), host_name)
     found[names.ENVIRONMENT] = found.get(names.ENVIRONMENT) or found.get(_OLDER_ENVIRONMENT)
     attributes: list[tuple[str, str | int]] = [(names.SERVICE_NAME, name)]
     attributes += [(key, _text(found[key])) for key in _KEPT if _text(found.get(key))]
-    attributes += [("host.name", _text(socket.gethostname())), ("process.pid", os.getpid())]
+    attributes += [("host.name", _text(host_name)), ("process.pid", os.getpid())]
     return App(name, _text(found.get(names.SERVICE_NAMESPACE)), _text(found.get(names.ENVIRONMENT)), tuple(attributes))
 
 

@@ -47,7 +47,7 @@ SPANS: Final = (1.0, 1.0, 6.0, 16.0, 36.0, float(LONG))
 """Values in the window of each statistic: it counts from its first full window."""
 BASES: Final = (0.1, 1.2, 0.2, 1.1, -0.4, 1.5)
 SLOPES: Final = (1.2, 0.8, 1.2, 1.7, 3.2, 4.0)
-RISE_EVIDENCE: Final = (3.6, 3.2)
+RISE_EVIDENCE: Final = (3.2, 3.2)
 """Evidence of a rise of the two faster means: met as often, and in calm series not at all."""
 CLEAR_EXCESS: Final = 0.1
 """Excess from which on evidence counts in full: less is a record by a hair."""

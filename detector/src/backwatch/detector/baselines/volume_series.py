@@ -38,7 +38,7 @@ LONG: Final = BLOCK * BLOCKS
 RISE_SPANS: Final = (4.0, 64.0, 1_024.0)
 RISE_DELAYS: Final = (64, 512, 1_024)
 """Values after which a mean's highest counts; at least so many, at most twice as many."""
-RISE_BOUNDS: Final = (0.2, 0.5, 0.4)
+RISE_BOUNDS: Final = (0.4, 0.5, 0.4)
 RISE_SHARES: Final = (0.3, 0.5, 0.3)
 """What a rise must exceed on the log scale, and as a share of the highest's own height above the level."""
 RISES: Final = len(RISE_SPANS)

@@ -1,4 +1,4 @@
-"""Classify failed calls: a fault of the service, a fault of the caller, or a refused login."""
+"""Classify failed calls: a fault of the service, a fault of the caller, a refused login, a service that is paused."""
 
 import re
 from collections.abc import Mapping
@@ -11,6 +11,9 @@ SERVICE: Final = 2
 """A fault of the service or the connection: refused, reset, timed out, overloaded, protocol error."""
 LOGIN: Final = 3
 """The service refused the login."""
+
+UNAVAILABLE: Final = 4
+"""The service itself reports that it cannot serve now: it starts, stops, hands over, or has too much to do."""
 
 _LOGIN_CODES: Final[Mapping[str, frozenset[str]]] = {
     "postgresql": frozenset(("28000", "28P01")),
@@ -29,6 +32,20 @@ _LOGIN_CODES: Final[Mapping[str, frozenset[str]]] = {
     "ldap": frozenset(("48", "49")),
     "grpc": frozenset(("16", "UNAUTHENTICATED")),
 }
+_UNAVAILABLE_CODES: Final[Mapping[str, frozenset[str]]] = {
+    "postgresql": frozenset(("57P01", "57P02", "57P03", "53300")),
+    "mysql": frozenset(("1040", "1053", "3168")),
+    "redis": frozenset(("LOADING", "MASTERDOWN", "CLUSTERDOWN", "READONLY", "BUSY")),
+    "valkey": frozenset(("LOADING", "MASTERDOWN", "CLUSTERDOWN", "READONLY", "BUSY")),
+    "mongodb": frozenset(("91", "189", "10107", "11600", "11602", "13435", "13436")),
+    "kafka": frozenset(("5", "6")),
+    "grpc": frozenset(("14", "UNAVAILABLE")),
+    "http": frozenset(("502", "503", "504")),
+}
+_UNAVAILABLE_NAME: Final = re.compile(
+    r"(?:AdminShutdown|CrashShutdown|CannotConnectNow(?:Error)?|TooManyConnections(?:Error)?|BusyLoadingError|"
+    r"MasterDownError|ClusterDownError|ReadOnlyError|NotPrimaryError|ServiceUnavailable(?:Error)?|50[234])"
+)
 _OWN_CODES: Final[Mapping[str, re.Pattern[str]]] = {
     "postgresql": re.compile(r"(?:2[1-7]|42|44|0A|P0|40)\w{3}|57014"),
     "mysql": re.compile(r"10(?:0[678]|4[468]|5\d|6[0-9]|7[0-5]|9\d)|11[0-4]\d|12(?:05|13|64|22)|13\d\d|14[05]\d"),
@@ -52,7 +69,7 @@ _SERVICE_NAME: Final = re.compile(
 
 
 def fault_of(system: str, code: str, name: str, http_status: int = -1) -> int:
-    """Return the class of a failed call: ``OWN``, ``SERVICE``, ``LOGIN``, or ``UNKNOWN``.
+    """Return the class of a failed call: ``OWN``, ``SERVICE``, ``LOGIN``, ``UNAVAILABLE``, or ``UNKNOWN``.
 
     Args:
         system: ``db.system.name`` or another fact of the system.
@@ -63,7 +80,7 @@ def fault_of(system: str, code: str, name: str, http_status: int = -1) -> int:
     >>> fault_of("postgresql", "28P01", "OperationalError"), fault_of("mysql", "1064", "ProgrammingError")
     (3, 1)
     >>> fault_of("http", "", "ConnectionResetError"), fault_of("http", "", "", 503), fault_of("http", "", "404", 404)
-    (2, 2, 1)
+    (2, 4, 1)
     >>> fault_of("rabbitmq", "403", "ChannelClosedByBroker"), fault_of("rabbitmq", "403", "ConnectionClosedByBroker")
     (1, 3)
     """
@@ -73,6 +90,9 @@ def fault_of(system: str, code: str, name: str, http_status: int = -1) -> int:
     if code in _LOGIN_CODES.get(kind, ()) or http_status in (401, 407) or _LOGIN_NAME.search(last):
         return LOGIN
     own = _OWN_CODES.get(kind)
+    is_reported = code in _UNAVAILABLE_CODES.get(kind, ()) or _UNAVAILABLE_NAME.fullmatch(last)
+    if is_reported or http_status in (502, 503, 504):
+        return UNAVAILABLE
     if (own is not None and own.fullmatch(code)) or 400 <= http_status < 500:
         return OWN
     return SERVICE if http_status >= 500 or _SERVICE_NAME.search(last) else UNKNOWN

@@ -36,6 +36,8 @@ LOGIN_FAILED: Final = "backwatch.login.failed"
 """1 where the call failed because the service refused the login."""
 SERVICE_FAULT: Final = "backwatch.service.fault"
 """1 where the call failed by the service or on the way to it: refused, reset, timed out."""
+SERVICE_PAUSED: Final = "backwatch.service.paused"
+"""1 where the service itself reports that it cannot serve now: it starts, stops, hands over, or is overloaded."""
 STATEMENT_REFUSED: Final = "backwatch.statement.refused"
 """1 where the database refused the statement as no valid one: broken syntax, or a name that does not exist."""
 MESSAGE_FORMS: Final = "backwatch.message.forms.bits"
@@ -243,7 +245,8 @@ class NumberColumns:
             MESSAGE_FORMS: read(self._forms, names.MESSAGE_FORMS, message_forms, absent=0),
             NODES: self._nodes_columns(columns[names.TOPOLOGY], text),
             LOGIN_FAILED: (fault == faults.LOGIN).astype(np.int8),
-            SERVICE_FAULT: (fault == faults.SERVICE).astype(np.int8),
+            SERVICE_FAULT: ((fault == faults.SERVICE) | (fault == faults.UNAVAILABLE)).astype(np.int8),
+            SERVICE_PAUSED: (fault == faults.UNAVAILABLE).astype(np.int8),
             STATEMENT_REFUSED: self._refused(columns, text),
             RATIO: np.where((wire >= 0) & (size >= 0), size / np.maximum(wire, 1), np.nan),
         }

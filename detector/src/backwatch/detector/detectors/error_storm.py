@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from backwatch.collector.facts.fact import derived_fact
 from backwatch.detector.baselines.settled import MIN_CALLS
-from backwatch.detector.derived.numbers import SERVICE_FAULT
+from backwatch.detector.derived.numbers import SERVICE_FAULT, SERVICE_PAUSED
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import RESOURCE
@@ -20,16 +20,20 @@ USUAL_NS: Final = 7 * 86_400 * 1_000_000_000
 """One week: decay time of the usual share, so that a resource with two calls an hour is known, too."""
 MAX_USUAL_STREAK: Final = 3
 """Failures in a row from which on they no longer count as usual: a storm must not raise its own baseline."""
+PAUSE_NS: Final = 300 * 1_000_000_000
+"""Five minutes: what a restart, a fail-over or a burst of load may take, if the service reports it by its own error."""
+NEXT_PAUSE_NS: Final = 3_600 * 1_000_000_000
+"""One hour, after which the next one may begin."""
 
 SERVED = np.dtype([
     ("recent", "<f8"), ("recent_calls", "<f8"), ("usual", "<f8"), ("usual_calls", "<f8"), ("streak", "<u4"),
-    ("last_ns", "<i8"),
+    ("last_ns", "<i8"), ("paused_ns", "<i8"),
 ])  # fmt: skip
 
 
 @kernel
 def _judge(
-    fault: Array, error: Array, late: Array, asked: Array, time_ns: Array, resource: Array, rows: Any,
+    fault: Array, paused: Array, error: Array, late: Array, asked: Array, time_ns: Array, resource: Array, rows: Any,
     streak: Array, share: Array, usual: Array,
 ) -> None:  # fmt: skip
     for i in range(resource.shape[0]):
@@ -39,8 +43,14 @@ def _judge(
         gone = float(max(time_ns[i] - row["last_ns"], 0)) if row["last_ns"] else 0.0
         lately, daily = np.exp(-gone / RECENT_NS), np.exp(-gone / USUAL_NS)
         failed = 1.0 if fault[i] else 0.0
+        if paused[i] and row["streak"] == 0 and time_ns[i] - row["paused_ns"] > NEXT_PAUSE_NS:
+            row["paused_ns"] = time_ns[i]
+        pauses = time_ns[i] - row["paused_ns"] <= PAUSE_NS
         if fault[i]:
-            row["streak"] = min(row["streak"] + 1, 1_000_000) if gone <= RECENT_NS else 1
+            if pauses:
+                row["streak"] = 0
+            else:
+                row["streak"] = min(row["streak"] + 1, 1_000_000) if gone <= RECENT_NS else 1
             streak[i] = row["streak"]
             if row["usual_calls"] >= MIN_CALLS:
                 usual[i] = row["usual"] / row["usual_calls"]
@@ -50,7 +60,7 @@ def _judge(
         row["recent_calls"] = row["recent_calls"] * lately + 1.0
         if fault[i]:
             share[i] = row["recent"] / row["recent_calls"]
-        if row["streak"] < MAX_USUAL_STREAK:
+        if row["streak"] < MAX_USUAL_STREAK and not (fault[i] and pauses):
             row["usual"] = row["usual"] * daily + failed
             row["usual_calls"] = row["usual_calls"] * daily + 1.0
         row["last_ns"] = max(time_ns[i], row["last_ns"])
@@ -63,8 +73,8 @@ class ErrorStorm(Detector):
     derives = (
         derived_fact(
             "backwatch.errors.streak",
-            "Calls in a row that failed by the service or on the way to it, including this one; 0 where this "
-            "call did not.",
+            "Calls in a row that failed by the service or on the way to it, including this one; 0 where this call did "
+            "not, and for five minutes after the service itself reported that it restarts or is overloaded.",
         ),
         derived_fact(
             "backwatch.errors.share",
@@ -90,8 +100,8 @@ class ErrorStorm(Detector):
         streak, share, usual = np.zeros(calls.count), np.zeros(calls.count), np.full(calls.count, np.nan)
         asked = calls["fingerprint"] != 0
         _judge(
-            calls[SERVICE_FAULT], calls["error"], calls["late"], asked, calls["time_ns"], slot[RESOURCE.name],
-            tables["error_storm"], streak, share, usual,
+            calls[SERVICE_FAULT], calls[SERVICE_PAUSED], calls["error"], calls["late"], asked, calls["time_ns"],
+            slot[RESOURCE.name], tables["error_storm"], streak, share, usual,
         )  # fmt: skip
         return {
             "backwatch.errors.streak": streak, "backwatch.errors.share": share, "backwatch.errors.usual": usual,

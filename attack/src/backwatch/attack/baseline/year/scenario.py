@@ -11,11 +11,13 @@ from backwatch.attack.baseline.year.services import Service
 from backwatch.attack.folders import files, only
 from backwatch.collector import names
 from backwatch.collector.pipeline.app_identity import App
+from backwatch.collector.pipeline.app_release import find_release
 from backwatch.collector.runtime.record import CLIENT, Call, CallSite
 
 BLOCK_S: Final = 150
 """Seconds of calls that one pod delivers at once: fewer than the detector waits for late ones."""
 BLOCKS: Final = HOUR_S // BLOCK_S
+_POD_LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
 
 
 class Query(NamedTuple):
@@ -52,12 +54,13 @@ class Pod(NamedTuple):
     app: App
 
 
-def _new_pod(number: int, source: random.Random, name: str, release: str) -> Pod:
-    """Return a new process; an empty release: the app does not report it."""
+def _new_pod(number: int, source: random.Random, name: str, release: str, template: str) -> Pod:
+    """Return a new process in a pod of Kubernetes; an empty release: the app does not report it."""
+    host_name = f"{name}-{template}-{''.join(source.choices(_POD_LETTERS, k=5))}"
     attributes: list[tuple[str, str | int]] = [(names.SERVICE_NAME, name)]
-    if release:
+    if release := release or find_release({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, host_name):
         attributes.append((names.SERVICE_RELEASE, release))
-    attributes += [("host.name", f"{name}-{source.getrandbits(32):08x}"), ("process.pid", source.randrange(7, 40))]
+    attributes += [("host.name", host_name), ("process.pid", source.randrange(7, 40))]
     return Pod(number, App(name, "", "", tuple(attributes)))
 
 
@@ -93,6 +96,7 @@ class YearScenario(ABC):
     def __init__(self, seed: int = 1) -> None:
         self.source = random.Random(f"{self.name()} {seed}")
         self._started = 0
+        self.template = self.new_template()
         self.running = [self.start_pod(self.release) for _ in range(self.pods)]
         self._bursts: dict[tuple[int, int], Burst] = {}
         self._sites: dict[str, CallSite] = {}
@@ -114,7 +118,11 @@ class YearScenario(ABC):
     def start_pod(self, release: str) -> Pod:
         """Return a new process of the app."""
         self._started += 1
-        return _new_pod(self._started, self.source, self.name(), release)
+        return _new_pod(self._started, self.source, self.name(), release, self.template)
+
+    def new_template(self) -> str:
+        """Return the hash that a changed pod template gives to the names of its pods."""
+        return "".join(self.source.choices(_POD_LETTERS, k=9))
 
     def bursts(self) -> Iterator[tuple[int, list[Burst]]]:
         """Yield the end of each block with calls, in nanoseconds, and what the pods deliver then."""

@@ -25,12 +25,19 @@ class DailyErrorBursts(YearScenario):
     def play(self, hour: Hour) -> None:
         """Fail, retry, and work."""
         if hour.is_at(3):
-            for _ in range(self.source.randrange(18, 40)):
-                at_s = hour.begin_s + 1_800 + self.source.random() * 35
-                self.call(at_s, self.database, self.source.choice(SQL), error="OperationalError")
+            self._restart(hour.begin_s + 1_800)
         if hour.is_at(15) and self.source.random() < 0.5:
             begin_s = hour.begin_s + self.source.randrange(0, 3_000)
             for _ in range(self.source.randrange(10, 30)):
                 self.call(begin_s + self.source.random() * 40, self.payments, PAY, error="503")
         self.ordinary(hour, self.database, SQL)
         self.ordinary(hour, self.payments, (PAY,), 30)
+
+    def _restart(self, begin_s: float) -> None:
+        """End all sessions, then refuse connections, then ask for patience."""
+        for number in range(self.source.randrange(18, 40)):
+            self.call(
+                begin_s + number * self.source.uniform(0.6, 1.0), self.database, self.source.choice(SQL),
+                error="AdminShutdown" if number < 4 else self.source.choice(("OperationalError", "CannotConnectNow")),
+                status="57P01" if number < 4 else "",
+            )  # fmt: skip

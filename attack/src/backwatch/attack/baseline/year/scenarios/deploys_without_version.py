@@ -8,6 +8,7 @@ from backwatch.attack.baseline.year.scenario import Query, YearScenario
 from backwatch.attack.baseline.year.services import postgresql
 
 DEPLOYS: Final = (9, 13, 16)
+JOINED: Final = ("stock", "reviews", "orders", "users")
 COLUMNS: Final = ("brand", "weight", "colour", "size", "vendor_id", "tax_class", "unit", "badge", "origin", "season")
 
 
@@ -32,6 +33,7 @@ class DeploysWithoutVersion(YearScenario):
 
     def _deploy(self) -> None:
         self._deploys += 1
+        self.template = self.new_template()
         self.running = [self.start_pod("") for _ in self.running]
         at = self.source.randrange(len(self.queries))
         self.queries[at] = self._changed(self.queries[at])
@@ -51,8 +53,8 @@ class DeploysWithoutVersion(YearScenario):
         elif " WHERE " in text and kind == 2:
             text = text.replace(" WHERE ", f" WHERE {column} = ? AND ", 1)
         elif text.startswith("SELECT id") and " WHERE " in text:
-            details = f"details_{self._deploys}"
-            text = text.replace(" WHERE ", f" LEFT JOIN {details} ON {details}.id = id WHERE ", 1)
+            table = self.source.choice(JOINED)
+            text = text.replace(" WHERE ", f" LEFT JOIN {table} ON {table}.id = {column} WHERE ", 1)
         elif text.startswith("UPDATE"):
             text = text.replace(" SET ", f" SET {column} = ?, ", 1)
         return query._replace(text=text)

@@ -12,7 +12,6 @@ PRICE: Final = Query(
     "", 1, 60, 8,
 )  # fmt: skip
 ALL_ROWS: Final = 14_000
-FIRST_DAY: Final = 1
 
 
 class TwoSizes(YearScenario):
@@ -27,7 +26,7 @@ class TwoSizes(YearScenario):
 
     def play(self, hour: Hour) -> None:
         """Export at four in the morning, and work."""
-        if hour.is_at(4) and hour.day >= FIRST_DAY:
+        if hour.is_at(4):
             rows = ALL_ROWS + hour.day * 9
             self.call(hour.begin_s + 70 + self.source.random() * 60, self.database, PRICE, rows=rows)
         self.ordinary(hour, self.database, (*SQL, PRICE))

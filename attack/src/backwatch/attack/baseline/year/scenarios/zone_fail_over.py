@@ -28,8 +28,8 @@ class ZoneFailOver(YearScenario):
         if hour.day == self._next and hour.is_at(11):
             self._next += self.source.randrange(7, 22)
             for number in range(36):
-                at_s = hour.begin_s + 2 + number * 0.9 * self.source.random()
-                error, status = self.source.choice((("OperationalError", ""), ("AdminShutdown", "57P01")))
+                at_s = hour.begin_s + 2 + number * self.source.uniform(0.7, 0.9)
+                error, status = ("AdminShutdown", "57P01") if number < 4 else ("OperationalError", "")
                 self.call(at_s, self.database, self.source.choice(SQL), error=error, status=status)
             self._nodes.reverse()
             self.database.nodes = self._nodes[:1]
