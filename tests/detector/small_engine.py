@@ -13,7 +13,7 @@ from backwatch.collector import names
 from backwatch.collector.facts import WINDOW
 from backwatch.collector.statements.canonical import canonicalize
 from backwatch.detector import detectors
-from backwatch.detector.columns.prepared import dialect_of
+from backwatch.detector.columns.prepared import SITE_REPORTED, dialect_of
 from backwatch.detector.derived.numbers import NOT_BEFORE, NumberColumns, certificate_days
 from backwatch.detector.derived.text_columns import NOT_AFTER, TextColumns
 from backwatch.detector.detectors import Calls, ClosedWindows, discover
@@ -172,6 +172,7 @@ class SmallEngine:
         columns["late"] = np.zeros(len(calls), np.bool_)
         for name in (names.CODE_FUNCTION, names.CODE_FILE):
             columns[name] = np.array([hashed(str(one["site"]).encode()) for one in calls], np.uint64)
+        columns[SITE_REPORTED] = np.ones(len(calls), np.bool_)
         columns["signs"] = np.array([self._signs(text(names.QUERY_SIGNS, i)) for i in rows], np.uint32)
         statements = [text(names.QUERY_TEXT, i) or text(names.STATEMENT, i) for i in rows]
         columns["fingerprint"] = np.array([hashed(one.encode()) if one else 0 for one in statements], np.uint64)

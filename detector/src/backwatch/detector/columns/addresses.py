@@ -99,18 +99,25 @@ def addresses(hashes: Array, numbers: Array, flags: Array, error: Array, fingerp
 @kernel
 def places(
     resource: Array,
-    function: Array,
-    file: Array,
+    caller: tuple[Array, Array, Array, Array],
     family: Array,
     reported: Array,
     fingerprint: Array,
     site: Array,
     both: Array,
 ) -> None:
-    """Write the addresses that depend on the call site: file and function, else the statement's family."""
+    """Write the addresses that depend on the call site, else on the statement's family.
+
+    Args:
+        caller: Function, file, route and call path of each call. The path counts where there is no route.
+    """
+    function, file, route, path = caller
     for i in range(resource.shape[0]):
         if reported[i]:
             site[i] = mix(mix(resource[i], function[i]), file[i])
+            around = route[i] if route[i] != 0 else path[i]
+            if around != 0:
+                site[i] = mix(site[i], around)
         else:
             site[i] = mix(mix(resource[i], np.uint64(0x66616D696C79)), family[i])
         both[i] = mix(site[i], fingerprint[i] + np.uint64(3))

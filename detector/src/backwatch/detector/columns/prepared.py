@@ -44,6 +44,8 @@ MAX_DIALECTS = 1_000
 MAX_SIGN_TEXTS = 10_000
 """Systems and sign texts whose meaning is kept."""
 _QUERY = schema.TEXT_INDEX[names.QUERY_TEXT]
+SITE_REPORTED = "site.reported"
+"""Column: whether the call's site is known by function, file or route, and is no family of statements."""
 _COLUMNS_OF = {
     domain: tuple(
         column for column in schema.COLUMNS if column.name in CALL_FIELDS and CALL_FIELDS[column.name].domain == domain
@@ -256,16 +258,16 @@ class Columns:
         return np.array(found, np.int64)[inverse]
 
     def _places(self, prepared: Prepared) -> None:
-        """Add the addresses that depend on the call site: file and function, else the statement's family."""
+        """Add the addresses that depend on the call site, else on the statement's family."""
         columns, address = prepared.columns, prepared.address
-        function, file = columns[names.CODE_FUNCTION], columns[names.CODE_FILE]
-        reported = (function != 0) | (file != 0)
+        function, file, route = columns[names.CODE_FUNCTION], columns[names.CODE_FILE], columns[names.HTTP_ROUTE]
+        columns[SITE_REPORTED] = reported = (function != 0) | (file != 0) | (route != 0)
         family_of = self._family(prepared, reported)
         address["site"] = np.empty(reported.shape[0], np.uint64)
         address["site_statement"] = np.empty(reported.shape[0], np.uint64)
         places(
-            address["resource"], function, file, family_of, reported, columns["fingerprint"], address["site"],
-            address["site_statement"],
+            address["resource"], (function, file, route, columns[names.CALL_PATH]), family_of, reported,
+            columns["fingerprint"], address["site"], address["site_statement"],
         )  # fmt: skip
 
     def _family(self, prepared: Prepared, reported: NDArray[np.bool_]) -> NDArray[np.uint64]:

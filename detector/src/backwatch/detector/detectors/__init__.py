@@ -34,7 +34,8 @@ class Calls:
             (uint32, bit i is
             ``names.SIGNS[i]``), ``fingerprint`` (uint64), each text fact by its contract name (uint64 keyed hash, 0:
             absent), each
-            number (int64, -1: absent), each bool (int8, -1: absent, else 0 or 1), ``statement.sighting`` and
+            number (int64, -1: absent), each bool (int8, -1: absent, else 0 or 1), ``site.reported`` (bool: the call
+            site is no family), ``statement.sighting`` and
             ``site_statement.sighting`` (int8, see ``engine/keys.py``).
         tokens_of: Returns the tokens of some calls' statements, by their rows: about two microseconds for each distinct
             statement.

@@ -31,6 +31,7 @@ from backwatch.detector.baselines.statement_judgement import (
     judge_statements,
     new_work,
 )
+from backwatch.detector.columns.prepared import SITE_REPORTED
 from backwatch.detector.derived.numbers import STATEMENT_REFUSED
 from backwatch.detector.derived.text_columns import CONTINUES
 from backwatch.detector.detectors import Array, Calls, Detector
@@ -188,7 +189,7 @@ class UnusualQuery(Detector):
         rows = np.empty(fingerprint.shape[0], np.int64)
         unknown = rows[: _find_unknown(fingerprint, pair, state.pairs, rows)]
         found = calls.tokens_of(unknown + part.start)
-        reported = (calls[names.CODE_FUNCTION][part] != 0) | (calls[names.CODE_FILE][part] != 0)
+        reported = calls[SITE_REPORTED][part]
         judged = StatementCalls(
             fingerprint, calls["site_statement.sighting"][part], calls[CONTINUES][part], calls["time_ns"][part],
             calls["signs"][part], slot[SITE.name][part], pair, slot[STATEMENT.name][part], slot[RESOURCE.name][part],

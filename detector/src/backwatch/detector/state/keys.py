@@ -34,7 +34,7 @@ RESOURCE: Final = KeySpace(name="resource", columns=("app", "system", "endpoint"
 """One attached backing service as one app sees it."""
 
 SITE: Final = KeySpace(name="site", columns=("resource", "place"), parent=RESOURCE, capacity=16_384, per_parent=4_096)
-"""A call site of the app: file and function; if none is reported, the family: verb and tables."""
+"""A call site of the app: file, function and route, or call path; if none is reported, the family: verb and tables."""
 
 STATEMENT: Final = KeySpace(
     name="statement",
