@@ -2,7 +2,8 @@
 
 Novelty is reported at every call site; surprise only at a settled one. A new release of the app may bring new
 statements: at each call site they become known in the first hour, or with the first calls from there. A call site with
-many different statements builds them dynamically. Neither excuses what looks injected.
+many different statements builds them dynamically: filters, lists and orders, and nothing that adds a query, a table or
+a function. Neither excuses what looks injected. Statements of transactions and drivers are never new.
 """
 
 from collections.abc import Mapping
@@ -83,7 +84,7 @@ class UnusualQuery(Detector):
         derived_fact(
             "backwatch.query.novel",
             "1 where the statement is not known at its call site (without a call site: in its family; without "
-            "room for its call site: at any of the resource's).",
+            "room for its call site: at any of the resource's); never for transactions and a driver's own statements.",
         ),
         derived_fact(
             "backwatch.site.settled",
@@ -100,7 +101,8 @@ class UnusualQuery(Detector):
         ),
         derived_fact(
             "backwatch.site.various",
-            "1 where the call site shows eight different statements or more, and this one does not look injected.",
+            "1 where the call site shows eight different statements or more, and this one does not look injected and "
+            "adds no query, table or function.",
         ),
         derived_fact(
             "backwatch.query.elsewhere", "1 where the statement is known at one of the resource's call sites."
