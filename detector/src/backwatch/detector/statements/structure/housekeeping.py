@@ -126,7 +126,7 @@ def _asks(codes: Any, ids: Any, start: int, end: int) -> bool:
 def _keeps_house(codes: Any, ids: Any, start: int, end: int) -> bool:
     """Return whether one statement of several is never news."""
     first = ids[start]
-    second = ids[start + 1] if start + 1 < end else np.uint32(0)
+    second: Any = ids[start + 1] if start + 1 < end else np.uint32(0)
     if _is_in(first, _TRANSACTION) or (first == _START and second == _TRANSACTION_WORD):
         return end - start <= _MAX_TRANSACTION and not _asks_rows(codes, start, end)
     if first == _SETTING:
