@@ -39,7 +39,14 @@ def texts_of(findings: Findings) -> list[FindingText]:
             found.append(("clear", event.alert_id, str(event.time_ns)))
         else:
             found += [
-                (one.rule.name, one.alert_id, str(one.time_ns), one.span_id, str(sorted(one.evidence.items())))
+                (
+                    one.rule.name,
+                    one.alert_id,
+                    str(one.time_ns),
+                    one.span_id,
+                    str(sorted(one.evidence.items())),
+                    one.level,
+                )
                 for one in event.iter_findings()
             ]
     return found

@@ -65,8 +65,8 @@ def _entry_bits(domain: str, facts: Facts) -> NDArray[np.uint64]:
 
 
 def _raised(fired: set[str]) -> set[str]:
-    """Return the rules without the superseded ones."""
-    rule = np.array([i for i, one in enumerate(RULES.rules) if one.name in fired], np.int32)
+    """Return the rules without the superseded ones and those that only escalate."""
+    rule = np.array([i for i, one in enumerate(RULES.rules) if one.name in fired and not one.escalates], np.int32)
     silenced = RULES.find_superseded(np.zeros_like(rule), rule)
     return {RULES.rules[i].name for i in rule[~silenced].tolist()}
 

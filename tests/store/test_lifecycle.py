@@ -7,8 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backwatch.store import queries, tables
+from backwatch.store.commit import RaisedAlert
 from backwatch.store.decisions import decide
-from backwatch.store.lifecycle import CLEARED, OPENED, REOPENED, Life, apply
+from backwatch.store.lifecycle import CLEARED, ESCALATED, OPENED, REOPENED, Life, apply
+from backwatch.store.transactions import reading
 from backwatch.store.views import AlertDetail
 from tests.services.commits import Owner, alert_id, cleared, raised
 
@@ -105,3 +107,44 @@ def test_store_follows_the_model_for_any_commits(store: sa.Engine, words: list[s
         assert [*range(model.episode, 0, -1)] == [one.number for one in found.episodes]
     else:
         assert found is None
+
+
+def _escalated(at_ns: int, to: str = "critical") -> RaisedAlert:
+    return raised(at_ns=at_ns, escalated_to=to, escalated_ns=at_ns)
+
+
+def test_an_escalation_is_an_event_of_its_own_once_in_an_episode(store: sa.Engine) -> None:
+    owner = Owner(store)
+    owner.commit(raised(at_ns=1_000))
+    owner.commit(_escalated(2_000))
+    owner.commit(_escalated(3_000), raised(at_ns=3_500))
+    with reading(store) as connection:
+        rows = connection.execute(sa.select(tables.event).order_by(tables.event.c.level_rank)).mappings().all()
+        alert = queries.get_alert(connection, ID)
+    assert [(row["kind"], row["level_rank"]) for row in rows] == [(OPENED, 3), (ESCALATED, 4)]
+    assert alert is not None
+    assert (alert.alert.level, alert.alert.episode, alert.alert.count) == ("critical", 1, 4)
+    assert '"level":"critical"' in rows[1]["body"]
+
+
+def test_opening_and_escalation_in_one_commit_are_the_same_two_events(store: sa.Engine) -> None:
+    Owner(store).commit(_escalated(2_000))
+    with reading(store) as connection:
+        rows = connection.execute(sa.select(tables.event).order_by(tables.event.c.level_rank)).mappings().all()
+    assert [(row["kind"], row["level_rank"]) for row in rows] == [(OPENED, 3), (ESCALATED, 4)]
+
+
+def test_the_next_episode_begins_at_the_rules_own_level(store: sa.Engine) -> None:
+    owner = Owner(store)
+    owner.commit(_escalated(1_000), cleared(at_ns=2_000))
+    owner.commit(raised(at_ns=3_000))
+    with reading(store) as connection:
+        alert = queries.get_alert(connection, ID)
+    assert alert is not None
+    assert (alert.alert.level, alert.alert.episode) == ("high", 2)
+    owner.commit(_escalated(4_000))
+    with reading(store) as connection:
+        events = connection.execute(sa.select(tables.event.c.kind, tables.event.c.episode)).all()
+    assert sorted(map(tuple, events)) == [
+        (CLEARED, 1), (ESCALATED, 1), (ESCALATED, 2), (OPENED, 1), (REOPENED, 2),
+    ]  # fmt: skip

@@ -170,3 +170,25 @@ def test_unknown_rule_name_is_a_usage_error() -> None:
 @given(st.text(), st.text(max_size=40))
 def test_line_is_found_in_any_text(text: str, where: str) -> None:
     assert 1 <= find_line(text, where) <= max(1, len(text.splitlines()))
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"escalates": "nothing"}, "backwatch.escalates: no rule over calls is called 'nothing'"),
+        ({"escalates": "injection-read-out"}, "backwatch.escalates: no rule over calls is called"),
+        ({"escalates": "query-attack", "key": "resource"}, "backwatch.key: must be site, the key of query-attack"),
+        ({"escalates": "query-attack", "level": "high"}, "level: must be above that of query-attack, high; got high"),
+    ],
+)
+def test_a_rule_that_cannot_escalate_is_left_out(tmp_path: Path, changed: dict[str, str], problem: str) -> None:
+    own = {"key": "site", **{name: value for name, value in changed.items() if name != "level"}}
+    document = {**GOOD, "name": "own-rule", "level": changed.get("level", "critical"), "backwatch": own}
+    (tmp_path / "own.yml").write_text(yaml.safe_dump(document))
+    result = run_rules("check", BACKWATCH_RULES_DIR=str(tmp_path))
+    assert problem in result.output
+    assert result.exit_code != 0
+
+
+def test_explain_names_the_rule_that_is_raised() -> None:
+    assert json.loads(run_rules("explain", "injection-read-out", "--json").stdout)["escalates"] == "query-attack"

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from backwatch.store import events, tables
 from backwatch.store.commit import AlertRound, ClearedAlert, RaisedAlert
-from backwatch.store.lifecycle import Change, Life
+from backwatch.store.lifecycle import ESCALATED, Change, Life
 from backwatch.store.lifecycle import apply as live
 from backwatch.store.ring import RING, choose_kept, get_shown_values
 from backwatch.store.text import as_json, clean, from_json, level_rank, whole
@@ -82,7 +82,7 @@ def _life(row: Mapping[str, Any]) -> Life:
     return Life(
         alert_id=row["id"], raised=row["raised"], episode=row["episode"], count=row["count"], first_ns=row["first_ns"],
         last_ns=row["last_ns"], opened_ns=row["opened_ns"], cleared_ns=row["cleared_ns"], evidence=row["evidence"],
-        closed_episode=row["closed_episode"],
+        closed_episode=row["closed_episode"], level=row["level"],
     )  # fmt: skip
 
 
@@ -91,7 +91,8 @@ def _row(life: Life, row: Mapping[str, Any]) -> dict[str, Any]:
     evidence = as_json(life.new[-1][2].evidence) if life.new else life.evidence
     about = _about(life.about) if life.about is not None else {}
     return {
-        **row, **about, "raised": life.raised, "episode": life.episode, "count": whole(life.count),
+        **row, **about, "level": clean(life.level, 16), "level_rank": level_rank(life.level),
+        "raised": life.raised, "episode": life.episode, "count": whole(life.count),
         "first_ns": whole(life.first_ns), "last_ns": whole(life.last_ns), "opened_ns": whole(life.opened_ns),
         "cleared_ns": life.cleared_ns if life.cleared_ns is None else whole(life.cleared_ns), "evidence": evidence,
     }  # fmt: skip
@@ -156,13 +157,18 @@ def _write_episodes(connection: sa.Connection, changes: Sequence[tuple[Change, M
     insert_or_replace(connection, tables.episode, rows)
 
 
+def _kind_of(change: Change, row: Mapping[str, Any]) -> str:
+    """What tells the events of one episode apart: an alert may escalate twice."""
+    return f"{change.kind} {row['level']}" if change.kind == ESCALATED else change.kind
+
+
 def _write_events(connection: sa.Connection, changes: Sequence[tuple[Change, Mapping[str, Any]]], now_ns: int) -> None:
     if not changes:
         return
     rules = events.rules_by_name(connection, (row["rule"] for _, row in changes))
     rows = [
         {
-            "id": events.event_id(change.alert_id, change.episode, whole(change.begin_ns), change.kind),
+            "id": events.event_id(change.alert_id, change.episode, whole(change.begin_ns), _kind_of(change, row)),
             "alert_id": change.alert_id, "episode": change.episode, "kind": change.kind,
             "level_rank": row["level_rank"], "body": events.body(change, row, rules.get(row["rule"])),
             "created_ns": now_ns, "routed_ns": None,

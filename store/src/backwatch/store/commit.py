@@ -36,6 +36,7 @@ class RaisedAlert:
         app, resource, key: Text for people: the app, the resource, and what within it the alert is about.
         begin_ns: Time of the firing that comes first in the stream. Unlike ``first_ns``, the earliest time, it is the
             same however the stream is cut into commits, so ids of events are made of it. 0: ``first_ns``.
+        escalated_to, escalated_ns: Higher level that the alert came to, and since when; empty: none.
         occurrences: The newest ones and those that :func:`~backwatch.store.ring.choose_kept` adds, oldest first.
         accepts: Names of the facts in its evidence that the rule speaks of: those which are accepted on its alerts.
     """
@@ -53,6 +54,8 @@ class RaisedAlert:
     occurrences: Sequence[Occurrence]
     accepts: Sequence[str] = ()
     begin_ns: int = 0
+    escalated_to: str = ""
+    escalated_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The life of an alert, as the engine writes it: opened, reopened in a new episode, cleared. Pure; one alert at a time.
+"""The life of an alert, as the engine writes it: opened, escalated, reopened in a new episode, cleared. Pure.
 
 People's columns are read here and never written: that a person closed an episode only decides whether the next firing
 belongs to it.
@@ -10,9 +10,11 @@ from typing import Final
 
 from backwatch.store.commit import ClearedAlert, Occurrence, RaisedAlert
 from backwatch.store.ring import choose_kept, get_shown_values
+from backwatch.store.text import level_rank
 
 OPENED: Final = "alert.opened"
 REOPENED: Final = "alert.reopened"
+ESCALATED: Final = "alert.escalated"
 CLEARED: Final = "alert.cleared"
 
 
@@ -23,6 +25,7 @@ class Life:
     Attributes:
         episode: 0 for a row that has never been raised.
         closed_episode: The last episode that a person closed.
+        level: Of the episode: the highest that it came to.
         new: Occurrences to add, with their number and episode.
     """
 
@@ -36,6 +39,7 @@ class Life:
     cleared_ns: int | None = None
     evidence: str = "{}"
     closed_episode: int = 0
+    level: str = ""
     about: RaisedAlert | None = None
     new: list[tuple[int, int, Occurrence]] = field(default_factory=list[tuple[int, int, Occurrence]])
 
@@ -61,6 +65,16 @@ def apply(life: Life, steps: Iterable[RaisedAlert | ClearedAlert]) -> Iterator[C
         change = _raise(life, step) if isinstance(step, RaisedAlert) else _clear(life, step)
         if change is not None:
             yield change
+        if isinstance(step, RaisedAlert) and step.escalated_to and _rises(life, step.escalated_to):
+            life.level = step.escalated_to
+            yield Change(
+                kind=ESCALATED, alert_id=life.alert_id, episode=life.episode, begin_ns=life.opened_ns,
+                time_ns=step.escalated_ns,
+            )  # fmt: skip
+
+
+def _rises(life: Life, level: str) -> bool:
+    return level_rank(level) > level_rank(life.level)
 
 
 def _raise(life: Life, step: RaisedAlert) -> Change | None:
@@ -68,6 +82,8 @@ def _raise(life: Life, step: RaisedAlert) -> Change | None:
     if opening:
         life.episode += 1
         life.raised, life.opened_ns, life.cleared_ns = True, step.begin_ns or step.first_ns, None
+    if opening or _rises(life, step.level):  # an open alert keeps its highest level
+        life.level = step.level
     life.first_ns = step.first_ns if life.count == 0 else min(life.first_ns, step.first_ns)
     life.last_ns = max(life.last_ns, step.last_ns)
     life.count += step.count

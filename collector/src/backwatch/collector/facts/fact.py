@@ -36,6 +36,8 @@ class Fact:
         order: Position in evidence, ascending. Facts at 0 stand in the middle, by name, with what detectors compute.
         identity: It shows which server responded. Accepting an alert records its value.
         profile: Key under which a profile announces its values; empty: profiles cannot.
+        values: Names of a number's values 1, 2, …, which evidence shows instead of them.
+        bits: Names of a number's bits, the lowest first, which evidence shows instead of it, joined by commas.
     """
 
     name: str
@@ -51,6 +53,8 @@ class Fact:
     order: int = 0
     identity: bool = False
     profile: str = ""
+    values: tuple[str, ...] = ()
+    bits: tuple[str, ...] = ()
 
 
 def make_label(name: str) -> str:
@@ -62,7 +66,11 @@ def make_label(name: str) -> str:
     return name.removeprefix("backwatch.").replace(".", " ").replace("_", " ").capitalize()
 
 
-def derived_fact(name: str, meaning: str, *, scope: Scope = "derived") -> Fact:
+def derived_fact(
+    name: str, meaning: str, *, scope: Scope = "derived", values: tuple[str, ...] = (), bits: tuple[str, ...] = ()
+) -> Fact:
     """Return a number that a detector computes for each call, or with the scope ``window`` for each window."""
-    label = make_label(name)
-    return Fact(name=name, type="number", scope=scope, kind="derived", domain="number", label=label, meaning=meaning)
+    return Fact(
+        name=name, type="number", scope=scope, kind="derived", domain="number", label=make_label(name),
+        meaning=meaning, values=values, bits=bits,
+    )  # fmt: skip

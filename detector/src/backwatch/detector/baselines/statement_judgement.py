@@ -6,7 +6,7 @@ site with many different statements, or another call site that knows the stateme
 make, and no other.
 """
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
@@ -24,8 +24,8 @@ from backwatch.detector.baselines.call_site import (
     note_restless,
     remember,
 )
+from backwatch.detector.baselines.campaign import count_tables, is_under_way, note_injected
 from backwatch.detector.baselines.injection import (
-    COUNT_OF_SIGNALS,
     compose,
     effect_log_odds,
     is_broken,
@@ -34,13 +34,13 @@ from backwatch.detector.baselines.injection import (
 )
 from backwatch.detector.baselines.releases import is_young, number_of
 from backwatch.detector.baselines.settled import MAX_UNSEEN, has_settled, has_surely_settled, unseen_share
+from backwatch.detector.baselines.statement_columns import StatementCalls, StatementFacts, StatementState, Work
 from backwatch.detector.baselines.suspicion import ATTACK_WEIGHT, SIGN_WEIGHTS, weigh
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import FIRST
+from backwatch.detector.statements.structure.changes import changes_of, sketch_tables, span_of
 from backwatch.detector.statements.structure.difference import describe
-from backwatch.detector.statements.structure.encoding import MAX_TOKENS
-from backwatch.detector.statements.structure.features import FEATURE_CELLS, SLOT, WORDS_ONLY, F, adds_nothing
-from backwatch.detector.statements.structure.grammar import KIND_CELLS as KINDS
+from backwatch.detector.statements.structure.features import ONLY_ITEMS, SLOT, WORDS_ONLY, F, adds_nothing
 from backwatch.detector.statements.structure.grammar import check_grammar, is_query
 from backwatch.detector.statements.structure.housekeeping import is_housekeeping
 from backwatch.detector.statements.structure.known import (
@@ -74,7 +74,7 @@ SUCCEEDED_LOG_ODDS: Final = -0.2
 open data of honest failures from which these could be fitted."""
 HARMLESS_BREAK_LOG_ODDS: Final = -1.5
 """The most where the database refused nothing but words in the place of a value, as in ``'o'brien'``: a bug."""
-MIN_CAMPAIGN: Final = 2
+MIN_CAMPAIGN: Final = 3
 """Suspicious statements of the last minutes at the same place from which on it is no bug."""
 CAMPAIGN_SECONDS: Final = 300
 CAMPAIGN_LOG_ODDS: Final = 0.8
@@ -90,72 +90,6 @@ MAX_ROWS_LOG_ODDS: Final = 2.0
 
 _ADDED: Final = F["added"]
 _UNBALANCED: Final = 1 << names.SIGNS.index("unbalanced-quote")
-
-
-class StatementCalls(NamedTuple):
-    """Columns of the calls, and the tokens of statements that may be new."""
-
-    fingerprint: Array
-    sighting: Array
-    goes_on: Array
-    time_ns: Array
-    signs: Array
-    site: Array
-    pair: Array
-    statement: Array
-    resource: Array
-    release: Array
-    reported: Array
-    error: Array
-    refused: Array
-    rows: Array
-    late: Array
-    learn: Array
-    tokens: Any
-
-
-class StatementState(NamedTuple):
-    """Rows of the tables."""
-
-    places: Array
-    pairs: Array
-    asked: Array
-    releases: Array
-    usual: Array
-    sites: Array
-    resources: Array
-
-
-class StatementFacts(NamedTuple):
-    """Facts of each call, written."""
-
-    novel: Array
-    settled: Array
-    unseen: Array
-    released: Array
-    various: Array
-    elsewhere: Array
-    injection: Array
-    injected: Array
-    broken: Array
-
-
-class Work(NamedTuple):
-    """Work space."""
-
-    added: Array
-    removed: Array
-    features: Array
-    kinds: Array
-    signals: Array
-
-
-def new_work() -> Work:
-    """Return work space for one thread."""
-    return Work(
-        np.zeros(MAX_TOKENS, np.uint8), np.zeros(MAX_TOKENS, np.uint8), np.zeros(FEATURE_CELLS), np.zeros(KINDS),
-        np.zeros(COUNT_OF_SIGNALS),
-    )  # fmt: skip
 
 
 @kernel
@@ -268,6 +202,30 @@ def _more_rows(rows: int, most: int) -> float:
 
 
 @kernel
+def _note_campaign(
+    calls: StatementCalls, state: StatementState, facts: StatementFacts, work: Work, i: int, compared: bool
+) -> None:
+    """Note an injected statement at its call site, and write the facts of its campaign."""
+    site = calls.site[i]
+    row = state.campaigns[site]
+    _, ids, roles, count = _statement_of(calls, i)
+    new = calls.sighting[i] == FIRST and not calls.goes_on[i]
+    answer = (
+        int(calls.rows[i]), int(state.sites[site]["most_rows"]), int(calls.duration_ns[i] // 1_000_000),
+        bool(calls.error[i]),
+    )  # fmt: skip
+    tables = sketch_tables(ids, roles, work.added, count)
+    time_s = int(calls.time_ns[i] // 1_000_000_000)
+    note_injected(row, time_s, new, answer, changes_of(work.features, False), tables, compared)
+    first_s = np.int64(row["first_s"])
+    facts.stage[i] = row["stage"]
+    facts.campaign[i, 0], facts.campaign[i, 1], facts.campaign[i, 2] = row["statements"], row["failed"], row["rows"]
+    facts.campaign[i, 3] = count_tables(row["tables"])
+    facts.campaign[i, 4] = np.int64(row["last_s"]) - first_s
+    facts.first_row[i] = np.int64(row["first_row_s"]) - first_s if row["first_row_s"] > 0 else np.nan
+
+
+@kernel
 def _judge_new(
     calls: StatementCalls, state: StatementState, facts: StatementFacts, work: Work, i: int, elsewhere: bool
 ) -> bool:
@@ -279,8 +237,8 @@ def _judge_new(
     refused = calls.refused[i] == 1
     broken = is_broken(work.signals)
     before = _same_place(site, slot, time_s, broken or refused) if calls.site[i] != 0 else 0
-    only_quote = work.features[_ADDED] == 0.0 and signs & _UNBALANCED != 0
-    words_only = work.features[WORDS_ONLY] > 0.0 and not only_quote
+    without_words = work.features[_ADDED] == 0.0 or work.features[WORDS_ONLY] == ONLY_ITEMS
+    words_only = work.features[WORDS_ONLY] > 0.0 and not (without_words and signs & _UNBALANCED != 0)
     harmless = refused and compared and words_only and before < MIN_CAMPAIGN
     if harmless:
         log_odds = min(log_odds, HARMLESS_BREAK_LOG_ODDS)
@@ -299,7 +257,13 @@ def _judge_new(
         log_odds - effect_log_odds(work.signals, injection_weights.KNOWN if compared else injection_weights.COLD) >= 0.0
     )
     facts.broken[i] = harmless
-    if calls.site[i] != 0 and not calls.late[i] and (p >= ATTACK_PROBABILITY or (refused and (broken or compared))):
+    if compared:
+        facts.changes[i] = changes_of(work.features, work.features[WORDS_ONLY] == 1.0)
+        facts.difference[i] = span_of(work.added, _statement_of(calls, i)[3])
+    if calls.site[i] != 0 and not calls.late[i] and p >= ATTACK_PROBABILITY:
+        _note_campaign(calls, state, facts, work, i, compared)
+    suspicious = p >= ATTACK_PROBABILITY or (refused and (broken or compared))
+    if calls.site[i] != 0 and not calls.late[i] and suspicious:
         _note_suspicious(site, slot, time_s)
     if weigh(signs, SIGN_WEIGHTS) >= ATTACK_WEIGHT:
         return False
@@ -368,6 +332,8 @@ def judge_statements(calls: StatementCalls, state: StatementState, facts: Statem
         young = is_young(release, number, calls.time_ns[i])
         facts.released[i] = is_of_release(place, number, young, learn) and quiet
         facts.various[i] = place["kinds"] >= VARIOUS and quiet and (known or adds_nothing(work.features))
+        if not known and is_under_way(state.campaigns[s], int(calls.time_ns[i] // 1_000_000_000)):
+            continue  # what an attack sends teaches nothing
         explained = facts.released[i] != 0 or facts.various[i] != 0 or facts.elsewhere[i] != 0
         if not learn:
             if calls.error[i] and not calls.late[i] and not known and not surprising and quiet:

@@ -23,15 +23,17 @@ from backwatch.detector.baselines.call_site import (
     STATEMENT_AT_SITE,
     count_call,
 )
+from backwatch.detector.baselines.campaign import CAMPAIGN, STAGES
 from backwatch.detector.baselines.releases import RELEASES
 from backwatch.detector.baselines.settled import has_settled
-from backwatch.detector.baselines.statement_judgement import (
+from backwatch.detector.baselines.statement_columns import (
+    CAMPAIGN_FACTS,
     StatementCalls,
     StatementFacts,
     StatementState,
-    judge_statements,
     new_work,
 )
+from backwatch.detector.baselines.statement_judgement import judge_statements
 from backwatch.detector.columns.prepared import SITE_REPORTED
 from backwatch.detector.derived.numbers import STATEMENT_REFUSED
 from backwatch.detector.derived.text_columns import CONTINUES
@@ -39,6 +41,7 @@ from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import KNOWN, RESOURCE, SITE, SITE_STATEMENT, STATEMENT
 from backwatch.detector.state.tables import Rows, Table
+from backwatch.detector.statements.structure.changes import CHANGES
 from backwatch.detector.statements.structure.known import RESOURCE_STRUCTURE, SITE_STRUCTURE
 
 MAX_COMPARED_CALLS: Final = 2_048
@@ -121,6 +124,33 @@ class UnusualQuery(Detector):
             "an input with a quote, or without one, reached the statement's text.",
         ),
         derived_fact(
+            "backwatch.query.change",
+            "What changed from the nearest known statement to this new one.",
+            bits=CHANGES,
+        ),
+        derived_fact("backwatch.query.difference", "The statement, with what is new in it between « and »."),
+        derived_fact(
+            "backwatch.campaign.stage",
+            "How far injected statements came at the call site: 1 probed; 2 injectable, the answers depend on what was "
+            "injected; 3 read out, rows left.",
+            values=STAGES,
+        ),
+        derived_fact("backwatch.campaign.statements", "Different injected statements of the campaign until this call."),
+        derived_fact("backwatch.campaign.failed", "Injected calls of the campaign that failed, until this call."),
+        derived_fact(
+            "backwatch.campaign.rows",
+            "Rows that injected statements of the campaign returned, beyond those of the call site's own, until this "
+            "call.",
+        ),
+        derived_fact("backwatch.campaign.tables", "Estimated number of tables that injected text named; 64: at least."),
+        derived_fact(
+            "backwatch.campaign.seconds", "Seconds from the campaign's first injected statement until this call."
+        ),
+        derived_fact(
+            "backwatch.campaign.seconds_to_first_row",
+            "Seconds from the campaign's first injected statement until its first row; absent until then.",
+        ),
+        derived_fact(
             "backwatch.resource.settled", "1 where the resource's statements as a whole are known well enough."
         ),
     )
@@ -133,6 +163,7 @@ class UnusualQuery(Detector):
         Table("query_attack", SITE, 2, USUAL_SIGNS),
         Table("unusual_query_structure", SITE, 1, SITE_STRUCTURE),
         Table("unusual_query_vocabulary", RESOURCE, 1, RESOURCE_STRUCTURE),
+        Table("unusual_query_campaign", SITE, 1, CAMPAIGN),
     )
 
     def __init__(self) -> None:
@@ -147,13 +178,16 @@ class UnusualQuery(Detector):
         novel, ready, mature, released, various, elsewhere, injected, broken = (
             np.zeros(count, np.int8) for _ in range(8)
         )
+        campaign = np.zeros((count, len(CAMPAIGN_FACTS)), np.int64)
         facts = StatementFacts(
-            novel, ready, np.ones(count), released, various, elsewhere, np.zeros(count), injected, broken
-        )
+            novel, ready, np.ones(count), released, various, elsewhere, np.zeros(count), injected, broken,
+            np.zeros(count, np.int32), np.zeros(count, np.int32), np.zeros(count, np.int8), campaign,
+            np.full(count, np.nan),
+        )  # fmt: skip
         state = StatementState(
             tables["unusual_query_site"], tables["unusual_query"], tables["unusual_query_statement"],
             tables["unusual_query_releases"], tables["query_attack"], tables["unusual_query_structure"],
-            tables["unusual_query_vocabulary"],
+            tables["unusual_query_vocabulary"], tables["unusual_query_campaign"],
         )  # fmt: skip
         for start in range(0, count, MAX_COMPARED_CALLS):
             self._judge(calls, slot, state, facts, learn, slice(start, min(start + MAX_COMPARED_CALLS, count)))
@@ -166,7 +200,10 @@ class UnusualQuery(Detector):
             "backwatch.site.released": released, "backwatch.site.various": various,
             "backwatch.query.elsewhere": elsewhere, "backwatch.resource.settled": mature,
             "backwatch.query.injection": facts.injection, "backwatch.query.injected": injected,
-            "backwatch.query.broken": broken,
+            "backwatch.query.broken": broken, "backwatch.query.change": facts.changes,
+            "backwatch.query.difference": facts.difference, "backwatch.campaign.stage": facts.stage,
+            "backwatch.campaign.seconds_to_first_row": facts.first_row,
+            **{f"backwatch.campaign.{name}": campaign[:, at] for at, name in enumerate(CAMPAIGN_FACTS)},
         }  # fmt: skip
 
     def migrate(self, table: Table, rows: Rows, from_version: int) -> Rows:
@@ -196,7 +233,7 @@ class UnusualQuery(Detector):
             fingerprint, calls["site_statement.sighting"][part], calls[CONTINUES][part], calls["time_ns"][part],
             calls["signs"][part], slot[SITE.name][part], pair, slot[STATEMENT.name][part], slot[RESOURCE.name][part],
             calls[names.SERVICE_RELEASE][part], reported, calls["error"][part], calls[STATEMENT_REFUSED][part],
-            calls[names.ROWS_RETURNED][part], calls["late"][part], learn[part],
+            calls[names.ROWS_RETURNED][part], calls["duration_ns"][part], calls["late"][part], learn[part],
             (found.of_call[part], found.codes, found.ids, found.roles, found.count),
         )  # fmt: skip
         judge_statements(judged, state, StatementFacts(*(fact[part] for fact in facts)), self._work)

@@ -34,7 +34,7 @@ class CallVerdicts:
         self.number_of = {table.hashes[number]: number for number in table.numbers_over("call", "correlation")}
         """Hash to number, of the rules over calls."""
         self.suspects = np.array([rule.suspect for rule in table.rules], np.bool_)
-        self.silent = np.array([rule.silent for rule in table.rules], np.bool_)
+        self.silent = np.array([rule.silent or bool(rule.escalates) for rule in table.rules], np.bool_)
         self.correlating = Correlator(table.rules)
 
     def begin(self, prepared: Prepared, start: int, end: int) -> "RunVerdict":
@@ -93,7 +93,11 @@ class RunVerdict:
         raised = ~self._find_silenced(shard, rows, rules, columns) & ~self._verdicts.silent[rules]
         for number in np.unique(rules[raised]).tolist():
             fired = np.sort(rows[raised & (rules == number)])
-            self._raising.add_firings(Firing(number, shard, columns, facts, snapshot, findings), fired)
+            escalations = [
+                (self._table.rules[above], rows[rules == above]) for above in self._table.escalations.get(number, ())
+            ]
+            firing = Firing(number, shard, columns, facts, snapshot, findings, escalations)
+            self._raising.add_firings(firing, fired)
         for correlated in counted:
             more = {**facts, **correlated.facts}
             self._raising.add_firings(

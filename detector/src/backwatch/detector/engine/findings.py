@@ -1,19 +1,24 @@
 """Results of one step: columns first, objects only for the findings that are shown."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backwatch.collector.facts.fact import Fact
 from backwatch.detector.columns.key_texts import Key
 from backwatch.detector.decoding.decoder import DecodedCalls
 from backwatch.detector.identity.identity_snapshot import Before, previous_values
 from backwatch.detector.rules.sigma import Rule
+from backwatch.detector.statements.structure.marking import mark_difference
 from backwatch.store.commit import ClearedAlert, SeenProcess
+from backwatch.store.text import LEVELS
 
+DIFFERENCE: Final = "backwatch.query.difference"
+"""The fact that stands in evidence as text: detectors return a span of tokens."""
 MAX_FIRSTS = 8
 """Firings of a step that are shown besides the newest: the first to show a new value of the rule's facts. As many
 as a store keeps of an episode."""
@@ -25,6 +30,7 @@ class Finding:
 
     Attributes:
         trace_id, span_id: Lower-case hex; empty where a window or a loss made it.
+        level: The rule's, or that of a rule that fired, too, and escalates its alert.
     """
 
     rule: Rule
@@ -34,6 +40,7 @@ class Finding:
     trace_id: str
     span_id: str
     evidence: Mapping[str, Any]
+    level: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +55,9 @@ class Firings:
         was: What the resource showed before, where the rule is about its identity.
         accepts: Names of the facts that are accepted on alerts of the rule.
         firsts: Places of the firings that are the first to show something of those facts.
+        words: Facts whose values or bits have names.
+        canonical: Returns the canonical text of a row's statement.
+        escalated: Rules that raise the alert to their level, each with the firings on which it fired, too.
     """
 
     rule: Rule
@@ -61,6 +71,23 @@ class Firings:
     was: Before = field(default_factory=dict[str, tuple[NDArray[np.int32], str]])
     accepts: Sequence[str] = ()
     firsts: Sequence[int] = ()
+    words: Mapping[str, Fact] = field(default_factory=dict[str, Fact])
+    escalated: Sequence[tuple[Rule, NDArray[np.bool_]]] = ()
+    canonical: Callable[[int], bytes] | None = None
+
+    def _mark(self, place: int, span: int) -> str:
+        return mark_difference(self.canonical(int(self.rows[place])), span) if self.canonical else ""
+
+    def level_at(self, place: int) -> str:
+        """Return the level of one firing."""
+        levels = [self.rule.level, *(rule.level for rule, fired in self.escalated if fired[place])]
+        return max(levels, key=LEVELS.index)
+
+    @property
+    def escalation(self) -> tuple[str, int]:
+        """Return the highest level that another rule raises the alert to, and since when; empty: none does."""
+        found = [(rule.level, int(self.times[int(np.argmax(fired))])) for rule, fired in self.escalated]
+        return max(found, key=lambda one: LEVELS.index(one[0]), default=("", 0))
 
     def iter_findings(self, newest: int = 0) -> Iterator[Finding]:
         """Yield one finding per firing, in order; only the ``newest`` ones and ``firsts`` if ``newest`` is not 0."""
@@ -74,10 +101,14 @@ class Firings:
                 evidence |= self.decoded.evidence(row)
                 trace_id, span_id = self.decoded.trace_id(row), self.decoded.span_id(row)
                 evidence |= previous_values(self.decoded, row, self.was, i)
-            evidence |= as_evidence((name, values[i]) for name, values in self.facts.items())
+            evidence |= as_evidence((name, values[i]) for name, values in self.facts.items()) | _name_values(
+                (self.words[name], values[i]) for name, values in self.facts.items() if name in self.words
+            )
+            if span := evidence.pop(DIFFERENCE, 0):
+                evidence |= {DIFFERENCE: marked} if (marked := self._mark(i, int(span))) else {}
             yield Finding(
                 rule=self.rule, alert_id=self.alert_id, key=self.key, time_ns=int(self.times[i]),
-                trace_id=trace_id, span_id=span_id, evidence=evidence,
+                trace_id=trace_id, span_id=span_id, evidence=evidence, level=self.level_at(i),
             )  # fmt: skip
 
 
@@ -87,6 +118,18 @@ def as_evidence(facts: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     NaN is what a detector does not know yet: such a fact is left out.
     """
     return {name: _plain(value) for name, value in facts if not _is_nan(value)}
+
+
+def _name_values(facts: Iterable[tuple[Fact, Any]]) -> dict[str, Any]:
+    """Return the facts whose values have names as words; 0 is shown as it is."""
+    named: dict[str, Any] = {}
+    for fact, value in facts:
+        number = int(value)
+        if fact.values and 1 <= number <= len(fact.values):
+            named[fact.name] = fact.values[number - 1]
+        elif fact.bits and number:
+            named[fact.name] = ", ".join(bit for at, bit in enumerate(fact.bits) if number >> at & 1)
+    return named
 
 
 def _is_nan(value: Any) -> bool:

@@ -25,6 +25,7 @@ from backwatch.detector.engine.open_findings import NOT_UNDER, keys_of
 from backwatch.detector.engine.rule_table import RuleTable
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.identity.identity_snapshot import IdentitySnapshot
+from backwatch.detector.rules.sigma import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class Firing:
     facts: Mapping[str, Array]
     snapshot: IdentitySnapshot
     findings: Findings
+    escalations: Sequence[tuple[Rule, NDArray[np.int32]]] = ()
+    """Rules that raise the alert to their level, each with the calls on which it fired."""
 
 
 class Raising:
@@ -155,6 +158,9 @@ class Raising:
             decoded=self._prepared.decoded,
             rows=(mine + self._start).astype(np.int32),
             times=columns["time_ns"][mine],
+            words=self._table.words,
+            canonical=self._prepared.canonical,
+            escalated=_escalated(firing, mine),
             facts={name: computed[name][mine] for name in self._table.evidence[firing.number] if name in computed},
         )
 
@@ -168,6 +174,12 @@ class Raising:
         cuts = np.flatnonzero(np.diff(address[order])) + 1
         for group in sorted(np.split(rows[order], cuts), key=lambda rows_of_key: int(rows_of_key[0])):
             yield *self._table.key(number, self._prepared, self._start + int(group[0])), group
+
+
+def _escalated(firing: Firing, mine: NDArray[np.int32]) -> list[tuple[Rule, NDArray[np.bool_]]]:
+    """Return the rules that raise the alert to their level, each with the firings on which it fired, too."""
+    found = [(rule, np.isin(mine, rows)) for rule, rows in firing.escalations]
+    return [(rule, fired) for rule, fired in found if fired.any()]
 
 
 def is_known(shard: Shard, slot: NDArray[Any]) -> NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from backwatch.collector.facts.fact import Fact
 from backwatch.detector.columns.key_texts import Key, alert_id, key_of
 from backwatch.detector.columns.prepared import Prepared
 from backwatch.detector.engine.open_findings import rule_hash
@@ -24,18 +25,28 @@ class RuleTable:
         rules: Each rule.
         hashes: 64-bit hash of each rule's name.
         evidence: Names of the facts that each rule's evidence shows.
+        escalations: Rule to the rules that raise its alert to their level.
+        words: Facts whose values or bits have names.
         accepts: Rule name to the facts that an acceptance of its alert holds for. The evidence of these rules also
             shows the previous value of each fact.
     """
 
-    def __init__(self, rule_set: RuleSet, accepts: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self, rule_set: RuleSet, accepts: Mapping[str, Sequence[str]], words: Mapping[str, Fact] | None = None
+    ) -> None:
         self.rule_set = rule_set
+        self.words = words or {}
         self.rules = rule_set.rules
         self.accepts = accepts
         self.hashes = [rule_hash(rule.name) for rule in self.rules]
-        # A window's alert also shows what was expected in it: no condition compares that.
-        shown = [fields_of(rule.condition) | set(rule.looks_at if rule.over == "window" else ()) for rule in self.rules]
+        # An alert also shows what its rule wants people to look at, which no condition need compare.
+        shown = [fields_of(rule.condition) | set(rule.looks_at) for rule in self.rules]
         self.evidence = [[*sorted(names), *_CORRELATION_EVIDENCE] for names in shown]
+        at = {rule.name: number for number, rule in enumerate(self.rules)}
+        self.escalations: dict[int, list[int]] = {}
+        for number, rule in enumerate(self.rules):
+            if rule.escalates in at:
+                self.escalations.setdefault(at[rule.escalates], []).append(number)
         self._keys = BoundedCache[tuple[int, int], tuple[str, Key]](MAX_CACHED_KEYS)
 
     def numbers_over(self, *kinds: str) -> list[int]:

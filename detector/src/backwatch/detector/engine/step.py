@@ -104,7 +104,11 @@ class Engine:
         self.rules = rules
         self._columns = Columns(config.key, judge_loopback=config.judge_loopback)
         self._identities = Identities(self.detectors, self.rules, self._columns.hash)
-        table = RuleTable(rules, {detector.id: detector.accepts for detector in self.detectors if detector.accepts})
+        accepts = {detector.id: detector.accepts for detector in self.detectors if detector.accepts}
+        named = {
+            fact.name: fact for detector in self.detectors for fact in detector.derives if fact.values or fact.bits
+        }
+        table = RuleTable(rules, accepts, named)
         self._call_verdicts = CallVerdicts(table)
         self._verdicts = Verdicts(table, config.clear_after_ns)
         self._identity_changes = identity_changes_of(self.detectors)

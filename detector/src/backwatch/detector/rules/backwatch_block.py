@@ -62,6 +62,16 @@ def parse_rule_names(own: Mapping[str, Any], name: str, over: str, source: str) 
     return tuple(found)
 
 
+def parse_escalates(own: Mapping[str, Any], name: str, over: str, source: str) -> str:
+    """Return the rule name under ``escalates``; empty where the field is absent."""
+    value = own.get("escalates", "")
+    if not isinstance(value, str) or (value and not NAME.fullmatch(value)) or (value and value == name):
+        raise RuleError(source, "backwatch.escalates", f"must be the name of another rule, got {value!r}")
+    if value and over != "call":
+        raise RuleError(source, "backwatch.escalates", "is for rules over calls")
+    return value
+
+
 def parse_seconds(own: Mapping[str, Any], name: str, source: str) -> int | None:
     """Return whole seconds, at least 10; ``None`` where the field is absent."""
     value = own.get(name)

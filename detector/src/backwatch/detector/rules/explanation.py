@@ -58,6 +58,7 @@ def explain_rule(rule: Rule) -> dict[str, Any]:
         "techniques": techniques(rule.tags),
         "cves": [tag.removeprefix("cve.") for tag in rule.tags if tag.startswith("cve.")],
         "instead_of": list(rule.instead_of),
+        "escalates": rule.escalates,
         "references": list(rule.references),
     }
 
@@ -93,6 +94,10 @@ def render_page(page: Mapping[str, Any]) -> str:
         (f"ATT&CK {page['attack']}", (_technique(item) for item in page["techniques"])),
         ("CVE", (f"- CVE-{item}" for item in page["cves"])),
         ("Raised instead of", [", ".join(page["instead_of"])] if page["instead_of"] else []),
+        (
+            "Raises no alert of its own: raises to its level that of",
+            [rule_name] if (rule_name := page["escalates"]) else [],
+        ),
         ("Read more", (f"- {item}" for item in page["references"])),
     ]
     text = f"{page['name']} · {page['level']}\n{page['title']}\n"

@@ -10,6 +10,7 @@ from backwatch.detector.rules.correlation import Correlation
 from backwatch.detector.rules.fields import Vocabulary
 from backwatch.detector.rules.filters import Filter, Narrowing
 from backwatch.detector.rules.sigma import Rule
+from backwatch.store.text import LEVELS
 
 
 def find_rule(reference: str, rules: Mapping[str, Rule]) -> Rule | None:
@@ -87,3 +88,18 @@ def find_silent(correlations: Iterable[Correlation], candidates: Iterable[str]) 
     for correlation in correlations:
         (generated if correlation.generate else counted).update(correlation.rules)
     return (counted - generated) & set(candidates)
+
+
+def check_escalation(rule: Rule, rules: Mapping[str, Rule]) -> None:
+    """Check the rule that another one escalates.
+
+    Raises:
+        RuleError: It is unknown, has another key, or is as severe already.
+    """
+    base = rules.get(rule.escalates)
+    if base is None or base.over != "call" or base.escalates:
+        raise RuleError(rule.source, "backwatch.escalates", f"no rule over calls is called {rule.escalates!r}")
+    if base.key != rule.key:
+        raise RuleError(rule.source, "backwatch.key", f"must be {base.key}, the key of {base.name}; got {rule.key}")
+    if LEVELS.index(base.level) >= LEVELS.index(rule.level):
+        raise RuleError(rule.source, "level", f"must be above that of {base.name}, {base.level}; got {rule.level}")

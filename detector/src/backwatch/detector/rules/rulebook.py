@@ -14,7 +14,7 @@ from backwatch.detector.rules.documents import load_document
 from backwatch.detector.rules.explanation import rule_page_data
 from backwatch.detector.rules.fields import Vocabulary
 from backwatch.detector.rules.filters import Filter, build_filter
-from backwatch.detector.rules.references import apply_filter, find_silent, resolve_correlation
+from backwatch.detector.rules.references import apply_filter, check_escalation, find_silent, resolve_correlation
 from backwatch.detector.rules.rule_files import Fault, SourceDocument, read_documents, read_user_documents
 from backwatch.detector.rules.sigma import Rule, RuleError, build_correlation_rule, build_rule
 
@@ -150,6 +150,7 @@ class _Book:
         for name in find_silent(counting, self.rules.keys() - self._settled):
             self.rules[name] = replace(self.rules[name], silent=True)
         self._remove_circles()
+        self._remove_faulty_escalations()
         self._settled = frozenset(self.rules)
         for document, filter_ in self._filters:
             try:
@@ -173,6 +174,15 @@ class _Book:
         for name, error in removed.items():
             del self.rules[name]
             self.faults.append(self._documents[name].fault(error))
+
+    def _remove_faulty_escalations(self) -> None:
+        """Remove new rules that cannot escalate the rule that they name."""
+        for rule in [rule for rule in self.rules.values() if rule.escalates and rule.name not in self._settled]:
+            try:
+                check_escalation(rule, self.rules)
+            except RuleError as error:
+                del self.rules[rule.name]
+                self.faults.append(self._documents[rule.name].fault(error))
 
     def _add(self, rule: Rule, document: SourceDocument) -> None:
         if rule.name in self.rules:

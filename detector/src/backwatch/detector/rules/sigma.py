@@ -15,6 +15,7 @@ from backwatch.detector.rules.backwatch_block import (
     NAME,
     parse_block,
     parse_choice,
+    parse_escalates,
     parse_flag,
     parse_rule_names,
     parse_seconds,
@@ -37,7 +38,8 @@ Level = Literal["informational", "low", "medium", "high", "critical"]
 Over = Literal["call", "window", "loss", "process", "correlation"]
 
 _OWN: Final = (
-    "key", "suspect", "over", "clear_after_s", "instead_of", "how", "blind_spots", "remediation", "parameters", "tests",
+    "key", "suspect", "over", "clear_after_s", "instead_of", "escalates", "how", "blind_spots", "remediation",
+    "parameters", "tests",
 )  # fmt: skip
 _OVER: Final = ("call", "window", "loss", "process")
 _CORRELATION_OWN: Final = (
@@ -57,6 +59,7 @@ class Rule:
         over: Its input: a call, a closed window, a loss, a missing process, or other rules' firings.
         clear_after_s: Event time after which it clears; ``None``: the engine's default.
         instead_of: Rules that raise nothing on a call on which this one fires: one cause, one alert.
+        escalates: The rule whose alert it raises to its own level, on calls on which both fire; it raises none itself.
         how: Ways of the attack, one sentence or more each.
         looks_at: Fields of an alert to look at first, ``fields`` in Sigma.
         blind_spots: Attacks that it does not detect.
@@ -96,6 +99,7 @@ class Rule:
     narrowings: tuple[Narrowing, ...] = ()
     correlation: Correlation | None = None
     silent: bool = False
+    escalates: str = ""
 
     @property
     def fields(self) -> frozenset[str]:
@@ -135,6 +139,7 @@ def build_rule(loaded: Mapping[str, Any], source: str, vocabulary: Vocabulary) -
         suspect=parse_flag(own, "suspect", source),
         over=cast("Over", over),
         instead_of=parse_rule_names(own, sigma.name or "", over, source),
+        escalates=parse_escalates(own, sigma.name or "", over, source),
         condition=build_condition(sigma, source, fields),
         tests=parse_examples(own.get("tests"), fields, source),
         service=str(sigma.logsource.service or ""),

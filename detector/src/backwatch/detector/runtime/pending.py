@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from backwatch.detector.columns.key_texts import resource_key
 from backwatch.detector.engine.findings import Findings, Firings, SeenResource
@@ -16,6 +17,12 @@ from backwatch.store.commit import (
     SeenProcess,
 )
 from backwatch.store.ring import RING, choose_kept, get_shown_values
+from backwatch.store.text import level_rank
+
+
+def at_level(alert_id: str, level: str) -> str:
+    """Return what stands for an alert that came to a level."""
+    return f"{alert_id}@{level}"
 
 
 class PendingCommit:
@@ -35,12 +42,13 @@ class PendingCommit:
         self.empty = True
 
     def add(self, findings: Findings) -> set[str]:
-        """Folds a step's findings in; returns the ids of alerts that fired."""
+        """Folds a step's findings in; returns the alerts that fired, and those that came to a higher level with it."""
         fired: set[str] = set()
         for event in findings.events:
             if isinstance(event, Firings):
                 self._raise(event)
                 fired.add(event.alert_id)
+                fired |= {at_level(event.alert_id, rule.level) for rule, _ in event.escalated}
             else:
                 self._rounds[-1][1][event.alert_id] = event
         for resource in findings.seen:
@@ -92,13 +100,14 @@ class PendingCommit:
         )
         count = int(event.times.shape[0])
         first_ns, last_ns = int(event.times.min()), int(event.times.max())
+        level, raised_ns = event.escalation
         before = raised.get(event.alert_id)
         if before is None:
             raised[event.alert_id] = RaisedAlert(
                 alert_id=event.alert_id, rule=event.rule.name, level=event.rule.level, app=event.key.app,
                 resource_id=event.key.resource_id, resource=event.key.resource, key=event.key.label, count=count,
                 first_ns=first_ns, last_ns=last_ns, occurrences=occurrences, accepts=event.accepts,
-                begin_ns=int(event.times[0]),
+                begin_ns=int(event.times[0]), escalated_to=level, escalated_ns=raised_ns,
             )  # fmt: skip
         else:
             both = (*before.occurrences, *occurrences)
@@ -106,6 +115,7 @@ class PendingCommit:
             raised[event.alert_id] = replace(
                 before, count=before.count + count, first_ns=min(before.first_ns, first_ns),
                 last_ns=max(before.last_ns, last_ns), occurrences=[both[at] for at in places],
+                **_escalation(before, level, raised_ns),
             )  # fmt: skip
 
     def _see(self, seen: SeenResource) -> None:
@@ -120,6 +130,13 @@ class PendingCommit:
             calls=seen.calls + (before.calls if before else 0), errors=seen.errors + (before.errors if before else 0),
             facts=seen.facts if newest or before is None else before.facts,
         )  # fmt: skip
+
+
+def _escalation(before: RaisedAlert, level: str, raised_ns: int) -> dict[str, Any]:
+    """Return the higher of two escalations; of equal ones the earlier."""
+    if level and (not before.escalated_to or level_rank(level) > level_rank(before.escalated_to)):
+        return {"escalated_to": level, "escalated_ns": raised_ns}
+    return {}
 
 
 def _count(into: dict[str, int], more: Iterable[tuple[str, int]]) -> None:

@@ -94,7 +94,7 @@ class Replay:
 def as_json(finding: Finding) -> dict[str, Any]:
     """Return a finding as ``backwatch replay`` prints it."""
     return {
-        "time": finding.time_ns, "detector": finding.rule.name, "severity": finding.rule.level,
+        "time": finding.time_ns, "detector": finding.rule.name, "severity": finding.level,
         "resource": finding.key.resource, "key": finding.key.label, "trace_id": finding.trace_id,
         "span_id": finding.span_id, "evidence": finding.evidence, "app": finding.key.app, "alert_id": finding.alert_id,
     }  # fmt: skip

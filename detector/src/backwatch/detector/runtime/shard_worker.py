@@ -24,11 +24,12 @@ from backwatch.detector.engine.log_entries import LogEntry, Loss, StreamRecords,
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime.entry_rows import read_entry
 from backwatch.detector.runtime.isolation import MAX_SET_ASIDE_IN_A_ROW, Isolation, Undone
-from backwatch.detector.runtime.pending import PendingCommit
+from backwatch.detector.runtime.pending import PendingCommit, at_level
 from backwatch.detector.state.snapshot import CorruptState
 from backwatch.store import attempts, entries, shards, tables
 from backwatch.store.commit import ClearedAlert, Commit, Fenced, QuarantinedRecord
 from backwatch.store.connect import StoreFull, StoreUnavailable, is_refused
+from backwatch.store.text import LEVELS
 
 logger = logging.getLogger("backwatch")
 
@@ -246,7 +247,8 @@ class ShardWorker:
             self._open.clear()
         self._urgent = self._urgent or not fired <= self._open
         self._open |= fired
-        self._open -= {event.alert_id for event in findings.events if isinstance(event, ClearedAlert)}
+        for cleared in (event for event in findings.events if isinstance(event, ClearedAlert)):
+            self._open -= {cleared.alert_id, *(at_level(cleared.alert_id, level) for level in LEVELS)}
 
     def _name_fault(self, detector: str, what: str) -> None:
         if self.isolation.may_log(detector):

@@ -15,6 +15,7 @@ from backwatch.detector.statements.structure.features import (
     FEATURE_CELLS,
     MAX_COUNTED,
     MAX_FEATURE,
+    ONLY_ITEMS,
     WORDS_ONLY,
     F,
 )
@@ -38,7 +39,7 @@ from backwatch.detector.statements.structure.vocabulary import (
     is_operator,
 )
 
-MAX_WORDS: Final = 12
+MAX_WORDS: Final = 24
 """Added tokens that may be a text with a quote in it."""
 _COUNTED: Final = np.array(COUNTED, np.int64)
 _AND, _OR, _XOR, _IN, _VALUES = K["AND"], K["OR"], K["XOR"], K["IN"], K["VALUES"]
@@ -58,6 +59,7 @@ _PERCENT, _DASH, _AT_SIGN = O["%"], O["-"], O["@"]
 _ORDER, _BY, _LIMIT, _OFFSET, _ASC, _DESC, _AS = (
     K["ORDER"], K["BY"], K["LIMIT"], K["OFFSET"], K["ASC"], K["DESC"], K["AS"],
 )  # fmt: skip
+_GROUP, _HAVING, _INTO = K["GROUP"], K["HAVING"], K["INTO"]
 _BARS, _AMPERSANDS = O["||"], O["&&"]
 _COMMENT_OPEN, _COMMENT_CLOSE, _BRACE = O["/*!"], O["*/"], LEFT_CURLY
 
@@ -270,10 +272,20 @@ def _names(
 
 
 @kernel
+def _is_prose(code: int) -> bool:
+    """Return whether a keyword is rather a word of a sentence than part of an injected query, as in ``don't call``."""
+    return is_keyword(code) and not (
+        code == _SELECT or code == _UNION or code == _OR or code == _AND or code == _XOR or code == _FROM
+        or code == _WHERE or code == _ORDER or code == _GROUP or code == _BY or code == _HAVING or code == _LIMIT
+        or code == _INTERSECT or code == _EXCEPT or code == _INTO or _writes(code)
+    )  # fmt: skip
+
+
+@kernel
 def _extent(known: Any, codes: Any, count: int, added: Any, removed: Any, f: Any) -> None:
     """Features of how much was added and removed, and of which kind alone."""
     tail_only, list_only, behind_from = True, True, False
-    words_only, has_word, has_value = True, False, False
+    words_only, has_word, list_item = True, False, True
     more, fewer, depth = 0, 0, 0
     for i in range(count):
         code = int(codes[i])
@@ -284,10 +296,11 @@ def _extent(known: Any, codes: Any, count: int, added: Any, removed: Any, f: Any
         more += 1
         plain = is_name(code) or code == COMMA or code == DOT
         ordering = code == _ORDER or code == _BY or code == _LIMIT or code == _OFFSET or code == _ASC or code == _DESC
-        word = plain or code == VALUE or code == UNKNOWN_SYMBOL or code == _PERCENT or code == _DASH
+        word = plain or code == VALUE or code == UNKNOWN_SYMBOL or code == _PERCENT or code == _DASH or _is_prose(code)
         words_only = words_only and (word or code == _AT_SIGN)
         has_word = has_word or is_name(code) or code == _PERCENT
-        has_value = has_value or code == VALUE
+        before = code_at(codes, i - 1, count)
+        list_item = list_item and ((code == VALUE and before == COMMA) or (code == COMMA and before == VALUE))
         tail_only = tail_only and (plain or ordering or code == VALUE)
         list_only = list_only and not behind_from and (plain or code == _AS)
     for i in range(known.shape[0]):
@@ -301,7 +314,11 @@ def _extent(known: Any, codes: Any, count: int, added: Any, removed: Any, f: Any
     f[_REMOVED] = np.log1p(fewer)
     f[_ORDER_ONLY] = more > 0 and tail_only
     f[_LIST_ONLY] = more > 0 and list_only
-    f[WORDS_ONLY] = words_only and (has_word or not has_value) and more <= MAX_WORDS
+    f[WORDS_ONLY] = 0.0
+    if words_only and (has_word or more == 0) and more <= MAX_WORDS:
+        f[WORDS_ONLY] = 1.0
+    elif list_item and more <= MAX_WORDS:
+        f[WORDS_ONLY] = ONLY_ITEMS
 
 
 @kernel

@@ -29,9 +29,10 @@ from backwatch.detector.statements.structure.vocabulary import (
 
 MAX_TOKENS: Final = 256
 """Tokens of a statement that are judged: of a longer one its first three quarters of them and its last."""
-_HEAD: Final = 192
-_TAIL: Final = MAX_TOKENS - _HEAD
-TOKEN_CELLS: Final = MAX_TOKENS + _TAIL
+HEAD: Final = 192
+"""Tokens that are kept of a long statement's beginning."""
+TAIL: Final = MAX_TOKENS - HEAD
+TOKEN_CELLS: Final = MAX_TOKENS + TAIL
 """Cells that :func:`encode` needs for one statement."""
 _NAMES: Final = 65_536 - FIRST_NAME
 
@@ -65,10 +66,10 @@ for _letter, _code in (
 
 
 @kernel
-def _token(
+def token_at(
     text: Bytes, at: int, end: int, classes: Bytes, singles: Any, hashes: Any, codes: Any
 ) -> tuple[int, int, int]:
-    """Return code, id and end of the token at ``at``, which is no blank."""
+    """Return code, id and end of the token at ``at``, which must be no blank."""
     kind = classes[text[at]]
     value = HASH_START
     if kind == _QUOTE:
@@ -122,22 +123,22 @@ def _encode(
         if classes[text[at]] == _BLANK:
             at += 1
             continue
-        code, value, at = _token(text, at, end, classes, singles, hashes, words)
+        code, value, at = token_at(text, at, end, classes, singles, hashes, words)
         # A qualified name is one token, its last part: aliases change, columns do not.
         is_qualified = code >= FIRST_NAME and 1 < count <= MAX_TOKENS and codes[count - 1] == DOT
         if is_qualified and codes[count - 2] >= FIRST_NAME:
             count -= 2
-        place = count if count < MAX_TOKENS else _HEAD + (count - _HEAD) % _TAIL
+        place = count if count < MAX_TOKENS else HEAD + (count - HEAD) % TAIL
         codes[place] = code
         ids[place] = value
         count += 1
     if count <= MAX_TOKENS:
         return count
-    first = (count - _HEAD) % _TAIL  # the oldest of the ring
-    for k in range(_TAIL):
-        spare_codes[k], spare_ids[k] = codes[_HEAD + k], ids[_HEAD + k]
-    for k in range(_TAIL):
-        codes[_HEAD + k], ids[_HEAD + k] = spare_codes[(first + k) % _TAIL], spare_ids[(first + k) % _TAIL]
+    first = (count - HEAD) % TAIL  # the oldest of the ring
+    for k in range(TAIL):
+        spare_codes[k], spare_ids[k] = codes[HEAD + k], ids[HEAD + k]
+    for k in range(TAIL):
+        codes[HEAD + k], ids[HEAD + k] = spare_codes[(first + k) % TAIL], spare_ids[(first + k) % TAIL]
     return MAX_TOKENS
 
 

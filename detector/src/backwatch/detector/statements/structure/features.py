@@ -23,6 +23,8 @@ SLOT: Final = COUNT
 """Cell behind the features, which names the slot at which the statement differs; 0: none."""
 WORDS_ONLY: Final = COUNT + 1
 """Cell that is 1 where nothing but words and values was added, as by ``'o'brien'``."""
+ONLY_ITEMS: Final = 0.5
+"""Its value where nothing but further values of a list was added, as by ``4, 7,``."""
 FEATURE_CELLS: Final = COUNT + 2
 COUNTED: Final = tuple(
     F[name]
