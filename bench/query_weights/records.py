@@ -22,8 +22,8 @@ from backwatch.detector.statements.structure.roles import find_roles
 Record = dict[str, Any]
 Statement = tuple[NDArray[np.uint16], NDArray[np.uint32], NDArray[np.uint8], int]
 _SYSTEMS = {"postgres": "postgresql", "mssql": "microsoft.sql_server"}
-NOT_FITTED = frozenset(("request-input", "cut"))
-"""Signs that no text alone shows."""
+NOT_FITTED = frozenset(("request-input", "cut", "operator-for-value"))
+"""Signs that no text of SQL shows alone."""
 
 
 @dataclass(frozen=True, slots=True)

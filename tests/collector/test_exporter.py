@@ -89,8 +89,16 @@ def test_a_redis_command_is_reported_without_its_values() -> None:
 
 
 def test_an_unknown_language_is_reported_by_operation_only() -> None:
-    made = call({"db.system": "mongodb", "db.statement": "find {'password': 'secret'}", "db.operation": "find"})
-    assert (made.operation, made.text, made.sql) == ("find", "find", False)
+    made = call({"db.system": "influxdb", "db.statement": "from(bucket: 'secret')", "db.operation": "query"})
+    assert (made.operation, made.text, made.sql) == ("query", "query", False)
+
+
+def test_a_mongodb_command_is_reported_without_its_values() -> None:
+    made = call(
+        {"db.system": "mongodb", "db.statement": "find {'password': {'$gt': 'secret'}}", "db.operation": "find"}
+    )
+    assert (made.operation, made.sql, made.signs) == ("find", False, "operator-for-value")
+    assert "secret" not in repr(made)
 
 
 def test_attributes_that_are_not_known_here_stay_where_they_are() -> None:

@@ -15,8 +15,9 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanKind
 
 from backwatch.collector import names
+from backwatch.collector.documents.foreign import SYSTEMS, redact_foreign
 from backwatch.collector.pipeline.pipeline import Pipeline
-from backwatch.collector.redaction import http, messaging, redis
+from backwatch.collector.redaction import http, messaging
 from backwatch.collector.redaction.sanitize import sanitize
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.runtime.record import (
@@ -131,7 +132,7 @@ def _system(attributes: Mapping[str, Any]) -> str:
 
 
 def _is_sql(system: str) -> bool:
-    return is_database(system) and system not in NOT_SQL
+    return is_database(system) and system not in NOT_SQL and system not in SYSTEMS
 
 
 def _session(attributes: Mapping[str, Any], system: str) -> Session:
@@ -171,6 +172,13 @@ def _url(text: str) -> tuple[str, str, int]:
 
 def _read_statement(attributes: Mapping[str, Any], system: str, span_name: str) -> tuple[str, str, str, Facts]:
     """Return text, signs, operation and further facts."""
+    if system in SYSTEMS:
+        statement = str(attributes.get(names.QUERY_TEXT) or attributes.get("db.statement") or "")
+        named = _first_word(_text(attributes, names.OPERATION, "db.operation") or span_name)
+        collection = _text(attributes, names.DB_COLLECTION, "db.mongodb.collection")
+        found = redact_foreign(system, statement, named, collection)
+        if found is not None:
+            return found[0], found[1], found[2], ()
     if _is_sql(system):
         statement = attributes.get(names.QUERY_TEXT) or attributes.get("db.statement") or ""
         statement = "" if is_document(str(statement)[:100]) else statement
@@ -188,10 +196,6 @@ def _read_statement(attributes: Mapping[str, Any], system: str, span_name: str) 
             facts.append((names.URL_SECRET, True))
         return http.to_statement(method, url), "", method, tuple(facts)
     operation = _first_word(_text(attributes, names.OPERATION, "db.operation", "rpc.method") or span_name)
-    if system in ("redis", "valkey"):
-        command = str(attributes.get(names.QUERY_TEXT) or attributes.get("db.statement") or operation)
-        text = redis.to_statement(command[:8192].split()[:100])
-        return text, "", text.partition(" ")[0], ()
     if names.MESSAGING_SYSTEM in attributes:
         operation = _messaging_operation(attributes, span_name)
     # The values in this language are unknown, so its text is not reported.

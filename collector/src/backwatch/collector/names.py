@@ -187,6 +187,7 @@ SIGNS: Final = (
     "odd-spacing",  # comments or odd blanks where spaces belong, mixed-case keywords
     "cut",  # longer than what is scanned
     "request-input",  # what came in with the surrounding request stands in it beyond one literal
+    "operator-for-value",  # an operator that every value meets stands for a value: {"password": {"$ne": ""}}
 )
 """Injection signs of a statement before it was redacted. A closed vocabulary: no text, no offsets."""
 

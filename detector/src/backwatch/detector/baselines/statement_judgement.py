@@ -25,6 +25,7 @@ from backwatch.detector.baselines.call_site import (
     remember,
 )
 from backwatch.detector.baselines.campaign import count_tables, is_under_way, note_injected
+from backwatch.detector.baselines.document_weights import sign_log_odds
 from backwatch.detector.baselines.injection import (
     compose,
     effect_log_odds,
@@ -47,10 +48,12 @@ from backwatch.detector.statements.structure.known import (
     NOTHING,
     RECENT,
     find_home,
+    is_alike,
     learn_statement,
     nearest,
-    shared_tokens,
 )
+from backwatch.detector.statements.structure.operators import operator_log_odds
+from backwatch.detector.statements.structure.vocabulary import DOCUMENT
 
 Array = Any
 
@@ -63,10 +66,6 @@ USUAL_AFTER_CALLS: Final = 3
 """Quiet calls with known statements after which a sign is usual at a call site."""
 MIN_COMPARED_CALLS: Final = 10
 """Calls of a call site after which new statements are compared with its own."""
-MIN_SHARED_TOKENS: Final = 3.0
-MIN_SHARED: Final = 0.25
-"""Tokens, and share of the nearest known statement's tokens, that a new one must have in common with it, at its
-beginning and its end, to be held against it."""
 REFUSED_LOG_ODDS: Final = 3.0
 FAILED_LOG_ODDS: Final = 1.0
 SUCCEEDED_LOG_ODDS: Final = -0.2
@@ -139,6 +138,33 @@ def _home(calls: StatementCalls, state: StatementState, statement: tuple[Any, An
 
 
 @kernel
+def _describe_document(
+    state: StatementState,
+    work: Work,
+    statement: tuple[Any, Any, Any, int],
+    found: tuple[int, int, int, float],
+    facts: tuple[int, bool],
+) -> tuple[float, bool, int]:
+    """Return the same as :func:`_describe`, for a statement that is no SQL: by its signs and its operators."""
+    codes, _, _, count = statement
+    home, offset, size, fit = found
+    work.features[:] = 0.0
+    work.added[:] = 0
+    work.kinds[:] = 0.0
+    compose(work.features, work.kinds, facts[0], 1.0, facts[1], work.signals)
+    log_odds = sign_log_odds(facts[0])
+    place = state.places[home]
+    alike = is_alike(fit, size)
+    if home == 0 or size == 0 or not alike or place["calls"] < MIN_COMPARED_CALLS:
+        return log_odds, False, 0
+    more, slot = operator_log_odds(state.sites[home]["arena"][offset : offset + size], codes, count)
+    unseen = unseen_share(place["once"] + 1, place["calls"] + 1)
+    if more > 0.0 and unseen > MAX_UNSEEN:
+        more = max(0.0, more - np.log(unseen / MAX_UNSEEN))
+    return log_odds + more, True, slot
+
+
+@kernel
 def _describe(
     calls: StatementCalls, state: StatementState, work: Work, i: int, facts: tuple[int, bool]
 ) -> tuple[float, bool, int]:
@@ -149,6 +175,8 @@ def _describe(
     offset, size, fit = 0, 0, 0.0
     if home != 0:
         offset, size, fit = nearest(state.sites[home], codes, count)
+    if count == 0 or codes[0] == DOCUMENT:
+        return _describe_document(state, work, statement, (home, offset, size, fit), facts)
     site = state.sites[home]
     known = site["arena"][offset : offset + size] if size > 0 else NOTHING
     marks = work.added, work.removed
@@ -160,7 +188,7 @@ def _describe(
     unseen = unseen_share(place["once"] + 1, place["calls"] + 1) if home != 0 else 1.0
     compose(work.features, work.kinds, signs, unseen, elsewhere, work.signals)
     # Injected text leaves most of the statement as it is. One that shares little with any is another statement.
-    alike = shared_tokens(fit, size) >= max(MIN_SHARED_TOKENS, MIN_SHARED * size)
+    alike = is_alike(fit, size)
     compared = size > 0 and alike and place["calls"] >= MIN_COMPARED_CALLS and is_query(codes[0])
     if not compared:
         return score(work.signals, injection_weights.COLD, injection_weights.COLD_BIAS, 1.0), False, 0

@@ -18,6 +18,7 @@ WEIGHT_OF_SIGN: Final[Mapping[str, float]] = {
     "version-probe": 1.0, "odd-spacing": 1.0,
     "cut": 0.0,
     "request-input": 2.5,
+    "operator-for-value": 3.0,
 }  # fmt: skip
 """Weight by sign. Ordinary statements do not show those of 3; those above 2 only where they are broken, those of 2 in
 scripts and derived tables, and the rest in tools that inspect the database itself."""

@@ -31,7 +31,7 @@ from backwatch.detector.kernels.bounded_cache import BoundedCache
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.kernels.hashing import mix
 from backwatch.detector.rules.fields import CALL_FIELDS, DOMAINS
-from backwatch.detector.statements.call_statement import NONE, SQL, canonical, choose
+from backwatch.detector.statements.call_statement import DOCUMENT_SHAPE, NO_SQL, NONE, SQL, canonical, choose
 from backwatch.detector.statements.fingerprint import dialect_number, hash_key, new_scratch, siphash
 from backwatch.detector.statements.skeleton import CLASSES, skeleton
 from backwatch.detector.statements.structure.batch import Tokens, tokens_of_calls
@@ -92,7 +92,7 @@ def _fingerprints(
         if mode == NONE:
             out[i] = 0
             continue
-        kind = np.uint64(mode * 64 + chosen[i, 1] + 1)
+        kind = np.uint64(mode * 64 + chosen[i, 1] + 2)
         if chosen[i, 2] == _QUERY:
             start, size = offsets[i, _QUERY], lengths[i, _QUERY]
             plain = skeleton(buffer, start, start + size, classes, scratch) if mode == SQL else -1
@@ -155,7 +155,7 @@ class Prepared:
         return self.scratch[0][:length].tobytes()
 
     def tokens(self, rows: NDArray[np.int64]) -> Tokens:
-        """Return the tokens of these calls' statements. Those without SQL have none."""
+        """Return the tokens of these calls' statements. Those that are neither SQL nor documents have none."""
         decoded = self.decoded
         texts = decoded.buffer, decoded.offsets, decoded.lengths
         return tokens_of_calls(texts, self.chosen, self.columns["fingerprint"], rows, self.scratch, decoded.count)
@@ -177,9 +177,11 @@ def sign_mask(text: str) -> int:
 
 
 def dialect_of(system: str) -> int:
-    """Return the number of a system's SQL dialect; -1 if its query text is no SQL."""
+    """Return the number of a system's SQL dialect; a number below 0 if its query text is no SQL."""
     name = system.lower()
-    return -1 if name in schema.VERBATIM_SYSTEMS else dialect_number(name)
+    if name in schema.DOCUMENT_SYSTEMS:
+        return DOCUMENT_SHAPE
+    return NO_SQL if name in schema.VERBATIM_SYSTEMS else dialect_number(name)
 
 
 class Columns:

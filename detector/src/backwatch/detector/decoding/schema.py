@@ -73,3 +73,5 @@ OWN_PREFIX: Final = "backwatch."
 
 VERBATIM_SYSTEMS: Final = ("redis", "valkey", "memcached", "keydb", "dragonfly")
 """Systems whose ``db.query.text`` is a command line instead of SQL."""
+DOCUMENT_SYSTEMS: Final = ("mongodb", "documentdb", "elasticsearch", "opensearch")
+"""Systems whose statements are shapes of documents."""

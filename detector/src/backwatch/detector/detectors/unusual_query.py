@@ -160,7 +160,7 @@ class UnusualQuery(Detector):
         Table("unusual_query_resource", RESOURCE, 1, CALL_SITE),
         Table("unusual_query_releases", RESOURCE, 1, RELEASES),
         Table("unusual_query_statement", STATEMENT, 1, STATEMENT_ANYWHERE),
-        Table("query_attack", SITE, 2, USUAL_SIGNS),
+        Table("query_attack", SITE, 3, USUAL_SIGNS),
         Table("unusual_query_structure", SITE, 1, SITE_STRUCTURE),
         Table("unusual_query_vocabulary", RESOURCE, 1, RESOURCE_STRUCTURE),
         Table("unusual_query_campaign", SITE, 1, CAMPAIGN),
@@ -208,7 +208,7 @@ class UnusualQuery(Detector):
 
     def migrate(self, table: Table, rows: Rows, from_version: int) -> Rows:
         """Convert the usual signs of an older state, which knows fewer signs."""
-        if table.dtype != USUAL_SIGNS or from_version != 1:
+        if table.dtype != USUAL_SIGNS or from_version not in (1, 2):
             return super().migrate(table, rows, from_version)
         converted = np.zeros(len(rows), table.dtype)
         converted["seen"][:, : rows["seen"].shape[1]] = rows["seen"]

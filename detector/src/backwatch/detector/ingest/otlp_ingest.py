@@ -9,7 +9,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from backwatch.collector import names
-from backwatch.collector.redaction import http, messaging, redis
+from backwatch.collector.documents.foreign import SYSTEMS, redact_foreign
+from backwatch.collector.redaction import http, messaging
 from backwatch.collector.redaction.sanitize import sanitize
 from backwatch.collector.runtime.record import CLIENT, CONSUMER
 from backwatch.collector.statements.dialects import NOT_SQL, is_document
@@ -21,7 +22,6 @@ Facts = dict[str, Value]
 MAX_TEXT: Final = 256
 """Characters of a text that is no statement."""
 MAX_COMMAND: Final = 8_192
-_COMMANDS: Final = frozenset({"redis", "valkey", "keydb", "dragonfly"})
 _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z_.]{0,59}")
 _PORTS: Final = {"https": 443, "http": 80}
 _ALIASES: Final[Mapping[str, tuple[str, int]]] = {
@@ -60,14 +60,14 @@ def redact_call(facts: Facts, name: str) -> tuple[str, Facts]:
     system = _system(facts)
     text, url = str(facts.pop(names.QUERY_TEXT, "")), str(facts.pop(names.URL_FULL, ""))
     operation = _word(_text(facts, names.OPERATION)) or _word(name)
-    if names.DB_SYSTEM in facts and system not in NOT_SQL:
+    found = redact_foreign(system, text, operation, _text(facts, names.DB_COLLECTION)) if system in SYSTEMS else None
+    if found is not None:
+        statement, signs, operation = found
+        more = {names.STATEMENT: statement, names.QUERY_SIGNS: signs}
+    elif names.DB_SYSTEM in facts and system not in NOT_SQL:
         statement, signs, first_word = sanitize("" if is_document(text) else text, system)
         operation = first_word or operation
         more = {names.QUERY_TEXT: statement, names.QUERY_SIGNS: signs}
-    elif system in _COMMANDS:
-        command = redis.to_statement((text or operation)[:MAX_COMMAND].split()[:100])
-        operation = operation if redis.is_command_name(operation.upper()) else command.partition(" ")[0]
-        more = {names.STATEMENT: command}
     elif names.DB_SYSTEM in facts:
         # Nothing is known of this language's values, so its text goes no further.
         collection = messaging.redact_destination(_text(facts, names.DB_COLLECTION))

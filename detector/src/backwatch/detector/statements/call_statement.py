@@ -18,6 +18,8 @@ from backwatch.detector.statements.fingerprint import canonical_into
 NONE, VERBATIM, SQL, HTTP, JOINED = range(5)
 """Modes: nothing, the text as it is, SQL to be made canonical, method and URL, two texts joined by a blank."""
 
+NO_SQL, DOCUMENT_SHAPE = -1, -2
+"""Dialects of what is no SQL; the second: the shape of a document, a filter or the like."""
 LONGEST: Final = 8_192
 """Bytes of a verbatim text that count."""
 
@@ -49,7 +51,7 @@ def choose(
     dialect: NDArray[np.int64],
     out: NDArray[np.int64],
 ) -> None:
-    """Choose mode, dialect and the one or two columns of each call's statement; dialect -1: no SQL."""
+    """Choose mode, dialect and the one or two columns of each call's statement; a dialect below 0: no SQL."""
     for i in range(lengths.shape[0]):
         first, second, mode = _NAME, -1, VERBATIM
         if lengths[i, _STATEMENT] > 0:

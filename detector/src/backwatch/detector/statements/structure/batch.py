@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.detector.kernels.compiled import kernel
-from backwatch.detector.statements.call_statement import SQL, canonical
+from backwatch.detector.statements.call_statement import DOCUMENT_SHAPE, SQL, VERBATIM, canonical
 from backwatch.detector.statements.structure.encoding import TABLES, TOKEN_CELLS, encode
 from backwatch.detector.statements.structure.roles import find_roles
+from backwatch.detector.statements.structure.vocabulary import DOCUMENT
 
 Array = NDArray[Any]
 
@@ -19,7 +20,8 @@ class Tokens:
     """Tokens of distinct statements.
 
     Attributes:
-        of_call: int32 per call: the index of its statement below, -1 where none was asked for or it is no SQL.
+        of_call: int32 per call: the index of its statement below, -1 where none was asked for, or it is no SQL
+            and no document.
         codes: uint16 [statements, TOKEN_CELLS].
         ids: uint32 [statements, TOKEN_CELLS].
         roles: uint8 [statements, TOKEN_CELLS].
@@ -54,7 +56,11 @@ def _fill(
         row = rows[at]
         size = canonical(buffer, chosen[row], offsets[row], lengths[row], scratch, cells)
         count[at] = encode(scratch, 0, size, tables, codes[at], ids[at])
-        find_roles(codes[at], count[at], roles[at])
+        if chosen[row, 0] == SQL:
+            find_roles(codes[at], count[at], roles[at])
+        elif count[at] > 0:
+            roles[at, :] = 0
+            codes[at, 0] = ids[at, 0] = DOCUMENT
 
 
 def tokens_of_calls(
@@ -76,7 +82,7 @@ def tokens_of_calls(
         calls: The number of calls of the batch.
     """
     of_call = np.full(calls, -1, np.int32)
-    asked = rows[chosen[rows, 0] == SQL]
+    asked = rows[(chosen[rows, 0] == SQL) | ((chosen[rows, 0] == VERBATIM) & (chosen[rows, 1] == DOCUMENT_SHAPE))]
     _, first, inverse = np.unique(fingerprint[asked], return_index=True, return_inverse=True)
     distinct = asked[first].astype(np.int64)
     of_call[asked] = inverse.astype(np.int32)

@@ -19,6 +19,10 @@ EXEMPLAR_TOKENS: Final = 160
 """Tokens that are kept of one exemplar: the first three quarters of them and the last."""
 _EXEMPLAR_HEAD: Final = 120
 _SITE_BYTES, _TRIGRAM_BYTES, _NAME_BYTES = 512, 768, 512
+MIN_SHARED_TOKENS: Final = 3.0
+MIN_SHARED: Final = 0.25
+"""Tokens, and share of the nearest known statement's tokens, that a new one must have in common with it, at its
+beginning and its end, to be held against it."""
 LACKING_WEIGHT: Final = 0.25
 """What a token of a known statement that the new one lacks takes from their likeness."""
 _INDEX_CELLS: Final = 64
@@ -235,6 +239,12 @@ def nearest(site: Any, codes: Any, count: int) -> tuple[int, int, float]:
 def shared_tokens(fit: float, size: int) -> float:
     """Return how many tokens an exemplar has in common, by its length and the fit that :func:`nearest` returns."""
     return (fit + LACKING_WEIGHT * size) / (1.0 + LACKING_WEIGHT)
+
+
+@kernel
+def is_alike(fit: float, size: int) -> bool:
+    """Return whether a statement has enough in common with an exemplar to be held against it."""
+    return shared_tokens(fit, size) >= max(MIN_SHARED_TOKENS, MIN_SHARED * size)
 
 
 NOTHING: Final = np.zeros(0, np.uint16)

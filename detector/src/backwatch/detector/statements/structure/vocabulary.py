@@ -19,6 +19,8 @@ def ordered_words(text: str) -> tuple[str, ...]:
 
 VALUE: Final = 1
 NULL, TRUE, FALSE = 2, 3, 4
+DOCUMENT: Final = 6
+"""First token of a statement that is the shape of a document and no SQL."""
 OPENING, CLOSING, COMMA, DOT, SEMICOLON = 8, 9, 10, 11, 12
 UNKNOWN_SYMBOL: Final = 13
 LEFT_SQUARE, RIGHT_SQUARE, LEFT_CURLY, RIGHT_CURLY = 14, 15, 16, 17

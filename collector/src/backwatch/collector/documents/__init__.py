@@ -1,0 +1,1 @@
+"""Queries that are no SQL: reading third-party texts of them, and signs of injected operators and code."""
