@@ -13,7 +13,7 @@ from backwatch.collector import names
 from backwatch.collector.facts import WINDOW
 from backwatch.collector.statements.canonical import canonicalize
 from backwatch.detector import detectors
-from backwatch.detector.columns.prepared import SITE_REPORTED, dialect_of
+from backwatch.detector.columns.prepared import dialect_of
 from backwatch.detector.derived.numbers import NOT_BEFORE, NumberColumns, certificate_days
 from backwatch.detector.derived.text_columns import NOT_AFTER, TextColumns
 from backwatch.detector.detectors import Calls, ClosedWindows, discover
@@ -22,7 +22,7 @@ from backwatch.detector.rules import rulebook
 from backwatch.detector.rules.compiled_rules import RuleSet, matches
 from backwatch.detector.rules.fields import CALL_FIELDS, DOMAINS, Vocabulary
 from backwatch.detector.rules.sigma import parse_rule
-from backwatch.detector.state.keys import FIRST, KNOWN, SECOND, SPACES
+from backwatch.detector.state.keys import FIRST, KNOWN, SECOND, SITE_REPORTED, SPACES
 from backwatch.detector.statements.structure.batch import Tokens
 from backwatch.detector.statements.structure.encoding import TABLES, TOKEN_CELLS, encode
 from backwatch.detector.statements.structure.roles import find_roles

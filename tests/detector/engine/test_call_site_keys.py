@@ -4,8 +4,9 @@ from backwatch.collector.pipeline.app_identity import App
 from backwatch.collector.pipeline.encoder import encode_calls
 from backwatch.collector.runtime.record import CLIENT, Call, CallSite, Session
 from backwatch.detector.columns.key_texts import key_of
-from backwatch.detector.columns.prepared import SITE_REPORTED, Columns
+from backwatch.detector.columns.prepared import Columns
 from backwatch.detector.decoding.decoder import decode
+from backwatch.detector.state.keys import SITE_REPORTED
 
 APP = App("shop", "", "", (("service.name", "shop"),))
 SESSION = Session(system="postgresql", address="db", port=5432)

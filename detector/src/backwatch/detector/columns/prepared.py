@@ -31,6 +31,7 @@ from backwatch.detector.kernels.bounded_cache import BoundedCache
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.kernels.hashing import mix
 from backwatch.detector.rules.fields import CALL_FIELDS, DOMAINS
+from backwatch.detector.state.keys import SITE_REPORTED
 from backwatch.detector.statements.call_statement import DOCUMENT_SHAPE, NO_SQL, NONE, SQL, canonical, choose
 from backwatch.detector.statements.fingerprint import dialect_number, hash_key, new_scratch, siphash
 from backwatch.detector.statements.skeleton import CLASSES, skeleton
@@ -44,8 +45,6 @@ MAX_DIALECTS = 1_000
 MAX_SIGN_TEXTS = 10_000
 """Systems and sign texts whose meaning is kept."""
 _QUERY = schema.TEXT_INDEX[names.QUERY_TEXT]
-SITE_REPORTED = "site.reported"
-"""Column: whether the call's site is known by function, file or route, and is no family of statements."""
 _COLUMNS_OF = {
     domain: tuple(
         column for column in schema.COLUMNS if column.name in CALL_FIELDS and CALL_FIELDS[column.name].domain == domain

@@ -34,12 +34,11 @@ from backwatch.detector.baselines.statement_columns import (
     new_work,
 )
 from backwatch.detector.baselines.statement_judgement import judge_statements
-from backwatch.detector.columns.prepared import SITE_REPORTED
 from backwatch.detector.derived.numbers import STATEMENT_REFUSED
 from backwatch.detector.derived.text_columns import CONTINUES
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
-from backwatch.detector.state.keys import KNOWN, RESOURCE, SITE, SITE_STATEMENT, STATEMENT
+from backwatch.detector.state.keys import KNOWN, RESOURCE, SITE, SITE_REPORTED, SITE_STATEMENT, STATEMENT
 from backwatch.detector.state.tables import Rows, Table
 from backwatch.detector.statements.structure.changes import CHANGES
 from backwatch.detector.statements.structure.known import RESOURCE_STRUCTURE, SITE_STRUCTURE

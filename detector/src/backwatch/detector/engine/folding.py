@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from backwatch.collector.runtime.bounds import Bound
 from backwatch.detector.columns.key_texts import Key, place
-from backwatch.detector.columns.prepared import SITE_REPORTED, Prepared
+from backwatch.detector.columns.prepared import Prepared
 from backwatch.detector.engine.open_findings import OpenFindings
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.kernels.hashing import mix
 from backwatch.detector.rules.correlation_state import APP
 from backwatch.detector.rules.sigma import Rule
+from backwatch.detector.state.keys import SITE_REPORTED
 
 Array = NDArray[Any]
 
