@@ -4,7 +4,7 @@ from importlib.resources import files
 
 import yaml
 
-from backwatch.collector.payload.hostile_globals import FUNCTIONS, PREFIXES, THROUGH
+from backwatch.collector.payload.hostile_globals import FUNCTIONS, GADGETS, PREFIXES, THROUGH
 from backwatch.collector.payload.pickle_search import NOTORIOUS
 
 RULE = yaml.safe_load(
@@ -23,5 +23,6 @@ def test_every_hostile_module_is_searched_in_oversized_pickles() -> None:
 
 def test_collector_reports_first_the_rules_hostile_modules() -> None:
     assert list(PREFIXES) == MODULES
+    assert list(GADGETS) == DETECTION["gadgets"]["backwatch.payload.globals|startswith"]
     assert sorted(FUNCTIONS) == sorted(NAMES)
     assert THROUGH.pattern == DETECTION["through_another"]["backwatch.payload.globals|re"]

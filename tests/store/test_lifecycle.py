@@ -1,5 +1,6 @@
 """The life of an alert, against a model that is too simple to be wrong."""
 
+import json
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ from backwatch.store import queries, tables
 from backwatch.store.commit import RaisedAlert
 from backwatch.store.decisions import decide
 from backwatch.store.lifecycle import CLEARED, ESCALATED, OPENED, REOPENED, Life, apply
+from backwatch.store.rules_meta import write_rules
 from backwatch.store.transactions import reading
 from backwatch.store.views import AlertDetail
 from tests.services.commits import Owner, alert_id, cleared, raised
@@ -148,3 +150,23 @@ def test_the_next_episode_begins_at_the_rules_own_level(store: sa.Engine) -> Non
     assert sorted(map(tuple, events)) == [
         (CLEARED, 1), (ESCALATED, 1), (ESCALATED, 2), (OPENED, 1), (REOPENED, 2),
     ]  # fmt: skip
+
+
+def test_an_escalated_alert_has_title_and_advice_of_the_rule_that_raised_it(store: sa.Engine) -> None:
+    about = {"tags": [], "falsepositives": [], "references": []}
+    write_rules(store, [
+        {"name": "unusual-query", "title": "A Query", "level": "high", "remediation": "look", **about},
+        {"name": "worse", "title": "Worse", "level": "critical", "remediation": "run", "escalates": "unusual-query",
+         **about},
+        {"name": "other", "title": "Other", "level": "critical", "escalates": "plaintext-session", **about},
+    ])  # fmt: skip
+    Owner(store).commit(_escalated(2_000))
+    with reading(store) as connection:
+        bodies = connection.execute(sa.select(tables.event.c.body).order_by(tables.event.c.level_rank)).scalars().all()
+        alert = queries.get_alert(connection, ID)
+    assert [(json.loads(body)["data"]["title"], json.loads(body)["data"]["remediation"]) for body in bodies] == [
+        ("A Query", "look"), ("Worse", "run"),
+    ]  # fmt: skip
+    assert alert is not None
+    assert alert.escalated_by is not None
+    assert (alert.alert.rule, alert.escalated_by.name) == ("unusual-query", "worse")

@@ -2,11 +2,13 @@
 
 import base64
 import builtins
+import bz2
 import collections
 import datetime as dt
 import decimal
 import fractions
 import gzip
+import lzma
 import os
 import pickle
 import subprocess
@@ -152,8 +154,7 @@ def test_long_text_before_it_does_not_hide_a_pickles_calls() -> None:
     "before", [b"!", b'{"ct": 1764200000.0, "v": 2, "id": "a"}|', b"!!"], ids=["cachelib", "dogpile", "neither"]
 )
 def test_pickle_behind_a_cache_librarys_prefix_is_recognized(before: bytes) -> None:
-    expected = "" if before == b"!!" else "posix.system"
-    assert globals_of(before + BOMB) == expected
+    assert globals_of(before + BOMB) == "posix.system"
 
 
 @pytest.mark.parametrize("text", [b"!important", b'{"a": "b|c"}', b"!\x80", b"{|\x80", b"!" * 300 + b"\x80\x04"])
@@ -187,10 +188,7 @@ def test_nor_does_a_crowd_of_harmless_names_out_of_notorious_modules(hostile: by
     ],
 )
 def test_a_pickle_inside_compression_or_base64_is_named(wrap: Any) -> None:
-    if wrap(BOMB)[:1] == b"e":  # base64 of zlib begins like any text
-        assert detect_formats(wrap(BOMB)) == ()
-    else:
-        assert globals_of(wrap(BOMB)) == "posix.system"
+    assert globals_of(wrap(BOMB)) == "posix.system"
 
 
 def test_a_driver_that_decodes_hides_nothing() -> None:
@@ -205,14 +203,14 @@ def test_a_driver_that_decodes_hides_nothing() -> None:
         (b"a: !!python/object/apply:os.system ['id']", "yaml", "os.system"),
         (b"- !<tag:yaml.org,2002:python/name:subprocess.Popen> ''", "yaml", "subprocess.Popen"),
         (b"!!python/object/new:type {}", "yaml", "type.?"),
-        (b"--- !ruby/object:Gem::Installer\ni: x", "yaml", ""),
-        (b"!!javax.script.ScriptEngineManager []", "yaml", ""),
+        (b"--- !ruby/object:Gem::Installer\ni: x", "yaml", "Gem.Installer"),
+        (b"!!javax.script.ScriptEngineManager []", "yaml", "javax.script.ScriptEngineManager"),
         (b'{"py/reduce": [{"py/function": "os.system"}]}', "jsonpickle", "os.system"),
-        (b"\xac\xed\x00\x05sr\x00\x11java.util.HashMap", "java", ""),
-        (b"rO0ABXNyABFqYXZhLnV0aWwuSGFzaE1hcA==", "java", ""),
-        (b'O:8:"stdClass":1:{s:1:"a";i:1;}', "php", ""),
+        (b"\xac\xed\x00\x05sr\x00\x11java.util.HashMap", "java", "java.util.HashMap"),
+        (b"rO0ABXNyABFqYXZhLnV0aWwuSGFzaE1hcA==", "java", "java.util.HashMap"),
+        (b'O:8:"stdClass":1:{s:1:"a";i:1;}', "php", "stdClass"),
         (b"\x00\x01\x00\x00\x00\xff\xff\xff\xff\x01\x00", "dotnet", ""),
-        (b"\x04\bo:\x08Gem", "ruby", ""),
+        (b"\x04\bo:\x08Gem", "ruby", "Gem"),
         (b'{"x":"_$$ND_FUNC$$_function(){}()"}', "node-serialize", ""),
         (gzip.compress(b"plain text", mtime=0), "gzip", ""),
         (zlib.compress(b"plain text"), "zlib", ""),
@@ -335,6 +333,33 @@ def test_any_sequence_of_opcodes_is_walked_without_raising(program: list[bytes])
         b"I" + b"1" * 5_000_000 + b"\n.",
         b"V" + b"\n" * 1_000_000,
         b": " * 500_000 + b"!!python/",
+        bz2.compress(b"\x00" * 50_000_000),
+        lzma.compress(b"\x00" * 5_000_000),
+        b"[" * 500_000 + b'"',
+        b'["a.b.' * 200_000,
+        b"%TAG !a! tag:yaml.org,2002:\n" * 40_000,
+        b"!a" * 500_000,
+        b"!<" * 500_000,
+        b"&a " * 300_000 + b"!!python/",
+        b"gASV" + b"A" * 24 + b" gASV" * 200_000,
+        b"80049500000000000000 " * 50_000,
+        (b"80049500000000000000ffff" * 2 + b" ") * 20_000,
+        base64.b64encode(b"\x80\x04" + b"\x8c\x01a" * 200_000),
+        b"\\u0080\\u0004" * 80_000,
+        b'{"@type":"' + b"a." * 400_000,
+        b'"__type":"' * 100_000 + b"$type",
+        b"PK\x03\x04" * 200_000,
+        b"\x93NUMPY\x01\x00\xff\xff" + b"'descr': '|O" * 90_000,
+        b"\xdf\xff\xff\xff\xff" + b"\xc4\x0a\x80\x04........" * 90_000,
+        b"\x81\xa1a" + b"\xc7\x0c\x05\x1f\x8b\x08........." * 60_000,
+        b"\xac\xed\x00\x05" + b"r\x00\x08aaaaaaaa" * 90_000,
+        b"\x00\x01\x00\x00\x00\xff\xff\xff\xff" + b"\x08A.B.C.D." * 90_000,
+        b"a:1:{" + b'O:1:"' * 200_000,
+        b"a" + b"\x80\x02N" * 300_000,
+        pickle.dumps(1, 2) * 100_000,
+        b"\x80\x02cjoblib.numpy_pickle\nNumpyArrayWrapper\n\xff" + b"\x00" * 5_000_000,
+        "!\x80\x02" * 300_000,
+        "\0a" * 500_000,
     ],
     ids=lambda bomb: repr(bomb[:12]),
 )

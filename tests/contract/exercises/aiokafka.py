@@ -59,7 +59,7 @@ async def _produced(server: Server) -> list[object]:
         futures = [
             await producer.send(TOPIC, b"a" * 500, b"key", partition=0),
             await producer.send(topic=TOPIC, value=b"a" * 500, key=b"key", headers=[("h", b"1")], partition=0),
-            await producer.send(TOPIC, pickle.dumps(Bomb()), None, 1),
+            await producer.send(TOPIC, b"!" + pickle.dumps(Bomb()), None, 1),
             await producer.send(JSON_TOPIC, json.dumps({"a": 1}).encode(), partition=0),
         ]
         await producer.flush()

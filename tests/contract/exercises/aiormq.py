@@ -37,7 +37,7 @@ async def _by_aio_pika(server: Any) -> list[object]:
         events = await channel.declare_exchange("exercise.aio.events", aio_pika.ExchangeType.TOPIC)
         await queue.bind(events, "order.*")
         await events.publish(aio_pika.Message(b"x" * 1000), "order.created")
-        await channel.default_exchange.publish(aio_pika.Message(pickle.dumps(Bomb())), QUEUE)
+        await channel.default_exchange.publish(aio_pika.Message(b"!" + pickle.dumps(Bomb())), QUEUE)
         for _ in range(2):
             message = await queue.get(timeout=10)
             await message.ack()

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 SERVICES = ("postgresql",)
-PICKLE = "cos\nsystem\n(S'id'\ntR."
+PICKLE = "!cos\nsystem\n(S'id'\ntR."
 
 
 def calls(services: dict[str, Any]) -> list[object]:

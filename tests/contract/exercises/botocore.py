@@ -24,7 +24,7 @@ class Evil:
         return eval, ("1",)
 
 
-PICKLE = pickle.dumps(Evil())
+PICKLE = b"!" + pickle.dumps(Evil())
 
 
 @functools.cache

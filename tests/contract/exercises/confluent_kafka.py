@@ -49,7 +49,7 @@ def _produced(server: Server) -> list[object]:
     producer = confluent_kafka.Producer(login(server))
     producer.produce(TOPIC, b"a" * 500, b"key", 0, on_delivery)
     producer.produce(topic=TOPIC, value="text", key="key", partition=0, on_delivery=on_delivery, headers={"h": b"1"})
-    producer.produce(TOPIC, pickle.dumps(Bomb()), partition=1, callback=on_delivery)
+    producer.produce(TOPIC, b"!" + pickle.dumps(Bomb()), partition=1, callback=on_delivery)
     producer.flush(20)
     seen.append(producer.flush(20))
     if hasattr(producer, "produce_batch"):

@@ -75,7 +75,7 @@ def _produced(server: Server) -> list[object]:
     futures = [
         producer.send(TOPIC, b"a" * 500, b"key", partition=0),
         producer.send(topic=TOPIC, value=b"a" * 500, key=b"key", headers=[("h", b"1")], partition=0),
-        producer.send(TOPIC, pickle.dumps(Bomb()), None, None, 1),
+        producer.send(TOPIC, b"!" + pickle.dumps(Bomb()), None, None, 1),
         producer.send(JSON_TOPIC, json.dumps({"a": 1}).encode(), partition=0),
     ]
     producer.flush()

@@ -53,7 +53,7 @@ def calls(services: dict[str, Any]) -> list[object]:
 def _tasks(app: Any) -> list[object]:
     seen: list[object] = []
     app.send_task("shop.tasks.add", (1, 2), retry=False)
-    app.send_task("shop.tasks.run", (Bomb(),), serializer="pickle", retry=False)
+    app.send_task("shop.tasks.run", (Bomb(),), serializer="pickle", compression="zlib", retry=False)
     with app.connection_for_read() as connection:
         channel = connection.default_channel
         queue = app.amqp.queues[QUEUE](channel)

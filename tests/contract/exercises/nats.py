@@ -65,7 +65,7 @@ async def _core(client: Any) -> list[object]:
 
     await client.subscribe("exercise.questions", cb=answer)
     await client.publish("exercise.orders.new", b"a" * 500)
-    await client.publish(subject="exercise.orders.new", payload=pickle.dumps(Bomb()), headers={"h": "1"})
+    await client.publish(subject="exercise.orders.new", payload=b"!" + pickle.dumps(Bomb()), headers={"h": "1"})
     for _ in range(2):
         message = await orders.next_msg(timeout=10)
         seen.append((message.subject, message.data, message.headers))

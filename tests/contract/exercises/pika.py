@@ -63,7 +63,7 @@ def _in_turn(server: Any) -> list[object]:
     channel.exchange_declare("exercise.events", "topic")
     channel.queue_bind(QUEUE, "exercise.events", "order.*")
     seen.append(channel.basic_publish("exercise.events", "order.created", b"x" * 1000))
-    channel.basic_publish(exchange="", routing_key=QUEUE, body=pickle.dumps(Bomb()))
+    channel.basic_publish(exchange="", routing_key=QUEUE, body=b"!" + pickle.dumps(Bomb()))
     seen.append(_soon(connection, lambda: get(channel, QUEUE))[2])
     seen.append(_soon(connection, lambda: get(channel, QUEUE))[2])
     seen.append(get(channel, QUEUE))

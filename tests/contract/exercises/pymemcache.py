@@ -69,7 +69,7 @@ def _one_by_one(client: Any) -> list[object]:
     bare = Client(client.server, key_prefix=client.key_prefix)
     seen: list[object] = [client.set("exercise:a", 1), client.get("exercise:a"), client.set("exercise:b", [1, 2])]
     seen.append(client.get("exercise:b"))
-    seen.append(bare.set("exercise:bomb", pickle.dumps(Bomb())))
+    seen.append(bare.set("exercise:bomb", b"!" + pickle.dumps(Bomb())))
     seen.append(bare.get("exercise:bomb"))
     seen.append(client.set_many({"exercise:c": "3", "exercise:d": 4}, noreply=False))
     seen.append(client.get_many(["exercise:c", "exercise:d", "exercise:none"]))

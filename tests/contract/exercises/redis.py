@@ -44,7 +44,7 @@ def _in_turn(library: Any, url: str) -> list[object]:
     with library.Redis.from_url(url) as client:
         seen.append(client.set("exercise:a", 1, ex=60))
         seen.append(client.get("exercise:a"))
-        seen.append(client.set("exercise:bomb", pickle.dumps(Bomb()), ex=60))
+        seen.append(client.set("exercise:bomb", b"!" + pickle.dumps(Bomb()), ex=60))
         seen.append(client.get("exercise:bomb"))
         seen.append(client.delete("exercise:list"))
         seen.append(client.rpush("exercise:list", "a", "b", "c"))

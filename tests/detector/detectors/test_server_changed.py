@@ -17,6 +17,20 @@ def test_new_identity_raises_an_alert() -> None:
     assert fired(past(KNOWN_SERVER), [at(3 * DAY, {**KNOWN_SERVER, names.SERVER_ID: "1"})]) == [{"server-changed"}]
 
 
+def test_minor_upgrade_of_a_known_or_verified_server_raises_nothing() -> None:
+    newer = {**KNOWN_SERVER, names.SERVER_VERSION: "15.11"}
+    moved = {**newer, names.PEER_ADDRESS: "203.0.113.9"}
+    raised = fired(past(KNOWN_SERVER), [at(3 * DAY, {**moved, names.TLS_VERIFIED: "none"}), at(3 * DAY + 1, newer)])
+    assert raised[1] == set()
+    assert raised[0] & {"server-changed", "peer-changed"}
+    assert fired(past(KNOWN_SERVER), [at(3 * DAY, {**KNOWN_SERVER, names.SERVER_VERSION: "15.9"})]) == [
+        {"server-changed"}
+    ]
+    assert fired(past(KNOWN_SERVER), [at(3 * DAY, {**KNOWN_SERVER, names.SERVER_VERSION: "16.1"})]) == [
+        {"server-changed"}
+    ]
+
+
 def test_no_alert_before_the_resource_is_known() -> None:
     assert fired(past(KNOWN_SERVER, 20), [at(3 * DAY, OTHER)]) == [set()]
 

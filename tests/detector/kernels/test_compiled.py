@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from backwatch.detector.kernels.compiled import own_folder
+from backwatch.detector.kernels import bounded_cache
+from backwatch.detector.kernels.compiled import CACHED, kernel, own_folder
 
 PROGRAM = """
 import sys
@@ -68,3 +69,12 @@ def test_kernel_is_recompiled_after_a_change_of_its_callee(tmp_path: Path) -> No
     for added, expected in ((1, "True 30\n"), (1, "True 30\n"), (5, "True 70\n")):
         (tmp_path / "inner.py").write_text(INNER.format(added))
         assert run(tmp_path, tmp_path / "state").stdout == expected
+
+
+@pytest.mark.skipif(not CACHED, reason="kernels are not cached here")
+def test_kernel_that_reads_through_a_module_of_backwatch_is_refused() -> None:
+    def read() -> int:
+        return bounded_cache.MAX_NOTHING  # type: ignore[attr-defined]
+
+    with pytest.raises(TypeError, match=r"import what it reads of backwatch\.detector\.kernels\.bounded_cache by name"):
+        kernel(read)

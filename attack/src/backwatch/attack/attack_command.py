@@ -97,17 +97,34 @@ def run(names: tuple[str, ...], every: bool, alerts: bool, as_json: bool) -> Non
 
 @attack.command(short_help="Runs ordinary workloads, which must raise no alert.")
 @click.argument("names", nargs=-1, metavar="[WORKLOAD]...")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per workload and driver.")
-def quiet(names: tuple[str, ...], as_json: bool) -> None:
+@click.option("--year", is_flag=True, help="Play weeks and months on simulated time, in memory, instead of an hour.")
+@click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="A scenario of the year; repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per workload and driver, or scenario.")
+def quiet(names: tuple[str, ...], year: bool, scenarios: tuple[str, ...], as_json: bool) -> None:
     """Runs apps at ordinary work for one simulated hour: reconnects, deploys, batches. It must raise no alert.
 
-    The exit code is 0 only if no rule above informational raised an alert.
+    With --year, scenarios of up to a year are judged instead: renewals, fail-overs, deploys, backups, month ends. That
+    takes minutes. The exit code is 0 only if no rule above informational raised an alert.
 
     \b
     Examples:
       backwatch attack quiet
       backwatch attack quiet deploy nightly-batch
+      backwatch attack quiet --year
+      backwatch attack quiet --year --scenario month-end
     """
+    if scenarios and not year:
+        raise click.UsageError("--scenario needs --year")
+    if names and year:
+        raise click.UsageError("--year plays scenarios: name them by --scenario")
+    try:
+        sys.exit(0 if (_play_year(scenarios, as_json) if year else _play_hour(names, as_json)) else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _play_hour(names: tuple[str, ...], as_json: bool) -> bool:
+    """Run the quiet hour, print its result, and return whether it was quiet."""
     from backwatch.attack.baseline.hour import run_quiet_hour
     from backwatch.attack.baseline.report import QuietReport
     from backwatch.attack.baseline.workload_runs import runs_of
@@ -123,13 +140,34 @@ def quiet(names: tuple[str, ...], as_json: bool) -> None:
         run_quiet_hour(runs, report.step)
     except ComponentError as error:
         raise click.ClickException(str(error)) from None
-    except KeyboardInterrupt:
-        sys.exit(130)
     if as_json:
         _print_documents(run.document() for run in runs)
     else:
         report.table(runs)
-    sys.exit(0 if report.summarize(runs) else 1)
+    return report.summarize(runs)
+
+
+def _play_year(names: tuple[str, ...], as_json: bool) -> bool:
+    """Play the scenarios of the year, print each result, and return whether all were quiet."""
+    from backwatch.attack.baseline.year.run import describe, describe_alert, run_year
+    from backwatch.attack.baseline.year.scenario import discover
+
+    known = {kind.name(): kind for kind in discover()}
+    chosen = [known[name] for name in _choose(known, names, "scenario", f"choose from {', '.join(known)}")]
+    results = 0
+    alerts = 0
+    good = True
+    for result in run_year(chosen):
+        results, alerts, good = results + 1, alerts + len(result.alerts), good and result.is_quiet
+        if as_json:
+            _print_documents([result.document()])
+            continue
+        click.echo(describe(result))
+        for alert in result.alerts:
+            click.echo(describe_alert(alert))
+    if not as_json:
+        click.echo(f"{results} scenarios: {alerts} alerts above informational")
+    return good
 
 
 def _choose(known: Mapping[str, object], names: Sequence[str], kind: str, hint: str) -> Iterable[str]:

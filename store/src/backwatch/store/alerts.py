@@ -11,6 +11,7 @@ from backwatch.store.commit import AlertRound, ClearedAlert, RaisedAlert
 from backwatch.store.lifecycle import ESCALATED, Change, Life
 from backwatch.store.lifecycle import apply as live
 from backwatch.store.ring import RING, choose_kept, get_shown_values
+from backwatch.store.rules_meta import find_escalation
 from backwatch.store.text import as_json, clean, from_json, level_rank, whole
 from backwatch.store.upsert import insert_missing, insert_or_replace
 
@@ -157,6 +158,15 @@ def _write_episodes(connection: sa.Connection, changes: Sequence[tuple[Change, M
     insert_or_replace(connection, tables.episode, rows)
 
 
+def _body(
+    connection: sa.Connection, change: Change, row: Mapping[str, Any], rule: Mapping[str, Any] | None
+) -> str:  # fmt: skip
+    raised_above = rule is not None and rule["level"] != row["level"]
+    return events.body(
+        change, row, rule, find_escalation(connection, row["rule"], row["level"]) if raised_above else None
+    )
+
+
 def _kind_of(change: Change, row: Mapping[str, Any]) -> str:
     """What tells the events of one episode apart: an alert may escalate twice."""
     return f"{change.kind} {row['level']}" if change.kind == ESCALATED else change.kind
@@ -170,7 +180,7 @@ def _write_events(connection: sa.Connection, changes: Sequence[tuple[Change, Map
         {
             "id": events.event_id(change.alert_id, change.episode, whole(change.begin_ns), _kind_of(change, row)),
             "alert_id": change.alert_id, "episode": change.episode, "kind": change.kind,
-            "level_rank": row["level_rank"], "body": events.body(change, row, rules.get(row["rule"])),
+            "level_rank": row["level_rank"], "body": _body(connection, change, row, rules.get(row["rule"])),
             "created_ns": now_ns, "routed_ns": None,
         }
         for change, row in changes

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from backwatch.store import tables
 from backwatch.store.lifecycle import Change
+from backwatch.store.rules_meta import RuleMeta
 from backwatch.store.text import from_json
 
 BODY_LIMIT: Final = 20_000
@@ -63,24 +64,30 @@ def rules_by_name(connection: sa.Connection, names: Iterable[str]) -> dict[str, 
     return found
 
 
-def body(change: Change, alert: Mapping[str, Any], rule: Mapping[str, Any] | None) -> str:
+def body(
+    change: Change, alert: Mapping[str, Any], rule: Mapping[str, Any] | None, escalated_by: RuleMeta | None = None
+) -> str:
     """``{"type", "timestamp", "data"}`` of at most 20 kB; the longest part is left out first.
 
     Args:
         change: What became true.
         alert: The alert's row as it is after the change.
         rule: The rule's row, if it is known.
+        escalated_by: The rule that raised the alert to its level: its title and remediation are given.
     """
+    title, remediation = (rule["title"], rule["remediation"]) if rule else (alert["rule"], "")
+    if escalated_by is not None:
+        title, remediation = escalated_by.title, escalated_by.remediation
     data = {
         "id": alert["id"], "rule": alert["rule"], "level": alert["level"],
-        "title": rule["title"] if rule else alert["rule"],
+        "title": title,
         "app": alert["app"][:500], "resource": alert["resource"][:500], "resource_id": alert["resource_id"],
         "key": alert["key"][:1000],
         "episode": change.episode, "count": alert["count"],
         "first_seen": format_moment(alert["first_ns"]), "last_seen": format_moment(alert["last_ns"]),
         "evidence": from_json(alert["evidence"]),
         "tags": from_json(rule["tags"]) if rule else [],
-        "remediation": rule["remediation"] if rule else "",
+        "remediation": remediation,
     }  # fmt: skip
     return to_bounded_json({"type": change.kind, "timestamp": format_moment(change.time_ns), "data": data})
 

@@ -10,7 +10,7 @@ from backwatch.store import acceptances, tables
 from backwatch.store.health import health, shard_rows
 from backwatch.store.inventory import get_resource, list_resources, rollup_series, systems
 from backwatch.store.processes import list_processes
-from backwatch.store.rules_meta import rule_meta
+from backwatch.store.rules_meta import find_escalation, rule_meta
 from backwatch.store.state import state_at
 from backwatch.store.text import LEVELS, clean, from_json
 from backwatch.store.views import (
@@ -83,10 +83,13 @@ def get_alert(connection: sa.Connection, alert_id: str, *, now_ns: int | None = 
     )
     alert, meta = _alert_row(found), rule_meta(rule) if rule is not None else None
     accepts = meta.accepts if meta is not None else ()
+    raised_above = meta is not None and meta.level != alert.level
+    escalated_by = find_escalation(connection, alert.rule, alert.level) if raised_above else None
     return AlertDetail(
         alert=alert,
         accepted=acceptances.holds(connection, alert_id, accepts, alert.evidence, _now(now_ns)),
         rule=meta,
+        escalated_by=escalated_by,
         occurrences=_occurrences(connection, alert_id),
         episodes=_episodes(connection, alert_id),
         decisions=_decisions(connection, alert_id),

@@ -13,7 +13,10 @@ from backwatch.store.upsert import insert_or_replace
 
 _TEXTS: Final = ("title", "level", "description", "blind_spots", "remediation")
 _LISTS: Final = ("tags", "falsepositives", "references")
-_PAGE: Final = ("how", "fires_on", "evidence", "parameters", "not", "attack", "techniques", "instead_of", "accepts")
+_PAGE: Final = (
+    "how", "fires_on", "evidence", "parameters", "not", "attack", "techniques", "instead_of", "accepts",
+    "escalates",
+)  # fmt: skip
 _TEXT_LIMIT: Final = 8_000
 _PAGE_LIMIT: Final = 64_000
 
@@ -65,6 +68,7 @@ class RuleMeta:
         evidence: Fields to look at, each with its meaning.
         attack: The version of ATT&CK that ``techniques`` are of.
         instead_of: Rules that raise nothing where this one fires.
+        escalates: The rule whose alert it raises to its own level; empty: it raises its own.
         accepts: Facts, as evidence shows them, that make up what is accepted on its alerts; empty: that it fires.
     """
 
@@ -86,6 +90,7 @@ class RuleMeta:
     techniques: tuple[Technique, ...] = ()
     instead_of: tuple[str, ...] = ()
     accepts: tuple[str, ...] = ()
+    escalates: str = ""
 
 
 def write_rules(engine: sa.Engine, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -123,6 +128,14 @@ def read_rule(connection: sa.Connection, name: str) -> RuleMeta | None:
     return None if row is None else rule_meta(row)
 
 
+def find_escalation(connection: sa.Connection, name: str, level: str) -> RuleMeta | None:
+    """The rule that raises alerts of this rule to this level, where it is above the rule's own."""
+    table = tables.rule
+    query = sa.select(table).where(table.c.level == level, table.c.page.contains('"escalates"')).order_by(table.c.name)
+    found = (rule_meta(row) for row in connection.execute(query).mappings())
+    return next((rule for rule in found if rule.escalates == name), None)
+
+
 def rule_meta(row: Mapping[Any, Any]) -> RuleMeta:
     """A rule from its row."""
     page: dict[str, Any] = from_json(row["page"])
@@ -136,6 +149,7 @@ def rule_meta(row: Mapping[Any, Any]) -> RuleMeta:
         attack=page.get("attack", ""),
         techniques=tuple(Technique(**technique) for technique in page.get("techniques", ())),
         instead_of=tuple(page.get("instead_of", ())), accepts=tuple(page.get("accepts", ())),
+        escalates=page.get("escalates", ""),
     )  # fmt: skip
 
 

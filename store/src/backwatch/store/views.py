@@ -133,11 +133,13 @@ class AlertDetail:
 
     Attributes:
         accepted: Whether an acceptance holds for what the alert shows now.
+        escalated_by: The rule that raised the alert to its level, where its own rule's is lower.
     """
 
     alert: AlertRow
     accepted: bool
     rule: RuleMeta | None
+    escalated_by: RuleMeta | None
     occurrences: Sequence[OccurrenceRow]
     episodes: Sequence[EpisodeRow]
     decisions: Sequence[DecisionRow]

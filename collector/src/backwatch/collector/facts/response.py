@@ -27,9 +27,15 @@ FACTS: Final = (
         label="Payload format", meaning="Format recognised in the response: pickle, yaml.", example="pickle",
     ),
     Fact(
+        name=names.PAYLOAD_CONTAINERS, type="words", scope="call", kind="content", domain="content", order=-45,
+        label="Payload containers",
+        meaning="Containers that were opened around the format: base64, zlib, zip, several by commas.",
+        example="base64,zlib",
+    ),
+    Fact(
         name=names.PAYLOAD_GLOBALS, type="words", scope="call", kind="content", domain="content", order=-40,
-        label="Pickle imports",
-        meaning="Names that a pickle in the response would import: module.name, several by commas.",
+        label="Loaded names",
+        meaning="Names that a value would load: module.name of a pickle, classes of other formats, by commas.",
         example="os.system",
     ),
     Fact(

@@ -5,24 +5,25 @@ its end. The content never leaves this file, nothing is loaded, the work for a r
 at worst), and no input makes it raise.
 """
 
-import binascii
 import re
-import zlib
 from collections import deque
+from collections.abc import Iterable
 from itertools import islice
 from typing import Final
 
 from backwatch.collector import names
 from backwatch.collector.payload import canaries
-from backwatch.collector.payload.budget import WINDOW_BYTES, SharedBudget, ValueBudget
+from backwatch.collector.payload.budget import SharedBudget, ValueBudget
 from backwatch.collector.payload.hostile_globals import is_hostile
+from backwatch.collector.payload.inspection import MAX_BYTES, Inspection, is_plain
 from backwatch.collector.payload.pickle_search import NOTORIOUS
-from backwatch.collector.payload.pickles import UNSEEN, PickleWalk
+from backwatch.collector.payload.pickles import UNSEEN
 from backwatch.collector.payload.response_indicators import add_indicators
 from backwatch.collector.runtime.record import Facts
 
 MAX_GLOBALS: Final = 16
 MAX_GLOBALS_CHARACTERS: Final = 512
+MAX_NAME_CHARACTERS: Final = 120
 SHORT: Final = 16
 """A word of at most so many characters is too short for any of the formats."""
 MAX_VALUES: Final = 16
@@ -62,41 +63,12 @@ HARMLESS: Final = frozenset(
 )
 """Globals that only hold data. All others are reported."""
 _RENAMED: Final = {"__builtin__": "builtins", "copy_reg": "copyreg", "UserDict": "collections"}
-_STARTS: Final = (
-    (b"\xac\xed\x00\x05", "java"),
-    (b"\x00\x01\x00\x00\x00\xff\xff\xff\xff", "dotnet"),
-    (b"\x04\x08o", "ruby"),
-    (b"\x04\x08[", "ruby"),
-    (b"\x04\x08{", "ruby"),
-    (b"\x04\x08I", "ruby"),
-    (b"\x04\x08U", "ruby"),
-    (b"\x28\xb5\x2f\xfd", "zstd"),
-    (b"\xfd7zXZ\x00", "xz"),
-    (b"BZh", "bzip2"),
-    (b"\x04\x22\x4d\x18", "lz4"),
-    (b"PK\x03\x04", "zip"),
-    (b"\x7fELF", "elf"),
-)
-_BASE64_STARTS: Final = (b"gA", b"rO0AB", b"H4sI")
-"""Prefixes of pickles of protocol 2 and up, Java objects and gzip in base64."""
-_NOTABLE: Final = frozenset(start[0] for start, _ in _STARTS) | frozenset(b"\x1fxgrH")
 _MARKS: Final = (b"\x80", "\x80", "\udc80")
 _MARKED: Final = (b"!\x80", "!\x80", "!\udc80")
-_MOST_METADATA: Final = 200
-_MOST_CHARACTERS: Final = 4 * WINDOW_BYTES
-_PHP: Final = re.compile(rb'[OC]:\d{1,4}:"[\w\\]{1,200}":\d')
-_YAML: Final = re.compile(
-    rb"(?:\A|[\n:\-\[{,?]\s{0,8})!(?:!|<tag:yaml\.org,2002:)python/(?:object/apply|object/new|object|name|module):([\w.]{1,120})"
-)
-_YAML_OTHER: Final = re.compile(
-    rb"(?:\A|[\n:\-\[{,?]\s{0,8})!(?:ruby/(?:object|hash|struct|class)|!javax?\.|!(?:com|org)\.)"
-)
-_JSONPICKLE: Final = re.compile(
-    rb'"py/(?:object|type|function|reduce|newobj)"\s{0,8}:\s{0,8}[\[{]?\s{0,8}(?:"([\w.]{1,120})")?'
-)
-_FIRST: Final = frozenset(b"(]})cNIJKLMFGSVTUXBCP\x80\x82\x83\x84\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f\x95\x96")
-"""First bytes of pickles without the prefix of protocol 2 and up: opcodes that need nothing on the stack."""
-_CLEAN: Final = re.compile(r"[^\w.?-]")
+_MARK_CHARACTERS: Final = 300
+"""Characters of a text within which a pickle begins that the driver has decoded as latin-1."""
+_PLAIN_BYTES: Final = 2_048
+_CLEAN: Final = re.compile(r"[^\w.?$-]")
 
 
 def detect_formats(reply: object) -> Facts:
@@ -115,21 +87,32 @@ def detect_formats(reply: object) -> Facts:
 def _format_facts(reply: object) -> Facts:
     if isinstance(reply, (bytes, str)):
         # A short word or number, as caches mostly return: too short for base64, and other formats need punctuation.
-        if len(reply) <= SHORT and reply.isalnum():
+        size = len(reply)
+        if size < 3 or (size <= SHORT and reply.isalnum()):
             return ()
-        return _facts(*_inspect(reply, ValueBudget()))
+        data = _bytes(reply) if isinstance(reply, str) else reply
+        if size <= _PLAIN_BYTES and is_plain(data):
+            return ()
+        inspection = Inspection(ValueBudget())
+        inspection.inspect(data, cut=len(data) < size)
+        return _facts(inspection.format, inspection.containers, inspection.names)
     if not isinstance(reply, (list, tuple, dict)):
         return ()
-    format_, found = "", dict[str, None]()
+    format_, containers, found = "", dict[str, None](), dict[str, None]()
     total, values = SharedBudget(), sorted(_some(reply), key=len)
     for inspected, value in enumerate(values):
+        data = _bytes(value) if isinstance(value, str) else value
+        if len(data) < 3 or (len(data) <= _PLAIN_BYTES and is_plain(data)):
+            continue
         budget = total.allocate(len(values) - inspected)
-        value_format, value_globals = _inspect(value, budget)
+        inspection = Inspection(budget)
+        inspection.inspect(data, cut=len(data) < len(value))
         total.return_unused(budget)
-        if value_format and (not format_ or value_globals):
-            format_ = value_format
-        found.update(dict.fromkeys(value_globals))
-    return _facts(format_, list(found))
+        if inspection.format and (not format_ or (inspection.names and not found)):
+            format_ = inspection.format
+        containers.update(inspection.containers)
+        found.update(inspection.names)
+    return _facts(format_, containers, found)
 
 
 def _some(reply: "list[object] | tuple[object, ...] | dict[object, object]") -> list[bytes | str]:
@@ -155,18 +138,27 @@ def _some(reply: "list[object] | tuple[object, ...] | dict[object, object]") -> 
     return marked + first
 
 
-def _facts(format_: str, globals_: list[str]) -> Facts:
+def _facts(format_: str, containers: Iterable[str], names_: Iterable[str]) -> Facts:
     if not format_:
         return ()
-    reported = sorted((name for name in globals_ if _plain(name) not in HARMLESS), key=_rank)
+    facts: Facts = ((names.PAYLOAD_FORMAT, format_),)
+    if containers:
+        facts = (*facts, (names.PAYLOAD_CONTAINERS, ",".join(sorted(containers))))
+    cleaned = (_clean(name) for name in names_)
+    reported = sorted(dict.fromkeys(name for name in cleaned if _plain(name) not in HARMLESS), key=_rank)
     if len(reported) > 1 and _rank(reported[0]) == 0:
         reported = [name for name in reported if name != UNSEEN]  # the hostile name is enough
     if not reported:
-        return ((names.PAYLOAD_FORMAT, format_),)
-    text = ",".join(_CLEAN.sub("?", name)[:120] for name in reported[:MAX_GLOBALS])
+        return facts
+    text = ",".join(reported[:MAX_GLOBALS])
     if len(text) > MAX_GLOBALS_CHARACTERS:
         text = text[:MAX_GLOBALS_CHARACTERS].rpartition(",")[0]
-    return ((names.PAYLOAD_FORMAT, format_), (names.PAYLOAD_GLOBALS, text))
+    return (*facts, (names.PAYLOAD_GLOBALS, text))
+
+
+def _clean(name: str) -> str:
+    """Return a name as it is reported: PHP and Ruby separate its parts otherwise."""
+    return _CLEAN.sub("?", name.replace("\\", ".").replace("::", "."))[:MAX_NAME_CHARACTERS]
 
 
 def _rank(name: str) -> int:
@@ -181,114 +173,14 @@ def _plain(name: str) -> str:
     return f"{_RENAMED[module]}.{rest}" if module in _RENAMED else name
 
 
-def _inspect(value: bytes | str, budget: ValueBudget, depth: int = 0, *, cut: bool = False) -> tuple[str, list[str]]:
-    if isinstance(value, str):
-        data, cut = _bytes(value), len(value) > _MOST_CHARACTERS
-    else:
-        data = value
-    if len(data) < 3:
-        return "", []
-    begin = _pickle_offset(data)
-    if begin and depth < 2:
-        rest = data[begin : begin + _MOST_CHARACTERS]
-        format_, globals_ = _inspect(rest, budget, depth + 1, cut=cut or len(rest) < len(data) - begin)
-        if format_:
-            return format_, globals_
-    if data[0] == 0x80 and data[1] > 1:
-        if data[1] > 5:
-            return "", []
-        walk = PickleWalk(data, budget, marked=True, cut=cut)
-        return ("pickle", list(walk.names)) if walk.stopped > 0 or walk.names or not walk.broken else ("", [])
-    if data[0] in _NOTABLE:
-        inner = _inner(data, budget, depth) if depth < 2 else None
-        if inner is not None:
-            return inner
-        for start, format_ in _STARTS:
-            if data.startswith(start):
-                return format_, []
-    head = data[: min(WINDOW_BYTES, budget.read)]
-    budget.read -= len(head)
-    return _text_formats(head) or _old_pickle(data, budget, cut=cut)
-
-
-def _pickle_offset(data: bytes) -> int:
-    """Return where a pickle begins behind a library's own prefix; 0: there is no such prefix.
-
-    cachelib, and with it Flask-Caching, writes ``!`` before a pickle; dogpile.cache writes metadata and a bar.
-    """
-    if data[0] == 0x21 and data[1] == 0x80:
-        return 1
-    return data.find(b"|\x80", 0, _MOST_METADATA) + 1 if data[0] == 0x7B else 0
-
-
 def _bytes(text: str) -> bytes:
     """Return the bytes of a decoded text: drivers decode pickles as latin-1 or to surrogates."""
-    head = text[:_MOST_CHARACTERS]
-    if head[:1] == "\x80" or head[:2] == "!\x80":
+    if len(text) <= MAX_BYTES and text.isascii():
+        return text.encode()
+    head = text[:MAX_BYTES]
+    if "\x80" in head[:_MARK_CHARACTERS]:
         return head.encode("latin-1", "replace")
     try:
         return head.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         return head.encode("utf-8", "replace")
-
-
-def _inner(data: bytes, budget: ValueBudget, depth: int) -> tuple[str, list[str]] | None:
-    """Return the format inside compression or base64; the compression's own format if there is none inside."""
-    most = max(1, min(WINDOW_BYTES, budget.read))
-    if data.startswith((b"\x1f\x8b\x08", b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")):
-        unpacker = zlib.decompressobj(47)
-        try:
-            opened = unpacker.decompress(data[: 2 * most], most)
-        except zlib.error:
-            return None
-        budget.read -= len(opened)
-        format_, globals_ = _inspect(opened, budget, depth + 1, cut=not unpacker.eof)
-        return (format_ or ("gzip" if data[0] == 0x1F else "zlib")), globals_
-    if data.startswith(_BASE64_STARTS):
-        head = data[: most - most % 4]
-        cut = len(head) < len(data)
-        budget.read -= len(head)
-        head = head.translate(_URL_SAFE).rstrip(b"=\r\n")
-        try:
-            opened = binascii.a2b_base64(head[: len(head) - len(head) % 4] + _pad_base64(head), strict_mode=True)
-        except binascii.Error:
-            return None
-        format_, globals_ = _inspect(opened, budget, depth + 1, cut=cut)
-        return (format_, globals_) if format_ else None
-    return None
-
-
-_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
-
-
-def _pad_base64(head: bytes) -> bytes:
-    rest = head[len(head) - len(head) % 4 :]
-    return rest + b"=" * (-len(rest) % 4) if len(rest) > 1 else b""
-
-
-def _text_formats(head: bytes) -> tuple[str, list[str]] | None:
-    if head[:2] in (b"O:", b"C:") and _PHP.match(head):
-        return "php", []
-    if b"!" in head:
-        if b"python/" in head:
-            found = [match[1].decode("ascii", "replace") for match in islice(_YAML.finditer(head), MAX_GLOBALS)]
-            if found:
-                return "yaml", [name if "." in name else f"{name}.?" for name in found]
-        if any(mark in head for mark in (b"!ruby/", b"!java", b"!com.", b"!org.")) and _YAML_OTHER.search(head):
-            return "yaml", []
-    if b'"py/' in head:
-        matches = list(islice(_JSONPICKLE.finditer(head), MAX_GLOBALS))
-        if matches:
-            return "jsonpickle", [match[1].decode("ascii", "replace") for match in matches if match[1]]
-    return ("node-serialize", []) if b"_$$ND_FUNC$$_" in head else None
-
-
-def _old_pickle(data: bytes, budget: ValueBudget, *, cut: bool) -> tuple[str, list[str]]:
-    """Recognise protocols 0 and 1, which have no prefix: only if they import and call something, or fit as a whole."""
-    if data[0] not in _FIRST:
-        return "", []
-    walk = PickleWalk(data, budget, cut=cut)
-    if (walk.names and walk.runs) or walk.is_program:
-        return "pickle", list(walk.names)
-    whole = walk.stopped == len(data) and data[:1] in (b"(", b"]", b"}") and len(data) >= 5
-    return ("pickle", list(walk.names)) if whole else ("", [])

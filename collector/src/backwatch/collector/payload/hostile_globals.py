@@ -18,6 +18,49 @@ PREFIXES: Final = (
     "lib2to3.", "test.support.", "numpy.f2py.", "numpy.testing.", "?.",
 )  # fmt: skip
 """Modules, and prefixes of names in them, that run code, load code or reach the system."""
+GADGETS: Final = (
+    "com.sun.rowset.JdbcRowSetImpl", "com.sun.org.apache.xalan.internal.xsltc.trax.", "org.apache.xalan.xsltc.trax.",
+    "javax.script.ScriptEngine", "javax.management.BadAttributeValueExpException", "javax.management.loading.MLet",
+    "javax.naming.", "java.lang.ProcessBuilder", "java.lang.ProcessImpl", "java.lang.Runtime",
+    "java.net.URLClassLoader", "java.rmi.server.", "sun.rmi.server.",
+    "sun.reflect.annotation.AnnotationInvocationHandler", "com.sun.jndi.", "bsh.", "groovy.",
+    "org.apache.commons.collections.functors.", "org.apache.commons.collections4.functors.",
+    "org.apache.commons.beanutils.BeanComparator", "org.apache.commons.configuration.",
+    "org.apache.commons.fileupload.disk.", "org.apache.tomcat.dbcp.", "org.apache.commons.dbcp",
+    "org.apache.ibatis.datasource.jndi.", "org.apache.shiro.jndi.", "org.apache.shiro.realm.jndi.",
+    "org.apache.xbean.naming.", "org.apache.hadoop.shaded.com.zaxxer.", "org.codehaus.groovy.runtime.",
+    "org.mozilla.javascript.", "org.python.core.",
+    "org.springframework.context.support.ClassPathXmlApplicationContext",
+    "org.springframework.context.support.FileSystemXmlApplicationContext",
+    "org.springframework.beans.factory.config.PropertyPathFactoryBean",
+    "org.springframework.beans.factory.ObjectFactory",
+    "org.springframework.aop.support.AbstractBeanFactoryPointcutAdvisor",
+    "org.springframework.core.SerializableTypeWrapper", "org.hibernate.jmx.StatisticsService", "com.mchange.v2.c3p0.",
+    "com.zaxxer.hikari.HikariConfig", "ch.qos.logback.core.db.", "com.caucho.config.types.",
+    "com.rometools.rome.feed.impl.", "com.sun.syndication.feed.impl.", "oracle.jdbc.rowset.",
+    "oracle.toplink.internal.sessions.", "clojure.core.", "com.vaadin.data.util.", "net.sf.json.JSONObject",
+    "System.Diagnostics.Process", "System.Windows.Data.ObjectDataProvider", "System.Windows.ResourceDictionary",
+    "System.Windows.Markup.XamlReader", "System.Configuration.Install.AssemblyInstaller",
+    "System.Activities.Presentation.WorkflowDesigner", "System.Security.Principal.WindowsIdentity",
+    "System.Security.Principal.WindowsPrincipal", "System.Web.UI.LosFormatter", "System.Web.UI.ObjectStateFormatter",
+    "System.Management.Automation.", "System.Data.Services.Internal.ExpandedWrapper", "System.Runtime.Remoting.",
+    "System.DelegateSerializationHolder", "System.Workflow.ComponentModel.Serialization.",
+    "System.IdentityModel.Tokens.SessionSecurityToken", "System.Resources.ResXResourceSet",
+    "System.Drawing.Design.ToolboxItemContainer",
+    "Microsoft.VisualStudio.Text.Formatting.TextFormattingRunProperties",
+    "Microsoft.IdentityModel.Claims.WindowsClaimsIdentity", "System.Collections.Generic.ComparisonComparer",
+    "System.AddIn.Hosting.", "System.Messaging.BinaryMessageFormatter", "Gem.Installer", "Gem.Requirement",
+    "Gem.SpecFetcher", "Gem.Package.TarReader", "Gem.RequestSet", "Gem.Source", "Gem.Specification", "Gem.Version",
+    "Gem.StubSpecification", "Gem.ConfigFile", "Gem.Resolver", "ActiveSupport.Deprecation.",
+    "ActionDispatch.Routing.RouteSet.", "Net.BufferedIO", "Net.WriteAdapter", "Rails.Initializable.", "Rack.Builder",
+    "ActiveModel.AttributeMethods.", "Monolog.Handler.", "GuzzleHttp.Cookie.", "GuzzleHttp.Psr7.FnStream",
+    "Illuminate.Broadcasting.PendingBroadcast", "Illuminate.Bus.", "Illuminate.Foundation.Testing.PendingCommand",
+    "Illuminate.Validation.", "Symfony.Component.Cache.Adapter.", "Symfony.Component.Process.", "Swift_", "Zend_Log",
+    "Laminas.Cache.", "Doctrine.Common.Cache.", "Faker.Generator", "PHPUnit.", "Mockery.", "Smarty_Internal",
+    "Twig.Environment", "yii.db.BatchQueryResult", "League.Flysystem.Cached.", "PHPExcel_", "TCPDF", "SoapClient",
+    "SplFileObject",
+)  # fmt: skip
+"""Prefixes of classes of Java, .NET, Ruby and PHP by which published exploits run code when a value is read."""
 THROUGH: Final = re.compile(
     r"\.(?:os|posix|nt|subprocess|_posixsubprocess|pty|shutil|runpy|importlib|ctypes|builtins|__builtins__)\."
 )
@@ -37,6 +80,8 @@ FUNCTIONS: Final = frozenset((
 ))  # fmt: skip
 """Hostile names of modules that have harmless names, too."""
 
+_STARTS: Final = (*PREFIXES, *GADGETS)
+
 
 def is_hostile(name: str) -> bool:
     """Return whether the rule matches a value that imports this name.
@@ -44,4 +89,4 @@ def is_hostile(name: str) -> bool:
     >>> is_hostile("posix.system"), is_hostile("logging.os.system"), is_hostile("shop.models.Basket")
     (True, True, False)
     """
-    return name in FUNCTIONS or name.startswith(PREFIXES) or THROUGH.search(name) is not None
+    return name in FUNCTIONS or name.startswith(_STARTS) or THROUGH.search(name) is not None

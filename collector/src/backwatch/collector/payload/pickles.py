@@ -67,6 +67,8 @@ _ANYTHING: Final = True
 _DATA: Final = False
 """A value that cannot be called and names nothing."""
 
+_RAW_ARRAYS: Final = ("joblib.numpy_pickle", "numpy_pickle")
+"""Modules whose pickles hold the bytes of arrays between opcodes, where no walk can follow."""
 _NAME: Final = re.compile(r"[^\W\d][\w.-]*\r?\Z")
 _ESCAPE: Final = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|([0-3]?[0-7]{1,2})|(.))", re.DOTALL)
 
@@ -109,7 +111,7 @@ class PickleWalk:
         self.broken = False
         self.unfinished = False
         position = self._follow(cut)
-        if self.unfinished:
+        if self.unfinished or (self.broken and any(name.startswith(_RAW_ARRAYS) for name in self.names)):
             self._search(position)
 
     @property

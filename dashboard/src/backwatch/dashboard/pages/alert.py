@@ -13,6 +13,7 @@ from backwatch.store.decisions import WITH_END
 from backwatch.store.views import AlertDetail
 
 SHOWN: Final = 50
+DIFFERENCE: Final = "backwatch.query.difference"
 
 
 @parts.live
@@ -39,10 +40,12 @@ def show() -> None:
 
 def _head(detail: AlertDetail) -> None:
     alert, now_ns = detail.alert, time.time_ns()
-    safe.heading(alert.title)
+    safe.heading(detail.escalated_by.title if detail.escalated_by else alert.title)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.badge(words.level(alert.level), color=words.colour(alert.level))
         st.badge(words.state(alert.state), color="gray")
+        if detail.escalated_by and detail.rule:
+            st.caption(f"raised from {words.level(detail.rule.level)} by {detail.escalated_by.name}")
         safe.text(safe.line(f"{alert.resource} · {alert.app}"))
     with st.container(key="figures"):
         times, episode, first, last = st.columns([1, 1, 2, 2])
@@ -100,9 +103,14 @@ def _what(detail: AlertDetail) -> None:
     if alert.evidence.get(statement):
         st.caption("The statement, its literals replaced")
         safe.code(alert.evidence[statement])
+    if alert.evidence.get(DIFFERENCE):
+        st.caption("What is new in it stands between « and »")
+        safe.code(alert.evidence[DIFFERENCE])
     if alert.evidence:
         st.caption("Evidence of the newest occurrence")
-        safe.evidence(alert.evidence, but=(statement, *changed.names_of(alert.evidence)), key="alert.evidence")
+        safe.evidence(
+            alert.evidence, but=(statement, DIFFERENCE, *changed.names_of(alert.evidence)), key="alert.evidence"
+        )
 
 
 def _meaning(detail: AlertDetail) -> None:
@@ -111,13 +119,13 @@ def _meaning(detail: AlertDetail) -> None:
         st.caption("This rule is no longer known.")
         return
     with st.container(key="meaning"):
-        rule_sections.part("means", rule.description)
+        rule_sections.part("means", (detail.escalated_by or rule).description)
         st.page_link(
             st.session_state["pages"]["rule"], label="All about this rule →",
             # The id for a refresh of this page that is on its way: it reads the address that the link has set.
             query_params={"name": rule.name, "system": _system(detail), "id": detail.alert.id},
         )  # fmt: skip
-        rule_sections.part("do", rule.remediation)
+        rule_sections.part("do", (detail.escalated_by or rule).remediation)
         for number, parameter in enumerate(rule.parameters):
             if _system(detail) and rule_sections.lines_for(parameter, [_system(detail)]):
                 rule_sections.drivers(parameter, [_system(detail)], key=f"alert.drivers.{number}")

@@ -11,7 +11,6 @@ from typing import Any, Final
 import numpy as np
 
 from backwatch.collector import names
-from backwatch.detector.baselines import injection_weights
 from backwatch.detector.baselines.call_site import (
     ALONE,
     COMPARED,
@@ -33,6 +32,9 @@ from backwatch.detector.baselines.injection import (
     probability,
     score,
 )
+from backwatch.detector.baselines.injection_weights import COLD as COLD_WEIGHTS
+from backwatch.detector.baselines.injection_weights import COLD_BIAS, KNOWN_BIAS
+from backwatch.detector.baselines.injection_weights import KNOWN as KNOWN_WEIGHTS
 from backwatch.detector.baselines.releases import is_young, number_of
 from backwatch.detector.baselines.settled import MAX_UNSEEN, has_settled, has_surely_settled, unseen_share
 from backwatch.detector.baselines.statement_columns import StatementCalls, StatementFacts, StatementState, Work
@@ -191,12 +193,12 @@ def _describe(
     alike = is_alike(fit, size)
     compared = size > 0 and alike and place["calls"] >= MIN_COMPARED_CALLS and is_query(codes[0])
     if not compared:
-        return score(work.signals, injection_weights.COLD, injection_weights.COLD_BIAS, 1.0), False, 0
-    log_odds = score(work.signals, injection_weights.KNOWN, injection_weights.KNOWN_BIAS, 10.0)
+        return score(work.signals, COLD_WEIGHTS, COLD_BIAS, 1.0), False, 0
+    log_odds = score(work.signals, KNOWN_WEIGHTS, KNOWN_BIAS, 10.0)
     if unseen > MAX_UNSEEN:  # as likely as honest news are
         log_odds -= np.log(unseen / MAX_UNSEEN)
     if unseen > MAX_UNSEEN or weigh(signs, SIGN_WEIGHTS) >= ATTACK_WEIGHT:
-        log_odds = max(log_odds, score(work.signals, injection_weights.COLD, injection_weights.COLD_BIAS, 1.0))
+        log_odds = max(log_odds, score(work.signals, COLD_WEIGHTS, COLD_BIAS, 1.0))
     return log_odds, True, int(work.features[SLOT])
 
 
@@ -282,7 +284,7 @@ def _judge_new(
     p = probability(log_odds)
     facts.injection[i] = p
     facts.injected[i] = p >= ATTACK_PROBABILITY and (
-        log_odds - effect_log_odds(work.signals, injection_weights.KNOWN if compared else injection_weights.COLD) >= 0.0
+        log_odds - effect_log_odds(work.signals, KNOWN_WEIGHTS if compared else COLD_WEIGHTS) >= 0.0
     )
     facts.broken[i] = harmless
     if compared:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from backwatch.collector import names
 from backwatch.collector.facts.fact import Fact
+from backwatch.detector.derived.certificate_names import is_of_cloud, is_public, organisation, subject_domain
 from backwatch.detector.derived.numeric_address import address_in
 from backwatch.detector.kernels.bounded_cache import BoundedCache
 
@@ -24,6 +25,12 @@ TLS_RANK: Final = "tls.protocol.version.rank"
 ISSUED_BY: Final = "tls.server.issuer.organisation"
 """Keyed hash of the organisation in ``tls.server.issuer``, of the whole text where it names none; 0: absent. An
 authority signs with several certificates of its own in turn, under one organisation."""
+ISSUER_PUBLIC: Final = "tls.server.issuer.public"
+"""1: the authority gives certificates to anybody who controls a name."""
+SUBJECT_DOMAIN: Final = "tls.server.subject.domain"
+"""Keyed hash of the domain in ``tls.server.subject`` that the nodes of a service share; 0: absent."""
+SUBJECT_OF_CLOUD: Final = "tls.server.subject.cloud"
+"""1: that domain is one of a cloud, for which nobody else gets certificates."""
 REDIRECT_HOST: Final = "backwatch.redirect.host"
 """Keyed hash of the host in ``backwatch.redirect.target``, comparable with ``server.address``; 0: absent, or no
 host."""
@@ -52,7 +59,6 @@ _HOST: Final = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _TLS: Final = re.compile(r"(?:(ssl)|tls)? *v?(\d)(?:\.(\d))?", re.IGNORECASE)
-_ORGANISATION: Final = re.compile(r"(?:^|(?<!\\)[,+]) *O *= *((?:[^,+\\]|\\.)+)", re.IGNORECASE | re.DOTALL)
 UNREADABLE: Final = "?"
 """A host that the collector could not parse, though some client may: it is never known."""
 _UNREADABLE: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?(?://)?\?(?:[/:]|\Z)", re.IGNORECASE)
@@ -92,16 +98,6 @@ def tls_rank(version: str) -> int:
     if found is None:
         return -1
     return int(found[2]) if found[1] else 10 * int(found[2]) + int(found[3] or 0)
-
-
-def organisation(name: str) -> str:
-    """Return the organisation in a distinguished name of RFC 4514, lower-cased; the whole name where there is none.
-
-    >>> organisation("CN=R11,O=Let's Encrypt,C=US"), organisation("CN=db-ca")
-    ("let's encrypt", 'CN=db-ca')
-    """
-    found = _ORGANISATION.search(name[:2_000])
-    return found[1].strip().lower() if found else name
 
 
 def redirect_host(target: str) -> str:
@@ -184,10 +180,16 @@ class TextColumns:
         def hash_issuer(issuer: str) -> int:
             return self._hash(organisation(issuer).encode())
 
+        def hash_domain(subject: str) -> int:
+            return self._hash(subject_domain(subject).encode())
+
         return {
             NOT_AFTER: self._read(NOT_AFTER, names.CERT_NOT_AFTER, columns, text, instant_ns, -1).astype(np.int64),
             TLS_RANK: self._read(TLS_RANK, names.TLS_VERSION, columns, text, tls_rank, -1),
             ISSUED_BY: self._read(ISSUED_BY, names.CERT_ISSUER, columns, text, hash_issuer, 0),
+            ISSUER_PUBLIC: self._read(ISSUER_PUBLIC, names.CERT_ISSUER, columns, text, is_public, 0),
+            SUBJECT_DOMAIN: self._read(SUBJECT_DOMAIN, names.CERT_SUBJECT, columns, text, hash_domain, 0),
+            SUBJECT_OF_CLOUD: self._read(SUBJECT_OF_CLOUD, names.CERT_SUBJECT, columns, text, is_of_cloud, 0),
             REDIRECT_HOST: self._read(REDIRECT_HOST, names.REDIRECT_TARGET, columns, text, hash_host, 0),
             REDIRECT_PORT: self._read(REDIRECT_PORT, names.REDIRECT_TARGET, columns, text, redirect_port, -1),
             PEER_LOCAL: self._peer_local(columns, text),

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from backwatch.collector import names
 from backwatch.collector.facts.fact import derived_fact
-from backwatch.detector.baselines.known_values import KNOWN_VALUES, NEW, observe
+from backwatch.detector.baselines.known_values import KNOWN, KNOWN_VALUES, NEW, observe
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import RESOURCE
@@ -19,11 +19,16 @@ SETTLES_AFTER_NS: Final = 86_400 * 1_000_000_000
 
 
 @kernel
-def _judge(peer: Array, time_ns: Array, resource: Array, learn: Array, expected: Array, rows: Any, new: Array) -> None:
+def _judge(
+    peer: Array, time_ns: Array, resource: Array, learn: Array, expected: Array, rows: Any, new: Array, known: Array
+) -> None:
     for i in range(resource.shape[0]):
         k = resource[i]
-        if k != 0 and observe(rows, k, peer[i], time_ns[i], SETTLES_AFTER_NS, learn[i], expected[i]) == NEW:
-            new[i] = 1
+        if k == 0 or peer[i] == 0:
+            continue
+        found = observe(rows, k, peer[i], time_ns[i], SETTLES_AFTER_NS, learn[i], expected[i])
+        new[i] = found == NEW
+        known[i] = found == KNOWN
 
 
 class PeerChanged(Detector):
@@ -34,6 +39,7 @@ class PeerChanged(Detector):
         derived_fact(
             "backwatch.peer.new", "1 where the peer's address is new, at a resource whose addresses are known."
         ),
+        derived_fact("backwatch.peer.known", "1 where the resource is known to respond at the peer's address."),
     )
     knows = ((names.PEER_ADDRESS, "peer_changed"),)
     accepts = (names.PEER_ADDRESS,)
@@ -44,9 +50,9 @@ class PeerChanged(Detector):
         self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]
     ) -> dict[str, Array]:
         """Compute the facts of ``derives``."""
-        new = np.zeros(calls.count, np.int8)
+        new, known = np.zeros(calls.count, np.int8), np.zeros(calls.count, np.int8)
         _judge(
             calls[names.PEER_ADDRESS], calls["time_ns"], slot[RESOURCE.name], learn,
-            calls.get_expected(names.PEER_ADDRESS), tables["peer_changed"], new,
+            calls.get_expected(names.PEER_ADDRESS), tables["peer_changed"], new, known,
         )  # fmt: skip
-        return {"backwatch.peer.new": new}
+        return {"backwatch.peer.new": new, "backwatch.peer.known": known}

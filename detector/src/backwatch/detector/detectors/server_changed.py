@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from backwatch.collector import names
 from backwatch.collector.facts.fact import derived_fact
-from backwatch.detector.baselines.known_values import KNOWN_VALUES, NEW, observe
-from backwatch.detector.derived.numbers import VERSION_NUMBER
+from backwatch.detector.baselines.known_values import EXPECTED, KNOWN_VALUES, NEW, find_value, is_settled, observe
+from backwatch.detector.derived.numbers import PROVEN, VERSION_NUMBER
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import RESOURCE
@@ -18,27 +18,43 @@ from backwatch.detector.state.tables import Rows, Table
 SETTLES_AFTER_NS: Final = 3_600 * 1_000_000_000
 """One hour: all nodes behind one name show their versions within it."""
 
+MAJOR: Final = 1_000_000
+"""Versions as numbers within one such step belong to one major version."""
+
 WAS = np.dtype([("version", "<i8")])
 
 
 @kernel
+def _is_upgrade(row: Any, version: Any, number: int, before: int, time_ns: int) -> bool:
+    """Return whether an unknown version is a later one of the same major version."""
+    if before < 0 or number <= before or number // MAJOR != before // MAJOR or row["pinned"] != 0:
+        return False
+    at = find_value(row, version)
+    return (at < 0 or row["known"][at] == 0) and is_settled(row, time_ns, SETTLES_AFTER_NS)
+
+
+@kernel
 def _judge(
-    version: Array, number: Array, identity: Array, time_ns: Array, resource: Array, learn: Array,
-    expected: tuple[Array, Array], tables: tuple[Any, Any, Any], out: tuple[Array, Array, Array],
+    version: Array, number: Array, identity: Array, trusted: Array, time_ns: Array, resource: Array, learn: Array,
+    expected: tuple[Array, Array], tables: tuple[Any, Any, Any], out: tuple[Array, Array, Array, Array],
 ) -> None:  # fmt: skip
     expected_version, expected_identity = expected
     versions, identities, known = tables
-    new_version, new_identity, was = out
+    new_version, new_identity, was, upgrade = out
     for i in range(resource.shape[0]):
         k = resource[i]
         if k == 0:
             continue
         if version[i] != 0:
-            observed = observe(versions, k, version[i], time_ns[i], SETTLES_AFTER_NS, learn[i], expected_version[i])
+            before, expects = int(known[k]["version"]) - 1, expected_version[i]
+            if trusted[i] and expects == 0 and _is_upgrade(versions[k], version[i], number[i], before, time_ns[i]):
+                expects = EXPECTED
+                upgrade[i] = 1
+            observed = observe(versions, k, version[i], time_ns[i], SETTLES_AFTER_NS, learn[i], expects)
             if observed == NEW:
                 new_version[i] = 1
-                if known[k]["version"] > 0:
-                    was[i] = float(known[k]["version"] - 1)
+                if before >= 0:
+                    was[i] = float(before)
             elif learn[i] and number[i] >= 0:
                 known[k]["version"] = number[i] + 1
         observed = observe(identities, k, identity[i], time_ns[i], SETTLES_AFTER_NS, learn[i], expected_identity[i])
@@ -53,7 +69,12 @@ class ServerChanged(Detector):
     derives = (
         derived_fact(
             "backwatch.server.version.new",
-            "1 where the announced version is new, at a resource whose versions are known.",
+            "1 where the announced version is new, at a resource whose versions are known, and no upgrade.",
+        ),
+        derived_fact(
+            "backwatch.server.version.upgrade",
+            "1 where an unknown version is a later one of the same major version, and the server was verified in full "
+            "or responds at a known address.",
         ),
         derived_fact(
             "backwatch.server.id.new",
@@ -70,6 +91,7 @@ class ServerChanged(Detector):
         Table("server_changed_id", RESOURCE, 1, KNOWN_VALUES),
         Table("server_changed", RESOURCE, 1, WAS),
     )  # fmt: skip
+    reads = ("backwatch.peer.known",)
     knows = (
         (names.SERVER_VERSION, "server_changed_version"), (VERSION_NUMBER, "server_changed_version"),
         (names.SERVER_ID, "server_changed_id"),
@@ -81,16 +103,17 @@ class ServerChanged(Detector):
         self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]
     ) -> dict[str, Array]:
         """Compute the facts of ``derives``."""
-        version, identity = np.zeros(calls.count, np.int8), np.zeros(calls.count, np.int8)
+        version, identity, upgrade = (np.zeros(calls.count, np.int8) for _ in range(3))
+        trusted = (calls[PROVEN] == 1) | (calls["backwatch.peer.known"] != 0)
         was = np.full(calls.count, np.nan)
         expected_version = np.maximum(calls.get_expected(names.SERVER_VERSION), calls.get_expected(VERSION_NUMBER))
         _judge(
-            calls[names.SERVER_VERSION], calls[VERSION_NUMBER], calls[names.SERVER_ID], calls["time_ns"],
+            calls[names.SERVER_VERSION], calls[VERSION_NUMBER], calls[names.SERVER_ID], trusted, calls["time_ns"],
             slot[RESOURCE.name], learn, (expected_version, calls.get_expected(names.SERVER_ID)),
             (tables["server_changed_version"], tables["server_changed_id"], tables["server_changed"]),
-            (version, identity, was),
+            (version, identity, was, upgrade),
         )  # fmt: skip
         return {
             "backwatch.server.version.new": version, "backwatch.server.id.new": identity,
-            "backwatch.server.version.number.was": was,
+            "backwatch.server.version.number.was": was, "backwatch.server.version.upgrade": upgrade,
         }  # fmt: skip

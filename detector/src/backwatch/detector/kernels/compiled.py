@@ -16,6 +16,7 @@ import sys
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
@@ -91,6 +92,10 @@ def _stamp(function: Callable[..., Any]) -> str:
 def _get_stamp(value: Any) -> str:
     if isinstance(value, int | float | str | tuple | bool):
         return repr(value)
+    if isinstance(value, ModuleType) and value.__name__.startswith("backwatch."):
+        raise TypeError(
+            f"a kernel must import what it reads of {value.__name__} by name: its cache could not see a change"
+        )
     try:
         return _stamps.get(value, "")
     except TypeError:  # a module or the like, which holds no weak reference

@@ -68,7 +68,9 @@ def rule_page_data(rule: Rule) -> dict[str, Any]:
     page = explain_rule(rule)
     return {
         name: page[name]
-        for name in ("how", "fires_on", "evidence", "parameters", "not", "attack", "techniques", "instead_of")
+        for name in (
+            "how", "fires_on", "evidence", "parameters", "not", "attack", "techniques", "instead_of", "escalates",
+        )
     }  # fmt: skip
 
 

@@ -25,7 +25,8 @@ class AsyncpgProbe(PatchingProbe[AsyncpgCallObserver]):
     service_kind = "SQL databases"
     distributions = ("asyncpg>=0.27",)
     facts = names.OVER_TLS | WIRE_FACTS | {
-        names.AUTH_METHOD, names.ACCOUNT_SUPERUSER, names.NOTICES, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
+        names.AUTH_METHOD, names.ACCOUNT_SUPERUSER, names.NOTICES, names.PAYLOAD_FORMAT, names.PAYLOAD_CONTAINERS,
+        names.PAYLOAD_GLOBALS,
     }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:

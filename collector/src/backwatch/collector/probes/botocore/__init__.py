@@ -27,7 +27,7 @@ class BotocoreProbe(PatchingProbe[BotocoreCallObserver]):
         names.SERVER_ADDRESS, names.SERVER_PORT, names.MESSAGING_DESTINATION, names.OPERATION, names.STATEMENT,
         names.QUERY_TEXT, names.HTTP_STATUS, names.STATUS_CODE, names.ACCOUNT, names.AUTH_METHOD, names.SERVER_VERSION,
         names.BYTES_SENT, names.BYTES_RECEIVED, names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE,
-        names.REDIRECT_TARGET, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
+        names.REDIRECT_TARGET, names.PAYLOAD_FORMAT, names.PAYLOAD_CONTAINERS, names.PAYLOAD_GLOBALS,
     }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:

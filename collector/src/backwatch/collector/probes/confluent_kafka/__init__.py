@@ -34,7 +34,7 @@ class ConfluentKafkaProbe(PatchingProbe[ConfluentCallObserver]):
         names.STATEMENT, names.TLS_ESTABLISHED, names.TLS_REQUESTED, names.TLS_REQUESTED_EXPLICIT, names.TLS_VERIFIED,
         names.TRANSPORT, names.ACCOUNT, names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED,
         names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE,
-        names.TOPOLOGY, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
+        names.TOPOLOGY, names.PAYLOAD_FORMAT, names.PAYLOAD_CONTAINERS, names.PAYLOAD_GLOBALS,
     })  # fmt: skip
     _replaced: "list[tuple[Any, str, object, object]]"
     """Module, attribute, the driver's class and the subclass in its place."""

@@ -20,7 +20,7 @@ from backwatch.collector.runtime.keyed_cache import remember
 from backwatch.collector.runtime.record import CLIENT, CONSUMER, PRODUCER, Facts, Session
 
 MAX_CACHED_SESSIONS: Final = 100
-_PAYLOAD_FACTS: Final = (names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS)
+_PAYLOAD_FACTS: Final = (names.PAYLOAD_FORMAT, names.PAYLOAD_CONTAINERS, names.PAYLOAD_GLOBALS)
 _RECORDED: Final = ClaimedCommand(Session(system="redis"), "", "", 0, None, -1, None, ())
 """In place of a claimed command that has been recorded."""
 

@@ -32,7 +32,8 @@ class NatsProbe(PatchingProbe[NatsCallObserver]):
         names.MESSAGING_SYSTEM, names.MESSAGING_DESTINATION, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,
         names.STATEMENT, names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT,
         names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ERROR_TYPE, names.TOPOLOGY,
-        names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS, names.REDELIVERED, names.RESPONSE_INDICATORS,
+        names.PAYLOAD_FORMAT, names.PAYLOAD_CONTAINERS, names.PAYLOAD_GLOBALS, names.REDELIVERED,
+        names.RESPONSE_INDICATORS,
     }  # fmt: skip
 
     def install(self, recorder: Recorder) -> None:

@@ -27,7 +27,8 @@ class PymemcacheProbe(PatchingProbe[PymemcacheCallObserver]):
     facts = names.OVER_TLS | {
         names.DB_SYSTEM, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT,
         names.SERVER_VERSION, names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED,
-        names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS,
+        names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.PAYLOAD_FORMAT, names.PAYLOAD_CONTAINERS,
+        names.PAYLOAD_GLOBALS,
         names.PAYLOAD_WIRE, names.PAYLOAD_SIZE, names.RESPONSE_INDICATORS,
     }  # fmt: skip
 

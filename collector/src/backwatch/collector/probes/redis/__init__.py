@@ -72,6 +72,7 @@ class RedisProbe(PatchingProbe[RedisCallObserver]):
         names.DB_SYSTEM, names.DB_NAMESPACE, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION, names.STATEMENT,
         names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED,
         names.ROWS_RETURNED, names.ERROR_TYPE, names.STATUS_CODE, names.REDIRECT_TARGET, names.PAYLOAD_FORMAT,
+        names.PAYLOAD_CONTAINERS,
         names.PAYLOAD_GLOBALS, names.TOPOLOGY,
     }  # fmt: skip
 

@@ -41,6 +41,8 @@ from backwatch.detector.statements.structure.vocabulary import (
 
 MAX_WORDS: Final = 24
 """Added tokens that may be a text with a quote in it."""
+MAX_WILDCARDS: Final = 2
+"""Added tokens that may be what is left behind a quote at the end of a pattern, as in ``LIKE '%dogs'%'``."""
 _COUNTED: Final = np.array(COUNTED, np.int64)
 _AND, _OR, _XOR, _IN, _VALUES = K["AND"], K["OR"], K["XOR"], K["IN"], K["VALUES"]
 _SELECT, _FROM, _UNION, _INTERSECT, _EXCEPT = K["SELECT"], K["FROM"], K["UNION"], K["INTERSECT"], K["EXCEPT"]
@@ -150,7 +152,7 @@ def _is_odd(before: int, code: int, added: int) -> bool:
 @kernel
 def _balance(codes: Any, count: int, added: Any, known: bool, f: Any) -> None:
     """Features of brackets, neighbours, and expressions within lists of values."""
-    depth, lowest, in_list = 0, 0, 0
+    depth, lowest, in_list, row_depth = 0, 0, 0, 0
     hinted = code_at(codes, 1, count) == _COMMENT_OPEN  # a hint to the server behind the verb, as dump tools write it
     for i in range(count):
         code = codes[i]
@@ -160,7 +162,10 @@ def _balance(codes: Any, count: int, added: Any, known: bool, f: Any) -> None:
             continue
         if code == OPENING:
             depth += 1
-            if in_list == 0 and (before == _IN or before == _VALUES):
+            if before == _VALUES:
+                row_depth = depth
+            next_row = before == COMMA and depth == row_depth and code_at(codes, i - 2, count) == CLOSING
+            if in_list == 0 and (before == _IN or before == _VALUES or next_row):
                 in_list = depth
         elif code == CLOSING:
             if in_list == depth:
@@ -187,7 +192,7 @@ def _keywords(
 ) -> None:  # fmt: skip
     """Features of added keywords."""
     between, ordering, depth, order_depth = False, False, 0, 0
-    reads_only = True
+    reads_only, only_items = True, True
     for k in range(known.shape[0]):
         reads_only = reads_only and not (_writes(known[k]) and (k == 0 or known[k - 1] != _FOR))
     for i in range(count):
@@ -214,7 +219,7 @@ def _keywords(
             behind_set = before == _UNION or before == _ALL or before == _DISTINCT or before == SEMICOLON
             if not behind_set and i > 0:
                 f[_SUB] += 1.0
-                if i > 1 and f[_AT] > 0 and i - prefix <= 3:
+                if i > 1 and f[_AT] > 0 and (i - prefix <= 3 or only_items):
                     f[_SUB_AT] = 1.0
                 f[_SUB_ORDER] = max(f[_SUB_ORDER], 1.0 if ordering else 0.0)
         elif _writes(code) and i > 0 and before != _FOR:
@@ -236,6 +241,7 @@ def _keywords(
             f[_CONCATENATION] += 1.0
         if is_keyword(code) and before == SEMICOLON:
             f[_STACKED] += 1.0
+        only_items = only_items and (code == VALUE or code == COMMA or code == OPENING or code == CLOSING)
 
 
 @kernel
@@ -285,7 +291,7 @@ def _is_prose(code: int) -> bool:
 def _extent(known: Any, codes: Any, count: int, added: Any, removed: Any, f: Any) -> None:
     """Features of how much was added and removed, and of which kind alone."""
     tail_only, list_only, behind_from = True, True, False
-    words_only, has_word, list_item = True, False, True
+    words_only, has_word, list_item, starts_with_word = True, False, True, True
     more, fewer, depth = 0, 0, 0
     for i in range(count):
         code = int(codes[i])
@@ -300,7 +306,10 @@ def _extent(known: Any, codes: Any, count: int, added: Any, removed: Any, f: Any
         words_only = words_only and (word or code == _AT_SIGN)
         has_word = has_word or is_name(code) or code == _PERCENT
         before = code_at(codes, i - 1, count)
+        was_item = list_item
         list_item = list_item and ((code == VALUE and before == COMMA) or (code == COMMA and before == VALUE))
+        if was_item and not list_item:
+            starts_with_word = is_name(code) or _is_prose(code)
         tail_only = tail_only and (plain or ordering or code == VALUE)
         list_only = list_only and not behind_from and (plain or code == _AS)
     for i in range(known.shape[0]):
@@ -315,7 +324,8 @@ def _extent(known: Any, codes: Any, count: int, added: Any, removed: Any, f: Any
     f[_ORDER_ONLY] = more > 0 and tail_only
     f[_LIST_ONLY] = more > 0 and list_only
     f[WORDS_ONLY] = 0.0
-    if words_only and (has_word or more == 0) and more <= MAX_WORDS:
+    begins_well = starts_with_word or more <= MAX_WILDCARDS  # '%dogs'%'
+    if words_only and begins_well and (has_word or more == 0) and more <= MAX_WORDS:
         f[WORDS_ONLY] = 1.0
     elif list_item and more <= MAX_WORDS:
         f[WORDS_ONLY] = ONLY_ITEMS

@@ -9,7 +9,7 @@ from backwatch.detector.statements.structure.features import SLOT, F
 from backwatch.detector.statements.structure.known import holds, mix3
 from backwatch.detector.statements.structure.positions import code_at, id_at
 from backwatch.detector.statements.structure.roles import FUNCTION
-from backwatch.detector.statements.structure.vocabulary import CLOSING, SEMICOLON, VALUE, K, O, is_name
+from backwatch.detector.statements.structure.vocabulary import CLOSING, COMMA, OPENING, SEMICOLON, VALUE, K, O, is_name
 
 _DISTINCT: Final = K["DISTINCT"]
 _AND: Final = K["AND"]
@@ -67,6 +67,8 @@ def _run_start(codes: Any, ids: Any, begin: int, end: int, site: Any) -> tuple[i
     if start > 1 and codes[start - 1] == CLOSING and codes[start - 2] == VALUE:  # IN(?) OR …, IN(?) UNION …
         code = codes[start]
         if code == _OR or code == _XOR or code == _BARS or code == _UNION or code == _EXCEPT or code == _INTERSECT:
+            return start, True
+        if code == COMMA and code_at(codes, start + 1, end) == OPENING:  # VALUES(?), (one more row
             return start, True
     if begin > 1 and codes[begin] != VALUE and holds(site, mix3(ids[begin - 2], ids[begin - 1], VALUE)):
         return begin, True

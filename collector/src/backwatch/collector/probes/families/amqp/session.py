@@ -12,6 +12,7 @@ FACTS: Final = names.OVER_TLS | {
     names.STATEMENT, names.MESSAGING_DESTINATION, names.ACCOUNT, names.SERVER_VERSION, names.SERVER_ID,
     names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED, names.BYTES_ESTIMATED, names.ROWS_RETURNED,
     names.ROWS_AFFECTED, names.ERROR_TYPE, names.STATUS_CODE, names.NOTICES, names.PAYLOAD_FORMAT,
+    names.PAYLOAD_CONTAINERS,
     names.PAYLOAD_GLOBALS, names.REDELIVERED,
 }  # fmt: skip
 """Facts that every AMQP client can report."""

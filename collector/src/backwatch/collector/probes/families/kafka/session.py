@@ -16,7 +16,8 @@ FACTS: Final = names.OVER_TLS | {
     names.MESSAGING_SYSTEM, names.MESSAGING_DESTINATION, names.SERVER_ADDRESS, names.SERVER_PORT, names.OPERATION,
     names.STATEMENT, names.ACCOUNT, names.SERVER_ID, names.AUTH_METHOD, names.BYTES_SENT, names.BYTES_RECEIVED,
     names.BYTES_ESTIMATED, names.ROWS_RETURNED, names.ERROR_TYPE, names.STATUS_CODE, names.TOPOLOGY,
-    names.PAYLOAD_FORMAT, names.PAYLOAD_GLOBALS, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE, names.MESSAGE_FORMS,
+    names.PAYLOAD_FORMAT, names.PAYLOAD_CONTAINERS, names.PAYLOAD_GLOBALS, names.PAYLOAD_WIRE, names.PAYLOAD_SIZE,
+    names.MESSAGE_FORMS,
 }  # fmt: skip
 """Facts that a Kafka client in Python can report."""
 PORT: Final = 9092
