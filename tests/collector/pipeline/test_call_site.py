@@ -3,10 +3,12 @@
 import contextlib
 import functools
 from collections.abc import Callable, Generator
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from backwatch.collector.pipeline.call_site import clear_cache, find_call_site
 from backwatch.collector.runtime.record import CallSite
@@ -59,14 +61,15 @@ def test_helper_that_passes_a_statement_on_is_no_call_site() -> None:
 
 
 def test_statement_objects_are_passed_on_too() -> None:
-    class Select:
-        def _execute_on_connection(self) -> None:
-            """Exist, as SQLAlchemy's statements have it."""
-
     def build() -> CallSite:
-        return send(Select())
+        return send(sa.text("SELECT 1"))
+
+    def write() -> CallSite:
+        return send(Message())
 
     assert build().function.endswith("build")
+    clear_cache()
+    assert write().function == "send"
 
 
 def test_input_that_looks_like_sql_is_no_statement() -> None:
@@ -123,6 +126,13 @@ def test_framework_page_under_a_server_has_no_call_site(server: str, tmp_path: P
         show: Callable[[], Any] = functools.partial(page["run"], find_call_site)
         assert runner["run"](show) is None
         assert show() is not None
+
+
+def test_start_script_of_an_entry_point_is_no_call_site(tmp_path: Path) -> None:
+    found: dict[str, Any] = {"__name__": "__main__", "find": find_call_site}
+    for name, function in (("gunicorn", "run"), ("job.py", "<module>")):
+        exec(compile("site = find()", str(tmp_path / "bin" / name), "exec"), found)  # noqa: S102  a start script
+        assert (found["site"].function == "<module>") == (function == "<module>")
 
 
 def test_file_does_not_depend_on_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ _remembered = 0
 
 def _prefixes() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
-    own = [paths.get(kind, "") for kind in ("stdlib", "platstdlib", "scripts")] + [str(Path(__file__).parents[1])]
+    own = [paths.get(kind, "") for kind in ("stdlib", "platstdlib")] + [str(Path(__file__).parents[1])]
     own += [str(Path(path).resolve()) for path in own if path]
     return tuple({path.rstrip("/") + "/" for path in own if path})
 
@@ -81,7 +81,10 @@ def _kind_of(file: str, frame: FrameType) -> int:
         return _APP if is_program else _LIBRARY
     if "site-packages/" in file or "dist-packages/" in file or file.startswith(_EXCLUDED):
         return _RUNNER if is_runner(file) else _LIBRARY
-    return _APP
+    # The start script that an installer has made of an entry point; functions of the app's own scripts remain.
+    path = Path(file)
+    is_start_script = frame.f_code.co_name == "<module>" and path.parent.name == "bin" and not path.suffix
+    return _LIBRARY if is_start_script else _APP
 
 
 def _learn(frame: FrameType) -> _CodeInfo:

@@ -13,8 +13,12 @@ _STATEMENT: Final = re.compile(
     r"\s*(?:SELECT\s.{1,4000}\sFROM\s|INSERT\s+INTO\s|UPDATE\s.{1,200}\sSET\s|DELETE\s+FROM\s|WITH\s.{1,200}\sAS\s*\()",
     re.IGNORECASE | re.DOTALL,
 )
-_EXECUTABLE: Final = ("_execute_on_connection", "_fetch_all", "as_string")
-"""Attributes of statement objects: SQLAlchemy's, Django's query sets, psycopg's composed ones."""
+READ: Final = 4_096
+"""Characters of an argument that are read."""
+_EXECUTABLE: Final = {
+    "sqlalchemy": "_execute_on_connection", "django": "_fetch_all", "psycopg": "as_string", "psycopg2": "as_string",
+}  # fmt: skip
+"""What statement objects of a package have: SQLAlchemy's, Django's query sets, psycopg's composed ones."""
 _VARIADIC: Final = 0x04
 _OWNERS: Final = frozenset(("self", "cls"))
 
@@ -40,14 +44,14 @@ def _arguments(code: CodeType, frame: FrameType) -> Iterator[object]:
     for name in code.co_varnames[: count + is_variadic]:
         if name not in _OWNERS and name in given:
             value = given[name]
-            yield from value[:8] if is_variadic and name == code.co_varnames[count] else (value,)
+            yield from value[:8] if isinstance(value, tuple) else (value,)
 
 
 def _text(sql: object) -> str:
-    """Return a statement as text, without the blanks around it; empty where it is an object."""
+    """Return the beginning of a statement as text, without the blanks around it; empty where it is an object."""
     if isinstance(sql, bytes | bytearray):
-        sql = bytes(sql[:COMPARED]).decode("utf-8", "replace")
-    return sql.strip() if isinstance(sql, str) else ""
+        sql = bytes(sql[:READ]).decode("utf-8", "replace")
+    return sql[:READ].strip() if isinstance(sql, str) else ""
 
 
 def _is_statement(value: object, text: str) -> bool:
@@ -63,4 +67,8 @@ def _is_statement(value: object, text: str) -> bool:
         if not text:
             return _STATEMENT.match(given) is not None
         return text == given or (len(given) >= MIN_COMMON and text.startswith(given[:COMPARED]))
-    return any(hasattr(type(value), name) for name in _EXECUTABLE)
+    return any(
+        package in _EXECUTABLE and hasattr(base, _EXECUTABLE[package])
+        for base in type(value).__mro__
+        for package in (base.__module__.partition(".")[0],)
+    )
