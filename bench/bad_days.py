@@ -182,7 +182,7 @@ def main() -> None:
         for app in apps:
             app.mend()
         streams = [app.settings for app in apps]
-        ledger.read(streams, lambda: all(ledger.accounted(app.name) >= app.made for app in apps), BACK_S)
+        ledger.read(streams, lambda: all(ledger.count_accounted(app.name) >= app.made for app in apps), BACK_S)
         for app in apps:
             app.ask(1, "short")  # the peak of the stream's return belongs to it too
         _show(apps, exits, ledger, folder)

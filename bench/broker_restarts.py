@@ -34,7 +34,7 @@ from backwatch.store.transactions import reading
 from tests.services.authority import Authority
 from tests.services.brokers import kafka_broker
 from tests.services.databases import fresh_database, postgresql
-from tests.system.commands import BACKWATCH, Running, environment, running
+from tests.system.commands import BACKWATCH, Running, environment, run_in_background
 
 ROOT: Final = Path(__file__).parents[1]
 PARTITIONS: Final = 4
@@ -81,7 +81,7 @@ def detectors(stream: str, store: str, folder: Path) -> Generator[list[Running]]
             own = folder / f"detector{number}"
             own.mkdir()
             settings = {"BACKWATCH_STREAM_URL": stream, "BACKWATCH_STORE_URL": store}
-            found.append(stack.enter_context(running(own, "detect", "--no-router", **settings)))
+            found.append(stack.enter_context(run_in_background(own, "detect", "--no-router", **settings)))
         for process in found:
             process.wait_for_output("detecting")
         yield found
@@ -123,7 +123,7 @@ def run(restarts: int, seed: int, folder: Path) -> dict[str, Any]:
         fresh_database.postgresql(server) as store_url,
     ):
         stream = broker.server.url
-        on.enter_context(broker.running())
+        on.enter_context(broker.run())
         ensure_topics(StreamSettings(url=stream, partitions=PARTITIONS), (names.TOPIC_CALLS, names.TOPIC_SPANS))
         store = open_store(store_url)
         upgrade(store)
@@ -134,7 +134,7 @@ def run(restarts: int, seed: int, folder: Path) -> dict[str, Any]:
                 on.close()
                 time.sleep(source.uniform(*AWAY_S))
                 stop, grace_s = (("KILL", 3.0), ("TERM", 30.0))[number % 2]
-                on.enter_context(broker.running(stop, grace_s))
+                on.enter_context(broker.run(stop, grace_s))
                 longest_s = max(longest_s, until_fresh(store, group, f"restart {number + 1}"))
                 print(
                     f"{number + 1} restarts, {count_judged(store):,} calls judged, longest {longest_s:.1f} s",

@@ -78,7 +78,7 @@ class ChaosLoad(threading.Thread):
                     dataclasses.replace(call, app=app, end_ns=now_ns - (self._calls - place) * 1_000_000)
                     for place, call in enumerate(some)
                 ]
-                messages.append(Message(streams.encoded(moved, at), key=app.encode()))
+                messages.append(Message(streams.encode(moved, at), key=app.encode()))
             publisher.publish(names.TOPIC_CALLS, messages, 30)
             self.published += APPS * self._calls
             at += self._calls

@@ -32,7 +32,7 @@ from backwatch.store import health, tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
 from bench import rounds
-from tests.detector.streams import SAFE, Call, encoded, statement
+from tests.detector.streams import SAFE, Call, encode, statement
 from tests.services.http.receiver import Receiver, receiver
 from tests.system.commands import BACKWATCH, environment
 
@@ -52,7 +52,7 @@ class Template:
 
     def __init__(self, shape: str) -> None:
         self._at_ns = 0x1122334455667788
-        text = encoded([self._call(i, shape) for i in range(PER_RECORD)])
+        text = encode([self._call(i, shape) for i in range(PER_RECORD)])
         self._bytes = np.frombuffer(text, np.uint8)
         found = [match.start() + 1 for match in re.finditer(rb"n\d{12}", text)]
         self._each = len(found) // PER_RECORD
@@ -83,7 +83,7 @@ class Template:
 def critical(number: int, at_ns: int, app: str) -> bytes:
     """Return one critical call, on a separate resource."""
     facts = {**statement(f"COPY loot{number} TO PROGRAM ?"), names.QUERY_SIGNS: "program"}
-    return encoded([Call(at_ns, {**SAFE, names.SERVER_ADDRESS: f"critical-{number}"}, facts, app)])
+    return encode([Call(at_ns, {**SAFE, names.SERVER_ADDRESS: f"critical-{number}"}, facts, app)])
 
 
 @dataclass

@@ -29,7 +29,7 @@ from backwatch.store.migrate import upgrade
 from backwatch.store.transactions import writing
 from bench import rounds
 from tests.detector import streams
-from tests.system.killing import STATEMENTS, Found, copied, everything, publish, run
+from tests.system.killing import STATEMENTS, Found, copy_stream, everything, publish, run
 
 PER_ROUND = 40
 
@@ -62,7 +62,7 @@ class Bench:
         folder = self.folder / f"round{self._round}"
         folder.mkdir()
         url = self.store_url(folder)
-        ended = run(copied(self._published, folder), url, plan)
+        ended = run(copy_stream(self._published, folder), url, plan)
         found = everything(url)
         shutil.rmtree(folder)
         return found, ended

@@ -35,7 +35,7 @@ from backwatch.store.connect import open_store
 from bench import rounds, spans, watched
 from bench.many_keys import SPANS, Flood
 from tests.detector import streams
-from tests.system.commands import running
+from tests.system.commands import run_in_background
 
 PARTITIONS = 8
 PER_STEP = 8
@@ -53,7 +53,7 @@ def idle(seconds: float, **settings: str) -> watched.Reading:
         publisher = open_publisher(stream)
         store = f"sqlite:///{folder}/store.db"
         where = {"BACKWATCH_STREAM_URL": url, "BACKWATCH_STORE_URL": store, **settings}
-        with running(Path(folder), "detect", **where) as detector:
+        with run_in_background(Path(folder), "detect", **where) as detector:
             begun_s, printed_s, number = time.monotonic(), 0.0, 0
             while (passed_s := time.monotonic() - begun_s) < seconds:
                 number += 1
@@ -136,7 +136,7 @@ def _records(values: list[bytes], now_ns: int) -> StreamRecords:
     )  # fmt: skip
 
 
-def found_in(engine: Engine, shard: Shard, calls: list[streams.Call]) -> dict[str, int]:
+def count_firings(engine: Engine, shard: Shard, calls: list[streams.Call]) -> dict[str, int]:
     """Map each alert of the known apps to the number of its firings."""
     fired: dict[str, int] = {}
     records = streams.records(calls, 4, backfill=False)
@@ -157,7 +157,7 @@ def scale(resources: int, statements: int, calls: int, keys: int, repeats: int =
         scale = Scale(folder)
         control = scale.engine.new_shard()
         for shard in (control, scale.owners[0].shard):
-            found_in(scale.engine, shard, known[:cut])
+            count_firings(scale.engine, shard, known[:cut])
         scale.now_ns = known[cut - 1].end_ns
         scale.ordinary_s(values)
         scale.ordinary_s(values)
@@ -171,8 +171,8 @@ def scale(resources: int, statements: int, calls: int, keys: int, repeats: int =
         ended = watched.read_process()
         _print("scale, after", ended)
         later = [_later(call, scale.now_ns - known[cut].end_ns + 10**9) for call in known[cut:]]
-        expected = found_in(scale.engine, control, later)
-        found = found_in(scale.engine, scale.owners[0].shard, later)
+        expected = count_firings(scale.engine, control, later)
+        found = count_firings(scale.engine, scale.owners[0].shard, later)
         used = {name: sum(owner.shard.spaces[name].used for owner in scale.owners) for name in control.spaces}
     return {
         "rss_before_mib": begun.rss_bytes // MEBIBYTE, "rss_mib": ended.rss_bytes // MEBIBYTE,

@@ -31,7 +31,7 @@ from backwatch.store import tables
 from backwatch.store.connect import StoreUnavailable, open_store
 from bench import rounds, spans, watched
 from bench.many_keys import Flood
-from tests.system.commands import Running, running
+from tests.system.commands import Running, run_in_background
 
 PARTITIONS = 8
 APPS = 16
@@ -132,26 +132,26 @@ def soak(seconds: float, rate: int, *, kafka: bool, max_lag: int = 0, quiet: boo
         stream = StreamSettings(url=url, partitions=PARTITIONS)
         ensure_topics(stream, (names.TOPIC_CALLS, names.TOPIC_SPANS))
         store = f"sqlite:///{name}/store.db"
-        with running(Path(name), "detect", BACKWATCH_STREAM_URL=url, BACKWATCH_STORE_URL=store) as detector:
-            found = _loaded(detector, stream, store, seconds, rate, max_lag, quiet=quiet)
+        with run_in_background(Path(name), "detect", BACKWATCH_STREAM_URL=url, BACKWATCH_STORE_URL=store) as detector:
+            found = _run_loaded(detector, stream, store, seconds, rate, max_lag, quiet=quiet)
             assert "Traceback" not in detector.output(), detector.output()[-3_000:]
     return found.figures(seconds)
 
 
-def _loaded(
+def _run_loaded(
     detector: Running, stream: StreamSettings, store: str, seconds: float, rate: int, max_lag: int, *, quiet: bool
 ) -> Soaked:
     load, found, publisher = SoakLoad(), Soaked(), open_publisher(stream)
     publisher.publish(names.TOPIC_CALLS, [load.message()], 60)
     found.sent = 1
-    detector.until(lambda: _committed(store) > 0, "nothing was committed", 180)
+    detector.until(lambda: _count_committed(store) > 0, "nothing was committed", 180)
     begun_s = time.monotonic()
     looked_s, printed_s, due, lag, backlog = 0.0, 0.0, 0.0, 0, BACKLOG_RECORDS
     while (passed_s := time.monotonic() - begun_s) < seconds:
         assert detector.process.poll() is None, detector.output()[-3_000:]
         if passed_s - looked_s >= LOOK_EVERY_S or not found.at_s:
             looked_s = passed_s
-            lag = found.sent - _committed(store)
+            lag = found.sent - _count_committed(store)
             found.at_s.append(passed_s)
             found.readings.append(watched.read_process(detector.process.pid))
             found.lag.append(lag)
@@ -171,7 +171,7 @@ def _loaded(
     return found
 
 
-def _committed(url: str) -> int:
+def _count_committed(url: str) -> int:
     """Return the records that the detector has finished."""
     engine = open_store(url, check=False)
     try:

@@ -332,7 +332,7 @@ def kafka_prefix(kafka: Server) -> str:
 @pytest.fixture
 def kafka_topic(kafka: Server, kafka_prefix: str) -> Iterator[Callable[..., str]]:
     """Create topics of this test's own, deleted after it: ``kafka_topic("calls", partitions=2)`` returns the name."""
-    with topics.created_on_demand(kafka, kafka_prefix) as create:
+    with topics.create_on_demand(kafka, kafka_prefix) as create:
         yield create
 
 

@@ -70,7 +70,7 @@ class Database:
         """Close the connection."""
         self.connection.close()
 
-    def _affected(self, cursor: Any) -> int:
+    def _count_affected(self, cursor: Any) -> int:
         return max(cursor.rowcount, 0)
 
     def fill(self) -> None:
@@ -95,7 +95,7 @@ class Database:
                 if cursor.description is not None:
                     rows = list(cursor.fetchmany(MAX_ROWS))
                 else:
-                    affected = self._affected(cursor)
+                    affected = self._count_affected(cursor)
         except self.errors as raised:
             error, code, message = type(raised).__name__, self._code(raised), str(raised)[:200]
         ms = 1_000 * (time.perf_counter() - begun)
@@ -179,7 +179,7 @@ class SQLite(Database):
             cursor.execute(statement.text, statement.parameters)
         self._until = float("inf")
 
-    def _affected(self, cursor: Any) -> int:
+    def _count_affected(self, cursor: Any) -> int:
         del cursor  # it does not know what a script wrote
         return self.connection.total_changes - self._changes
 

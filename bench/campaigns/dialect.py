@@ -33,7 +33,7 @@ class Dialect:
         escaped = value.replace("'", "''")
         return "'" + (escaped.replace("\\", "\\\\") if self.name == "mysql" else escaped) + "'"
 
-    def quoted(self, statement: str) -> str:
+    def quote_identifiers(self, statement: str) -> str:
         """Replace double quotes around identifiers by those of the dialect."""
         return statement.replace('"', self.quote)
 

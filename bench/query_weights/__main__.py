@@ -23,7 +23,7 @@ from backwatch.detector.baselines.injection import SIGNALS
 from bench.query_weights.edits import Editor, inject, sanitise
 from bench.query_weights.fit import fit_cold, fit_known
 from bench.query_weights.learnt_app import LearntApp, learn_app
-from bench.query_weights.records import Record, load, read, text_of, training
+from bench.query_weights.records import Record, load, read, select_training, text_of
 
 EDITS, FRAGMENTS, FOLDS = 600, 600, 6
 HONEST_WEIGHT = 4.0
@@ -63,15 +63,15 @@ def samples_of_app(records: list[Record], fragments: list[str], source: str) -> 
                 if record.get("phase") != "train" and record["kind"] != "stmt_sqlmap_inert" and key not in seen:
                     seen.add(key)
                     judge(app, text, record["tid"], record["kind"], record["label"] == "attack")
-            sites = sorted({record["tid"] for record in training(records)})
+            sites = sorted({record["tid"] for record in select_training(records)})
             drawn.shuffle(sites)
             for fold in range(FOLDS):
                 held = set(sites[fold::FOLDS])
                 rest = learn_app(records, call_sites=call_sites, sanitised=sanitised, without=held)
-                for record in training(records)[:: max(1, len(records) // 2_000)]:
+                for record in select_training(records)[:: max(1, len(records) // 2_000)]:
                     if record["tid"] in held:
                         judge(rest, text_of(record, sanitised=sanitised), record["tid"], "held-out", False)
-            editor, learned = Editor.of(records, drawn), training(records)
+            editor, learned = Editor.of(records, drawn), select_training(records)
             for _ in range(EDITS):
                 record = drawn.choice(learned)
                 canonical = read(text_of(record, sanitised=sanitised), record["dialect"]).canonical

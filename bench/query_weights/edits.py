@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from backwatch.detector.statements.structure.vocabulary import KEYWORDS
-from bench.query_weights.records import Record, read, training
+from bench.query_weights.records import Record, read, select_training
 
 _END: Final = re.compile(r" (?:GROUP BY|ORDER BY|LIMIT|HAVING|RETURNING|FOR UPDATE|ON CONFLICT|ON DUPLICATE)\b|;|$")
 _NEW_COLUMNS: Final = [
@@ -69,7 +69,7 @@ class Editor:
     def of(cls, records: Sequence[Record], source: random.Random) -> "Editor":
         """Return an editor with the columns and tables that an application names."""
         columns, tables = set[str](), set[str]()
-        for record in training(records):
+        for record in select_training(records):
             reading = read(record["text"], record["dialect"])
             tables |= {name.upper() for name in reading.family.partition(" ")[2].split(",") if name}
             columns |= {found[1] for found in _COLUMN.finditer(reading.canonical)}

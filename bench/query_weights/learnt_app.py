@@ -20,7 +20,7 @@ from backwatch.detector.statements.structure.known import (
     learn_statement,
     nearest,
 )
-from bench.query_weights.records import Reading, Record, read, text_of, training
+from bench.query_weights.records import Reading, Record, read, select_training, text_of
 
 MAX_SITES = 1_024
 
@@ -65,7 +65,7 @@ class LearntApp:
         describe(known, reading.statement, (added, removed), filters, features)
         check_grammar(reading.statement[0], reading.statement[3], kinds)
         elsewhere = reading.canonical in self._known
-        compose(features, kinds, reading.signs, self._unseen(home), elsewhere, signals)
+        compose(features, kinds, reading.signs, self._get_unseen_share(home), elsewhere, signals)
         return signals
 
     def _home(self, reading: Reading, place: str) -> tuple[int, NDArray[np.uint16]]:
@@ -81,7 +81,7 @@ class LearntApp:
                 best, home, known = fit, slot, self._sites[slot]["arena"][offset : offset + size]
         return home, known
 
-    def _unseen(self, slot: int) -> float:
+    def _get_unseen_share(self, slot: int) -> float:
         place = next((name for name, at in self._slots.items() if at == slot), "")
         seen = self._seen.get(place, Counter[str]())
         once = sum(1 for count in seen.values() if count == 1)
@@ -93,7 +93,7 @@ def learn_app(
 ) -> LearntApp:
     """Return an application after its training phase, some call sites left out."""
     app = LearntApp(records[0]["dialect"], call_sites=call_sites)
-    for record in training(records):
+    for record in select_training(records):
         if record["tid"] not in without:
             app.learn(text_of(record, sanitised=sanitised), record["tid"])
     return app

@@ -67,6 +67,6 @@ def text_of(record: Record, *, sanitised: bool) -> str:
     return str((record.get("text_sanitised") if sanitised else None) or record["text"])
 
 
-def training(records: Sequence[Record]) -> list[Record]:
+def select_training(records: Sequence[Record]) -> list[Record]:
     """Return the honest records from which an application is learned."""
     return [record for record in records if record.get("phase") == "train"]

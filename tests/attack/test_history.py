@@ -11,7 +11,7 @@ from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import Message
 from backwatch.collector.stream.factory import open_consumer, open_publisher
-from tests.detector.streams import SAFE, SECOND, START_NS, Call, encoded, statement
+from tests.detector.streams import SAFE, SECOND, START_NS, Call, encode, statement
 
 ROUNDS = 10
 NOW_NS = START_NS + 10 * 3_600 * SECOND
@@ -26,7 +26,7 @@ def source(tmp_path: Path) -> StreamSettings:
         for i in range(2 * ROUNDS)
     ]
     publisher = open_publisher(settings)
-    publisher.publish(names.TOPIC_CALLS, [Message(encoded(calls[:7])), Message(encoded(calls[7:]))], timeout_s=5)
+    publisher.publish(names.TOPIC_CALLS, [Message(encode(calls[:7])), Message(encode(calls[7:]))], timeout_s=5)
     publisher.close(5)
     return settings
 

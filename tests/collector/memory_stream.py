@@ -53,7 +53,7 @@ class MemoryStream(Publisher):
         """Return calls whose statement contains ``text``."""
         return [call for call in self.calls() if text in call.get(names.QUERY_TEXT, call.get(names.STATEMENT, ""))]
 
-    def dropped(self) -> dict[str, int]:
+    def count_dropped(self) -> dict[str, int]:
         """Return the sum of the drops in all heartbeats."""
         total: dict[str, int] = {}
         for scope in self.scopes(names.SCOPE_HEARTBEAT):

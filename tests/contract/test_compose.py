@@ -116,7 +116,7 @@ def test_every_variable_is_a_setting(name: str) -> None:
 
 @every_member
 def test_every_value_can_be_read(name: str) -> None:
-    environment = {key: _filled_in(value) for key, value in SERVICES[name]["environment"].items()}
+    environment = {key: _fill_in(value) for key, value in SERVICES[name]["environment"].items()}
     for kind in settings.ALL:
         settings.load(cast("Any", kind), environment=environment)
 
@@ -179,7 +179,7 @@ def test_the_health_script_knows_the_part_that_it_is_asked_about(name: str) -> N
 
 
 def test_kafkas_own_set_up_takes_our_settings(kafka: Server, tmp_path: Path) -> None:
-    found = {key: _filled_in(value) for key, value in SERVICES["kafka"]["environment"].items()}
+    found = {key: _fill_in(value) for key, value in SERVICES["kafka"]["environment"].items()}
     for folder in ("defaults", "mounted", "final"):
         (tmp_path / folder).mkdir()
     for file in ("server.properties", "log4j2.yaml", "tools-log4j2.yaml"):
@@ -284,7 +284,7 @@ def _with(**more: str) -> dict[str, str]:
     return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **more}
 
 
-def _filled_in(value: Any) -> str:
+def _fill_in(value: Any) -> str:
     """Substitute as docker compose does for ``${NAME:-default}`` and ``${NAME:?why}``."""
     return re.sub(
         r"\$\{[A-Z_]+:([-?])([^}]*)\}", lambda found: found[2] if found[1] == "-" else "filled-in", str(value)

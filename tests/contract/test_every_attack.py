@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.demo.services import discover
-from backwatch.attack.protocols.server import LARGEST, LOOPBACK, HostileServer
+from backwatch.attack.protocols.server import LOOPBACK, MAX_MESSAGE_BYTES, HostileServer
 from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.probes import load_probes
 from backwatch.collector.settings import CollectorSettings
@@ -107,7 +107,7 @@ def test_the_bare_driver_is_really_harmed(server: HostileServer, harm: Any, tmp_
 
 
 @contextlib.contextmanager
-def watched(probe: str) -> Generator[Callable[[], list[Message]]]:
+def observe(probe: str) -> Generator[Callable[[], list[Message]]]:
     """Observe the driver inside the block; yields a function that returns the published messages."""
     log = MemoryStream()
     pipeline = Pipeline(CollectorSettings(flush_interval_s=0.01, heartbeat_s=3600.0, app_name="shop"), lambda: log)
@@ -136,7 +136,7 @@ def judge(messages: Sequence[Message]) -> set[str]:
 
 @every_server
 def test_attack_raises_its_alert_and_none_before(server: HostileServer, harm: Any) -> None:
-    with watched(harm.PROBE) as reported:
+    with observe(harm.PROBE) as reported:
         for _ in range(USUAL):
             harm.works(server)
         before = len(reported())
@@ -185,7 +185,7 @@ def conversation(server: HostileServer, sent: bytes, *, secured: bool = False) -
             socket.socket.shutdown(client, socket.SHUT_WR)
             while part := client.recv(1 << 16):
                 heard += part
-                assert len(heard) < LARGEST
+                assert len(heard) < MAX_MESSAGE_BYTES
         except TimeoutError:
             raise
         except OSError:
@@ -272,7 +272,7 @@ def test_server_that_never_started_stops(kind: type[HostileServer], authority: A
 def test_more_clients_than_it_has_room_for_are_turned_away(
     server: HostileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backwatch.attack.protocols.server.MOST_SESSIONS", 1)
+    monkeypatch.setattr("backwatch.attack.protocols.server.MAX_SESSIONS", 1)
     with socket.create_connection((LOOPBACK, server.port), timeout=5):
         wait_until(lambda: len(server._open) == 1)
         assert conversation(server, b"") == b""

@@ -21,7 +21,7 @@ every_entry = pytest.mark.parametrize("kind", ENTRIES, ids=[kind.name() for kind
 
 
 def test_the_pack_lists_the_recorded_pairs_with_their_rules() -> None:
-    recorded = [live.renamed(outcome, Renames.load()) for outcome in live.read()]
+    recorded = [live.rename(outcome, Renames.load()) for outcome in live.read()]
     expected = {one["scenario"]: one["expected"] for one in recorded if "expected" in one}
     listed = {kind.name(): kind.rule for kind in ENTRIES}
     assert {name: listed.get(name) for name in expected} == expected
@@ -83,7 +83,7 @@ def test_attacks_raise_the_golden_alerts_with_the_golden_evidence(
     first_on_each_driver: dict[str, dict[str, Any]],
 ) -> None:
     renames = Renames.load()
-    recorded = {live.renamed(outcome, renames)["scenario"] for outcome in live.read()}
+    recorded = {live.rename(outcome, renames)["scenario"] for outcome in live.read()}
     actual = [one for name, one in first_on_each_driver.items() if name in recorded]
     assert live.differences(actual, live.read(), renames) == []
     assert len(actual) >= 25

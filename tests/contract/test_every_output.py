@@ -33,7 +33,7 @@ def open_receiver() -> Iterator[Receiver]:
         yield one
 
 
-def _configured(kind: type[Output], url: str) -> Sequence[Output]:
+def _configure(kind: type[Output], url: str) -> Sequence[Output]:
     """Return what the environment of ``outputs/<name>.py`` configures."""
     setup: Any = importlib.import_module(f"tests.contract.outputs.{kind.name}")
     with pytest.MonkeyPatch.context() as patch:
@@ -42,8 +42,8 @@ def _configured(kind: type[Output], url: str) -> Sequence[Output]:
         return kind.from_settings(load(NotifySettings))
 
 
-def _made(kind: type[Output], url: str) -> Output:
-    (output,) = _configured(kind, url)
+def _make(kind: type[Output], url: str) -> Output:
+    (output,) = _configure(kind, url)
     return output
 
 
@@ -69,9 +69,9 @@ def test_nothing_is_configured_where_nothing_is_set(kind: type[Output]) -> None:
 
 @every_output
 def test_the_same_event_is_rendered_into_the_same_bounded_bytes(kind: type[Output]) -> None:
-    output = _made(kind, "https://example.com/")
+    output = _make(kind, "https://example.com/")
     big = EventRow(id="e", kind="k", alert_id="a", level_rank=0, body=json.dumps({"data": "x" * 19_000}))
-    assert output.render(EVENT) == _made(kind, "https://example.com/").render(EVENT)
+    assert output.render(EVENT) == _make(kind, "https://example.com/").render(EVENT)
     assert len(output.render(big)) <= 20_000
 
 
@@ -89,7 +89,7 @@ def test_the_same_event_is_rendered_into_the_same_bounded_bytes(kind: type[Outpu
 )
 def test_output_reports_its_result(kind: type[Output], line: str, allowed: set[Kind]) -> None:
     with receiver(temper.status(line)) as one:
-        output = _made(kind, one.url)
+        output = _make(kind, one.url)
         assert output.send(_delivery(output), 3).kind in allowed
 
 
@@ -107,7 +107,7 @@ def test_output_reports_its_result(kind: type[Output], line: str, allowed: set[K
 )
 def test_no_answer_makes_an_output_raise(kind: type[Output], answer: Callable[..., None]) -> None:
     with receiver(answer) as one:
-        output = _made(kind, one.url)
+        output = _make(kind, one.url)
         assert isinstance(output.send(_delivery(output), 3), DeliveryOutcome)
 
 
@@ -115,7 +115,7 @@ def test_no_answer_makes_an_output_raise(kind: type[Output], answer: Callable[..
 def test_a_dead_host_is_worth_another_try(kind: type[Output]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    output = _made(kind, f"http://127.0.0.1:{port}/")
+    output = _make(kind, f"http://127.0.0.1:{port}/")
     assert output.send(_delivery(output), 1).kind is Kind.RETRY
 
 
@@ -123,13 +123,13 @@ def test_a_dead_host_is_worth_another_try(kind: type[Output]) -> None:
 def test_an_output_never_sleeps(kind: type[Output], open_receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("an output slept"))
     open_receiver.answer = temper.status("429 Much", "Retry-After: 3600")
-    output = _made(kind, open_receiver.url)
+    output = _make(kind, open_receiver.url)
     assert output.send(_delivery(output), 3).retry_after_s == 3600
 
 
 @every_output
 def test_an_attempt_sends_the_rendered_bytes_as_they_are(kind: type[Output], open_receiver: Receiver) -> None:
-    output = _made(kind, open_receiver.url)
+    output = _make(kind, open_receiver.url)
     output.send(_delivery(output), 3)
     assert [one.body for one in open_receiver.requests] == [output.render(EVENT)]
 
@@ -139,12 +139,12 @@ def test_no_secret_is_in_a_name_a_log_or_a_refusal(
     kind: type[Output], open_receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    output = _made(kind, open_receiver.url)
+    output = _make(kind, open_receiver.url)
     open_receiver.answer = temper.status("500 Oops")
     outcome = output.send(_delivery(output), 3)
     shown = output.endpoint + outcome.detail + caplog.text
     assert len(output.endpoint) <= 200
     with pytest.raises(SettingError) as error:
-        _configured(kind, "gopher://path-token@h/path-token")
+        _configure(kind, "gopher://path-token@h/path-token")
     for secret in (SECRET, "path-token"):
         assert secret not in shown + str(error.value)

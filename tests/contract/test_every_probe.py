@@ -175,9 +175,9 @@ def test_collector_fault_never_reaches_the_app(
 def test_errors_of_the_driver_pass_unchanged(
     kind: type[Probe], exercise: Any, services: dict[str, Any], raised: dict[str, list[Raised]]
 ) -> None:
-    bare = raised[kind.name] = [_raised(one) for one in exercise.failures(services)]
+    bare = raised[kind.name] = [_catch(one) for one in exercise.failures(services)]
     with watching(kind) as recording:
-        watched = [_raised(one) for one in exercise.failures(services)]
+        watched = [_catch(one) for one in exercise.failures(services)]
     assert bare == watched
     assert any(call.error is not None for call in recording.calls)
 
@@ -187,9 +187,9 @@ def test_errors_of_the_driver_pass_unchanged_even_if_the_recorder_fails(
     kind: type[Probe], exercise: Any, services: dict[str, Any], raised: dict[str, list[Raised]],
     swallowed_faults: list[tuple[str, BaseException]],
 ) -> None:  # fmt: skip
-    bare = raised.get(kind.name) or [_raised(one) for one in exercise.failures(services)]
+    bare = raised.get(kind.name) or [_catch(one) for one in exercise.failures(services)]
     with threads_end(), watching(kind, Raising()):
-        assert bare == [_raised(one) for one in exercise.failures(services)]
+        assert bare == [_catch(one) for one in exercise.failures(services)]
 
 
 @contextmanager
@@ -208,7 +208,7 @@ def raised() -> dict[str, list[Raised]]:
     return {}
 
 
-def _raised(failing: Callable[[], object]) -> Raised:
+def _catch(failing: Callable[[], object]) -> Raised:
     try:
         failing()
     except Exception as error:  # noqa: BLE001  any error of the driver is compared

@@ -60,5 +60,5 @@ def test_documents_list_rule_and_field(grown: GrownCopy) -> None:
 
 
 def test_detector_changes_no_file_outside_the_new_ones(grown: GrownCopy) -> None:
-    assert grown.added() == [f"{FOLDER}/{file}" for file in FILES]
-    assert grown.changed() == []
+    assert grown.list_added() == [f"{FOLDER}/{file}" for file in FILES]
+    assert grown.list_changed() == []

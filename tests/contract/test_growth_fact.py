@@ -63,4 +63,4 @@ def test_one_entry_makes_a_column_a_field_and_its_documents(grown: GrownCopy) ->
 
 
 def test_fact_changes_no_file_but_that_of_its_entry(grown: GrownCopy) -> None:
-    assert (grown.changed(), grown.added()) == ([FILE], [])
+    assert (grown.list_changed(), grown.list_added()) == ([FILE], [])

@@ -9,7 +9,7 @@ import pytest
 from backwatch.store.connect import open_store
 from tests.contract.documented import example_file
 from tests.contract.growth.copies import GrownCopy
-from tests.services.commits import Owner, raised
+from tests.services.commits import Owner, make_raised
 from tests.services.http.receiver import receiver
 
 pytestmark = pytest.mark.xdist_group("growth")
@@ -41,7 +41,7 @@ def _notify(grown: GrownCopy, store_url: str, **environment: str) -> tuple[int, 
 def test_notify_delivers_to_the_new_output(grown: GrownCopy, tmp_path: Path) -> None:
     store_url = f"sqlite:///{tmp_path / 'store.db'}"
     engine = open_store(store_url)
-    Owner(engine).commit(raised(), now_ns=time.time_ns())
+    Owner(engine).commit(make_raised(), now_ns=time.time_ns())
     engine.dispose()
     with receiver() as one:
         setting = {"BACKWATCH_OUTPUT_PLAIN_TEXT_URL": one.url, "BACKWATCH_WEBHOOK_ALLOW_PRIVATE_HOSTS": "127.0.0.1"}
@@ -70,5 +70,5 @@ def test_documents_list_the_setting(grown: GrownCopy) -> None:
 
 
 def test_output_changes_no_file_outside_the_new_ones(grown: GrownCopy) -> None:
-    assert grown.added() == [FILE, SETUP]
-    assert grown.changed() == []
+    assert grown.list_added() == [FILE, SETUP]
+    assert grown.list_changed() == []

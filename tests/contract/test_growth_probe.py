@@ -51,6 +51,6 @@ def test_documents_list_the_new_driver(grown: GrownCopy) -> None:
 
 def test_probe_changes_no_file_outside_the_new_ones(grown: GrownCopy) -> None:
     new = sorted(str(path.relative_to(NEW)) for path in NEW.rglob("*") if path.is_file() and path.suffix != ".pyc")
-    assert sorted(grown.added()) == new
-    assert grown.changed() == []
+    assert sorted(grown.list_added()) == new
+    assert grown.list_changed() == []
     assert sum(name.startswith(SITE_PACKAGES) for name in new) == 3  # the library itself

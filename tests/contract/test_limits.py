@@ -46,7 +46,7 @@ def capacities(name: str, tree: ast.Module) -> Iterator[str]:
                 yield f"{name}.{target.id}"
 
 
-def declared(name: str, tree: ast.Module) -> Iterator[str]:
+def list_declared(name: str, tree: ast.Module) -> Iterator[str]:
     """Return the constants in a ``Bound(…)`` of this module, each with its own module."""
     imported = {
         alias.asname or alias.name: f"{node.module}.{alias.name}"
@@ -67,7 +67,7 @@ def test_every_capacity_of_a_structure_is_declared() -> None:
     found, known = set[str](), set[str]()
     for name, tree in modules():
         found |= set(capacities(name, tree))
-        known |= set(declared(name, tree))
+        known |= set(list_declared(name, tree))
     assert sorted(found - known - NO_STRUCTURE.keys()) == []
     assert NO_STRUCTURE.keys() <= found
 
@@ -90,4 +90,4 @@ def test_each_bound_has_its_line_in_the_page(bounds: list[tuple[str, Bound]]) ->
 
 def test_an_undeclared_capacity_is_found() -> None:
     tree = ast.parse("CAPACITY = 5\nMAX_OPEN: Final = 3\nBOUNDS = (Bound('x', MAX_OPEN, 'y', 'z'),)")
-    assert set(capacities("m", tree)) - set(declared("m", tree)) == {"m.CAPACITY"}
+    assert set(capacities("m", tree)) - set(list_declared("m", tree)) == {"m.CAPACITY"}

@@ -100,7 +100,7 @@ class Play:
         self._sent = first.sent
         self.answers = any(sent for sent, _ in self._sent)
 
-    def seen(self, seeds: Sequence[int], *, watched: bool, dawdles: bool = False) -> list[Seen]:
+    def run_seeds(self, seeds: Sequence[int], *, watched: bool, dawdles: bool = False) -> list[Seen]:
         """Run all these seeds, some side by side."""
         # Of each both honest and hostile ones.
         dealt = [[seed for seed in seeds if seed // 2 % self.lanes == lane] for lane in range(self.lanes)]
@@ -108,7 +108,7 @@ class Play:
             [self._part(lane, own, watched=watched, dawdles=dawdles) for lane, own in enumerate(dealt) if own]
         )
 
-    def seen_by_all(self, seeds: Sequence[int], *, watched: bool, dawdles: bool) -> list[Seen]:
+    def run_seeds_on_all(self, seeds: Sequence[int], *, watched: bool, dawdles: bool) -> list[Seen]:
         """Run all these seeds, each as often as there is room for side by side."""
         return self._stage.play(
             [self._part(lane, seeds, watched=watched, dawdles=dawdles) for lane in range(self.lanes)]
@@ -164,9 +164,9 @@ def never_seen_bare(play: Play, watched: dict[int, str], bare: dict[int, str]) -
             break
         for is_watched in (False, True):
             if number == WITH_ALL:  # with all that went before in the same processes, which takes long
-                found = play.seen(list(bare), watched=is_watched)
+                found = play.run_seeds(list(bare), watched=is_watched)
             else:
-                found = play.seen_by_all(open_, watched=is_watched, dawdles=number % 2 == 1)
+                found = play.run_seeds_on_all(open_, watched=is_watched, dawdles=number % 2 == 1)
             reported = [outcomes([one], play.kind) for one in found]
             for seed in differ:
                 round_ = {one[seed] for one in reported if seed in one}
@@ -202,8 +202,8 @@ def test_mutated_answers_look_the_same_with_and_without(
     assert play.answers
     for begin in range(0, len(SEEDS), AT_ONCE):
         seeds = SEEDS[begin : begin + AT_ONCE]
-        bare = play.seen(seeds, watched=False)
-        watched = play.seen(seeds, watched=True)
+        bare = play.run_seeds(seeds, watched=False)
+        watched = play.run_seeds(seeds, watched=True)
         assert ALONE or sum(one.reached for one in bare) > len(seeds) / 2
         assert [fault for one in watched for fault in one.faults] == []
 

@@ -41,7 +41,7 @@ every_member = pytest.mark.parametrize("member", MEMBERS)
 
 
 @cache
-def tracked() -> list[Path]:
+def list_tracked() -> list[Path]:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
     return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
 
@@ -73,7 +73,7 @@ def modules(member: str, *, but: tuple[str, ...] = ()) -> list[str]:
     return found
 
 
-def loaded_by(names: list[str]) -> set[str]:
+def list_loaded(names: list[str]) -> set[str]:
     """Return top-level modules in a fresh interpreter after these imports."""
     script = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)\nprint(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", script, *names], capture_output=True, text=True, timeout=60)
@@ -81,7 +81,7 @@ def loaded_by(names: list[str]) -> set[str]:
     return {name.partition(".")[0] for name in run.stdout.split()}
 
 
-def imported(member: str) -> dict[str, str]:
+def list_imported(member: str) -> dict[str, str]:
     """Return top-level modules that a member's source imports, with one file that does."""
     found: dict[str, str] = {}
     for path in source(member).rglob("*.py"):
@@ -117,7 +117,7 @@ def test_members_imports_are_declared_by_it_or_a_member_below(member: str) -> No
     declared = dependencies(member).union(*(dependencies(below) for below in MAY_DEPEND_ON[member]))
     owners = packages_distributions()
     undeclared: list[str] = []
-    for name, path in imported(member).items():
+    for name, path in list_imported(member).items():
         if name in sys.stdlib_module_names or name == "backwatch" or name in BROUGHT_BY_THE_CALLER.get(member, ()):
             continue
         if not {owner.lower().replace("_", "-") for owner in owners.get(name, [])} & declared:
@@ -131,19 +131,19 @@ def test_the_collector_brings_no_driver_along() -> None:
 
 def test_names_and_statements_need_the_standard_library_only() -> None:
     names = ["backwatch.collector.names", *(one for one in modules("collector") if ".statements" in one)]
-    assert not loaded_by(names) & {*HEAVY, "opentelemetry", "click", "wrapt", "kafka", "zstandard"}
+    assert not list_loaded(names) & {*HEAVY, "opentelemetry", "click", "wrapt", "kafka", "zstandard"}
 
 
 def test_the_collector_loads_nothing_heavy_into_the_app() -> None:
-    assert not loaded_by(modules("collector", but=("probes",))) & HEAVY
+    assert not list_loaded(modules("collector", but=("probes",))) & HEAVY
 
 
 def test_store_and_notify_run_without_numba() -> None:
-    assert not loaded_by([*modules("store", but=("migrations",)), *modules("notify")]) & {"numba", "numpy", "sklearn"}
+    assert not list_loaded([*modules("store", but=("migrations",)), *modules("notify")]) & {"numba", "numpy", "sklearn"}
 
 
 def test_the_dashboards_command_runs_without_numba() -> None:
-    assert "numba" not in loaded_by(modules("dashboard", but=("pages", "app")))
+    assert "numba" not in list_loaded(modules("dashboard", but=("pages", "app")))
 
 
 def test_no_file_names_a_machines_path_or_a_package_host() -> None:
@@ -154,7 +154,7 @@ def test_no_file_names_a_machines_path_or_a_package_host() -> None:
     forbidden = [text.encode() for text in (*hosts, "/" + "work/", "/" + "root/", "/" + "home/runner")]
     found = [
         f"{path.relative_to(ROOT)}: {text.decode()}"
-        for path in tracked()
+        for path in list_tracked()
         for text in forbidden
         if text in path.read_bytes()
     ]
@@ -172,7 +172,7 @@ def test_the_lock_has_hashes_for_everything_and_names_no_host() -> None:
 
 def test_a_file_is_one_idea() -> None:
     too_long: list[str] = []
-    for path in (path for path in tracked() if path.suffix == ".py"):
+    for path in (path for path in list_tracked() if path.suffix == ".py"):
         name, lines = str(path.relative_to(ROOT)), len(path.read_text().splitlines())
         if lines > (LINES_OF_TESTS if name.startswith(("tests/", "bench/")) else LINES):
             too_long.append(f"{name}: {lines} lines")

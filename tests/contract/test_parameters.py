@@ -36,7 +36,7 @@ class _Absent(Exception):
     """Mark a line about a library that is not installed here."""
 
 
-def found(node: ast.expr) -> Any:
+def resolve(node: ast.expr) -> Any:
     """Return the object that an expression names; ``None``: an object of the app, or a result of a function."""
     match node:
         case ast.Name(id=name):
@@ -46,21 +46,21 @@ def found(node: ast.expr) -> Any:
                 raise _Absent
             return importlib.import_module(name)
         case ast.Attribute(value=value, attr=name):
-            owner = found(value)
+            owner = resolve(value)
             if owner is None:
                 return None
             if inspect.ismodule(owner) and not hasattr(owner, name):
                 return importlib.import_module(f"{owner.__name__}.{name}")
             return getattr(owner, name)
         case ast.Call(func=function):
-            called = found(function)
+            called = resolve(function)
             return called if inspect.isclass(called) else None
         case _:
             return None
 
 
 def check_call(node: ast.Call) -> None:
-    called, code = found(node.func), ast.unparse(node.func)
+    called, code = resolve(node.func), ast.unparse(node.func)
     if called is None or not node.keywords:
         return
     known = inspect.signature(called).parameters
@@ -95,7 +95,7 @@ def test_every_name_in_a_line_exists_in_the_driver(
             if isinstance(node, ast.Call):
                 check_call(node)
             elif isinstance(node, ast.Attribute | ast.Name):
-                found(node)
+                resolve(node)
     except _Absent:
         pytest.skip(f"{line.driver} is not installed")
 

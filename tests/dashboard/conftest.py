@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Response, sync_playwright
 
-from tests.dashboard.screens import FLAGS, Dashboard, Window, serving
+from tests.dashboard.screens import FLAGS, Dashboard, Window, serve
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def browser(chromium: str) -> Iterator[Browser]:
 def dashboard() -> Iterator[Dashboard]:
     """A dashboard that draws anew every second; its store is shared by the file's tests."""
     hosts = "dash.example,127.0.0.1,proxy.example:8443,[fd00::1]:8443"
-    with serving(BACKWATCH_DASHBOARD_REFRESH_S="1", BACKWATCH_DASHBOARD_ALLOWED_HOSTS=hosts) as one:
+    with serve(BACKWATCH_DASHBOARD_REFRESH_S="1", BACKWATCH_DASHBOARD_ALLOWED_HOSTS=hosts) as one:
         yield one
 
 

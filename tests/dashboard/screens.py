@@ -14,7 +14,7 @@ from playwright.sync_api import Page, WebSocketRoute
 
 from backwatch.store.connect import open_store
 from tests.services.commits import Owner
-from tests.services.process import free_port, running
+from tests.services.process import free_port, run_process
 
 BACKWATCH = str(Path(sys.executable).with_name("backwatch"))
 FLAGS = (
@@ -51,13 +51,13 @@ def answers(url: str) -> bool:
 
 
 @contextlib.contextmanager
-def serving(**settings: str) -> Generator[Dashboard]:
+def serve(**settings: str) -> Generator[Dashboard]:
     """Run a dashboard over an empty store."""
     folder, port = Path(tempfile.mkdtemp(prefix="backwatch-dashboard-")), free_port()
     store_url, url = f"sqlite:///{folder / 'store.db'}", f"http://127.0.0.1:{port}"
     store = open_store(store_url)
     variables = {"BACKWATCH_STORE_URL": store_url, "BACKWATCH_DASHBOARD_PORT": str(port), **settings}
-    with running(
+    with run_process(
         [BACKWATCH, "dashboard"],
         folder=folder,
         ready=lambda: answers(url),

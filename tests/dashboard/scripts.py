@@ -34,7 +34,7 @@ def forget() -> None:
     reads._query.clear()
 
 
-def opened(page: str, **query: str) -> AppTest:
+def open_page(page: str, **query: str) -> AppTest:
     """Open a page by its address."""
     script = AppTest.from_file(SCRIPT, default_timeout=120)
     script._page_hash = calc_hash(page)

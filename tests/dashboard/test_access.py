@@ -17,9 +17,9 @@ from backwatch.dashboard.middleware import Receive, Scope, Send
 from backwatch.store import tables
 from backwatch.store.transactions import reading
 from tests.dashboard.login_proxy import login_proxy
-from tests.dashboard.screens import Dashboard, Window, serving
+from tests.dashboard.screens import Dashboard, Window, serve
 from tests.dashboard.test_server import command, handshake
-from tests.services.commits import alert_id, raised
+from tests.services.commits import alert_id, make_raised
 from tests.services.process import free_port
 
 SECRET = "correct-horse-battery"
@@ -33,7 +33,7 @@ NEEDS_LOGIN = (
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Dashboard]:
     """A dashboard behind a proxy with a secret, reachable by all."""
-    with serving(
+    with serve(
         BACKWATCH_DASHBOARD_ADDRESS="0.0.0.0", BACKWATCH_DASHBOARD_REFRESH_S="1",
         BACKWATCH_DASHBOARD_PROXY_USER_HEADER="X-Forwarded-User", BACKWATCH_DASHBOARD_PROXY_SECRET=SECRET,
     ) as one:  # fmt: skip
@@ -59,7 +59,7 @@ def test_only_the_words_themselves_open_it_to_everybody(value: str) -> None:
 
 
 def test_the_words_open_it_to_everybody() -> None:
-    with serving(BACKWATCH_DASHBOARD_ADDRESS="0.0.0.0", BACKWATCH_DASHBOARD_OPEN_TO_EVERYBODY="yes-i-know") as one:
+    with serve(BACKWATCH_DASHBOARD_ADDRESS="0.0.0.0", BACKWATCH_DASHBOARD_OPEN_TO_EVERYBODY="yes-i-know") as one:
         assert requests.get(one.url, timeout=20).status_code == 200
 
 
@@ -158,7 +158,7 @@ def test_only_the_proxys_own_addresses_are_trusted(address: str) -> None:
 
 
 def test_a_forwarded_address_does_not_make_a_proxy() -> None:
-    with serving(
+    with serve(
         BACKWATCH_DASHBOARD_PROXY_USER_HEADER="X-Forwarded-User", BACKWATCH_DASHBOARD_TRUSTED_PROXIES="10.1.2.3"
     ) as one:
         for name in ("X-Forwarded-For", "X-Real-IP", "Forwarded"):
@@ -168,7 +168,7 @@ def test_a_forwarded_address_does_not_make_a_proxy() -> None:
 
 
 def test_decisions_bear_the_name_of_the_proxys_user(guarded: Dashboard, browser: Browser) -> None:
-    guarded.owner.commit(raised("by", at_ns=10**18))
+    guarded.owner.commit(make_raised("by", at_ns=10**18))
     alert = alert_id("unusual-query", "by")
     with login_proxy(guarded.port, {**PROOF, "X-Forwarded-User": "ann é"}) as port:
         page = browser.new_page(viewport={"width": 1400, "height": 1600})

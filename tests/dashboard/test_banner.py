@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Browser
 
 from backwatch.store.progress import PartitionProgress, write_progress
-from tests.dashboard.screens import Dashboard, Window, serving
-from tests.services.commits import alert_id, raised
+from tests.dashboard.screens import Dashboard, Window, serve
+from tests.services.commits import alert_id, make_raised
 
 SECOND = 10**9
 ROW = PartitionProgress(
@@ -29,8 +29,8 @@ def report(dashboard: Dashboard, silent_s: float = 0, **more: object) -> None:
 @pytest.fixture(scope="module")
 def watched() -> Iterator[Dashboard]:
     """A dashboard with many open alerts."""
-    with serving(BACKWATCH_DASHBOARD_REFRESH_S="1") as one:
-        one.owner.commit(*(raised(key, at_ns=10**18) for key in ("k", "l", "m")), now_ns=time.time_ns())
+    with serve(BACKWATCH_DASHBOARD_REFRESH_S="1") as one:
+        one.owner.commit(*(make_raised(key, at_ns=10**18) for key in ("k", "l", "m")), now_ns=time.time_ns())
         yield one
 
 

@@ -16,8 +16,8 @@ from backwatch.store.connect import open_store
 from backwatch.store.decisions import decide
 from backwatch.store.transactions import reading
 from tests.dashboard.screens import Dashboard, Held, Window
-from tests.dashboard.scripts import forget, opened, press, rows, store, texts
-from tests.services.commits import Owner, alert_id, cleared, raised
+from tests.dashboard.scripts import forget, open_page, press, rows, store, texts
+from tests.services.commits import Owner, alert_id, make_cleared, make_raised
 from tests.services.faults.disk import small_disk
 
 __all__ = ("store",)
@@ -33,17 +33,17 @@ RULES: list[dict[str, Any]] = [
 ]
 
 
-def fired(rule: str, evidence: dict[str, Any], key: str = "k") -> RaisedAlert:
+def make_alert(rule: str, evidence: dict[str, Any], key: str = "k") -> RaisedAlert:
     now_ns = time.time_ns()
     found = Occurrence(time_ns=now_ns, trace_id="a" * 32, span_id="b" * 16, evidence=evidence)
-    return raised(key, rule=rule, at_ns=now_ns, occurrences=[found])
+    return make_raised(key, rule=rule, at_ns=now_ns, occurrences=[found])
 
 
 def certificate(sha256: str, key: str) -> RaisedAlert:
-    return fired("certificate-changed", {names.CERT_SHA256: sha256, f"{names.CERT_SHA256}.was": OLD}, key)
+    return make_alert("certificate-changed", {names.CERT_SHA256: sha256, f"{names.CERT_SHA256}.was": OLD}, key)
 
 
-def entered(engine: sa.Engine, of_alert: str = ID) -> list[str]:
+def list_entered(engine: sa.Engine, of_alert: str = ID) -> list[str]:
     """Return the entered decisions, oldest first."""
     table = tables.decision
     query = sa.select(table.c.kind).where(table.c.alert_id == of_alert).order_by(table.c.entry_id)
@@ -51,7 +51,7 @@ def entered(engine: sa.Engine, of_alert: str = ID) -> list[str]:
         return list(connection.scalars(query))
 
 
-def accepted(engine: sa.Engine) -> list[dict[str, str]]:
+def list_accepted(engine: sa.Engine) -> list[dict[str, str]]:
     """Return the accepted values."""
     with reading(engine) as connection:
         return [one.body["values"] for one in entries.after(connection, 0) if one.body.get("kind") == "accept"]
@@ -79,19 +79,19 @@ def test_decision_on_an_outdated_page_is_refused(window: Window, dashboard: Dash
     page.wait_for_timeout(500)
     held.release()
     window.see("Nothing was entered: the alert has changed, check it again.")
-    assert entered(dashboard.store, one) == []
+    assert list_entered(dashboard.store, one) == []
 
     # After another look, the decision is accepted.
     window.press("Accept the new value")
     window.see("accept: entered as number")
-    assert accepted(dashboard.store) == [{names.CERT_SHA256: EVIL}]
+    assert list_accepted(dashboard.store) == [{names.CERT_SHA256: EVIL}]
 
 
 def test_a_button_that_was_drawn_before_the_evidence_changed_decides_nothing(store: sa.Engine) -> None:
     rules_meta.write_rules(store, RULES)
     owner, one = Owner(store), alert_id("certificate-changed", "k")
     owner.commit(certificate(GOOD, "k"))
-    script = opened("alert", id=one)
+    script = open_page("alert", id=one)
     script.text_input(key="decide.by").set_value("ann")
     [older] = [button for button in script.button if button.label == "Accept the new value"]
     owner.commit(certificate(EVIL, "k"))
@@ -100,9 +100,9 @@ def test_a_button_that_was_drawn_before_the_evidence_changed_decides_nothing(sto
     assert EVIL in rows(script, "what", "was", "is")[0]["is"].replace(" ", "")
     older.click().run()
     assert "Nothing was entered: the alert has changed, check it again." in texts(script)
-    assert entered(store, one) == []
+    assert list_entered(store, one) == []
     press(script, "Accept the new value")
-    assert accepted(store) == [{names.CERT_SHA256: EVIL}]
+    assert list_accepted(store) == [{names.CERT_SHA256: EVIL}]
 
 
 @pytest.mark.parametrize("word", ["Accept", "Mute"])
@@ -111,7 +111,7 @@ def test_double_click_enters_one_decision_and_never_its_opposite(
 ) -> None:
     page, key = window.page, f"twice {word}"
     one = alert_id("query-attack", key)
-    dashboard.owner.commit(fired("query-attack", {"n": 1}, key), now_ns=time.time_ns())
+    dashboard.owner.commit(make_alert("query-attack", {"n": 1}, key), now_ns=time.time_ns())
     window.go(f"/alert?id={one}", "Decide")
     page.get_by_label("Your name").fill("Kim")
     place = page.get_by_role("button", name=word, exact=True).bounding_box()
@@ -121,14 +121,14 @@ def test_double_click_enters_one_decision_and_never_its_opposite(
             page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
         window.see(f"{word.lower()}: entered as number")
         page.wait_for_timeout(1_500)
-    assert entered(dashboard.store, one) == [word.lower()]
+    assert list_entered(dashboard.store, one) == [word.lower()]
 
 
 def test_each_button_has_its_place_in_every_state(store: sa.Engine) -> None:
-    Owner(store).commit(raised())
+    Owner(store).commit(make_raised())
     places: set[tuple[str, ...]] = set()
     for kind in ("acknowledge", "mute", "accept", "close"):
-        script = opened("alert", id=ID)
+        script = open_page("alert", id=ID)
         places.add(tuple(one.label for one in script.button))
         decide(store, ID, kind, by="ann", now_ns=time.time_ns())
         forget()
@@ -137,35 +137,35 @@ def test_each_button_has_its_place_in_every_state(store: sa.Engine) -> None:
 
 def test_closing_does_not_reach_an_episode_that_was_not_seen(store: sa.Engine) -> None:
     owner = Owner(store)
-    owner.commit(raised())
-    script = opened("alert", id=ID)
-    owner.commit(cleared(), raised(at_ns=3_000))
+    owner.commit(make_raised())
+    script = open_page("alert", id=ID)
+    owner.commit(make_cleared(), make_raised(at_ns=3_000))
     script.text_input(key="decide.by").set_value("ann")
     press(script, "Close")
     assert "Nothing was entered: the alert has changed, check it again." in texts(script)
-    assert entered(store) == []
+    assert list_entered(store) == []
     # The page now shows the current values, and the decision is accepted.
     assert [one.value for one in script.metric if one.label == "Episode"] == ["2"]
     press(script, "Close")
-    assert entered(store) == ["close"]
+    assert list_entered(store) == ["close"]
 
 
 def test_closing_does_not_reach_evidence_that_was_not_seen(store: sa.Engine) -> None:
     rules_meta.write_rules(store, RULES)
     owner, one = Owner(store), alert_id("certificate-changed", "k")
     owner.commit(certificate(GOOD, "k"))
-    script = opened("alert", id=one)
+    script = open_page("alert", id=one)
     owner.commit(certificate(EVIL, "k"))  # and nothing was drawn since
     script.text_input(key="decide.by").set_value("ann")
     press(script, "Close")
     assert "Nothing was entered: the alert has changed, check it again." in texts(script)
     assert EVIL in rows(script, "what", "was", "is")[0]["is"].replace(" ", "")
-    assert entered(store, one) == []
+    assert list_entered(store, one) == []
 
 
 def test_second_decision_on_the_same_page_is_refused(store: sa.Engine) -> None:
-    Owner(store).commit(raised())
-    ann, bob = opened("alert", id=ID), opened("alert", id=ID)
+    Owner(store).commit(make_raised())
+    ann, bob = open_page("alert", id=ID), open_page("alert", id=ID)
     for script in (ann, bob):
         script.text_input(key="decide.by").set_value("ann" if script is ann else "bob")
     press(ann, "Mute")
@@ -173,7 +173,7 @@ def test_second_decision_on_the_same_page_is_refused(store: sa.Engine) -> None:
     close.click().run()
     assert "Nothing was entered: the alert has changed, check it again." in texts(bob)
     assert [one["by"] for one in rows(bob, "time, UTC", "decision")] == ["ann"]
-    assert entered(store) == ["mute"]
+    assert list_entered(store) == ["mute"]
 
 
 def test_decision_without_room_in_the_store_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,8 +182,8 @@ def test_decision_without_room_in_the_store_is_reported(tmp_path: Path, monkeypa
         monkeypatch.setenv("BACKWATCH_STORE_URL", url)
         engine = open_store(url)
         forget()
-        Owner(engine).commit(raised())
-        script = opened("alert", id=ID)
+        Owner(engine).commit(make_raised())
+        script = open_page("alert", id=ID)
         disk.fill()
         script.text_input(key="decide.by").set_value("ann")
         press(script, "Close")
@@ -193,7 +193,7 @@ def test_decision_without_room_in_the_store_is_reported(tmp_path: Path, monkeypa
         assert script.subheader[0].value == "What was seen"
         disk.free()
         press(script, "Close")
-        assert entered(engine) == ["close"]
+        assert list_entered(engine) == ["close"]
         engine.dispose()
         reads._store().dispose()
         forget()
@@ -202,8 +202,8 @@ def test_decision_without_room_in_the_store_is_reported(tmp_path: Path, monkeypa
 def test_only_new_members_of_a_known_list_are_marked_new(store: sa.Engine) -> None:
     rules_meta.write_rules(store, RULES)
     evidence = {names.TOPOLOGY: "c:1, B:1,a:1", f"{names.TOPOLOGY}.was": "a:1,b:1,old:1"}
-    Owner(store).commit(fired("topology-changed", evidence))
-    script = opened("alert", id=alert_id("topology-changed", "k"))
+    Owner(store).commit(make_alert("topology-changed", evidence))
+    script = open_page("alert", id=alert_id("topology-changed", "k"))
     shown = [(one["is it new"], one["Topology"]) for one in rows(script, "is it new", "Topology")]
     assert shown == [("new", "c:1"), ("was there", "B:1"), ("was there", "a:1"), ("gone", "old:1")]
 
@@ -213,8 +213,8 @@ def test_every_new_node_stands_on_a_row_of_its_own(store: sa.Engine) -> None:
     nodes = [f"redis-{number:02d}.cluster.internal:6379" for number in range(13)]
     now = ",".join([*nodes, "zz-one.evil.example:6379", "zz-two.evil.example:6379"])
     was = ",".join(nodes)[:189] + "…"
-    Owner(store).commit(fired("topology-changed", {names.TOPOLOGY: now, f"{names.TOPOLOGY}.was": was}))
-    script = opened("alert", id=alert_id("topology-changed", "k"))
+    Owner(store).commit(make_alert("topology-changed", {names.TOPOLOGY: now, f"{names.TOPOLOGY}.was": was}))
+    script = open_page("alert", id=alert_id("topology-changed", "k"))
     shown = [(one["is it new"], one["Topology"]) for one in rows(script, "is it new", "Topology")]
     assert shown == [
         *(("may be new", one) for one in (*nodes[6:], "zz-one.evil.example:6379", "zz-two.evil.example:6379")),
@@ -224,23 +224,23 @@ def test_every_new_node_stands_on_a_row_of_its_own(store: sa.Engine) -> None:
     assert "Only the beginning of the old list is kept" in texts(script)
     script.text_input(key="decide.by").set_value("ann")
     press(script, "Accept the new value")
-    assert accepted(store) == [{names.TOPOLOGY: now}]
+    assert list_accepted(store) == [{names.TOPOLOGY: now}]
 
 
 def test_long_escaped_version_is_shown_in_full_below(store: sa.Engine) -> None:
     rules_meta.write_rules(store, [{**RULES[0], "accepts": [names.SERVER_VERSION]}])
     version = "8.0.36" + 60 * "\U000e0100" + " evil"
     new_facts = {names.SERVER_VERSION: version, f"{names.SERVER_VERSION}.was": "8.0.36"}
-    Owner(store).commit(fired("certificate-changed", new_facts))
-    script = opened("alert", id=alert_id("certificate-changed", "k"))
+    Owner(store).commit(make_alert("certificate-changed", new_facts))
+    script = open_page("alert", id=alert_id("certificate-changed", "k"))
     assert any(one.value.endswith(60 * r"\U000e0100" + " evil") for one in script.code)
 
 
 def test_list_member_with_a_line_break_is_one_member(store: sa.Engine) -> None:
     rules_meta.write_rules(store, RULES)
     nodes = f"a:1,{'b' * 90}\nc:1"
-    Owner(store).commit(fired("topology-changed", {names.TOPOLOGY: nodes}))
-    script = opened("alert", id=alert_id("topology-changed", "k"))
+    Owner(store).commit(make_alert("topology-changed", {names.TOPOLOGY: nodes}))
+    script = open_page("alert", id=alert_id("topology-changed", "k"))
     assert [one.value.split("\n") for one in script.code] == [["Topology", "a:1", f"{'b' * 90}⏎c:1"]]
 
 
@@ -248,8 +248,8 @@ def test_shortened_value_cannot_be_accepted(store: sa.Engine) -> None:
     rules_meta.write_rules(store, RULES)
     target = "https://elsewhere.example/" + 400 * "\U0001f600"
     new_facts = {names.REDIRECT_TARGET: target, names.STATEMENT: 511 * "\U0001f600"}
-    Owner(store).commit(fired("redirected", new_facts))
-    script = opened("alert", id=alert_id("redirected", "k"))
+    Owner(store).commit(make_alert("redirected", new_facts))
+    script = open_page("alert", id=alert_id("redirected", "k"))
     [accept] = [one for one in script.button if one.label == "Accept"]
     assert accept.disabled
     assert "too long to be shown as a whole" in texts(script)
@@ -259,8 +259,8 @@ def test_shortened_value_cannot_be_accepted(store: sa.Engine) -> None:
 def test_value_not_shown_in_full_cannot_be_accepted(store: sa.Engine, length: int, may: bool) -> None:
     rules_meta.write_rules(store, RULES)
     target = "https://elsewhere.example/" + "x" * (length - 30) + "tail"
-    Owner(store).commit(fired("redirected", {names.REDIRECT_TARGET: target}))
-    script = opened("alert", id=alert_id("redirected", "k"))
+    Owner(store).commit(make_alert("redirected", {names.REDIRECT_TARGET: target}))
+    script = open_page("alert", id=alert_id("redirected", "k"))
     assert any(one.value.endswith(target) for one in script.code)
     assert target in [row["value"] for row in rows(script, "fact", "value")]
     [accept] = [one for one in script.button if one.label == "Accept"]

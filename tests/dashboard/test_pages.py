@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Browser
 
 from backwatch.store.commit import AlertRound, RaisedAlert, ResourceActivity, Rollup
-from tests.dashboard.screens import Dashboard, Held, Window, serving
-from tests.services.commits import alert_id, raised
+from tests.dashboard.screens import Dashboard, Held, Window, serve
+from tests.services.commits import alert_id, make_raised
 
 pytestmark = pytest.mark.heavy
 
@@ -23,8 +23,8 @@ OTHER = hashlib.sha256(b"other").hexdigest()
 WITHOUT_FACTS = hashlib.sha256(b"unseen").hexdigest()
 
 
-def fired(key: str, *, ago_s: float = 0, **more: Any) -> RaisedAlert:
-    return raised(key, at_ns=time.time_ns() - int(ago_s * S), **more)
+def make_alert(key: str, *, ago_s: float = 0, **more: Any) -> RaisedAlert:
+    return make_raised(key, at_ns=time.time_ns() - int(ago_s * S), **more)
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +32,9 @@ def filled(dashboard: Dashboard) -> Dashboard:
     """Two resources with their own alerts and an hour of volume, and one with calls only."""
     now_ns = time.time_ns()
     rows = [
-        fired("first", ago_s=500, level="critical"), fired("second", ago_s=600, level="low", rule="query-attack"),
-        fired("third", ago_s=700, level="low", app="billing", resource="redis cache:6379/0", resource_id=OTHER),
+        make_alert("first", ago_s=500, level="critical"),
+        make_alert("second", ago_s=600, level="low", rule="query-attack"),
+        make_alert("third", ago_s=700, level="low", app="billing", resource="redis cache:6379/0", resource_id=OTHER),
     ]  # fmt: skip
     seen = [
         ResourceActivity(resource_id=one, app=app, system=system, endpoint=endpoint, namespace="0",
@@ -57,7 +58,7 @@ def filled(dashboard: Dashboard) -> Dashboard:
 @pytest.fixture(scope="module")
 def fresh() -> Iterator[Dashboard]:
     """A dashboard without any earlier visit, over an empty store."""
-    with serving(BACKWATCH_DASHBOARD_REFRESH_S="1") as one:
+    with serve(BACKWATCH_DASHBOARD_REFRESH_S="1") as one:
         yield one
 
 
@@ -78,7 +79,7 @@ def test_alert_link_works_as_a_servers_first_request(browser: Browser, fresh: Da
 def test_a_new_alert_shows_without_a_reload(window: Window, filled: Dashboard) -> None:
     window.go("/alerts", "first")
     window.page.evaluate("window.still = true")
-    filled.owner.commit(fired("shows up by itself", rule="volume-spike"))
+    filled.owner.commit(make_alert("shows up by itself", rule="volume-spike"))
     window.see("shows up by itself")
     assert window.page.evaluate("window.still") is True
 
@@ -175,7 +176,7 @@ def where(window: Window) -> str:
 def test_back_link_leads_to_the_same_alert(window: Window, filled: Dashboard) -> None:
     page = window.page
     one, two = (alert_id("query-attack", f"left {key}") for key in ("one", "two"))
-    filled.owner.commit(*(fired(f"left {key}", rule="query-attack", ago_s=-9) for key in ("one", "two")))
+    filled.owner.commit(*(make_alert(f"left {key}", rule="query-attack", ago_s=-9) for key in ("one", "two")))
     window.go("/alerts?level=high", "left one")
     window.press_id(next(number for number in range(9) if window.cell(number, 0).replace("\xa0", "") == one))
     window.until(f"location.pathname === '/alert' && location.search.includes('{one}')")
@@ -204,7 +205,7 @@ def test_list_position_in_the_url_survives_reload_and_back_link(window: Window, 
     page = window.page
     keys = [f"place {number:03d}" for number in range(130)]
     filled.owner.commit(
-        AlertRound(raised=[fired(key, rule="bulk-read", ago_s=9_000 + at) for at, key in enumerate(keys)])
+        AlertRound(raised=[make_alert(key, rule="bulk-read", ago_s=9_000 + at) for at, key in enumerate(keys)])
     )
     window.go("/alerts?q=place", keys[0])
     page.get_by_role("button", name="Older →").click()
@@ -230,14 +231,14 @@ def test_clicked_alert_opens_even_if_rows_have_moved(window: Window, filled: Das
     table = 1 if page_path == "/" else 0
     name = page_path.strip("/") or "overview"
     pressed, newer = f"pressed on {name}", f"newer on {name}"
-    filled.owner.commit(fired(pressed, level="critical"))
+    filled.owner.commit(make_alert(pressed, level="critical"))
     window.go(page_path, pressed)
     window.until("document.querySelectorAll('[data-testid=stDataFrame] canvas').length > 0")
     shown = window.cell(0, 0, table).replace("\xa0", "")
     assert shown == alert_id("unusual-query", pressed)
 
     held.holding = True
-    filled.owner.commit(fired(newer, level="critical"))
+    filled.owner.commit(make_alert(newer, level="critical"))
     _until(window, lambda: any(newer.encode() in one for one in held.kept if isinstance(one, bytes)))
     # The server has drawn the newer alert in the first row. The reader still sees the older one there, and clicks it.
     assert window.cell(0, 0, table).replace("\xa0", "") == shown

@@ -13,8 +13,8 @@ from backwatch.store import processes as store_processes
 from backwatch.store import tables
 from backwatch.store.commit import AlertRound, ResourceActivity, SeenProcess
 from backwatch.store.connect import StoreUnavailable
-from tests.dashboard.scripts import opened, press, rows, store, texts
-from tests.services.commits import Owner, alert_id, raised
+from tests.dashboard.scripts import open_page, press, rows, store, texts
+from tests.services.commits import Owner, alert_id, make_raised
 
 __all__ = ("store",)
 
@@ -35,24 +35,24 @@ def resources(number: int) -> list[ResourceActivity]:
 def test_two_open_pages_share_one_store_query(store: sa.Engine, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
     monkeypatch.setattr(reads._query._info, "ttl", 600)
     reads._query.clear()
-    Owner(store).commit(raised(), seen=resources(3))
+    Owner(store).commit(make_raised(), seen=resources(3))
     asked: list[str] = []
-    opened(page, id=ID)
+    open_page(page, id=ID)
     event.listen(reads._store(), "before_cursor_execute", lambda *arguments: asked.append(arguments[2]))
-    opened(page, id=ID)
+    open_page(page, id=ID)
     assert asked == []
 
 
 def test_decision_shows_at_once_despite_cached_queries(store: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reads._query._info, "ttl", 600)
     reads._query.clear()
-    Owner(store).commit(raised())
-    script = opened("alert", id=ID)
+    Owner(store).commit(make_raised())
+    script = open_page("alert", id=ID)
     script.text_input(key="decide.by").set_value("ann")
     press(script, "Close")
     [decision] = rows(script, "time, UTC", "decision")
     assert decision["decision"] == "close"
-    assert [one["state"] for one in rows(opened("alerts"), "alert", "level")] == ["○ closed"]
+    assert [one["state"] for one in rows(open_page("alerts"), "alert", "level")] == ["○ closed"]
 
 
 def test_single_open_page_queries_the_store_at_each_refresh(store: sa.Engine) -> None:
@@ -87,15 +87,15 @@ def test_unavailable_store_is_queried_once_for_all_pages(store: sa.Engine, monke
 def test_openings_begin_with_a_whole_hour(store: sa.Engine) -> None:
     hour_ns = time.time_ns() // reads.HOUR_NS * reads.HOUR_NS
     first_ns = hour_ns - 47 * reads.HOUR_NS
-    early, late = raised("early", at_ns=first_ns - 1), raised("late", at_ns=first_ns)
-    Owner(store).commit(AlertRound(raised=[early, late, raised("now", at_ns=hour_ns + 1)]))
+    early, late = make_raised("early", at_ns=first_ns - 1), make_raised("late", at_ns=first_ns)
+    Owner(store).commit(AlertRound(raised=[early, late, make_raised("now", at_ns=hour_ns + 1)]))
     assert [start for start, _, _ in reads.openings(hour_ns, 48)] == [first_ns, hour_ns]
 
 
 @pytest.mark.parametrize(("number", "styled"), [(safe.COLOURED, True), (safe.COLOURED + 1, False)])
 def test_a_table_of_many_rows_is_not_styled(store: sa.Engine, number: int, styled: bool) -> None:
     Owner(store).commit(seen=resources(number))
-    [table] = opened("resources").dataframe
+    [table] = open_page("resources").dataframe
     assert len(table.value) == number
     assert table.proto.arrow_data.HasField("styler") is styled
 
@@ -127,7 +127,7 @@ def test_processes_that_are_not_followed_any_more_are_shown_as_such(store: sa.En
             ("running", now_ns), ("running", now_ns - hour_ns), ("unfollowed", now_ns), ("silent", now_ns - hour_ns),
         ))
     ])  # fmt: skip
-    page = opened("processes")
+    page = open_page("processes")
     shown = {row["process"]: row["state"] for row in rows(page, "state", "app", "host", "process")}
     assert shown == {"0": "○ running", "1": "◌ not followed", "2": "◌ not followed", "3": "● silent"}
     assert "2 of all processes are not followed any more" in texts(page)

@@ -13,8 +13,8 @@ from backwatch.detector import detectors
 from backwatch.detector.rules import rulebook
 from backwatch.store import rules_meta, tables
 from backwatch.store.commit import AlertRound, Occurrence, RaisedAlert, ResourceActivity
-from tests.dashboard.screens import Dashboard, Window, serving
-from tests.services.commits import alert_id, raised
+from tests.dashboard.screens import Dashboard, Window, serve
+from tests.services.commits import alert_id, make_raised
 
 pytestmark = pytest.mark.heavy
 
@@ -31,23 +31,23 @@ PARTS = (
 )  # fmt: skip
 
 
-def fired(rule: str, key: str, evidence: dict[str, Any], **more: Any) -> RaisedAlert:
+def make_alert(rule: str, key: str, evidence: dict[str, Any], **more: Any) -> RaisedAlert:
     now_ns = time.time_ns()
     found = Occurrence(time_ns=now_ns, trace_id="a" * 32, span_id="b" * 16, evidence=evidence)
-    return raised(key, rule=rule, at_ns=now_ns, occurrences=[found], **more)
+    return make_raised(key, rule=rule, at_ns=now_ns, occurrences=[found], **more)
 
 
 @pytest.fixture(scope="module")
 def filled(dashboard: Dashboard) -> Dashboard:
     """All shipped rules as the detector publishes them, alerts of two, and one of a removed rule."""
     rules_meta.write_rules(dashboard.store, [rulebook.rule_metadata(one) for one in rulebook.load().rules])
-    two = fired("certificate-changed", "two", CERTIFICATE)
+    two = make_alert("certificate-changed", "two", CERTIFICATE)
     first = replace(two.occurrences[0], evidence={**CERTIFICATE, "tls.server.hash.sha256": THIRD})
     two = replace(two, count=2, occurrences=[first, *two.occurrences])
     rows = [
-        fired("certificate-changed", "db", CERTIFICATE), fired("certificate-changed", "other", CERTIFICATE),
-        fired("query-attack", "search", {"db.system.name": "postgresql", "backwatch.query.novel": 1}),
-        fired("was-once-a-rule", "x", {"tls.established": True}), two,
+        make_alert("certificate-changed", "db", CERTIFICATE), make_alert("certificate-changed", "other", CERTIFICATE),
+        make_alert("query-attack", "search", {"db.system.name": "postgresql", "backwatch.query.novel": 1}),
+        make_alert("was-once-a-rule", "x", {"tls.established": True}), two,
     ]  # fmt: skip
     now_ns = time.time_ns()
     seen = ResourceActivity(
@@ -61,7 +61,7 @@ def filled(dashboard: Dashboard) -> Dashboard:
 @pytest.fixture(scope="module")
 def empty() -> Iterator[Dashboard]:
     """A dashboard over a store that no detector has written yet."""
-    with serving(BACKWATCH_DASHBOARD_REFRESH_S="1") as one:
+    with serve(BACKWATCH_DASHBOARD_REFRESH_S="1") as one:
         yield one
 
 
@@ -205,7 +205,9 @@ def test_page_knows_alerts_whose_value_is_accepted(window: Window, filled: Dashb
     assert of_values == {one.id for one in detectors.discover() if one.accepts}
     words = "Accept: treat this value as expected"
     forms = {"messaging.system": "kafka", "backwatch.message.forms": "json"}
-    filled.owner.commit(AlertRound(raised=[fired("unusual-message", "orders", forms)]), seen=[], now_ns=time.time_ns())
+    filled.owner.commit(
+        AlertRound(raised=[make_alert("unusual-message", "orders", forms)]), seen=[], now_ns=time.time_ns()
+    )
     window.go(f"/alert?id={alert_id('unusual-message', 'orders')}", words)
     window.go(f"/alert?id={alert_id('query-attack', 'search')}", "Accept: treat this as expected.")
     window.unsee(words)

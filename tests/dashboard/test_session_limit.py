@@ -9,7 +9,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from tests.dashboard.screens import Dashboard, serving
+from tests.dashboard.screens import Dashboard, serve
 from tests.services.waiting import wait_until
 
 MOST = 3
@@ -18,11 +18,11 @@ MOST = 3
 @pytest.fixture(scope="module")
 def small() -> Iterator[Dashboard]:
     """Run a dashboard for so many pages."""
-    with serving(BACKWATCH_DASHBOARD_SESSIONS=str(MOST)) as one:
+    with serve(BACKWATCH_DASHBOARD_SESSIONS=str(MOST)) as one:
         yield one
 
 
-def opened(dashboard: Dashboard) -> ClientConnection:
+def open_socket(dashboard: Dashboard) -> ClientConnection:
     """Open a page's web socket."""
     url = dashboard.url.replace("http", "ws", 1) + "/_stcore/stream"
     return connect(url, origin=None, subprotocols=[Subprotocol("streamlit")], open_timeout=20, proxy=None)
@@ -33,9 +33,9 @@ def test_one_page_too_many_is_refused_until_another_is_closed(small: Dashboard) 
         return requests.get(small.url + path, timeout=20).status_code
 
     with ExitStack() as stack:
-        pages = [stack.enter_context(opened(small)) for _ in range(MOST)]
+        pages = [stack.enter_context(open_socket(small)) for _ in range(MOST)]
         with pytest.raises(InvalidStatus) as refused:
-            opened(small)
+            open_socket(small)
         assert refused.value.response.status_code == 503
         answer = requests.get(small.url + "/alerts", timeout=20)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
@@ -45,5 +45,5 @@ def test_one_page_too_many_is_refused_until_another_is_closed(small: Dashboard) 
         ]  # fmt: skip
         pages[0].close()
         wait_until(lambda: status("/") == 200)
-        stack.enter_context(opened(small))
+        stack.enter_context(open_socket(small))
     wait_until(lambda: status("/alerts") == 200)

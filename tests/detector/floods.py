@@ -12,7 +12,7 @@ from backwatch.detector.decoding import schema
 from backwatch.detector.engine.log_entries import StreamRecords
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.ingest import otlp_writer
-from tests.detector.ingest.otlp_mutator import nested_value
+from tests.detector.ingest.otlp_mutator import nest_value
 from tests.detector.streams import SAFE, START_NS, statement
 
 RECORD_CALLS: Final = 1_000
@@ -82,7 +82,7 @@ def bombs() -> dict[str, bytes]:
     beat = otlp_writer.scope_spans(
         otlp_writer.scope(names.SCOPE_HEARTBEAT, "1", [(f"{names.DROPPED_PREFIX}k{i}", 1) for i in range(390)]), []
     )
-    deep = field(b"\x4a", field(b"\x0a", b"k") + field(b"\x12", nested_value(60_000)[-200_000:]))
+    deep = field(b"\x4a", field(b"\x0a", b"k") + field(b"\x12", nest_value(60_000)[-200_000:]))
     array = field(b"\x4a", field(b"\x0a", b"k") + field(b"\x12", field(b"\x2a", b"\x0a\x00" * 400_000)))
     hosts = [
         otlp_writer.span(kind=3, end_ns=START_NS, attributes=[(names.SERVER_ADDRESS, f"h{i}"), (names.DB_SYSTEM, "x")])

@@ -56,7 +56,7 @@ def _random(state: Any) -> int:
 
 
 @kernel
-def _mutated(values: Any, first: int, size: int, area: Any, at: int, dice: Any) -> None:
+def _mutate(values: Any, first: int, size: int, area: Any, at: int, dice: Any) -> None:
     for i in range(size):
         area[at + i] = values[first + i]
     if size == 0:
@@ -95,7 +95,7 @@ def _fuzz(
         if _random(dice) % 4 == 0 and size > 0:
             size = _random(dice) % (size + 1)
         at = high - size if turn % 2 == 0 else low
-        _mutated(values, first, size, area, at, dice)
+        _mutate(values, first, size, area, at, dice)
         place[1] = size
         state[:] = 0
         if fill(area[at : at + size], place, status, 0, table, items, rows, beats, state) != 1:
@@ -141,11 +141,11 @@ def fuzz_decoder(values: list[bytes], count: int, seed: int) -> Report:
     if out[2]:
         report.unexpected["no room"] = int(out[2])
     for value in values:
-        report.slowest_s = max(report.slowest_s, _timed(lambda value=value: decode([value])))
+        report.slowest_s = max(report.slowest_s, _time(lambda value=value: decode([value])))
     return report
 
 
-def _timed(work: Any) -> float:
+def _time(work: Any) -> float:
     begun = time.perf_counter()
     work()
     return time.perf_counter() - begun

@@ -64,14 +64,14 @@ def _entry_bits(domain: str, facts: Facts) -> NDArray[np.uint64]:
     return _bits[known]
 
 
-def _raised(fired: set[str]) -> set[str]:
+def _drop_superseded(fired: set[str]) -> set[str]:
     """Return the rules without the superseded ones and those that only escalate."""
     rule = np.array([i for i, one in enumerate(RULES.rules) if one.name in fired and not one.escalates], np.int32)
     silenced = RULES.find_superseded(np.zeros_like(rule), rule)
     return {RULES.rules[i].name for i in rule[~silenced].tolist()}
 
 
-def hashed(text: bytes) -> int:
+def hash_text(text: bytes) -> int:
     """Return a text as a column holds it."""
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") | 1
 
@@ -123,7 +123,7 @@ class SmallEngine:
                 made = Calls(count=len(calls), columns=columns, tokens_of=lambda rows: _tokens(calls, rows))
                 columns |= one.facts(made, slot, self.tables, learn)
         more, _ = self._evaluate(calls, columns, 3)
-        return [_raised(first | second) for first, second in zip(fired, more, strict=True)]
+        return [_drop_superseded(first | second) for first, second in zip(fired, more, strict=True)]
 
     def window(
         self, minute: int, models: Mapping[str, Any] | None = None, **sums: int
@@ -158,24 +158,27 @@ class SmallEngine:
 
         rows = range(len(calls))
         columns: dict[str, NDArray[Any]] = {
-            name: np.array([hashed(text(name, i).encode()) if text(name, i) else 0 for i in rows], np.uint64)
+            name: np.array([hash_text(text(name, i).encode()) if text(name, i) else 0 for i in rows], np.uint64)
             for name in TEXTS
         }
         for name, one in CALL_FIELDS.items():
             if one.kind in ("number", "flag"):
                 dtype = np.int64 if one.kind == "number" else np.int8
                 columns[name] = np.array([calls[i].get(name, -1) for i in rows], dtype)
-        columns |= TextColumns(hashed).columns(columns, text) | NumberColumns(hashed).columns(columns, text)
+        columns |= TextColumns(hash_text).columns(columns, text) | NumberColumns(hash_text).columns(columns, text)
         columns["time_ns"] = np.array([one["time_ns"] for one in calls], np.int64)
         columns |= certificate_days(columns["time_ns"], columns[NOT_BEFORE], columns[NOT_AFTER])
         columns["error"] = np.array([names.ERROR_TYPE in one for one in calls], np.bool_)
         columns["late"] = np.zeros(len(calls), np.bool_)
         for name in (names.CODE_FUNCTION, names.CODE_FILE):
-            columns[name] = np.array([hashed(str(one["site"]).encode()) for one in calls], np.uint64)
+            columns[name] = np.array([hash_text(str(one["site"]).encode()) for one in calls], np.uint64)
         columns[SITE_REPORTED] = np.ones(len(calls), np.bool_)
         columns["signs"] = np.array([self._signs(text(names.QUERY_SIGNS, i)) for i in rows], np.uint32)
         statements = [text(names.QUERY_TEXT, i) or text(names.STATEMENT, i) for i in rows]
-        columns["fingerprint"] = np.array([hashed(one.encode()) if one else 0 for one in statements], np.uint64)
+        columns["trace"] = np.array(
+            [hash_text(str(one["trace"]).encode()) if "trace" in one else 0 for one in calls], np.uint64
+        )
+        columns["fingerprint"] = np.array([hash_text(one.encode()) if one else 0 for one in statements], np.uint64)
         return columns, self._slots(calls, statements, columns)
 
     @staticmethod
@@ -190,6 +193,8 @@ class SmallEngine:
             resource = str(one.get("resource", "r"))
             keys["resource"].append(resource)
             keys["session"].append(resource)
+            keys["app"].append(str(one.get("app", "shop")))
+            keys["caller"].append(str(one["site"]))
             keys["site"].append(f"{resource} {one['site']}")
             keys["statement"].append(f"{resource} {statement}")
             keys["site_statement"].append(f"{resource} {one['site']} {statement}")

@@ -32,7 +32,7 @@ def past(session: CallFacts = SAFE, count: int = 200, days: float = 2, **facts: 
     return [at(i * days * DAY / count, session, **facts) for i in range(count)]
 
 
-def fired(*stories: Sequence[CallFacts]) -> list[set[str]]:
+def list_fired(*stories: Sequence[CallFacts]) -> list[set[str]]:
     """Return the rules that each call of the last story fires.
 
     Evaluates the story in one batch and call by call, which must agree.

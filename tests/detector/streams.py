@@ -10,12 +10,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from backwatch.collector import names
 from backwatch.detector.engine.log_entries import StreamRecords
+from backwatch.detector.engine.step import EngineConfig
 
 if TYPE_CHECKING:
     from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 START_NS = 1_790_000_000_000_000_000
 SECOND = 10**9
+CONFIG = EngineConfig(key=b"a key of 16 byte")
 Facts = Mapping[str, str | int | bool]
 
 SAFE: Facts = {
@@ -61,7 +63,7 @@ def _set(attributes: "Sequence[KeyValue]", facts: Facts) -> None:
             attribute.value.string_value = value
 
 
-def encoded(calls: Sequence[Call], seed: int = 0) -> bytes:
+def encode(calls: Sequence[Call], seed: int = 0) -> bytes:
     """Return the calls as one request, in order."""
     source = random.Random(f"{seed}{calls[0].end_ns if calls else 0}")
     request = ExportTraceServiceRequest()
@@ -132,11 +134,11 @@ def eventful(seed: int = 1, count: int = 1_500) -> list[Call]:
         Call(call.end_ns, {**call.session, names.DB_NAMESPACE: "other"}, call.facts, "billing")
         for call in quiet(source, count // 3)
     ]
-    calls += turning(middle, (calls[0].end_ns, calls[-1].end_ns))
+    calls += replace_replica_set(middle, (calls[0].end_ns, calls[-1].end_ns))
     return sorted(calls, key=lambda call: call.end_ns)
 
 
-def turning(middle_ns: int, span_ns: tuple[int, int], count: int = 400) -> list[Call]:
+def replace_replica_set(middle_ns: int, span_ns: tuple[int, int], count: int = 400) -> list[Call]:
     """Return an honest replica set, replaced at ``middle_ns`` by a weaker, larger, failing one."""
     honest: Facts = {
         **SAFE, names.DB_SYSTEM: "mongodb", names.SERVER_PORT: 27017, names.SERVER_VERSION: "8.0.4",
@@ -167,7 +169,7 @@ def records(calls: Sequence[Call], per_record: int = 1, *, backfill: bool = True
     made: list[tuple[bytes, int, bool]] = []
     for at in range(0, len(calls), per_record):
         portion = calls[at : at + per_record]
-        made.append((encoded(portion, at), portion[-1].end_ns + SECOND, backfill))
+        made.append((encode(portion, at), portion[-1].end_ns + SECOND, backfill))
     return made
 
 

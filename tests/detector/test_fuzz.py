@@ -64,18 +64,18 @@ def test_read_beyond_a_guard_page_ends_the_process(edge: str, tmp_path_factory: 
     assert done.returncode < 0
 
 
-def expected(report: Report, messages: int) -> None:
+def check_report(report: Report, messages: int) -> None:
     assert (report.messages, report.unexpected) == (messages, {})
     assert 0 < report.refused < messages
     assert report.calls > 0
 
 
 def test_mutants_are_routed_within_their_bounds() -> None:
-    expected(fuzz_router(otlp_mutator.corpus(300, 2), 3_000, 2), 3_000)
+    check_report(fuzz_router(otlp_mutator.corpus(300, 2), 3_000, 2), 3_000)
 
 
 def test_mutants_raise_nothing_in_a_step(engine: Engine) -> None:
-    expected(fuzz_step(otlp_mutator.corpus(300, 3), 3_000, 3, engine), 3_000)
+    check_report(fuzz_step(otlp_mutator.corpus(300, 3), 3_000, 3, engine), 3_000)
 
 
 def test_mutator_reads_and_writes_its_seeds_unchanged() -> None:

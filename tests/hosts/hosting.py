@@ -42,7 +42,7 @@ class Host:
         """This command, watched."""
         return [BACKWATCH, "run", "--", *command]
 
-    def ran(self, *command: str, timeout_s: float = 120) -> str:
+    def run_program(self, *command: str, timeout_s: float = 120) -> str:
         """Runs a program of ``apps/`` to its end; what it printed."""
         done = subprocess.run(
             self.command(command), cwd=APPS, env=self.settings, capture_output=True, text=True, timeout=timeout_s
@@ -51,7 +51,7 @@ class Host:
         return done.stdout
 
     @contextlib.contextmanager
-    def serving(self, *command: str) -> Generator["subprocess.Popen[bytes]"]:
+    def serve(self, *command: str) -> Generator["subprocess.Popen[bytes]"]:
         """Keeps a server running inside the block; then asks it to leave."""
         with self.log.open("ab") as output:
             process = subprocess.Popen(
@@ -66,7 +66,7 @@ class Host:
             process.kill()
             process.wait()
 
-    def asked(self) -> Asked:
+    def count_asked(self) -> Asked:
         """What has come in so far, SQL by its name and Redis by its key's prefix."""
         found: Asked = Counter()
         for record in whole_topic(StreamSettings(url=self.stream_url), "hosts"):
@@ -80,10 +80,10 @@ class Host:
     def until_asked(self, expected: Asked) -> Asked:
         """Waits until all these calls have come in, and a moment longer for what should not."""
         deadline = time.monotonic() + PATIENCE_S
-        while expected - self.asked() and time.monotonic() < deadline:
+        while expected - self.count_asked() and time.monotonic() < deadline:
             time.sleep(0.3)
         time.sleep(0.5)
-        return self.asked()
+        return self.count_asked()
 
 
 def _names(spans: Sequence[object]) -> Generator[str]:
@@ -106,7 +106,7 @@ def labels(count: int) -> list[str]:
     return [f"q{''.join(chr(97 + int(digit)) for digit in f'{at:03}')}" for at in range(count)]
 
 
-def visited(port: int, wanted: Sequence[str]) -> dict[str, str]:
+def visit(port: int, wanted: Sequence[str]) -> dict[str, str]:
     """Asks the server for each name, eight at a time; which process answered."""
 
     def one(name: str) -> tuple[str, str]:

@@ -110,7 +110,7 @@ def until_delivered(expected: set[int], stream: StreamSettings) -> set[int]:
     while True:
         found, is_over = set[int](), time.monotonic() > deadline
         try:
-            found = _delivering(stream, group)
+            found = _list_delivering(stream, group)
         except TimeoutError:  # of a broker on a busy machine: what is not read is not missing
             is_over = time.monotonic() > deadline + PATIENCE_S
         if expected <= found or is_over:
@@ -118,7 +118,7 @@ def until_delivered(expected: set[int], stream: StreamSettings) -> set[int]:
         time.sleep(0.3)
 
 
-def _delivering(stream: StreamSettings, group: str) -> set[int]:
+def _list_delivering(stream: StreamSettings, group: str) -> set[int]:
     found: set[int] = set()
     for record in whole_topic(stream, group):
         for resource in ExportTraceServiceRequest.FromString(record.value).resource_spans:

@@ -44,7 +44,7 @@ def span_keys(request: ExportTraceServiceRequest) -> list[SpanKey]:
 
 
 @contextlib.contextmanager
-def receiving() -> Generator[Kept]:
+def receive() -> Generator[Kept]:
     """Listens on loopback inside the block."""
     kept = Kept()
 

@@ -10,9 +10,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream.factory import ensure_topics
-from tests.interop.receiving import SpanKey, receiving, span_keys
+from tests.interop.receiving import SpanKey, receive, span_keys
 from tests.services.brokers.whole_topic import whole_topic
-from tests.services.http.otelcol import collecting
+from tests.services.http.otelcol import run_collector
 from tests.services.process import free_port
 from tests.services.server import Server
 from tests.services.waiting import wait_until
@@ -71,7 +71,7 @@ def test_a_collector_passes_on_every_span_of_our_topic_with_every_attribute(
         "brokers": [kafka.bootstrap], "initial_offset": "earliest",
         "traces": {"topics": [names.TOPIC_CALLS], "encoding": "otlp_proto"},
     }}  # fmt: skip
-    with receiving() as kept, collecting(otelcol, reader, {"otlphttp": {"endpoint": kept.url}}, free_port()):
+    with receive() as kept, run_collector(otelcol, reader, {"otlphttp": {"endpoint": kept.url}}, free_port()):
         wait_until(lambda: len(kept.spans) >= len(expected), f"{len(expected)} spans did not come through")
 
     assert sorted(kept.spans) == expected

@@ -20,11 +20,11 @@ from backwatch.collector import names
 from backwatch.store import tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
-from tests.services.http.otelcol import JARS, collecting
+from tests.services.http.otelcol import JARS, run_collector
 from tests.services.process import binary, free_port
 from tests.services.server import Server
 from tests.services.waiting import wait_until
-from tests.system.commands import Running, environment, running
+from tests.system.commands import Running, environment, run_in_background
 
 SHOP = Path(__file__).with_name("Shop.java")
 PATIENCE_S = 120
@@ -76,7 +76,7 @@ def endpoint(otelcol: str, kafka_without_topics: Server) -> Iterator[str]:
         "brokers": [kafka_without_topics.bootstrap],
         "traces": {"topic": names.TOPIC_SPANS, "encoding": "otlp_proto"},
     }}  # fmt: skip
-    with collecting(otelcol, receiver, exporter, free_port()):
+    with run_collector(otelcol, receiver, exporter, free_port()):
         yield f"http://127.0.0.1:{port}"
 
 
@@ -91,7 +91,7 @@ def detector(tmp_path: Path, store: str, kafka_without_topics: Server) -> Iterat
         "BACKWATCH_STREAM_URL": kafka_without_topics.url, "BACKWATCH_STORE_URL": store,
         "BACKWATCH_DETECTOR_GROUP": f"t-{secrets.token_hex(6)}",
     }  # fmt: skip
-    with running(tmp_path, "detect", **settings) as one:
+    with run_in_background(tmp_path, "detect", **settings) as one:
         one.wait_for_output("detecting")
         yield one
 
@@ -104,7 +104,7 @@ def alerts(store: str) -> list[dict[str, Any]]:
     return found
 
 
-def judged(store: str, app: str, detector: Running, printed: str) -> None:
+def check_alerts(store: str, app: str, detector: Running, printed: str) -> None:
     """Check the alerts on either app; a failure shows what the app printed."""
 
     def find_all() -> "dict[str, list[dict[str, Any]]] | None":
@@ -152,7 +152,7 @@ def test_injection_and_bulk_read_under_plain_opentelemetry_raise_alerts(
         env=environment({"OTEL_SERVICE_NAME": "plain", "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}),
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
-    judged(store, "plain", detector, ran.stderr)
+    check_alerts(store, "plain", detector, ran.stderr)
 
 
 @pytest.mark.slow
@@ -173,4 +173,4 @@ def test_an_injection_and_a_bulk_read_of_a_java_app_are_caught(
         }),
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
-    judged(store, "java-shop", detector, ran.stderr)
+    check_alerts(store, "java-shop", detector, ran.stderr)

@@ -113,7 +113,7 @@ _ANY: Final = ("letters", "word", "hex", "base64", "mail")
 _QUOTES: Final = ("''", '""', "\\'")
 
 
-def _joined(shape: str, parts: tuple[str, ...]) -> str:
+def _join(shape: str, parts: tuple[str, ...]) -> str:
     if shape == "mail":
         return "{}.{}@{}.example".format(*parts)
     if shape in ("uuid", "local"):
@@ -127,10 +127,10 @@ def _canary(entry: Entry, shape: str, number: int, round_: str) -> Canary:
     """Return canaries that are the same in every run, and unique."""
     pick = random.Random(f"{entry.place} {entry.text} {shape} {number} {round_}")
     parts = (*_letters(pick), *_word(pick)) if shape in _QUOTES else _SHAPES[shape](pick)
-    return Canary(_joined(shape, parts), tuple(one for one in parts if len(one) > 5), shape, entry)
+    return Canary(_join(shape, parts), tuple(one for one in parts if len(one) > 5), shape, entry)
 
 
-def planted(entry: Entry) -> Iterator[Planted]:
+def plant(entry: Entry) -> Iterator[Planted]:
     """Return the entry with canaries: once for every shape that its marks leave open."""
     marks = MARK.findall(entry.text)
     free = list(_ANY) if "" in marks else []

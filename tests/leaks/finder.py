@@ -58,7 +58,7 @@ class Finder:
             if size < NUMBER_PIECE:
                 self._plain[size] = {piece: one for piece, one in known.items() if not NUMBER.fullmatch(piece)}
 
-    def found(self, where: bytes | str) -> list[tuple[Canary, str]]:
+    def find(self, where: bytes | str) -> list[tuple[Canary, str]]:
         """Return each canary found, once, with the found part."""
         raw = where.encode("utf-8", "replace") if isinstance(where, str) else where
         seen: dict[Canary, str] = {}
@@ -87,7 +87,7 @@ class _Kept(logging.Handler):
 
 
 @contextmanager
-def everything_logged() -> Generator[list[str]]:
+def capture_logs() -> Generator[list[str]]:
     """Capture all logs below ``backwatch``, with DEBUG and tracebacks."""
     logger = logging.getLogger("backwatch")
     handler, before = _Kept(), logger.level

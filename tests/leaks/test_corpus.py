@@ -7,11 +7,11 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.leaks.corpus import MARK, Canary, Entry, entries, planted
-from tests.leaks.finder import Finder, everything_logged
+from tests.leaks.corpus import MARK, Canary, Entry, entries, plant
+from tests.leaks.finder import Finder, capture_logs
 
 ENTRY = Entry("postgresql", "sql", "SELECT '⟦⟧'", "nowhere:1")
-CANARIES = [canary for one in planted(ENTRY) for canary in one.canaries]
+CANARIES = [canary for one in plant(ENTRY) for canary in one.canaries]
 
 
 def test_the_corpus_has_more_than_enough_of_every_kind() -> None:
@@ -24,7 +24,7 @@ def test_the_corpus_has_more_than_enough_of_every_kind() -> None:
 def test_nearly_every_entry_carries_a_canary_and_no_two_the_same() -> None:
     without = [entry for entry in entries() if not MARK.search(entry.text)]
     assert len(without) <= 1
-    canaries = [canary.text for entry in entries() for one in planted(entry) for canary in one.canaries]
+    canaries = [canary.text for entry in entries() for one in plant(entry) for canary in one.canaries]
     assert len(canaries) == len(set(canaries)) > 3_000
 
 
@@ -48,7 +48,7 @@ GUISES = {
 def test_a_canary_is_found_in_every_guise(canary: Canary, guise: str) -> None:
     finder = Finder(CANARIES)
     for part in canary.parts:
-        assert [one for one, _ in finder.found(b"x \x00 " + GUISES[guise](part) + b" \xff y")] == [canary]
+        assert [one for one, _ in finder.find(b"x \x00 " + GUISES[guise](part) + b" \xff y")] == [canary]
 
 
 @pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.shape)
@@ -56,17 +56,17 @@ def test_any_six_characters_of_a_canary_are_found(canary: Canary) -> None:
     finder = Finder(CANARIES)
     for part in canary.parts:
         for start in range(len(part) - 5):
-            assert finder.found(f"?{part[start : start + 6]}?")
-        assert not finder.found(f"?{part[:5]}?")
+            assert finder.find(f"?{part[start : start + 6]}?")
+        assert not finder.find(f"?{part[:5]}?")
 
 
 def test_log_output_is_searched_with_its_traceback() -> None:
     secret = CANARIES[0].text
-    with everything_logged() as lines:
+    with capture_logs() as lines:
         logging.getLogger("backwatch").debug("an %s", secret)
         try:
             raise ValueError(secret)
         except ValueError:
             logging.getLogger("backwatch.part").info("failed", exc_info=True)
     finder = Finder(CANARIES)
-    assert [bool(finder.found(line)) for line in lines] == [True, True]
+    assert [bool(finder.find(line)) for line in lines] == [True, True]

@@ -13,8 +13,8 @@ from backwatch.collector.exporter import call_of
 from backwatch.collector.pipeline.app_identity import App
 from backwatch.collector.pipeline.encoder import encode_calls
 from backwatch.detector.ingest.routing import UNREADABLE, route
-from tests.leaks.corpus import Planted, entries, planted
-from tests.leaks.finder import Finder, everything_logged, shown
+from tests.leaks.corpus import Planted, entries, plant
+from tests.leaks.finder import Finder, capture_logs, shown
 
 APP = App("shop", "", "", (("service.name", "shop"),))
 Facts = Mapping[str, str | int]
@@ -88,7 +88,7 @@ def _messaging(exchange: str, key: str, rest: str) -> Iterator[tuple[str, Facts]
     yield f"{key} process", {"messaging.system": "celery", "messaging.destination_kind": "queue", "celery.args": rest}
 
 
-def exported(one: Planted) -> list[ReadableSpan]:
+def export_spans(one: Planted) -> list[ReadableSpan]:
     """Return the entry as spans of an SDK, each with an error that repeats it."""
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -119,31 +119,31 @@ def on_the_wire(spans: list[ReadableSpan], text: str) -> bytes:
 def test_no_canary_gets_past_the_router_or_the_exporter(kind: str) -> None:
     found: list[str] = []
     count = 0
-    with everything_logged() as logged:
+    with capture_logs() as logged:
         for entry in entries():
             if f"{entry.system} {entry.way}" != kind:
                 continue
-            for one in planted(entry):
-                spans, finder = exported(one), Finder(one.canaries)
+            for one in plant(entry):
+                spans, finder = export_spans(one), Finder(one.canaries)
                 messages = route(on_the_wire(spans, one.text))
                 assert not [message for message in messages if message.value.startswith(UNREADABLE)]
                 calls = [call for span in spans if (call := call_of(span)) is not None]
                 count += len(calls)
                 for message in messages:
-                    found += shown(finder.found(message.value + (message.key or b"")), "[router]")
-                found += shown(finder.found(encode_calls(APP, calls)), "[exporter]")
-                found += shown(finder.found("\n".join(logged)), "[log]")
+                    found += shown(finder.find(message.value + (message.key or b"")), "[router]")
+                found += shown(finder.find(encode_calls(APP, calls)), "[exporter]")
+                found += shown(finder.find("\n".join(logged)), "[log]")
                 logged.clear()
     assert sorted(set(found)) == []
     assert count > 0
 
 
 def test_a_canary_in_a_span_is_found_behind_the_door() -> None:
-    one = next(planted(entries()[0]))
-    spans = exported(one)
+    one = next(plant(entries()[0]))
+    spans = export_spans(one)
     finder = Finder(one.canaries)
-    assert finder.found(on_the_wire(spans, ""))
+    assert finder.find(on_the_wire(spans, ""))
     ((message,), calls) = route(on_the_wire(spans, "")), [call for span in spans if (call := call_of(span))]
-    assert not finder.found(message.value)
+    assert not finder.find(message.value)
     planted_calls = [call._replace(text=one.text) for call in calls]
-    assert finder.found(encode_calls(APP, planted_calls))
+    assert finder.find(encode_calls(APP, planted_calls))

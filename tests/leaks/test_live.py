@@ -21,13 +21,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from backwatch.collector import names
 from backwatch.collector.statements.spec import split_words
-from tests.leaks.corpus import Canary, Planted, of, planted
+from tests.leaks.corpus import Canary, Planted, of, plant
 from tests.leaks.finder import Finder, shown
 from tests.leaks.ways import words_of
 from tests.services.http.receiver import Receiver, receiver
 from tests.services.internet.smtp import MailServer
 from tests.services.server import Server
-from tests.system.commands import BACKWATCH, environment, running
+from tests.system.commands import BACKWATCH, environment, run_in_background
 
 _SYSTEM_NAMES = (names.DB_SYSTEM, names.MESSAGING_SYSTEM, names.SYSTEM)
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -70,7 +70,7 @@ def one_of_each(system: str, way: str, *begins: str) -> list[Planted]:
     for number, entry in enumerate(of(system, way)):
         if any(word in entry.text for word in LASTING) or (begins and not entry.text.startswith(begins)):
             continue
-        shapes = list(planted(entry))
+        shapes = list(plant(entry))
         found.append(shapes[number % len(shapes)])
     return found
 
@@ -99,7 +99,7 @@ def of_http(server: Server) -> list[tuple[Planted, Any]]:
     return asked + [(one, [begun + "/answer", "X-Answer", one.text]) for one in one_of_each("http", "response")]
 
 
-def answering(connection: socket.socket, to: Receiver) -> None:
+def answer_request(connection: socket.socket, to: Receiver) -> None:
     """Reply with the requested header, under a suitable status."""
     asked = {name.lower(): value for name, value in to.requests[-1].headers.items()}.get("x-answer", "X-None: 1")
     status = "302 Found" if asked.startswith("Location") else "401 No" if asked.startswith("WWW") else "200 OK"
@@ -108,7 +108,7 @@ def answering(connection: socket.socket, to: Receiver) -> None:
 
 @pytest.fixture
 def web() -> Iterator[Server]:
-    with receiver(answering) as one:
+    with receiver(answer_request) as one:
         yield Server(kind="http", port=one.port, url=one.url)
 
 
@@ -133,7 +133,7 @@ def plan(
     return made
 
 
-def everything_in(file: Path) -> Iterator[tuple[str, bytes]]:
+def iter_values(file: Path) -> Iterator[tuple[str, bytes]]:
     """Return every file of a SQLite database as it is, and every value of every table, unpacked where it was packed."""
     for one in file.parent.glob(f"{file.name}*"):
         yield one.name, one.read_bytes()
@@ -149,11 +149,11 @@ def everything_in(file: Path) -> Iterator[tuple[str, bytes]]:
                             yield table, zstandard.ZstdDecompressor().decompressobj().decompress(raw[at:])
 
 
-def seen(finder: Finder, where: Iterator[tuple[str, bytes]]) -> list[str]:
+def find_leaks(finder: Finder, where: Iterator[tuple[str, bytes]]) -> list[str]:
     """Return leaks, each with its location."""
     found: set[str] = set()
     for name, values in itertools.groupby(where, key=lambda pair: pair[0]):
-        found.update(shown(finder.found(b"\n".join(value for _, value in values)), name))
+        found.update(shown(finder.find(b"\n".join(value for _, value in values)), name))
     return sorted(found)
 
 
@@ -185,27 +185,27 @@ def test_no_canary_is_anywhere_after_a_day_of_real_calls(plan: Plan, tmp_path: P
     )  # fmt: skip
     assert (ran.returncode, ran.stderr) == (0, "")
     assert_was_recorded(stream)  # before any consumer reads it: read records are pruned
-    places = [*everything_in(stream), ("log of the app", ran.stdout.encode())]
+    places = [*iter_values(stream), ("log of the app", ran.stdout.encode())]
     with receiver() as hook:
         hooked = {"BACKWATCH_WEBHOOK_URL": hook.url, "BACKWATCH_WEBHOOK_SECRET": SECRET,
                   "BACKWATCH_WEBHOOK_ALLOW_PRIVATE_HOSTS": "127.0.0.1"}  # fmt: skip
-        with running(tmp_path, "detect", **settings) as detect:
+        with run_in_background(tmp_path, "detect", **settings) as detect:
             detect.until(lambda: "detecting" in detect.output(), "it does not detect", 180)  # the store is made by then
-            with running(tmp_path, "notify", **settings, **hooked) as notify:
+            with run_in_background(tmp_path, "notify", **settings, **hooked) as notify:
                 notify.until(lambda: len(hook.requests) > 1, "no webhook came")
                 time.sleep(2)
                 detect.stop()
                 notify.stop()
                 places += [("log", (detect.output() + notify.output()).encode())]
         places += [("webhook", one.body + json.dumps(one.headers).encode()) for one in hook.requests]
-    places += everything_in(store)
-    assert seen(finder, iter(places)) == []
+    places += iter_values(store)
+    assert find_leaks(finder, iter(places)) == []
     with sqlite3.connect(store) as connection:
         assert connection.execute("SELECT count(*) FROM backwatch_alert").fetchone() > (0,)
 
 
 def test_a_canary_is_found_in_each_place(tmp_path: Path) -> None:
-    one = next(planted(of("postgresql", "sql")[0]))
+    one = next(plant(of("postgresql", "sql")[0]))
     (secret, *_) = one.canaries
     file = tmp_path / "store.db"
     with sqlite3.connect(file) as connection:
@@ -214,6 +214,8 @@ def test_a_canary_is_found_in_each_place(tmp_path: Path) -> None:
         connection.execute("INSERT INTO plain VALUES (?)", (f"x {secret.text[3:10]} y",))
         connection.execute("INSERT INTO packed VALUES (?)", (zstandard.compress(secret.text.encode() * 3),))
     finder = Finder(one.canaries, among_numbers=True)
-    places = {line.rpartition("] ")[2] for line in seen(finder, everything_in(file))}
+    places = {line.rpartition("] ")[2] for line in find_leaks(finder, iter_values(file))}
     assert {"plain", "packed", "store.db"} <= places
-    assert seen(finder, iter([("log", secret.text.encode()), ("webhook", json.dumps({"a": secret.text}).encode())]))
+    assert find_leaks(
+        finder, iter([("log", secret.text.encode()), ("webhook", json.dumps({"a": secret.text}).encode())])
+    )

@@ -12,8 +12,8 @@ from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings, StreamSettings
 from backwatch.collector.stream.factory import open_publisher
-from tests.leaks.corpus import Planted, entries, planted
-from tests.leaks.finder import Finder, everything_logged, shown
+from tests.leaks.corpus import Planted, entries, plant
+from tests.leaks.finder import Finder, capture_logs, shown
 from tests.leaks.ways import ELSEWHERE, Teller
 
 KINDS = sorted({f"{entry.system} {entry.way}" for entry in entries()} - ELSEWHERE)
@@ -28,7 +28,7 @@ class Stream:
         settings = CollectorSettings(stream_url=url, flush_interval_s=0.01, heartbeat_s=3600.0, app_name="shop")
         self.pipeline = Pipeline(settings, lambda: open_publisher(StreamSettings(url=url)))
 
-    def written(self) -> list[bytes]:
+    def read_disk(self) -> list[bytes]:
         """Return all bytes on the disk: the files as they are, and each published value."""
         assert self.pipeline.flush(20)
         assert self.pipeline.count_dropped() == 0
@@ -45,32 +45,30 @@ def stream(tmp_path: Path) -> Iterator[Stream]:
 
 
 def leaks(finder: Finder, where: Iterable[bytes | str]) -> list[str]:
-    return sorted({line for one in where for line in shown(finder.found(one))})
+    return sorted({line for one in where for line in shown(finder.find(one))})
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_canary_reaches_the_stream_or_the_log(kind: str, stream: Stream) -> None:
-    sent: list[Planted] = [
-        one for entry in entries() if f"{entry.system} {entry.way}" == kind for one in planted(entry)
-    ]
+    sent: list[Planted] = [one for entry in entries() if f"{entry.system} {entry.way}" == kind for one in plant(entry)]
     teller = Teller(stream.pipeline)
-    with everything_logged() as logged:
+    with capture_logs() as logged:
         for one in sent:
             teller.tell(one)
-        written = stream.written()
+        written = stream.read_disk()
     assert teller.calls >= len(sent)
     finder = Finder(canary for one in sent for canary in one.canaries)
     assert leaks(finder, [*written, *logged]) == []
 
 
 def test_leaked_canary_is_found_in_the_stream(stream: Stream) -> None:
-    one = next(planted(entries()[0]))
+    one = next(plant(entries()[0]))
     secret = one.canaries[0].text
     each: list[dict[str, Any]] = [{"statement": secret}, {"facts": (("x", secret),)}, {"error": secret}]
     for arguments in each:
         stream.pipeline.record_call(Session(system="redis"), "GET", start_ns=time.time_ns(), **arguments)
     stream.pipeline.record_call(Session(system="redis", account=secret), "GET", start_ns=time.time_ns())
     finder = Finder(one.canaries)
-    values = stream.written()
+    values = stream.read_disk()
     assert leaks(finder, values[:1])
     assert leaks(finder, values[-1:] + values[-2:-1])

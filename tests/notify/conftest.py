@@ -1,8 +1,7 @@
 """A store on each engine, a clock that is set by hand, and a service over receivers."""
 
 import base64
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
@@ -10,8 +9,10 @@ import sqlalchemy as sa
 from backwatch.collector.settings import NotifySettings
 from backwatch.notify.outputs.standard_webhook import StandardWebhook
 from backwatch.notify.service import NotifyService
-from backwatch.store.connect import open_store
 from tests.services.http.receiver import Receiver
+from tests.services.stores import store, store_url
+
+__all__ = ["store", "store_url"]
 
 SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
 START_NS = 1_700_000_000_000_000_000
@@ -39,22 +40,6 @@ def settings_of(url: str, one: Receiver | None) -> dict[str, str]:
         "BACKWATCH_STORE_URL": url, "BACKWATCH_WEBHOOK_URL": one.url, "BACKWATCH_WEBHOOK_SECRET": SECRET,
         "BACKWATCH_WEBHOOK_ALLOW_PRIVATE_HOSTS": "127.0.0.1",
     }  # fmt: skip
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty place for a store."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'store.db'}"
-    return request.getfixturevalue("postgresql_database")
-
-
-@pytest.fixture
-def store(store_url: str) -> Iterator[sa.Engine]:
-    """An open store."""
-    engine = open_store(store_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from backwatch.store.decisions import decide
 from backwatch.store.events import BODY_LIMIT
 from backwatch.store.transactions import reading
 from tests.notify.conftest import START_NS, Clock
-from tests.services.commits import Owner, alert_id, cleared, raised
+from tests.services.commits import Owner, alert_id, make_cleared, make_raised
 from tests.services.http import receiver as temper
 from tests.services.http.receiver import Receiver, receiver
 
@@ -29,7 +29,7 @@ def bodies(one: Receiver) -> list[dict[str, Any]]:
     return [json.loads(request.body) for request in one.requests]
 
 
-def accounted(one: Receiver) -> int:
+def count_events(one: Receiver) -> int:
     """Events that were sent one by one or counted in a digest."""
     return sum(body["data"]["count"] if body["type"] == DIGEST else 1 for body in bodies(one))
 
@@ -48,59 +48,59 @@ def test_flood_is_at_most_sixty_messages_an_hour_that_count_all(
         service = serving(one, events_per_hour=PER_HOUR)
         for minute in range(125):
             if minute < 60:
-                some = (raised(f"{minute}-{i}", level=level) for i in range(10))
+                some = (make_raised(f"{minute}-{i}", level=level) for i in range(10))
                 owner.commit(*some, now_ns=clock())
             service.run_once()
             sent.append(len(one.requests))
             clock.pass_s(60)
     hourly = [sent[at] - (sent[at - 60] if at >= 60 else 0) for at in range(len(sent))]
     assert max(hourly) <= PER_HOUR
-    assert accounted(one) == 600
+    assert count_events(one) == 600
     assert len(set(one.ids)) == len(one.ids)
 
 
 def test_one_resources_flood_leaves_room_for_another_and_for_what_is_high(owner: Owner, serving: Serving) -> None:
-    flood = [raised(str(i), level="medium", resource_id="a" * 64) for i in range(500)]
-    more = [raised(f"b{i}", level="medium", resource_id="b" * 64) for i in range(500)]
+    flood = [make_raised(str(i), level="medium", resource_id="a" * 64) for i in range(500)]
+    more = [make_raised(f"b{i}", level="medium", resource_id="b" * 64) for i in range(500)]
     with receiver() as one:
         service = serving(one, events_per_hour=PER_HOUR)
         owner.commit(*flood, *more, now_ns=START_NS)
         service.run_once()
         assert len(one.requests) == PER_HOUR // 3
-        owner.commit(raised("high", level="high", resource_id="c" * 64), now_ns=START_NS)
+        owner.commit(make_raised("high", level="high", resource_id="c" * 64), now_ns=START_NS)
         service.run_once()
     assert bodies(one)[-1]["data"]["level"] == "high"
 
 
 def test_first_critical_alert_of_a_rule_and_resource_is_immediate(owner: Owner, serving: Serving) -> None:
-    flood = [raised(str(i), level="critical", resource_id="a" * 64) for i in range(500)]
+    flood = [make_raised(str(i), level="critical", resource_id="a" * 64) for i in range(500)]
     with receiver() as one:
         service = serving(one, events_per_hour=PER_HOUR)
         owner.commit(*flood, now_ns=START_NS)
         service.run_once()
         before = len(one.requests)
-        owner.commit(raised("x", level="critical", resource_id="b" * 64), now_ns=START_NS)
-        owner.commit(raised("y", rule="query-attack", level="critical", resource_id="a" * 64), now_ns=START_NS)
+        owner.commit(make_raised("x", level="critical", resource_id="b" * 64), now_ns=START_NS)
+        owner.commit(make_raised("y", rule="query-attack", level="critical", resource_id="a" * 64), now_ns=START_NS)
         service.run_once()
     assert before <= PER_HOUR // 2
     assert {body["data"]["key"] for body in bodies(one)[before:]} == {"x", "y"}
 
 
 def test_critical_events_beyond_the_budget_are_in_a_digest_at_once(owner: Owner, serving: Serving) -> None:
-    owner.commit(*(raised(str(i), level="critical") for i in range(100)), now_ns=START_NS)
+    owner.commit(*(make_raised(str(i), level="critical") for i in range(100)), now_ns=START_NS)
     with receiver() as one:
         service = serving(one, events_per_hour=PER_HOUR)
         service.run_once()
     digests = [body for body in bodies(one) if body["type"] == DIGEST]
     assert [body["data"]["level"] for body in digests] == ["critical"]
-    assert accounted(one) == 100
+    assert count_events(one) == 100
 
 
 def test_digest_names_rules_levels_resources_and_never_changes(
     store: sa.Engine, owner: Owner, serving: Serving, clock: Clock
 ) -> None:
-    owner.commit(*(raised(str(i), level="low") for i in range(100)), now_ns=START_NS)
-    owner.commit(*(cleared(str(i)) for i in range(5)), now_ns=START_NS)
+    owner.commit(*(make_raised(str(i), level="low") for i in range(100)), now_ns=START_NS)
+    owner.commit(*(make_cleared(str(i)) for i in range(5)), now_ns=START_NS)
     with receiver() as one:
         service = serving(one, events_per_hour=PER_HOUR)
         service.run_once()
@@ -123,7 +123,7 @@ def test_digest_names_rules_levels_resources_and_never_changes(
 
 def test_a_digest_stays_within_the_limit_of_a_body(owner: Owner, serving: Serving, clock: Clock) -> None:
     ugly = "\U0001f4a9" * 400
-    some = [raised(str(i), rule=f"rule{i}", level="low", app=ugly, resource=f"{i}{ugly}") for i in range(200)]
+    some = [make_raised(str(i), rule=f"rule{i}", level="low", app=ugly, resource=f"{i}{ugly}") for i in range(200)]
     owner.commit(*some, now_ns=START_NS)
     with receiver() as one:
         service = serving(one, events_per_hour=PER_HOUR)
@@ -138,7 +138,7 @@ def test_a_digest_stays_within_the_limit_of_a_body(owner: Owner, serving: Servin
 def test_what_is_muted_in_the_meantime_is_in_no_digest(
     store: sa.Engine, owner: Owner, serving: Serving, clock: Clock
 ) -> None:
-    owner.commit(*(raised(str(i), level="low") for i in range(50)), now_ns=START_NS)
+    owner.commit(*(make_raised(str(i), level="low") for i in range(50)), now_ns=START_NS)
     with receiver() as one:
         service = serving(one, events_per_hour=PER_HOUR)
         service.run_once()
@@ -153,7 +153,7 @@ def test_what_is_muted_in_the_meantime_is_in_no_digest(
 
 
 def test_notifiers_that_share_an_endpoint_share_its_budget(owner: Owner, serving: Serving) -> None:
-    owner.commit(*(raised(str(i), level="high", resource_id=f"{i % 9}" * 64) for i in range(900)), now_ns=START_NS)
+    owner.commit(*(make_raised(str(i), level="high", resource_id=f"{i % 9}" * 64) for i in range(900)), now_ns=START_NS)
     with receiver() as one:
         services = [serving(one, events_per_hour=PER_HOUR, timeout_s=30) for _ in range(3)]
         threads = [threading.Thread(target=service.run_once) for service in services]
@@ -168,11 +168,11 @@ def test_notifiers_that_share_an_endpoint_share_its_budget(owner: Owner, serving
 def test_what_is_held_for_an_endpoint_that_goes_away_is_a_loss(
     store: sa.Engine, owner: Owner, serving: Serving
 ) -> None:
-    owner.commit(*(raised(str(i), level="low") for i in range(100)), now_ns=START_NS)
+    owner.commit(*(make_raised(str(i), level="low") for i in range(100)), now_ns=START_NS)
     with receiver() as one:
         service = serving(one, events_per_hour=PER_HOUR)
         service.run_once()
-        owner.commit(raised("gone", level="high", resource_id="b" * 64), now_ns=START_NS)
+        owner.commit(make_raised("gone", level="high", resource_id="b" * 64), now_ns=START_NS)
         one.answer = temper.status("410 Gone")
         service.run_once()
     with reading(store) as connection:
@@ -180,7 +180,7 @@ def test_what_is_held_for_an_endpoint_that_goes_away_is_a_loss(
 
 
 def test_a_new_endpoint_gets_no_digest_that_is_anothers(owner: Owner, serving: Serving, clock: Clock) -> None:
-    owner.commit(*(raised(str(i), level="low") for i in range(100)), now_ns=START_NS)
+    owner.commit(*(make_raised(str(i), level="low") for i in range(100)), now_ns=START_NS)
     with receiver() as one, receiver() as another:
         service = serving(one, events_per_hour=PER_HOUR)
         service.run_once()
@@ -190,7 +190,7 @@ def test_a_new_endpoint_gets_no_digest_that_is_anothers(owner: Owner, serving: S
         both.run_once()
         clock.pass_s(400)
         both.run_once()
-    assert accounted(one) == accounted(another) == 100
+    assert count_events(one) == count_events(another) == 100
     assert not set(one.ids[-1:]) & set(another.ids)
 
 
@@ -204,7 +204,7 @@ def test_every_event_is_sent_once_or_counted_once(
         for turn in range(40):
             for i in range(source.choice([0, 1, 3, 40])):
                 level = source.choice(["low", "medium", "high", "critical"])
-                owner.commit(raised(f"{turn}-{i}", level=level, resource_id=f"{source.randrange(4)}" * 64),
+                owner.commit(make_raised(f"{turn}-{i}", level=level, resource_id=f"{source.randrange(4)}" * 64),
                              now_ns=clock())  # fmt: skip
                 total += 1
             service.run_once()
@@ -212,7 +212,7 @@ def test_every_event_is_sent_once_or_counted_once(
         for _ in range(12):
             clock.pass_s(400)
             service.run_once()
-    assert accounted(one) == total
+    assert count_events(one) == total
     with reading(store) as connection:
         states = set(connection.scalars(sa.select(tables.delivery.c.state)))
     assert states <= {deliveries.DELIVERED, deliveries.DIGESTED}

@@ -19,7 +19,7 @@ from backwatch.store import deliveries, tables
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
 from tests.notify.conftest import SECRET, settings_of
-from tests.services.commits import Owner, raised
+from tests.services.commits import Owner, make_raised
 from tests.services.http import receiver as temper
 from tests.services.http.receiver import Receiver, receiver
 
@@ -31,9 +31,9 @@ def _notify(url: str, one: Receiver | None, *arguments: str, **more: str) -> "su
     return subprocess.run([*COMMAND, *arguments], env=environment, capture_output=True, text=True, timeout=60)
 
 
-def _filled(store_url: str) -> None:
+def _fill(store_url: str) -> None:
     engine = open_store(store_url)
-    Owner(engine).commit(raised(), now_ns=time.time_ns())
+    Owner(engine).commit(make_raised(), now_ns=time.time_ns())
     engine.dispose()
 
 
@@ -51,7 +51,7 @@ def _change(store_url: str, statement: str) -> None:
 
 
 def test_once_delivers_due_events_and_prints_their_number(store_url: str) -> None:
-    _filled(store_url)
+    _fill(store_url)
     with receiver(temper.status("500 Oops")) as one:
         first = _notify(store_url, one, "--once")
         assert (first.returncode, first.stdout) == (1, "1 new events, 0 delivered, 1 failed\n")
@@ -98,10 +98,10 @@ def test_once_fails_with_a_reason_while_its_endpoint_receives_nothing(
 ) -> None:
     engine = open_store(store_url)
     owner = Owner(engine)
-    owner.commit(raised("a"), now_ns=time.time_ns())
+    owner.commit(make_raised("a"), now_ns=time.time_ns())
     with receiver(answer) as one:
         assert _once(store_url, one)[0] == 1
-        owner.commit(raised("b"), now_ns=time.time_ns())
+        owner.commit(make_raised("b"), now_ns=time.time_ns())
         code, output, error = _once(store_url, one)
     engine.dispose()
     assert (code, output) == (1, "1 new events, 0 delivered, 0 failed\n")
@@ -111,7 +111,7 @@ def test_once_fails_with_a_reason_while_its_endpoint_receives_nothing(
 
 def test_once_fails_with_a_reason_if_due_events_are_refused(store_url: str) -> None:
     engine = open_store(store_url)
-    Owner(engine).commit(raised("a"), now_ns=time.time_ns())
+    Owner(engine).commit(make_raised("a"), now_ns=time.time_ns())
     with receiver(temper.status("500 Oops")) as one:
         _once(store_url, one)
         with reading(engine) as connection:
@@ -132,7 +132,7 @@ def _once(store_url: str, one: Receiver) -> tuple[int, str, str]:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_it_goes_on_until_it_is_stopped(tmp_path: Path, number: signal.Signals, code: int) -> None:
     url = f"sqlite:///{tmp_path / 'store.db'}"
-    _filled(url)
+    _fill(url)
     with receiver() as one:
         process = subprocess.Popen(COMMAND, env={**os.environ, **settings_of(url, one)}, stderr=subprocess.PIPE)
         begun = time.monotonic()
@@ -147,7 +147,7 @@ def test_it_goes_on_until_it_is_stopped(tmp_path: Path, number: signal.Signals, 
 
 def test_a_notifier_killed_while_it_sends_sends_again_under_the_same_id(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'store.db'}"
-    _filled(url)
+    _fill(url)
     with receiver(temper.stall) as one:
         process = subprocess.Popen(COMMAND, env={**os.environ, **settings_of(url, one)}, stderr=subprocess.DEVNULL)
         begun = time.monotonic()

@@ -17,7 +17,7 @@ from backwatch.store.decisions import decide
 from backwatch.store.events import event_id
 from backwatch.store.transactions import reading, writing
 from tests.notify.conftest import SECRET, START_NS, Clock
-from tests.services.commits import Owner, alert_id, cleared, raised
+from tests.services.commits import Owner, alert_id, make_cleared, make_raised
 from tests.services.http import receiver as temper
 from tests.services.http.receiver import receiver
 
@@ -37,7 +37,7 @@ def test_alert_is_sent_when_it_opens_reopens_and_clears(store: sa.Engine, servin
     owner = Owner(store)
     with receiver() as one:
         service = serving(one)
-        for step in (raised(), cleared(), raised(at_ns=3_000), raised(at_ns=3_001)):
+        for step in (make_raised(), make_cleared(), make_raised(at_ns=3_000), make_raised(at_ns=3_001)):
             owner.commit(step, now_ns=START_NS)
             service.run_once()
     bodies = [json.loads(request.body) for request in one.requests]
@@ -56,11 +56,11 @@ def test_alert_is_sent_when_it_opens_reopens_and_clears(store: sa.Engine, servin
 
 def test_attempts_share_id_and_body_and_differ_in_signature(store: sa.Engine, serving: Serving, clock: Clock) -> None:
     owner = Owner(store)
-    owner.commit(raised(), now_ns=START_NS)
+    owner.commit(make_raised(), now_ns=START_NS)
     with receiver(temper.status("500 Oops")) as one:
         service = serving(one)
         service.run_once()
-        owner.commit(raised(at_ns=5_000), now_ns=START_NS)
+        owner.commit(make_raised(at_ns=5_000), now_ns=START_NS)
         clock.pass_s(6)
         one.answer = temper.OK
         service.run_once()
@@ -76,7 +76,7 @@ def test_attempts_share_id_and_body_and_differ_in_signature(store: sa.Engine, se
 
 
 def test_schedule_follows_the_specification_until_it_gives_up(store: sa.Engine, serving: Serving, clock: Clock) -> None:
-    Owner(store).commit(raised(), now_ns=START_NS)
+    Owner(store).commit(make_raised(), now_ns=START_NS)
     attempts: list[float] = []
     with receiver(temper.status("503 Away")) as one:
         service = serving(one, give_up_after_s=6 * 3600)
@@ -99,7 +99,7 @@ def test_schedule_follows_the_specification_until_it_gives_up(store: sa.Engine, 
 
 
 def test_retry_after_is_honoured_for_the_whole_endpoint(store: sa.Engine, serving: Serving, clock: Clock) -> None:
-    Owner(store).commit(raised("a"), raised("b"), now_ns=START_NS)
+    Owner(store).commit(make_raised("a"), make_raised("b"), now_ns=START_NS)
     with receiver(temper.status("429 Slow down", "Retry-After: 120")) as one:
         service = serving(one)
         service.run_once()
@@ -115,12 +115,12 @@ def test_retry_after_is_honoured_for_the_whole_endpoint(store: sa.Engine, servin
 
 def test_pause_of_a_day_ends_when_its_delivery_is_given_up(store: sa.Engine, serving: Serving, clock: Clock) -> None:
     owner = Owner(store)
-    owner.commit(raised("a"), raised("b"), raised("c"), now_ns=START_NS)
+    owner.commit(make_raised("a"), make_raised("b"), make_raised("c"), now_ns=START_NS)
     with receiver(temper.status("429 Slow down", "Retry-After: 86400")) as one:
         service = serving(one, give_up_after_s=3600)
         service.run_once()
         clock.pass_s(1800)
-        owner.commit(raised("d"), now_ns=clock())
+        owner.commit(make_raised("d"), now_ns=clock())
         service.run_once()
         assert len(one.requests) == 1
         clock.pass_s(1801)
@@ -136,11 +136,11 @@ def test_pause_of_a_day_ends_when_its_delivery_is_given_up(store: sa.Engine, ser
 
 def test_gone_receiver_is_disabled_and_its_missed_events_are_a_loss(store: sa.Engine, serving: Serving) -> None:
     owner = Owner(store)
-    owner.commit(raised("a"), raised("b"), now_ns=START_NS)
+    owner.commit(make_raised("a"), make_raised("b"), now_ns=START_NS)
     with receiver(temper.status("410 Gone")) as one:
         service = serving(one)
         service.run_once()
-        owner.commit(raised("c"), now_ns=START_NS)
+        owner.commit(make_raised("c"), now_ns=START_NS)
         service.run_once()
         assert len(one.requests) == 1
         with reading(store) as connection:
@@ -149,13 +149,13 @@ def test_gone_receiver_is_disabled_and_its_missed_events_are_a_loss(store: sa.En
         assert health.losses == {"delivery.disabled": 3}
         one.answer = temper.OK
         deliveries.enable(store, health.endpoints[0].name)
-        owner.commit(raised("d"), now_ns=START_NS)
+        owner.commit(make_raised("d"), now_ns=START_NS)
         service.run_once()
     assert len(one.requests) == 2
 
 
 def test_a_body_that_is_never_taken_is_not_sent_again(store: sa.Engine, serving: Serving, clock: Clock) -> None:
-    Owner(store).commit(raised(), now_ns=START_NS)
+    Owner(store).commit(make_raised(), now_ns=START_NS)
     with receiver(temper.status("422 No")) as one:
         service = serving(one)
         service.run_once()
@@ -167,12 +167,12 @@ def test_a_body_that_is_never_taken_is_not_sent_again(store: sa.Engine, serving:
 
 def test_what_is_muted_is_not_delivered_and_is_no_loss(store: sa.Engine, serving: Serving, clock: Clock) -> None:
     owner = Owner(store)
-    owner.commit(raised(), now_ns=START_NS)
+    owner.commit(make_raised(), now_ns=START_NS)
     with receiver(temper.status("500 Oops")) as one:
         service = serving(one)
         service.run_once()
         decide(store, ID, "mute", by="ann", now_ns=START_NS)
-        owner.commit(cleared(), now_ns=START_NS)
+        owner.commit(make_cleared(), now_ns=START_NS)
         clock.pass_s(600)
         service.run_once()
     assert len(one.requests) == 1
@@ -182,7 +182,7 @@ def test_what_is_muted_is_not_delivered_and_is_no_loss(store: sa.Engine, serving
 
 
 def test_alert_below_the_lowest_level_is_not_sent(store: sa.Engine, serving: Serving) -> None:
-    Owner(store).commit(raised("a", level="medium"), raised("b", level="critical"), now_ns=START_NS)
+    Owner(store).commit(make_raised("a", level="medium"), make_raised("b", level="critical"), now_ns=START_NS)
     with receiver() as one:
         serving(one, minimum_level="high").run_once()
     assert one.ids == [event_id(alert_id("unusual-query", "b"), 1, 1_000, "alert.opened")]
@@ -190,8 +190,8 @@ def test_alert_below_the_lowest_level_is_not_sent(store: sa.Engine, serving: Ser
 
 def test_a_new_endpoint_is_not_flooded_with_the_past(store: sa.Engine, serving: Serving) -> None:
     owner = Owner(store)
-    owner.commit(raised("old"), now_ns=START_NS - 7 * 3_600_000_000_000)
-    owner.commit(raised("new"), now_ns=START_NS - 5 * 3_600_000_000_000)
+    owner.commit(make_raised("old"), now_ns=START_NS - 7 * 3_600_000_000_000)
+    owner.commit(make_raised("new"), now_ns=START_NS - 5 * 3_600_000_000_000)
     with receiver() as one:
         serving(one, give_up_after_s=6 * 3600).run_once()
     assert one.ids == [event_id(alert_id("unusual-query", "new"), 1, 1_000, "alert.opened")]
@@ -200,7 +200,7 @@ def test_a_new_endpoint_is_not_flooded_with_the_past(store: sa.Engine, serving: 
 def test_death_between_sending_and_marking_repeats_the_same_id(
     store: sa.Engine, serving: Serving, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Owner(store).commit(raised(), now_ns=START_NS)
+    Owner(store).commit(make_raised(), now_ns=START_NS)
     with receiver() as one:
         service = serving(one)
         with monkeypatch.context() as patched:
@@ -216,7 +216,7 @@ def test_death_between_sending_and_marking_repeats_the_same_id(
 
 
 def test_a_mark_that_comes_too_late_undoes_nothing(store: sa.Engine, serving: Serving, clock: Clock) -> None:
-    Owner(store).commit(raised(), now_ns=START_NS)
+    Owner(store).commit(make_raised(), now_ns=START_NS)
     with receiver() as one:
         service = serving(one)
         endpoint = service.workers[0].output.endpoint
@@ -227,12 +227,12 @@ def test_a_mark_that_comes_too_late_undoes_nothing(store: sa.Engine, serving: Se
         service.run_once()
     assert slow is not None
     deliveries.done(store, slow, deliveries.EXPIRED, outcome="late", now_ns=clock())
-    deliveries.again(store, slow, next_ns=clock(), outcome="late")
+    deliveries.retry_later(store, slow, next_ns=clock(), outcome="late")
     assert _states(store) == [("delivered", 2)]
 
 
 def test_two_notifiers_share_the_work_and_send_nothing_twice(store: sa.Engine, serving: Serving) -> None:
-    Owner(store).commit(*(raised(str(number)) for number in range(30)), now_ns=START_NS)
+    Owner(store).commit(*(make_raised(str(number)) for number in range(30)), now_ns=START_NS)
     with receiver() as one:
         services = [serving(one, timeout_s=30) for _ in range(3)]
         threads = [threading.Thread(target=service.run_once) for service in services]
@@ -257,7 +257,7 @@ def test_a_bad_receiver_never_delays_another(store: sa.Engine, serving: Serving,
         try:
             waited: list[float] = []
             for number in range(4):
-                owner.commit(raised(str(number)), now_ns=time.time_ns())
+                owner.commit(make_raised(str(number)), now_ns=time.time_ns())
                 begun = time.monotonic()
                 while len(good.requests) <= number and time.monotonic() - begun < 10:
                     time.sleep(0.02)
@@ -271,7 +271,7 @@ def test_a_bad_receiver_never_delays_another(store: sa.Engine, serving: Serving,
 
 
 def test_a_receiver_that_is_down_is_left_alone_for_a_while(store: sa.Engine, serving: Serving, clock: Clock) -> None:
-    Owner(store).commit(*(raised(str(number)) for number in range(20)), now_ns=START_NS)
+    Owner(store).commit(*(make_raised(str(number)) for number in range(20)), now_ns=START_NS)
     with receiver(temper.reset) as one:
         service = serving(one)
         service.run_once()
@@ -294,7 +294,7 @@ def test_a_store_that_is_away_for_a_while_is_waited_for(store: sa.Engine, servin
         time.sleep(1.2)
         with writing(store) as connection:
             connection.execute(sa.text("alter table backwatch_event_away rename to backwatch_event"))
-        Owner(store).commit(raised(), now_ns=time.time_ns())
+        Owner(store).commit(make_raised(), now_ns=time.time_ns())
         begun = time.monotonic()
         while not one.requests and time.monotonic() - begun < 20:
             time.sleep(0.05)

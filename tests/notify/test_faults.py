@@ -20,7 +20,7 @@ from backwatch.store.budget import DIGEST
 from backwatch.store.deliveries import EventRow
 from backwatch.store.transactions import reading, writing
 from tests.notify.conftest import SECRET, START_NS, Clock, settings_of
-from tests.services.commits import Owner, raised
+from tests.services.commits import Owner, make_raised
 from tests.services.http import receiver as temper
 from tests.services.http.receiver import Receiver, receiver
 from tests.services.process import ROOT
@@ -43,7 +43,7 @@ class Faulty(StandardWebhook):
 
 
 @contextmanager
-def _running(service: NotifyService) -> Generator[None]:
+def _run(service: NotifyService) -> Generator[None]:
     stop = threading.Event()
     thread = threading.Thread(target=service.run, args=(stop,))
     thread.start()
@@ -54,7 +54,7 @@ def _running(service: NotifyService) -> Generator[None]:
         thread.join(30)
 
 
-def _taken(one: Receiver, count: int) -> int:
+def _count_taken(one: Receiver, count: int) -> int:
     begun = time.monotonic()
     while len(one.requests) < count and time.monotonic() - begun < 30:
         time.sleep(0.05)
@@ -62,11 +62,11 @@ def _taken(one: Receiver, count: int) -> int:
 
 
 def test_delivery_worker_survives_any_error_of_its_output(store: sa.Engine, caplog: pytest.LogCaptureFixture) -> None:
-    Owner(store).commit(raised("a"), raised("b"), now_ns=time.time_ns())
+    Owner(store).commit(make_raised("a"), make_raised("b"), now_ns=time.time_ns())
     with receiver() as one:
         output = Faulty(one.url, [SECRET], private_hosts=["127.0.0.1"])
-        with _running(NotifyService(store, NotifySettings(timeout_s=5), [output])):
-            assert _taken(one, 2) == 2
+        with _run(NotifyService(store, NotifySettings(timeout_s=5), [output])):
+            assert _count_taken(one, 2) == 2
     with reading(store) as connection:
         assert sorted(connection.scalars(sa.select(tables.delivery.c.attempts))) == [1, 2]
     assert "at attempt 1: MemoryError" in caplog.text
@@ -76,7 +76,7 @@ def test_delivery_worker_survives_any_error_of_its_output(store: sa.Engine, capl
 def test_no_courier_ends_by_a_fault_of_its_own(
     store: sa.Engine, serving: Serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    Owner(store).commit(raised(), now_ns=time.time_ns())
+    Owner(store).commit(make_raised(), now_ns=time.time_ns())
     real, left = deliveries.lease, [1]
 
     def faulty(*arguments: Any, **more: Any) -> deliveries.Leased | None:
@@ -86,8 +86,8 @@ def test_no_courier_ends_by_a_fault_of_its_own(
         return real(*arguments, **more)
 
     monkeypatch.setattr(deliveries, "lease", faulty)
-    with receiver() as one, _running(serving(one, clock_ns=time.time_ns)):
-        assert _taken(one, 1) == 1
+    with receiver() as one, _run(serving(one, clock_ns=time.time_ns)):
+        assert _count_taken(one, 1) == 1
     assert "LookupError in faulty" in caplog.text
     assert "text of an attacker" not in caplog.text
 
@@ -96,7 +96,7 @@ class Unable(StandardWebhook):
     """Cannot render one event."""
 
     def render(self, event: EventRow) -> bytes:
-        if event.alert_id == raised("poison").alert_id:
+        if event.alert_id == make_raised("poison").alert_id:
             raise RecursionError("text of an attacker")
         return super().render(event)
 
@@ -109,7 +109,7 @@ def test_event_that_cannot_be_rendered_delays_no_other(
     with receiver() as one:
         output = Unable(one.url, [SECRET], private_hosts=["127.0.0.1"])
         service = NotifyService(store, NotifySettings(timeout_s=5), [output])
-        Owner(store).commit(raised("a"), raised("poison"), raised("b"), now_ns=now_ns)
+        Owner(store).commit(make_raised("a"), make_raised("poison"), make_raised("b"), now_ns=now_ns)
         if first == "kept up with":
             deliveries.route(store, lambda _: {}, now_ns=now_ns)
         done = service.run_once()
@@ -141,7 +141,7 @@ def test_failing_digest_delays_no_routing_and_no_other_digest(
     store: sa.Engine, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     owner = Owner(store)
-    owner.commit(*(raised(str(i), level="critical") for i in range(100)), now_ns=START_NS)
+    owner.commit(*(make_raised(str(i), level="critical") for i in range(100)), now_ns=START_NS)
     with receiver() as bad, receiver() as good:
         outputs = [
             UndigestedWebhook(bad.url, [SECRET], private_hosts=["127.0.0.1"]),
@@ -150,7 +150,7 @@ def test_failing_digest_delays_no_routing_and_no_other_digest(
         service = NotifyService(store, NotifySettings(timeout_s=5, events_per_hour=60), outputs, clock)
         assert service.run_once().routed == 100
         assert DIGEST in {json.loads(request.body)["type"] for request in good.requests}
-        owner.commit(raised("later", level="low"), now_ns=START_NS)
+        owner.commit(make_raised("later", level="low"), now_ns=START_NS)
         assert service.run_once().routed == 1
         assert outputs[0].digests == 1  # type: ignore[attr-defined]
         clock.pass_s(61)
@@ -160,7 +160,7 @@ def test_failing_digest_delays_no_routing_and_no_other_digest(
     assert "text of an attacker" not in caplog.text
 
 
-def _asked(monkeypatch: pytest.MonkeyPatch, store_url: str, one: Receiver | None) -> str:
+def _request(monkeypatch: pytest.MonkeyPatch, store_url: str, one: Receiver | None) -> str:
     for name, value in settings_of(store_url, one).items():
         monkeypatch.setenv(name, value)
     return runpy.run_path(str(HEALTH))["notify"]()
@@ -176,27 +176,27 @@ def test_a_notifier_is_healthy_as_long_as_its_couriers_make_their_rounds(
     store_url: str, store: sa.Engine, serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with receiver(temper.status("500 Oops")) as one:
-        assert _asked(monkeypatch, store_url, one).startswith(UNSERVED)
-        Owner(store).commit(raised(), now_ns=time.time_ns())
+        assert _request(monkeypatch, store_url, one).startswith(UNSERVED)
+        Owner(store).commit(make_raised(), now_ns=time.time_ns())
         service = serving(one, clock_ns=time.time_ns)
         service.run_once()
-        assert _asked(monkeypatch, store_url, one) == ""
+        assert _request(monkeypatch, store_url, one) == ""
         _later(store, 600)
-        assert _asked(monkeypatch, store_url, one).startswith(UNSERVED)
+        assert _request(monkeypatch, store_url, one).startswith(UNSERVED)
         with monkeypatch.context() as patched:
             patched.setattr(deliveries, "lease", lambda *_, **__: 1 / 0)
             service.workers[0]._kept_up_ns = None
             with pytest.raises(ZeroDivisionError):
                 service.workers[0].deliver_due()
-        assert _asked(monkeypatch, store_url, one) != ""
+        assert _request(monkeypatch, store_url, one) != ""
         service.workers[0].deliver_due()
-        assert _asked(monkeypatch, store_url, one) == ""
+        assert _request(monkeypatch, store_url, one) == ""
 
 
 def test_a_notifier_without_an_output_is_healthy_while_events_wait_for_one(
     store_url: str, store: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Owner(store).commit(raised(), now_ns=time.time_ns() - 600_000_000_000)
-    assert _asked(monkeypatch, store_url, None) == ""
+    Owner(store).commit(make_raised(), now_ns=time.time_ns() - 600_000_000_000)
+    assert _request(monkeypatch, store_url, None) == ""
     with receiver() as one:
-        assert _asked(monkeypatch, store_url, one).startswith("No process has taken up new events since ")
+        assert _request(monkeypatch, store_url, one).startswith("No process has taken up new events since ")

@@ -16,10 +16,10 @@ from backwatch.store.events import event_id
 from backwatch.store.monitoring.incidents import CRITICAL_UNSENT, find_delivery_incidents
 from backwatch.store.transactions import reading
 from tests.notify.conftest import SECRET, Clock
-from tests.services.commits import Owner, alert_id, raised
+from tests.services.commits import Owner, alert_id, make_raised
 from tests.services.http import receiver as temper
 from tests.services.http.receiver import Receiver, receiver
-from tests.services.in_thread import running
+from tests.services.in_thread import run_in_thread
 from tests.services.waiting import wait_until
 
 Serving = Callable[..., NotifyService]
@@ -80,12 +80,12 @@ def test_nine_hostile_receivers_delay_no_critical_alert_of_the_tenth(store: sa.E
         elsewhere = temper.status("307 There", f"Location: {good.url}")
         hostile.append(stack.enter_context(receiver(elsewhere)))
         service = serving(*hostile, good, clock_ns=time.time_ns, timeout_s=4)
-        owner.commit(*(raised(f"low {number}", level="low") for number in range(100)), now_ns=time.time_ns())
-        stack.enter_context(running(service.run))
+        owner.commit(*(make_raised(f"low {number}", level="low") for number in range(100)), now_ns=time.time_ns())
+        stack.enter_context(run_in_thread(service.run))
         wait_until(lambda: all(one.requests for one in (*hostile, good)), within_s=60)
         for number in range(12):
             key = f"urgent {number}"
-            owner.commit(raised(key, level="critical"), now_ns=time.time_ns())
+            owner.commit(make_raised(key, level="critical"), now_ns=time.time_ns())
             expected = event_id(alert_id("unusual-query", key), 1, 1_000, "alert.opened")
             wait_until(lambda: expected in good.ids, within_s=URGENT_S)  # noqa: B023  it is waited for here
         assert {request.headers["host"] for request in good.requests} == {f"127.0.0.1:{good.port}"}
@@ -101,7 +101,7 @@ def test_receiver_that_asks_for_a_day_is_reported_after_ten_minutes(
     with receiver(temper.status("429 Slow", "Retry-After: 86400")) as one:
         service = serving(one, clock_ns=clock)
         endpoint = service.workers[0].output.endpoint
-        Owner(store).commit(raised(level="critical"), now_ns=clock())
+        Owner(store).commit(make_raised(level="critical"), now_ns=clock())
         found: list[list[str]] = []
         for seconds in (0, 300, 301):
             clock.pass_s(seconds)

@@ -18,10 +18,10 @@ from backwatch.store.events import event_id
 from backwatch.store.monitoring.incidents import CRITICAL_UNSENT, find_delivery_incidents
 from backwatch.store.transactions import reading
 from tests.notify.conftest import SECRET, START_NS, Clock
-from tests.services.commits import Owner, alert_id, raised
+from tests.services.commits import Owner, alert_id, make_raised
 from tests.services.http import receiver as temper
 from tests.services.http.receiver import Receiver, receiver
-from tests.services.in_thread import running
+from tests.services.in_thread import run_in_thread
 from tests.services.waiting import wait_until
 
 Serving = Callable[..., NotifyService]
@@ -59,20 +59,20 @@ def owner(store: sa.Engine) -> Owner:
 
 def test_a_critical_alert_overtakes_three_thousand_queued_low_ones(owner: Owner, serving: Serving) -> None:
     now_ns = time.time_ns()
-    owner.commit(*(raised(str(i), level="low") for i in range(3_000)), now_ns=now_ns)
-    with receiver(slow(0.02)) as one, running(serving(one, clock_ns=time.time_ns).run):
+    owner.commit(*(make_raised(str(i), level="low") for i in range(3_000)), now_ns=now_ns)
+    with receiver(slow(0.02)) as one, run_in_thread(serving(one, clock_ns=time.time_ns).run):
         wait_until(lambda: len(one.requests) > 3, within_s=120)
-        owner.commit(raised("urgent", level="critical"), now_ns=time.time_ns())
+        owner.commit(make_raised("urgent", level="critical"), now_ns=time.time_ns())
         wait_until(lambda: CRITICAL in one.ids, within_s=URGENT_S)
         assert len(one.requests) < 3_000
 
 
 def test_an_attempt_that_hangs_delays_no_critical_alert(owner: Owner, serving: Serving) -> None:
-    owner.commit(raised("low", level="low"), now_ns=time.time_ns())
-    with receiver(temper.stall) as one, running(serving(one, clock_ns=time.time_ns, timeout_s=15).run):
+    owner.commit(make_raised("low", level="low"), now_ns=time.time_ns())
+    with receiver(temper.stall) as one, run_in_thread(serving(one, clock_ns=time.time_ns, timeout_s=15).run):
         wait_until(lambda: len(one.requests) == 1, within_s=60)
         one.answer = temper.OK
-        owner.commit(raised("urgent", level="critical"), now_ns=time.time_ns())
+        owner.commit(make_raised("urgent", level="critical"), now_ns=time.time_ns())
         wait_until(lambda: CRITICAL in one.ids, within_s=URGENT_S)
 
 
@@ -80,22 +80,22 @@ def test_an_attempt_that_hangs_delays_no_critical_alert(owner: Owner, serving: S
 def test_low_events_that_are_refused_pause_no_critical_alert(
     store: sa.Engine, owner: Owner, serving: Serving, refusal: Callable[[socket.socket, Receiver], None]
 ) -> None:
-    owner.commit(*(raised(str(i), level="low") for i in range(10)), now_ns=time.time_ns())
+    owner.commit(*(make_raised(str(i), level="low") for i in range(10)), now_ns=time.time_ns())
 
     def is_paused() -> bool:
         with reading(store) as connection:
             return any(connection.scalars(sa.select(tables.endpoint.c.paused_until_ns)))
 
-    with receiver(refusal) as one, running(serving(one, clock_ns=time.time_ns).run):
+    with receiver(refusal) as one, run_in_thread(serving(one, clock_ns=time.time_ns).run):
         wait_until(is_paused, within_s=60)
         one.answer = by_level(temper.OK, refusal)
-        owner.commit(raised("urgent", level="critical"), now_ns=time.time_ns())
+        owner.commit(make_raised("urgent", level="critical"), now_ns=time.time_ns())
         wait_until(lambda: CRITICAL in one.ids, within_s=URGENT_S)
 
 
 def test_the_highest_level_is_sent_first(owner: Owner, serving: Serving) -> None:
     levels = ["low", "high", "medium", "high", "informational", "low"]
-    owner.commit(*(raised(str(i), level=level) for i, level in enumerate(levels)), now_ns=START_NS)
+    owner.commit(*(make_raised(str(i), level=level) for i, level in enumerate(levels)), now_ns=START_NS)
     with receiver() as one:
         serving(one, minimum_level="informational").run_once()
     levels = [json.loads(request.body)["data"]["level"] for request in one.requests]
@@ -105,13 +105,13 @@ def test_the_highest_level_is_sent_first(owner: Owner, serving: Serving) -> None
 def test_critical_failures_pause_the_critical_lane_alone(
     store: sa.Engine, owner: Owner, serving: Serving, clock: Clock
 ) -> None:
-    owner.commit(*(raised(str(i), level="critical") for i in range(9)), now_ns=START_NS)
+    owner.commit(*(make_raised(str(i), level="critical") for i in range(9)), now_ns=START_NS)
     with receiver(temper.status("500 No")) as one:
         service = serving(one)
         service.run_once()
         assert len(one.requests) == 3
         one.answer = temper.OK
-        owner.commit(raised("low", level="low"), now_ns=START_NS)
+        owner.commit(make_raised("low", level="low"), now_ns=START_NS)
         service.run_once()
         assert len(one.requests) == 4
         clock.pass_s(31)
@@ -138,7 +138,7 @@ class Hanging(StandardWebhook):
 def test_a_critical_worker_that_hangs_is_an_incident_until_it_goes_on(
     store: sa.Engine, owner: Owner, clock: Clock
 ) -> None:
-    owner.commit(raised("urgent", level="critical"), raised("low", level="low"), now_ns=START_NS)
+    owner.commit(make_raised("urgent", level="critical"), make_raised("low", level="low"), now_ns=START_NS)
 
     def kinds() -> list[str]:
         with reading(store) as connection:
@@ -151,7 +151,7 @@ def test_a_critical_worker_that_hangs_is_an_incident_until_it_goes_on(
     with receiver() as one:
         output = Hanging(one.url)
         settings = NotifySettings(timeout_s=2, events_per_hour=0)
-        with running(NotifyService(store, settings, [output], clock).run):
+        with run_in_thread(NotifyService(store, settings, [output], clock).run):
             try:
                 wait_until(lambda: output.hangs.is_set() and len(one.requests) == 1, within_s=60)
                 clock.pass_s(2 * 2 + 60 + 59)

@@ -12,13 +12,13 @@ import sqlalchemy as sa
 from standardwebhooks.webhooks import Webhook
 
 from backwatch.collector.settings import NotifySettings, SettingError
-from backwatch.notify.self_watch import HEARTBEAT, RESUMED, SILENT, SelfWatch, heartbeat_output
+from backwatch.notify.self_watch import HEARTBEAT, RESUMED, SILENT, SelfWatch, make_heartbeat_output
 from backwatch.notify.service import NotifyService
 from backwatch.store import deliveries, tables
 from backwatch.store.progress import PartitionProgress, read_progress, write_progress
 from backwatch.store.transactions import reading
 from tests.notify.conftest import SECRET, START_NS, Clock
-from tests.services.commits import Owner, raised
+from tests.services.commits import Owner, make_raised
 from tests.services.http import receiver as temper
 from tests.services.http.receiver import Receiver, receiver
 
@@ -44,9 +44,9 @@ def settings_for(one: Receiver, **more: object) -> NotifySettings:
     )
 
 
-def watching(store: sa.Engine, clock: Clock, one: Receiver, **more: object) -> SelfWatch:
+def make_self_watch(store: sa.Engine, clock: Clock, one: Receiver, **more: object) -> SelfWatch:
     settings = settings_for(one, **more)
-    return SelfWatch(store, {}, heartbeat_output(settings), settings, clock)
+    return SelfWatch(store, {}, make_heartbeat_output(settings), settings, clock)
 
 
 def types(one: Receiver) -> list[str]:
@@ -56,10 +56,10 @@ def types(one: Receiver) -> list[str]:
 def test_a_dead_detector_is_reported_once_over_the_outbox(store: sa.Engine, serving: Serving, clock: Clock) -> None:
     with receiver(temper.status("503 Away")) as one:
         service = serving(one)
-        first, second = (watching(store, clock, one) for _ in range(2))
+        first, second = (make_self_watch(store, clock, one) for _ in range(2))
         report(store, clock)
         clock.pass_s(61)
-        for watch in (first, second, first, watching(store, clock, one)):
+        for watch in (first, second, first, make_self_watch(store, clock, one)):
             watch.turn()
             clock.pass_s(5)
         service.run_once()
@@ -81,7 +81,7 @@ def test_a_detector_that_is_back_is_reported_and_its_next_death_too(
     store: sa.Engine, serving: Serving, clock: Clock
 ) -> None:
     with receiver() as one:
-        service, watch = serving(one), watching(store, clock, one)
+        service, watch = serving(one), make_self_watch(store, clock, one)
         report(store, clock)
         for well in (False, True, False):
             for _ in range(8):
@@ -105,7 +105,7 @@ def test_highest_minimum_level_withholds_no_recovery(
     store: sa.Engine, serving: Serving, clock: Clock, *, routed_before: bool
 ) -> None:
     with receiver() as other, receiver() as one:
-        watch = watching(store, clock, one)
+        watch = make_self_watch(store, clock, one)
         report(store, clock)
         if routed_before:
             serving(other).run_once()
@@ -126,7 +126,7 @@ def test_detector_that_starts_with_notify_has_time_to_report(store: sa.Engine, s
         service = serving(one)
         report(store, clock)
         clock.pass_s(3_600)  # all of it was down
-        watch = watching(store, clock, one)
+        watch = make_self_watch(store, clock, one)
         for _ in range(11):
             watch.turn()
             clock.pass_s(5)
@@ -135,7 +135,7 @@ def test_detector_that_starts_with_notify_has_time_to_report(store: sa.Engine, s
         service.run_once()
         assert types(one) == []
         clock.pass_s(3_600)
-        watch = watching(store, clock, one)
+        watch = make_self_watch(store, clock, one)
         for _ in range(13):  # and this time it stays silent
             watch.turn()
             clock.pass_s(5)
@@ -147,7 +147,7 @@ def test_clock_that_was_put_back_hides_no_silent_detector(store: sa.Engine, serv
     with receiver() as one:
         service = serving(one)
         clock.pass_s(86_400)  # wrong until the time server answers
-        watch = watching(store, clock, one)
+        watch = make_self_watch(store, clock, one)
         clock.pass_s(-86_400)
         report(store, clock)
         for _ in range(26):
@@ -165,7 +165,7 @@ def test_silence_that_a_restore_brings_back_is_another_incident(
         report(store, clock)
         [before] = _progress(store)
         for _ in range(2):
-            watches = [watching(store, clock, one) for _ in range(2)]
+            watches = [make_self_watch(store, clock, one) for _ in range(2)]
             clock.pass_s(61)
             for watch in watches:
                 watch.turn()
@@ -185,7 +185,7 @@ def _progress(store: sa.Engine) -> list[PartitionProgress]:
 
 def test_a_detector_that_comes_and_goes_is_one_incident(store: sa.Engine, serving: Serving, clock: Clock) -> None:
     with receiver() as one:
-        service, watch = serving(one), watching(store, clock, one)
+        service, watch = serving(one), make_self_watch(store, clock, one)
         for _ in range(10):
             report(store, clock)
             watch.turn()
@@ -199,7 +199,7 @@ def test_partition_hidden_by_a_silent_detector_has_not_resumed(
     store: sa.Engine, serving: Serving, clock: Clock
 ) -> None:
     with receiver() as one:
-        service, watch = serving(one), watching(store, clock, one)
+        service, watch = serving(one), make_self_watch(store, clock, one)
         report(store, clock, partition_id=1)
         for alive in (True, False):  # one partition is not read; then nothing is
             for _ in range(80):
@@ -216,7 +216,7 @@ def test_next_incident_of_a_kind_lasts_until_it_was_well_for_long(
 ) -> None:
     with receiver() as one:
         service = serving(one)
-        first, second = (watching(store, clock, one) for _ in range(2))
+        first, second = (make_self_watch(store, clock, one) for _ in range(2))
         report(store, clock)
         clock.pass_s(90)
         first.turn()
@@ -250,7 +250,7 @@ def test_a_store_that_was_away_makes_no_detector_seem_silent(store: sa.Engine, s
             connection.exec_driver_sql(f"ALTER TABLE {before} RENAME TO {after}")
 
     with receiver() as one:
-        service, watch = serving(one), watching(store, clock, one)
+        service, watch = serving(one), make_self_watch(store, clock, one)
         report(store, clock)
         watch.run(OneTurn())
         rename("backwatch_partition_progress", "away")
@@ -270,7 +270,7 @@ def test_unavailable_store_is_logged_once_and_its_return_once(
     store: sa.Engine, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     with receiver() as one, caplog.at_level("INFO"):
-        watch = watching(store, clock, one)
+        watch = make_self_watch(store, clock, one)
         for before, after in (("backwatch_partition_progress", "away"), ("away", "backwatch_partition_progress")):
             with store.begin() as connection:
                 connection.exec_driver_sql(f"ALTER TABLE {before} RENAME TO {after}")
@@ -283,7 +283,7 @@ def test_unavailable_store_is_logged_once_and_its_return_once(
 
 def test_one_stalled_partition_is_reported_with_its_reason(store: sa.Engine, serving: Serving, clock: Clock) -> None:
     with receiver() as one:
-        service, watch = serving(one), watching(store, clock, one)
+        service, watch = serving(one), make_self_watch(store, clock, one)
         clock.pass_s(90)
         report(store, clock)
         report(store, clock, partition_id=1, end_offset=19, advanced_ns=START_NS, reason="codec snappy")
@@ -295,14 +295,14 @@ def test_one_stalled_partition_is_reported_with_its_reason(store: sa.Engine, ser
 
 def test_a_store_without_any_detector_is_no_incident(store: sa.Engine, serving: Serving, clock: Clock) -> None:
     with receiver() as one:
-        watching(store, clock, one).turn()
+        make_self_watch(store, clock, one).turn()
         serving(one).run_once()
     assert one.requests == []
 
 
 def test_the_heartbeat_goes_out_while_all_is_well_and_only_then(store: sa.Engine, clock: Clock) -> None:
     with receiver() as one:
-        watch = watching(store, clock, one, heartbeat_s=60)
+        watch = make_self_watch(store, clock, one, heartbeat_s=60)
         watch.turn()
         assert one.requests == []  # no detector yet
         sent: list[int] = []
@@ -325,7 +325,7 @@ def test_the_heartbeat_goes_out_while_all_is_well_and_only_then(store: sa.Engine
 
 def test_a_heartbeat_that_was_not_taken_is_tried_again_soon(store: sa.Engine, clock: Clock) -> None:
     with receiver(temper.status("500 Oops")) as one:
-        watch = watching(store, clock, one, heartbeat_s=60)
+        watch = make_self_watch(store, clock, one, heartbeat_s=60)
         report(store, clock)
         watch.turn()
         one.answer = temper.OK
@@ -343,7 +343,7 @@ def test_no_heartbeat_while_alerts_are_not_delivered(
         service = serving(one)
         [worker] = service.workers
         settings = settings_for(one, heartbeat_s=60, heartbeat_url=beats.url)
-        watch = SelfWatch(store, {worker.output.endpoint: 15}, heartbeat_output(settings), settings, clock)
+        watch = SelfWatch(store, {worker.output.endpoint: 15}, make_heartbeat_output(settings), settings, clock)
         service.run_once()
         report(store, clock)
         watch.turn()
@@ -358,7 +358,7 @@ def _break(store: sa.Engine, service: NotifyService, one: Receiver, clock: Clock
     if fault == "no notifier serves it":
         clock.pass_s(300)
         return
-    Owner(store).commit(raised(), now_ns=clock())
+    Owner(store).commit(make_raised(), now_ns=clock())
     if fault == "it is disabled":
         one.answer = temper.status("410 Gone")
         service.run_once()
@@ -388,4 +388,4 @@ def _break(store: sa.Engine, service: NotifyService, one: Receiver, clock: Clock
 )  # fmt: skip
 def test_a_heartbeat_that_cannot_work_is_refused_by_name(given: dict[str, object], expected: str) -> None:
     with pytest.raises(SettingError, match=re.escape(expected)):
-        heartbeat_output(NotifySettings(**given))  # type: ignore[arg-type]
+        make_heartbeat_output(NotifySettings(**given))  # type: ignore[arg-type]

@@ -1,15 +1,11 @@
 """A throw-away certificate authority, created anew by every run."""
 
 import datetime as dt
-import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from backwatch.attack.authority import Signer
 
 NAME = "Backwatch test authority"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -46,31 +42,18 @@ class Authority:
 
     def __init__(self, folder: Path, name: str = NAME, key: "AuthorityKey | None" = None) -> None:
         self._folder = folder
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._count = 0
-        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._signer = Signer(name, key.secret if key else None)
+        self.ca_file = key.ca_file if key else folder / "ca.pem"
         if key is None:
-            self.ca_file = folder / "ca.pem"
-            self.ca_file.write_bytes(self._sign_own_certificate())
-        else:
-            self._key = ec.derive_private_key(key.secret, self._key.curve)
-            self.ca_file = key.ca_file
+            now = dt.datetime.now(dt.UTC)
+            span = now - dt.timedelta(days=1), now + dt.timedelta(days=30)
+            self.ca_file.write_bytes(self._signer.sign_own_certificate(span))
 
     @property
     def key(self) -> "AuthorityKey":
         """Return the data with which another process signs for this authority."""
-        return AuthorityKey(self._key.private_numbers().private_value, self.ca_file)
-
-    def _sign_own_certificate(self) -> bytes:
-        now, public = dt.datetime.now(dt.UTC), self._key.public_key()
-        return (
-            _builder(self._name, self._name, public, now - dt.timedelta(days=1), now + dt.timedelta(days=30))
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(_usage(signs=True), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-            .sign(self._key, hashes.SHA256())
-            .public_bytes(serialization.Encoding.PEM)
-        )
+        return AuthorityKey(self._signer.key.private_numbers().private_value, self.ca_file)
 
     def issue(
         self, *names: str, not_before: dt.datetime | None = None, not_after: dt.datetime | None = None
@@ -83,26 +66,9 @@ class Authority:
             not_after: Default: in 20 days; a past time makes an expired certificate.
 
         """
-        names = names or LOOPBACK
-        now = dt.datetime.now(dt.UTC)
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-        certificate = (
-            _builder(
-                subject, self._name, key.public_key(),
-                not_before or now - dt.timedelta(days=30), not_after or now + dt.timedelta(days=20),
-            )
-            .add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(signs=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, hashes.SHA256())
-        )  # fmt: skip
-        key_text = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        return self._write(key_text, certificate.public_bytes(serialization.Encoding.PEM))
+        names, now = names or LOOPBACK, dt.datetime.now(dt.UTC)
+        span = not_before or now - dt.timedelta(days=30), not_after or now + dt.timedelta(days=20)
+        return self._write(*self._signer.sign_server(names[0], names, span))
 
     def _write(self, key: bytes, certificate: bytes) -> Certificate:
         self._count += 1
@@ -119,23 +85,3 @@ class Authority:
             path.touch(mode=0o600)
             path.write_bytes(content)
         return issued
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, start: dt.datetime, end: dt.datetime
-) -> x509.CertificateBuilder:
-    return x509.CertificateBuilder(issuer, subject, key, x509.random_serial_number(), start, end)
-
-
-def _usage(*, signs: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True, content_commitment=False, key_encipherment=False, data_encipherment=False,
-        key_agreement=False, key_cert_sign=signs, crl_sign=signs, encipher_only=False, decipher_only=False,
-    )  # fmt: skip
-
-
-def _general(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)

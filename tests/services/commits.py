@@ -15,7 +15,7 @@ def alert_id(rule: str, key: str) -> str:
     return hashlib.sha256(f"{rule}\x1e{key}".encode()).hexdigest()
 
 
-def raised(
+def make_raised(
     key: str = "k", *, rule: str = "unusual-query", at_ns: int = 1_000, count: int = 1, **more: Any
 ) -> RaisedAlert:
     """Return a rule that fired ``count`` times, one nanosecond apart, the last time at ``at_ns``."""
@@ -32,7 +32,7 @@ def raised(
     return RaisedAlert(**{**values, **more})
 
 
-def cleared(key: str = "k", *, rule: str = "unusual-query", at_ns: int = 2_000) -> ClearedAlert:
+def make_cleared(key: str = "k", *, rule: str = "unusual-query", at_ns: int = 2_000) -> ClearedAlert:
     """Return the same rule and key, cleared."""
     return ClearedAlert(alert_id=alert_id(rule, key), time_ns=at_ns)
 

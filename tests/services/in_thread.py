@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 
 
 @contextlib.contextmanager
-def running(run: Callable[[threading.Event], object]) -> Generator[None]:
+def run_in_thread(run: Callable[[threading.Event], object]) -> Generator[None]:
     """Run it on a thread inside the block; its event is set at the end."""
     stop = threading.Event()
     thread = threading.Thread(target=run, args=(stop,), daemon=True)

@@ -25,7 +25,7 @@ class Ledger:
     dropped: dict[str, int] = field(default_factory=dict[str, int])
     """Drops that heartbeats reported."""
 
-    def accounted(self, app: str) -> int:
+    def count_accounted(self, app: str) -> int:
         """Return calls that were delivered or reported as dropped."""
         return len(self.delivered.get(app, ())) + self.dropped.get(app, 0)
 

@@ -130,7 +130,7 @@ def prepare(
 
 
 @contextlib.contextmanager
-def running(
+def run_process(
     command: Sequence[str], *, folder: Path, ready: Callable[[], bool], user: str | None = None,
     environment: Mapping[str, str] | None = None, stop: str = "KILL", grace_s: float = 3, timeout_s: float = 180,
 ) -> Generator[Path]:  # fmt: skip

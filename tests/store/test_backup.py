@@ -16,11 +16,11 @@ from backwatch.store.backup import restore_backup, write_backup
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.health import health
 from backwatch.store.transactions import reading
-from tests.services.commits import Owner, cleared, raised
+from tests.services.commits import Owner, make_cleared, make_raised
 from tests.services.faults.disk import Disk, small_disk
 from tests.services.server import PREFIX, MissingServerError
 from tests.store.test_shared_database import load_legacy
-from tests.system.commands import ran
+from tests.system.commands import run_command
 
 
 @pytest.fixture
@@ -31,16 +31,16 @@ def url(tmp_path: Path) -> str:
 def test_restore_brings_back_the_moment_of_the_backup_under_an_open_store(tmp_path: Path, url: str) -> None:
     engine, copy = open_store(url), tmp_path / "store.backup"
     owner = Owner(engine)
-    owner.commit(raised(), delta=b"kept", losses={"gap": 1})
+    owner.commit(make_raised(), delta=b"kept", losses={"gap": 1})
     write_backup(engine, copy)
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
-    owner.commit(raised("later"), delta=b"lost", losses={"gap": 1})
+    owner.commit(make_raised("later"), delta=b"lost", losses={"gap": 1})
     assert restore_backup(open_store(url, check=False), copy) == migrate.head()
     again = Owner(engine)
     assert (again.seq, again.state.deltas) == (1, [b"kept"])
     with reading(engine) as connection:
         assert health(connection).losses == {"gap": 1}
-    again.commit(raised("later"))
+    again.commit(make_raised("later"))
     engine.dispose()
 
 
@@ -51,12 +51,12 @@ def _event_ids(engine: sa.Engine) -> set[str]:
 
 def test_episode_after_a_restore_never_bears_an_id_that_was_sent(tmp_path: Path, url: str) -> None:
     engine, copy = open_store(url), tmp_path / "store.backup"
-    Owner(engine).commit(raised(at_ns=1_000), cleared(at_ns=2_000))
+    Owner(engine).commit(make_raised(at_ns=1_000), make_cleared(at_ns=2_000))
     write_backup(engine, copy)
     known = _event_ids(engine)
     sent: list[set[str]] = []
     for begin_ns in (3_000, 3_000, 9_000):
-        Owner(engine).commit(raised(at_ns=begin_ns), cleared(at_ns=begin_ns + 500))
+        Owner(engine).commit(make_raised(at_ns=begin_ns), make_cleared(at_ns=begin_ns + 500))
         sent.append(_event_ids(engine) - known)
         restore_backup(open_store(url, check=False), copy)
     assert [len(ids) for ids in sent] == [2, 2, 2]
@@ -69,10 +69,10 @@ def test_episode_after_a_restore_never_bears_an_id_that_was_sent(tmp_path: Path,
 def test_store_of_any_version_is_backed_up_and_restore_upgrades_it(tmp_path: Path, url: str, version: str) -> None:
     _make_store(url, version)
     copy = tmp_path / "store.backup"
-    done = ran("db", "backup", str(copy), BACKWATCH_STORE_URL=url)
+    done = run_command("db", "backup", str(copy), BACKWATCH_STORE_URL=url)
     assert (done.code, done.err) == (0, "")
     other = f"sqlite:///{tmp_path / 'other.db'}"
-    back = ran("db", "restore", str(copy), BACKWATCH_STORE_URL=other)
+    back = run_command("db", "restore", str(copy), BACKWATCH_STORE_URL=other)
     if version == "9999":
         assert (back.code, back.err.count("\n")) == (78, 1)
         assert f"{copy}: its tables are of version '9999', newer than this Backwatch" in back.err
@@ -105,7 +105,7 @@ def _make_store(url: str, version: str) -> None:
 def test_database_without_a_store_is_not_backed_up(tmp_path: Path, url: str) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / "store.db")) as app:
         app.execute("CREATE TABLE alert (id TEXT)")
-    done = ran("db", "backup", str(tmp_path / "store.backup"), BACKWATCH_STORE_URL=url)
+    done = run_command("db", "backup", str(tmp_path / "store.backup"), BACKWATCH_STORE_URL=url)
     assert (done.code, done.err) == (69, f"Error: BACKWATCH_STORE_URL='{url}': holds no Backwatch store\n")
     assert not (tmp_path / "store.backup").exists()
 
@@ -113,7 +113,7 @@ def test_database_without_a_store_is_not_backed_up(tmp_path: Path, url: str) -> 
 def test_backup_never_replaces_a_file(tmp_path: Path, url: str) -> None:
     open_store(url).dispose()
     (tmp_path / "store.backup").write_text("precious")
-    done = ran("db", "backup", str(tmp_path / "store.backup"), BACKWATCH_STORE_URL=url)
+    done = run_command("db", "backup", str(tmp_path / "store.backup"), BACKWATCH_STORE_URL=url)
     assert (done.code, done.err) == (74, f"Error: File exists: {tmp_path / 'store.backup'}\n")
     assert (tmp_path / "store.backup").read_text() == "precious"
 
@@ -146,7 +146,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 def test_backup_onto_a_full_disk_is_one_line_and_leaves_no_file(disk: Disk, url: str) -> None:
     open_store(url).dispose()
     disk.fill()
-    done = ran("db", "backup", str(disk.folder / "store.backup"), BACKWATCH_STORE_URL=url)
+    done = run_command("db", "backup", str(disk.folder / "store.backup"), BACKWATCH_STORE_URL=url)
     assert (done.code, done.err.count("\n")) == (74, 1)
     assert "No space left on device" in done.err
     assert [one.name for one in disk.folder.iterdir()] == ["filler"]
@@ -158,7 +158,7 @@ def test_store_on_a_read_only_file_system_is_one_line(disk: Disk, tmp_path: Path
     engine.dispose()
     disk.remount("ro")
     for command in (("db", "upgrade"), ("detect", "--no-router"), ("db", "prune"), ("db", "status")):
-        done = ran(*command, BACKWATCH_STORE_URL=f"sqlite:///{disk.folder}/store.db",
+        done = run_command(*command, BACKWATCH_STORE_URL=f"sqlite:///{disk.folder}/store.db",
                    BACKWATCH_STREAM_URL=f"sqlite:///{tmp_path}/stream.db")  # fmt: skip
         assert (done.code, done.err.count("\n")) == (69, 1), (command, done)
         assert done.err.startswith(f"Error: BACKWATCH_STORE_URL='sqlite:///{disk.folder}/store.db': ")

@@ -19,7 +19,7 @@ from backwatch.collector.settings import SettingError
 from backwatch.store import migrate, rules_meta, shards, tables
 from backwatch.store.connect import StoreFull, StoreUnavailable, open_store
 from backwatch.store.transactions import reading, writing
-from tests.services.commits import Owner, commit, raised
+from tests.services.commits import Owner, commit, make_raised
 
 
 def test_the_migrations_make_exactly_the_tables_of_the_code(store: sa.Engine) -> None:
@@ -182,7 +182,7 @@ def test_full_disk_is_reported_and_costs_nothing(tmp_path: Path) -> None:
         connection.execute(f"pragma max_page_count={pages}")  # type: ignore[attr-defined]
 
     with pytest.raises(StoreFull, match=r"BACKWATCH_STORE_URL=.*the disk is full") as error:
-        owner.commit(raised(), delta=os.urandom(1_000_000))
+        owner.commit(make_raised(), delta=os.urandom(1_000_000))
     assert error.value.errno == 28
     engine.dispose()
     again = open_store(f"sqlite:///{tmp_path / 'store.db'}")
@@ -219,7 +219,7 @@ def test_eight_writers_and_four_readers_never_see_a_lock(tmp_path: Path) -> None
         try:
             owner = Owner(engine, shard)
             for _ in range(6):
-                owner.commit(raised(str(shard)))
+                owner.commit(make_raised(str(shard)))
         except BaseException as error:  # noqa: BLE001  handed to the test
             failures.append(error)
 

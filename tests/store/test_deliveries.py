@@ -10,7 +10,7 @@ from sqlalchemy import event as happening
 from backwatch.store import deliveries, queries, tables
 from backwatch.store.decisions import decide
 from backwatch.store.transactions import reading, writing
-from tests.services.commits import Owner, alert_id, raised
+from tests.services.commits import Owner, alert_id, make_raised
 
 SECOND_NS = 1_000_000_000
 NOW_NS = 1_700_000_000 * SECOND_NS
@@ -21,7 +21,7 @@ HEARD = alert_id("unusual-query", "heard")
 @pytest.fixture
 def waiting(store: sa.Engine) -> Callable[[int, str], None]:
     """``waiting(count, alert)``: so many more deliveries to the endpoint ``e`` about that alert, behind the others."""
-    Owner(store).commit(raised("muted"), raised("heard"), now_ns=NOW_NS)
+    Owner(store).commit(make_raised("muted"), make_raised("heard"), now_ns=NOW_NS)
     decide(store, MUTED, "mute", by="ann", now_ns=NOW_NS)
     deliveries.register(store, "e", 0)
     made = 0

@@ -12,7 +12,7 @@ from backwatch.store.commit import Occurrence
 from backwatch.store.decisions import KINDS, OpenedAgain, UnknownAlert, decide
 from backwatch.store.meta import installation_key
 from backwatch.store.transactions import reading, writing
-from tests.services.commits import Owner, alert_id, cleared, raised
+from tests.services.commits import Owner, alert_id, make_cleared, make_raised
 
 ID = alert_id("unusual-query", "k")
 
@@ -68,7 +68,7 @@ def test_unknown_kind_is_refused(store: sa.Engine) -> None:
     [("acknowledge", "acknowledged"), ("close", "closed"), ("accept", "closed"), ("mute", "muted"), ("revoke", "open")],
 )
 def test_a_decision_is_an_entry_an_audit_row_and_a_state(store: sa.Engine, kind: str, state: str) -> None:
-    Owner(store).commit(raised())
+    Owner(store).commit(make_raised())
     number = decide(store, ID, kind, by=" ann ", why="known", now_ns=50)
     with reading(store) as connection:
         detail = queries.get_alert(connection, ID, now_ns=60)
@@ -81,14 +81,14 @@ def test_a_decision_is_an_entry_an_audit_row_and_a_state(store: sa.Engine, kind:
     )  # fmt: skip
     expected = {"kind": kind, "alert_id": ID, "until_ns": 0}
     if kind == "accept":
-        expected |= {"rule": "unusual-query", "resource_id": raised().resource_id, "values": {}, "closes": True}
+        expected |= {"rule": "unusual-query", "resource_id": make_raised().resource_id, "values": {}, "closes": True}
     assert ("decision", expected) == (entry.kind, entry.body)
 
 
 def test_an_acceptance_carries_what_the_evidence_shows_of_who_answered(store: sa.Engine) -> None:
     evidence = {names.CERT_SHA256: "aa", names.PEER_ADDRESS: "10.0.0.5", names.ACCOUNT: "shop", names.SERVER_ID: 7}
     occurrence = Occurrence(time_ns=1, trace_id="", span_id="", evidence=evidence)
-    Owner(store).commit(raised(occurrences=[occurrence]))
+    Owner(store).commit(make_raised(occurrences=[occurrence]))
     decide(store, ID, "accept", by="ann", now_ns=50)
     decide(store, ID, "accept", by="ann", now_ns=51, evidence={names.CERT_SHA256: "bb"})
     with reading(store) as connection:
@@ -98,14 +98,14 @@ def test_an_acceptance_carries_what_the_evidence_shows_of_who_answered(store: sa
 
 def test_a_fold_of_many_resources_identities_cannot_be_accepted(store: sa.Engine) -> None:
     rules_meta.write_rules(store, [{"name": "unusual-query", "level": "high", "accepts": [names.CERT_SHA256]}])
-    Owner(store).commit(raised(resource_id=""))
+    Owner(store).commit(make_raised(resource_id=""))
     with pytest.raises(ValueError, match="folds many resources"):
         decide(store, ID, "accept", by="ann", now_ns=50)
     decide(store, ID, "mute", by="ann", now_ns=51)
 
 
 def test_a_mute_ends_by_itself(store: sa.Engine) -> None:
-    Owner(store).commit(raised())
+    Owner(store).commit(make_raised())
     decide(store, ID, "mute", by="ann", until_ns=100, now_ns=50)
     with reading(store) as connection:
         states = [queries.list_alerts(connection, now_ns=at_ns).rows[0].state for at_ns in (99, 100)]
@@ -114,16 +114,16 @@ def test_a_mute_ends_by_itself(store: sa.Engine) -> None:
 
 def test_closing_holds_only_for_its_own_episode(store: sa.Engine) -> None:
     owner = Owner(store)
-    owner.commit(raised())
+    owner.commit(make_raised())
     decide(store, ID, "close", by="ann", now_ns=50)
-    owner.commit(raised(at_ns=2_000))
+    owner.commit(make_raised(at_ns=2_000))
     with reading(store) as connection:
         (row,) = queries.list_alerts(connection).rows
     assert (row.state, row.episode, row.count) == ("open", 2, 2)
 
 
 def test_decision_on_an_ended_episode_is_refused_without_a_trace(store: sa.Engine) -> None:
-    Owner(store).commit(raised(), cleared(), raised(at_ns=3_000))
+    Owner(store).commit(make_raised(), make_cleared(), make_raised(at_ns=3_000))
     for kind in KINDS:
         with pytest.raises(OpenedAgain, match="opened again, look again: this is episode 2, not 1"):
             decide(store, ID, kind, by="ann", now_ns=50, episode=1)
@@ -146,7 +146,7 @@ def test_decision_on_an_ended_episode_is_refused_without_a_trace(store: sa.Engin
 def test_what_is_no_decision_is_refused_and_leaves_nothing(
     store: sa.Engine, kind: str, by: str, why: str, until_ns: int, message: str
 ) -> None:
-    Owner(store).commit(raised())
+    Owner(store).commit(make_raised())
     with pytest.raises(ValueError, match=message):
         decide(store, ID, kind, by=by, why=why, until_ns=until_ns, now_ns=50)
     with reading(store) as connection:
@@ -156,19 +156,19 @@ def test_what_is_no_decision_is_refused_and_leaves_nothing(
 def test_a_decision_about_no_alert_leaves_no_number_behind(store: sa.Engine) -> None:
     with pytest.raises(UnknownAlert):
         decide(store, "\x00" * 99, "close", by="ann", now_ns=50)
-    Owner(store).commit(raised())
+    Owner(store).commit(make_raised())
     assert decide(store, ID, "close", by="ann", now_ns=50) == 1
 
 
 def test_a_person_who_closes_while_the_engine_raises_is_never_lost(store: sa.Engine) -> None:
     owner = Owner(store)
-    owner.commit(raised())
+    owner.commit(make_raised())
     closing = threading.Thread(
         target=lambda: [decide(store, ID, "close", by="ann", now_ns=50 + turn) for turn in range(10)]
     )
     closing.start()
     for turn in range(10):
-        owner.commit(raised(at_ns=2_000 + turn))
+        owner.commit(make_raised(at_ns=2_000 + turn))
     closing.join()
     with store.connect() as connection:
         row = connection.execute(sa.select(tables.alert)).mappings().one()

@@ -18,7 +18,7 @@ from backwatch.store.monitoring.metrics import Figures
 from backwatch.store.progress import PartitionProgress, write_progress
 from backwatch.store.transactions import reading
 from backwatch.store.views import ShardRow
-from tests.services.commits import Owner, raised
+from tests.services.commits import Owner, make_raised
 
 SECOND = 10**9
 NOW = 1_700_000_000 * SECOND
@@ -137,7 +137,7 @@ ENDPOINT = "standard_webhook a.example 0a"
 @pytest.fixture
 def critical(store: sa.Engine) -> sa.Engine:
     """A store with three critical deliveries for an endpoint, due at ``NOW``."""
-    Owner(store).commit(*(raised(str(i), level="critical") for i in range(3)), now_ns=NOW)
+    Owner(store).commit(*(make_raised(str(i), level="critical") for i in range(3)), now_ns=NOW)
     deliveries.register(store, ENDPOINT, 0)
     deliveries.route(store, lambda _: {ENDPOINT: b"{}"}, now_ns=NOW)
     return store
@@ -191,7 +191,7 @@ def test_a_pause_or_a_disabled_endpoint_is_no_unsent_critical_alert(critical: sa
 
 def test_critical_lane_deferred_for_ten_minutes_is_an_incident(critical: sa.Engine) -> None:
     day_ns = NOW + 86_400 * SECOND
-    deliveries.again(critical, lease(critical, 1), next_ns=day_ns, outcome="HTTP 429")
+    deliveries.retry_later(critical, lease(critical, 1), next_ns=day_ns, outcome="HTTP 429")
     deliveries.pause(critical, ENDPOINT, day_ns, critical=True)
     assert delivery_kinds(critical, 590) == []
     assert delivery_kinds(critical, 602) == [incidents.CRITICAL_UNSENT]
@@ -204,10 +204,10 @@ def test_critical_lane_deferred_for_ten_minutes_is_an_incident(critical: sa.Engi
 
 
 def test_deferred_lane_is_an_incident_beside_a_working_one(store: sa.Engine) -> None:
-    Owner(store).commit(raised("1", level="critical"), raised("2", level="high"), now_ns=NOW)
+    Owner(store).commit(make_raised("1", level="critical"), make_raised("2", level="high"), now_ns=NOW)
     deliveries.register(store, ENDPOINT, 0)
     deliveries.route(store, lambda _: {ENDPOINT: b"{}"}, now_ns=NOW)
-    deliveries.again(store, lease(store, 1, critical=False), next_ns=NOW + 86_400 * SECOND, outcome="HTTP 503")
+    deliveries.retry_later(store, lease(store, 1, critical=False), next_ns=NOW + 86_400 * SECOND, outcome="HTTP 503")
     deliveries.pause(store, ENDPOINT, NOW + 86_400 * SECOND, critical=False)
     deliveries.done(store, lease(store, 590), deliveries.DELIVERED, outcome="", now_ns=NOW + 590 * SECOND)
     assert delivery_kinds(store, 602) == [incidents.ENDPOINT_FAILING]
@@ -299,4 +299,4 @@ def test_a_dead_detector_beside_open_alerts_fails_the_check(store: sa.Engine, st
 
 @pytest.mark.parametrize(("seconds", "expected"), [(5, "(5 s)"), (65, "(1 min)"), (7_300, "(2 h)")])
 def test_an_age_is_shown_in_one_unit(seconds: int, expected: str) -> None:
-    assert incidents.since(NOW - seconds * SECOND, NOW).endswith(expected)
+    assert incidents.format_since(NOW - seconds * SECOND, NOW).endswith(expected)

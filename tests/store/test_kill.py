@@ -14,7 +14,7 @@ from backwatch.store import queries, tables
 from backwatch.store.commit import QuarantinedRecord, ResourceActivity, Rollup
 from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
-from tests.services.commits import Owner, cleared, raised
+from tests.services.commits import Owner, make_cleared, make_raised
 
 COMMITS = 3
 NEVER = 1_000
@@ -26,8 +26,8 @@ def _do(owner: Owner, turn: int) -> None:
         ("errors", "suspects", "bytes_sent", "bytes_received", "rows_returned", "rows_affected", "duration_ns"), 0
     )
     owner.commit(
-        raised("a", at_ns=10 * turn + 60, count=30), raised(f"new {turn}", at_ns=10 * turn),
-        cleared("a", at_ns=10 * turn + 61),
+        make_raised("a", at_ns=10 * turn + 60, count=30), make_raised(f"new {turn}", at_ns=10 * turn),
+        make_cleared("a", at_ns=10 * turn + 61),
         snapshot=b"whole" if turn == 1 else None, delta=b"" if turn == 1 else b"%d" % turn,
         seen=[ResourceActivity(resource_id="r", app="shop", system="redis", endpoint="c", namespace="",
                                first_ns=1, last_ns=2, calls=1, errors=0, facts={})],

@@ -14,7 +14,7 @@ from backwatch.store.lifecycle import CLEARED, ESCALATED, OPENED, REOPENED, Life
 from backwatch.store.rules_meta import write_rules
 from backwatch.store.transactions import reading
 from backwatch.store.views import AlertDetail
-from tests.services.commits import Owner, alert_id, cleared, raised
+from tests.services.commits import Owner, alert_id, make_cleared, make_raised
 
 ID = alert_id("unusual-query", "k")
 steps = st.lists(st.sampled_from(["raise", "clear", "close", "acknowledge", "reopen", "mute", "unmute"]), max_size=30)
@@ -68,9 +68,9 @@ def test_the_engines_part_alone_follows_the_model(words: list[str]) -> None:
     for at_ns, word in enumerate(words):
         expected = model.step(word)
         if word == "raise":
-            got = [change.kind for change in apply(life, [raised(at_ns=at_ns)])]
+            got = [change.kind for change in apply(life, [make_raised(at_ns=at_ns)])]
         elif word == "clear":
-            got = [change.kind for change in apply(life, [cleared(at_ns=at_ns)])]
+            got = [change.kind for change in apply(life, [make_cleared(at_ns=at_ns)])]
         else:
             life.closed_episode = life.episode if model.closed else 0
             continue
@@ -92,7 +92,7 @@ def test_store_follows_the_model_for_any_commits(store: sa.Engine, words: list[s
         event = model.step(word)
         events += [event] if event else []
         if word in ("raise", "clear"):
-            batch.append(raised(at_ns=at_ns) if word == "raise" else cleared(at_ns=at_ns))
+            batch.append(make_raised(at_ns=at_ns) if word == "raise" else make_cleared(at_ns=at_ns))
         if not together or word not in ("raise", "clear"):
             owner.commit(*batch)
             batch = []
@@ -112,14 +112,14 @@ def test_store_follows_the_model_for_any_commits(store: sa.Engine, words: list[s
 
 
 def _escalated(at_ns: int, to: str = "critical") -> RaisedAlert:
-    return raised(at_ns=at_ns, escalated_to=to, escalated_ns=at_ns)
+    return make_raised(at_ns=at_ns, escalated_to=to, escalated_ns=at_ns)
 
 
 def test_an_escalation_is_an_event_of_its_own_once_in_an_episode(store: sa.Engine) -> None:
     owner = Owner(store)
-    owner.commit(raised(at_ns=1_000))
+    owner.commit(make_raised(at_ns=1_000))
     owner.commit(_escalated(2_000))
-    owner.commit(_escalated(3_000), raised(at_ns=3_500))
+    owner.commit(_escalated(3_000), make_raised(at_ns=3_500))
     with reading(store) as connection:
         rows = connection.execute(sa.select(tables.event).order_by(tables.event.c.level_rank)).mappings().all()
         alert = queries.get_alert(connection, ID)
@@ -138,8 +138,8 @@ def test_opening_and_escalation_in_one_commit_are_the_same_two_events(store: sa.
 
 def test_the_next_episode_begins_at_the_rules_own_level(store: sa.Engine) -> None:
     owner = Owner(store)
-    owner.commit(_escalated(1_000), cleared(at_ns=2_000))
-    owner.commit(raised(at_ns=3_000))
+    owner.commit(_escalated(1_000), make_cleared(at_ns=2_000))
+    owner.commit(make_raised(at_ns=3_000))
     with reading(store) as connection:
         alert = queries.get_alert(connection, ID)
     assert alert is not None

@@ -22,9 +22,9 @@ from backwatch.store.monitoring.endpoint import detector_check, start_monitoring
 from backwatch.store.monitoring.loops import LoopMonitor, MonitoredStop
 from backwatch.store.monitoring.server import MonitoringServer, Response, StoreAnswer
 from backwatch.store.progress import PartitionProgress, write_progress
-from tests.services.commits import Owner, raised
+from tests.services.commits import Owner, make_raised
 from tests.services.process import free_port
-from tests.store.test_postgresql_failures import backend, stopped
+from tests.store.test_postgresql_failures import backend, stop
 
 HOSTILE = 'evil"} 1\nbackwatch_alerts{level="low'
 
@@ -136,7 +136,9 @@ def test_without_a_store_it_is_alive_unready_and_has_figures(endpoint: Endpoint)
 
 def test_figures_show_lag_commits_alerts_losses_and_deliveries(endpoint: Endpoint) -> None:
     owner = Owner(endpoint.store)
-    owner.commit(raised(level="critical"), now_ns=time.time_ns(), counters={"calls": 9}, losses={"gap": 2, HOSTILE: 1})
+    owner.commit(
+        make_raised(level="critical"), now_ns=time.time_ns(), counters={"calls": 9}, losses={"gap": 2, HOSTILE: 1}
+    )
     write_progress(endpoint.store, [progress(lag=120)])
     deliveries.register(endpoint.store, "standard_webhook a.example 0a", 0)
     deliveries.route(endpoint.store, lambda _: {"standard_webhook a.example 0a": b"{}"}, now_ns=time.time_ns())
@@ -156,7 +158,7 @@ def test_figures_show_lag_commits_alerts_losses_and_deliveries(endpoint: Endpoin
 
 def test_no_text_of_an_attacker_is_in_a_figure(endpoint: Endpoint) -> None:
     owner = Owner(endpoint.store)
-    owner.commit(raised(HOSTILE, app=HOSTILE, resource=HOSTILE), now_ns=time.time_ns(), losses={HOSTILE: 1})
+    owner.commit(make_raised(HOSTILE, app=HOSTILE, resource=HOSTILE), now_ns=time.time_ns(), losses={HOSTILE: 1})
     write_progress(endpoint.store, [progress(lag=5, reason=HOSTILE)])
     text = endpoint.get("/metrics").text
     assert "evil" not in text
@@ -241,14 +243,14 @@ def test_frozen_store_is_no_wait_and_no_pile_of_threads(endpoint: Endpoint) -> N
     endpoint.loop.turn()
     write_progress(endpoint.store, [progress()])
     assert endpoint.get("/readyz").status_code == 200
-    with stopped(backend(endpoint.store)):
+    with stop(backend(endpoint.store)):
         time.sleep(serving.KEPT_S)
         threads = threading.active_count()
-        assert timed(endpoint, "/readyz", 2) == (503, "the store does not answer (no reply yet)\n")
+        assert get_timed(endpoint, "/readyz", 2) == (503, "the store does not answer (no reply yet)\n")
         for _ in range(40):
-            assert timed(endpoint, "/healthz", 0.5) == (200, "ok\n")
-            assert timed(endpoint, "/readyz", 0.5)[0] == 503
-            status, text = timed(endpoint, "/metrics", 0.5)
+            assert get_timed(endpoint, "/healthz", 0.5) == (200, "ok\n")
+            assert get_timed(endpoint, "/readyz", 0.5)[0] == 503
+            status, text = get_timed(endpoint, "/metrics", 0.5)
             assert (status, sample(text, "backwatch_store_up")) == (200, 0)
             assert sample(text, "process_resident_memory_bytes") > 1e6
         assert threading.active_count() == threads
@@ -261,12 +263,12 @@ def test_frozen_store_is_no_wait_and_no_pile_of_threads(endpoint: Endpoint) -> N
 
 @pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
 def test_first_scrape_of_a_frozen_store_has_the_figures_of_the_process(endpoint: Endpoint) -> None:
-    with stopped(backend(endpoint.store)):
-        status, text = timed(endpoint, "/metrics", 2)
+    with stop(backend(endpoint.store)):
+        status, text = get_timed(endpoint, "/metrics", 2)
     assert (status, sample(text, "backwatch_store_up")) == (200, 0)
 
 
-def timed(endpoint: Endpoint, path: str, within_s: float) -> tuple[int, str]:
+def get_timed(endpoint: Endpoint, path: str, within_s: float) -> tuple[int, str]:
     """The answer, which must come within so long; asked a second time where only this machine was slow."""
     for last in (False, True):
         begin_s = time.monotonic()

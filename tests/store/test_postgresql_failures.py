@@ -18,7 +18,7 @@ from backwatch.store import migrate, postgresql, shards, tables
 from backwatch.store.commit import Fenced
 from backwatch.store.connect import StoreFull, StoreUnavailable, open_store
 from backwatch.store.transactions import reading, writing
-from tests.services.commits import Owner, commit, raised
+from tests.services.commits import Owner, commit, make_raised
 from tests.services.databases import fresh_database
 from tests.services.databases.postgresql_pair import Pair, serve_pair
 from tests.services.faults.disk import Disk, small_disk
@@ -40,7 +40,7 @@ def backend(engine: sa.Engine) -> int:
 
 
 @contextlib.contextmanager
-def stopped(process: int) -> Generator[None]:
+def stop(process: int) -> Generator[None]:
     try:
         os.kill(process, signal.SIGSTOP)
     except (PermissionError, ProcessLookupError):
@@ -56,12 +56,12 @@ def test_commit_to_a_stopped_server_gives_up_and_can_be_repeated(
 ) -> None:
     monkeypatch.setattr(postgresql, "REPLY_TIMEOUT_S", 1.0)
     owner = Owner(store)
-    with stopped(backend(store)):
+    with stop(backend(store)):
         start_s = time.monotonic()
         with pytest.raises(StoreUnavailable, match=r"BACKWATCH_STORE_URL=.*has not replied for 1 s"):
-            owner.commit(raised())
+            owner.commit(make_raised())
         assert time.monotonic() - start_s < 30
-        owner.commit(raised())
+        owner.commit(make_raised())
     assert Owner(store).seq == 1
 
 
@@ -141,11 +141,11 @@ def test_failure_that_passes_is_raised_as_one_clear_line(store: sa.Engine, sqlst
     )
     owner = Owner(store)
     with pytest.raises(error, match="BACKWATCH_STORE_URL") as caught:
-        owner.commit(raised())
+        owner.commit(make_raised())
     assert "\n" not in str(caught.value)
     with writing(store) as connection:
         connection.execute(sa.text("drop trigger fail on backwatch_alert"))
-    owner.commit(raised())
+    owner.commit(make_raised())
     assert Owner(store).seq == 1
 
 
@@ -175,7 +175,7 @@ def test_url_with_several_hosts_reaches_the_one_that_takes_writes(postgresql_dat
 
 
 @contextlib.contextmanager
-def opened(pair: Pair) -> Generator[sa.Engine]:
+def open_pair(pair: Pair) -> Generator[sa.Engine]:
     engine = open_store(pair.url, check=False)
     migrate.upgrade(engine)
     yield engine
@@ -187,7 +187,7 @@ def commit_until_taken(owner: Owner, key: str) -> None:
     deadline_s = time.monotonic() + 60
     while True:
         try:
-            return owner.commit(raised(key))
+            return owner.commit(make_raised(key))
         except StoreUnavailable:
             assert time.monotonic() < deadline_s
             time.sleep(0.1)
@@ -213,7 +213,7 @@ def has_receiver(standby: sa.Engine) -> bool:
 
 
 def test_failover_to_a_synchronous_standby_loses_and_doubles_no_commit() -> None:
-    with serve_pair(synchronous=True) as pair, opened(pair) as engine:
+    with serve_pair(synchronous=True) as pair, open_pair(pair) as engine:
         owner = Owner(engine)
         for number in range(5):
             commit_until_taken(owner, f"k{number}")
@@ -225,7 +225,7 @@ def test_failover_to_a_synchronous_standby_loses_and_doubles_no_commit() -> None
 
 
 def test_commits_that_the_standby_had_not_received_are_made_again_once() -> None:
-    with serve_pair(synchronous=False) as pair, opened(pair) as engine:
+    with serve_pair(synchronous=False) as pair, open_pair(pair) as engine:
         owner = Owner(engine)
         commit_until_taken(owner, "k0")
         standby = open_store(pair.standby.url, check=False)
@@ -252,14 +252,14 @@ def test_commits_that_the_standby_had_not_received_are_made_again_once() -> None
 
 
 def test_standby_is_named_as_read_only_and_taken_once_promoted() -> None:
-    with serve_pair(synchronous=True) as pair, opened(pair) as engine:
-        Owner(engine).commit(raised("k0"))
+    with serve_pair(synchronous=True) as pair, open_pair(pair) as engine:
+        Owner(engine).commit(make_raised("k0"))
         owner = Owner(engine)
         elsewhere = open_store(pair.standby.url, must_exist=True)  # a reader may
         assert counts(elsewhere) == {"k0": 1}
         owner.engine = elsewhere
         with pytest.raises(StoreUnavailable, match=r"BACKWATCH_STORE_URL.*(read-only|recovery)"):
-            owner.commit(raised("k1"))
+            owner.commit(make_raised("k1"))
         pair.fail_over()
         commit_until_taken(owner, "k1")
         assert counts(elsewhere) == {"k0": 1, "k1": 1}
@@ -290,13 +290,13 @@ def test_commit_can_be_repeated_after_a_full_disk_kept_nothing(
     url, disk = small_tablespace
     engine = open_store(url)
     owner, large = Owner(engine), os.urandom(2_000_000)
-    owner.commit(raised(), delta=b"kept")
+    owner.commit(make_raised(), delta=b"kept")
     disk.fill()
     with pytest.raises(StoreFull, match=r"BACKWATCH_STORE_URL=.*the disk is full"):
-        owner.commit(raised("other"), delta=large)
+        owner.commit(make_raised("other"), delta=large)
     assert (Owner(engine).seq, counts(engine)) == (1, {"k": 1})
     disk.free()
-    owner.commit(raised("other"), delta=large)
+    owner.commit(make_raised("other"), delta=large)
     assert counts(engine) == {"k": 1, "other": 1}
     assert Owner(engine).state.deltas == [b"kept", large]
     engine.dispose()

@@ -16,7 +16,9 @@ from tests.services.commits import Owner
 NOW_NS = time.time_ns()
 
 
-def seen(instance: str = "1" * 16, state: str = "running", heard_ns: int | None = None, **more: Any) -> SeenProcess:
+def make_process(
+    instance: str = "1" * 16, state: str = "running", heard_ns: int | None = None, **more: Any
+) -> SeenProcess:
     heard_ns = time.time_ns() if heard_ns is None else heard_ns
     values: dict[str, Any] = {
         "instance": instance, "app": "shop", "host": "a", "pid": 7, "parent": "", "state": state, "since_ns": heard_ns,
@@ -26,45 +28,46 @@ def seen(instance: str = "1" * 16, state: str = "running", heard_ns: int | None 
     return SeenProcess(**{**values, **more})
 
 
-def listed(store: sa.Engine, **more: Any) -> list[tuple[str, str, int]]:
+def list_reported(store: sa.Engine, **more: Any) -> list[tuple[str, str, int]]:
     with reading(store) as connection:
         return [(one.instance[0], one.state, one.delivered) for one in processes.list_processes(connection, **more)]
 
 
 def test_process_is_one_row_and_shows_its_newest_state(store: sa.Engine) -> None:
     owner = Owner(store)
-    owner.commit(processes=[seen(), seen("2" * 16, app="other")])
-    owner.commit(processes=[seen(state="silent", delivered=10)])
-    assert listed(store) == [("1", "silent", 10), ("2", "running", 9)]
-    assert listed(store, app="other") == [("2", "running", 9)]
+    owner.commit(processes=[make_process(), make_process("2" * 16, app="other")])
+    owner.commit(processes=[make_process(state="silent", delivered=10)])
+    assert list_reported(store) == [("1", "silent", 10), ("2", "running", 9)]
+    assert list_reported(store, app="other") == [("2", "running", 9)]
     with reading(store) as connection:
         assert health(connection).processes == {"running": 1, "silent": 1}
 
 
 def test_hostile_text_and_numbers_do_not_refuse_the_commit(store: sa.Engine) -> None:
-    Owner(store).commit(processes=[seen(host="h\x00\ud800" * 200, app="a\x00", pid=2**70, started_ns=-(2**70))])
-    assert len(listed(store)) == 1
+    Owner(store).commit(processes=[make_process(host="h\x00\ud800" * 200, app="a\x00", pid=2**70, started_ns=-(2**70))])
+    assert len(list_reported(store)) == 1
 
 
 def test_prune_forgets_old_processes_and_keeps_the_newest(store: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [seen(f"{i}" * 16, heard_ns=NOW_NS - i * 3 * DAY_NS) for i in range(5)]
-    never_heard = seen("9" * 16, "undelivered", 0, since_ns=NOW_NS)
+    rows = [make_process(f"{i}" * 16, heard_ns=NOW_NS - i * 3 * DAY_NS) for i in range(5)]
+    never_heard = make_process("9" * 16, "undelivered", 0, since_ns=NOW_NS)
     Owner(store).commit(processes=[*rows, never_heard])
     assert prune(store, NOW_NS)["process"] == 2
     monkeypatch.setattr(processes, "MAX_KEPT", 2)
     prune(store, NOW_NS)
-    assert {instance for instance, _, _ in listed(store)} == {"9", "0"}
+    assert {instance for instance, _, _ in list_reported(store)} == {"9", "0"}
 
 
 def test_process_not_heard_of_late_is_not_shown_as_running(store: sa.Engine) -> None:
     """A shard that forgot a process, or a detector that is gone, writes nothing of it any more."""
     hour_ns, now_ns = 3_600 * 10**9, time.time_ns()
     Owner(store).commit(processes=[
-        seen("1" * 16), seen("2" * 16, heard_ns=now_ns - hour_ns), seen("3" * 16, "silent", now_ns - hour_ns),
-        seen("4" * 16, heard_ns=now_ns - hour_ns // 3, interval_ns=600 * 10**9),
-        seen("5" * 16, heard_ns=now_ns - hour_ns, interval_ns=2**62),
+        make_process("1" * 16), make_process("2" * 16, heard_ns=now_ns - hour_ns),
+        make_process("3" * 16, "silent", now_ns - hour_ns),
+        make_process("4" * 16, heard_ns=now_ns - hour_ns // 3, interval_ns=600 * 10**9),
+        make_process("5" * 16, heard_ns=now_ns - hour_ns, interval_ns=2**62),
     ])  # fmt: skip
-    shown = {instance: state for instance, state, _ in listed(store, now_ns=now_ns)}
+    shown = {instance: state for instance, state, _ in list_reported(store, now_ns=now_ns)}
     assert shown == {"1": "running", "2": "unfollowed", "3": "silent", "4": "running", "5": "unfollowed"}
     with reading(store) as connection:
         counts = processes.count_by_state(connection, now_ns)
@@ -78,12 +81,16 @@ def test_flood_of_processes_removes_no_missed_one_from_the_store(
     monkeypatch.setattr(processes, "MAX_KEPT", 10)
     monkeypatch.setattr(processes, "MAX_EXCESS", 5)
     owner = Owner(store)
-    owner.commit(processes=[seen("a" * 16, "silent", NOW_NS - 2 * DAY_NS), seen("b" * 16, heard_ns=NOW_NS)])
+    owner.commit(
+        processes=[make_process("a" * 16, "silent", NOW_NS - 2 * DAY_NS), make_process("b" * 16, heard_ns=NOW_NS)]
+    )
     for at in range(0, 100, 4):
-        owner.commit(processes=[seen(f"{i:016x}", state, NOW_NS - 100 + i) for i in range(at, at + 4)], now_ns=NOW_NS)
-        assert len(listed(store)) <= 10 + 5 + 4
+        owner.commit(
+            processes=[make_process(f"{i:016x}", state, NOW_NS - 100 + i) for i in range(at, at + 4)], now_ns=NOW_NS
+        )
+        assert len(list_reported(store)) <= 10 + 5 + 4
     with reading(store) as connection:
         found = {one.instance[0] for one in processes.list_processes(connection, now_ns=NOW_NS)}
     assert {"a", "b"} <= found
     prune(store, NOW_NS)
-    assert len(listed(store)) == 10
+    assert len(list_reported(store)) == 10

@@ -14,7 +14,7 @@ def unreadable(offset: int, value: bytes = b"x", reason: str = "cut") -> Quarant
     return QuarantinedRecord(partition=0, offset=offset, reason=reason, value=value, appended_ns=1)
 
 
-def kept(store: sa.Engine) -> list[int]:
+def list_kept(store: sa.Engine) -> list[int]:
     """Offsets that are kept, in their order."""
     column = tables.quarantine.c.record_offset
     with reading(store) as connection:
@@ -39,7 +39,7 @@ def test_unreadable_records_beyond_the_bound_are_counted_and_not_kept(
     owner = Owner(store)
     for first in (0, 3, 6):
         owner.commit(quarantined=[unreadable(first + at) for at in range(3)], losses={"quarantine": 3})
-    assert kept(store) == [0, 1, 2, 3, 4]
+    assert list_kept(store) == [0, 1, 2, 3, 4]
     with reading(store) as connection:
         assert queries.health(connection).losses == {"quarantine": 9}
 
@@ -54,6 +54,6 @@ def test_pruning_makes_room_for_the_unreadable_records_of_another_day(
     owner.commit(quarantined=[unreadable(at) for at in range(40)], now_ns=1)
     assert prune.prune(store, DAY_NS)["quarantine"] == 0
     assert prune.prune(store, DAY_NS + 2)["quarantine"] == 8
-    assert kept(store) == [*range(8, 20)]
+    assert list_kept(store) == [*range(8, 20)]
     owner.commit(quarantined=[unreadable(100 + at) for at in range(40)], now_ns=DAY_NS + 2)
-    assert kept(store) == [*range(8, 20), *range(100, 108)]
+    assert list_kept(store) == [*range(8, 20), *range(100, 108)]

@@ -14,7 +14,7 @@ from backwatch.store.decisions import decide
 from backwatch.store.prune import DAY_NS, prune
 from backwatch.store.transactions import reading, writing
 from backwatch.store.views import AlertFilter, EndpointRow
-from tests.services.commits import Owner, alert_id, cleared, raised
+from tests.services.commits import Owner, alert_id, make_cleared, make_raised
 
 
 def _keys(store: sa.Engine, **filters: object) -> list[str]:
@@ -26,9 +26,10 @@ def _keys(store: sa.Engine, **filters: object) -> list[str]:
 def filled(store: sa.Engine) -> sa.Engine:
     """Alerts in every state."""
     Owner(store).commit(
-        raised("open 50%"), raised("acknowledged", level="low"), raised("closed", app="mail"), raised("muted"),
-        raised("cleared", rule="bulk-read"), raised("other_resource", resource_id="r2"),
-        cleared("cleared", rule="bulk-read"),
+        make_raised("open 50%"), make_raised("acknowledged", level="low"), make_raised("closed", app="mail"),
+        make_raised("muted"),
+        make_raised("cleared", rule="bulk-read"), make_raised("other_resource", resource_id="r2"),
+        make_cleared("cleared", rule="bulk-read"),
     )  # fmt: skip
     for kind in ("acknowledge", "close", "mute"):
         key = {"acknowledge": "acknowledged", "close": "closed", "mute": "muted"}[kind]
@@ -63,7 +64,7 @@ def test_every_alert_is_counted_once_by_state_and_level(filled: sa.Engine) -> No
 
 
 def test_pages_hold_every_alert_once_and_none_twice(store: sa.Engine) -> None:
-    Owner(store).commit(*(raised(str(number), at_ns=number // 3 + 10) for number in range(25)))
+    Owner(store).commit(*(make_raised(str(number), at_ns=number // 3 + 10) for number in range(25)))
     got: list[str] = []
     cursor = None
     with reading(store) as connection:
@@ -85,8 +86,9 @@ def test_foreign_cursor_is_refused(store: sa.Engine, cursor: str) -> None:
 def test_openings_are_counted_by_hour_and_level(store: sa.Engine) -> None:
     hour = queries.HOUR_NS
     Owner(store).commit(
-        raised("a", at_ns=hour + 1), raised("b", at_ns=hour + 2), raised("c", at_ns=hour + 3, level="low"),
-        cleared("a", at_ns=2 * hour), raised("a", at_ns=3 * hour),
+        make_raised("a", at_ns=hour + 1), make_raised("b", at_ns=hour + 2),
+        make_raised("c", at_ns=hour + 3, level="low"),
+        make_cleared("a", at_ns=2 * hour), make_raised("a", at_ns=3 * hour),
     )  # fmt: skip
     with reading(store) as connection:
         assert [(hour, "high", 2), (hour, "low", 1), (3 * hour, "high", 1)] == queries.histogram(

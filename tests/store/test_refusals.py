@@ -12,7 +12,9 @@ from backwatch.store.connect import StoreUnavailable, is_refused
 from backwatch.store.transactions import reading, writing
 
 
-def failed(store: sa.Engine, statement: sa.Executable, values: Sequence[Mapping[str, object]] = ()) -> DBAPIError:
+def catch_refusal(
+    store: sa.Engine, statement: sa.Executable, values: Sequence[Mapping[str, object]] = ()
+) -> DBAPIError:
     """Return what the database raises for a statement."""
     try:
         with writing(store) as connection:
@@ -27,16 +29,16 @@ def test_refused_value_is_distinguished_from_an_outage(store: sa.Engine) -> None
     row = {"name": "one", "value": b"1"}
     with writing(store) as connection:
         connection.execute(sa.insert(meta), [row])
-    assert is_refused(failed(store, sa.insert(meta), [row]))
-    assert is_refused(failed(store, sa.insert(meta), [{"name": "two", "value": None}]))
-    assert not is_refused(failed(store, sa.text("SELECT nothing FROM no_such_table")))
+    assert is_refused(catch_refusal(store, sa.insert(meta), [row]))
+    assert is_refused(catch_refusal(store, sa.insert(meta), [{"name": "two", "value": None}]))
+    assert not is_refused(catch_refusal(store, sa.text("SELECT nothing FROM no_such_table")))
     if store.dialect.name == "postgresql":
-        assert is_refused(failed(store, sa.insert(meta), [{"name": "nul\x00", "value": b""}]))
-        assert is_refused(failed(store, sa.text("SELECT 1 / 0")))
+        assert is_refused(catch_refusal(store, sa.insert(meta), [{"name": "nul\x00", "value": b""}]))
+        assert is_refused(catch_refusal(store, sa.text("SELECT 1 / 0")))
         with pytest.raises(StoreUnavailable):
-            failed(store, sa.text("SET LOCAL statement_timeout = 50; SELECT pg_sleep(20)"))
+            catch_refusal(store, sa.text("SET LOCAL statement_timeout = 50; SELECT pg_sleep(20)"))
     else:
-        assert is_refused(failed(store, sa.text("SELECT :one"), [{"one": object()}]))
+        assert is_refused(catch_refusal(store, sa.text("SELECT :one"), [{"one": object()}]))
 
 
 def test_loads_and_tries_are_counted_until_the_shard_commits(store: sa.Engine) -> None:

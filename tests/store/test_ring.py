@@ -13,18 +13,18 @@ from backwatch.store.commit import Occurrence, RaisedAlert
 from backwatch.store.decisions import decide
 from backwatch.store.ring import RING, SHOWN, choose_kept
 from backwatch.store.transactions import reading
-from tests.services.commits import Owner, alert_id, cleared, raised
+from tests.services.commits import Owner, alert_id, make_cleared, make_raised
 
 RULE = "certificate-changed"
 ID = alert_id(RULE, "k")
 ACCEPTS = (names.CERT_SHA256,)
 
 
-def showing(*certificates: str, at_ns: int = 1_000) -> RaisedAlert:
+def raise_showing(*certificates: str, at_ns: int = 1_000) -> RaisedAlert:
     found = [
         Occurrence(time_ns=at_ns, trace_id="", span_id="", evidence={names.CERT_SHA256: one}) for one in certificates
     ]
-    return raised(rule=RULE, at_ns=at_ns, count=len(found), occurrences=found, accepts=ACCEPTS)
+    return make_raised(rule=RULE, at_ns=at_ns, count=len(found), occurrences=found, accepts=ACCEPTS)
 
 
 @pytest.fixture
@@ -64,25 +64,25 @@ def test_the_newest_are_kept_and_the_first_of_so_many_things_shown(shows: list[i
 
 
 def test_every_value_of_an_episode_stays_shown_beside_frequent_ones(owner: Owner) -> None:
-    owner.commit(showing("bb", "bb", "bb"))
+    owner.commit(raise_showing("bb", "bb", "bb"))
     for _ in range(3):
-        owner.commit(showing(*["cc"] * 50))
+        owner.commit(raise_showing(*["cc"] * 50))
     assert detail(owner) == ("open", ["bb", "cc"] + ["cc"] * RING)
 
 
 def test_an_episode_that_is_over_is_shown_by_its_newest_occurrences_alone(owner: Owner) -> None:
-    owner.commit(showing("bb"), cleared(rule=RULE), showing(*["cc"] * 50), showing("cc"))
+    owner.commit(raise_showing("bb"), make_cleared(rule=RULE), raise_showing(*["cc"] * 50), raise_showing("cc"))
     assert detail(owner) == ("open", ["cc"] * (RING + 1))
 
 
 def test_accepting_ends_an_episode_once_all_that_it_showed_is_accepted(owner: Owner) -> None:
-    owner.commit(showing("bb"), showing(*["cc"] * 50))
+    owner.commit(raise_showing("bb"), raise_showing(*["cc"] * 50))
     assert (accept(owner, "cc"), detail(owner)[0]) == (False, "open")
     assert (accept(owner, "bb"), detail(owner)[0]) == (True, "closed")
 
 
 def test_an_acceptance_that_was_taken_back_or_has_ended_covers_nothing(owner: Owner) -> None:
-    owner.commit(showing("bb", "cc"))
+    owner.commit(raise_showing("bb", "cc"))
     accept(owner, "cc", until_ns=15)
     assert not accept(owner, "bb", now_ns=20)
     decide(owner.engine, ID, "revoke", by="ann", now_ns=30)
@@ -97,11 +97,11 @@ def test_acceptance_holds_for_shown_values_and_those_given_later(owner: Owner) -
         assert found is not None
         return found.accepted
 
-    owner.commit(showing("bb"), showing("cc"))
+    owner.commit(raise_showing("bb"), raise_showing("cc"))
     assert not accepted()
     accept(owner, "cc")
     assert accepted()
-    owner.commit(showing("bb"))
+    owner.commit(raise_showing("bb"))
     assert not accepted()
     accept(owner, "bb", until_ns=60)
     assert not accepted()
@@ -112,7 +112,7 @@ def test_acceptance_holds_for_shown_values_and_those_given_later(owner: Owner) -
 
 
 def test_accepting_does_not_end_an_episode_with_unkept_values(owner: Owner) -> None:
-    owner.commit(showing(*map(str, range(SHOWN))))
+    owner.commit(raise_showing(*map(str, range(SHOWN))))
     assert [accept(owner, str(one)) for one in range(SHOWN)] == [False] * SHOWN
 
 
@@ -121,7 +121,7 @@ def test_nodes_are_accepted_in_any_order_and_one_by_one(owner: Owner) -> None:
     found = [
         Occurrence(time_ns=1, trace_id="", span_id="", evidence={names.TOPOLOGY: one}) for one in ("b,a", "c,a", "c")
     ]
-    one = raised(rule="topology-changed", count=3, occurrences=found, accepts=[names.TOPOLOGY])
+    one = make_raised(rule="topology-changed", count=3, occurrences=found, accepts=[names.TOPOLOGY])
     owner.commit(one)
 
     def closes(nodes: str) -> bool:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from backwatch.store import queries, shards, tables
 from backwatch.store.commit import Fenced, Occurrence, QuarantinedRecord, ResourceActivity, Rollup
 from backwatch.store.transactions import reading, writing
-from tests.services.commits import Owner, alert_id, cleared, commit, raised
+from tests.services.commits import Owner, alert_id, commit, make_cleared, make_raised
 
 
 def test_a_shard_never_seen_starts_at_commit_0_without_state(store: sa.Engine) -> None:
@@ -53,9 +53,9 @@ def test_a_snapshot_replaces_the_deltas_before_it(store: sa.Engine) -> None:
 
 def test_later_of_two_owners_is_fenced_and_changes_nothing(store: sa.Engine) -> None:
     first, second = Owner(store), Owner(store)
-    first.commit(raised("a"), delta=b"first")
+    first.commit(make_raised("a"), delta=b"first")
     with pytest.raises(Fenced, match="shard 0 is no longer at commit 0"):
-        second.commit(raised("b"), delta=b"second", losses={"gap": 1})
+        second.commit(make_raised("b"), delta=b"second", losses={"gap": 1})
     with reading(store) as connection:
         assert [row.key for row in queries.list_alerts(connection).rows] == ["a"]
         assert queries.health(connection).losses == {}
@@ -77,7 +77,7 @@ def test_of_many_owners_at_once_exactly_one_commits(store: sa.Engine) -> None:
 
     def try_it(number: int, owner: Owner) -> None:
         try:
-            owner.commit(raised(str(number)))
+            owner.commit(make_raised(str(number)))
             outcomes.append("committed")
         except Fenced:
             outcomes.append("fenced")
@@ -99,7 +99,7 @@ def test_shards_that_share_an_alert_commit_concurrently_without_deadlock(store: 
         try:
             for turn in range(5):
                 ordered = keys if (owner.shard + turn) % 2 else keys[::-1]
-                owner.commit(*(raised(key, at_ns=turn + 1) for key in ordered))
+                owner.commit(*(make_raised(key, at_ns=turn + 1) for key in ordered))
         except BaseException as error:  # noqa: BLE001  handed to the test
             failures.append(error)
 
@@ -115,9 +115,9 @@ def test_shards_that_share_an_alert_commit_concurrently_without_deadlock(store: 
 
 def test_the_newest_50_occurrences_are_kept_and_the_count_goes_on(store: sa.Engine) -> None:
     owner = Owner(store)
-    owner.commit(raised(at_ns=30, count=30))
-    owner.commit(raised(at_ns=70, count=40))
-    owner.commit(raised(at_ns=71))
+    owner.commit(make_raised(at_ns=30, count=30))
+    owner.commit(make_raised(at_ns=70, count=40))
+    owner.commit(make_raised(at_ns=71))
     with reading(store) as connection:
         detail = queries.get_alert(connection, alert_id("unusual-query", "k"))
     assert detail is not None
@@ -154,7 +154,7 @@ def test_what_no_database_takes_is_taken_all_the_same(store: sa.Engine) -> None:
     hostile = "\x00\ud800" + "x" * 100_000
     strange = [float("nan"), 2**80, b"\xff", {hostile: hostile}]
     occurrences = [Occurrence(time_ns=-(2**70), trace_id=hostile, span_id=hostile, evidence={hostile: strange * 100})]
-    one = raised(app=hostile, resource=hostile, level=hostile, last_ns=2**70, occurrences=occurrences)
+    one = make_raised(app=hostile, resource=hostile, level=hostile, last_ns=2**70, occurrences=occurrences)
     one = replace(one, key=hostile, count=2**70)
     text = dict.fromkeys(("app", "system", "endpoint", "namespace"), hostile)
     seen = ResourceActivity(
@@ -172,13 +172,13 @@ def test_what_no_database_takes_is_taken_all_the_same(store: sa.Engine) -> None:
 
 
 def test_10_000_alerts_in_one_commit_take_seconds(store: sa.Engine) -> None:
-    Owner(store).commit(*(raised(str(number), at_ns=number) for number in range(10_000)))
+    Owner(store).commit(*(make_raised(str(number), at_ns=number) for number in range(10_000)))
     with reading(store) as connection:
         assert queries.overview(connection)["open"]["high"] == 10_000
 
 
 def test_commit_gives_the_same_events_on_every_engine_and_run(store: sa.Engine) -> None:
-    Owner(store).commit(raised("a", at_ns=5), cleared("a"), raised("a", at_ns=3_000))
+    Owner(store).commit(make_raised("a", at_ns=5), make_cleared("a"), make_raised("a", at_ns=3_000))
     table = tables.event
     with reading(store) as connection:
         rows = connection.execute(sa.select(table.c.kind, table.c.id, table.c.body).order_by(table.c.kind)).all()

@@ -19,7 +19,7 @@ from backwatch.store.transactions import reading
 from tests.services.databases import fresh_database, postgresql
 from tests.services.process import ROOT, binary
 from tests.store.app_migrations import AppMigrations
-from tests.system.commands import ran
+from tests.system.commands import run_command
 
 LEGACY = Path(__file__).with_name("legacy")
 """Stores that commit 990e6bf made and filled, the last one without the prefix; as ``pg_dump --inserts`` wrote them."""
@@ -91,7 +91,7 @@ def test_reader_refuses_an_apps_database_and_changes_nothing(
     AppMigrations(tmp_path / "app").upgrade(engine, "a1")
     engine.dispose()
     before = content(store_url)
-    done = ran(*command, BACKWATCH_STORE_URL=store_url, **WEBHOOK)
+    done = run_command(*command, BACKWATCH_STORE_URL=store_url, **WEBHOOK)
     assert content(store_url) == before
     assert (done.code, done.out, done.err.count("\n")) == (69, "", 1)
     assert done.err.startswith("Error: BACKWATCH_STORE_URL=")
@@ -105,7 +105,7 @@ def test_store_and_app_share_a_database(tmp_path: Path, store_url: str, engine: 
         connection.exec_driver_sql("INSERT INTO alert (id, note) VALUES (7, 'of the app')")
     migrate.upgrade(open_store(store_url, check=False))
     app.upgrade(engine, "b2")
-    assert ran("db", "status", BACKWATCH_STORE_URL=store_url).code == 0
+    assert run_command("db", "status", BACKWATCH_STORE_URL=store_url).code == 0
     others = {name for name in names_in(engine) if "backwatch_" not in name}
     assert {one.split("_note")[0] for one in others if "alembic" not in one} >= {"alert", "event", "ix_alert"}
     with engine.connect() as connection:

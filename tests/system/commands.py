@@ -37,7 +37,7 @@ class Ran:
         return self.err.rstrip().rpartition("\n")[2]
 
 
-def ran(*arguments: str, **settings: str) -> Ran:
+def run_command(*arguments: str, **settings: str) -> Ran:
     """Run ``backwatch`` with these arguments and settings to its end."""
     done = subprocess.run(
         [BACKWATCH, *arguments], env=environment(settings), capture_output=True, text=True, timeout=PATIENCE_S
@@ -76,7 +76,7 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *arguments: str, **settings: str) -> Generator[Running]:
+def run_in_background(folder: Path, *arguments: str, **settings: str) -> Generator[Running]:
     """Keep ``backwatch`` running with these arguments and settings inside the block."""
     log = folder / f"{arguments[0]}.log"
     with log.open("ab") as output:

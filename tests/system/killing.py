@@ -70,7 +70,7 @@ def publish(folder: Path) -> None:
     size = -(-len(calls) // RECORDS)
     publisher = open_publisher(StreamSettings(url=url))
     messages = [
-        Message(value=streams.encoded(calls[at : at + size], at), backfill=True) for at in range(0, len(calls), size)
+        Message(value=streams.encode(calls[at : at + size], at), backfill=True) for at in range(0, len(calls), size)
     ]
     messages.insert(30, Message(value=b"\x0a\xff\xff not OTLP", backfill=True))
     publisher.publish(names.TOPIC_CALLS, messages, 10)
@@ -78,7 +78,7 @@ def publish(folder: Path) -> None:
     assert len(messages) == RECORDS + 1
 
 
-def copied(published: Path, folder: Path) -> str:
+def copy_stream(published: Path, folder: Path) -> str:
     """Return a separate stream with append times: records that one detector has read are pruned for the next."""
     shutil.copytree(published, folder / "stream")
     return f"sqlite:///{folder / 'stream' / 'stream.db'}"

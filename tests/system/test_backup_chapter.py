@@ -24,12 +24,12 @@ from backwatch.store.transactions import reading
 from backwatch.store.views import AlertFilter
 from tests.detector import streams
 from tests.notify.conftest import settings_of
-from tests.services.commits import Owner, raised
+from tests.services.commits import Owner, make_raised
 from tests.services.databases import postgresql
 from tests.services.http.receiver import receiver
 from tests.services.process import ROOT
 from tests.services.server import Server
-from tests.system.commands import BACKWATCH, environment, ran, running
+from tests.system.commands import BACKWATCH, environment, run_command, run_in_background
 
 CHAPTER = ROOT / "docs" / "operations.md"
 
@@ -57,7 +57,7 @@ def publish(url: str, first: int, last: int) -> None:
         facts = {**streams.SAFE, names.SERVER_ADDRESS: f"db{number}.internal", names.TLS_ESTABLISHED: False,
                  names.TLS_VERIFIED: "none"}  # fmt: skip
         call = streams.Call(time.time_ns(), facts, streams.statement("SELECT ?"))
-        publisher.publish(names.TOPIC_CALLS, [Message(streams.encoded([call], number))], 10)
+        publisher.publish(names.TOPIC_CALLS, [Message(streams.encode([call], number))], 10)
     publisher.close(5)
 
 
@@ -108,24 +108,24 @@ def test_chapter_brings_back_every_alert_once(
     ids: list[set[str]] = []
     with receiver() as hook:
         deliver = settings_of(url, hook)
-        with running(tmp_path, "detect", "--no-router", **settings) as detector:
+        with run_in_background(tmp_path, "detect", "--no-router", **settings) as detector:
             detector.wait_for_output("detecting")
             publish(kafka_without_topics.url, 0, 5)
             detector.until(lambda: len(content(url)["calls"]) == 5, "the first calls were not judged")
             follow(backup, tmp_path, settings)
             publish(kafka_without_topics.url, 5, 10)
             detector.until(lambda: len(content(url)["calls"]) == 10, "the second calls were not judged")
-            assert ran("notify", "--once", **deliver).code == 0
+            assert run_command("notify", "--once", **deliver).code == 0
             ids.append(set(hook.ids))
             detector.process.kill()
         before = content(url)
         destroy(url)
         follow(restore, tmp_path, settings)
         assert len(content(url)["calls"]) == 5
-        with running(tmp_path, "detect", "--no-router", **settings) as detector:
+        with run_in_background(tmp_path, "detect", "--no-router", **settings) as detector:
             detector.until(lambda: len(content(url)["calls"]) == 10, "what came after the backup is not judged again")
             assert detector.stop() == 143
-        assert ran("notify", "--once", **deliver).code == 0
+        assert run_command("notify", "--once", **deliver).code == 0
         ids.append(set(hook.ids))
     assert content(url) == before
     assert before["losses"] == {}
@@ -147,12 +147,12 @@ def test_role_for_readers_reads_the_pages_and_nothing_else(postgresql_database: 
     owner, reader = (f"postgresql://backwatch_{name}_{suffix}:change-me-{number}@{at}"
                      for number, name in ((1, "owner"), (2, "reader")))  # fmt: skip
     try:
-        assert ran("db", "status", BACKWATCH_STORE_URL=reader).code == 69
-        assert ran("db", "upgrade", BACKWATCH_STORE_URL=owner).code == 0
+        assert run_command("db", "status", BACKWATCH_STORE_URL=reader).code == 69
+        assert run_command("db", "upgrade", BACKWATCH_STORE_URL=owner).code == 0
         _raise_an_alert(owner)
-        assert "shard 0: commit 1" in ran("db", "status", BACKWATCH_STORE_URL=reader).out
-        assert ran("profile", "show", BACKWATCH_STORE_URL=reader).code == 0
-        refused = ran("db", "prune", BACKWATCH_STORE_URL=reader)
+        assert "shard 0: commit 1" in run_command("db", "status", BACKWATCH_STORE_URL=reader).out
+        assert run_command("profile", "show", BACKWATCH_STORE_URL=reader).code == 0
+        refused = run_command("db", "prune", BACKWATCH_STORE_URL=reader)
         assert (refused.code, refused.out) in {(69, ""), (0, "rollup 0, event 0, quarantine 0, alert 0\n")}
         _look_at_every_page(reader)
     finally:
@@ -165,7 +165,7 @@ def test_role_for_readers_reads_the_pages_and_nothing_else(postgresql_database: 
 
 def _raise_an_alert(url: str) -> None:
     engine = open_store(url, must_exist=True)
-    Owner(engine).commit(raised())
+    Owner(engine).commit(make_raised())
     engine.dispose()
 
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.heavy
 
 
 @contextlib.contextmanager
-def serving(app: str, database: str, folder: Path) -> Generator[str]:
+def serve(app: str, database: str, folder: Path) -> Generator[str]:
     port = free_port()
     command = [BACKWATCH, "run", "--", sys.executable, "-m", f"bench.campaigns.apps.{app}", database, str(port)]
     settings = environment({"BACKWATCH_STREAM_URL": f"sqlite:///{folder}/stream.db", "BACKWATCH_APP": app})
@@ -40,7 +40,7 @@ def test_app_serves_honest_requests_and_breaks_on_bugs(app: str, tmp_path: Path)
     filled = databases.connect(database)
     filled.fill()
     filled.close()
-    with serving(app, database, tmp_path) as url:
+    with serve(app, database, tmp_path) as url:
         assert drive.request(url, drive.honest_paths(40, Random(1))) == {200: 40}
         assert drive.request(url, BUGS) == {500: len(BUGS)}
         assert drive.request(url, ["/find?id=5%20OR%20id%20IS%20NOT%20NULL&name=a"]) == {200: 1}

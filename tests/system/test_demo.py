@@ -98,7 +98,7 @@ class Marked:
 
 
 @contextlib.contextmanager
-def marked(folder: Path, *command: str, **settings: str) -> Generator[Marked]:
+def run_marked(folder: Path, *command: str, **settings: str) -> Generator[Marked]:
     mark, temporary = secrets.token_hex(8), folder / "tmp"
     temporary.mkdir()
     process = subprocess.Popen(
@@ -130,7 +130,7 @@ def without_network() -> list[str]:
 @pytest.mark.heavy
 def test_demo_catches_every_attack_offline_and_leaves_nothing_behind(tmp_path: Path) -> None:
     begun = time.monotonic()
-    with marked(tmp_path, *without_network(), BACKWATCH, "demo", "--once") as demo:
+    with run_marked(tmp_path, *without_network(), BACKWATCH, "demo", "--once") as demo:
         output, _ = demo.process.communicate(timeout=170)
         took_s = time.monotonic() - begun
         assert demo.process.returncode == 0, output
@@ -153,7 +153,7 @@ def test_namespace_has_no_network(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_an_attack_under_another_name_is_missed_and_a_false_alert(tmp_path: Path) -> None:
-    with marked(tmp_path, sys.executable, "-c", MISNAMED) as demo:
+    with run_marked(tmp_path, sys.executable, "-c", MISNAMED) as demo:
         output, _ = demo.process.communicate(timeout=170)
         assert demo.process.returncode == 1, output
         assert "missed   peer-changed was expected on mysql" in output
@@ -166,7 +166,7 @@ def test_an_attack_under_another_name_is_missed_and_a_false_alert(tmp_path: Path
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=str
 )
 def test_a_signal_ends_it_and_all_that_it_started(tmp_path: Path, number: signal.Signals, code: int) -> None:
-    with marked(tmp_path, BACKWATCH, "demo", "--once") as demo:
+    with run_marked(tmp_path, BACKWATCH, "demo", "--once") as demo:
         wait_until(lambda: len(demo.alive()) >= 4, "detector, dashboard and shop run")
         demo.process.send_signal(number)
         output, _ = demo.process.communicate(timeout=60)
@@ -177,7 +177,7 @@ def test_a_signal_ends_it_and_all_that_it_started(tmp_path: Path, number: signal
 
 
 def test_no_child_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
-    with marked(tmp_path, BACKWATCH, "demo", "--once", PYTHONUNBUFFERED="1") as demo:
+    with run_marked(tmp_path, BACKWATCH, "demo", "--once", PYTHONUNBUFFERED="1") as demo:
         demo.wait_for_output("dashboard: http")
         assert len(demo.alive()) >= 4, "detector, dashboard and shop run"
         demo.process.kill()
@@ -233,7 +233,7 @@ def settings_in(folder: Path) -> dict[str, str]:
 
 def test_up_shows_an_observed_app_and_ends_on_ctrl_c(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
-    with marked(tmp_path, BACKWATCH, "up", **settings, PYTHONUNBUFFERED="1") as up:
+    with run_marked(tmp_path, BACKWATCH, "up", **settings, PYTHONUNBUFFERED="1") as up:
         output = up.wait_for_output("backwatch run")
         assert f"http://127.0.0.1:{settings['BACKWATCH_DASHBOARD_PORT']}" in output
         assert settings["BACKWATCH_STORE_URL"] in output

@@ -13,9 +13,9 @@ from backwatch.store.commit import Commit
 from backwatch.store.connect import open_store
 from backwatch.store.shards import commit, load
 from backwatch.store.transactions import writing
-from tests.services.brokers.topics import created_on_demand
+from tests.services.brokers.topics import create_on_demand
 from tests.services.server import Server
-from tests.system.commands import ran
+from tests.system.commands import run_command
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def url(tmp_path: Path) -> str:
 
 def test_stream_without_partitions_is_named(url: str, tmp_path: Path) -> None:
     stream = f"sqlite:///{tmp_path / 'stream.db'}"
-    done = ran("partitions", "add", "4", BACKWATCH_STREAM_URL=stream, BACKWATCH_STORE_URL=url)
+    done = run_command("partitions", "add", "4", BACKWATCH_STREAM_URL=stream, BACKWATCH_STORE_URL=url)
     expected = f"Error: BACKWATCH_STREAM_URL={stream!r}: only a kafka:// stream has partitions to add\n"
     assert (done.code, done.err) == (78, expected)
 
@@ -36,7 +36,7 @@ def test_invalid_count_and_missing_topic_are_named(
     kafka: Server, kafka_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = StreamSettings(url=kafka.url)
-    with created_on_demand(kafka, kafka_prefix) as make:
+    with create_on_demand(kafka, kafka_prefix) as make:
         topic = make("calls", 8)
         monkeypatch.setattr(names, "TOPIC_CALLS", topic)
         monkeypatch.setattr(repartition, "TOPICS", (topic,))
@@ -62,14 +62,14 @@ def test_count_that_the_shards_do_not_fit_is_named(url: str, offset: int, reason
 
 
 def test_history_that_is_too_short_names_the_store(url: str) -> None:
-    done = ran("fit", BACKWATCH_STORE_URL=url)
+    done = run_command("fit", BACKWATCH_STORE_URL=url)
     assert (done.code, done.err.count("\n")) == (1, 1)
     assert done.err.startswith(f"Error: BACKWATCH_STORE_URL={url!r}: too little history")
 
 
 def test_missing_backup_folder_is_named_as_given(url: str, tmp_path: Path) -> None:
     file = tmp_path / "none" / "store.backup"
-    done = ran("db", "backup", str(file), BACKWATCH_STORE_URL=url)
+    done = run_command("db", "backup", str(file), BACKWATCH_STORE_URL=url)
     assert (done.code, done.err) == (74, f"Error: No such file or directory: {file}\n")
 
 

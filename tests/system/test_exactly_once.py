@@ -19,7 +19,7 @@ from backwatch.store.connect import open_store
 from backwatch.store.decisions import decide
 from backwatch.store.migrate import upgrade
 from tests.detector import streams
-from tests.system.killing import STATEMENTS, Found, copied, everything, publish, run
+from tests.system.killing import STATEMENTS, Found, copy_stream, everything, publish, run
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def stream(published: Path, tmp_path: Path) -> str:
-    return copied(published, tmp_path)
+    return copy_stream(published, tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def reference(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Foun
     folder = tmp_path_factory.mktemp("reference")
     url = f"sqlite:///{folder / 'store.db'}"
     upgrade(open_store(url))
-    assert run(copied(published, folder), url, [{}]) == ["exit 0"]
+    assert run(copy_stream(published, folder), url, [{}]) == ["exit 0"]
     found = everything(url)
     assert len(found["alert"]) > 8
     assert found["quarantine"]

@@ -33,13 +33,13 @@ from tests.services.faults.gate import Gate
 from tests.services.process import free_port
 from tests.services.server import PREFIX, MissingServerError, Server
 from tests.services.waiting import wait_until
-from tests.system.commands import BACKWATCH, Ran, environment, ran, running
+from tests.system.commands import BACKWATCH, Ran, environment, run_command, run_in_background
 
 PASSWORD = "hunter2"
 STORE_COMMANDS = (("notify",), ("dashboard",), ("db", "status"), ("db", "upgrade"), ("fit",))
 
 
-def refused(one: Ran, code: int, *words: str) -> None:
+def check_refusal(one: Ran, code: int, *words: str) -> None:
     """Assert this exit code after one line with these words, no secret among them."""
     ended = one.err.splitlines()
     assert (one.code, one.out, len(ended)) == (code, "", 1), one
@@ -74,15 +74,17 @@ def test_a_wrong_setting_is_refused_by_name_and_value(tmp_path: Path, name: str,
         "BACKWATCH_STREAM_URL": f"sqlite:///{tmp_path}/stream.db",
         "BACKWATCH_STORE_URL": f"sqlite:///{tmp_path}/s.db",
     }
-    refused(ran("detect", **{**settings, name: value}), EXIT_SETTING, name, shown)
+    check_refusal(run_command("detect", **{**settings, name: value}), EXIT_SETTING, name, shown)
 
 
 def test_settings_of_notify_and_dashboard_are_refused_alike(tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path}/store.db"
     hook = {"BACKWATCH_WEBHOOK_URL": "https://hooks.example/hunter2", "BACKWATCH_WEBHOOK_SECRET": "hunter2"}
-    refused(ran("notify", BACKWATCH_STORE_URL=store, **hook), EXIT_SETTING, "BACKWATCH_WEBHOOK_SECRET=(secret)")
-    far = ran("dashboard", BACKWATCH_STORE_URL=store, BACKWATCH_DASHBOARD_PORT="70000")
-    refused(far, EXIT_SETTING, "BACKWATCH_DASHBOARD_PORT='70000'")
+    check_refusal(
+        run_command("notify", BACKWATCH_STORE_URL=store, **hook), EXIT_SETTING, "BACKWATCH_WEBHOOK_SECRET=(secret)"
+    )
+    far = run_command("dashboard", BACKWATCH_STORE_URL=store, BACKWATCH_DASHBOARD_PORT="70000")
+    check_refusal(far, EXIT_SETTING, "BACKWATCH_DASHBOARD_PORT='70000'")
 
 
 def test_the_settings_file_is_held_to_the_same_and_named(tmp_path: Path) -> None:
@@ -94,12 +96,12 @@ def test_the_settings_file_is_held_to_the_same_and_named(tmp_path: Path) -> None
         ("\xff", ("BACKWATCH_CONFIG", str(file))),
     ):
         file.write_bytes(text.encode("latin-1"))
-        refused(ran("detect", BACKWATCH_CONFIG=str(file)), EXIT_SETTING, *words)
+        check_refusal(run_command("detect", BACKWATCH_CONFIG=str(file)), EXIT_SETTING, *words)
 
 
 def test_wrong_flag_value_is_a_setting_error_and_unknown_flag_wrong_usage() -> None:
-    refused(ran("detect", "--stream-url", "ftp://me:hunter2@x"), EXIT_SETTING, "'ftp://x'")
-    assert ran("detect", "--no-such-flag").code == EXIT_USAGE
+    check_refusal(run_command("detect", "--stream-url", "ftp://me:hunter2@x"), EXIT_SETTING, "'ftp://x'")
+    assert run_command("detect", "--no-such-flag").code == EXIT_USAGE
 
 
 def test_wrong_setting_changes_only_one_line_of_the_apps_output(tmp_path: Path) -> None:
@@ -108,7 +110,7 @@ def test_wrong_setting_changes_only_one_line_of_the_apps_output(tmp_path: Path) 
         ("BACKWATCH_COLLECTOR_QUEUE_RECORDS", "many"),
         ("BACKWATCH_STREAM_URL", "amqp://me:hunter2@mq/"),
     ):
-        ended = ran("run", "--", *app, **{"HOME": str(tmp_path), name: value})
+        ended = run_command("run", "--", *app, **{"HOME": str(tmp_path), name: value})
         assert (ended.code, ended.out) == (0, "(7,)\n")
         assert len(ended.err.splitlines()) == 1
         assert name in ended.err
@@ -120,15 +122,15 @@ def test_unresponsive_store_is_reported_with_its_address(tmp_path: Path, command
     port = free_port()
     stream = f"sqlite:///{tmp_path}/stream.db"
     store = f"postgresql://me:{PASSWORD}@127.0.0.1:{port}/alerts"
-    ended = ran(*command, BACKWATCH_STREAM_URL=stream, BACKWATCH_STORE_URL=store)
-    refused(ended, EXIT_UNAVAILABLE, f"BACKWATCH_STORE_URL='postgresql://127.0.0.1:{port}/alerts'", "refused")
+    ended = run_command(*command, BACKWATCH_STREAM_URL=stream, BACKWATCH_STORE_URL=store)
+    check_refusal(ended, EXIT_UNAVAILABLE, f"BACKWATCH_STORE_URL='postgresql://127.0.0.1:{port}/alerts'", "refused")
 
 
 def test_unreachable_target_ends_backwatch_up_too(tmp_path: Path) -> None:
     port = free_port()
     store = f"postgresql://me:{PASSWORD}@127.0.0.1:{port}/alerts"
     dashboard = str(free_port())
-    ended = ran(
+    ended = run_command(
         "up",
         BACKWATCH_STORE_URL=store,
         BACKWATCH_DASHBOARD_PORT=dashboard,
@@ -142,8 +144,8 @@ def test_unreachable_target_ends_backwatch_up_too(tmp_path: Path) -> None:
 
 def test_failed_embedded_stream_is_reported_with_its_address(tmp_path: Path) -> None:
     url = "sqlite:////proc/nowhere/stream.db"
-    ended = ran("detect", BACKWATCH_STREAM_URL=url, BACKWATCH_STORE_URL=f"sqlite:///{tmp_path}/store.db")
-    refused(ended, EXIT_UNAVAILABLE, f"BACKWATCH_STREAM_URL={url!r}")
+    ended = run_command("detect", BACKWATCH_STREAM_URL=url, BACKWATCH_STORE_URL=f"sqlite:///{tmp_path}/store.db")
+    check_refusal(ended, EXIT_UNAVAILABLE, f"BACKWATCH_STREAM_URL={url!r}")
 
 
 def test_detect_waits_for_a_broker_that_is_away_at_its_start(tmp_path: Path, kafka_without_topics: Server) -> None:
@@ -152,7 +154,7 @@ def test_detect_waits_for_a_broker_that_is_away_at_its_start(tmp_path: Path, kaf
         "BACKWATCH_STREAM_URL": f"kafka://127.0.0.1:{gate.port}", "BACKWATCH_STREAM_PARTITIONS": "2",
         "BACKWATCH_STORE_URL": f"sqlite:///{tmp_path}/store.db",
     }  # fmt: skip
-    with running(tmp_path, "detect", **settings) as detector:
+    with run_in_background(tmp_path, "detect", **settings) as detector:
         detector.wait_for_output("waiting for it")
         detector.wait_for_output("detector: BACKWATCH_STREAM_URL=")
         time.sleep(3 * RETRY_S)
@@ -160,8 +162,8 @@ def test_detect_waits_for_a_broker_that_is_away_at_its_start(tmp_path: Path, kaf
         assert "ready" not in detector.output()
         gate.open(kafka_without_topics.port)
         detector.wait_for_output("ready")
-        published(kafka_without_topics.url, some_calls(1))
-        detector.until(lambda: judged(settings["BACKWATCH_STORE_URL"]) == 20, "the calls were not judged")
+        publish_values(kafka_without_topics.url, some_calls(1))
+        detector.until(lambda: count_judged(settings["BACKWATCH_STORE_URL"]) == 20, "the calls were not judged")
         assert detector.stop() == 143
     gate.close()
 
@@ -177,7 +179,7 @@ def test_detect_waits_for_a_store_that_is_away_at_its_start(tmp_path: Path, post
         "BACKWATCH_STREAM_URL": stream, "BACKWATCH_STORE_URL": through(gate, postgresql_database),
         "BACKWATCH_MONITORING_PORT": str(monitoring),
     }  # fmt: skip
-    with running(tmp_path, "detect", **settings) as detector:
+    with run_in_background(tmp_path, "detect", **settings) as detector:
         detector.wait_for_output("; waiting for it")
         time.sleep(3)
         assert detector.output().count("BACKWATCH_STORE_URL=") == 1  # several tries, one line
@@ -187,8 +189,8 @@ def test_detect_waits_for_a_store_that_is_away_at_its_start(tmp_path: Path, post
         gate.open(urlsplit(postgresql_database).port or 5432)
         detector.wait_for_output("the store replies")
         detector.wait_for_output("ready")
-        published(stream, some_calls(1))
-        detector.until(lambda: judged(postgresql_database) == 20, "the calls were not judged")
+        publish_values(stream, some_calls(1))
+        detector.until(lambda: count_judged(postgresql_database) == 20, "the calls were not judged")
         assert detector.stop() == 143
     gate.close()
 
@@ -199,7 +201,7 @@ def test_detect_waits_for_a_locked_store_file_and_leaves_when_asked(tmp_path: Pa
     holder.execute("pragma journal_mode=wal")
     holder.execute("begin immediate")
     settings = {"BACKWATCH_STREAM_URL": f"sqlite:///{tmp_path}/stream.db", "BACKWATCH_STORE_URL": store}
-    with running(tmp_path, "detect", **settings) as detector:
+    with run_in_background(tmp_path, "detect", **settings) as detector:
         detector.wait_for_output(f"BACKWATCH_STORE_URL={store!r}: database is locked; waiting for it")
         assert detector.stop() == 143
     holder.close()
@@ -210,17 +212,19 @@ def test_a_wrong_password_or_file_of_the_store_ends_detect_at_once(tmp_path: Pat
     parts = urlsplit(postgresql_database)
     place = parts.netloc.rpartition("@")[2]
     wrong = parts._replace(netloc=f"{parts.username}:{PASSWORD}@{place}").geturl()
-    ended = ran("detect", BACKWATCH_STREAM_URL=stream, BACKWATCH_STORE_URL=wrong)
-    refused(ended, EXIT_UNAVAILABLE, "BACKWATCH_STORE_URL=", "password authentication failed")
+    ended = run_command("detect", BACKWATCH_STREAM_URL=stream, BACKWATCH_STORE_URL=wrong)
+    check_refusal(ended, EXIT_UNAVAILABLE, "BACKWATCH_STORE_URL=", "password authentication failed")
     no_store = tmp_path / "text.db"
     no_store.write_text("no database at all" * 1_000)
-    ended = ran("detect", BACKWATCH_STREAM_URL=stream, BACKWATCH_STORE_URL=f"sqlite:///{no_store}")
-    refused(ended, EXIT_UNAVAILABLE, f"BACKWATCH_STORE_URL='sqlite:///{no_store}'", "not a database")
+    ended = run_command("detect", BACKWATCH_STREAM_URL=stream, BACKWATCH_STORE_URL=f"sqlite:///{no_store}")
+    check_refusal(ended, EXIT_UNAVAILABLE, f"BACKWATCH_STORE_URL='sqlite:///{no_store}'", "not a database")
 
 
 def test_missing_file_or_folder_is_an_input_failure(tmp_path: Path) -> None:
-    refused(ran("replay", str(tmp_path / "spans.jsonl")), EXIT_IO, str(tmp_path / "spans.jsonl"), "No such file")
-    refused(ran("replay", str(tmp_path)), EXIT_IO, str(tmp_path), "directory")
+    check_refusal(
+        run_command("replay", str(tmp_path / "spans.jsonl")), EXIT_IO, str(tmp_path / "spans.jsonl"), "No such file"
+    )
+    check_refusal(run_command("replay", str(tmp_path)), EXIT_IO, str(tmp_path), "directory")
 
 
 # --- unreadable messages ---
@@ -234,7 +238,7 @@ def urls(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def published(url: str, *values: bytes, topic: str = names.TOPIC_CALLS) -> None:
+def publish_values(url: str, *values: bytes, topic: str = names.TOPIC_CALLS) -> None:
     publisher = open_publisher(StreamSettings(url=url))
     publisher.publish(topic, [Message(value) for value in values], 10)
     publisher.close(5)
@@ -248,31 +252,31 @@ def rows(url: str, table: sa.Table) -> list[dict[str, Any]]:
     return found
 
 
-def judged(url: str) -> int:
+def count_judged(url: str) -> int:
     """Return the calls in the store."""
     return sum(row["calls"] for row in rows(url, tables.resource))
 
 
 def some_calls(number: int) -> bytes:
     """Return twenty calls of an ordinary app."""
-    return streams.encoded(list(streams.quiet(random.Random(number), 20)), number)
+    return streams.encode(list(streams.quiet(random.Random(number), 20)), number)
 
 
 def test_unreadable_message_is_quarantined_reported_and_skipped(tmp_path: Path, urls: dict[str, str]) -> None:
     stream, store = urls["BACKWATCH_STREAM_URL"], urls["BACKWATCH_STORE_URL"]
     garbage, foreign = b"\x0a\xff\xff not OTLP \x00\xfe", b"GET / HTTP/1.1\r\n\r\n"
     good = [some_calls(1), some_calls(2)]
-    with running(tmp_path, "detect", **urls) as detector:
+    with run_in_background(tmp_path, "detect", **urls) as detector:
         detector.wait_for_output("detecting")
-        published(stream, good[0], garbage, good[1])
-        published(stream, foreign, topic=names.TOPIC_SPANS)
+        publish_values(stream, good[0], garbage, good[1])
+        publish_values(stream, foreign, topic=names.TOPIC_SPANS)
         detector.until(lambda: len(rows(store, tables.quarantine)) == 2, "nothing is in quarantine")
-        published(stream, some_calls(3))
-        detector.until(lambda: judged(store) == 60, "not all calls were judged")
+        publish_values(stream, some_calls(3))
+        detector.until(lambda: count_judged(store) == 60, "not all calls were judged")
         detector.until(lambda: lost(store), "no alert reports the loss")
         assert detector.stop() == 143
     assert {garbage, b"\x00" + foreign} == {row["value"] for row in rows(store, tables.quarantine)}
-    status = json.loads(ran("db", "status", "--json", **urls).out)
+    status = json.loads(run_command("db", "status", "--json", **urls).out)
     assert status["quarantined"] == 2
 
 
@@ -295,36 +299,36 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 def test_full_disk_is_reported_at_start_with_stream_and_store(tmp_path: Path, disk: Disk) -> None:
     disk.fill()
     elsewhere, here = f"sqlite:///{tmp_path}/a.db", f"sqlite:///{disk.folder}/b.db"
-    no_stream = ran("detect", BACKWATCH_STREAM_URL=here, BACKWATCH_STORE_URL=elsewhere)
-    refused(no_stream, EXIT_IO, f"BACKWATCH_STREAM_URL={here!r}", "full")
-    no_store = ran("detect", BACKWATCH_STREAM_URL=elsewhere, BACKWATCH_STORE_URL=here)
-    refused(no_store, EXIT_IO, f"BACKWATCH_STORE_URL={here!r}", "full")
+    no_stream = run_command("detect", BACKWATCH_STREAM_URL=here, BACKWATCH_STORE_URL=elsewhere)
+    check_refusal(no_stream, EXIT_IO, f"BACKWATCH_STREAM_URL={here!r}", "full")
+    no_store = run_command("detect", BACKWATCH_STREAM_URL=elsewhere, BACKWATCH_STORE_URL=here)
+    check_refusal(no_store, EXIT_IO, f"BACKWATCH_STORE_URL={here!r}", "full")
 
 
 def test_full_store_disk_delays_and_loses_nothing(tmp_path: Path, disk: Disk, urls: dict[str, str]) -> None:
     stream, store = urls["BACKWATCH_STREAM_URL"], f"sqlite:///{disk.folder}/store.db"
     urls["BACKWATCH_STORE_URL"] = store
-    with running(tmp_path, "detect", **urls) as detector:
+    with run_in_background(tmp_path, "detect", **urls) as detector:
         detector.wait_for_output("detecting")
-        published(stream, some_calls(1))
-        detector.until(lambda: judged(store) == 20, "the first calls were not judged")
+        publish_values(stream, some_calls(1))
+        detector.until(lambda: count_judged(store) == 20, "the first calls were not judged")
         disk.fill()
-        published(stream, some_calls(2))
+        publish_values(stream, some_calls(2))
         detector.wait_for_output(f"BACKWATCH_STORE_URL={store!r}: the disk is full")
         time.sleep(1)
         assert detector.output().count("the disk is full") == 1
-        published(stream, some_calls(3))
+        publish_values(stream, some_calls(3))
         disk.free()
-        detector.until(lambda: judged(store) == 60, "not all calls were judged")
+        detector.until(lambda: count_judged(store) == 60, "not all calls were judged")
 
         disk.fill()
-        published(stream, some_calls(4))
+        publish_values(stream, some_calls(4))
         detector.until(lambda: detector.output().count("the disk is full") == 2, "the second time is not reported")
         assert detector.stop() == EXIT_IO
     assert detector.output().splitlines()[-1].startswith(f"Error: BACKWATCH_STORE_URL={store!r}: the disk is full")
     disk.free()
-    with running(tmp_path, "detect", **urls) as detector:
-        detector.until(lambda: judged(store) == 80, "what the last one could not commit was lost")
+    with run_in_background(tmp_path, "detect", **urls) as detector:
+        detector.until(lambda: count_judged(store) == 80, "what the last one could not commit was lost")
     assert lost(store) == []
 
 
@@ -356,13 +360,13 @@ def test_app_with_a_full_stream_disk_goes_on_and_delivers_later(tmp_path: Path, 
 
     try:
         does(100)
-        wait_until(lambda: delivered(url) >= 100, "the first calls were not delivered")
+        wait_until(lambda: count_delivered(url) >= 100, "the first calls were not delivered")
         disk.fill()
         does(2_000)
         wait_until(lambda: "is the disk full?" in (tmp_path / "err").read_text(), "the full disk is not reported")
         does(500)
         disk.free()
-        wait_until(lambda: delivered(url) >= 2_600, "what was kept did not arrive")
+        wait_until(lambda: count_delivered(url) >= 2_600, "what was kept did not arrive")
         does(10)
     finally:
         app.communicate(timeout=30)
@@ -371,7 +375,7 @@ def test_app_with_a_full_stream_disk_goes_on_and_delivers_later(tmp_path: Path, 
     assert len(ended) == 2
     assert f"BACKWATCH_STREAM_URL={url!r}" in ended[0]
     assert "the stream is back" in ended[1]
-    assert delivered(url) == 2_610
+    assert count_delivered(url) == 2_610
 
 
 def spans_in(value: bytes) -> Iterator[Span]:
@@ -380,7 +384,7 @@ def spans_in(value: bytes) -> Iterator[Span]:
             yield from scope.spans
 
 
-def delivered(url: str) -> int:
+def count_delivered(url: str) -> int:
     """Return statements of the app in the stream."""
     consumer = open_consumer(StreamSettings(url=url), names.TOPIC_CALLS, f"test-{os.getpid()}")
     try:

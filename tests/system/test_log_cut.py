@@ -20,7 +20,7 @@ from backwatch.store.transactions import reading
 from tests.detector import streams
 from tests.services.authority import Authority
 from tests.services.brokers.kafka_broker import Broker, install
-from tests.services.in_thread import running
+from tests.services.in_thread import run_in_thread
 from tests.services.waiting import wait_until
 
 CALLS = 5
@@ -31,7 +31,7 @@ def publish(broker: Broker, count: int, topic: str = names.TOPIC_CALLS) -> None:
     """Append so many records, each in a separate batch."""
     publisher = open_publisher(StreamSettings(url=broker.server.url))
     for number in range(count):
-        value = streams.encoded(list(streams.quiet(random.Random(number), CALLS)))
+        value = streams.encode(list(streams.quiet(random.Random(number), CALLS)))
         publisher.publish(topic, [Message(value, key=b"shop")], 60)
     publisher.close(2)
 
@@ -52,7 +52,7 @@ def cut(broker: Broker, offset: int, topic: str = names.TOPIC_CALLS) -> None:
     segment.write_bytes(content[:at])
 
 
-def counted(store: sa.Engine, name: str) -> int:
+def read_counter(store: sa.Engine, name: str) -> int:
     table = tables.counter
     with reading(store) as connection:
         return int(connection.scalar(sa.select(sa.func.sum(table.c.value)).where(table.c.name == name)) or 0)
@@ -69,29 +69,32 @@ def test_lost_log_tail_causes_no_double_count(ca: Authority, tmp_path: Path) -> 
             return DetectorService(stream, store, SETTINGS, engine=engine)
 
         def judged(count: int) -> None:
-            wait_until(lambda: counted(store, "calls") == CALLS * count, f"{counted(store, 'calls')} calls are judged")
+            wait_until(
+                lambda: read_counter(store, "calls") == CALLS * count,
+                f"{read_counter(store, 'calls')} calls are judged",
+            )
 
-        with running(detector().run):
-            with broker.running():
+        with run_in_thread(detector().run):
+            with broker.run():
                 ensure_topics(stream, (names.TOPIC_CALLS, names.TOPIC_SPANS))
                 publish(broker, 20)
                 judged(20)
             cut(broker, 12)
-            with broker.running():
+            with broker.run():
                 publish(broker, 3)  # fewer than were cut: the log ends below the read position
                 judged(23)
         cut(broker, 13)
-        with broker.running():
+        with broker.run():
             publish(broker, 10)  # more than were cut, while no detector runs
-            with running(detector().run):
+            with run_in_thread(detector().run):
                 judged(33)
-        assert counted(store, "gap") == 2
+        assert read_counter(store, "gap") == 2
         with reading(store) as connection:
             rules = list(connection.scalars(sa.select(tables.alert.c.rule).where(tables.alert.c.resource_id == "")))
         assert rules == ["telemetry-loss"]
 
 
-def moved(stream: StreamSettings, count: int) -> int:
+def move_records(stream: StreamSettings, count: int) -> int:
     """Let a new relay move so many records, and later ones; return the losses among them."""
     losses = records = 0
     with closing(open_relay(stream, names.TOPIC_SPANS, names.TOPIC_CALLS, "router")) as relay:
@@ -112,15 +115,15 @@ def moved(stream: StreamSettings, count: int) -> int:
 def test_a_relay_moves_no_record_twice_after_its_topic_lost_its_tail(ca: Authority) -> None:
     with install(ca) as broker:
         stream = StreamSettings(url=broker.server.url, partitions=1)
-        with broker.running():
+        with broker.run():
             ensure_topics(stream, (names.TOPIC_CALLS, names.TOPIC_SPANS))
             publish(broker, 20, names.TOPIC_SPANS)
-            assert moved(stream, 20) == 0
+            assert move_records(stream, 20) == 0
         cut(broker, 12, names.TOPIC_SPANS)
-        with broker.running():
+        with broker.run():
             publish(broker, 3, names.TOPIC_SPANS)
-            assert moved(stream, 3) == 1
+            assert move_records(stream, 3) == 1
         cut(broker, 13, names.TOPIC_SPANS)
-        with broker.running():
+        with broker.run():
             publish(broker, 10, names.TOPIC_SPANS)  # more than were cut
-            assert moved(stream, 10) == 1
+            assert move_records(stream, 10) == 1

@@ -17,7 +17,7 @@ from backwatch.store.progress import PartitionProgress, write_progress
 from tests.notify.conftest import SECRET
 from tests.services.http.receiver import Receiver, receiver
 from tests.services.process import free_port
-from tests.system.commands import Running, running
+from tests.system.commands import Running, run_in_background
 
 
 def until(one: Running, check: Callable[[], bool], what: str) -> None:
@@ -44,13 +44,13 @@ def figure(port: int, name: str) -> dict[tuple[str, ...], float]:
 
 
 @contextlib.contextmanager
-def monitored(folder: Path, *arguments: str, **settings: str) -> Generator[tuple[Running, int]]:
+def run_monitored(folder: Path, *arguments: str, **settings: str) -> Generator[tuple[Running, int]]:
     port = free_port()
     own = {
         "BACKWATCH_STREAM_URL": f"sqlite:///{folder}/stream.db", "BACKWATCH_STORE_URL": f"sqlite:///{folder}/store.db",
         "BACKWATCH_MONITORING_PORT": str(port), **settings,
     }  # fmt: skip
-    with running(folder, *arguments, **own) as one:
+    with run_in_background(folder, *arguments, **own) as one:
         until(one, lambda: status(port, "/readyz") == 200, "not ready")
         yield one, port
 
@@ -68,13 +68,16 @@ def report(folder: Path, silent_s: float = 0) -> None:
 
 
 def test_detect_reports_both_loops_and_leaves_at_once(tmp_path: Path) -> None:
-    with monitored(tmp_path, "detect") as (detect, port):
+    with run_monitored(tmp_path, "detect") as (detect, port):
         assert status(port, "/healthz") == 200
         before = figure(port, "backwatch_loop_turns_total")
         assert before.keys() == {("detector",), ("router",)}
-        time.sleep(1.5)
-        after = figure(port, "backwatch_loop_turns_total")
-        assert all(after[name] > before[name] for name in before)
+
+        def all_turn() -> bool:
+            after = figure(port, "backwatch_loop_turns_total")
+            return all(after[name] > before[name] for name in before)
+
+        until(detect, all_turn, "a loop does not turn")
         assert figure(port, "backwatch_store_up") == {(): 1}
         assert ("detector",) in {key[:1] for key in figure(port, "backwatch_build_info")}
         detect.process.send_signal(signal.SIGTERM)
@@ -86,12 +89,12 @@ def test_detect_reports_both_loops_and_leaves_at_once(tmp_path: Path) -> None:
 def test_the_dashboard_reports_on_a_port_of_its_own(tmp_path: Path) -> None:
     report(tmp_path)
     own = str(free_port())
-    with monitored(tmp_path, "dashboard", BACKWATCH_DASHBOARD_PORT=own) as (_, port):
+    with run_monitored(tmp_path, "dashboard", BACKWATCH_DASHBOARD_PORT=own) as (_, port):
         assert (status(port, "/healthz"), status(int(own), "/healthz"), status(int(own), "/metrics")) == (200, 200, 404)
         assert figure(port, "backwatch_loop_turns_total")["dashboard",] > 0
 
 
-def notifying(one: Receiver) -> dict[str, str]:
+def configure_webhook(one: Receiver) -> dict[str, str]:
     return {
         "BACKWATCH_WEBHOOK_URL": one.url, "BACKWATCH_WEBHOOK_SECRET": SECRET,
         "BACKWATCH_WEBHOOK_ALLOW_PRIVATE_HOSTS": "127.0.0.1", "BACKWATCH_NOTIFY_HEARTBEAT_S": "1",
@@ -104,7 +107,7 @@ def types(one: Receiver) -> list[str]:
 
 def test_notify_sends_heartbeats_while_the_detector_works(tmp_path: Path) -> None:
     report(tmp_path)
-    with receiver() as one, monitored(tmp_path, "notify", **notifying(one)) as (notify, port):
+    with receiver() as one, run_monitored(tmp_path, "notify", **configure_webhook(one)) as (notify, port):
         until(notify, lambda: types(one).count("backwatch.heartbeat") >= 3, "no heartbeats")
         assert set(types(one)) == {"backwatch.heartbeat"}
         assert figure(port, "backwatch_loop_turns_total")["self-watch",] > 0
@@ -112,7 +115,7 @@ def test_notify_sends_heartbeats_while_the_detector_works(tmp_path: Path) -> Non
 
 def test_notify_that_starts_with_a_dead_detector_withholds_the_heartbeat_at_once(tmp_path: Path) -> None:
     report(tmp_path, silent_s=90)
-    with receiver() as one, monitored(tmp_path, "notify", **notifying(one)) as (notify, port):
+    with receiver() as one, run_monitored(tmp_path, "notify", **configure_webhook(one)) as (notify, port):
         notify.wait_for_output("no heartbeat is sent: The detector has not reported since")
         assert figure(port, "backwatch_incidents")["detector-silent",] == 1
         time.sleep(1)

@@ -83,7 +83,7 @@ def test_open_transaction_shows_as_lag_with_its_reason(
     stream: StreamSettings, store: sa.Engine, transaction: confluent_kafka.Producer, running: DetectorService
 ) -> None:
     publisher = open_publisher(stream)
-    value = streams.encoded(list(streams.quiet(random.Random(3), 5)), 1)
+    value = streams.encode(list(streams.quiet(random.Random(3), 5)), 1)
     for topic in (names.TOPIC_CALLS, names.TOPIC_SPANS):
         publisher.publish(topic, [Message(value, key=b"app")] * 3, 20)
     publisher.close(2)

@@ -24,7 +24,7 @@ from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, Call, statement
 from tests.services.server import Server
 from tests.services.waiting import wait_until
-from tests.system.commands import ran
+from tests.system.commands import run_command
 
 BEFORE, AFTER = 2, 4
 APPS = ("shop", "billing", "catalogue", "mail", "search", "stock")
@@ -36,7 +36,7 @@ def publish(url: str, calls: list[Call], *, backfill: bool = False) -> None:
     publisher = open_publisher(StreamSettings(url=url))
     # Call by call: apps that share a partition share its clock, and calls behind another app's are late.
     messages = [
-        Message(streams.encoded([dataclasses.replace(call, app=app)]), app.encode(), backfill=backfill)
+        Message(streams.encode([dataclasses.replace(call, app=app)]), app.encode(), backfill=backfill)
         for call in calls
         for app in APPS
     ]
@@ -63,13 +63,13 @@ class Detector:
         self._board.stop()
 
 
-def judged(store: sa.Engine) -> int:
+def count_judged(store: sa.Engine) -> int:
     table = tables.counter
     with reading(store) as connection:
         return int(connection.scalar(sa.select(sa.func.sum(table.c.value)).where(table.c.name == "calls")) or 0)
 
 
-def alerting_apps(store: sa.Engine) -> set[str]:
+def list_alerting_apps(store: sa.Engine) -> set[str]:
     with reading(store) as connection:
         return set(connection.scalars(sa.select(tables.alert.c.app).where(tables.alert.c.rule == "unusual-query")))
 
@@ -86,24 +86,24 @@ def test_apps_keep_their_baseline_on_a_new_partition(kafka_without_topics: Serve
     history = list(streams.quiet(source, 1_500, now_ns - 1_500 * 20 * SECOND - 60 * SECOND))
     with Detector(url, store, engine):
         publish(url, history, backfill=True)
-        wait_until(lambda: judged(store) == len(history) * len(APPS), "the history was not judged")
-        refused = ran("partitions", "add", str(AFTER), **settings)
+        wait_until(lambda: count_judged(store) == len(history) * len(APPS), "the history was not judged")
+        refused = run_command("partitions", "add", str(AFTER), **settings)
         assert refused.code == 78
         assert "stop every detector first" in refused.last_line
     unread = list(streams.quiet(source, 50, time.time_ns() - SECOND, step_ns=1))
     publish(url, unread)
-    done = ran("partitions", "add", str(AFTER), **settings)
+    done = run_command("partitions", "add", str(AFTER), **settings)
     assert done.code == 0, done.err
     moved = {app for app in APPS if choose_partition(app, AFTER) >= BEFORE}
     assert 0 < len(moved) < len(APPS)
     assert done.out == f"{BEFORE} -> {AFTER} partitions; {len(moved)} apps moved to new ones\n"
-    assert judged(store) == (len(history) + len(unread)) * len(APPS)
+    assert count_judged(store) == (len(history) + len(unread)) * len(APPS)
     topics = (names.TOPIC_CALLS, names.TOPIC_SPANS)
     assert count_partitions(stream, topics) == dict.fromkeys(topics, AFTER)
-    assert alerting_apps(store) == set()
+    assert list_alerting_apps(store) == set()
     publish(url, [Call(time.time_ns(), SAFE, statement(ODD))])
     with Detector(url, store, engine):
-        wait_until(lambda: alerting_apps(store) == set(APPS), "not every app's odd query is held against its past")
-    again = ran("partitions", "add", str(AFTER), **settings)
+        wait_until(lambda: list_alerting_apps(store) == set(APPS), "not every app's odd query is held against its past")
+    again = run_command("partitions", "add", str(AFTER), **settings)
     assert again.code == 78
     assert f"must be a multiple of today's {AFTER} partitions, and larger" in again.last_line

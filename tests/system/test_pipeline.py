@@ -29,7 +29,7 @@ from tests.services.http.receiver import Receiver, receiver
 from tests.services.process import free_port
 from tests.services.server import Server
 from tests.services.waiting import wait_until
-from tests.system.commands import BACKWATCH, Running, environment, running
+from tests.system.commands import BACKWATCH, Running, environment, run_in_background
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 RUNS_COMMANDS = f"{os.name}.system"
@@ -115,7 +115,7 @@ class System:
         engine.dispose()
         return found
 
-    def detected(self, detector: Running, rule: str) -> dict[str, Any]:
+    def wait_for_alert(self, detector: Running, rule: str) -> dict[str, Any]:
         """Return the one alert of this rule, once it is there."""
         (alert,) = detector.until(lambda: self.alerts(rule), f"no alert of {rule}")
         return alert
@@ -128,18 +128,18 @@ def system(tmp_path: Path, kafka_without_topics: Server, postgresql_database: st
 
 @pytest.fixture
 def detector(system: System) -> "Generator[Running]":
-    with running(system.folder, "detect", **system.settings) as one:
+    with run_in_background(system.folder, "detect", **system.settings) as one:
         one.wait_for_output("detecting")
         yield one
 
 
 @contextlib.contextmanager
-def notifying(system: System, to: Receiver) -> Generator[Running]:
+def run_notify(system: System, to: Receiver) -> Generator[Running]:
     webhook = {
         "BACKWATCH_WEBHOOK_URL": to.url, "BACKWATCH_WEBHOOK_SECRET": SECRET,
         "BACKWATCH_WEBHOOK_ALLOW_PRIVATE_HOSTS": "127.0.0.1",
     }  # fmt: skip
-    with running(system.folder, "notify", **system.settings, **webhook) as one:
+    with run_in_background(system.folder, "notify", **system.settings, **webhook) as one:
         one.wait_for_output("notifying")
         yield one
 
@@ -147,7 +147,7 @@ def notifying(system: System, to: Receiver) -> Generator[Running]:
 @contextlib.contextmanager
 def dashboard(system: System) -> Generator[str]:
     port = free_port()
-    with running(system.folder, "dashboard", "--port", str(port), **system.settings) as one:
+    with run_in_background(system.folder, "dashboard", "--port", str(port), **system.settings) as one:
 
         def ready() -> bool:
             with contextlib.suppress(OSError):
@@ -182,14 +182,14 @@ def test_one_alert_is_the_same_from_the_apps_call_to_the_browser(
     system: System, detector: Running, redis_server: Server, postgresql: Server, redis_prefix: str, chromium: str
 ) -> None:
     expected = alert_id("hostile-payload", "shop", "redis", f"{redis_server.host}:{redis_server.port}", "0")
-    with receiver() as hook, notifying(system, hook) as notify:
+    with receiver() as hook, run_notify(system, hook) as notify:
         system.app(
             SHOP, redis_server.url, postgresql.url, redis_prefix + "basket", command=(BACKWATCH, "run", "--"),
             BACKWATCH_APP="shop", BACKWATCH_STREAM_URL=system.kafka.url,
             BACKWATCH_COLLECTOR_EXIT_TIMEOUT_S="20",  # for a busy machine
         )  # fmt: skip
 
-        alert = system.detected(detector, "hostile-payload")
+        alert = system.wait_for_alert(detector, "hostile-payload")
         assert expected == alert["id"]
         assert (alert["app"], alert["level"], alert["episode"], alert["count"]) == ("shop", "critical", 1, 1)
         assert {one["rule"] for one in everything(system)} == {"hostile-payload"}
@@ -220,7 +220,7 @@ def test_an_apps_plain_opentelemetry_spans_get_their_alert_through_the_router(
         OTEL_SEMCONV_STABILITY_OPT_IN="database",
     )  # fmt: skip
 
-    alert = system.detected(detector, "statement-runs-program")
+    alert = system.wait_for_alert(detector, "statement-runs-program")
     assert (alert["app"], alert["level"], alert["count"]) == ("billing", "critical", 1)
     evidence = json.loads(alert["evidence"]) if isinstance(alert["evidence"], str) else alert["evidence"]
     assert "TO PROGRAM" in evidence[names.QUERY_TEXT].upper()

@@ -19,7 +19,7 @@ from backwatch.store.health import health
 from backwatch.store.transactions import reading
 from tests.detector import streams
 from tests.services.databases.postgresql_pair import Node, serve_pair
-from tests.system.commands import Running, running
+from tests.system.commands import Running, run_in_background
 
 
 def publish(publisher: Publisher, numbers: range) -> None:
@@ -28,7 +28,7 @@ def publish(publisher: Publisher, numbers: range) -> None:
         facts = {**streams.SAFE, names.SERVER_ADDRESS: f"db{number}.internal", names.TLS_ESTABLISHED: False,
                  names.TLS_VERIFIED: "none"}  # fmt: skip
         call = streams.Call(time.time_ns(), facts, streams.statement("SELECT ?"))
-        publisher.publish(names.TOPIC_CALLS, [Message(streams.encoded([call], number))], 10)
+        publisher.publish(names.TOPIC_CALLS, [Message(streams.encode([call], number))], 10)
         time.sleep(0.02)
 
 
@@ -57,7 +57,7 @@ def test_crashes_and_a_failover_lose_and_double_no_call(tmp_path: Path) -> None:
     stream = f"sqlite:///{tmp_path}/stream.db"
     with serve_pair(synchronous=True) as pair:
         settings = {"BACKWATCH_STREAM_URL": stream, "BACKWATCH_STORE_URL": pair.url}
-        with running(tmp_path, "detect", "--no-router", **settings) as detector:
+        with run_in_background(tmp_path, "detect", "--no-router", **settings) as detector:
             detector.wait_for_output("detecting")
             publisher = open_publisher(StreamSettings(url=stream))
             publish(publisher, range(20))

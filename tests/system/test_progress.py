@@ -42,7 +42,7 @@ class Load(threading.Thread):
         publisher = open_publisher(StreamSettings(url=self._url))
         source = random.Random(3)
         while not self.stopping.wait(0.1):
-            value = streams.encoded(list(streams.quiet(source, 5)), self.sent)
+            value = streams.encode(list(streams.quiet(source, 5)), self.sent)
             publisher.publish(names.TOPIC_CALLS, [Message(value, key=b"app-%d" % at) for at in range(24)], 10)
             self.sent += 24
         publisher.close(2)
@@ -124,7 +124,7 @@ def test_recreated_topic_is_read_from_its_beginning(
 
     def publish(count: int) -> None:
         publisher = open_publisher(StreamSettings(url=stream_url))
-        value = streams.encoded(list(streams.quiet(random.Random(1), 5)), count)
+        value = streams.encode(list(streams.quiet(random.Random(1), 5)), count)
         publisher.publish(names.TOPIC_CALLS, [Message(value, key=b"app-%d" % at) for at in range(count)], 30)
         publisher.close(2)
 

@@ -26,7 +26,7 @@ from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
 from tests.services.process import free_port
 from tests.services.waiting import wait_until
-from tests.system.commands import BACKWATCH, environment, running
+from tests.system.commands import BACKWATCH, environment, run_in_background
 
 NAMED_S = 60.0
 LOOP = """
@@ -77,21 +77,21 @@ def settings(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def store(folder: Path, settings: dict[str, str]) -> Iterator[sa.Engine]:
     """The store of a running detector."""
-    with running(folder, "detect", **settings) as detector:
+    with run_in_background(folder, "detect", **settings) as detector:
         detector.until(lambda: "detecting" in detector.output(), "it does not detect", 180)
         engine = open_store(settings["BACKWATCH_STORE_URL"])
         yield engine
         engine.dispose()
 
 
-def listed(store: sa.Engine, table: sa.Table, **where: Any) -> list[Any]:
+def list_rows(store: sa.Engine, table: sa.Table, **where: Any) -> list[Any]:
     query = sa.select(table).where(*(table.c[name] == value for name, value in where.items()))
     with reading(store) as connection:
         return list(connection.execute(query).mappings())
 
 
 @contextlib.contextmanager
-def looping(folder: Path, settings: dict[str, str], app: str) -> Generator["subprocess.Popen[bytes]"]:
+def run_loop(folder: Path, settings: dict[str, str], app: str) -> Generator["subprocess.Popen[bytes]"]:
     """Return a script that makes calls until it is ended."""
     script = folder / "loop.py"
     script.write_text(LOOP)
@@ -106,9 +106,9 @@ def looping(folder: Path, settings: dict[str, str], app: str) -> Generator["subp
         process.wait()
 
 
-def established(store: sa.Engine, app: str) -> None:
+def wait_until_established(store: sa.Engine, app: str) -> None:
     """Wait until a process of the app has been heard for long enough to be missed."""
-    wait_until(lambda: listed(store, tables.process, app=app), f"{app} is not heard")
+    wait_until(lambda: list_rows(store, tables.process, app=app), f"{app} is not heard")
     time.sleep(4)  # four heartbeats; the store is updated each minute
 
 
@@ -117,27 +117,29 @@ def test_killed_and_stopped_processes_are_named_and_orderly_ends_are_not(
 ) -> None:
     with contextlib.ExitStack() as stack:
         apps = ("killed", "stopped", "ends")
-        killed, stopped, ends = (stack.enter_context(looping(folder, settings, app)) for app in apps)
+        killed, stopped, ends = (stack.enter_context(run_loop(folder, settings, app)) for app in apps)
         for app in apps:
-            established(store, app)
+            wait_until_established(store, app)
         killed.kill()
         stopped.send_signal(signal.SIGSTOP)
         ends.terminate()
         silent_ns = time.time_ns()
         for app, process in (("killed", killed), ("stopped", stopped)):
             [alert] = wait_until(
-                lambda app=app: listed(store, tables.alert, app=app, rule="watch-lost"), f"{app} is not named", NAMED_S
+                lambda app=app: list_rows(store, tables.alert, app=app, rule="watch-lost"),
+                f"{app} is not named",
+                NAMED_S,
             )
             evidence = json.loads(alert["evidence"])
             assert evidence.items() >= {names.PROCESS_PID: process.pid, "backwatch.watch.lost": "silent"}.items()
             assert 0 < silent_ns - evidence["backwatch.process.heard_ns"] < 30 * 10**9
             assert evidence[names.PROCESS_RECORDED] > 0
             assert evidence[names.HOST_NAME]
-        wait_until(lambda: listed(store, tables.process, app="ends", state="ended"), "no farewell")
+        wait_until(lambda: list_rows(store, tables.process, app="ends", state="ended"), "no farewell")
         stopped.send_signal(signal.SIGCONT)
-        wait_until(lambda: not listed(store, tables.alert, app="stopped", raised=True), "it does not clear")
+        wait_until(lambda: not list_rows(store, tables.alert, app="stopped", raised=True), "it does not clear")
         assert ends.wait(20) == 0
-        assert listed(store, tables.alert, app="ends") == []
+        assert list_rows(store, tables.alert, app="ends") == []
 
 
 def get(port: int) -> int:
@@ -179,17 +181,17 @@ def test_worker_made_silent_on_purpose_is_named_by_its_sibling(
         asked: set[int] = set()
         wait_until(answered, "not all workers answer")
         [alert] = wait_until(
-            lambda: listed(store, tables.alert, app="web", rule="watch-lost"), "the worker is not named", NAMED_S
+            lambda: list_rows(store, tables.alert, app="web", rule="watch-lost"), "the worker is not named", NAMED_S
         )
         evidence = json.loads(alert["evidence"])
         silent = evidence[names.PROCESS_PID]
         assert (evidence["backwatch.watch.lost"], silent in asked) == ("undelivered", True)
         os.kill(min(asked - {silent}), signal.SIGKILL)
-        wait_until(lambda: listed(store, tables.alert, app="web", rule="process-ended"), "its end was not seen")
+        wait_until(lambda: list_rows(store, tables.alert, app="web", rule="process-ended"), "its end was not seen")
         process.terminate()
         process.wait(30)
-        assert len(listed(store, tables.alert, app="web", rule="watch-lost")) == 1
-        assert len(listed(store, tables.alert, app="web")) == 2
+        assert len(list_rows(store, tables.alert, app="web", rule="watch-lost")) == 1
+        assert len(list_rows(store, tables.alert, app="web")) == 2
     finally:
         process.kill()
         process.wait()

@@ -89,13 +89,13 @@ class Template:
             if match[1] == "@":
                 return value if re.fullmatch(r"\d+(\.\d+)?", value) else dialect.literal(value)
             members = value.split(", ") if match[2].endswith("_ids") else [value]
-            parameters.extend(_typed(member) for member in members)
+            parameters.extend(_parse_typed(member) for member in members)
             return ", ".join([dialect.placeholder] * len(members))
 
-        return Statement(_MARK.sub(fill, dialect.quoted(text)), tuple(parameters))
+        return Statement(_MARK.sub(fill, dialect.quote_identifiers(text)), tuple(parameters))
 
 
-def _typed(value: str) -> str | int | float:
+def _parse_typed(value: str) -> str | int | float:
     if re.fullmatch(r"\d{1,9}", value):
         return int(value)
     return float(value) if re.fullmatch(r"\d{1,9}\.\d+", value) else value

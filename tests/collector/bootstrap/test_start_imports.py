@@ -33,7 +33,7 @@ print(json.dumps([delivered, dialects, sorted(at_start), sorted(set(sys.modules)
 """
 
 
-def loaded(folder: Path) -> tuple[bool, int, set[str], set[str]]:
+def run_and_list_imports(folder: Path) -> tuple[bool, int, set[str], set[str]]:
     """Return whether a call was delivered, the count of compiled dialects, and modules of the start and the call."""
     done = subprocess.run(
         [sys.executable, "-S", "-c", f"import sys\nsys.path[:] = {sys.path!r}\n{LOOK}"], capture_output=True, text=True,
@@ -44,7 +44,7 @@ def loaded(folder: Path) -> tuple[bool, int, set[str], set[str]]:
 
 
 def test_start_and_first_call_import_nothing_heavy(tmp_path: Path) -> None:
-    delivered, dialects, at_start, later = loaded(tmp_path)
+    delivered, dialects, at_start, later = run_and_list_imports(tmp_path)
     assert delivered
     assert at_start & HEAVY == set()
     assert later & HEAVY == set()

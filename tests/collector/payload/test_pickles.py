@@ -63,22 +63,22 @@ class Recorder(pickle.Unpickler):
         return Inert
 
 
-def reported_globals(reply: object) -> list[str]:
+def find_globals(reply: object) -> list[str]:
     return str(dict(detect_formats(reply)).get(names.PAYLOAD_GLOBALS, "")).split(",")
 
 
-def reported_format(reply: object) -> str:
+def find_format(reply: object) -> str:
     return str(dict(detect_formats(reply)).get(names.PAYLOAD_FORMAT, ""))
 
 
-def imported_by(program: bytes) -> list[str]:
+def find_imports(program: bytes) -> list[str]:
     recorder = Recorder(program)
     with contextlib.suppress(Exception):  # a program that fails has run up to there
         recorder.load()
     return recorder.imported
 
 
-def counted(opcode: bytes, width: int, text: bytes) -> bytes:
+def encode_counted(opcode: bytes, width: int, text: bytes) -> bytes:
     return opcode + len(text).to_bytes(width, "little") + text
 
 
@@ -88,8 +88,9 @@ def texts(word: str) -> list[bytes]:
     wide = "".join(f"\\u{letter:04x}" for letter in raw)
     return [
         b"V%b\n" % raw, b"V%b\n" % wide.encode(), b"S'%b'\n" % raw, b'S"%b"\n' % escaped.encode(),
-        counted(b"X", 4, raw), counted(b"\x8c", 1, raw), counted(b"\x8d", 8, raw), counted(b"T", 4, raw),
-        counted(b"U", 1, raw),
+        encode_counted(b"X", 4, raw), encode_counted(b"\x8c", 1, raw), encode_counted(b"\x8d", 8, raw),
+        encode_counted(b"T", 4, raw),
+        encode_counted(b"U", 1, raw),
     ]  # fmt: skip
 
 
@@ -145,7 +146,7 @@ DATA = st.recursive(
 def test_every_import_of_the_unpickler_is_named(program: list[bytes], pushes: bool) -> None:
     data = (b"NN" * pushes) + b"".join(program)
     walk = PickleWalk(data, marked=True)
-    for name in imported_by(data):
+    for name in find_imports(data):
         assert name in walk.names or any(UNSEEN in one for one in walk.names)
 
 
@@ -153,8 +154,8 @@ def test_every_import_of_the_unpickler_is_named(program: list[bytes], pushes: bo
 @given(st.sampled_from(TEXTS), st.sampled_from(TEXTS), st.lists(st.sampled_from(HARMLESS_PADDING), max_size=6))
 def test_two_texts_that_make_a_global_are_put_together(module: bytes, name: bytes, between: list[bytes]) -> None:
     data = module + b"".join(between) + name + b"".join(between) + b"\x93)R."
-    assert imported_by(data)
-    assert set(imported_by(data)) <= set(PickleWalk(data).names)
+    assert find_imports(data)
+    assert set(find_imports(data)) <= set(PickleWalk(data).names)
     assert PickleWalk(data).runs
 
 
@@ -164,11 +165,11 @@ def test_a_global_before_any_pickle_is_reported(data: object, protocol: int, pad
     ordinary = pickle.dumps(data, protocol)
     call = CALL[:-1] + b"0"
     hostile = ordinary[:2] + call + ordinary[2:] if protocol > 1 else call + ordinary
-    assert imported_by(hostile)[0] == "os.getpid"
-    assert reported_globals(hostile) == ["os.getpid"]
+    assert find_imports(hostile)[0] == "os.getpid"
+    assert find_globals(hostile) == ["os.getpid"]
     hidden = (b"\x80%c" % protocol) * marks + b"".join(padding) + call + ordinary
-    assert imported_by(hidden)[0] == "os.getpid"
-    assert reported_globals(hidden) == ["os.getpid"]
+    assert find_imports(hidden)[0] == "os.getpid"
+    assert find_globals(hidden) == ["os.getpid"]
 
 
 @given(DATA, st.integers(2, 5))
@@ -197,7 +198,7 @@ def test_a_pickle_of_data_names_nothing(data: object, protocol: int) -> None:
         b"\x80\x04S'\\x6fs'\nV\\u0067etpid\n\x93(tR.",
         b"B" + LONG.to_bytes(4, "little") + b"x" * LONG + b"0" + CALL + b"tail",
         b"\x80\x02" + PADDING + b"B" + LONG.to_bytes(4, "little") + b"x" * LONG + b"0" + CALL,
-        b"\x80\x04" + PADDING + counted(b"\x8d", 8, b"x" * LONG) + b"0" + CALL,
+        b"\x80\x04" + PADDING + encode_counted(b"\x8d", 8, b"x" * LONG) + b"0" + CALL,
         b"\x80\x04" + PADDING + b"\x8c\x02os\x94\x8c\x06getpid\x94\x93(tR.",
         PADDING + CALL,
     ],
@@ -205,7 +206,7 @@ def test_a_pickle_of_data_names_nothing(data: object, protocol: int) -> None:
 )
 def test_a_call_in_any_pickle_program_is_reported(hostile: bytes) -> None:
     assert pickle.loads(hostile) == os.getpid()
-    assert "os.getpid" in reported_globals(hostile)
+    assert "os.getpid" in find_globals(hostile)
 
 
 @pytest.mark.parametrize(
@@ -218,11 +219,11 @@ def test_a_call_in_any_pickle_program_is_reported(hostile: bytes) -> None:
     ],
 )
 def test_a_name_reached_through_another_is_reported(hostile: bytes, name: str) -> None:
-    assert name in reported_globals(hostile)
+    assert name in find_globals(hostile)
 
 
 def test_a_computed_name_of_any_module_is_reported_as_unknown() -> None:
-    assert "?.?" in reported_globals(b"\x80\x04\x8c\x08builtinscbuiltins\nstr\n\x8c\x04eval\x85R\x93(tR.")
+    assert "?.?" in find_globals(b"\x80\x04\x8c\x08builtinscbuiltins\nstr\n\x8c\x04eval\x85R\x93(tR.")
 
 
 @pytest.mark.parametrize(
@@ -230,31 +231,31 @@ def test_a_computed_name_of_any_module_is_reported_as_unknown() -> None:
     [
         b"\x80\x04" + PADDING + b"\x8c\x02osN0N0N0\x8c\x06getpid\x93(tR.",
         PADDING + b"\x8c\x02osN0N0N0\x8c\x06getpid\x93(tR.",
-        b"\x80\x04" + PADDING + counted(b"\x8d", 8, b"x" * LONG) + b"0" + CALL + b"x" * LONG,
-        PADDING + b"K\x01K\x02K\x03" * 100 + counted(b"\x8d", 8, b"x" * LONG) + b"0" + CALL + b"x" * LONG,
-        zlib.compress(b"\x80\x04" + counted(b"\x8d", 8, b"x" * LONG) + b"0" + CALL),
-        base64.b64encode(b"\x80\x04" + counted(b"\x8d", 8, b"x" * LONG) + b"0" + CALL),
+        b"\x80\x04" + PADDING + encode_counted(b"\x8d", 8, b"x" * LONG) + b"0" + CALL + b"x" * LONG,
+        PADDING + b"K\x01K\x02K\x03" * 100 + encode_counted(b"\x8d", 8, b"x" * LONG) + b"0" + CALL + b"x" * LONG,
+        zlib.compress(b"\x80\x04" + encode_counted(b"\x8d", 8, b"x" * LONG) + b"0" + CALL),
+        base64.b64encode(b"\x80\x04" + encode_counted(b"\x8d", 8, b"x" * LONG) + b"0" + CALL),
         (b"\x80\x02V" + b"a" * 300_000 + b"\n0" + CALL).decode("utf-8", "surrogateescape"),
         b"\x80\x02" + PADDING + b"cbuiltins\nset\n0" * 10_000 + b"\x8c\x02osN0\x8c\x06getpid\x93(tR.",
     ],
     ids=lambda program: repr(program[:8]),
 )
 def test_a_program_too_long_to_follow_is_reported(program: bytes | str) -> None:
-    assert (reported_format(program), reported_globals(program)) == ("pickle", [UNSEEN])
+    assert (find_format(program), find_globals(program)) == ("pickle", [UNSEEN])
 
 
 def test_globals_found_in_a_long_program_are_reported() -> None:
-    assert reported_globals(b"\x80\x02" + PADDING + CALL) == ["os.getpid"]
+    assert find_globals(b"\x80\x02" + PADDING + CALL) == ["os.getpid"]
 
 
 @pytest.mark.parametrize("lines", [b"tacos\npizza\n", b"point\nlevel\n", b"unicode\nplane\n", b"Electronic\nmusic\n"])
 def test_lines_of_text_in_a_long_pickle_are_no_globals(lines: bytes) -> None:
-    assert reported_globals(pickle.dumps([*range(2 * MAX_OPCODES), (lines * 50).decode()])) == [UNSEEN]
+    assert find_globals(pickle.dumps([*range(2 * MAX_OPCODES), (lines * 50).decode()])) == [UNSEEN]
 
 
 def test_a_long_pickle_of_objects_names_no_half_of_a_class() -> None:
     objects = b"".join(b"h\x09\x8c\x06Basket\x94\x93)\x81" for _ in range(MAX_OPCODES))
-    assert reported_globals(b"\x80\x04]\x94(" + b"K\x01" * MAX_OPCODES + objects + b"e.") == [UNSEEN]
+    assert find_globals(b"\x80\x04]\x94(" + b"K\x01" * MAX_OPCODES + objects + b"e.") == [UNSEEN]
 
 
 @settings(max_examples=300)
@@ -273,7 +274,7 @@ def test_a_long_pickle_of_objects_names_no_half_of_a_class() -> None:
     )
 )
 def test_ordinary_values_are_no_pickles(value: bytes | str) -> None:
-    assert reported_format(value) != "pickle"
+    assert find_format(value) != "pickle"
 
 
 def test_hardly_any_random_bytes_are_taken_for_a_pickle() -> None:
@@ -284,9 +285,9 @@ def test_hardly_any_random_bytes_are_taken_for_a_pickle() -> None:
         lambda: bytes((chance.choice(b"(]})cCNKIVS\x8a\x8c\x96"),)),
     ]
     for start in starts:
-        taken = sum(reported_format(start() + chance.randbytes(200)) == "pickle" for _ in range(5_000))
+        taken = sum(find_format(start() + chance.randbytes(200)) == "pickle" for _ in range(5_000))
         assert taken <= 5
-    assert not any(reported_format(uuid.UUID(int=chance.getrandbits(128)).bytes) for _ in range(5_000))
+    assert not any(find_format(uuid.UUID(int=chance.getrandbits(128)).bytes) for _ in range(5_000))
 
 
 @pytest.mark.parametrize(
@@ -348,7 +349,7 @@ def test_the_values_of_a_response_share_one_budget() -> None:
 
 def test_hostile_value_does_not_exhaust_the_shared_budget() -> None:
     values = [b"\x80\x02" + PADDING * 10] * 15
-    assert "os.getpid" in reported_globals([*values, b"\x80\x02" + b"N0" * 50 + CALL])
+    assert "os.getpid" in find_globals([*values, b"\x80\x02" + b"N0" * 50 + CALL])
 
 
 def test_walk_subtracts_its_use_from_the_budget() -> None:

@@ -183,8 +183,10 @@ def test_during_broker_outages_memory_is_bounded_and_every_call_is_accounted_for
         ledger = Ledger("UPDATE")
         everything = (healthy, *apps)
         ledger.read([day.stream for day in days.values()],
-                    lambda: all(ledger.accounted(app.name) >= CALLS for app in everything), 90)  # fmt: skip
-        assert {app.name: ledger.accounted(app.name) for app in everything} == {app.name: CALLS for app in everything}
+                    lambda: all(ledger.count_accounted(app.name) >= CALLS for app in everything), 90)  # fmt: skip
+        assert {app.name: ledger.count_accounted(app.name) for app in everything} == {
+            app.name: CALLS for app in everything
+        }
         assert all(ledger.dropped[kind] > 0 for kind in DAYS)
         above = {app.name: app.peak_bytes() - healthy.peak_bytes() for app in apps}
         assert {name: held for name, held in above.items() if held > 16_000_000} == {}

@@ -197,7 +197,7 @@ def test_a_stuck_worker_is_replaced_and_every_call_is_accounted_for(
         time.sleep(0.02)
     pipeline.close()
     held.set()
-    assert len(log.spans()) + log.dropped()["publish"] == calls
+    assert len(log.spans()) + log.count_dropped()["publish"] == calls
     assert "was replaced by a new one" in caplog.text
     assert heartbeats(log)[-1][names.PROCESS_EVENT] == "end"
 

@@ -28,7 +28,7 @@ def test_without_a_stream_calls_continue_and_every_drop_is_reported_later(
     assert dropped >= 3000 - 600 - 512
     log.failing = None
     assert pipeline.flush(10)
-    wait_until(lambda: log.dropped().get("queue") == dropped)
+    wait_until(lambda: log.count_dropped().get("queue") == dropped)
     assert 3000 - dropped == len(log.spans())
 
 
@@ -41,7 +41,7 @@ def test_a_drop_count_that_was_not_delivered_is_sent_again(make: MakePipeline, l
     wait_until(lambda: log.tries > 0)
     log.failing = None
     pipeline.close()
-    assert log.dropped() == {"queue": 49}
+    assert log.count_dropped() == {"queue": 49}
 
 
 def test_the_collectors_faults_are_counted_and_reported(
@@ -54,7 +54,7 @@ def test_the_collectors_faults_are_counted_and_reported(
     assert len(swallowed_faults) == 1
     call(pipeline, "SELECT 2")
     pipeline.close()
-    assert log.dropped() == {"probe": 1, "encode": 1}
+    assert log.count_dropped() == {"probe": 1, "encode": 1}
     assert len(log.spans()) == 2
 
 
@@ -66,7 +66,7 @@ def test_a_value_that_the_stream_refuses_is_dropped_and_counted(make: MakePipeli
     log.failing = None
     call(pipeline)
     pipeline.close()
-    assert log.dropped() == {"publish": 1}
+    assert log.count_dropped() == {"publish": 1}
     assert len(log.spans()) == 1
 
 
@@ -94,7 +94,7 @@ def test_an_unforeseen_client_failure_does_not_stop_the_worker(
     call(pipeline)
     pipeline.close()
     assert len(log.spans()) == 1
-    assert log.dropped()["publish"] == 1
+    assert log.count_dropped()["publish"] == 1
 
 
 def test_a_forbidden_stream_is_reported_once_and_costs_nothing(

@@ -136,9 +136,9 @@ def test_early_faults_are_reported_and_not_repeated_by_a_child(make: MakePipelin
     def tell() -> None:
         call(pipeline)
         pipeline.close()
-        assert log.dropped() == {}
+        assert log.count_dropped() == {}
 
     assert exit_code(in_child(tell)) == 0
     call(pipeline)
     pipeline.close()
-    assert log.dropped() == {"probe": 5}
+    assert log.count_dropped() == {"probe": 5}

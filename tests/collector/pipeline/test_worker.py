@@ -104,7 +104,7 @@ def test_calls_lost_by_a_fault_before_encoding_are_all_counted(
     assert worker.flush(20)
     worker.stop(20)
     assert [name for name, _ in swallowed_faults] == ["Worker._turn"]
-    assert (log.dropped()["encode"], len(log.spans())) == (100, 0)
+    assert (log.count_dropped()["encode"], len(log.spans())) == (100, 0)
 
 
 @pytest.mark.parametrize("alone", [0, 1])
@@ -125,7 +125,7 @@ def test_a_fault_in_the_midst_of_encoding_counts_no_call_twice(
     worker.start()
     assert worker.flush(20)
     worker.stop(20)
-    assert (log.dropped()["encode"], len(swallowed_faults)) == (4, alone)
+    assert (log.count_dropped()["encode"], len(swallowed_faults)) == (4, alone)
 
 
 GREEN = """

@@ -112,7 +112,7 @@ def test_nothing_makes_it_raise(command: object) -> None:
     assert mongo.to_statement({"find": "users", "filter": command}).startswith("find users filter:")
 
 
-def nested(depth: int) -> dict[str, Any]:
+def nest(depth: int) -> dict[str, Any]:
     document: dict[str, Any] = {"a": 1}
     for _ in range(depth):
         document = {"$and": [document]}
@@ -122,7 +122,7 @@ def nested(depth: int) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "command",
     [
-        {"find": "o", "filter": nested(500)},
+        {"find": "o", "filter": nest(500)},
         {"find": "o", "filter": {f"k{chr(97 + n % 26)}{n}": n for n in range(100_000)}},
         {"find": "o", "filter": {"a": {"$in": [{"b": n} for n in range(100_000)]}}},
         {"find": "o", "filter": {"a": {"$in": list(range(1_000_000))}}},
@@ -130,7 +130,7 @@ def nested(depth: int) -> dict[str, Any]:
         {"find": "o", "filter": {".".join(["a"] * 20_000): 1}},
         {"insert": "o", "documents": [{"a": 1}] * 100_000},
         {"update": "o", "updates": [{"q": {"a": n}, "u": {"$set": {"b": n}}} for n in range(100_000)]},
-        {"update": "o", "updates": [{"q": nested(200), "u": {"$set": {"b": n}}} for n in range(5_000)]},
+        {"update": "o", "updates": [{"q": nest(200), "u": {"$set": {"b": n}}} for n in range(5_000)]},
     ],
     ids=["deep", "wide", "long list", "long list of values", "long key", "long path", "insert", "batch", "deep batch"],
 )

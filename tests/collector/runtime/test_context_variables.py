@@ -52,7 +52,7 @@ class Client:
         await Never()
 
 
-def raised_when_left_pending(asking: Coroutine[Any, Any, Any]) -> list[type[BaseException]]:
+def list_raised_when_left_pending(asking: Coroutine[Any, Any, Any]) -> list[type[BaseException]]:
     """Return the app's view of its call, whose coroutine begins in one context and is closed in another."""
     seen: list[type[BaseException]] = []
 
@@ -85,7 +85,7 @@ def test_pending_httpx_request_ends_as_without_backwatch() -> None:
             raise AssertionError(request)
 
     with watching(HttpxProbe):
-        assert raised_when_left_pending(httpx.AsyncClient(transport=Silent()).get("http://localhost/")) == [
+        assert list_raised_when_left_pending(httpx.AsyncClient(transport=Silent()).get("http://localhost/")) == [
             GeneratorExit
         ]
 
@@ -96,7 +96,7 @@ def test_a_pending_claim_ends_as_without_the_collector() -> None:
             return True
 
     hook = async_call_hook(lambda *_: Every(), scope=CURRENT_CLAIM)
-    assert raised_when_left_pending(hook(Client.ask)(Client())) == [GeneratorExit]
+    assert list_raised_when_left_pending(hook(Client.ask)(Client())) == [GeneratorExit]
     assert take_claim(None, "GET", "/") is None
 
 
@@ -123,7 +123,7 @@ WRAPPERS: dict[str, Decorator] = {
 
 @pytest.mark.parametrize("make", WRAPPERS.values(), ids=WRAPPERS)
 def test_a_call_that_is_left_pending_ends_as_without_us(make: Decorator) -> None:
-    assert raised_when_left_pending(make(Client.ask)(Client(), "orders")) == [GeneratorExit]
+    assert list_raised_when_left_pending(make(Client.ask)(Client(), "orders")) == [GeneratorExit]
 
 
 def test_a_pending_connection_is_recorded_and_is_no_fault() -> None:

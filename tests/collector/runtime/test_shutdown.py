@@ -20,7 +20,7 @@ from tests.collector.pipeline.pipelines import QUICK, call
 ORIGINAL = signal.raise_signal
 
 
-def ended_by(run: Callable[[], None]) -> int:
+def find_ending_signal(run: Callable[[], None]) -> int:
     """Return the signal that ended a child that runs this; 0 for none."""
     child = os.fork()
     if child == 0:
@@ -39,7 +39,7 @@ def test_a_signal_inside_the_queue_lock_still_ends_the_process_in_time() -> None
             signal.raise_signal(signal.SIGTERM)
 
     began = time.monotonic()
-    assert ended_by(run) == signal.SIGTERM
+    assert find_ending_signal(run) == signal.SIGTERM
     assert time.monotonic() - began < 10
 
 
@@ -51,7 +51,7 @@ def test_every_exit_hook_runs_even_if_one_fails() -> None:
         shutdown.run_before_fatal_signal(lambda: os.write(write, b"called"), 5.0)
         signal.raise_signal(signal.SIGTERM)
 
-    assert ended_by(run) == signal.SIGTERM
+    assert find_ending_signal(run) == signal.SIGTERM
     os.close(write)
     assert os.read(read, 100) == b"called"
     os.close(read)
@@ -80,7 +80,7 @@ def test_a_wrapper_of_raise_signal_is_called_once() -> None:
         shutdown.run_before_fatal_signal(tell, 1.0)
         signal.raise_signal(signal.SIGTERM)
 
-    assert ended_by(run) == signal.SIGTERM
+    assert find_ending_signal(run) == signal.SIGTERM
 
 
 GREEN = """

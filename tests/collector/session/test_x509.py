@@ -20,7 +20,7 @@ KEY = ec.generate_private_key(ec.SECP256R1())
 OIDS = [NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME, NameOID.LOCALITY_NAME, NameOID.DOMAIN_COMPONENT]
 
 
-def made(subject: x509.Name, begin: dt.datetime, end: dt.datetime) -> bytes:
+def make_certificate(subject: x509.Name, begin: dt.datetime, end: dt.datetime) -> bytes:
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(KEY.public_key())
     builder = builder.serial_number(5).not_valid_before(begin).not_valid_after(end)
     return builder.sign(KEY, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
@@ -29,7 +29,7 @@ def made(subject: x509.Name, begin: dt.datetime, end: dt.datetime) -> bytes:
 names_of_it = st.lists(
     st.tuples(st.sampled_from(OIDS), st.text('abc ,+=#"\\<>;é世', min_size=1, max_size=20)), min_size=1, max_size=4
 )
-SAMPLE = made(
+SAMPLE = make_certificate(
     x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "db.example")]),
     dt.datetime(2020, 1, 2, 3, 4, 5),  # noqa: DTZ001  the library takes naive UTC
     dt.datetime(2060, 1, 2),  # noqa: DTZ001
@@ -39,7 +39,7 @@ SAMPLE = made(
 @given(names_of_it)
 def test_names_are_written_as_rfc_4514_has_them(parts: list[tuple[x509.ObjectIdentifier, str]]) -> None:
     name = x509.Name([x509.NameAttribute(oid, text) for oid, text in parts])
-    read = parse_certificate(made(name, dt.datetime(2020, 1, 1), dt.datetime(2030, 1, 1)))  # noqa: DTZ001
+    read = parse_certificate(make_certificate(name, dt.datetime(2020, 1, 1), dt.datetime(2030, 1, 1)))  # noqa: DTZ001
     assert read.subject == read.issuer
     bare = read.subject.replace("\\", "")
     assert name.rfc4514_string().replace("\\", "") == bare or len(read.subject) == MAX_NAME
@@ -49,7 +49,7 @@ def test_names_are_written_as_rfc_4514_has_them(parts: list[tuple[x509.ObjectIde
 def test_both_forms_of_time_are_read(moment: dt.datetime) -> None:
     moment = moment.replace(microsecond=0)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x")])
-    read = parse_certificate(made(name, moment, moment + dt.timedelta(days=365)))
+    read = parse_certificate(make_certificate(name, moment, moment + dt.timedelta(days=365)))
     assert moment.isoformat() + "Z" == read.not_before
 
 
@@ -92,6 +92,6 @@ print(parse_certificate(data).subject, sorted(set(sys.modules) - before))
 
 def test_nothing_is_imported_in_an_apps_call() -> None:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "db", _type=_ASN1Type.BMPString)])
-    one = made(name, dt.datetime(2020, 1, 1), dt.datetime(2030, 1, 1))  # noqa: DTZ001
+    one = make_certificate(name, dt.datetime(2020, 1, 1), dt.datetime(2030, 1, 1))  # noqa: DTZ001
     done = subprocess.run([sys.executable, "-c", IMPORTS, one.hex()], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("CN=db []\n", "")

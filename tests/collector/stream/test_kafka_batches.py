@@ -110,10 +110,10 @@ def batch(values: list[bytes], base: int = 0, codec: int = 0, headers: list[tupl
         struct.pack_into(">h", built, 21, codec)
     struct.pack_into(">q", built, 0, base)
     struct.pack_into(">i", built, 8, len(built) - 12)
-    return sealed(built)
+    return seal(built)
 
 
-def sealed(built: bytearray) -> bytes:
+def seal(built: bytearray) -> bytes:
     struct.pack_into(">I", built, 17, calc_crc32c(memoryview(built)[21:]))
     return bytes(built)
 
@@ -164,7 +164,7 @@ def test_other_records_of_a_batch_with_one_corrupt_record_are_read() -> None:
     built = bytearray(batch([b"aaaa", b"bbbb", b"cccc"]))
     at = built.index(b"bbbb") - 1
     built[at] = 0x7F  # its value now is longer than the record
-    found = read(sealed(built))
+    found = read(seal(built))
     assert plain(found) == [(0, b"aaaa"), (1, "a record is corrupt"), (2, b"cccc")]
 
 
@@ -195,7 +195,7 @@ def test_with_any_damage_every_offset_is_read_or_skipped_once(data: st.DataObjec
     for _ in range(data.draw(st.integers(1, 4))):
         built[data.draw(st.integers(HEADER_BYTES, len(built) - 1))] = data.draw(st.integers(0, 255))
     is_sealed = data.draw(st.booleans())
-    records = records_of((sealed(built) if is_sealed else bytes(built)) + batch([b"after"], base=5))
+    records = records_of((seal(built) if is_sealed else bytes(built)) + batch([b"after"], base=5))
     found = records.take()
     upcoming = 0
     for one in found:

@@ -19,7 +19,7 @@ def settings(kafka: Server) -> StreamSettings:
     return StreamSettings(url=kafka.url)
 
 
-def opened(settings: StreamSettings, topic: str, instance: str) -> KafkaGroupConsumer:
+def open_member(settings: StreamSettings, topic: str, instance: str) -> KafkaGroupConsumer:
     consumer = open_consumer(settings, topic, topic, instance)
     assert isinstance(consumer, KafkaGroupConsumer)
     return consumer
@@ -32,7 +32,7 @@ def membership(consumer: KafkaGroupConsumer) -> tuple[object, ...]:
     return sorted(consumer.assignment()), str(coordinator.state), coordinator._generation, round(beat_s)
 
 
-def polled(true: Callable[[], bool], *consumers: KafkaGroupConsumer) -> None:
+def poll_until(true: Callable[[], bool], *consumers: KafkaGroupConsumer) -> None:
     """Poll all of them until it is true."""
     deadline = time.monotonic() + 120
     while not true():
@@ -45,12 +45,12 @@ def test_a_static_member_that_restarts_finds_its_partitions_and_moves_no_other(
     settings: StreamSettings, kafka_topic: MakeTopic
 ) -> None:
     topic = kafka_topic("calls", partitions=4)
-    one, other = opened(settings, topic, "detector-0"), opened(settings, topic, "detector-1")
-    polled(lambda: len(one.assignment()) == len(other.assignment()) == 2, one, other)
+    one, other = open_member(settings, topic, "detector-0"), open_member(settings, topic, "detector-1")
+    poll_until(lambda: len(one.assignment()) == len(other.assignment()) == 2, one, other)
     before, changes = one.assignment(), other._listener.changes
     one.close()
-    one = opened(settings, topic, "detector-0")
-    polled(lambda: len(one.assignment()) == 2, one, other)
+    one = open_member(settings, topic, "detector-0")
+    poll_until(lambda: len(one.assignment()) == 2, one, other)
     assert (before, changes) == (one.assignment(), other._listener.changes)
     assert one.find_unpositioned() == before
     one.close()
@@ -59,7 +59,7 @@ def test_a_static_member_that_restarts_finds_its_partitions_and_moves_no_other(
 
 def test_join_that_ends_between_two_polls_is_finished(settings: StreamSettings, kafka_topic: MakeTopic) -> None:
     topic = kafka_topic("calls", partitions=4)
-    one, other = opened(settings, topic, "detector-0"), opened(settings, topic, "")
+    one, other = open_member(settings, topic, "detector-0"), open_member(settings, topic, "")
     for _ in range(40):
         for member in (one, other):
             member.poll(0)
@@ -74,14 +74,14 @@ def test_join_that_ends_between_two_polls_is_finished(settings: StreamSettings, 
 
 def test_a_member_whose_name_is_taken_over_reports_it(settings: StreamSettings, kafka_topic: MakeTopic) -> None:
     topic = kafka_topic("calls", partitions=2)
-    one = opened(settings, topic, "detector-0")
-    polled(lambda: len(one.assignment()) == 2, one)
-    other = opened(settings, topic, "detector-0")
-    polled(lambda: len(other.assignment()) == 2, other)
+    one = open_member(settings, topic, "detector-0")
+    poll_until(lambda: len(one.assignment()) == 2, one)
+    other = open_member(settings, topic, "detector-0")
+    poll_until(lambda: len(other.assignment()) == 2, other)
     lost = "another member bears the name BACKWATCH_DETECTOR_INSTANCE='detector-0'"
     # Both are polled: a member that is not polled sends no heartbeats, and the broker gives its name back to the first.
     with pytest.raises(StreamUnavailable, match=lost):
-        polled(lambda: False, one, other)
+        poll_until(lambda: False, one, other)
     one.close()
     other.close()
 

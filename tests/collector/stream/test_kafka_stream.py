@@ -36,7 +36,7 @@ def publish(settings: StreamSettings) -> Iterator[Callable[..., None]]:
     publisher.close(1)
 
 
-def joined(consumer: Consumer, partitions: int, timeout_s: float = 60) -> frozenset[int]:
+def poll_until_assigned(consumer: Consumer, partitions: int, timeout_s: float = 60) -> frozenset[int]:
     """Poll until so many partitions are this member's."""
     deadline = time.monotonic() + timeout_s
     while len(consumer.assignment()) != partitions:
@@ -61,7 +61,7 @@ def test_published_records_are_read_with_key_backfill_and_append_time(
     before_ns = time.time_ns()
     publish(topic, Message(b"one", b"app"), Message(b"two", appended_ns=42, backfill=True))
     with closing(open_consumer(settings, topic, topic)) as consumer:
-        joined(consumer, 1)
+        poll_until_assigned(consumer, 1)
         consumer.seek(0, 0)
         first, second = read(consumer, 2)
     assert (first.value, first.key, first.backfill, first.offset) == (b"one", b"app", False, 0)
@@ -75,7 +75,7 @@ def test_a_kept_append_time_in_the_future_is_not_believed(
     topic = kafka_topic("calls", partitions=1)
     publish(topic, Message(b"x", appended_ns=9 * 10**18))
     with closing(open_consumer(settings, topic, topic)) as consumer:
-        joined(consumer, 1)
+        poll_until_assigned(consumer, 1)
         consumer.seek(0, 0)
         (record,) = read(consumer, 1)
     assert record.appended_ns < time.time_ns() + 10**9
@@ -87,7 +87,7 @@ def test_nothing_of_a_partition_is_delivered_before_it_was_sought(
     topic = kafka_topic("calls", partitions=1)
     publish(topic, *(Message(b"%d" % at) for at in range(10)))
     with closing(open_consumer(settings, topic, topic)) as consumer:
-        joined(consumer, 1)
+        poll_until_assigned(consumer, 1)
         assert consumer.poll(1) == []
         consumer.seek(0, 4)
         assert [record.offset for record in read(consumer, 6)] == [4, 5, 6, 7, 8, 9]
@@ -100,7 +100,7 @@ def test_after_a_seek_nothing_fetched_before_is_delivered(
     for at in range(20):
         publish(topic, Message(b"%d" % at))
     with closing(open_consumer(settings, topic, topic)) as consumer:
-        joined(consumer, 1)
+        poll_until_assigned(consumer, 1)
         for start in (0, 15, 3, 19):
             consumer.seek(0, start)
             assert start == read(consumer, 1)[0].offset
@@ -120,7 +120,7 @@ def test_time_that_a_producer_wrote_is_never_later_than_now(
         producer.send(topic, b"a", timestamp_ms=int(1000 * (time.time() + ahead_s))).get(20)
     producer.close()
     with closing(open_consumer(settings, topic, topic)) as consumer:
-        joined(consumer, 1)
+        poll_until_assigned(consumer, 1)
         consumer.seek(0, 0)
         assert all(record.appended_ns <= time.time_ns() for record in read(consumer, 2))
     (line,) = [one for one in caplog.messages if "CreateTime" in one]
@@ -132,7 +132,7 @@ def test_bounds_name_the_first_and_the_next_offset(
 ) -> None:
     topic = kafka_topic("calls", partitions=1)
     with closing(open_consumer(settings, topic, topic)) as consumer:
-        joined(consumer, 1)
+        poll_until_assigned(consumer, 1)
         assert consumer.bounds(0) == (0, 0)
         publish(topic, Message(b"a"), Message(b"b"))
         assert consumer.bounds(0) == (0, 2)
@@ -194,7 +194,7 @@ def test_a_relay_moves_records_once_and_its_successor_continues(
                 records = relay.poll(0.5)
                 relay.forward(records, [Message(b"moved " + one.value, b"app", one.appended_ns) for one in records])
     with closing(open_consumer(settings, target, target)) as consumer:
-        joined(consumer, 1)
+        poll_until_assigned(consumer, 1)
         consumer.seek(0, 0)
         records = read(consumer, 7, timeout_s=3)
     assert sorted(b"moved %d" % at for at in range(6)) == sorted(record.value for record in records)
@@ -217,7 +217,7 @@ def test_outputs_of_a_failed_transaction_are_never_read_and_come_again(
         assert records == again
         relay.forward(again, [Message(b"whole")])
     with closing(open_consumer(settings, target, target)) as consumer:
-        joined(consumer, 1)
+        poll_until_assigned(consumer, 1)
         consumer.seek(0, 0)
         assert [record.value for record in read(consumer, 2, timeout_s=3)] == [b"whole"]
 
@@ -257,7 +257,7 @@ def test_a_value_longer_than_any_record_may_be_is_cut(
     ) as producer:
         producer.send(topic, b"x" * 20_000_000).get(20)
     with closing(open_consumer(settings, topic, topic)) as consumer:
-        joined(consumer, 1)
+        poll_until_assigned(consumer, 1)
         consumer.seek(0, 0)
         (record,) = read(consumer, 1)
     assert len(record.value) == 16 * 1024 * 1024

@@ -46,7 +46,7 @@ def read(consumer: KafkaGroupConsumer, count: int, timeout_s: float = 60) -> lis
     return records
 
 
-def opened(settings: StreamSettings, topic: str) -> KafkaGroupConsumer:
+def open_member(settings: StreamSettings, topic: str) -> KafkaGroupConsumer:
     consumer = open_consumer(settings, topic, topic)
     assert isinstance(consumer, KafkaGroupConsumer)
     return consumer
@@ -59,7 +59,7 @@ def test_batches_compressed_by_other_clients_are_read(
     topic = kafka_topic("calls")
     values = [b"call %d " % at * 50 for at in range(20)]
     produce(kafka, topic, codec, *values)
-    with closing(opened(settings, topic)) as consumer:
+    with closing(open_member(settings, topic)) as consumer:
         assert values == [one.value for one in read(consumer, 20)]
 
 
@@ -71,7 +71,7 @@ def test_missing_codec_loses_only_its_batch(
     produce(kafka, topic, "snappy", *(b"call %d " % at * 50 for at in range(5)))
     produce(kafka, topic, "gzip", b"after")
     monkeypatch.setitem(sys.modules, "cramjam", None)
-    with closing(opened(settings, topic)) as consumer:
+    with closing(open_member(settings, topic)) as consumer:
         before, lost, after = read(consumer, 3)
     assert (before.value, after.value, after.offset) == (b"before", b"after", 6)
     assert (lost.offset, lost.skipped, lost.reason) == (1, 5, "codec snappy is not installed")
@@ -85,7 +85,7 @@ def test_a_bomb_on_the_broker_is_passed_over(
     topic = kafka_topic("calls")
     produce(kafka, topic, codec, BOMB)
     produce(kafka, topic, codec, b"after" * 100)
-    with closing(opened(settings, topic)) as consumer:
+    with closing(open_member(settings, topic)) as consumer:
         bomb, after = read(consumer, 2)
     assert (bomb.offset, bomb.skipped, after.value) == (0, 1, b"after" * 100)
     assert "unpacks to more than" in bomb.reason
@@ -97,7 +97,7 @@ def test_a_partition_reassigned_within_one_poll_waits_for_its_seek(
 ) -> None:
     topic = kafka_topic("calls")
     produce(kafka, topic, "none", b"a", b"b")
-    with closing(opened(settings, topic)) as consumer:
+    with closing(open_member(settings, topic)) as consumer:
         assert [one.value for one in read(consumer, 2)] == [b"a", b"b"]
         for rebalanced in (consumer._listener.on_partitions_revoked, consumer._listener.on_partitions_assigned):
             rebalanced([TopicPartition(topic, 0)])
@@ -109,7 +109,7 @@ def test_a_partition_reassigned_within_one_poll_waits_for_its_seek(
         assert [one.value for one in consumer.poll(10)] in ([b"b"], [b"b", b"c"])
 
 
-def polled(relay: KafkaRelay, count: int) -> list[Record]:
+def poll_until(relay: KafkaRelay, count: int) -> list[Record]:
     records: list[Record] = []
     deadline = time.monotonic() + 60
     while len(records) < count and time.monotonic() < deadline:
@@ -124,14 +124,14 @@ def test_a_relay_that_was_put_out_of_its_group_moves_nothing(
     produce(kafka, source, "none", b"a")
     with closing(open_relay(settings, source, target, source)) as relay:
         assert isinstance(relay, KafkaRelay)
-        (record,) = polled(relay, 1)
+        (record,) = poll_until(relay, 1)
         relay._consumer._coordinator.reset_generation()  # as after a heartbeat that came too late
         relay._membership = relay._consumer.group_metadata()
         with pytest.raises(StreamUnavailable, match="not a member"):
             relay.forward([record], [Message(b"twice")])
     with closing(open_relay(settings, source, target, source)) as relay:
         assert isinstance(relay, KafkaRelay)
-        (again,) = polled(relay, 1)
+        (again,) = poll_until(relay, 1)
         relay.forward([again], [Message(b"once")])
-    with closing(opened(settings, target)) as consumer:
+    with closing(open_member(settings, target)) as consumer:
         assert [one.value for one in read(consumer, 2, timeout_s=6)] == [b"once"]

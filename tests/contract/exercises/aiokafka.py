@@ -42,10 +42,10 @@ def calls(services: dict[str, Any]) -> list[object]:
 
 
 async def _all(server: Server) -> list[object]:
-    return [*await _administered(server), *await _produced(server), *await _consumed(server), *await _iterated(server)]
+    return [*await _administer(server), *await _produce(server), *await _consume(server), *await _iterate(server)]
 
 
-async def _administered(server: Server) -> list[object]:
+async def _administer(server: Server) -> list[object]:
     admin = AIOKafkaAdminClient(bootstrap_servers=server.bootstrap)
     await admin.start()
     seen: list[object] = [{TOPIC, JSON_TOPIC} <= set(await admin.list_topics())]
@@ -53,7 +53,7 @@ async def _administered(server: Server) -> list[object]:
     return seen
 
 
-async def _produced(server: Server) -> list[object]:
+async def _produce(server: Server) -> list[object]:
     seen: list[object] = []
     async with AIOKafkaProducer(**login(server, compression_type="gzip", linger_ms=50)) as producer:
         futures = [
@@ -82,7 +82,7 @@ def _consumer(server: Server, **more: Any) -> Any:
     return AIOKafkaConsumer(**login(server, group_id="exercise-aio", enable_auto_commit=False, **more))
 
 
-async def _consumed(server: Server) -> list[object]:
+async def _consume(server: Server) -> list[object]:
     """Return the last messages of both partitions."""
     consumer = _consumer(server)
     await consumer.start()
@@ -105,7 +105,7 @@ async def _consumed(server: Server) -> list[object]:
     return seen
 
 
-async def _iterated(server: Server) -> list[object]:
+async def _iterate(server: Server) -> list[object]:
     """Return one message, by iteration, deserialised."""
     consumer = _consumer(server, value_deserializer=json.loads)
     await consumer.start()

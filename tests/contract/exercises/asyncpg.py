@@ -37,7 +37,7 @@ async def _on_a_connection(url: str) -> list[object]:
     out = io.BytesIO()
     seen.append(await connection.copy_records_to_table("item", records=[(1, "e"), (2, "f")]))
     seen.append(await connection.copy_from_query("select name from item", output=out) + out.getvalue().decode())
-    seen += await _unasked(connection)
+    seen += await _receive_unasked(connection)
     try:
         await connection.fetch("select * from nothing")
     except asyncpg.UndefinedTableError as error:
@@ -46,7 +46,7 @@ async def _on_a_connection(url: str) -> list[object]:
     return seen
 
 
-async def _unasked(connection: Any) -> list[object]:
+async def _receive_unasked(connection: Any) -> list[object]:
     """A notice, and a notification whose payload is a pickle."""
     heard: list[object] = []
     came = asyncio.Event()

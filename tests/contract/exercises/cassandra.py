@@ -33,7 +33,7 @@ def cluster_of(server: Any, *, tls: bool = True, **changes: Any) -> Generator[An
         cluster.shutdown()
 
 
-def prepared_keyspace(session: Any, name: str = KEYSPACE) -> None:
+def prepare_keyspace(session: Any, name: str = KEYSPACE) -> None:
     options = "{'class': 'SimpleStrategy', 'replication_factor': 1}"
     session.execute(f"CREATE KEYSPACE IF NOT EXISTS {name} WITH replication = {options}", timeout=60)
     session.set_keyspace(name)
@@ -45,7 +45,7 @@ def calls(services: dict[str, Any]) -> list[object]:
     with cluster_of(services["cassandra_node"]) as cluster:
         session = cluster.connect()
         session.default_timeout = 60
-        prepared_keyspace(session)
+        prepare_keyspace(session)
         session.execute("INSERT INTO item (id, name) VALUES (%s, %s)", (1, "a"))
         insert = session.prepare("INSERT INTO item (id, name) VALUES (?, ?)")
         session.execute(insert, (2, "b"))

@@ -43,12 +43,12 @@ def calls(services: dict[str, Any]) -> list[object]:
             client.query("select * from nothing")
         except DatabaseError as error:
             seen.append(type(error).__name__)
-    seen.append(_moved(server))
-    seen.append(asyncio.run(_waiting(server)))
+    seen.append(_move_records(server))
+    seen.append(asyncio.run(_delete_async(server)))
     return seen
 
 
-def _moved(server: Any) -> object:
+def _move_records(server: Any) -> object:
     with contextlib.closing(_client(server)) as client:
         transport = getattr(client, "_backend", client)
         transport.url += MOVED
@@ -57,7 +57,7 @@ def _moved(server: Any) -> object:
         return client.raw_query("select 7")
 
 
-async def _waiting(server: Any) -> list[object]:
+async def _delete_async(server: Any) -> list[object]:
     client = await clickhouse_connect.get_async_client(**_options(server))
     try:
         return list((await client.query("select number from system.numbers limit 3")).result_rows)

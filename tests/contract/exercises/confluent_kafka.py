@@ -30,17 +30,17 @@ def login(server: Server, **more: Any) -> dict[str, Any]:
 def calls(services: dict[str, Any]) -> list[object]:
     server: Server = services["kafka"]
     ensure(server, TOPIC)
-    return [*_administered(server), *_produced(server), *_consumed(server)]
+    return [*_administer(server), *_produce(server), *_consume(server)]
 
 
-def _administered(server: Server) -> list[object]:
+def _administer(server: Server) -> list[object]:
     admin = AdminClient(login(server))
     seen: list[object] = [TOPIC in admin.list_topics(timeout=20).topics]
     futures = admin.delete_topics(["exercise-no-such-topic"]).values()
     return [*seen, *(type(one.exception(timeout=20)).__name__ for one in futures)]
 
 
-def _produced(server: Server) -> list[object]:
+def _produce(server: Server) -> list[object]:
     seen: list[Any] = []
 
     def on_delivery(error: Any, message: Any) -> None:
@@ -62,7 +62,7 @@ def _produced(server: Server) -> list[object]:
     return sorted(seen, key=repr)
 
 
-def _consumed(server: Server) -> list[object]:
+def _consume(server: Server) -> list[object]:
     """Return the last messages of both partitions."""
     consumer = confluent_kafka.Consumer(login(server, **{"group.id": "exercise-c", "enable.auto.commit": False}))
     back = {0: 2, 1: 1}

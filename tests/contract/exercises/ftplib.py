@@ -10,14 +10,14 @@ from typing import Any
 SERVICES = ("ftp_server", "ftp_elsewhere")
 
 
-def verifying(server: Any) -> ssl.SSLContext:
+def make_context(server: Any) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=server.ca_file)
 
 
 def calls(services: dict[str, Any]) -> list[object]:
     server, elsewhere = services["ftp_server"], services["ftp_elsewhere"]
     seen: list[object] = []
-    for client in (ftplib.FTP(), ftplib.FTP_TLS(context=verifying(server))):
+    for client in (ftplib.FTP(), ftplib.FTP_TLS(context=make_context(server))):
         with client:
             seen.append(client.connect(server.host, server.port))
             seen.append(client.sendcmd("FEAT"))

@@ -43,7 +43,7 @@ def _all(channel: grpc.Channel) -> list[object]:
     return seen
 
 
-async def _waiting(channel: grpc.aio.Channel) -> list[object]:
+async def _delete_async(channel: grpc.aio.Channel) -> list[object]:
     async with channel:
         get = channel.unary_unary(GET)
         seen: list[object] = [await get(b"one", metadata=LOGIN)]
@@ -67,8 +67,8 @@ def calls(services: dict[str, Any]) -> list[object]:
         seen += [*_all(plain), *_all(safe)]
 
     async def both() -> None:
-        seen.extend(await _waiting(grpc.aio.insecure_channel(server.url)))
-        seen.extend(await _waiting(grpc.aio.secure_channel(server.tls_url, credentials(server))))
+        seen.extend(await _delete_async(grpc.aio.insecure_channel(server.url)))
+        seen.extend(await _delete_async(grpc.aio.secure_channel(server.tls_url, credentials(server))))
 
     asyncio.run(both())
     return seen

@@ -13,7 +13,7 @@ from tests.collector.probes.http.web import Web, shared
 SERVICES = ("ca",)
 
 
-def _blocking(library: Any, web: Web, seen: list[object]) -> None:
+def _use_blocking(library: Any, web: Web, seen: list[object]) -> None:
     context = ssl.create_default_context(cafile=web.ca_file)
     with library.Client(verify=context, trust_env=False) as client:
         for url in (web.url, web.tls_url, web.closing_url, web.closing_tls_url):
@@ -46,7 +46,7 @@ async def _asynchronous(library: Any, web: Web, seen: list[object]) -> None:
 def both(library: ModuleType, services: dict[str, Any]) -> list[object]:
     web = shared(services["ca"])
     seen: list[object] = []
-    _blocking(library, web, seen)
+    _use_blocking(library, web, seen)
     asyncio.run(_asynchronous(library, web, seen))
     return seen
 

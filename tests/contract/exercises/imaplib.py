@@ -8,7 +8,7 @@ from typing import Any
 SERVICES = ("imap_server",)
 
 
-def verifying(server: Any) -> ssl.SSLContext:
+def make_context(server: Any) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=server.ca_file)
 
 
@@ -16,7 +16,7 @@ def calls(services: dict[str, Any]) -> list[object]:
     server = services["imap_server"]
     seen: list[object] = []
     with imaplib.IMAP4(server.host, server.port) as client:
-        seen.append(client.starttls(verifying(server))[0])
+        seen.append(client.starttls(make_context(server))[0])
         seen.append(client.login(server.user, server.password))
         seen.append(client.select("INBOX", readonly=True)[0])
         seen.append(client.search(None, '(FROM "shop" SUBJECT "order")'))
@@ -25,7 +25,7 @@ def calls(services: dict[str, Any]) -> list[object]:
         seen.append(client.list()[0])
         seen.append(client.select("Nothing/2026")[0])
         seen.append(client.noop()[0])
-    with imaplib.IMAP4_SSL(server.host, server.tls_port, ssl_context=verifying(server)) as client:
+    with imaplib.IMAP4_SSL(server.host, server.tls_port, ssl_context=make_context(server)) as client:
         try:
             client.login(server.user, "wrong")
         except client.error as error:

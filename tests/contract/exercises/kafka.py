@@ -65,10 +65,10 @@ def ensure(server: Server, *topics: str) -> list[object]:
 def calls(services: dict[str, Any]) -> list[object]:
     server: Server = services["kafka"]
     ensure(server, TOPIC, JSON_TOPIC)
-    return [*ensure(server, TOPIC, JSON_TOPIC), *_produced(server), *_consumed(server), *_iterated(server)]
+    return [*ensure(server, TOPIC, JSON_TOPIC), *_produce(server), *_consume(server), *_iterate(server)]
 
 
-def _produced(server: Server) -> list[object]:
+def _produce(server: Server) -> list[object]:
     seen: list[object] = []
     producer = KafkaProducer(**login(server, compression_type="gzip", linger_ms=50))
     _kept.append(producer)
@@ -96,7 +96,7 @@ def _consumer(server: Server, **more: Any) -> Any:
     ))  # fmt: skip
 
 
-def _consumed(server: Server) -> list[object]:
+def _consume(server: Server) -> list[object]:
     """Return the last messages of both partitions, by ``poll``."""
     consumer = _consumer(server)
     partitions = [TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)]
@@ -119,7 +119,7 @@ def _consumed(server: Server) -> list[object]:
     return seen
 
 
-def _iterated(server: Server) -> list[object]:
+def _iterate(server: Server) -> list[object]:
     """Return one message, by iteration, deserialised."""
     consumer = _consumer(server, value_deserializer=json.loads)
     one = TopicPartition(JSON_TOPIC, 0)

@@ -26,7 +26,7 @@ def tls(server: Any, ca_file: str = "") -> dict[str, Any]:
     return {"ca_certs": ca_file or server.ca_file, "cert_reqs": ssl.CERT_REQUIRED, "server_hostname": server.host}
 
 
-def connected(url: str, **options: Any) -> Any:
+def open_connection(url: str, **options: Any) -> Any:
     return Connection(url, **options)
 
 
@@ -78,7 +78,7 @@ def _tasks(app: Any) -> list[object]:
 
 def _by_kombu(server: Any) -> list[object]:
     seen: list[object] = []
-    with connected(amqp_url(server), ssl=tls(server)) as connection:
+    with open_connection(amqp_url(server), ssl=tls(server)) as connection:
         channel = connection.channel()
         events = Exchange("exercise.kombu", "topic", channel=channel)
         queue = Queue("exercise.kombu", events, "order.#", channel=channel)
@@ -116,7 +116,7 @@ def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
     server = services["rabbitmq"]
 
     def connection(url: str = "", **options: Any) -> Any:
-        return connected(url or amqp_url(server), connect_timeout=10, **options)
+        return open_connection(url or amqp_url(server), connect_timeout=10, **options)
 
     def missing() -> None:
         with connection(ssl=tls(server)) as one:

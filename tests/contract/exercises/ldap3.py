@@ -13,17 +13,17 @@ SERVICES = ("ldap_server",)
 NEW = f"uid=new,{PEOPLE}"
 
 
-def verifying(server: Any) -> ldap3.Tls:
+def make_context(server: Any) -> ldap3.Tls:
     return ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=server.ca_file)
 
 
 def plain(server: Any, **options: Any) -> ldap3.Server:
-    options = {"tls": verifying(server), "get_info": ldap3.ALL, **options}
+    options = {"tls": make_context(server), "get_info": ldap3.ALL, **options}
     return ldap3.Server(server.host, server.port, **options)
 
 
-def secured(server: Any, **options: Any) -> ldap3.Server:
-    options = {"tls": verifying(server), **options}
+def make_server(server: Any, **options: Any) -> ldap3.Server:
+    options = {"tls": make_context(server), **options}
     return ldap3.Server(server.host, server.tls_port, use_ssl=True, **options)
 
 
@@ -43,7 +43,7 @@ def calls(services: dict[str, Any]) -> list[object]:
         seen.extend(one["dn"] for one in pages)
         seen.append(client.extend.standard.who_am_i())
         client.unbind()
-    client = ldap3.Connection(secured(server), server.user, server.password, client_strategy=ldap3.ASYNC)
+    client = ldap3.Connection(make_server(server), server.user, server.password, client_strategy=ldap3.ASYNC)
     seen.append(client.bind())
     number = client.search(PEOPLE, "(mail=user*)", attributes=["mail"])
     seen.append(len(client.get_response(number)[0]))
@@ -59,7 +59,7 @@ def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
     server = services["ldap_server"]
 
     def as_admin(**options: Any) -> ldap3.Connection:
-        return ldap3.Connection(secured(server), server.user, server.password, auto_bind=True, **options)
+        return ldap3.Connection(make_server(server), server.user, server.password, auto_bind=True, **options)
 
     def opened(directory: ldap3.Server) -> None:
         try:
@@ -68,10 +68,10 @@ def failures(services: dict[str, Any]) -> list[Callable[[], object]]:
             raise LDAPSocketOpenError(str(error)) from None
 
     return [
-        lambda: ldap3.Connection(secured(server), server.user, "wrong", auto_bind=True),
-        lambda: ldap3.Connection(secured(server), server.user, "wrong", raise_exceptions=True).bind(),
+        lambda: ldap3.Connection(make_server(server), server.user, "wrong", auto_bind=True),
+        lambda: ldap3.Connection(make_server(server), server.user, "wrong", raise_exceptions=True).bind(),
         lambda: as_admin(raise_exceptions=True).delete("uid=absent," + PEOPLE),
         lambda: as_admin().search(PEOPLE, "(uid=x"),
-        lambda: opened(secured(server, tls=ldap3.Tls(validate=ssl.CERT_REQUIRED))),
+        lambda: opened(make_server(server, tls=ldap3.Tls(validate=ssl.CERT_REQUIRED))),
         lambda: opened(ldap3.Server("127.0.0.1", 1)),
     ]

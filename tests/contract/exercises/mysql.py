@@ -26,7 +26,7 @@ def _connect(server: Any, **options: Any) -> Any:
     return connect(**_options(server, **{"use_pure": True, **options}))
 
 
-def _asked(connection: Any) -> list[object]:
+def _query(connection: Any) -> list[object]:
     seen: list[object] = []
     with contextlib.closing(connection.cursor()) as cursor:
         cursor.execute("create temporary table test_item (id integer auto_increment primary key, name text)")
@@ -57,7 +57,7 @@ def _asked(connection: Any) -> list[object]:
 def calls(services: dict[str, Any]) -> list[object]:
     server, seen = services["mariadb"], []
     with contextlib.closing(_connect(server, allow_local_infile=True)) as connection:
-        seen += _asked(connection)
+        seen += _query(connection)
         with tempfile.NamedTemporaryFile("w", suffix=".csv") as file, connection.cursor() as cursor:
             file.write("9\tnine\n")
             file.flush()
@@ -66,16 +66,16 @@ def calls(services: dict[str, Any]) -> list[object]:
             seen.append(cursor.rowcount)
     if mysql.connector.HAVE_CEXT:
         with contextlib.closing(_connect(server, use_pure=False)) as connection:
-            seen += _asked(connection)
+            seen += _query(connection)
     try:
         aio: Any = importlib.import_module("mysql.connector.aio")
     except ModuleNotFoundError:  # before 8.2
         return seen
-    seen += asyncio.run(_asked_in_a_loop(aio, server))
+    seen += asyncio.run(_query_in_a_loop(aio, server))
     return seen
 
 
-async def _asked_in_a_loop(aio: Any, server: Any) -> list[object]:
+async def _query_in_a_loop(aio: Any, server: Any) -> list[object]:
     seen: list[object] = []
     options = {name: value for name, value in _options(server).items() if not name.startswith("ssl_")}
     connection = await aio.connect(**options)  # which requires a client key beside any authority

@@ -9,7 +9,7 @@ from typing import Any
 import nats
 from nats.errors import MaxPayloadError, NoRespondersError
 
-from backwatch.attack.scenarios.nats.other_subject import Straying
+from backwatch.attack.scenarios.nats.other_subject import OtherSubjectNats
 from tests.contract.exercises.kafka import Bomb
 from tests.services.faults.hostile import hostile
 from tests.services.server import Server
@@ -32,7 +32,7 @@ async def connect(server: Server, **more: Any) -> Any:
 
 
 def calls(services: dict[str, Any]) -> list[object]:
-    with hostile(Straying) as (service, ca_file):
+    with hostile(OtherSubjectNats) as (service, ca_file):
         return [*asyncio.run(_all(services["nats"])), asyncio.run(_of_another(service.port, ca_file))]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 SERVICES = ("pop3_server",)
 
 
-def verifying(server: Any) -> ssl.SSLContext:
+def make_context(server: Any) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=server.ca_file)
 
 
@@ -16,11 +16,11 @@ def calls(services: dict[str, Any]) -> list[object]:
     server = services["pop3_server"]
     seen: list[object] = []
     client = poplib.POP3(server.host, server.port)
-    seen.append(client.stls(verifying(server)))
+    seen.append(client.stls(make_context(server)))
     seen += [client.user(server.user), client.pass_(server.password), client.stat(), client.list(), client.list(1)]
     seen += [client.retr(1)[1], client.top(2, 0)[1], len(client.uidl()[1]), client.noop(), client.dele(1)]
     seen += [client.rset(), client.quit()]
-    client = poplib.POP3_SSL(server.host, server.tls_port, context=verifying(server))
+    client = poplib.POP3_SSL(server.host, server.tls_port, context=make_context(server))
     seen.append(sorted(client.capa()))
     client.user(server.user)
     try:

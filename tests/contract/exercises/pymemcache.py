@@ -11,7 +11,7 @@ from pymemcache.client.base import Client, PooledClient
 from pymemcache.client.hash import HashClient
 from pymemcache.exceptions import MemcacheError
 
-from backwatch.attack.scenarios.memcached.other_key import Straying
+from backwatch.attack.scenarios.memcached.other_key import OtherKeyMemcached
 from backwatch.collector import names
 from tests.services.faults.hostile import hostile
 
@@ -56,7 +56,7 @@ def calls(services: dict[str, Any]) -> list[object]:
 
 def _of_another() -> str:
     """Read from a cache that replies with another key."""
-    with hostile(Straying) as (service, ca_file):
+    with hostile(OtherKeyMemcached) as (service, ca_file):
         context = ssl.create_default_context(cafile=ca_file)
         one = Client(("localhost", service.port), tls_context=context, timeout=5)
         try:

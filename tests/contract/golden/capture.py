@@ -128,8 +128,8 @@ def _split(app: str, requests: Iterable[ExportTraceServiceRequest], turned_ns: i
     last_ns = turned_ns - PAST_GAP_NS
     times_ns = [last_ns - (PAST_REPETITIONS - number) * PAST_EVERY_NS for number in range(PAST_REPETITIONS)]
     return [
-        Block(app=app, name="past", request=_cleaned(past, keep_ids=False), times_ns=times_ns),
-        Block(app=app, name="live", request=_cleaned(live, keep_ids=True)),
+        Block(app=app, name="past", request=_strip_request(past, keep_ids=False), times_ns=times_ns),
+        Block(app=app, name="live", request=_strip_request(live, keep_ids=True)),
     ]
 
 
@@ -160,12 +160,13 @@ def capture_quiet(step: Callable[[str], None]) -> list[Block]:
 def _block_of(recording: apps.RecordedPhase, hour_ns: int) -> Block:
     lasting_s = recording.phase.lasting_s if recording.phase.lasting_s <= MAX_STRETCH_S else 0
     return Block(
-        app=recording.run.name, name=recording.phase.name, request=_cleaned(_joined(recording.calls), keep_ids=False),
+        app=recording.run.name, name=recording.phase.name,
+        request=_strip_request(_join(recording.calls), keep_ids=False),
         times_ns=[hour_ns + int(at_s * 1e9) for at_s in recording.phase.starts_s()], stretch_ns=int(lasting_s * 1e9),
     )  # fmt: skip
 
 
-def _joined(calls: Iterable[history.CapturedCall]) -> ExportTraceServiceRequest:
+def _join(calls: Iterable[history.CapturedCall]) -> ExportTraceServiceRequest:
     request = ExportTraceServiceRequest()
     last: object = None
     for resource, scope_spans, span in calls:
@@ -178,7 +179,7 @@ def _joined(calls: Iterable[history.CapturedCall]) -> ExportTraceServiceRequest:
     return request
 
 
-def _cleaned(request: ExportTraceServiceRequest, *, keep_ids: bool) -> ExportTraceServiceRequest:
+def _strip_request(request: ExportTraceServiceRequest, *, keep_ids: bool) -> ExportTraceServiceRequest:
     for resource_spans in request.resource_spans:
         for one in resource_spans.resource.attributes:
             if one.key == names.HOST_NAME:

@@ -68,7 +68,7 @@ def read(path: Path) -> list[Alert]:
     return [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
 
 
-def renamed(alert: Alert, renames: Renames) -> Alert:
+def rename(alert: Alert, renames: Renames) -> Alert:
     """Return a recorded alert as it must be found now."""
     rule = renames.rule(alert["rule"])
     same_id = alert["alert_id"] if rule == alert["rule"] else alert_id(rule, alert["key"])
@@ -81,7 +81,7 @@ def renamed(alert: Alert, renames: Renames) -> Alert:
 
 def differences(recorded: Iterable[Alert], found: Iterable[Alert], renames: Renames) -> list[str]:
     """Return how findings differ from the recorded ones, one line each; empty: not at all."""
-    expected = {_identity(alert): alert for alert in (renamed(one, renames) for one in recorded)}
+    expected = {_identity(alert): alert for alert in (rename(one, renames) for one in recorded)}
     actual = {_identity(alert): alert for alert in found}
     lines = [f"{_text(expected[one])}: recorded, and not found now" for one in sorted(expected.keys() - actual.keys())]
     lines += [f"{_text(actual[one])}: found now, and not recorded" for one in sorted(actual.keys() - expected.keys())]

@@ -89,7 +89,7 @@ def _normal(value: Any, ports: set[str]) -> Any:
     return re.sub(r"\b\d{2,5}\b", lambda found: "<port>" if found[0] in ports else found[0], value)
 
 
-def merged(runs: Sequence[Outcome]) -> Outcome:
+def merge(runs: Sequence[Outcome]) -> Outcome:
     """Return one recorded outcome of several runs: where they differ, evidence is kept by kind.
 
     Raises:
@@ -102,7 +102,7 @@ def merged(runs: Sequence[Outcome]) -> Outcome:
                 f"{first['scenario']}: two runs differ: {_without_evidence(first)}, {_without_evidence(run)}"
             )
     alerts = [
-        {**alert, "evidence": _merged_evidence([run["alerts"][number]["evidence"] for run in runs])}
+        {**alert, "evidence": _merge_evidence([run["alerts"][number]["evidence"] for run in runs])}
         for number, alert in enumerate(first.get("alerts", []))
     ]
     results = {"result": sorted({run["result"] for run in runs})}
@@ -113,13 +113,13 @@ def _without_evidence(outcome: Outcome) -> Outcome:
     return outcome | {"result": None, "alerts": [alert | {"evidence": None} for alert in outcome.get("alerts", [])]}
 
 
-def _merged_evidence(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _merge_evidence(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
-        name: _merged_value(name, [one.get(name, ...) for one in found]) for name in sorted(set[str]().union(*found))
+        name: _merge_value(name, [one.get(name, ...) for one in found]) for name in sorted(set[str]().union(*found))
     }
 
 
-def _merged_value(name: str, values: Sequence[Any]) -> Any:
+def _merge_value(name: str, values: Sequence[Any]) -> Any:
     if not name.startswith(PACK_CODE) and all(is_same(values[0], value) for value in values[1:]):
         return values[0]
     return {KINDS: sorted({_kind(value) for value in values})}
@@ -131,7 +131,7 @@ def _kind(value: Any) -> str:
 
 def differences(documents: Iterable[Mapping[str, Any]], recorded: Iterable[Outcome], renames: Renames) -> list[str]:
     """Return how printed outcomes differ from the recorded ones, one line each; empty: not at all."""
-    expected = {one["scenario"]: one for one in (renamed(outcome, renames) for outcome in recorded)}
+    expected = {one["scenario"]: one for one in (rename(outcome, renames) for outcome in recorded)}
     lines: list[str] = []
     for document in documents:
         actual = outcome_of(document, renames)
@@ -143,7 +143,7 @@ def differences(documents: Iterable[Mapping[str, Any]], recorded: Iterable[Outco
     return lines
 
 
-def renamed(outcome: Outcome, renames: Renames) -> Outcome:
+def rename(outcome: Outcome, renames: Renames) -> Outcome:
     """Return a recorded outcome as it must be found now."""
     changed = outcome | {"scenario": renames.scenarios.get(outcome["scenario"], outcome["scenario"])}
     for name in ("informational", "before"):
@@ -151,11 +151,11 @@ def renamed(outcome: Outcome, renames: Renames) -> Outcome:
             changed[name] = sorted(renames.rule(rule) for rule in outcome[name])
     if "expected" in outcome:
         changed["expected"] = renames.rule(outcome["expected"])
-        changed["alerts"] = _distinct(_renamed_alert(alert, renames) for alert in outcome["alerts"])
+        changed["alerts"] = _distinct(_rename_alert(alert, renames) for alert in outcome["alerts"])
     return changed
 
 
-def _renamed_alert(alert: Mapping[str, Any], renames: Renames) -> dict[str, Any]:
+def _rename_alert(alert: Mapping[str, Any], renames: Renames) -> dict[str, Any]:
     evidence = {renames.fact(name): renames.value(name, value) for name, value in alert["evidence"].items()}
     label = CALL_SITE[0].sub(CALL_SITE[1], alert["label"])
     return {**alert, "rule": renames.rule(alert["rule"]), "label": label, "evidence": evidence}

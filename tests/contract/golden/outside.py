@@ -49,23 +49,23 @@ def sums_of(data: Path, name: str, renames: Renames) -> Sums:
                 subprocess.run(command, stdout=out, check=True)
             file = spans
         counts: dict[str, int] = {}
-        rules = summed(judge(build_engine(), _renamed(read_requests([file]), renames), counts), renames.reversed())
+        rules = sum_up(judge(build_engine(), _rename(read_requests([file]), renames), counts), renames.reverse())
         return {"counts": counts, "rules": rules}
 
 
-def _renamed(requests: Iterable[bytes], renames: Renames) -> Iterable[bytes]:
+def _rename(requests: Iterable[bytes], renames: Renames) -> Iterable[bytes]:
     if not renames.facts and not renames.values:
         return requests
-    return (_renamed_request(request, renames) for request in requests)
+    return (_rename_request(request, renames) for request in requests)
 
 
-def _renamed_request(value: bytes, renames: Renames) -> bytes:
+def _rename_request(value: bytes, renames: Renames) -> bytes:
     request = ExportTraceServiceRequest.FromString(value)
     rename_attributes(request, renames)
     return request.SerializeToString()
 
 
-def summed(findings: Iterable[Finding], back: Renames) -> Sums:
+def sum_up(findings: Iterable[Finding], back: Renames) -> Sums:
     """Return counts and hashes of findings.
 
     Args:

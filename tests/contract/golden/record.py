@@ -24,7 +24,7 @@ OUTSIDE = RECORDED / "outside.json"
 DATA = "BACKWATCH_TEST_DATA"
 
 
-def input_file(name: str) -> Path:
+def locate_input(name: str) -> Path:
     """Return where the input of the pack or of the quiet hour is."""
     return RECORDED / f"{name}.otlp.jsonl.gz"
 
@@ -34,12 +34,12 @@ def findings_file(name: str) -> Path:
     return RECORDED / f"{name}.findings.jsonl.gz"
 
 
-def found_in(name: str, renames: Renames) -> dict[str, list[findings.Alert]]:
+def judge_recorded(name: str, renames: Renames) -> dict[str, list[findings.Alert]]:
     """Judge a recorded input with the present code: alerts by app."""
     engine = build_engine()
     return {
         app: findings.to_alerts(judge(engine, streams.requests_of(blocks, renames)))
-        for app, blocks in streams.read(input_file(name)).items()
+        for app, blocks in streams.read(locate_input(name)).items()
     }
 
 
@@ -47,14 +47,14 @@ def record_input() -> None:
     """Run the pack and the quiet hour."""
     from tests.contract.golden.capture import capture_pack, capture_quiet
 
-    streams.write(input_file(PACK), capture_pack(_print))
-    streams.write(input_file(QUIET), capture_quiet(_print))
+    streams.write(locate_input(PACK), capture_pack(_print))
+    streams.write(locate_input(QUIET), capture_quiet(_print))
 
 
 def record_findings() -> None:
     """Judge the kept input."""
     for name in (PACK, QUIET):
-        found = found_in(name, Renames())
+        found = judge_recorded(name, Renames())
         findings.write(findings_file(name), [alert for alerts in found.values() for alert in alerts])
 
 
@@ -72,7 +72,7 @@ def record_live() -> None:
         for line in Path(file).read_text().splitlines():
             outcome = live.outcome_of(json.loads(line), Renames())
             runs.setdefault(outcome["scenario"], []).append(outcome)
-    merged = [live.merged(outcomes) for _, outcomes in sorted(runs.items())]
+    merged = [live.merge(outcomes) for _, outcomes in sorted(runs.items())]
     live.RECORDED.write_text("".join(json.dumps(outcome) + "\n" for outcome in merged))
 
 

@@ -67,7 +67,7 @@ class Renames:
         words = self.values.get(fact.removesuffix(SUFFIX), {})
         return words.get(old, old) if isinstance(old, str) else old
 
-    def reversed(self) -> "Renames":
+    def reverse(self) -> "Renames":
         """Return the reverse table, for recordings of hashes only."""
         back = {name: {new: old for old, new in getattr(self, name).items()} for name in SECTIONS if name != "values"}
         values = {self.fact(fact): {new: old for old, new in words.items()} for fact, words in self.values.items()}

@@ -59,7 +59,7 @@ def requests_of(blocks: Sequence[Block], renames: Renames) -> Iterator[bytes]:
     """Return the whole stream of one app as ``ExportTraceServiceRequest`` bytes, under the names of today."""
     for block in blocks:
         rename_attributes(block.request, renames)
-    calls = [call for number, block in enumerate(blocks) if block.times_ns for call in _repeated(number, block)]
+    calls = [call for number, block in enumerate(blocks) if block.times_ns for call in _repeat(number, block)]
     yield from _chunks(sorted(calls, key=lambda call: call[2].end_time_unix_nano))
     for block in blocks:
         if not block.times_ns:
@@ -112,7 +112,7 @@ def calls_of(request: ExportTraceServiceRequest) -> list[Call]:
     ]
 
 
-def _repeated(number: int, block: Block) -> Iterator[Call]:
+def _repeat(number: int, block: Block) -> Iterator[Call]:
     calls = sorted(calls_of(block.request), key=lambda call: call[2].end_time_unix_nano)
     begin, end = calls[0][2].end_time_unix_nano, calls[-1][2].end_time_unix_nano + 1
     stretch_ns = block.stretch_ns or end - begin

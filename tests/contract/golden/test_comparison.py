@@ -19,7 +19,7 @@ RENAMES = Renames(
 )  # fmt: skip
 
 
-def finding(evidence: Mapping[str, Any], rule: str = "slow-answer") -> Finding:
+def make_finding(evidence: Mapping[str, Any], rule: str = "slow-answer") -> Finding:
     key = "shop\x1fhttp\x1flocalhost:80\x1f"
     return Finding(
         app="shop", rule=rule, level="low", key=key, label="http", resource="http", time_ns=1, span="00" * 8,
@@ -27,7 +27,9 @@ def finding(evidence: Mapping[str, Any], rule: str = "slow-answer") -> Finding:
     )  # fmt: skip
 
 
-RECORDED = findings.to_alerts([finding({"a.share": 0.5, "a.share.was": 1}), finding({"a.signs": ["union", "or"]})])
+RECORDED = findings.to_alerts(
+    [make_finding({"a.share": 0.5, "a.share.was": 1}), make_finding({"a.signs": ["union", "or"]})]
+)
 
 
 def test_unchanged_findings_do_not_differ() -> None:
@@ -38,14 +40,19 @@ def test_unchanged_findings_do_not_differ() -> None:
     ("found", "line"),
     [
         ([], "recorded, and not found now"),
-        ([*RECORDED, *findings.to_alerts([finding({}, "new-rule")])], "found now, and not recorded"),
-        (findings.to_alerts([finding({}), finding({}), finding({})]), "fired 2 times when recorded, 3 times now"),
+        ([*RECORDED, *findings.to_alerts([make_finding({}, "new-rule")])], "found now, and not recorded"),
+        (
+            findings.to_alerts([make_finding({}), make_finding({}), make_finding({})]),
+            "fired 2 times when recorded, 3 times now",
+        ),
         ([RECORDED[0] | {"level": "high"}], 'level was "low", is "high"'),
         ([RECORDED[0] | {"alert_id": "0"}], "alert_id was"),
         ([RECORDED[0] | {"times_ns": [1, 2]}], "times_ns was [1, 1], is [1, 2]"),
         ([RECORDED[0] | {"evidence": {}}], "evidence a.share is no longer there"),
         (
-            findings.to_alerts([finding({"a.share": 0.5001, "a.share.was": 1}), finding({"a.signs": ["union", "or"]})]),
+            findings.to_alerts(
+                [make_finding({"a.share": 0.5001, "a.share.was": 1}), make_finding({"a.signs": ["union", "or"]})]
+            ),
             "evidence a.share differs in 1 of 2 firings; firing 0 had 0.5, has 0.5001",
         ),
     ],
@@ -56,8 +63,8 @@ def test_each_kind_of_change_is_reported(found: list[findings.Alert], line: str)
 
 def test_written_renames_are_accepted_and_no_others() -> None:
     found = findings.to_alerts([
-        finding({"a.fraction": 0.5, "a.fraction.was": 1}, "slow-response"),
-        finding({"a.signs": ["union-select", "or"]}, "slow-response"),
+        make_finding({"a.fraction": 0.5, "a.fraction.was": 1}, "slow-response"),
+        make_finding({"a.signs": ["union-select", "or"]}, "slow-response"),
     ])  # fmt: skip
     assert findings.differences(RECORDED, found, RENAMES) == []
     assert findings.differences(RECORDED, found, Renames(rules=RENAMES.rules)) != []
@@ -65,11 +72,11 @@ def test_written_renames_are_accepted_and_no_others() -> None:
 
 
 def test_hashes_of_outside_data_survive_written_renames_only() -> None:
-    before = outside.summed([finding({"a.share": 0.5, "a.signs": "union"})], Renames())
-    after = [finding({"a.fraction": 0.5, "a.signs": "union-select"}, "slow-response")]
-    assert outside.differences("x", before, outside.summed(after, RENAMES.reversed())) == []
-    changed = [finding({"a.fraction": 0.6, "a.signs": "union-select"}, "slow-response")]
-    assert len(outside.differences("x", before, outside.summed(changed, RENAMES.reversed()))) == 1
+    before = outside.sum_up([make_finding({"a.share": 0.5, "a.signs": "union"})], Renames())
+    after = [make_finding({"a.fraction": 0.5, "a.signs": "union-select"}, "slow-response")]
+    assert outside.differences("x", before, outside.sum_up(after, RENAMES.reverse())) == []
+    changed = [make_finding({"a.fraction": 0.6, "a.signs": "union-select"}, "slow-response")]
+    assert len(outside.differences("x", before, outside.sum_up(changed, RENAMES.reverse()))) == 1
 
 
 def test_renames_reach_every_attribute_of_recorded_input(tmp_path: Path) -> None:
@@ -103,7 +110,7 @@ def document(port: int, **evidence: Any) -> dict[str, Any]:
 
 def test_live_outcomes_are_compared_without_values_of_one_run() -> None:
     runs = [live.outcome_of(document(port, took=took, size=5), Renames()) for port, took in ((4_001, 17), (4_002, 18))]
-    recorded = [live.merged(runs)]
+    recorded = [live.merge(runs)]
     assert live.differences([document(4_003, took=99, size=5)], recorded, Renames()) == []
     assert live.differences([document(4_003, took="99", size=5)], recorded, Renames()) != []
     assert live.differences([document(4_003, took=99, size=6)], recorded, Renames()) != []
@@ -116,14 +123,14 @@ def test_live_alerts_at_moved_call_sites_of_the_pack_are_equal() -> None:
     before, after = document(4_001), document(4_001)
     before["alerts"][0]["key"] = "SELECT ? @ app.py:Injected._search"
     after["alerts"][0]["key"] = "SELECT ? @ attack/src/clients/sql.py:SqlClient.execute"
-    recorded = [live.merged([live.outcome_of(before, Renames())])]
+    recorded = [live.merge([live.outcome_of(before, Renames())])]
     assert live.differences([after], recorded, Renames()) == []
     after["alerts"][0]["key"] = "SELECT ?, ? @ attack/src/clients/sql.py:SqlClient.execute"
     assert live.differences([after], recorded, Renames()) != []
 
 
 def test_live_outcomes_survive_written_renames() -> None:
-    recorded = [live.merged([live.outcome_of(document(4_001, **{"a.share": 1}), Renames())])]
+    recorded = [live.merge([live.outcome_of(document(4_001, **{"a.share": 1}), Renames())])]
     now = document(4_001, **{"a.fraction": 1})
     del now["entry"]
     now |= {"scenario": "slow-http", "expected": "slow-response"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.golden import findings, live, outside
-from tests.contract.golden.record import OUTSIDE, PACK, QUIET, findings_file, found_in
+from tests.contract.golden.record import OUTSIDE, PACK, QUIET, findings_file, judge_recorded
 from tests.contract.golden.renames import Renames
 
 MAX_LINES = 25
@@ -26,14 +26,14 @@ def fail_on(differences: list[str]) -> None:
 
 @pytest.mark.parametrize("name", [PACK, QUIET])
 def test_recorded_input_gives_the_recorded_findings(name: str) -> None:
-    found = found_in(name, RENAMES)
+    found = judge_recorded(name, RENAMES)
     recorded = findings.read(findings_file(name))
     fail_on(findings.differences(recorded, [alert for alerts in found.values() for alert in alerts], RENAMES))
 
 
 def test_every_recorded_attack_is_among_the_findings_on_its_input() -> None:
     fired = {(alert["app"], alert["rule"]) for alert in findings.read(findings_file(PACK))}
-    renamed = (live.renamed(outcome, RENAMES) for outcome in live.read())
+    renamed = (live.rename(outcome, RENAMES) for outcome in live.read())
     expected = {(outcome["scenario"], outcome["expected"]) for outcome in renamed if "expected" in outcome}
     assert len(expected) >= 230
     assert expected - fired == set()

@@ -71,12 +71,12 @@ class GrownCopy:
         options = ("-q", "-n", "0", "-p", "no:cacheprovider")
         return self.run("-m", "pytest", *options, *arguments, **{"PYTEST_XDIST_WORKER": "grown", **inner})
 
-    def changed(self) -> list[str]:
+    def list_changed(self) -> list[str]:
         """Return the files of the first commit that differ now, without generated documents."""
         names = _git(self.path, "diff", "--name-only", "HEAD").splitlines()
         return [name for name in names if not name.endswith(GENERATED)]
 
-    def added(self) -> list[str]:
+    def list_added(self) -> list[str]:
         """Return the new files."""
         return _git(self.path, "ls-files", "--others", "--exclude-standard").splitlines()
 

@@ -35,7 +35,7 @@ def is_harmed(server: MySQL, folder: Path) -> None:
     secret = folder / "key.pem"
     secret.write_bytes(b"the app's own secret\n" * 5_000)
     taken: list[bytes] = []
-    server.wanted, server.taken = bytes(secret), taken.append
+    server.wanted, server.on_leak = bytes(secret), taken.append
     with _attach(server, local_infile=True) as connection:
         _orders(connection)
     assert b"".join(taken) == secret.read_bytes()

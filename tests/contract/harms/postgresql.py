@@ -30,7 +30,7 @@ def works(server: PostgreSQL) -> None:
 
 def is_harmed(server: PostgreSQL, folder: Path) -> None:
     taken: list[bytes] = []
-    server.taken = taken.append
+    server.on_leak = taken.append
     with _attach(server, sslmode="prefer") as connection:
         assert not connection.pgconn.ssl_in_use
         assert _customers(connection) == server.rows

@@ -27,14 +27,14 @@ def _send(server: SMTP) -> bool:
 
 def works(server: SMTP) -> None:
     taken: list[bytes] = []
-    server.taken = taken.append
+    server.on_leak = taken.append
     assert _send(server)
     assert not taken
 
 
 def is_harmed(server: SMTP, folder: Path) -> None:
     taken: list[bytes] = []
-    server.taken = taken.append
+    server.on_leak = taken.append
     assert not _send(server)
     assert taken[0] == b"\0shop\0" + PASSWORD.encode()
     assert b"Your parcel waits for you." in taken

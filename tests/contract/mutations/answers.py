@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from backwatch.attack.protocols.server import Session
+from backwatch.attack.protocols.server import ServerSession
 
 PATIENCE_S = 10
 """A service's, with who leaves without a word."""
@@ -15,7 +15,7 @@ PATIENCE_S = 10
 DAWDLES_S = 0.02
 
 
-def mutated(data: bytes, chance: random.Random) -> bytes:
+def mutate(data: bytes, chance: random.Random) -> bytes:
     """Return the same bytes with up to three errors."""
     found = bytearray(data)
     for _ in range(chance.randrange(4)):
@@ -85,7 +85,7 @@ class _Talk:
     mutated: bool = False
 
 
-class Mutating(Session):
+class Mutating(ServerSession):
     """Mutate one send; the response to which it belongs is the last one."""
 
     def __init__(self, *args: Any) -> None:
@@ -109,7 +109,7 @@ class Mutating(Session):
             talk.mutated = CHOSEN.reached = True
             with contextlib.suppress(AttributeError):  # on systems other than Linux
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)  # it arrives together with the end
-            data = mutated(data, random.Random(talk.seed))
+            data = mutate(data, random.Random(talk.seed))
         super().send(data)
 
     def read(self, count: int) -> bytes:

@@ -61,7 +61,7 @@ def hurry() -> None:
     _disarm()
     _shorten_waits()
     for name, value in SMALLER.items():
-        module, attribute = _named(name)
+        module, attribute = _find_owner(name)
         assert hasattr(module, attribute), name
         setattr(module, attribute, value)
 
@@ -79,8 +79,8 @@ def _disarm() -> None:
 def hurry_clients() -> None:
     """Apply once they are imported."""
     for name, asked in ASKED.items():
-        owner, attribute = _named(name)
-        setattr(owner, attribute, _asked(getattr(owner, attribute), asked))
+        owner, attribute = _find_owner(name)
+        setattr(owner, attribute, _wrap_with(getattr(owner, attribute), asked))
     for name in ("redis.retry", "valkey.retry"):  # a retry receives the same reply
         kind = importlib.import_module(name).Retry
         kind.call_with_retry = _once(kind.call_with_retry)
@@ -92,13 +92,13 @@ def hurry_clients() -> None:
     pymongo.MIN_HEARTBEAT_INTERVAL = LONGEST_SLEEP_S
 
 
-def _named(name: str) -> tuple[Any, str]:
+def _find_owner(name: str) -> tuple[Any, str]:
     """Return a module or class, and a name in it."""
     owner, _, attribute = name.rpartition(".")
     try:
         return importlib.import_module(owner), attribute
     except ModuleNotFoundError:
-        module, kind = _named(owner)
+        module, kind = _find_owner(owner)
         return getattr(module, kind), attribute
 
 
@@ -130,7 +130,7 @@ def _shorten_waits() -> None:
     asyncio.run = lambda main, **options: run(in_time(main), **options)
 
 
-def _asked(function: Any, asked: dict[str, Any]) -> Any:
+def _wrap_with(function: Any, asked: dict[str, Any]) -> Any:
     @functools.wraps(function)
     def asking(*args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs | asked)

@@ -106,7 +106,7 @@ class Rates(Scenario):
         return [answer.status_code, answer.headers.get("Location"), answer.text]
 
 
-def played(part: Part, watched: Watching, say: Callable[[Seen], None]) -> None:
+def play(part: Part, watched: Watching, say: Callable[[Seen], None]) -> None:
     """Run all seeds of one part: even ones on an honest service, odd ones on a hostile one.
 
     Args:
@@ -140,7 +140,7 @@ def played(part: Part, watched: Watching, say: Callable[[Seen], None]) -> None:
             except Exception as error:  # noqa: BLE001  any error of the driver is an outcome here
                 return _shorten_outcome(f"{type(error).__module__}.{type(error).__qualname__}: {error}")
 
-        sent = part.sent or [_counted(service, met) for service in services]
+        sent = part.sent or [_count_choices(service, met) for service in services]
         CHOSEN.dawdles = part.dawdles
         for seed in part.seeds:
             say(Seen(sent=sent, outcomes={seed: HANGS}))
@@ -155,7 +155,7 @@ def played(part: Part, watched: Watching, say: Callable[[Seen], None]) -> None:
         say(Seen(sent=sent, reported=read_reported(), faults=faults))
 
 
-def _counted(service: HostileServer, met: Callable[[HostileServer], str]) -> tuple[int, int]:
+def _count_choices(service: HostileServer, met: Callable[[HostileServer], str]) -> tuple[int, int]:
     CHOSEN.count()
     for _ in range(2):  # the first time everything takes longer
         random.seed(0)

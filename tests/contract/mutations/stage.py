@@ -29,7 +29,7 @@ from tests.services.process import ROOT
 
 if __name__ == "__main__":
     sys.modules.setdefault("eventlet", None)  # pyright: ignore[reportArgumentType]  see conftest.py
-    server.Session = Mutating  # before protocols subclass it
+    server.ServerSession = Mutating  # before protocols subclass it
     hurry()
 
 from backwatch.attack.authority import Authority
@@ -38,7 +38,7 @@ from backwatch.collector.pipeline.pipeline import Pipeline
 from backwatch.collector.probes import Probe
 from backwatch.collector.probes import discover as discover_probes
 from backwatch.collector.settings import CollectorSettings
-from tests.contract.mutations.playing import Part, Seen, played
+from tests.contract.mutations.playing import Part, Seen, play
 
 LANES = 16
 PORTS_EACH = 32
@@ -52,7 +52,7 @@ class Stage:
     """
 
     def __enter__(self) -> Self:
-        self._claim, self.port = _claimed()
+        self._claim, self.port = _claim_ports()
         self._folder = tempfile.TemporaryDirectory(prefix="backwatch-mutations-")
         authority = Authority(Path(self._folder.name))
         command = (sys.executable, "-m", __name__)
@@ -86,7 +86,7 @@ class Stage:
         return [one for one in seen if one is not None]
 
 
-def _claimed() -> tuple[socket.socket, int]:
+def _claim_ports() -> tuple[socket.socket, int]:
     """Return a block below the ephemeral ports of the system; its first port is locked against other runs."""
     for first in range(10_000, 32_000, LANES * PORTS_EACH + 1):
         with contextlib.suppress(OSError):
@@ -114,10 +114,10 @@ def _all(parts: Sequence[Part], probes: Sequence[type[Probe]]) -> list[Seen | No
     found: list[Seen | None] = [Seen(sent=part.sent) for part in parts]
     left = list(enumerate(parts))
     while left:
-        running = [(at, part, *_forked(part, probes)) for at, part in left]
+        running = [(at, part, *_fork(part, probes)) for at, part in left]
         left.clear()
         for at, part, child, out in running:
-            seen, is_over = _seen(child, out)
+            seen, is_over = _collect(child, out)
             if not is_over and not seen.outcomes:
                 found[at] = None
             elif (before := found[at]) is not None:
@@ -128,7 +128,7 @@ def _all(parts: Sequence[Part], probes: Sequence[type[Probe]]) -> list[Seen | No
     return found
 
 
-def _forked(part: Part, probes: Sequence[type[Probe]]) -> tuple[int, int]:
+def _fork(part: Part, probes: Sequence[type[Probe]]) -> tuple[int, int]:
     """Start the process; return it and the pipe for its results."""
     out, into = os.pipe()
     child = os.fork()
@@ -146,7 +146,7 @@ def _forked(part: Part, probes: Sequence[type[Probe]]) -> tuple[int, int]:
                 pickle.dump(seen, pipe)
                 pipe.flush()
 
-            played(part, lambda: _watching(probes), say)
+            play(part, lambda: _observe_all(probes), say)
             pickle.dump(None, pipe)
     except BaseException:  # noqa: BLE001  a fork must never go on as its parent
         traceback.print_exc()
@@ -155,7 +155,7 @@ def _forked(part: Part, probes: Sequence[type[Probe]]) -> tuple[int, int]:
         os._exit(0)
 
 
-def _seen(child: int, out: int) -> tuple[Seen, bool]:
+def _collect(child: int, out: int) -> tuple[Seen, bool]:
     """Return the results of one process, and whether it finished."""
     found, over = Seen(sent=()), False
     with os.fdopen(out, "rb") as pipe:
@@ -172,7 +172,7 @@ def _seen(child: int, out: int) -> tuple[Seen, bool]:
 
 
 @contextlib.contextmanager
-def _watching(probes: Sequence[type[Probe]]) -> Generator[Callable[[], list[bytes]]]:
+def _observe_all(probes: Sequence[type[Probe]]) -> Generator[Callable[[], list[bytes]]]:
     """Observe every library, as with ``backwatch run``; yields a function that returns the messages so far."""
     log = MemoryStream()
     pipeline = Pipeline(CollectorSettings(flush_interval_s=0.05, heartbeat_s=3600.0, app_name="shop"), lambda: log)

@@ -19,7 +19,7 @@ BEGIN_NS = 1_790_000_000 * 10**9
 Amounts = NDArray[np.float64]
 
 
-def scored(amounts: Amounts, step_ns: int = MINUTE_NS) -> Amounts:
+def score_minutes(amounts: Amounts, step_ns: int = MINUTE_NS) -> Amounts:
     return score_amounts(amounts, BEGIN_NS + np.arange(amounts.shape[0], dtype=np.int64) * step_ns)
 
 
@@ -51,7 +51,7 @@ def test_scores_are_numbers_from_0_to_1_whatever_the_clock(amounts: "list[float]
 @given(st.lists(st.floats(0.001, 1e6), min_size=40, max_size=120), st.integers(-20, 20))
 def test_unit_of_the_amounts_does_not_matter(amounts: "list[float]", power: int) -> None:
     found = np.array(amounts)
-    np.testing.assert_allclose(scored(found), scored(found * 2.0**power), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(score_minutes(found), score_minutes(found * 2.0**power), rtol=1e-5, atol=1e-6)
 
 
 def test_series_in_pieces_scores_as_a_whole() -> None:
@@ -69,20 +69,21 @@ def test_series_in_pieces_scores_as_a_whole() -> None:
 
 @pytest.mark.parametrize("constant", [0.0, 7.0])
 def test_constant_series_raises_nothing(constant: float) -> None:
-    assert not scored(np.full(3_000, constant)).any()
+    assert not score_minutes(np.full(3_000, constant)).any()
 
 
 @pytest.mark.parametrize("step_ns", [MINUTE_NS, HALF_HOUR_NS])
 def test_daily_season_stays_within_the_budget(step_ns: int) -> None:
     count = 20 * DAY_NS // step_ns
-    per_series = [len(alarms(scored(daily(count, step_ns, seed), step_ns))) for seed in range(3)]
+    per_series = [len(alarms(score_minutes(daily(count, step_ns, seed), step_ns))) for seed in range(3)]
     assert np.mean(per_series) <= 2 * 20 / 30.44 * 2  # twice the budget: chance
 
 
 def test_heavy_tails_stay_near_the_budget() -> None:
     count, days = 30 * 288, 30
     per_series = [
-        len(alarms(scored(1 + np.random.default_rng(seed).pareto(1.5, count), 5 * MINUTE_NS))) for seed in range(5)
+        len(alarms(score_minutes(1 + np.random.default_rng(seed).pareto(1.5, count), 5 * MINUTE_NS)))
+        for seed in range(5)
     ]
     assert np.mean(per_series) <= 2 * days / 30.44 * 3
 
@@ -92,14 +93,14 @@ def test_plateau_by_night_is_found_though_days_are_higher() -> None:
     low = int(np.argmin(np.sin(np.arange(288) / 288 * 2 * math.pi)))
     begin = 12 * 288 + low - 12
     amounts[begin : begin + 24] = np.quantile(amounts, 0.9)
-    found = alarms(scored(amounts, 5 * MINUTE_NS))
+    found = alarms(score_minutes(amounts, 5 * MINUTE_NS))
     assert any(begin <= at < begin + 24 for at in found)
 
 
 def test_drop_to_nothing_is_found() -> None:
     amounts = daily(14 * 288, 5 * MINUTE_NS)
     amounts[12 * 288 : 12 * 288 + 60] = 0.0
-    found = alarms(scored(amounts, 5 * MINUTE_NS))
+    found = alarms(score_minutes(amounts, 5 * MINUTE_NS))
     assert any(12 * 288 <= at < 12 * 288 + 60 for at in found)
 
 
@@ -108,13 +109,13 @@ def test_drift_is_reported_before_the_level_has_tripled(rate: float) -> None:
     steps = int(math.log(3) / math.log1p(rate))
     amounts = noise(3_000 + steps, 0.1 if rate < 0.1 else 0.05, seed=3)
     amounts[3_000:] *= np.exp(np.arange(steps) * math.log1p(rate))
-    assert [at for at in alarms(scored(amounts)) if at >= 3_000]
+    assert [at for at in alarms(score_minutes(amounts)) if at >= 3_000]
 
 
 def test_plateau_raises_an_alarm_only_where_it_is_rarer_than_before() -> None:
     amounts = noise(14 * 288, 0.2)
     amounts[13 * 288 : 13 * 288 + 100] = 150 * 30
-    found = [at - 13 * 288 for at in alarms(scored(amounts, 5 * MINUTE_NS)) if at >= 13 * 288]
+    found = [at - 13 * 288 for at in alarms(score_minutes(amounts, 5 * MINUTE_NS)) if at >= 13 * 288]
     assert found[0] == 0
     assert len(found) <= 3
     assert found[-1] < 20

@@ -63,7 +63,7 @@ def fill(attributes: Any, pairs: list[tuple[str, Any]]) -> None:
             one.value.array_value.values.add(string_value="in a list")
 
 
-def built(resources: list[Facts]) -> bytes:
+def build_request(resources: list[Facts]) -> bytes:
     request = ExportTraceServiceRequest()
     for resource in resources:
         resource_spans = request.resource_spans.add()
@@ -106,7 +106,7 @@ def text_of(which: str, value: Any) -> bytes | None:
     return str(value).encode() if which == "int_value" and 0 <= value < 10_000 else None
 
 
-def reported(pairs: list[Any], level: int, *, own: bool) -> Facts:
+def choose_facts(pairs: list[Any], level: int, *, own: bool) -> Facts:
     """Return attributes by contract name. The best name wins, and of equal names the last."""
     found: dict[str, tuple[int, Any]] = {}
     for pair in pairs:
@@ -142,10 +142,10 @@ def reference(value: bytes) -> list[Facts]:
     """Return the calls of a request, without facts derived from a URL."""
     calls: list[Facts] = []
     for resource in Request.FromString(value).resource_spans:
-        above = reported(resource.resource.attributes, schema.RESOURCE, own=True)
+        above = choose_facts(resource.resource.attributes, schema.RESOURCE, own=True)
         for scope in resource.scope_spans:
             own = contract(scope.scope.attributes) <= names.CONTRACT
-            session = above | reported(scope.scope.attributes, schema.SCOPE, own=own)
+            session = above | choose_facts(scope.scope.attributes, schema.SCOPE, own=own)
             for span in scope.spans:
                 calls += call_of(span, session, own=own)
     return calls
@@ -154,8 +154,8 @@ def reference(value: bytes) -> list[Facts]:
 def call_of(span: Any, session: Facts, *, own: bool) -> list[Facts]:
     events = [pair for event in span.events for pair in event.attributes]
     own = own and contract(span.attributes) <= names.CONTRACT
-    found = reported(span.attributes, schema.SPAN, own=own)
-    errors = reported(events, schema.EVENT, own=own)
+    found = choose_facts(span.attributes, schema.SPAN, own=own)
+    errors = choose_facts(events, schema.EVENT, own=own)
     if found["ranks"].get(names.ERROR_TYPE, 1) == 1 and names.ERROR_TYPE in errors:
         found[names.ERROR_TYPE] = errors[names.ERROR_TYPE]
     facts = session | found
@@ -202,14 +202,14 @@ def assert_same(found: DecodedCalls, calls: list[Facts]) -> None:
 @settings(deadline=None, max_examples=150)
 @given(st.lists(REQUEST, max_size=3))
 def test_decoder_agrees_with_protobuf(requests: list[list[Facts]]) -> None:
-    values = [built(resources) for resources in requests]
+    values = [build_request(resources) for resources in requests]
     found = decode(values)
     assert found.malformed == []
     assert sum(len(s["spans"]) for one in requests for r in one for s in r["scopes"]) == found.spans
     assert_same(found, [call for value in values for call in reference(value)])
 
 
-def reversed_fields(value: bytes, nested: Mapping[int, Any]) -> bytes:
+def reverse_fields(value: bytes, nested: Mapping[int, Any]) -> bytes:
     """Return the message with its fields reversed, and those of its nested messages."""
     parts: list[bytes] = []
     at = 0
@@ -226,7 +226,7 @@ def reversed_fields(value: bytes, nested: Mapping[int, Any]) -> bytes:
                     break
             head, body = value[begin:at], value[at : at + length]
             at += length
-            parts.append(head + (reversed_fields(body, nested[tag]) if tag in nested else body))
+            parts.append(head + (reverse_fields(body, nested[tag]) if tag in nested else body))
         else:
             at += {1: 8, 5: 4}.get(tag & 7, 0)
             while tag & 7 == 0:
@@ -240,7 +240,7 @@ def reversed_fields(value: bytes, nested: Mapping[int, Any]) -> bytes:
 @settings(deadline=None, max_examples=60)
 @given(REQUEST)
 def test_field_order_changes_only_the_order_of_calls(resources: list[Facts]) -> None:
-    value = reversed_fields(built(resources), {0x0A: {0x12: {0x12: {}}}})
+    value = reverse_fields(build_request(resources), {0x0A: {0x12: {0x12: {}}}})
     found = decode([value])
     assert found.malformed == []
     assert_same(found, reference(value))
@@ -248,12 +248,12 @@ def test_field_order_changes_only_the_order_of_calls(resources: list[Facts]) -> 
 
 def test_message_in_parts_is_merged() -> None:
     """Protobuf merges a repeated occurrence of a field. A streaming encoder may write one."""
-    first = built([{"attributes": [(names.SERVICE_NAME, "shop")], "scopes": []}])
+    first = build_request([{"attributes": [(names.SERVICE_NAME, "shop")], "scopes": []}])
     span = {
         "attributes": [(names.DB_SYSTEM, "redis")], "kind": 3, "name": "GET", "start": 1, "end": 2, "trace": b"",
         "span": b"", "status": 2, "events": [],
     }  # fmt: skip
-    second = built([{"attributes": [], "scopes": [{"attributes": [], "spans": [span]}]}])
+    second = build_request([{"attributes": [], "scopes": [{"attributes": [], "spans": [span]}]}])
     # Two ResourceSpans bodies glued into one: two Resource messages in it.
     body = first[2:] + second[2:]
     value = b"\x0a" + bytes([len(body)]) + body

@@ -18,12 +18,13 @@ from opentelemetry.proto.resource.v1 import resource_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from backwatch.collector import names
+from backwatch.collector.pipeline.protobuf import varint
 from backwatch.detector.decoding import protobuf, schema
 from backwatch.detector.decoding.decoder import decode
 from backwatch.detector.decoding.outline import spans_of
-from tests.detector.streams import SAFE, START_NS, Call, encoded, statement
+from tests.detector.streams import SAFE, START_NS, Call, encode, statement
 
-HONEST = encoded([Call(START_NS + i, SAFE, statement("SELECT * FROM orders WHERE id = ?")) for i in range(3)])
+HONEST = encode([Call(START_NS + i, SAFE, statement("SELECT * FROM orders WHERE id = ?")) for i in range(3)])
 NOT_READ = {("Span", "links"), ("Resource", "entity_refs"), ("AnyValue", "array_value"), ("AnyValue", "kvlist_value")}
 """Messages whose content is not decoded. The decoder skips them by length."""
 
@@ -91,10 +92,10 @@ def test_malformed_value_leaves_no_rows_and_its_neighbours_are_decoded() -> None
 
 
 def test_fault_in_the_last_span_removes_the_first_ones() -> None:
-    span = wrapped(0x12, body=b"\x30\x03" + wrapped(0x4A, body=b"\x0a\x09db.system\x12\x07\x0a\x05redis"))
-    fault = wrapped(0x12, body=b"\x30\x03\x4a\x7f")  # an attribute longer than the remaining bytes
-    assert decode([wrapped(0x0A, 0x12, body=span + span)]).count == 2
-    found = decode([wrapped(0x0A, 0x12, body=span + span + fault), HONEST])
+    span = wrap(0x12, body=b"\x30\x03" + wrap(0x4A, body=b"\x0a\x09db.system\x12\x07\x0a\x05redis"))
+    fault = wrap(0x12, body=b"\x30\x03\x4a\x7f")  # an attribute longer than the remaining bytes
+    assert decode([wrap(0x0A, 0x12, body=span + span)]).count == 2
+    found = decode([wrap(0x0A, 0x12, body=span + span + fault), HONEST])
     assert [(0, protobuf.REASONS[protobuf.TRUNCATED])] == found.malformed
     assert 3 == found.count == found.spans
 
@@ -143,38 +144,29 @@ def test_no_read_leaves_the_value() -> None:
     assert 1000 < int(done.stdout) < 6000
 
 
-def nested(depth: int) -> bytes:
+def nest(depth: int) -> bytes:
     value = b"\x0a\x01x"
     for _ in range(depth):
-        value = b"\x2a" + length(len(value) + 1 + len(length(len(value)))) + b"\x0a" + length(len(value)) + value
+        value = b"\x2a" + varint(len(value) + 1 + len(varint(len(value)))) + b"\x0a" + varint(len(value)) + value
     return value
 
 
-def length(number: int) -> bytes:
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def wrapped(*tags: int, body: bytes) -> bytes:
+def wrap(*tags: int, body: bytes) -> bytes:
     for tag in reversed(tags):
-        body = bytes([tag]) + length(len(body)) + body
+        body = bytes([tag]) + varint(len(body)) + body
     return body
 
 
 def test_nesting_neither_costs_time_nor_hides_spans() -> None:
-    attribute = wrapped(0x4A, body=b"\x0a\x01k" + wrapped(0x12, body=nested(3_000)))
-    system = wrapped(0x4A, body=b"\x0a\x09db.system" + wrapped(0x12, body=b"\x0a\x05redis"))
-    found = decode([wrapped(0x0A, 0x12, 0x12, body=attribute + b"\x30\x03" + system)])
+    attribute = wrap(0x4A, body=b"\x0a\x01k" + wrap(0x12, body=nest(3_000)))
+    system = wrap(0x4A, body=b"\x0a\x09db.system" + wrap(0x12, body=b"\x0a\x05redis"))
+    found = decode([wrap(0x0A, 0x12, 0x12, body=attribute + b"\x30\x03" + system)])
     assert found.malformed == []
     assert [found.text(names.DB_SYSTEM, row) for row in range(found.count)] == ["redis"]
 
 
 def test_bomb_of_empty_spans_is_refused() -> None:
-    bomb = wrapped(0x0A, 0x12, body=b"\x12\x00" * (schema.MAX_SPANS + 1))
+    bomb = wrap(0x0A, 0x12, body=b"\x12\x00" * (schema.MAX_SPANS + 1))
     decode([HONEST])
     tracemalloc.start()
     began = time.process_time()
@@ -187,24 +179,24 @@ def test_bomb_of_empty_spans_is_refused() -> None:
 
 
 def test_maximum_number_of_spans_is_counted() -> None:
-    span = wrapped(0x12, body=b"\x2a\x0c" + b"n" * 12)
+    span = wrap(0x12, body=b"\x2a\x0c" + b"n" * 12)
     assert len(span) == schema.MIN_SPAN_BYTES
-    found = decode([wrapped(0x0A, 0x12, body=span * schema.MAX_SPANS)])
+    found = decode([wrap(0x0A, 0x12, body=span * schema.MAX_SPANS)])
     assert (found.malformed, found.spans, found.count) == ([], schema.MAX_SPANS, 0)
 
 
 def test_many_unrealistically_small_spans_are_refused() -> None:
     """400 kB of such spans, all inheriting everything, would make 250 MB of columns."""
-    scope = wrapped(0x0A, body=wrapped(0x1A, body=b"\x0a\x09db.system" + wrapped(0x12, body=b"\x0a\x05redis")))
+    scope = wrap(0x0A, body=wrap(0x1A, body=b"\x0a\x09db.system" + wrap(0x12, body=b"\x0a\x05redis")))
     span = b"\x12\x02\x30\x03"
-    few = decode([wrapped(0x0A, 0x12, body=scope + span * schema.MAX_SMALL_SPANS)])
+    few = decode([wrap(0x0A, 0x12, body=scope + span * schema.MAX_SMALL_SPANS)])
     assert (few.count, few.malformed) == (schema.MAX_SMALL_SPANS, [])
-    many = decode([wrapped(0x0A, 0x12, body=scope + span * (schema.MAX_SMALL_SPANS + 1))])
+    many = decode([wrap(0x0A, 0x12, body=scope + span * (schema.MAX_SMALL_SPANS + 1))])
     assert (many.count, many.malformed) == (0, [(0, protobuf.REASONS[protobuf.TOO_MANY_SPANS])])
 
 
 def test_rows_grow_with_the_spans() -> None:
-    many = encoded([Call(START_NS + i, SAFE, statement("SELECT 1")) for i in range(700)])
+    many = encode([Call(START_NS + i, SAFE, statement("SELECT 1")) for i in range(700)])
     found = decode([many] * 30)
     assert 21_000 == found.count == found.spans
     assert found.text(names.SERVER_ADDRESS, 20_999) == "db.internal"
@@ -212,13 +204,13 @@ def test_rows_grow_with_the_spans() -> None:
 
 
 def test_attributes_beyond_the_limit_are_only_counted() -> None:
-    attribute = wrapped(0x4A, body=b"\x0a\x01k\x12\x02\x18\x01")
-    system = wrapped(0x4A, body=b"\x0a\x09db.system" + wrapped(0x12, body=b"\x0a\x05redis"))
+    attribute = wrap(0x4A, body=b"\x0a\x01k\x12\x02\x18\x01")
+    system = wrap(0x4A, body=b"\x0a\x09db.system" + wrap(0x12, body=b"\x0a\x05redis"))
     span = system + attribute * schema.MAX_ATTRIBUTES + b"\x30\x03"
-    found = decode([wrapped(0x0A, 0x12, 0x12, body=span)])
+    found = decode([wrap(0x0A, 0x12, 0x12, body=span)])
     assert (found.count, found.attributes_over) == (1, 1)
     late = attribute * schema.MAX_ATTRIBUTES + system + b"\x30\x03"
-    assert decode([wrapped(0x0A, 0x12, 0x12, body=late)]).count == 0
+    assert decode([wrap(0x0A, 0x12, 0x12, body=late)]).count == 0
 
 
 def test_span_count_needs_only_the_outer_structure() -> None:

@@ -3,12 +3,12 @@
 import pytest
 
 from backwatch.collector import names
-from tests.detector.stories import DAY, CallFacts, at, fired
+from tests.detector.stories import DAY, CallFacts, at, list_fired
 
 USUAL = "SELECT id FROM orders WHERE id = ?"
 
 
-def reading(at_s: float, rows: int, statement: str = USUAL, row_bytes: int = 0) -> CallFacts:
+def make_read(at_s: float, rows: int, statement: str = USUAL, row_bytes: int = 0) -> CallFacts:
     facts: CallFacts = {names.ROWS_RETURNED: rows}
     if row_bytes:
         facts[names.BYTES_RECEIVED] = row_bytes * rows
@@ -16,7 +16,7 @@ def reading(at_s: float, rows: int, statement: str = USUAL, row_bytes: int = 0) 
 
 
 def usual(days: int = 2) -> list[CallFacts]:
-    return [reading(i * days * DAY / 200, 5 + i % 10) for i in range(200)]
+    return [make_read(i * days * DAY / 200, 5 + i % 10) for i in range(200)]
 
 
 def raises(found: list[set[str]]) -> list[bool]:
@@ -25,8 +25,8 @@ def raises(found: list[set[str]]) -> list[bool]:
 
 def test_staircase_of_new_statements_is_detected_from_the_minimum_size_on() -> None:
     sizes = (1_900, 9_000, 43_000, 200_000, 900_000)
-    stairs = [reading(3 * DAY + i * 60, rows, f"SELECT {i} FROM customers") for i, rows in enumerate(sizes)]
-    assert raises(fired(usual(), stairs)) == [False, True, True, True, True]
+    stairs = [make_read(3 * DAY + i * 60, rows, f"SELECT {i} FROM customers") for i, rows in enumerate(sizes)]
+    assert raises(list_fired(usual(), stairs)) == [False, True, True, True, True]
 
 
 def test_staircase_of_bytes_is_detected_without_rows() -> None:
@@ -37,34 +37,34 @@ def test_staircase_of_bytes_is_detected_without_rows() -> None:
     past = [taking(i * 600, 2_000 + i % 90) for i in range(200)]
     sizes = (1_000_000, 4_900_000, 24_000_000, 110_000_000)
     stairs = [taking(3 * DAY + i * 60, size, f"SELECT {i} FROM customers") for i, size in enumerate(sizes)]
-    assert raises(fired(past, stairs)) == [False, True, True, True]
+    assert raises(list_fired(past, stairs)) == [False, True, True, True]
 
 
 def test_bulk_read_does_not_hide_the_next() -> None:
-    thefts = [reading(3 * DAY + i * 3_600, 200_000, f"SELECT {i} FROM customers", 60) for i in range(21)]
-    assert raises(fired(usual(), thefts)) == [True] * 21
+    thefts = [make_read(3 * DAY + i * 3_600, 200_000, f"SELECT {i} FROM customers", 60) for i in range(21)]
+    assert raises(list_fired(usual(), thefts)) == [True] * 21
 
 
 def test_repeated_bulk_read_does_not_hide_another() -> None:
-    again = [reading(3 * DAY + i, 200_000, "SELECT secret FROM customers") for i in range(60)]
-    other = [reading(3 * DAY + 120, 200_000, "SELECT name FROM customers")]
-    assert raises(fired(usual(), again, other)) == [True]
+    again = [make_read(3 * DAY + i, 200_000, "SELECT secret FROM customers") for i in range(60)]
+    other = [make_read(3 * DAY + 120, 200_000, "SELECT name FROM customers")]
+    assert raises(list_fired(usual(), again, other)) == [True]
 
 
 @pytest.mark.parametrize("apart_s", [60, DAY])
 def test_new_statements_raise_the_maximum_at_a_limited_daily_rate(apart_s: int) -> None:
     begin = 600  # small reads are learnt immediately
-    steps = [reading(3 * DAY + i * apart_s, int(begin * 1.45**i), f"SELECT {i} FROM customers") for i in range(14)]
-    assert any(raises(fired(usual(), steps))) is (apart_s < DAY)
+    steps = [make_read(3 * DAY + i * apart_s, int(begin * 1.45**i), f"SELECT {i} FROM customers") for i in range(14)]
+    assert any(raises(list_fired(usual(), steps))) is (apart_s < DAY)
 
 
 def test_continuing_large_export_becomes_the_reference_in_time() -> None:
-    nightly = [reading((3 + i / 8) * DAY, 20_000 + i % 9, "SELECT export FROM orders") for i in range(240)]
-    assert raises(fired(usual(), nightly, [reading(34 * DAY, 20_000, "SELECT other FROM orders")])) == [False]
-    early = [reading(3 * DAY + 3_600 * 6, 20_000, "SELECT other FROM orders")]
-    assert raises(fired(usual(), nightly[:2], early)) == [True]
+    nightly = [make_read((3 + i / 8) * DAY, 20_000 + i % 9, "SELECT export FROM orders") for i in range(240)]
+    assert raises(list_fired(usual(), nightly, [make_read(34 * DAY, 20_000, "SELECT other FROM orders")])) == [False]
+    early = [make_read(3 * DAY + 3_600 * 6, 20_000, "SELECT other FROM orders")]
+    assert raises(list_fired(usual(), nightly[:2], early)) == [True]
 
 
 def test_first_hundred_calls_of_a_resource_define_its_usual_size() -> None:
-    first = [reading(i * 600, 50_000, f"SELECT {i} FROM orders") for i in range(120)]
-    assert raises(fired(first, [reading(2 * DAY, 90_000, "SELECT other FROM orders")])) == [False]
+    first = [make_read(i * 600, 50_000, f"SELECT {i} FROM orders") for i in range(120)]
+    assert raises(list_fired(first, [make_read(2 * DAY, 90_000, "SELECT other FROM orders")])) == [False]

@@ -7,7 +7,7 @@ import pytest
 
 from backwatch.collector import names
 from tests.detector.small_engine import START_NS
-from tests.detector.stories import DAY, SAFE, at, fired, past
+from tests.detector.stories import DAY, SAFE, at, list_fired, past
 
 ACME = "CN=R12,O=Let's Encrypt,C=US"
 OTHER_ACME = "CN=WR1,O=Google Trust Services,C=US"
@@ -54,13 +54,13 @@ CHANGED: list[set[str]] = [{"certificate-changed"}]
 def test_early_replacement_is_no_foreign_certificate(
     before: dict[str, Any], after: dict[str, Any], expected: list[set[str]]
 ) -> None:
-    assert fired(past(before), [at(3 * DAY, after)]) == expected
+    assert list_fired(past(before), [at(3 * DAY, after)]) == expected
 
 
 def test_replaced_certificate_is_known_from_then_on() -> None:
-    assert fired(past(shown("aa", -20)), [at(3 * DAY, shown("bb", 3))], [at(9 * DAY, shown("bb", 3))]) == [set()]
+    assert list_fired(past(shown("aa", -20)), [at(3 * DAY, shown("bb", 3))], [at(9 * DAY, shown("bb", 3))]) == [set()]
 
 
 def test_cloud_vouches_for_the_nodes_in_its_domain() -> None:
     cloud = {"issuer": "CN=Amazon RSA 2048 M02,O=Amazon,C=US", "subject": "CN=*.shop.ab12.cache.amazonaws.com"}
-    assert fired(past(shown("aa", -20, **cloud)), [at(3 * DAY, shown("bb", 3, **cloud, **ELSEWHERE))]) == REPLACED
+    assert list_fired(past(shown("aa", -20, **cloud)), [at(3 * DAY, shown("bb", 3, **cloud, **ELSEWHERE))]) == REPLACED

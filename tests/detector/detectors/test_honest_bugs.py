@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from backwatch.collector import names
-from tests.detector.stories import DAY, at, fired, past
+from tests.detector.stories import DAY, at, list_fired, past
 
 REFUSED: dict[str, Any] = {
     names.ERROR_TYPE: "psycopg.errors.SyntaxError", names.STATUS_CODE: "42601", "error": True,
@@ -19,7 +19,7 @@ CHANGED = "UPDATE reader SET phone = ? WHERE id = ?"
 
 def _broken(known: str, text: str, signs: str = "") -> set[str]:
     more: dict[str, Any] = {"backwatch__query__signs": signs} if signs else {}
-    return fired(past(statement=known), [at(3 * DAY, statement=text, **REFUSED, **more)])[-1]
+    return list_fired(past(statement=known), [at(3 * DAY, statement=text, **REFUSED, **more)])[-1]
 
 
 @pytest.mark.parametrize(
@@ -63,4 +63,4 @@ def test_the_same_bug_thrice_within_minutes_is_probing() -> None:
         at(3 * DAY + 20 * i, statement=f"SELECT id, title FROM book WHERE title LIKE ? {name} ?", **REFUSED)
         for i, name in enumerate(names_tried)
     ]
-    assert fired(past(statement=BY_NAME), broken) == [{"injectable-call-site"}] * 3 + [{"query-attack"}] * 2
+    assert list_fired(past(statement=BY_NAME), broken) == [{"injectable-call-site"}] * 3 + [{"query-attack"}] * 2

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from backwatch.collector import names
-from tests.detector.stories import DAY, CallFacts, at, fired, past
+from tests.detector.stories import DAY, CallFacts, at, list_fired, past
 
 REFUSED: dict[str, Any] = {names.ERROR_TYPE: "OperationalError", names.STATUS_CODE: "28P01", names.OPERATION: "connect"}
 
@@ -20,13 +20,13 @@ def storm(
 
 
 def test_eighth_refused_login_within_a_moment_starts_a_storm() -> None:
-    found = fired(past(), storm(20))
+    found = list_fired(past(), storm(20))
     assert all(raised == set() for raised in found[:7])
     assert all(raised == {"login-failures"} for raised in found[7:])
 
 
 def test_new_resource_is_judged_too() -> None:
-    assert fired(storm(20))[-1] == {"login-failures"}
+    assert list_fired(storm(20))[-1] == {"login-failures"}
 
 
 @pytest.mark.parametrize(
@@ -40,20 +40,20 @@ def test_new_resource_is_judged_too() -> None:
     ],
 )
 def test_refused_login_is_recognised_for_each_system(system: str, facts: dict[str, Any]) -> None:
-    assert "login-failures" in fired(storm(20, facts={names.DB_SYSTEM: system, **facts}))[-1]
+    assert "login-failures" in list_fired(storm(20, facts={names.DB_SYSTEM: system, **facts}))[-1]
 
 
 def test_other_errors_are_no_refused_logins() -> None:
     broken = {names.STATUS_CODE: "42601", names.ERROR_TYPE: "SyntaxError"}
-    assert "login-failures" not in set[str]().union(*fired(past(), storm(40, facts=broken)))
+    assert "login-failures" not in set[str]().union(*list_fired(past(), storm(40, facts=broken)))
 
 
 def test_occasional_mistyped_password_is_no_storm() -> None:
-    assert set[str]().union(*fired(storm(300, 0, every_s=120))) == set()
+    assert set[str]().union(*list_fired(storm(300, 0, every_s=120))) == set()
 
 
 def test_frequent_refused_logins_raise_the_storm_threshold() -> None:
     usual = storm(3_000, 0, every_s=60)
-    quiet = fired(usual)
+    quiet = list_fired(usual)
     assert set[str]().union(*quiet[1_500:]) == set()
-    assert fired(usual, storm(200, 3_000 * 60))[-1] == {"login-failures"}
+    assert list_fired(usual, storm(200, 3_000 * 60))[-1] == {"login-failures"}

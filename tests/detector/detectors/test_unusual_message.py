@@ -6,7 +6,7 @@ import pytest
 
 from backwatch.collector import names
 from backwatch.detector.detectors.unusual_message import KNOWN_BY
-from tests.detector.stories import DAY, SAFE, CallFacts, at, fired
+from tests.detector.stories import DAY, SAFE, CallFacts, at, list_fired
 
 RULE = "unusual-message"
 USUAL = "json+key+trace"
@@ -24,7 +24,7 @@ def past(count: int = 200, forms: str = USUAL, days: float = 2, topic: str = "or
 
 
 def raises(*stories: list[CallFacts]) -> list[bool]:
-    return [RULE in one for one in fired(*stories)]
+    return [RULE in one for one in list_fired(*stories)]
 
 
 def test_only_a_new_form_raises_an_alert() -> None:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from backwatch.collector import names
 from backwatch.detector.columns.key_texts import MAX_PART_CHARACTERS, part
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Firings, as_evidence
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.runtime.replay import MAX_SHARDS, Replay, as_json
@@ -24,12 +23,10 @@ from tests.detector.streams import SAFE, SECOND, START_NS, Call, statement
 
 CONFIG = EngineConfig(key=b"a key of 16 byte", clear_after_ns=3_600 * SECOND)
 PLAIN = {**SAFE, names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none"}
-SMALL = {"resource": (6, 0), "site": (12, 6), "statement": (24, 8), "site_statement": (24, 6), "session": (8, 4)}
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
+SMALL = {
+    "resource": (6, 0), "app": (4, 0), "caller": (12, 6), "site": (12, 6), "statement": (24, 8),
+    "site_statement": (24, 6), "session": (8, 4),
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -81,12 +78,12 @@ def test_parent_over_quota_loses_only_its_own_oldest_slots() -> None:
     slot, _, _ = space.intern(np.arange(101, 131, dtype=np.uint64), np.ones(30, np.int32), time)
     assert (slot[:20] > 0).all()
     assert (slot[20:] == 0).all()
-    stale = space.stale(30)
+    stale = space.find_stale(30)
     assert sorted(space.keys[stale].tolist()) == [101, 102, 103, 104, 105]
     space.reclaim(stale)
     again, _, _ = space.intern(np.array([131], np.uint64), np.ones(1, np.int32), time[:1])
     assert again[0] > 0
-    assert not space.stale(30).shape[0]
+    assert not space.find_stale(30).shape[0]
 
 
 @given(st.text(), st.text())
@@ -95,7 +92,7 @@ def test_key_separators_in_names_are_escaped_without_collisions(first: str, seco
     assert (part(first) == part(second)) == (first == second)
 
 
-def found_keys(engine: Engine, calls: list[Call]) -> list[tuple[str, str, str]]:
+def find_keys(engine: Engine, calls: list[Call]) -> list[tuple[str, str, str]]:
     findings = engine.step(engine.new_shard(), streams.entry(streams.records(calls)))
     return [(one.rule.name, one.alert_id, one.key.text) for one in findings.events if isinstance(one, Firings)]
 
@@ -115,7 +112,7 @@ def test_hostile_names_do_not_merge_alerts_of_two_resources(
     engine: Engine, one: dict[str, Any], other: dict[str, Any]
 ) -> None:
     keys_found = [
-        found_keys(engine, [Call(START_NS, {**PLAIN, names.SERVER_PORT: 1, **more}, statement("SELECT ?"))])
+        find_keys(engine, [Call(START_NS, {**PLAIN, names.SERVER_PORT: 1, **more}, statement("SELECT ?"))])
         for more in (one, other)
     ]
     assert keys_found[0]
@@ -140,7 +137,7 @@ def test_rule_reads_text_behind_a_long_harmless_prefix(engine: Engine) -> None:
         names.STATEMENT: "GET ?", names.PAYLOAD_FORMAT: "pickle",
         names.PAYLOAD_GLOBALS: ",".join(["shop.models.Order"] * 100) + ",os.system",
     }  # fmt: skip
-    found = found_keys(engine, [Call(START_NS, {**SAFE, names.DB_SYSTEM: "redis"}, facts)])
+    found = find_keys(engine, [Call(START_NS, {**SAFE, names.DB_SYSTEM: "redis"}, facts)])
     assert "hostile-payload" in {rule for rule, _, _ in found}
 
 
@@ -153,7 +150,7 @@ def test_evidence_is_json_without_unknown_facts() -> None:
 def test_replay_output_is_ascii_json_for_any_text(engine: Engine) -> None:
     hostile = "\x00\x1b]0;x\x07\u202e\N{FULL BLOCK}\n"
     calls = [Call(START_NS, {**PLAIN, names.DB_NAMESPACE: hostile}, statement(hostile), app=hostile)]
-    found = [json.dumps(as_json(one), allow_nan=False) for one in Replay(engine).judge([streams.encoded(calls)])]
+    found = [json.dumps(as_json(one), allow_nan=False) for one in Replay(engine).judge([streams.encode(calls)])]
     assert found
     assert all(line.isascii() and line.isprintable() for line in found)
 
@@ -165,7 +162,7 @@ def test_replay_of_thousands_of_apps_bounds_its_shards(engine: Engine) -> None:
         patched.setattr(engine, "new_shard", lambda: made.append(1) or new_shard())
         calls = [Call(START_NS, PLAIN, statement("SELECT 1"), app=f"app{number}") for number in range(200)]
         replayed = Replay(engine)
-        list(replayed.judge([streams.encoded([one]) for one in calls]))
+        list(replayed.judge([streams.encode([one]) for one in calls]))
     assert replayed.counts.calls == 200
     assert len(made) == MAX_SHARDS
 

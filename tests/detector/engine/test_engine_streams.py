@@ -5,12 +5,10 @@ import random
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Findings
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.open_findings import OpenFindings
@@ -25,11 +23,6 @@ CONFIG = EngineConfig(key=b"a key of 16 byte", clear_after_ns=HOUR)
 PLAIN = {**SAFE, names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none"}
 Value = tuple[bytes, int, bool]
 FindingText = tuple[str, ...]
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
 
 
 def to_texts(findings: Findings) -> Iterator[FindingText]:
@@ -52,7 +45,7 @@ def to_texts(findings: Findings) -> Iterator[FindingText]:
         yield from [("loss", kind, "")] * count
 
 
-def restarted(engine: Engine, shard: Shard, blobs: list[bytes]) -> Shard:
+def reload(engine: Engine, shard: Shard, blobs: list[bytes]) -> Shard:
     blobs.append(shard.delta())
     fresh = engine.new_shard()
     fresh.apply(blobs)
@@ -70,7 +63,7 @@ def run(engine: Engine, values: Sequence[Value], cuts: Sequence[int], *, restart
         found += to_texts(findings)
         at, turn = at + size, turn + 1
         if restart:
-            shard = restarted(engine, shard, blobs)
+            shard = reload(engine, shard, blobs)
     findings = engine.step(shard, Tick(shard.scalars.watermark_ns + 30 * HOUR))
     return sorted([*found, *to_texts(findings)])
 
@@ -83,12 +76,12 @@ def _odd_value(source: random.Random, at_ns: int) -> bytes:
     if which == 1:
         return source.randbytes(source.randrange(1, 60))
     if which == 2:
-        return streams.encoded([Call(at_ns, SAFE, statement("SELECT ?"))])[: source.randrange(1, 200)]
+        return streams.encode([Call(at_ns, SAFE, statement("SELECT ?"))])[: source.randrange(1, 200)]
     if which == 3:
-        return streams.encoded([Call(at_ns, SAFE, statement("SELECT ?"), kind=1)])
+        return streams.encode([Call(at_ns, SAFE, statement("SELECT ?"), kind=1)])
     if which == 4:
-        return streams.encoded([])
-    return streams.encoded([Call(source.choice([SECOND, 2**62, 2**63 - 1, 2**64 - 1]), SAFE, statement("SELECT ?"))])
+        return streams.encode([])
+    return streams.encode([Call(source.choice([SECOND, 2**62, 2**63 - 1, 2**64 - 1]), SAFE, statement("SELECT ?"))])
 
 
 def weird(seed: int, count: int = 80) -> list[Value]:
@@ -112,7 +105,7 @@ def weird(seed: int, count: int = 80) -> list[Value]:
             )
             for _ in range(source.randrange(1, 4))
         ]
-        found.append((streams.encoded(calls, len(found)), now, source.random() < 0.3))
+        found.append((streams.encode(calls, len(found)), now, source.random() < 0.3))
     return found
 
 

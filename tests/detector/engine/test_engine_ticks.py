@@ -1,7 +1,6 @@
 """Time advances at the end of a log, also after a transaction marker."""
 
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,7 @@ from backwatch.store.migrate import upgrade
 from backwatch.store.transactions import reading
 from tests.detector import streams
 from tests.detector.streams import SAFE, SECOND, Call, statement
-
-
-def until(found: Callable[[], Any], seconds: float = 90) -> Any:
-    """Return the first non-empty result of ``found``."""
-    end = time.monotonic() + seconds
-    while not (value := found()):
-        assert time.monotonic() < end
-    return value
+from tests.services.waiting import wait_until
 
 
 @pytest.fixture(params=["sqlite", "kafka"])
@@ -46,10 +38,10 @@ def test_shard_ticks_after_records_of_the_router(stream: tuple[StreamSettings, s
     ensure_topics(settings, (source, target))
     with closing(open_relay(settings, source, target, source)) as relay:
         publisher = open_publisher(settings)
-        value = streams.encoded([Call(time.time_ns() - SECOND, SAFE, statement("SELECT ?"))])
+        value = streams.encode([Call(time.time_ns() - SECOND, SAFE, statement("SELECT ?"))])
         publisher.publish(source, [Message(value)], 10)
         publisher.close(1)
-        relay.forward(until(lambda: relay.poll(0.5)), [Message(value)])
+        relay.forward(wait_until(lambda: relay.poll(0.5)), [Message(value)])
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}", check=False)
     upgrade(store)
     ahead = 3_600 * SECOND
@@ -64,7 +56,7 @@ def test_shard_ticks_after_records_of_the_router(stream: tuple[StreamSettings, s
             return connection.scalar(sa.select(sa.func.sum(tables.rollup.c.calls))) or 0
 
     with closing(open_consumer(settings, target, target)) as consumer:
-        assert until(closed_windows) == 1
+        assert wait_until(closed_windows) == 1
     store.dispose()
 
 
@@ -80,7 +72,7 @@ def test_quiet_partition_ticks_while_another_is_busy(
     )
 
     def say(*keys: bytes) -> None:
-        value = streams.encoded([Call(time.time_ns() - SECOND, SAFE, statement("SELECT ?"))])
+        value = streams.encode([Call(time.time_ns() - SECOND, SAFE, statement("SELECT ?"))])
         publisher.publish(topic, [Message(value, key) for key in keys], 10)
 
     def marks() -> list[int]:
@@ -89,9 +81,11 @@ def test_quiet_partition_ticks_while_another_is_busy(
     publisher = open_publisher(settings)
     with closing(open_consumer(settings, topic, topic)) as consumer:
         say(*(b"app%d" % number for number in range(20)))
-        until(lambda: [service.turn(consumer), len(marks())][1] == 2)
+        wait_until(lambda: [service.turn(consumer), len(marks())][1] == 2)
         before, poll = max(marks()), consumer.poll
-        monkeypatch.setattr(consumer, "poll", lambda wait_s: until(lambda: poll(wait_s)))  # no turn without records
+        monkeypatch.setattr(
+            consumer, "poll", lambda wait_s: wait_until(lambda: poll(wait_s))
+        )  # no turn without records
         for _ in range(3):
             say(b"app0")
             ahead_ns[0] += 100 * SECOND

@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 
 from backwatch.collector import names
 from backwatch.detector.engine import folding, open_findings
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Findings, Firings
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.open_findings import OpenFindings
 from backwatch.detector.engine.shard import Shard
-from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.engine.step import Engine
 from backwatch.detector.state import keys
 from backwatch.detector.state import snapshot as state_snapshot
 from backwatch.detector.state.key_space import Space
@@ -28,11 +27,6 @@ DAY = 24 * HOUR
 PLAIN = {**SAFE, names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none"}
 FOREIGN = {**SAFE, names.CERT_SHA256: "bb" * 32, names.CERT_ISSUER: "CN=Mallory"}
 PLACELESS = (names.CODE_FILE, names.CODE_FUNCTION, names.CODE_LINE)
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(EngineConfig(key=b"a key of 16 byte"))
 
 
 def bare(text: str, **more: str) -> dict[str, Any]:
@@ -138,7 +132,7 @@ def space(capacity: int = 100) -> Space:
     return Space(keys.KeySpace(name="resource", columns=(), capacity=capacity), [])
 
 
-def seen(one: Space, addresses: Sequence[int], at_ns: int, now_ns: int = 0) -> None:
+def see(one: Space, addresses: Sequence[int], at_ns: int, now_ns: int = 0) -> None:
     count = len(addresses)
     one.intern(np.array(addresses, np.uint64), np.empty(0, np.int32), np.full(count, at_ns, np.int64), now_ns)
 
@@ -147,28 +141,28 @@ def seen(one: Space, addresses: Sequence[int], at_ns: int, now_ns: int = 0) -> N
 @settings(max_examples=20, deadline=None)
 def test_longer_known_key_keeps_its_slot_in_any_order(order: list[int]) -> None:
     one = space()
-    seen(one, order, START_NS)
-    seen(one, order, START_NS + DAY)
-    seen(one, range(1_001, 1_060), START_NS + DAY + HOUR)
-    stale = one.stale(START_NS + DAY + HOUR)
+    see(one, order, START_NS)
+    see(one, order, START_NS + DAY)
+    see(one, range(1_001, 1_060), START_NS + DAY + HOUR)
+    stale = one.find_stale(START_NS + DAY + HOUR)
     assert set(one.keys[stale].tolist()) <= set(range(1_001, 1_060))
     assert one.count_settled(stale, START_NS + DAY + HOUR) == 0
 
 
 def test_key_unused_for_a_month_is_evicted_first() -> None:
     one = space()
-    seen(one, range(1, 21), START_NS)
-    seen(one, range(1, 21), START_NS + DAY)
-    seen(one, range(1_001, 1_080), START_NS + 40 * DAY)
-    stale = one.stale(START_NS + 40 * DAY)
+    see(one, range(1, 21), START_NS)
+    see(one, range(1, 21), START_NS + DAY)
+    see(one, range(1_001, 1_080), START_NS + 40 * DAY)
+    stale = one.find_stale(START_NS + 40 * DAY)
     assert set(range(1, 21)) <= set(one.keys[stale].tolist())
     assert one.count_settled(stale, START_NS + 40 * DAY) == 0
 
 
 def test_backdated_first_call_makes_no_old_key() -> None:
     one = space()
-    seen(one, [1], SECOND, START_NS)
-    seen(one, [1], START_NS, START_NS)
+    see(one, [1], SECOND, START_NS)
+    see(one, [1], START_NS, START_NS)
     assert one.count_settled(np.array([1], np.int32), START_NS) == 0
 
 
@@ -226,7 +220,7 @@ def statements(count: int, begin_ns: int) -> list[Call]:
     ]  # fmt: skip
 
 
-def cleared(findings: Findings) -> list[str]:
+def list_cleared(findings: Findings) -> list[str]:
     return [event.alert_id for event in findings.events if isinstance(event, ClearedAlert)]
 
 
@@ -251,7 +245,7 @@ def test_flood_of_statement_findings_does_not_block_other_clears(engine: Engine,
     stripped = step(engine, shard, [Call(START_NS + 60 * SECOND, PLAIN, statement("SELECT ?"))])
     alert = next(one.alert_id for one in stripped.iter_findings() if one.rule.name == "tls-stripped")
     honest = [Call(START_NS + 120 * SECOND + i * HOUR, SAFE, statement("SELECT ?")) for i in range(72)]
-    assert alert in cleared(step(engine, shard, honest, 1))
+    assert alert in list_cleared(step(engine, shard, honest, 1))
 
 
 @pytest.mark.usefixtures("few_open")
@@ -269,7 +263,7 @@ def test_only_statement_findings_clear_by_time(engine: Engine) -> None:
     raised = step(engine, shard, [*statements(1, START_NS), Call(START_NS + SECOND, PLAIN, statement("SELECT ?"))])
     alerts = {one.rule.name: one.alert_id for one in raised.iter_findings()}
     found = engine.step(shard, Tick(START_NS + 3 * DAY))
-    assert alerts["tls-stripped"] not in cleared(found)
+    assert alerts["tls-stripped"] not in list_cleared(found)
     assert [(one.alert_id, one.time_ns) for one in found.events if isinstance(one, ClearedAlert)] == [
         (alerts["statement-runs-program"], START_NS + DAY)
     ]
@@ -278,7 +272,7 @@ def test_only_statement_findings_clear_by_time(engine: Engine) -> None:
 def test_statement_that_keeps_firing_does_not_clear(engine: Engine) -> None:
     shard = engine.new_shard()
     again = [one for day in range(4) for one in statements(1, START_NS + day * DAY // 2)]
-    assert cleared(step(engine, shard, again, 1)) == []
+    assert list_cleared(step(engine, shard, again, 1)) == []
 
 
 @pytest.mark.usefixtures("few_open")
@@ -307,7 +301,7 @@ def test_full_table_finds_its_rows_after_any_eviction(firings: list[tuple[int, i
 def slow(count: int, by_ns: int, step_ns: int = SECOND, app: str = "slow") -> list[tuple[bytes, int, bool]]:
     """Return records of an app with a slow clock, as they reach the stream."""
     calls = [Call(START_NS + i * step_ns - by_ns, SAFE, statement("SELECT ?"), app) for i in range(count)]
-    return [(streams.encoded([call], i), call.end_ns + by_ns + SECOND // 10, False) for i, call in enumerate(calls)]
+    return [(streams.encode([call], i), call.end_ns + by_ns + SECOND // 10, False) for i, call in enumerate(calls)]
 
 
 def late_alerts(engine: Engine, made: list[tuple[bytes, int, bool]]) -> list[tuple[str, int]]:

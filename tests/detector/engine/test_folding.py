@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 
 from backwatch.collector import names
 from backwatch.detector.engine import folding, open_findings
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Findings, Firings
 from backwatch.detector.engine.log_entries import Decision, Loss, Tick
 from backwatch.detector.engine.open_findings import OpenFindings
 from backwatch.detector.engine.shard import Shard
-from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.engine.step import Engine
 from backwatch.detector.rules.fields import CALL_FIELDS, DOMAINS
 from backwatch.detector.state import keys as spaces
 from backwatch.store.commit import ClearedAlert
@@ -26,11 +25,6 @@ HOUR = 3_600 * SECOND
 DAY = 24 * HOUR
 SITE, RESOURCE, APP, ALL = folding.MAX_OPEN_CRITICAL
 RULE = "statement-runs-program"
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(EngineConfig(key=b"a key of 16 byte"))
 
 
 def programs(
@@ -59,19 +53,19 @@ def step(engine: Engine, shard: Shard, calls: Sequence[Call], per_record: int = 
     return engine.step(shard, streams.entry(streams.records(calls, per_record)))
 
 
-def fired(findings: Findings, rule: str = RULE) -> list[Firings]:
+def list_fired(findings: Findings, rule: str = RULE) -> list[Firings]:
     return [event for event in findings.events if isinstance(event, Firings) and event.rule.name == rule]
 
 
 def ids(findings: Findings, rule: str = RULE) -> set[str]:
-    return {event.alert_id for event in fired(findings, rule)}
+    return {event.alert_id for event in list_fired(findings, rule)}
 
 
 def folds(findings: Findings, rule: str = RULE) -> list[Firings]:
-    return [event for event in fired(findings, rule) if folding.FOLD_SCOPE in event.evidence]
+    return [event for event in list_fired(findings, rule) if folding.FOLD_SCOPE in event.evidence]
 
 
-def cleared(findings: Findings) -> set[str]:
+def list_cleared(findings: Findings) -> set[str]:
     return {event.alert_id for event in findings.events if isinstance(event, ClearedAlert)}
 
 
@@ -89,7 +83,7 @@ def test_below_the_limit_each_statement_has_its_own_alert(engine: Engine) -> Non
 def test_flood_of_statements_at_one_call_site_adds_one_alert(engine: Engine) -> None:
     found = step(engine, engine.new_shard(), programs(3_000))
     assert len(ids(found)) == SITE + 1
-    assert sum(event.times.shape[0] for event in fired(found)) == 3_000
+    assert sum(event.times.shape[0] for event in list_fired(found)) == 3_000
     fold = folds(found)[0]
     assert (fold.rule.level, fold.key.label) == ("critical", "many keys @ views.py:orders")
     newest = next(fold.iter_findings(newest=1)).evidence
@@ -155,7 +149,7 @@ def test_flood_of_one_resource_folds_no_alert_of_another(engine: Engine) -> None
 def test_fold_clears_by_time_and_single_alerts_return(engine: Engine, tick: Callable[[Shard, int], Findings]) -> None:
     shard = engine.new_shard()
     raised = ids(step(engine, shard, programs(100)))
-    assert raised <= cleared(tick(shard, START_NS + 2 * DAY))
+    assert raised <= list_cleared(tick(shard, START_NS + 2 * DAY))
     again = step(engine, shard, programs(5, START_NS + 2 * DAY, first=500))
     assert len(ids(again)) == 5
     assert folds(again) == []
@@ -165,7 +159,7 @@ def test_new_statements_join_an_open_fold(engine: Engine, tick: Callable[[Shard,
     shard = engine.new_shard()
     step(engine, shard, programs(100))
     step(engine, shard, programs(1, START_NS + DAY // 2, first=99_999))
-    gone = cleared(tick(shard, START_NS + DAY + HOUR))
+    gone = list_cleared(tick(shard, START_NS + DAY + HOUR))
     found = step(engine, shard, programs(3, START_NS + DAY + HOUR, first=500))
     assert len(gone) >= SITE
     assert [event.evidence[folding.FOLD_SCOPE] for event in folds(found)] == ["call site"]
@@ -179,7 +173,7 @@ def accept(engine: Engine, shard: Shard, alert_id: str, until_ns: int = 0) -> Fi
 def test_accepted_fold_is_silent_until_its_acceptance_ends(engine: Engine) -> None:
     shard = engine.new_shard()
     fold = folds(step(engine, shard, programs(100)))[0].alert_id
-    assert cleared(accept(engine, shard, fold, START_NS + 100 * SECOND)) == {fold}
+    assert list_cleared(accept(engine, shard, fold, START_NS + 100 * SECOND)) == {fold}
     assert ids(step(engine, shard, programs(50, START_NS + 10 * SECOND, first=500))) == set()
     assert ids(step(engine, shard, programs(50, START_NS + 200 * SECOND, first=600))) == {fold}
 
@@ -187,7 +181,7 @@ def test_accepted_fold_is_silent_until_its_acceptance_ends(engine: Engine) -> No
 def test_accepted_statement_stays_silent_while_its_site_folds(engine: Engine) -> None:
     shard = engine.new_shard()
     found = step(engine, shard, programs(100))
-    single = next(event for event in fired(found) if folding.FOLD_SCOPE not in event.evidence)
+    single = next(event for event in list_fired(found) if folding.FOLD_SCOPE not in event.evidence)
     accept(engine, shard, single.alert_id)
     text = single.key.label.split()[1].lower().removeprefix("t")
     assert ids(step(engine, shard, programs(1, START_NS + 10 * SECOND, first=int(text)))) == set()
@@ -244,7 +238,7 @@ def test_crowded_table_folds_every_new_key(engine: Engine) -> None:
     again = engine.new_shard()
     again.apply([shard.snapshot()])
     found = step(engine, again, programs(40, START_NS + 400 * SECOND, host="h2", first=500))
-    assert {event.evidence.get(folding.FOLD_SCOPE) for event in fired(found)} == {"all apps"}
+    assert {event.evidence.get(folding.FOLD_SCOPE) for event in list_fired(found)} == {"all apps"}
 
 
 @given(st.integers(0, 3_000))

@@ -13,7 +13,7 @@ from backwatch.detector.derived.text_columns import PEER_LOCAL, TextColumns
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import EngineConfig
 from tests.detector import streams
-from tests.detector.small_engine import hashed
+from tests.detector.small_engine import hash_text
 
 PLAIN: dict[str, Any] = {
     names.DB_SYSTEM: "postgresql", names.SERVER_ADDRESS: "localhost", names.TLS_ESTABLISHED: False,
@@ -24,7 +24,7 @@ SOCKET: dict[str, Any] = {**PLAIN, names.SERVER_ADDRESS: "/run/postgresql", name
 del SOCKET[names.PEER_ADDRESS]
 
 
-def raised(session: dict[str, Any], *, judge: bool) -> set[str]:
+def find_raised(session: dict[str, Any], *, judge: bool) -> set[str]:
     engine = make_engine(EngineConfig(judge_loopback=judge))
     calls = [streams.Call(streams.START_NS, session, streams.statement("SELECT ?"))]
     return {
@@ -34,12 +34,12 @@ def raised(session: dict[str, Any], *, judge: bool) -> set[str]:
 
 @pytest.mark.parametrize(("session", "rule"), [(PLAIN, "plaintext-session"), (UNVERIFIED, "unverified-session")])
 def test_loopback_is_an_alert_only_where_it_is_judged(session: dict[str, Any], rule: str) -> None:
-    assert rule not in raised(session, judge=False)
-    assert rule in raised(session, judge=True)
+    assert rule not in find_raised(session, judge=False)
+    assert rule in find_raised(session, judge=True)
 
 
 def test_unix_socket_is_exempt_even_where_loopback_is_judged() -> None:
-    assert "plaintext-session" not in raised(SOCKET, judge=True)
+    assert "plaintext-session" not in find_raised(SOCKET, judge=True)
 
 
 def test_each_row_of_a_batch_is_judged_separately() -> None:
@@ -49,12 +49,12 @@ def test_each_row_of_a_batch_is_judged_separately() -> None:
     ]  # fmt: skip
     fact_names = names.TRANSPORT, names.PEER_ADDRESS, names.SERVER_ADDRESS
     columns = {
-        name: np.array([hashed(row[at].encode()) if row[at] else 0 for row in rows], np.uint64)
+        name: np.array([hash_text(row[at].encode()) if row[at] else 0 for row in rows], np.uint64)
         for at, name in enumerate(fact_names)
     }
     absent = names.CERT_NOT_AFTER, names.CERT_ISSUER, names.TLS_VERSION, names.REDIRECT_TARGET, names.OPERATION
     columns |= {name: np.zeros(len(rows), np.uint64) for name in absent}
-    found = TextColumns(hashed).columns(columns, lambda name, row: rows[row][fact_names.index(name)])[PEER_LOCAL]
+    found = TextColumns(hash_text).columns(columns, lambda name, row: rows[row][fact_names.index(name)])[PEER_LOCAL]
     assert found.tolist() == [1, 0, 1, 1, 1, 0, 1, 0]
 
 
@@ -66,7 +66,7 @@ def test_loopback_setting_has_two_values() -> None:
 
 
 def test_replay_judges_loopback_on_request() -> None:
-    spans = streams.encoded([streams.Call(streams.START_NS, PLAIN, streams.statement("SELECT ?"))])
+    spans = streams.encode([streams.Call(streams.START_NS, PLAIN, streams.statement("SELECT ?"))])
     results = {word: CliRunner().invoke(main, ["replay", "--loopback", word, "-"], input=spans) for word in
             ("exempt", "judge")}  # fmt: skip
     assert {word: "plaintext-session" in one.stdout for word, one in results.items()} == {

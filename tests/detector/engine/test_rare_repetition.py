@@ -9,7 +9,7 @@ from backwatch.collector import names
 from backwatch.detector.baselines.call_site import ALONE, KNOWN_HERE
 from backwatch.detector.state import snapshot
 from tests.detector.small_engine import SmallEngine
-from tests.detector.stories import DAY, SAFE, CallFacts, at, fired, past
+from tests.detector.stories import DAY, SAFE, CallFacts, at, list_fired, past
 
 LOGIN: CallFacts = {**SAFE, names.AUTH_METHOD: "scram-sha-256", names.SERVER_VERSION: "15.10"}
 BARE: CallFacts = {names.TLS_ESTABLISHED: False, names.PEER_ADDRESS: "198.51.100.7", names.SERVER_VERSION: "15.10"}
@@ -35,7 +35,7 @@ def days(rule: str, *when: float) -> list[CallFacts]:
     return [RULES[rule](day * DAY) for day in when]
 
 
-def raised_flags(rule: str, found: Sequence[set[str]]) -> list[bool]:
+def flag_raised(rule: str, found: Sequence[set[str]]) -> list[bool]:
     return [rule in raised for raised in found]
 
 
@@ -44,21 +44,21 @@ def raised_flags(rule: str, found: Sequence[set[str]]) -> list[bool]:
 def test_occurrences_days_apart_make_nothing_known(rule: str, touches: Sequence[float]) -> None:
     last = touches[-1]
     later = days(rule, *(last + 0.1 + i / 100 for i in range(20)))
-    assert all(raised_flags(rule, fired(past(LOGIN), days(rule, *touches), later)))
+    assert all(flag_raised(rule, list_fired(past(LOGIN), days(rule, *touches), later)))
 
 
 @every_rule
 def test_workday_behaviour_is_known_after_a_week(rule: str) -> None:
     workdays = [3.0 + i for i in range(14) if i % 7 < 5]
-    found = raised_flags(rule, fired(past(LOGIN), days(rule, *workdays), days(rule, 17.5, 17.6)))
+    found = flag_raised(rule, list_fired(past(LOGIN), days(rule, *workdays), days(rule, 17.5, 17.6)))
     assert found == [False, False]
 
 
 @every_rule
 def test_interrupted_week_restarts(rule: str) -> None:
     broken = [*(3.0 + i for i in range(6)), *(13.0 + i for i in range(6))]
-    assert all(raised_flags(rule, fired(past(LOGIN), days(rule, *broken))))
-    assert raised_flags(rule, fired(past(LOGIN), days(rule, *broken, *(19.0 + i for i in range(3)))))[-1] is False
+    assert all(flag_raised(rule, list_fired(past(LOGIN), days(rule, *broken))))
+    assert flag_raised(rule, list_fired(past(LOGIN), days(rule, *broken, *(19.0 + i for i in range(3)))))[-1] is False
 
 
 @every_attack
@@ -67,8 +67,8 @@ def test_repeated_attack_does_not_become_known(rule: str, statement: str, signs:
         return at(day * DAY, statement=statement, backwatch__query__signs=signs)
 
     month = [sent(2.5 + i / 2) for i in range(60)]
-    assert all(raised_flags(rule, fired(past(), month)))
-    assert all(raised_flags(rule, fired(month)))
+    assert all(flag_raised(rule, list_fired(past(), month)))
+    assert all(flag_raised(rule, list_fired(month)))
 
 
 @every_attack
@@ -76,7 +76,7 @@ def test_attack_with_new_statements_does_not_unsettle_a_call_site(rule: str, sta
     def sent(i: int) -> CallFacts:
         return at((3 + i / 4) * DAY, statement=f"{statement} -- {i}", backwatch__query__signs=signs)
 
-    found = fired(past(), [sent(i) for i in range(60)], [at(20 * DAY, statement="SELECT name FROM customers")])
+    found = list_fired(past(), [sent(i) for i in range(60)], [at(20 * DAY, statement="SELECT name FROM customers")])
     assert found == [{"unusual-query"}]
 
 
@@ -84,12 +84,12 @@ def test_new_statements_a_week_apart_do_not_unsettle_a_call_site() -> None:
     def burst(day: float, count: int) -> list[CallFacts]:
         return [at(day * DAY + i, statement=f"SELECT a{int(day)}, b{i} FROM customers") for i in range(count)]
 
-    assert all("unusual-query" in raised for raised in fired(past(), burst(2.1, 1), burst(9.2, 60)))
+    assert all("unusual-query" in raised for raised in list_fired(past(), burst(2.1, 1), burst(9.2, 60)))
 
 
 def test_daily_new_statements_unsettle_a_call_site() -> None:
     daily = [at((3 + i / 4) * DAY, statement=f"SELECT a{i} FROM customers") for i in range(40)]
-    assert fired(past(), daily)[-1] == set()
+    assert list_fired(past(), daily)[-1] == set()
 
 
 @pytest.mark.parametrize(
@@ -120,5 +120,5 @@ def test_pending_statement_in_older_state_restarts_its_week() -> None:
 
 
 def assert_a_week_begins(rule: str, engine: SmallEngine) -> None:
-    assert all(raised_flags(rule, engine.step(days(rule, 10.1, 11.1))))
-    assert raised_flags(rule, engine.step(days(rule, *(12.1 + i for i in range(7)))))[-1] is False
+    assert all(flag_raised(rule, engine.step(days(rule, 10.1, 11.1))))
+    assert flag_raised(rule, engine.step(days(rule, *(12.1 + i for i in range(7)))))[-1] is False

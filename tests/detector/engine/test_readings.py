@@ -20,7 +20,7 @@ ENGINE = make_engine(EngineConfig(key=b"a key of 16 byte", judge_loopback=True))
 LAST_NS = streams.START_NS + 3_000 * 20 * 10**9
 
 
-def raised(session: dict[str, Any], facts: dict[str, Any], count: int = 1) -> dict[str, Finding]:
+def find_raised(session: dict[str, Any], facts: dict[str, Any], count: int = 1) -> dict[str, Finding]:
     """Return the newest alert of each rule that these calls raise after a quiet day."""
     shard = ENGINE.new_shard()
     quiet = streams.records(list(streams.quiet(random.Random(3), 3_000)), 64)
@@ -75,35 +75,35 @@ def test_versions_order_numerically() -> None:
     ],
 )
 def test_certificate_days_are_counted_at_call_time(rule: str, session: dict[str, Any]) -> None:
-    found = raised(session, {})
+    found = find_raised(session, {})
     assert rule in found
     assert not {"certificate-expired", "certificate-expiring", "certificate-not-yet-valid"} - {rule} & found.keys()
     assert any(name.startswith("backwatch.certificate.") for name in found[rule].evidence)
 
 
 def test_evidence_holds_the_inputs_of_a_rule() -> None:
-    found = raised({}, {names.PAYLOAD_WIRE: 204_000, names.PAYLOAD_SIZE: 210_000_000})["decompression-bomb"]
+    found = find_raised({}, {names.PAYLOAD_WIRE: 204_000, names.PAYLOAD_SIZE: 210_000_000})["decompression-bomb"]
     assert found.evidence["backwatch.payload.ratio"] == pytest.approx(1029.4118)
     assert found.evidence[names.PAYLOAD_SIZE] == 210_000_000
 
 
 def test_server_change_shows_previous_and_current_values() -> None:
-    found = raised({names.SERVER_VERSION: "9.4.1"}, {})["server-changed"]
+    found = find_raised({names.SERVER_VERSION: "9.4.1"}, {})["server-changed"]
     assert (found.evidence[names.SERVER_VERSION], found.evidence[names.SERVER_VERSION + ".was"]) == ("9.4.1", "15.10")
     assert found.evidence["backwatch.server.version.number.was"] == 15_010_000
     assert found.evidence["backwatch.server.version.number"] == 9_004_001
 
 
 def test_response_with_many_notices_is_a_flood() -> None:
-    assert "server-notice-flood" in raised({}, {names.NOTICES: 5_000})
-    assert "server-notice-flood" not in raised({}, {names.NOTICES: 3})
+    assert "server-notice-flood" in find_raised({}, {names.NOTICES: 5_000})
+    assert "server-notice-flood" not in find_raised({}, {names.NOTICES: 3})
 
 
 def test_clear_password_supersedes_only_plaintext_session() -> None:
     bare = {names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "", names.TLS_REQUESTED: "prefer"}
-    sent = raised({**bare, names.AUTH_METHOD: "clear-password", names.SERVER_ADDRESS: "other"}, {})
+    sent = find_raised({**bare, names.AUTH_METHOD: "clear-password", names.SERVER_ADDRESS: "other"}, {})
     assert sent.keys() == {"password-in-clear"}
-    proof = raised({**bare, names.AUTH_METHOD: "scram-sha-256", names.SERVER_ADDRESS: "other"}, {})
+    proof = find_raised({**bare, names.AUTH_METHOD: "scram-sha-256", names.SERVER_ADDRESS: "other"}, {})
     assert proof.keys() == {"plaintext-session"}
 
 
@@ -129,6 +129,8 @@ def test_any_certificate_time_fits_into_a_column(text: str) -> None:
 
 @pytest.mark.parametrize("end", ["9999-12-31T23:59:59Z", "2262-04-12T00:00:00Z"])
 def test_certificate_without_expiry_is_judged_normally(end: str) -> None:
-    found = raised({names.CERT_NOT_AFTER: end, names.CERT_NOT_BEFORE: "2026-01-01T00:00:00Z"}, {})
+    found = find_raised({names.CERT_NOT_AFTER: end, names.CERT_NOT_BEFORE: "2026-01-01T00:00:00Z"}, {})
     assert found.keys() == {"certificate-long-lived"}
-    assert raised({names.CERT_NOT_AFTER: end, names.CERT_NOT_BEFORE: end}, {}).keys() >= {"certificate-not-yet-valid"}
+    assert find_raised({names.CERT_NOT_AFTER: end, names.CERT_NOT_BEFORE: end}, {}).keys() >= {
+        "certificate-not-yet-valid"
+    }

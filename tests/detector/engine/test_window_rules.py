@@ -14,7 +14,7 @@ from tests.detector import streams
 MINUTE_NS = 60 * 10**9
 
 
-def raised(more: list[streams.Call]) -> list[Finding]:
+def find_raised(more: list[streams.Call]) -> list[Finding]:
     """Return the rules that a quiet day and these calls raise."""
     engine = make_engine(EngineConfig(key=b"a key of 16 byte"))
     shard = engine.new_shard()
@@ -36,7 +36,7 @@ def burst(count: int, rows: int) -> list[streams.Call]:
 
 
 def test_minute_far_above_the_usual_volume_is_a_spike() -> None:
-    found = [spike for spike in raised(burst(500, 400)) if spike.rule.name == "volume-spike"]
+    found = [spike for spike in find_raised(burst(500, 400)) if spike.rule.name == "volume-spike"]
     assert len(found) == 1
     assert found[0].evidence["rows_returned"] == 200_000
     assert found[0].evidence["calls"] == 500
@@ -44,7 +44,7 @@ def test_minute_far_above_the_usual_volume_is_a_spike() -> None:
 
 
 def test_minute_of_usual_volume_is_no_spike() -> None:
-    assert [spike for spike in raised(burst(3, 10)) if spike.rule.name == "volume-spike"] == []
+    assert [spike for spike in find_raised(burst(3, 10)) if spike.rule.name == "volume-spike"] == []
 
 
 def test_windows_closed_at_once_are_each_judged_at_their_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +56,7 @@ def test_windows_closed_at_once_are_each_judged_at_their_end(monkeypatch: pytest
     engine = make_engine(EngineConfig())
     shard = engine.new_shard()
     calls = list(streams.quiet(random.Random(3), 9))  # of three minutes, all within the lateness allowed
-    engine.step(shard, streams.entry([(streams.encoded(calls), calls[-1].end_ns, False)]))
+    engine.step(shard, streams.entry([(streams.encode(calls), calls[-1].end_ns, False)]))
     engine.step(shard, Tick(calls[-1].end_ns + 120 * MINUTE_NS))
     assert len(judged) >= 3
     assert [boundary_ns for boundary_ns, _ in judged] == [end_ns for _, end_ns in judged]

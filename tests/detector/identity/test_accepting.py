@@ -13,7 +13,6 @@ from backwatch.collector.facts import IDENTITY
 from backwatch.collector.settings import DetectorSettings
 from backwatch.collector.stream import Record
 from backwatch.detector.columns.key_texts import alert_id, resource_key
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.log_entries import Decision
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.rules import rulebook
@@ -24,14 +23,13 @@ from backwatch.store.state import state_at
 from backwatch.store.transactions import reading
 from tests.detector import streams
 from tests.detector.identity.test_identities import (
-    CONFIG,
     DAY,
     MOVED,
     ORIGINAL_SESSION,
     SWAPPED_SESSION,
     calls,
+    find_raised,
     past,
-    raised,
     story,
 )
 from tests.detector.streams import SAFE, SECOND, START_NS, Call
@@ -50,7 +48,7 @@ class Watching:
     def _owner(self) -> ShardWorker:
         return ShardWorker(0, self.engine, self.store, DetectorSettings())
 
-    def sees(self, found: Sequence[Call]) -> None:
+    def read_calls(self, found: Sequence[Call]) -> None:
         owner = self._owner()
         records = [
             Record(partition=0, offset=self.offset + i, value=value, appended_ns=appended, backfill=True)
@@ -60,12 +58,12 @@ class Watching:
         owner.take(records, 0)
         assert owner.commit(1)
 
-    def hears(self) -> None:
+    def read_decisions(self) -> None:
         owner = self._owner()
         owner.take_entries()
         assert owner.commit(2)
 
-    def says(self, kind: str, rule: str = CERTIFICATE, **more: Any) -> None:
+    def decide(self, kind: str, rule: str = CERTIFICATE, **more: Any) -> None:
         decisions.decide(self.store, _alert(rule), kind, by="ann", now_ns=1, **more)
 
     def alerts(self) -> dict[str, tuple[str, int, int]]:
@@ -87,74 +85,69 @@ def _alert(rule: str) -> str:
     return alert_id(rule, "\x1f".join(PARTS))
 
 
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
-
-
 @pytest.fixture
 def watching(engine: Engine, tmp_path: Path) -> Iterator[Watching]:
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
     rules_meta.write_rules(store, [rulebook.rule_metadata(rule) for rule in engine.rules.rules])
     one = Watching(engine, store)
-    one.sees(past())
+    one.read_calls(past())
     yield one
     store.dispose()
 
 
 def test_acceptance_covers_the_current_server_and_another_one_raises_alerts(watching: Watching) -> None:
-    watching.sees(calls(SWAPPED_SESSION, 3))
-    watching.says("accept")
-    watching.hears()
-    watching.sees(calls(SWAPPED_SESSION, 3, 2.1))  # no other rule reports its address, version or identity
+    watching.read_calls(calls(SWAPPED_SESSION, 3))
+    watching.decide("accept")
+    watching.read_decisions()
+    watching.read_calls(calls(SWAPPED_SESSION, 3, 2.1))  # no other rule reports its address, version or identity
     assert watching.alerts() == {CERTIFICATE: ("closed", 1, 3)}
-    watching.sees(calls(ANOTHER, 2, 2.2))
+    watching.read_calls(calls(ANOTHER, 2, 2.2))
     assert watching.alerts() == {CERTIFICATE: ("open", 2, 5)}
 
 
 def test_revoked_acceptance_makes_only_its_own_values_unknown(watching: Watching) -> None:
     certificate = {**ORIGINAL_SESSION, names.CERT_SHA256: "bb" * 32}
-    watching.sees(calls(certificate, 3))
-    watching.says("accept")
-    watching.hears()
-    watching.sees(calls(certificate, 3, 2.1))
-    watching.says("revoke")
-    watching.hears()
-    watching.sees(calls(ORIGINAL_SESSION, 3, 2.2))  # the address in the alert is the usual one
-    watching.sees(calls(certificate, 1, 2.3))
+    watching.read_calls(calls(certificate, 3))
+    watching.decide("accept")
+    watching.read_decisions()
+    watching.read_calls(calls(certificate, 3, 2.1))
+    watching.decide("revoke")
+    watching.read_decisions()
+    watching.read_calls(calls(ORIGINAL_SESSION, 3, 2.2))  # the address in the alert is the usual one
+    watching.read_calls(calls(certificate, 1, 2.3))
     assert watching.alerts() == {CERTIFICATE: ("open", 2, 4)}
 
 
 def test_acceptance_with_an_end_holds_for_its_value_until_then(watching: Watching) -> None:
-    watching.sees(calls(SWAPPED_SESSION, 1))
-    watching.says("accept", until_ns=START_NS + 12 * DAY)
-    watching.hears()
-    watching.sees(calls(SWAPPED_SESSION, 20, 2.1, DAY // 3))
-    watching.sees(calls(SWAPPED_SESSION, 4, 11.5))
-    watching.sees(calls(ANOTHER, 1, 11.6))
+    watching.read_calls(calls(SWAPPED_SESSION, 1))
+    watching.decide("accept", until_ns=START_NS + 12 * DAY)
+    watching.read_decisions()
+    watching.read_calls(calls(SWAPPED_SESSION, 20, 2.1, DAY // 3))
+    watching.read_calls(calls(SWAPPED_SESSION, 4, 11.5))
+    watching.read_calls(calls(ANOTHER, 1, 11.6))
     assert watching.alerts() == {CERTIFICATE: ("open", 2, 2)}
-    watching.sees(calls(SWAPPED_SESSION, 3, 12.1))
+    watching.read_calls(calls(SWAPPED_SESSION, 3, 12.1))
     assert watching.alerts() == {CERTIFICATE: ("open", 2, 5)}
 
 
 def test_two_values_can_be_accepted_in_turn(watching: Watching) -> None:
     for at, session in enumerate((SWAPPED_SESSION, ANOTHER)):
-        watching.sees(calls(session, 1, 2 + at))
-        watching.says("accept")
-        watching.hears()
-    watching.sees([*calls(SWAPPED_SESSION, 2, 4), *calls(ANOTHER, 2, 4.1)])
+        watching.read_calls(calls(session, 1, 2 + at))
+        watching.decide("accept")
+        watching.read_decisions()
+    watching.read_calls([*calls(SWAPPED_SESSION, 2, 4), *calls(ANOTHER, 2, 4.1)])
     assert watching.alerts() == {CERTIFICATE: ("closed", 2, 2)}
 
 
 def test_values_newer_than_the_operators_view_are_not_accepted(watching: Watching) -> None:
-    watching.sees(calls(SWAPPED_SESSION, 1))
+    watching.read_calls(calls(SWAPPED_SESSION, 1))
     looked_at = {names.CERT_SHA256: "bb" * 32, names.PEER_ADDRESS: "10.0.9.9"}
-    watching.sees(calls(ANOTHER, 1, 2.1))
-    watching.says("accept", evidence=looked_at)
-    watching.hears()
-    watching.sees(calls(SWAPPED_SESSION, 1, 2.2))
+    watching.read_calls(calls(ANOTHER, 1, 2.1))
+    watching.decide("accept", evidence=looked_at)
+    watching.read_decisions()
+    watching.read_calls(calls(SWAPPED_SESSION, 1, 2.2))
     assert watching.alerts()[CERTIFICATE] == ("open", 1, 2)
-    watching.sees(calls(ANOTHER, 1, 2.3))
+    watching.read_calls(calls(ANOTHER, 1, 2.3))
     assert watching.alerts()[CERTIFICATE] == ("open", 1, 3)
 
 
@@ -163,36 +156,36 @@ def test_episode_with_unaccepted_values_stays_open_and_shows_them(watching: Watc
     first_session, second_session = ({**ORIGINAL_SESSION, names.CERT_SHA256: one * 32} for one in ("bb", "cc"))
     found = calls(first_session, 3), *(calls(second_session, 20, 2.1 + turn / 100) for turn in range(3))
     for some in found if apart else [list(itertools.chain(*found))]:
-        watching.sees(some)
+        watching.read_calls(some)
     assert watching.alerts() == {CERTIFICATE: ("open", 1, 63)}
     assert watching.certificates() == ["bb", "cc"] + ["cc"] * 50  # the first of each, and the newest
-    watching.says("accept")
-    watching.hears()
-    watching.sees(calls(second_session, 5, 2.2))
+    watching.decide("accept")
+    watching.read_decisions()
+    watching.read_calls(calls(second_session, 5, 2.2))
     assert watching.alerts() == {CERTIFICATE: ("open", 1, 63)}
-    watching.sees(calls(first_session, 1, 2.3))
+    watching.read_calls(calls(first_session, 1, 2.3))
     assert watching.alerts() == {CERTIFICATE: ("open", 1, 64)}
-    watching.says("accept")
-    watching.hears()
-    watching.sees([*calls(first_session, 2, 2.4), *calls(second_session, 2, 2.5)])
+    watching.decide("accept")
+    watching.read_decisions()
+    watching.read_calls([*calls(first_session, 2, 2.4), *calls(second_session, 2, 2.5)])
     assert watching.alerts() == {CERTIFICATE: ("closed", 1, 64)}
 
 
 def test_firing_during_a_pending_decision_does_not_reopen_the_alert(watching: Watching) -> None:
-    watching.sees(calls(SWAPPED_SESSION, 1))
-    watching.says("accept")
-    watching.sees(calls(SWAPPED_SESSION, 1, 2.1))
-    watching.hears()
+    watching.read_calls(calls(SWAPPED_SESSION, 1))
+    watching.decide("accept")
+    watching.read_calls(calls(SWAPPED_SESSION, 1, 2.1))
+    watching.read_decisions()
     assert watching.alerts()[CERTIFICATE][0] == "closed"
 
 
 def test_accepted_node_is_a_known_node(watching: Watching) -> None:
-    watching.sees(calls(ORIGINAL_SESSION, 1, backwatch__topology=MOVED))
-    watching.says("accept", "topology-changed")
-    watching.hears()
-    watching.sees(calls(ORIGINAL_SESSION, 1, 2.1, backwatch__topology="b.internal:5432,c.internal:5432"))
+    watching.read_calls(calls(ORIGINAL_SESSION, 1, backwatch__topology=MOVED))
+    watching.decide("accept", "topology-changed")
+    watching.read_decisions()
+    watching.read_calls(calls(ORIGINAL_SESSION, 1, 2.1, backwatch__topology="b.internal:5432,c.internal:5432"))
     assert watching.alerts() == {"topology-changed": ("closed", 1, 1)}
-    watching.sees(calls(ORIGINAL_SESSION, 1, 2.2, backwatch__topology=f"{MOVED},d.internal:5432"))
+    watching.read_calls(calls(ORIGINAL_SESSION, 1, 2.2, backwatch__topology=f"{MOVED},d.internal:5432"))
     assert watching.alerts() == {"topology-changed": ("open", 2, 2)}
 
 
@@ -202,72 +195,72 @@ def test_accepted_internal_redirect_covers_only_its_target(watching: Watching) -
             {**ORIGINAL_SESSION, names.SERVER_ADDRESS: "db.example"}, 1, day, backwatch__redirect__target=target
         )
 
-    watching.sees(calls({**ORIGINAL_SESSION, names.SERVER_ADDRESS: "db.example"}, 60, 2))
-    watching.sees(away(2.1, "http://10.0.0.7/a"))
+    watching.read_calls(calls({**ORIGINAL_SESSION, names.SERVER_ADDRESS: "db.example"}, 60, 2))
+    watching.read_calls(away(2.1, "http://10.0.0.7/a"))
     rule = "redirected"
     one = alert_id(rule, "shop\x1fpostgresql\x1fdb.example:5432\x1fshop")
     decisions.decide(watching.store, one, "accept", by="ann", now_ns=1)
-    watching.hears()
-    watching.sees(away(2.2, "http://10.0.0.7/a"))
+    watching.read_decisions()
+    watching.read_calls(away(2.2, "http://10.0.0.7/a"))
     assert watching.alerts()[rule] == ("closed", 1, 1)
-    watching.sees(away(2.3, "gopher://10.0.0.7:6379/_x"))
+    watching.read_calls(away(2.3, "gopher://10.0.0.7:6379/_x"))
     assert watching.alerts()[rule] == ("open", 2, 2)
 
 
 def test_accepted_weaker_login_covers_only_its_method(watching: Watching) -> None:
     strong = {**ORIGINAL_SESSION, names.AUTH_METHOD: "scram-sha-256"}
-    watching.sees(calls(strong, 60))
+    watching.read_calls(calls(strong, 60))
     rule = "auth-downgraded"
-    watching.sees(calls({**strong, names.AUTH_METHOD: "md5"}, 1, 2.1))
-    watching.says("accept", rule)
-    watching.hears()
-    watching.sees(calls({**strong, names.AUTH_METHOD: "md5"}, 2, 2.2))
+    watching.read_calls(calls({**strong, names.AUTH_METHOD: "md5"}, 1, 2.1))
+    watching.decide("accept", rule)
+    watching.read_decisions()
+    watching.read_calls(calls({**strong, names.AUTH_METHOD: "md5"}, 2, 2.2))
     assert watching.alerts()[rule] == ("closed", 1, 1)
-    watching.sees(calls({**strong, names.AUTH_METHOD: "none"}, 1, 2.3))
+    watching.read_calls(calls({**strong, names.AUTH_METHOD: "none"}, 1, 2.3))
     assert watching.alerts()[rule] == ("open", 2, 2)
 
 
 def test_accepted_rule_supersedes_no_other_rule(watching: Watching) -> None:
     clear = {name: value for name, value in ORIGINAL_SESSION.items() if not name.startswith(("tls.", "backwatch.tls."))}
     clear |= {names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none", names.SERVER_ADDRESS: "plain.internal"}
-    watching.sees(calls({**clear, names.AUTH_METHOD: "scram-sha-256"}, 60))
+    watching.read_calls(calls({**clear, names.AUTH_METHOD: "scram-sha-256"}, 60))
     weak = {**clear, names.AUTH_METHOD: "clear-password"}
-    watching.sees(calls(weak, 3, 2.1))
+    watching.read_calls(calls(weak, 3, 2.1))
     assert "password-in-clear" not in watching.alerts()
     one = alert_id("auth-downgraded", "shop\x1fpostgresql\x1fplain.internal:5432\x1fshop")
     decisions.decide(watching.store, one, "accept", by="ann", now_ns=1)
-    watching.hears()
-    watching.sees(calls(weak, 50, 2.2))
+    watching.read_decisions()
+    watching.read_calls(calls(weak, 50, 2.2))
     assert watching.alerts()["auth-downgraded"] == ("closed", 1, 3)
     assert watching.alerts()["password-in-clear"] == ("open", 1, 50)
 
 
 def test_accepted_rule_still_supersedes_outside_its_acceptance(engine: Engine) -> None:
     old = Decision(1, "accept", _alert(CERTIFICATE), START_NS + int(2.15 * DAY))
-    found = raised(engine, story(past(), old, calls(SWAPPED_SESSION, 1, 2.1), calls(SWAPPED_SESSION, 1, 2.2)))
+    found = find_raised(engine, story(past(), old, calls(SWAPPED_SESSION, 1, 2.1), calls(SWAPPED_SESSION, 1, 2.2)))
     assert found == [(CERTIFICATE, "bb"), ("peer-changed", "bb")]
 
 
 def test_older_acceptance_without_values_silences_as_before(engine: Engine) -> None:
     old = Decision(1, "accept", _alert(CERTIFICATE))
     first_session, another = ({**ORIGINAL_SESSION, names.CERT_SHA256: one * 32} for one in ("bb", "cc"))
-    assert raised(
+    assert find_raised(
         engine, story(past(), calls(first_session), old, calls(first_session, 2, 2.1), calls(another, 2, 2.2))
     ) == [(CERTIFICATE, "bb")]
 
 
 def test_acceptance_of_a_rule_ends_findings_made_while_pending(watching: Watching) -> None:
     weak = {**ORIGINAL_SESSION, names.TLS_VERSION: "1.0"}
-    watching.sees(calls(weak, 2))
-    watching.says("accept", "weak-tls")
-    watching.sees(calls(weak, 2, 2.1))
+    watching.read_calls(calls(weak, 2))
+    watching.decide("accept", "weak-tls")
+    watching.read_calls(calls(weak, 2, 2.1))
     assert watching.alerts() == {"weak-tls": ("open", 2, 4)}
-    watching.hears()
-    watching.sees(calls(weak, 2, 2.2))
+    watching.read_decisions()
+    watching.read_calls(calls(weak, 2, 2.2))
     assert watching.alerts() == {"weak-tls": ("closed", 2, 4)}
-    watching.says("revoke", "weak-tls")
-    watching.hears()
-    watching.sees(calls(weak, 2, 2.3))
+    watching.decide("revoke", "weak-tls")
+    watching.read_decisions()
+    watching.read_calls(calls(weak, 2, 2.3))
     assert watching.alerts() == {"weak-tls": ("open", 3, 6)}
 
 
@@ -285,10 +278,10 @@ def test_acceptance_does_not_depend_on_batches_or_restarts(
         past(), calls(SWAPPED_SESSION, 5), accept, calls(SWAPPED_SESSION, 5, 2.1), calls(ANOTHER, 5, 2.2),
         calls(SWAPPED_SESSION, 5, 2.3), revoke, calls(SWAPPED_SESSION, 5, 2.4), calls(ORIGINAL_SESSION, 5, 2.5),
     )  # fmt: skip
-    expected = raised(engine, story(*parts))
+    expected = find_raised(engine, story(*parts))
     shown = [certificate for _, certificate in expected]
     assert (shown.count("bb"), shown.count("cc")) == (15 if until_ns else 10, 5)
-    assert expected == raised(engine, story(*parts, size=size), restart=restart)
+    assert expected == find_raised(engine, story(*parts, size=size), restart=restart)
 
 
 def test_accepted_message_form_raises_nothing_and_another_form_does(watching: Watching) -> None:
@@ -304,16 +297,16 @@ def test_accepted_message_form_raises_nothing_and_another_form_does(watching: Wa
     def state() -> tuple[str, int, int]:
         return watching.alerts()["unusual-message"]
 
-    watching.sees(polls("json+key+trace", 2, 200))
-    watching.sees(polls("json+key", 3, 2))
+    watching.read_calls(polls("json+key+trace", 2, 200))
+    watching.read_calls(polls("json+key", 3, 2))
     assert state() == ("open", 1, 2)
     with reading(watching.store) as connection:
         alert = connection.execute(
             sa.select(tables.alert.c.id).where(tables.alert.c.rule == "unusual-message")
         ).scalar()
     decisions.decide(watching.store, str(alert), "accept", by="ann", now_ns=1)
-    watching.hears()
-    watching.sees(polls("json+key", 3.1, 2))
+    watching.read_decisions()
+    watching.read_calls(polls("json+key", 3.1, 2))
     assert state() == ("closed", 1, 2)
-    watching.sees(polls("json", 3.2))
+    watching.read_calls(polls("json", 3.2))
     assert state() == ("open", 2, 3)

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from backwatch.collector import names
 from backwatch.detector.derived.identity_facts import LIMITS, WAS
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import MAX_FIRSTS, Firings
 from backwatch.detector.engine.log_entries import LogEntry
 from backwatch.detector.engine.step import Engine
@@ -17,7 +16,6 @@ from backwatch.detector.identity import identity_snapshot
 from backwatch.detector.identity.identity_snapshot import cut
 from backwatch.store.ring import SHOWN
 from tests.detector.identity.test_identities import (
-    CONFIG,
     DAY,
     MOVED,
     NODES,
@@ -33,12 +31,7 @@ from tests.detector.streams import Call
 KNOWN = {**ORIGINAL_SESSION, names.AUTH_METHOD: "scram-sha-256"}
 
 
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
-
-
-def found(engine: Engine, entries: Sequence[LogEntry], *, restart: str = "") -> list[tuple[str, dict[str, Any]]]:
+def find_changes(engine: Engine, entries: Sequence[LogEntry], *, restart: str = "") -> list[tuple[str, dict[str, Any]]]:
     """Return rule, previous and current values of each firing in order."""
     shard, deltas, reported = engine.new_shard(), list[bytes](), list[tuple[str, dict[str, Any]]]()
     for one in entries:
@@ -55,7 +48,7 @@ def was(engine: Engine, *parts: Sequence[Call]) -> dict[str, dict[str, Any]]:
     """Return the previous values in the newest firing of each rule."""
     return {
         rule: {name: text for name, text in reported.items() if name in WERE}
-        for rule, reported in found(engine, story(*parts))
+        for rule, reported in find_changes(engine, story(*parts))
     }
 
 
@@ -89,7 +82,7 @@ def test_each_rule_shows_the_previous_value_of_its_fact(
 
 def test_attack_values_never_become_the_previous_value(engine: Engine) -> None:
     others = {**SWAPPED_SESSION, names.CERT_SHA256: "cc" * 32}
-    reported = found(engine, story(past(), calls(SWAPPED_SESSION, 5), calls(others, 5, 2.1)))
+    reported = find_changes(engine, story(past(), calls(SWAPPED_SESSION, 5), calls(others, 5, 2.1)))
     assert {one[names.CERT_SHA256 + WAS] for _, one in reported} == {"aa" * 32}
 
 
@@ -103,7 +96,7 @@ def test_previous_value_is_the_last_of_several_known_values(engine: Engine) -> N
         *calls(replica, 1, 2.3),
         *calls(other_session, 1, 2.4),
     ]
-    reported = [one[names.PEER_ADDRESS + WAS] for _, one in found(engine, story(both, ends))]
+    reported = [one[names.PEER_ADDRESS + WAS] for _, one in find_changes(engine, story(both, ends))]
     assert reported == ["10.0.0.5", "10.0.0.6"]
 
 
@@ -120,9 +113,9 @@ def test_previous_value_does_not_depend_on_batches_or_restarts(engine: Engine, s
         calls(bare_session, 20, 2.1),
         calls({**SWAPPED_SESSION, names.SERVER_VERSION: "9"}, 20, 2.2),
     )
-    expected = found(engine, story(*parts))
+    expected = find_changes(engine, story(*parts))
     assert len(expected) >= 40
-    assert expected == found(engine, story(*parts, size=size), restart=restart)
+    assert expected == find_changes(engine, story(*parts, size=size), restart=restart)
 
 
 def test_long_server_text_is_truncated(engine: Engine) -> None:

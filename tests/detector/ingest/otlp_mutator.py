@@ -9,11 +9,12 @@ from typing import Final
 from backwatch.collector import names
 from backwatch.collector.pipeline.app_identity import App
 from backwatch.collector.pipeline.encoder import encode_calls, encode_heartbeat
+from backwatch.collector.pipeline.protobuf import varint
 from backwatch.collector.runtime.record import Call as CollectorCall
 from backwatch.collector.runtime.record import Session
 from backwatch.detector.decoding import schema
 from backwatch.detector.ingest import otlp_writer
-from tests.detector.streams import SAFE, START_NS, Call, Facts, encoded, eventful, statement
+from tests.detector.streams import SAFE, START_NS, Call, Facts, encode, eventful, statement
 
 Field = tuple[int, int, "bytes | list[Field]"]
 """Number, wire type, and the field's bytes (its content if length-delimited) or nested fields."""
@@ -31,16 +32,6 @@ HOSTILE_TEXTS: Final = (
 )  # fmt: skip
 HOSTILE_NUMBERS: Final = (0, 1, 127, 128, 1 << 31, (1 << 63) - 1, 1 << 63, (1 << 64) - 1, START_NS)
 MAX_DEPTH: Final = 400
-
-
-def varint(number: int) -> bytes:
-    """Return a number of up to 64 bits as protobuf writes it."""
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 def parse(value: bytes, kind: str = "request") -> "list[Field]":
@@ -90,17 +81,17 @@ def serialize(fields: "Sequence[Field]", lie: random.Random | None = None) -> by
 def mutate_structure(fields: "list[Field]", source: random.Random) -> "list[Field]":
     """Return a message of the same kind with one to four changes somewhere inside."""
     for _ in range(source.randint(1, 4)):
-        fields = _changed(fields, source)
+        fields = _change(fields, source)
     return fields
 
 
-def _changed(fields: "list[Field]", source: random.Random) -> "list[Field]":
+def _change(fields: "list[Field]", source: random.Random) -> "list[Field]":
     if not fields:
         return [(source.randint(1, 20), 2, b"")]
     at = source.randrange(len(fields))
     number, wire, body = fields[at]
     if isinstance(body, list) and source.random() < 0.8:
-        return [*fields[:at], (number, wire, _changed(body, source)), *fields[at + 1 :]]
+        return [*fields[:at], (number, wire, _change(body, source)), *fields[at + 1 :]]
     return [*fields[:at], *_instead(number, wire, body, source), *fields[at + 1 :]]
 
 
@@ -115,7 +106,7 @@ def _instead(number: int, wire: int, body: "bytes | list[Field]", source: random
     if what == 3:
         return [(source.choice((0, 1, 2, 9, 15, 16, 1 << 20)), wire, body)]
     if what == 4:
-        return [(number, 2, nested_value(source.randint(1, MAX_DEPTH)))]
+        return [(number, 2, nest_value(source.randint(1, MAX_DEPTH)))]
     if what == 5:
         return [(number, 2, b"")] * source.choice((1, 4_000))
     if wire == 0:
@@ -127,7 +118,7 @@ def _instead(number: int, wire: int, body: "bytes | list[Field]", source: random
     return [(number, wire, body), (9, 2, [(1, 2, name), (2, 2, [(1, 2, text)])])]
 
 
-def nested_value(depth: int) -> bytes:
+def nest_value(depth: int) -> bytes:
     """Return an AnyValue of lists inside of lists."""
     value = b"\x0a\x01x"
     for _ in range(depth):
@@ -170,20 +161,20 @@ def seeds() -> list[bytes]:
     ]  # fmt: skip
     found = [encode_calls(app, calls), encode_heartbeat(app, {"queue": 3, "publish": 1})]
     events = eventful(seed=5, count=60)
-    found += [encoded(events[at : at + 2], at) for at in range(0, len(events), 9)]
+    found += [encode(events[at : at + 2], at) for at in range(0, len(events), 9)]
     texts, numbers = dict.fromkeys(schema.TEXTS, "1.3"), dict.fromkeys(schema.NUMBERS, 7)
     every: Facts = {**texts, **numbers, **dict.fromkeys(schema.FLAGS, True)}
     foreign = {"db.system": "mysql", "db.statement": "SELECT * FROM users WHERE name = 'x' OR 1=1 --", "x": True}
-    found += [encoded([Call(START_NS, {**SAFE, **every}, every), Call(START_NS, SAFE, statement("SELECT 1"))])]
+    found += [encode([Call(START_NS, {**SAFE, **every}, every), Call(START_NS, SAFE, statement("SELECT 1"))])]
     span = otlp_writer.span(name="SELECT shop", kind=3, end_ns=START_NS, attributes=foreign.items())
     scope = otlp_writer.scope_spans(otlp_writer.scope("opentelemetry.instrumentation.mysql", "1", ()), [span])
     found += [
         otlp_writer.request([otlp_writer.resource_spans(otlp_writer.resource([(names.SERVICE_NAME, "shop")]), [scope])])
     ]
-    return [*found, *_recorded()]
+    return [*found, *_iter_recorded()]
 
 
-def _recorded(most: int = 60, largest: int = 8_192) -> Iterator[bytes]:
+def _iter_recorded(most: int = 60, largest: int = 8_192) -> Iterator[bytes]:
     folder = os.environ.get("BACKWATCH_TEST_DATA", "")
     if not folder:
         return

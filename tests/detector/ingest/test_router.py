@@ -14,13 +14,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from backwatch.collector import names
 from backwatch.collector.pipeline.app_identity import App
 from backwatch.collector.pipeline.encoder import encode_heartbeat
+from backwatch.collector.pipeline.protobuf import varint
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream import Message, Record
 from backwatch.collector.stream.factory import ensure_topics, open_consumer, open_publisher, open_relay
 from backwatch.detector.decoding.decoder import decode
 from backwatch.detector.ingest.routing import MAX_MESSAGE_BYTES, UNREADABLE, outputs, route
 from backwatch.detector.runtime.router import Router
-from tests.detector.streams import SAFE, START_NS, Call, encoded, statement
+from tests.detector.streams import SAFE, START_NS, Call, encode, statement
 
 Facts = Mapping[str, str | int | bool]
 SECRET = "hunter2"
@@ -49,14 +50,14 @@ def contrib(facts: Facts, *, app: str = "shop", count: int = 1, name: str = "SEL
     return request.SerializeToString()
 
 
-def judged(value: bytes) -> list[dict[str, Any]]:
+def route_and_decode(value: bytes) -> list[dict[str, Any]]:
     found = decode([message.value for message in route(value)])
     assert found.malformed == []
     return [found.evidence(row) for row in range(found.count)]
 
 
 def test_contrib_span_is_converted_to_the_collectors_facts() -> None:
-    (facts,) = judged(
+    (facts,) = route_and_decode(
         contrib({
             "db.system": "postgresql", "db.name": "shop", "db.user": "ada", "net.peer.name": "db",
             "net.peer.port": 5432, "db.statement": f"SELECT * FROM users WHERE name = '{SECRET}' OR 1=1 --",
@@ -119,7 +120,7 @@ def test_secrets_are_redacted(which: str) -> None:
 
 
 def test_third_party_http_calls_get_a_statement_and_keep_their_tls() -> None:
-    (facts,) = judged(
+    (facts,) = route_and_decode(
         contrib(
             {"http.method": "get", "http.url": "http://api.example:81/users/4711/mails?q=1", "http.status_code": 200}
         )
@@ -128,27 +129,27 @@ def test_third_party_http_calls_get_a_statement_and_keep_their_tls() -> None:
         names.STATEMENT: "GET api.example:81/users/?/mails", names.SERVER_ADDRESS: "api.example", names.SERVER_PORT: 81,
         names.SYSTEM: "http", names.TLS_ESTABLISHED: False, names.HTTP_STATUS: 200,
     }.items() <= facts.items()  # fmt: skip
-    (failed,) = judged(contrib({"http.method": "GET", "http.url": "https://api.example/"}))
+    (failed,) = route_and_decode(contrib({"http.method": "GET", "http.url": "https://api.example/"}))
     assert names.TLS_ESTABLISHED not in failed
 
 
 def test_key_in_a_third_party_url_is_reported_without_its_value() -> None:
     url = "https://api.example/v1/rates?base=EUR&api_key="
-    (facts,) = judged(contrib({"http.request.method": "GET", "url.full": url + SECRET}))
+    (facts,) = route_and_decode(contrib({"http.request.method": "GET", "url.full": url + SECRET}))
     assert facts[names.URL_SECRET] is True
-    (facts,) = judged(contrib({"http.request.method": "GET", "url.full": url}))
+    (facts,) = route_and_decode(contrib({"http.request.method": "GET", "url.full": url}))
     assert names.URL_SECRET not in facts
 
 
 def test_redis_commands_keep_their_shape() -> None:
-    (facts,) = judged(
+    (facts,) = route_and_decode(
         contrib({"db.system": "redis", "db.statement": "SET session:4711 x", "db.redis.database_index": 3})
     )
     assert {names.STATEMENT: "SET session:? ?", names.DB_NAMESPACE: "3"}.items() <= facts.items()
 
 
 def test_collector_spans_pass_unchanged() -> None:
-    value = encoded([Call(START_NS, SAFE, {**statement("SELECT ?"), names.QUERY_SIGNS: "stacked"})])
+    value = encode([Call(START_NS, SAFE, {**statement("SELECT ?"), names.QUERY_SIGNS: "stacked"})])
     (message,) = route(value)
     assert decode([value]).evidence(0) == decode([message.value]).evidence(0)
     beat = encode_heartbeat(
@@ -241,7 +242,7 @@ CONTRIB = contrib({
 
 def test_invalid_utf8_byte_does_not_hide_the_rest() -> None:
     value = contrib({"db.system": "mysql", "db.statement": "SELECT 'x' OR 1=1 -- "}, count=2).replace(b"'x'", b"'\xff'")
-    assert ["SELECT ? OR 1 = 1"[:10]] * 2 == [facts[names.QUERY_TEXT][:10] for facts in judged(value)]
+    assert ["SELECT ? OR 1 = 1"[:10]] * 2 == [facts[names.QUERY_TEXT][:10] for facts in route_and_decode(value)]
 
 
 def test_bomb_is_forwarded_undecoded() -> None:
@@ -249,14 +250,6 @@ def test_bomb_is_forwarded_undecoded() -> None:
     body = b"\x12" + varint(len(spans)) + spans
     bomb = b"\x0a" + varint(len(body)) + body
     assert [Message(UNREADABLE + bomb)] == route(bomb)
-
-
-def varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*out, number])
 
 
 def test_empty_request_stays_empty() -> None:
@@ -279,7 +272,7 @@ def publish(settings: StreamSettings, values: Iterable[bytes]) -> None:
     publisher.close(1)
 
 
-def carried(settings: StreamSettings, count: int) -> list[Record]:
+def read_forwarded(settings: StreamSettings, count: int) -> list[Record]:
     consumer = open_consumer(settings, names.TOPIC_CALLS, "test")
     for partition in consumer.assignment():
         consumer.seek(partition, 0)
@@ -301,7 +294,7 @@ def test_each_record_is_forwarded_once_with_its_first_append_time(tmp_path: Path
     thread = threading.Thread(target=Router(settings).run, args=(stop,))
     thread.start()
     try:
-        found = carried(settings, len(values))
+        found = read_forwarded(settings, len(values))
     finally:
         stop.set()
         thread.join(20)
@@ -320,4 +313,4 @@ def test_router_that_continues_for_another_repeats_nothing(tmp_path: Path) -> No
         relay = open_relay(settings, names.TOPIC_SPANS, names.TOPIC_CALLS, "backwatch-router")
         assert router.turn(relay) == 1
         relay.close()
-    assert [decode([record.value]).spans for record in carried(settings, 3)] == [1, 2, 3]
+    assert [decode([record.value]).spans for record in read_forwarded(settings, 3)] == [1, 2, 3]

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from backwatch.collector import names
+from backwatch.collector.pipeline.protobuf import varint
 from backwatch.detector.decoding.decoder import decode
 from backwatch.detector.ingest.otlp_json import NotATrace, parse, to_protobuf
 from backwatch.detector.ingest.sources import RecordedRequest, UnreadablePiece, read
-from tests.detector.streams import SAFE, START_NS, Call, encoded, statement
+from tests.detector.streams import SAFE, START_NS, Call, encode, statement
 
 
 def document(name: str = "q") -> dict[str, Any]:
@@ -59,15 +60,7 @@ PRETTY = [json.dumps(document(name), indent=2) for name in "abc"]
 BODY = [to_protobuf(document(name)) for name in "abc"]
 
 
-def varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*out, number])
-
-
-def framed(body: bytes) -> bytes:
+def frame(body: bytes) -> bytes:
     return varint(len(body)) + body
 
 
@@ -96,7 +89,7 @@ SHAPES: dict[str, tuple[bytes, Sequence[str]]] = {
     "a list over many lines": (json.dumps([document(name) for name in "abc"], indent=1).encode(), "abc"),
     "one protobuf request": (BODY[0], "a"),
     "a protobuf frame as long as a brace": (b"{" + frame_of(123), ["long"]),
-    "protobuf with varint lengths": (b"".join(map(framed, BODY)), "abc"),
+    "protobuf with varint lengths": (b"".join(map(frame, BODY)), "abc"),
     "protobuf with four-byte lengths": (b"".join(struct.pack(">I", len(one)) + one for one in BODY), "abc"),
     "nothing": (b"", ""),
     "blank lines": (b"\n\n", ""),
@@ -114,8 +107,8 @@ DAMAGED: dict[str, tuple[bytes, Sequence[str]]] = {
     "text": (b"hello", "!"),
     "a first line of nonsense": (lines("nonsense", LINE[1]), "!b"),
     "bytes": (bytes(range(256)) * 4, "!"),
-    "a bad frame between good ones": (framed(BODY[0]) + b"\x02\xff\xff" + framed(BODY[1]), "a!b"),
-    "a frame cut short": (framed(BODY[0]) + framed(BODY[1])[:-3], "a!"),
+    "a bad frame between good ones": (frame(BODY[0]) + b"\x02\xff\xff" + frame(BODY[1]), "a!b"),
+    "a frame cut short": (frame(BODY[0]) + frame(BODY[1])[:-3], "a!"),
 }  # fmt: skip
 
 
@@ -192,7 +185,7 @@ def test_ids_are_hex_and_numbers_may_be_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("value", "expected"),
     [
         ({"stringValue": "x"}, "x"),
         ({"intValue": "9223372036854775807"}, (1 << 63) - 1),
@@ -205,9 +198,9 @@ def test_ids_are_hex_and_numbers_may_be_text() -> None:
         ({"int_value": "3"}, 3),
     ],
 )
-def test_every_kind_of_value_is_converted(told: dict[str, Any], expected: object) -> None:
+def test_every_kind_of_value_is_converted(value: dict[str, Any], expected: object) -> None:
     found = document()
-    found["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"] = [{"key": "k", "value": told}]
+    found["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"] = [{"key": "k", "value": value}]
     (attribute,) = spans_of(to_protobuf(found))[0].attributes
     assert expected == getattr(attribute.value, str(attribute.value.WhichOneof("value")))
 
@@ -278,5 +271,5 @@ def test_all_json_parser_errors_become_one_kind() -> None:
 
 
 def test_recorded_collector_requests_are_read_back() -> None:
-    value = encoded([Call(START_NS, SAFE, statement("SELECT 1"))])
+    value = encode([Call(START_NS, SAFE, statement("SELECT 1"))])
     assert decode([value]).text(names.QUERY_TEXT, 0) == "SELECT 1"

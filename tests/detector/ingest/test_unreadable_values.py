@@ -21,8 +21,8 @@ def test_record_with_a_long_header_does_not_become_a_flood() -> None:
         Call(START_NS, SAFE, statement("SELECT ?"), app=long),
         Call(START_NS, {**SAFE, names.CERT_SUBJECT: long}, statement("SELECT ?")),
     ):
-        first_request = streams.encoded([call])
-        value = first_request + streams.encoded([Call(START_NS, SAFE, statement("SELECT ?"))] * 500)
+        first_request = streams.encode([call])
+        value = first_request + streams.encode([Call(START_NS, SAFE, statement("SELECT ?"))] * 500)
         assert sum(len(message.value) for message in route(value)) < 2 * len(value)
 
 
@@ -58,7 +58,7 @@ class Narrow(Relay):
 
 
 def test_refused_value_is_truncated_and_its_neighbours_pass_whole() -> None:
-    good = streams.encoded([Call(START_NS, SAFE, statement("SELECT ?"))])
+    good = streams.encode([Call(START_NS, SAFE, statement("SELECT ?"))])
     relay = Narrow([good, b"\xff" * 200_000, good])
     router = Router(StreamSettings())
     with pytest.raises(StreamUnavailable, match="continuing behind it"):
@@ -71,7 +71,7 @@ def test_refused_value_is_truncated_and_its_neighbours_pass_whole() -> None:
 
 def test_unknown_field_does_not_affect_its_neighbours() -> None:
     """Failure that taught it: such a field, forwarded within an own scope, got its whole request refused."""
-    good = streams.encoded([Call(START_NS, SAFE, statement("SELECT ?"))])
+    good = streams.encode([Call(START_NS, SAFE, statement("SELECT ?"))])
     ((number, wire, resource),) = otlp_mutator.parse(good)
     group = (100, 3, b""), (100, 4, b"")
 

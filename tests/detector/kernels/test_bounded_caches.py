@@ -18,7 +18,7 @@ from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.ingest import otlp_writer
 from backwatch.detector.kernels.bounded_cache import BoundedCache
-from tests.detector.streams import SAFE, START_NS, Call, Facts, encoded, entry, records, statement
+from tests.detector.streams import SAFE, START_NS, Call, Facts, encode, entry, records, statement
 
 KEY = bytes(range(16))
 LEVELS = {schema.RESOURCE: "app", schema.SCOPE | schema.SPAN: "session", schema.SPAN: "call"}
@@ -55,7 +55,7 @@ TEXTS = st.lists(st.sampled_from(["1.3", "10.0.0.5", "json", "postgresql", "redi
 @settings(deadline=None, max_examples=25)
 @given(st.integers(1, 3), TEXTS, st.sampled_from(schema.TEXTS[4:]))
 def test_columns_of_any_bound_equal_those_of_a_large_one(limit: int, texts: list[str], name: str) -> None:
-    value = encoded([Call(START_NS + i, {**SAFE, name: text}, {name: text}) for i, text in enumerate(texts)])
+    value = encode([Call(START_NS + i, {**SAFE, name: text}, {name: text}) for i, text in enumerate(texts)])
     with pytest.MonkeyPatch.context() as patch:
         for module, bound in (
             (columns_module, "MAX_DIALECTS"), (columns_module, "MAX_SIGN_TEXTS"), (text_columns, "MAX_CACHED_TEXTS"),
@@ -83,7 +83,7 @@ def message(name: str, distinct: int, number: int, value_of: Callable[[int], str
     """Return one request with so many distinct values of an attribute."""
     first = number * distinct
     return b"".join(
-        encoded([_call(name, value_of(first + i), i)]) for i in range(distinct)
+        encode([_call(name, value_of(first + i), i)]) for i in range(distinct)
     )  # requests concatenate: a request is one repeated field
 
 

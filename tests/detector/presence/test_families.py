@@ -2,16 +2,10 @@
 
 import pytest
 
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
-from tests.detector.presence.test_presence import CONFIG, Beat, Process, Watch
+from tests.detector.presence.test_presence import Beat, Process, Watch
 
 OLD, NEW, OTHER = "a" * 16, "b" * 16, "c" * 16
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
 
 
 @pytest.fixture

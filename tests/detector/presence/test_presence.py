@@ -11,17 +11,15 @@ import pytest
 from backwatch.collector import names
 from backwatch.collector.pipeline.app_identity import App
 from backwatch.collector.pipeline.encoder import encode_heartbeat
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Findings
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.shard import Shard
-from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.engine.step import Engine
 from backwatch.detector.presence import processes
 from backwatch.store.commit import ClearedAlert
 from tests.detector import streams
-from tests.detector.streams import SECOND, START_NS
+from tests.detector.streams import CONFIG, SECOND, START_NS
 
-CONFIG = EngineConfig(key=b"a key of 16 byte")
 INTERVAL_S = 15
 WEEK_S = 7 * 86_400
 HOUR_NS = 3_600 * SECOND
@@ -29,7 +27,7 @@ BEGIN_NS = START_NS // HOUR_NS * HOUR_NS
 RULES = ("watch-lost", "app-ended", "process-ended")
 
 Beat = tuple[bytes, int, bool]
-Told = tuple[str, str, int]
+RaisedOrCleared = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
@@ -65,14 +63,9 @@ class Process:
         return self.beat(at_s, **{name: f"{relative.instance}:{relative.pid}:{since_ns}:{int(delivered)}"})
 
 
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
-
-
-def reported(findings: Findings) -> list[Told]:
+def list_reported(findings: Findings) -> list[RaisedOrCleared]:
     """Return raises and clears in order: rule or ``clear``, alert, seconds since the beginning."""
-    found: list[Told] = []
+    found: list[RaisedOrCleared] = []
     for event in findings.events:
         if isinstance(event, ClearedAlert):
             found.append(("clear", event.alert_id, (event.time_ns - BEGIN_NS) // SECOND))
@@ -90,11 +83,11 @@ class Watch:
 
     def __init__(self, engine: Engine) -> None:
         self.engine, self.shard = engine, engine.new_shard()
-        self.found: list[Told] = []
+        self.found: list[RaisedOrCleared] = []
         self.evidence: list[dict[str, Any]] = []
         self._now_ns = BEGIN_NS
 
-    def read(self, beats: Iterable[Beat], until_s: float) -> "list[Told]":
+    def read(self, beats: Iterable[Beat], until_s: float) -> "list[RaisedOrCleared]":
         """Read these records with ticks between them, and return the alerts raised meanwhile."""
         before = len(self.found)
         for beat in sorted(beats, key=lambda one: one[1]):
@@ -111,7 +104,7 @@ class Watch:
 
     def _step(self, entry: Any) -> None:
         findings = self.engine.step(self.shard, entry)
-        self.found += reported(findings)
+        self.found += list_reported(findings)
         self.evidence += [dict(one.evidence) for one in findings.iter_findings()]
 
 
@@ -221,18 +214,18 @@ def test_process_cannot_be_ended_by_a_report_of_another_app_or_host(watch: Watch
 def test_unavailable_stream_makes_no_process_silent(engine: Engine) -> None:
     beats = [one for i in range(5) for one in Process(i).beats(i, 120)]
     back = [one for i in range(5) for one in Process(i).beats(1_000 + 6 * i, 1_100)]
-    shard, found = engine.new_shard(), list[Told]()
+    shard, found = engine.new_shard(), list[RaisedOrCleared]()
     for one in sorted([*beats, *back], key=lambda beat: beat[1]):  # no ticks: an unavailable stream has no end
-        found += reported(engine.step(shard, streams.entry([one])))
-    found += reported(engine.step(shard, Tick(BEGIN_NS + 1_110 * SECOND - CONFIG.lateness_ns)))
+        found += list_reported(engine.step(shard, streams.entry([one])))
+    found += list_reported(engine.step(shard, Tick(BEGIN_NS + 1_110 * SECOND - CONFIG.lateness_ns)))
     assert found == []
 
 
 def test_stopped_detector_makes_no_process_silent(engine: Engine) -> None:
-    shard, found = engine.new_shard(), list[Told]()
+    shard, found = engine.new_shard(), list[RaisedOrCleared]()
     for one in Process(1).beats(0, 120):
-        found += reported(engine.step(shard, streams.entry([one])))
-    found += reported(engine.step(shard, Tick(BEGIN_NS + 86_400 * SECOND - CONFIG.lateness_ns)))
+        found += list_reported(engine.step(shard, streams.entry([one])))
+    found += list_reported(engine.step(shard, Tick(BEGIN_NS + 86_400 * SECOND - CONFIG.lateness_ns)))
     assert found == []
 
 
@@ -251,7 +244,7 @@ def hours(weeks: int, minutes: int = 70, *, farewell: bool = False) -> list[Beat
     return found
 
 
-def missed_hour(engine: Engine, beats: Sequence[Beat], week: int) -> set[str]:
+def find_missed(engine: Engine, beats: Sequence[Beat], week: int) -> set[str]:
     """Return the alerts of the hour after which the app is missed."""
     watch = Watch(engine)
     for one in beats:
@@ -262,16 +255,16 @@ def missed_hour(engine: Engine, beats: Sequence[Beat], week: int) -> set[str]:
 
 def test_app_that_is_quiet_in_its_usual_hour_is_missed(engine: Engine) -> None:
     beats = hours(3)
-    assert missed_hour(engine, beats[:-4], 3) == {"watch-lost"}
-    assert missed_hour(engine, hours(3, farewell=True), 3) == {"app-ended"}
+    assert find_missed(engine, beats[:-4], 3) == {"watch-lost"}
+    assert find_missed(engine, hours(3, farewell=True), 3) == {"app-ended"}
 
 
 def test_app_that_is_known_for_two_weeks_is_not_missed(engine: Engine) -> None:
-    assert missed_hour(engine, hours(2, farewell=True), 2) == set()
+    assert find_missed(engine, hours(2, farewell=True), 2) == set()
 
 
 def test_nightly_job_is_not_missed(engine: Engine) -> None:
-    assert missed_hour(engine, hours(4, minutes=40, farewell=True), 4) == set()
+    assert find_missed(engine, hours(4, minutes=40, farewell=True), 4) == set()
 
 
 def test_flood_of_processes_stays_bounded_and_is_a_loss(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,10 +328,10 @@ def by_restart(engine: Engine, kind: str) -> Callable[[Shard], Shard]:
     return again
 
 
-def run(engine: Engine, beats: Sequence[Beat], size: int, again: Callable[[Shard], Shard]) -> list[Told]:
-    shard, found = engine.new_shard(), list[Told]()
+def run(engine: Engine, beats: Sequence[Beat], size: int, again: Callable[[Shard], Shard]) -> list[RaisedOrCleared]:
+    shard, found = engine.new_shard(), list[RaisedOrCleared]()
     for at in range(0, len(beats), size):
-        found += reported(engine.step(shard, streams.entry(beats[at : at + size], at)))
+        found += list_reported(engine.step(shard, streams.entry(beats[at : at + size], at)))
         shard = again(shard)
     return found
 

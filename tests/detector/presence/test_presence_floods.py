@@ -7,7 +7,6 @@ import pytest
 
 from backwatch.collector import names
 from backwatch.detector.engine import verdicts
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Firings
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.shard import Shard
@@ -17,7 +16,6 @@ from backwatch.store.commit import ClearedAlert
 from tests.detector import streams
 from tests.detector.presence.test_presence import (
     BEGIN_NS,
-    CONFIG,
     WEEK_S,
     Beat,
     Process,
@@ -27,16 +25,11 @@ from tests.detector.presence.test_presence import (
     hours,
     run,
 )
-from tests.detector.streams import SECOND
+from tests.detector.streams import CONFIG, SECOND
 
 HOSTS = 8
 BEATS = 64
 RELATIVES = 16
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
 
 
 @pytest.fixture
@@ -51,7 +44,7 @@ def step_s(engine: Engine, shard: Shard, beats: Sequence[Beat]) -> float:
     return time.process_time() - begun_s
 
 
-def forged(begin: int, count: int, at_s: float) -> list[Beat]:
+def forge_beats(begin: int, count: int, at_s: float) -> list[Beat]:
     """Return heartbeats of child processes, every second one reported silent immediately."""
     made = [
         Process(begin + i, app="evil", host=f"h{i % HOSTS}", parent=f"{10**9 + begin + i:016x}") for i in range(count)
@@ -76,7 +69,7 @@ def test_heartbeats_cost_about_the_same_on_a_full_shard(engine: Engine) -> None:
     yardstick_s = min(step_s(engine, engine.new_shard(), reports(10**7, 10)) for _ in range(2))
     shard = engine.new_shard()
     for at in range(0, processes.MAX_PROCESSES, 512):
-        engine.step(shard, streams.entry(forged(at, 512, at / 1_000)))
+        engine.step(shard, streams.entry(forge_beats(at, 512, at / 1_000)))
     assert len(shard.processes.rows) == processes.MAX_PROCESSES
     assert step_s(engine, shard, reports(10**7, 10)) < 8 * yardstick_s
     assert len(shard.processes.rows) == processes.MAX_PROCESSES
@@ -147,7 +140,7 @@ def test_silent_process_that_is_heard_on_another_host_clears_its_alert(watch: Wa
     assert watch.shard.processes.raised == {}
 
 
-def missed_app(engine: Engine) -> tuple[Watch, str]:
+def make_missed_app(engine: Engine) -> tuple[Watch, str]:
     """Return an app with a usual hour that is missed in the fourth week, and its alert."""
     watch = Watch(engine)
     for one in hours(3, farewell=True):
@@ -160,7 +153,7 @@ def missed_app(engine: Engine) -> tuple[Watch, str]:
 
 def test_flood_of_apps_displaces_none_that_has_usual_hours(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "MAX_APPS", 2)
-    watch, alert = missed_app(engine)
+    watch, alert = make_missed_app(engine)
     at_s = 3 * WEEK_S + 3_905
     flood = [Process(i, app=f"other{i}").beat(at_s + i / 100) for i in range(50)]
     assert ("clear", alert) not in {(rule, one) for rule, one, _ in watch.read(flood, at_s + 30)}
@@ -170,7 +163,7 @@ def test_flood_of_apps_displaces_none_that_has_usual_hours(engine: Engine, monke
 
 def test_new_app_is_not_learnt_where_all_have_usual_hours(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "MAX_APPS", 1)
-    watch, alert = missed_app(engine)
+    watch, alert = make_missed_app(engine)
     at_s = 3 * WEEK_S + 3_905
     watch.read([Process(9, app="other").beat(at_s)], at_s + 30)
     assert list(watch.shard.processes.apps) == ["shop"]
@@ -181,7 +174,7 @@ def test_app_not_heard_for_a_month_makes_room_and_its_alert_clears(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processes, "MAX_APPS", 1)
-    watch, alert = missed_app(engine)
+    watch, alert = make_missed_app(engine)
     at_s = 8 * WEEK_S
     watch._now_ns = BEGIN_NS + at_s * SECOND
     assert watch.read([Process(9, app="other").beat(at_s)], at_s) == [("clear", alert, at_s)]
@@ -253,7 +246,7 @@ def test_any_batching_and_restart_finds_the_same_at_every_bound(
 SILENCED, SIBLING = Process(10**6, parent="a" * 16), Process(10**6 + 1, parent="a" * 16)
 
 
-def flooded(engine: Engine, flood: Sequence[Beat], until_s: float = 300) -> Watch:
+def flood_watch(engine: Engine, flood: Sequence[Beat], until_s: float = 300) -> Watch:
     """Return a process that falls silent during the flood, after two minutes. Its sibling runs on."""
     watch = Watch(engine)
     watch.read([*SILENCED.beats(0, 120), *SIBLING.beats(0, until_s), *flood], until_s)
@@ -282,7 +275,7 @@ def test_flood_of_names_hides_no_process_that_falls_silent(
 ) -> None:
     monkeypatch.setattr(processes, "MAX_PROCESSES", 30)
     monkeypatch.setattr(processes, "MAX_ON_HOST", 20)
-    watch = flooded(engine, flood(100, app, host))
+    watch = flood_watch(engine, flood(100, app, host))
     silent = [one for one in watch.evidence if one.get("backwatch.watch.lost") == "silent"]
     assert [one["backwatch.process.instance"] for one in silent] == [SILENCED.instance]
 

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from backwatch.collector import names
 from backwatch.detector.decoding.heartbeats import MAX_INTERVAL_NS, MIN_INTERVAL_NS
 from backwatch.detector.engine import presence
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.presence import processes
-from tests.detector.presence.test_presence import CONFIG, Beat, Process, Watch, by_restart, run
+from tests.detector.presence.test_presence import Beat, Process, Watch, by_restart, run
 from tests.detector.streams import SECOND
 
 LIMIT_S = presence.MAX_MISSED_HEARTBEATS * MAX_INTERVAL_NS // SECOND + 30
@@ -24,12 +23,7 @@ PROMISES: st.SearchStrategy[Any] = st.one_of(
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
-
-
-def promising(process: Process, at_s: float, promise: object) -> Beat:
+def promise_interval(process: Process, at_s: float, promise: object) -> Beat:
     more: dict[str, Any] = {names.PROCESS_INTERVAL: promise}
     return process.beat(at_s, **more)
 
@@ -43,7 +37,7 @@ def promising(process: Process, at_s: float, promise: object) -> Beat:
 @example(float("nan"))
 def test_no_announced_interval_disables_or_floods_detection(engine: Engine, promise: object) -> None:
     process, watch = Process(1), Watch(engine)
-    found = watch.read([promising(process, 15 * i, promise) for i in range(1, 121)], 1_800)
+    found = watch.read([promise_interval(process, 15 * i, promise) for i in range(1, 121)], 1_800)
     assert len([rule for rule, _, _ in found if rule == "clear"]) <= processes.MAX_CLEARED + 1
     row = watch.shard.processes.rows[process.instance]
     assert MIN_INTERVAL_NS <= row.interval_ns <= MAX_INTERVAL_NS
@@ -57,7 +51,7 @@ def test_no_announced_interval_disables_or_floods_detection(engine: Engine, prom
 def test_longer_announced_interval_does_not_delay_silence(engine: Engine, promises: Sequence[object]) -> None:
     process, watch = Process(1), Watch(engine)
     assert watch.read(process.beats(0, 60), 60) == []
-    later = [promising(process, 75 + 15 * i, promise) for i, promise in enumerate(promises)]
+    later = [promise_interval(process, 75 + 15 * i, promise) for i, promise in enumerate(promises)]
     last_s = 60 + 15 * len(later)
     [(rule, _, at_s)] = watch.read(later, last_s + 60)
     assert (rule, at_s - last_s <= 56) == ("watch-lost", True)

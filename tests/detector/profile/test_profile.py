@@ -202,7 +202,7 @@ def test_announce_stores_a_profile_once_and_show_prints_it(store: sa.Engine, sto
 
 def test_resource_names_cannot_inject_terminal_sequences(store: sa.Engine, store_url: str) -> None:
     owner = ShardWorker(0, engine_for(store, DetectorSettings()), store, DetectorSettings())
-    owner.take(kept(calls({**ORIGINAL_SESSION, names.SERVER_ADDRESS: "\x1b]0;mine\x07db"})), 0)
+    owner.take(make_records(calls({**ORIGINAL_SESSION, names.SERVER_ADDRESS: "\x1b]0;mine\x07db"})), 0)
     assert owner.commit(1)
     reported = run_profile("announce", "-", "--store-url", store_url, given=GOOD)
     assert f"{RESOURCE} has not been seen yet" in reported.stderr
@@ -226,7 +226,7 @@ def test_profile_of_the_maximum_size_round_trips(store: sa.Engine) -> None:
         profiles.enter(store, "shop", [{"resource": "r" * 2_001}], sha256="y", by="ann", now_ns=1)
 
 
-def kept(found: list[Any], at: int = 0) -> list[Record]:
+def make_records(found: list[Any], at: int = 0) -> list[Record]:
     values = streams.records(found)
     return [
         Record(partition=0, offset=at + i, value=value, appended_ns=appended, backfill=backfill)
@@ -239,14 +239,14 @@ def test_detector_reads_announcements_from_the_store(store: sa.Engine, store_url
     settings = DetectorSettings()
     owner = ShardWorker(0, engine_for(store, settings), store, settings)
     before = past()
-    owner.take(kept(before), 0)
+    owner.take(make_records(before), 0)
     assert owner.commit(1)
     if announcing:
         assert run_profile("announce", "-", "--store-url", store_url, given=GOOD).stderr == ""
         owner.take_entries()
         assert owner.commit(2)
         owner = ShardWorker(0, engine_for(store, settings), store, settings)
-    owner.take(kept([*swap(), *calls(swap()[0].session, 3, 2.2)], len(before)), 0)
+    owner.take(make_records([*swap(), *calls(swap()[0].session, 3, 2.2)], len(before)), 0)
     assert owner.commit(3)
     with reading(store) as connection:
         rows = queries.list_alerts(connection).rows

@@ -44,14 +44,14 @@ def findings(one: Engine, calls: Sequence[Call], names_of: Sequence[str] = ("tog
     return [found for found in made.iter_findings() if found.rule.name in names_of]
 
 
-def fired(one: Engine, calls: Sequence[Call], name: str = "together") -> list[float]:
+def list_fired(one: Engine, calls: Sequence[Call], name: str = "together") -> list[float]:
     """Return the seconds at which the rule was raised."""
     return [(found.time_ns - START_NS) / SECOND for found in findings(one, calls, [name])]
 
 
 def test_event_count_fires_while_the_count_reaches_its_threshold(tmp_path: Path) -> None:
     one = engine(tmp_path, rule(), correlation())
-    assert fired(one, [call(at) for at in (0, 30, 61, 90, 95, 300, 330, 360, 421)]) == [90, 95, 360]
+    assert list_fired(one, [call(at) for at in (0, 30, 61, 90, 95, 300, 330, 360, 421)]) == [90, 95, 360]
 
 
 def test_value_sum_adds_a_field_over_the_timespan(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_value_sum_adds_a_field_over_the_timespan(tmp_path: Path) -> None:
         tmp_path, rule(), correlation(kind="value_sum", condition={"gt": 100, "field": names.ROWS_AFFECTED})
     )  # fmt: skip
     calls = [call(at, **{names.ROWS_AFFECTED: rows}) for at, rows in ((0, 60), (10, 40), (20, 1), (200, 99), (210, 2))]
-    assert fired(one, [*calls, call(211)]) == [20, 210]
+    assert list_fired(one, [*calls, call(211)]) == [20, 210]
     (first, *_) = findings(one, calls)
     assert first.evidence["backwatch.correlation.sum"] == 101
 
@@ -69,7 +69,7 @@ def test_temporal_fires_once_all_its_rules_fired_within_the_timespan(tmp_path: P
     read, wrote = {}, {names.OPERATION: "UPDATE"}
     other = {**SAFE, names.ACCOUNT: "reporting", names.SERVER_ADDRESS: "other"}
     calls = [call(0, **read), call(61, **read), call(100, SAFE, **wrote), call(110, other, **wrote), call(300, **wrote)]
-    assert fired(one, calls) == [110, 300]
+    assert list_fired(one, calls) == [110, 300]
 
 
 def test_temporal_needs_all_rules_unless_gte_asks_for_fewer(tmp_path: Path) -> None:
@@ -77,9 +77,9 @@ def test_temporal_needs_all_rules_unless_gte_asks_for_fewer(tmp_path: Path) -> N
     both = correlation(("own-rule", "writes", "third"), "temporal")
     del both["correlation"]["condition"]
     calls = [call(0), call(1, **{names.OPERATION: "UPDATE"}), call(2, **{names.OPERATION: "DROP"})]
-    assert fired(engine(tmp_path, rule(), WRITES, third, both), calls) == [2]
+    assert list_fired(engine(tmp_path, rule(), WRITES, third, both), calls) == [2]
     two = correlation(("own-rule", "writes", "third"), "temporal", condition={"gte": 2})
-    assert fired(engine(tmp_path, rule(), WRITES, third, two), calls) == [1, 2]
+    assert list_fired(engine(tmp_path, rule(), WRITES, third, two), calls) == [1, 2]
 
 
 def test_firings_are_counted_per_app_and_group(tmp_path: Path) -> None:
@@ -89,14 +89,14 @@ def test_firings_are_counted_per_app_and_group(tmp_path: Path) -> None:
     other = {**SAFE, names.ACCOUNT: "other"}
     calls = [call(0), call(1, other), call(2), call(3, other), call(4, app="billing"), call(5, anonymous),
              call(6, anonymous), call(7, anonymous), call(8, other)]  # fmt: skip
-    assert fired(one, calls) == [7, 8]
+    assert list_fired(one, calls) == [7, 8]
 
 
 def test_group_may_be_a_number_or_a_statement(tmp_path: Path) -> None:
     one = engine(tmp_path, rule(), correlation(group_by=[names.QUERY_TEXT, names.SERVER_PORT]))
     text_of = [f"SELECT a FROM t{n % 2} WHERE b = {n}" for n in range(6)]
     calls = [call(n, **{names.QUERY_TEXT: text_of[n]}) for n in range(6)]
-    assert fired(one, calls) == [4, 5]
+    assert list_fired(one, calls) == [4, 5]
 
 
 def test_alias_names_another_field_for_each_rule(tmp_path: Path) -> None:
@@ -108,26 +108,26 @@ def test_alias_names_another_field_for_each_rule(tmp_path: Path) -> None:
     wrote = {names.OPERATION: "UPDATE"}
     calls = [call(0), call(1, {**SAFE, names.SERVER_ADDRESS: "elsewhere"}, **wrote),
              call(2, {**SAFE, names.SERVER_ADDRESS: "shop"}, **wrote)]  # fmt: skip
-    assert fired(both, calls) == [2]
+    assert list_fired(both, calls) == [2]
 
 
 def test_counted_user_rules_raise_nothing_without_generate(tmp_path: Path) -> None:
     calls = [call(at) for at in range(4)]
-    assert fired(engine(tmp_path, rule(), correlation()), calls, "own-rule") == []
-    assert fired(engine(tmp_path, rule(), correlation(generate=True)), calls, "own-rule") == [0, 1, 2, 3]
+    assert list_fired(engine(tmp_path, rule(), correlation()), calls, "own-rule") == []
+    assert list_fired(engine(tmp_path, rule(), correlation(generate=True)), calls, "own-rule") == [0, 1, 2, 3]
 
 
 def test_counted_shipped_rules_still_raise_their_own_alerts(tmp_path: Path) -> None:
     plain = {**REPORTING, names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none", names.TLS_REQUESTED: "disable"}
     one = engine(tmp_path, correlation(("plaintext-session",)))
     calls = [call(at, plain) for at in range(3)]
-    assert (fired(one, calls, "plaintext-session"), fired(one, calls)) == ([0, 1, 2], [2])
+    assert (list_fired(one, calls, "plaintext-session"), list_fired(one, calls)) == ([0, 1, 2], [2])
 
 
 def test_filter_on_a_counted_rule_leaves_its_calls_uncounted(tmp_path: Path) -> None:
     one = engine(tmp_path, rule(), correlation(), sigma_filter())
     in_test = {**REPORTING, names.DB_NAMESPACE: "test"}
-    assert fired(one, [call(0), call(1, in_test), call(2), call(3)]) == [3]
+    assert list_fired(one, [call(0), call(1, in_test), call(2), call(3)]) == [3]
 
 
 def test_late_calls_do_not_count(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_late_calls_do_not_count(tmp_path: Path) -> None:
     calls = [call(0), call(1), call(3_600, SAFE), call(2), call(3)]
     appended = [START_NS + at * SECOND for at in (5, 6, 3_600, 3_601, 3_602)]
     values = [
-        (streams.encoded([each], at), when, False) for at, (each, when) in enumerate(zip(calls, appended, strict=True))
+        (streams.encode([each], at), when, False) for at, (each, when) in enumerate(zip(calls, appended, strict=True))
     ]
     found = one.step(one.new_shard(), streams.entry(values))
     assert found.late == 2
@@ -230,7 +230,7 @@ def stream(seed: int, count: int) -> list[Value]:
             )
             for _ in range(source.randrange(1, 4))
         ]  # fmt: skip
-        made.append((streams.encoded(calls, at), now, source.random() < 0.2))
+        made.append((streams.encode(calls, at), now, source.random() < 0.2))
     return made
 
 

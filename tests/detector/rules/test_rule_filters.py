@@ -31,7 +31,7 @@ def engine(folder: Path, *documents: dict[str, Any]) -> Engine:
     return make_engine(EngineConfig(), str(folder))
 
 
-def fired(one: Engine, *calls: tuple[int, Any]) -> list[int]:
+def list_fired(one: Engine, *calls: tuple[int, Any]) -> list[int]:
     """Return the indexes of the calls on which the user's rule was raised."""
     made = [Call(at, session, statement("SELECT ?")) for at, session in calls]
     found = one.step(one.new_shard(), streams.entry(streams.records(made)))
@@ -42,15 +42,15 @@ def fired(one: Engine, *calls: tuple[int, Any]) -> list[int]:
 def test_filter_excludes_calls_that_fail_its_condition(tmp_path: Path) -> None:
     now = streams.START_NS
     both = engine(tmp_path, rule(), sigma_filter())
-    assert fired(both, (now, REPORTING), (now + 1, IN_TEST), (now + 2, REPORTING)) == [0, 2]
+    assert list_fired(both, (now, REPORTING), (now + 1, IN_TEST), (now + 2, REPORTING)) == [0, 2]
     only = {**sigma_filter()["filter"], "condition": "selection"}
     kept = engine(tmp_path, rule(), sigma_filter(filter=only))
-    assert fired(kept, (now, REPORTING), (now + 1, IN_TEST), (now + 2, REPORTING)) == [1]
+    assert list_fired(kept, (now, REPORTING), (now + 1, IN_TEST), (now + 2, REPORTING)) == [1]
 
 
 def test_filter_expires_at_the_end_of_its_last_day_in_event_time(tmp_path: Path) -> None:
     narrowing = engine(tmp_path, rule(), sigma_filter())
-    assert fired(narrowing, (END_NS - SECOND, IN_TEST), (END_NS, IN_TEST)) == [1]
+    assert list_fired(narrowing, (END_NS - SECOND, IN_TEST), (END_NS, IN_TEST)) == [1]
 
 
 def test_filters_on_one_rule_expire_separately(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_filters_on_one_rule_expire_separately(tmp_path: Path) -> None:
     first = int(datetime(2030, 1, 1, tzinfo=UTC).timestamp()) * SECOND
     calls = [(first + (i + 1) * 86_400 * SECOND - shift, {**REPORTING, names.DB_NAMESPACE: f"db{i}"})
              for i in range(20) for shift in (SECOND, 0)]  # fmt: skip
-    assert fired(one, *calls) == list(range(1, 40, 2))
+    assert list_fired(one, *calls) == list(range(1, 40, 2))
 
 
 def test_any_narrows_every_call_rule_of_the_filters_service(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_any_narrows_every_call_rule_of_the_filters_service(tmp_path: Path) -> N
 
 def test_rule_is_named_by_its_name_or_its_id(tmp_path: Path) -> None:
     now = streams.START_NS
-    assert fired(engine(tmp_path, rule(), sigma_filter([rule()["id"]])), (now, IN_TEST)) == []
+    assert list_fired(engine(tmp_path, rule(), sigma_filter([rule()["id"]])), (now, IN_TEST)) == []
 
 
 def test_loss_rules_are_narrowed_by_their_readable_fields_until_expiry(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_explanation_of_a_filtered_rule_lists_the_filter(tmp_path: Path) -> None
 
 
 def test_filter_changes_no_examples_outcome(tmp_path: Path) -> None:
-    all_of_it = {"rules": "weak-tls", "s": {names.ACCOUNT: "nobody"}, "condition": "s"}
+    all_of_it = {"rules": "weak-tls", "s": {names.ACCOUNT: "none"}, "condition": "s"}
     (tmp_path / "own.yml").write_text(text(sigma_filter(filter=all_of_it)))
     assert run_rules(tmp_path, "test", "weak-tls").exit_code == 0
 

@@ -30,12 +30,12 @@ wholes = st.one_of(st.integers(0, 3), st.sampled_from(HUGE))
 fractions = st.one_of(limits, st.floats())
 
 
-def compared(field: str, how: p.Operator, limit: float) -> p.FieldTest:
+def make_test(field: str, how: p.Operator, limit: float) -> p.FieldTest:
     passes = p.is_present if how == "exists" else p.number_test(how, float(limit))
     return p.FieldTest(field, passes, how, float(limit))
 
 
-comparisons = st.builds(compared, st.sampled_from([*WHOLE, *LEARNT]), st.sampled_from(p.OPERATORS), limits)
+comparisons = st.builds(make_test, st.sampled_from([*WHOLE, *LEARNT]), st.sampled_from(p.OPERATORS), limits)
 words = st.sampled_from(WORDS).map(lambda one: p.FieldTest(names.OPERATION, p.text_test(one, cased=False)))
 terms = st.recursive(
     st.one_of(comparisons, comparisons, words),
@@ -59,7 +59,7 @@ def rule_set(conditions: list[p.Term]) -> RuleSet:
     return RuleSet(made, VOCABULARY)
 
 
-def fired(rules: RuleSet, found: list[dict[str, Any]]) -> list[tuple[int, int]]:
+def list_fired(rules: RuleSet, found: list[dict[str, Any]]) -> list[tuple[int, int]]:
     """Return row and rule of both stages."""
     bits = {domain: np.stack([rules.evaluate_entry(domain, one) for one in found]) for domain in DOMAINS}
     entry = {str(domain): np.arange(len(found), dtype=np.int32) for domain in DOMAINS}
@@ -86,8 +86,8 @@ def test_rules_with_any_limits_fire_where_they_hold(conditions: list[p.Term], fo
         return
     rules = rule_set(kept)
     plain = [(row, at) for row, one in enumerate(found) for at, each in enumerate(rules.rules) if matches(each, one)]
-    assert fired(rules, found) == plain
-    one_by_one = [(row, at) for row, one in enumerate(found) for _, at in fired(rules, [one])]
+    assert list_fired(rules, found) == plain
+    one_by_one = [(row, at) for row, one in enumerate(found) for _, at in list_fired(rules, [one])]
     assert one_by_one == plain, "what fires hangs on the calls beside it"
 
 
@@ -96,48 +96,48 @@ def test_rules_with_any_limits_fire_where_they_hold(conditions: list[p.Term], fo
 def test_values_between_shared_limits_compare_correctly(how: p.Operator, negated: bool) -> None:
     conditions: list[p.Term] = []
     for limit in (-math.inf, -1.0, -0.0, 0.0, 1.0, 1.0, math.inf):
-        one = compared(LEARNT[0], how, limit)
+        one = make_test(LEARNT[0], how, limit)
         conditions.append(p.Not(one) if negated else one)
     values = [math.nan, -math.inf, -2.0, -1.0, -0.5, -0.0, 0.0, 0.5, 1.0, 2.0, math.inf]
     rules, found = rule_set(conditions), [{LEARNT[0]: value} for value in values]
     plain = [(row, at) for row, one in enumerate(found) for at, each in enumerate(rules.rules) if matches(each, one)]
     assert plain
-    assert fired(rules, found) == plain
+    assert list_fired(rules, found) == plain
 
 
 def test_absent_field_matches_only_negated_terms() -> None:
-    rules = rule_set([compared(WHOLE[0], "lt", 1.0), p.Not(compared(WHOLE[0], "lt", 1.0))])
-    assert fired(rules, [{}]) == [(0, 1)]
+    rules = rule_set([make_test(WHOLE[0], "lt", 1.0), p.Not(make_test(WHOLE[0], "lt", 1.0))])
+    assert list_fired(rules, [{}]) == [(0, 1)]
 
 
 def test_rules_beyond_one_summary_word_fire() -> None:
     count = 64 * 64 + 7
-    rules = rule_set([compared(WHOLE[0], "eq", at) for at in range(count)])
-    assert fired(rules, [{WHOLE[0]: at} for at in (0, 63, 64, 4095, 4096, count - 1, count)]) == [
+    rules = rule_set([make_test(WHOLE[0], "eq", at) for at in range(count)])
+    assert list_fired(rules, [{WHOLE[0]: at} for at in (0, 63, 64, 4095, 4096, count - 1, count)]) == [
         (0, 0), (1, 63), (2, 64), (3, 4095), (4, 4096), (5, count - 1),
     ]  # fmt: skip
 
 
 def test_tables_grow_with_the_tests_and_no_faster() -> None:
     def size(count: int) -> int:
-        tests = rule_set([compared(WHOLE[0], "gt", at) for at in range(count)])._numbers
+        tests = rule_set([make_test(WHOLE[0], "gt", at) for at in range(count)])._numbers
         return tests.passing.nbytes + tests.limits.nbytes
 
     assert size(6_000) <= 1.1 * 4 * size(1_500)
 
 
 def test_all_firings_beyond_one_buffer_are_returned() -> None:
-    rules = rule_set([compared(WHOLE[0], "gte", at) for at in range(3)])
+    rules = rule_set([make_test(WHOLE[0], "gte", at) for at in range(3)])
     found = [{WHOLE[0]: row % 4} for row in range(2 * BUFFER_FIRINGS)]
     expected = [(row, at) for row in range(2 * BUFFER_FIRINGS) for at in range(3) if row % 4 >= at]
     assert len(expected) > 4 * BUFFER_FIRINGS
-    assert fired(rules, found) == expected
+    assert list_fired(rules, found) == expected
 
 
 @pytest.mark.parametrize("dtype", [np.bool_, np.int8, np.int16, np.int64, np.float32, np.float64])
 @pytest.mark.parametrize(("how", "rows"), [("lt", [0]), ("lte", [0, 1]), ("gte", [1]), ("eq", [1])])
 def test_column_may_be_of_any_kind_of_number(dtype: Any, how: p.Operator, rows: list[int]) -> None:
-    rules = rule_set([compared("error", how, 1.0)])
+    rules = rule_set([make_test("error", how, 1.0)])
     entry = {str(domain): np.zeros(2, np.int32) for domain in DOMAINS}
     bits = {domain: rules.evaluate_entry(domain, {})[np.newaxis] for domain in DOMAINS}
     row, _ = rules.evaluate(bits, entry, {"error": np.array([0, 1], dtype)}, 1)

@@ -87,7 +87,7 @@ facts = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-def evaluated(rules: RuleSet, calls: list[dict[str, Any]]) -> set[tuple[int, int]]:
+def list_findings(rules: RuleSet, calls: list[dict[str, Any]]) -> set[tuple[int, int]]:
     """Return the findings of both stages, each firing once."""
     bits = {domain: np.stack([rules.evaluate_entry(domain, one) for one in calls]) for domain in DOMAINS}
     entry = {str(one): np.arange(len(calls), dtype=np.int32) for one in DOMAINS}
@@ -123,7 +123,7 @@ def test_bitset_and_plain_evaluation_agree(found: list[dict[str, Any]], calls: l
     expected = {
         (row, number) for row, one in enumerate(calls) for number, each in enumerate(rules.rules) if matches(each, one)
     }
-    assert expected == evaluated(rules, calls)
+    assert expected == list_findings(rules, calls)
 
 
 @pytest.mark.parametrize(
@@ -249,4 +249,4 @@ def test_more_than_64_conjuncts_take_more_words() -> None:
     calls = [{names.SERVER_PORT: port, names.ROWS_RETURNED: 3} for port in range(12)]
     assert {
         (port, next(i for i, one in enumerate(rules.rules) if one.name == f"r{port}-3")) for port in range(10)
-    } == evaluated(rules, calls)
+    } == list_findings(rules, calls)

@@ -3,7 +3,6 @@
 import random
 import re
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import sqlalchemy as sa
 
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Record
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.log_entries import Tick
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime import service
@@ -21,33 +19,16 @@ from backwatch.detector.runtime.lag import CALM_NS, CLOCK_STOPPED, RULE
 from backwatch.detector.runtime.progress import ProgressBoard
 from backwatch.detector.runtime.service import DetectorService
 from backwatch.store import tables
-from backwatch.store.connect import open_store
 from backwatch.store.monitoring.incidents import PARTITION_STALLED, find_incidents
 from backwatch.store.progress import read_progress
 from backwatch.store.transactions import reading, writing
 from tests.conftest import ROOT
 from tests.detector import streams
-from tests.detector.identity.test_identities import CONFIG, past
+from tests.detector.identity.test_identities import past
+from tests.detector.runtime.rows import alerts
 from tests.detector.runtime.test_progress import Clock, S
 from tests.detector.runtime.test_service_entries import Log
-from tests.system.commands import ran
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[sa.Engine]:
-    one = open_store(f"sqlite:///{tmp_path / 'store.db'}")
-    yield one
-    one.dispose()
-
-
-def alerts(store: sa.Engine) -> list[Any]:
-    with reading(store) as connection:
-        return list(connection.execute(sa.select(tables.alert).where(tables.alert.c.rule == RULE)))
+from tests.system.commands import run_command
 
 
 def incidents(store: sa.Engine, now_ns: int) -> list[str]:
@@ -79,7 +60,7 @@ def test_shard_with_a_clock_ahead_is_reported_and_can_be_reset(
         return running
 
     def status() -> str:
-        return ran("db", "status", BACKWATCH_STORE_URL=f"sqlite:///{tmp_path / 'store.db'}").out
+        return run_command("db", "status", BACKWATCH_STORE_URL=f"sqlite:///{tmp_path / 'store.db'}").out
 
     judge(20)
     assert "CLOCK AHEAD" not in status()
@@ -126,7 +107,7 @@ def test_ticks_that_always_fail_raise_a_critical_alert_until_time_passes(
             board.write()
 
     passes(70)
-    (alert,) = alerts(store)
+    (alert,) = alerts(store, RULE)
     assert (alert.raised, alert.level) == (True, "critical")
     assert f"{CLOCK_STOPPED}: KeyError in failing" in alert.evidence
     (incident,) = incidents(store, clock.now_ns)
@@ -135,5 +116,5 @@ def test_ticks_that_always_fail_raise_a_critical_alert_until_time_passes(
     assert "attacker" not in caplog.text + alert.evidence
     broken.clear()
     passes(3 + CALM_NS // S)
-    assert [one.raised for one in alerts(store)] == [False]
+    assert [one.raised for one in alerts(store, RULE)] == [False]
     assert incidents(store, clock.now_ns) == []

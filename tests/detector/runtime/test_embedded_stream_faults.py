@@ -22,25 +22,19 @@ from backwatch.collector.runtime.record import Session
 from backwatch.collector.settings import CollectorSettings, DetectorSettings, StreamSettings
 from backwatch.collector.stream import Message, Record, StreamUnavailable, sqlite
 from backwatch.collector.stream.factory import open_consumer, open_publisher, open_relay
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime import log_history, service
 from backwatch.detector.runtime.service import DetectorService
 from backwatch.store import shards, tables
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.transactions import reading
-from tests.detector.identity.test_identities import CONFIG
 from tests.detector.streams import eventful, records
+from tests.services.waiting import wait_until
 
 SESSION = Session(system="sqlite", address="db", port=1)
 PATIENCE_S = 60
 MAX_CALL_S = 0.5
 """Maximum processor time of a call on the app's thread, which does no stream work."""
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
 
 
 class Chain:
@@ -73,22 +67,22 @@ class Chain:
             self.longest_s = max(self.longest_s, time.thread_time() - began_s)
             self.calls += 1
 
-    def counted(self, kind: str, name: str) -> int:
+    def read_count(self, kind: str, name: str) -> int:
         table = tables.counter
         query = sa.select(sa.func.sum(table.c.value)).where(table.c.kind == kind, table.c.name == name)
         with reading(self.store) as connection:
             return int(connection.scalar(query) or 0)
 
-    def judged(self) -> int:
-        return self.counted("counter", "calls")
+    def count_judged(self) -> int:
+        return self.read_count("counter", "calls")
 
     def goes_on(self) -> None:
         """Wait until calls made from now on are judged."""
-        made = self.judged()
-        eventually(lambda: self.judged() >= made + 50)
+        made = self.count_judged()
+        wait_until(lambda: self.count_judged() >= made + 50)
 
     def losses(self) -> int:
-        return sum(self.counted("loss", one) for one in ("gap", "quarantine", "dropped.publish", "dropped.queue"))
+        return sum(self.read_count("loss", one) for one in ("gap", "quarantine", "dropped.publish", "dropped.queue"))
 
     def stop_calling(self) -> None:
         self._quiet.set()
@@ -102,13 +96,6 @@ class Chain:
             assert not one.is_alive()
         self.pipeline.close()
         self.store.dispose()
-
-
-def eventually(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -197,11 +184,11 @@ HARMS = (
 def test_chain_continues_without_a_restart_and_reports_losses(chain: Chain, harm: Callable[[Path], None]) -> None:
     harm(chain.file)
     chain.goes_on()
-    eventually(lambda: has_records(chain.file))  # other connections open the file of app and detector
+    wait_until(lambda: has_records(chain.file))  # other connections open the file of app and detector
     chain.stop_calling()
     assert chain.pipeline.flush(PATIENCE_S)
     # The log may have held all records of the damaged file. Then nothing is lost.
-    eventually(lambda: chain.judged() >= chain.calls or chain.losses() > 0)
+    wait_until(lambda: chain.count_judged() >= chain.calls or chain.losses() > 0)
     assert (guard.faults, chain.longest_s < MAX_CALL_S) == (0, True)
 
 
@@ -209,11 +196,11 @@ def test_file_locked_by_another_process_loses_nothing(chain: Chain) -> None:
     with closing(sqlite3.connect(chain.file, timeout=10, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         made = chain.calls
-        eventually(lambda: chain.calls >= made + 200)
+        wait_until(lambda: chain.calls >= made + 200)
         other.execute("ROLLBACK")
-    eventually(lambda: chain.judged() >= made + 200)
+    wait_until(lambda: chain.count_judged() >= made + 200)
     assert (guard.faults, chain.pipeline.count_dropped(), chain.longest_s < MAX_CALL_S) == (0, 0, True)
-    assert chain.counted("loss", "gap") == 0
+    assert chain.read_count("loss", "gap") == 0
 
 
 def test_read_only_connection_is_reopened(tmp_path: Path) -> None:
@@ -248,7 +235,7 @@ def test_relay_reads_a_recreated_file_from_its_beginning_and_reports_loss(tmp_pa
     settings = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
 
     def publish(*values: bytes) -> None:
-        with closing_publisher(settings) as publisher:
+        with open_closing_publisher(settings) as publisher:
             publisher.publish("spans", [Message(one) for one in values], 5)
 
     publish(b"0", b"1", b"2")
@@ -270,7 +257,7 @@ def test_relay_reports_the_loss_of_a_file_recreated_before_moving(tmp_path: Path
     settings = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
 
     def publish(*values: bytes) -> None:
-        with closing_publisher(settings) as publisher:
+        with open_closing_publisher(settings) as publisher:
             publisher.publish("spans", [Message(one) for one in values], 5)
 
     with closing(open_relay(settings, "spans", "calls", "router")) as relay:
@@ -300,7 +287,7 @@ def test_file_recreated_during_a_wait_is_read_from_its_beginning(
     file, other = tmp_path / "stream.db", tmp_path / "other" / "stream.db"
     settings = StreamSettings(url=f"sqlite:///{file}")
     for path, values in ((file, [b"old"]), (other, [b"0", b"1", b"2"])):
-        with closing_publisher(StreamSettings(url=f"sqlite:///{path}")) as publisher:
+        with open_closing_publisher(StreamSettings(url=f"sqlite:///{path}")) as publisher:
             publisher.publish("calls", [Message(one) for one in values], 5)
     with closing(opened(settings, "calls", "detector")) as reader:
         assert len(reader.poll(1)) == 1
@@ -310,7 +297,7 @@ def test_file_recreated_during_a_wait_is_read_from_its_beginning(
 
 def test_progress_in_a_deleted_file_drops_nothing_of_the_new_one(tmp_path: Path) -> None:
     settings = StreamSettings(url=f"sqlite:///{tmp_path}/stream.db")
-    with closing_publisher(settings) as publisher:
+    with open_closing_publisher(settings) as publisher:
         publisher.publish("calls", [Message(b"old")] * 5, 5)
         with closing(open_consumer(settings, "calls", "detector")) as consumer:
             before = consumer.topic_id()
@@ -330,7 +317,7 @@ def test_file_recreated_during_a_store_outage_is_judged_from_its_beginning(
     settings, store = StreamSettings(url=f"sqlite:///{file}"), open_store(f"sqlite:///{tmp_path / 'store.db'}")
 
     def publish(first: int, last: int) -> None:
-        with closing_publisher(settings) as publisher:
+        with open_closing_publisher(settings) as publisher:
             found = [Message(value, appended_ns=at_ns, backfill=past) for value, at_ns, past in values[first:last]]
             publisher.publish(names.TOPIC_CALLS, found, 5)
 
@@ -361,7 +348,7 @@ def test_file_recreated_during_a_store_outage_is_judged_from_its_beginning(
     store.dispose()
 
 
-def closing_publisher(settings: StreamSettings) -> Any:
+def open_closing_publisher(settings: StreamSettings) -> Any:
     return _Closing(settings)
 
 

@@ -4,23 +4,19 @@ Both are losses.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Record
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime import log_history, service
 from backwatch.detector.runtime.service import DetectorService
 from backwatch.store import tables
-from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading
-from tests.detector.identity.test_identities import CONFIG
 from tests.detector.runtime.test_service_entries import Log
 from tests.detector.streams import eventful, records
 
@@ -75,18 +71,6 @@ class EpochLog(Log):
         self._next, self._position_epoch = offset, leader_epoch
 
 
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[sa.Engine]:
-    one = open_store(f"sqlite:///{tmp_path / 'store.db'}")
-    yield one
-    one.dispose()
-
-
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
     monkeypatch.setattr(service, "OBSERVE_EVERY_S", 0.0)
@@ -109,7 +93,7 @@ def turn(running: DetectorService, log: Log, store: sa.Engine) -> None:
         running.turn(log)
 
 
-def counted(store: sa.Engine, name: str) -> int:
+def read_counter(store: sa.Engine, name: str) -> int:
     table = tables.counter
     with reading(store) as connection:
         return int(connection.scalar(sa.select(sa.func.sum(table.c.value)).where(table.c.name == name)) or 0)
@@ -129,11 +113,11 @@ def same(running: DetectorService, _again: Callable[[], DetectorService]) -> Det
     return running
 
 
-def restarted(_running: DetectorService, again: Callable[[], DetectorService]) -> DetectorService:
+def restart(_running: DetectorService, again: Callable[[], DetectorService]) -> DetectorService:
     return again()
 
 
-@pytest.mark.parametrize("goes_on", [same, restarted])
+@pytest.mark.parametrize("goes_on", [same, restart])
 @pytest.mark.parametrize("has_epochs", [True, False])
 @pytest.mark.parametrize("appended", [0, 2, 6, 20])
 def test_truncated_log_is_judged_once(
@@ -144,7 +128,7 @@ def test_truncated_log_is_judged_once(
     log.append(10)
     running = detector(store, engine)
     turn(running, log, store)
-    assert (offset(store), counted(store, "calls")) == (10, 40)
+    assert (offset(store), read_counter(store, "calls")) == (10, 40)
     log.cut(6)
     log.append(appended)
     running = goes_on(running, lambda: detector(store, engine))
@@ -153,11 +137,11 @@ def test_truncated_log_is_judged_once(
     turn(running, log, store)
     assert offset(store) == len(log.records)
     if has_epochs:  # each record is judged, whenever it was written
-        assert (counted(store, "calls"), counted(store, "gap")) == (40 + 4 * (appended + 3), 1)
+        assert (read_counter(store, "calls"), read_counter(store, "gap")) == (40 + 4 * (appended + 3), 1)
         assert loss_alerts(store) == ["telemetry-loss"]
     else:  # the cut's offset is unknown: records written before its detection are lost
-        assert counted(store, "calls") <= 40 + 4 * (appended + 3)
-        assert appended >= 4 or counted(store, "gap") == 1
+        assert read_counter(store, "calls") <= 40 + 4 * (appended + 3)
+        assert appended >= 4 or read_counter(store, "gap") == 1
 
 
 @pytest.mark.parametrize("count", [3, 10, 25])
@@ -170,7 +154,7 @@ def test_topic_recreated_without_a_running_detector_is_read_from_its_beginning(
     log.make_anew()
     log.append(count)
     turn(detector(store, engine), log, store)
-    assert (offset(store), counted(store, "calls"), counted(store, "gap")) == (count, 40 + 4 * count, 1)
+    assert (offset(store), read_counter(store, "calls"), read_counter(store, "gap")) == (count, 40 + 4 * count, 1)
     assert loss_alerts(store) == ["telemetry-loss"]
 
 
@@ -183,7 +167,7 @@ def test_record_at_a_poison_offset_is_judged_after_truncation(store: sa.Engine, 
     log.cut(6)
     log.append(4)
     turn(running, log, store)
-    assert (counted(store, "calls"), counted(store, "quarantine")) == (56, 0)
+    assert (read_counter(store, "calls"), read_counter(store, "quarantine")) == (56, 0)
 
 
 def test_epoch_unknown_to_the_broker_stalls_no_partition(store: sa.Engine, engine: Engine) -> None:
@@ -196,7 +180,7 @@ def test_epoch_unknown_to_the_broker_stalls_no_partition(store: sa.Engine, engin
     log.epoch = 1
     log.append(8)
     turn(detector(store, engine), log, store)
-    assert (offset(store), counted(store, "calls")) == (14, 56)
+    assert (offset(store), read_counter(store, "calls")) == (14, 56)
 
 
 def test_log_briefly_shorter_twice_is_judged_once(
@@ -217,7 +201,7 @@ def test_log_briefly_shorter_twice_is_judged_once(
     running.turn(log)
     log.records = whole
     turn(running, log, store)
-    assert (counted(store, "calls"), counted(store, "gap")) == (40, 0)
+    assert (read_counter(store, "calls"), read_counter(store, "gap")) == (40, 0)
 
 
 def later_leader(log: EpochLog) -> None:
@@ -239,11 +223,11 @@ def test_records_judged_by_an_older_release_are_not_judged_again(
     happens(log)
     log.append(5)
     turn(detector(store, engine), log, store)
-    judged = counted(store, "calls"), counted(store, "gap")
+    judged = read_counter(store, "calls"), read_counter(store, "gap")
     with store.begin() as connection:
         connection.execute(sa.update(table).values(**before))
     turn(detector(store, engine), log, store)
-    assert (counted(store, "calls"), counted(store, "gap")) == judged
+    assert (read_counter(store, "calls"), read_counter(store, "gap")) == judged
 
 
 def test_shard_of_an_older_version_learns_its_topic(store: sa.Engine, engine: Engine) -> None:
@@ -256,4 +240,4 @@ def test_shard_of_an_older_version_learns_its_topic(store: sa.Engine, engine: En
     turn(detector(store, engine), log, store)
     with reading(store) as connection:
         assert connection.scalar(sa.select(tables.shard.c.topic_id)) == "one"
-    assert counted(store, "gap") == 0
+    assert read_counter(store, "gap") == 0

@@ -21,8 +21,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backwatch.detector.engine.factory import make_engine
-from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.engine.step import Engine
 from backwatch.detector.state import key_space as spaces
 from backwatch.detector.state import snapshot as state_snapshot
 from backwatch.detector.state.key_space import Space
@@ -30,17 +29,12 @@ from backwatch.detector.state.keys import KeySpace
 from backwatch.detector.state.tables import Table
 from bench import memory
 from tests.detector import streams
-from tests.system.commands import running
+from tests.system.commands import run_in_background
 
 MEBIBYTE = 1 << 20
 SECOND = 10**9
 ABOVE = KeySpace(name="above", columns=(), capacity=8)
 COUNTS = np.dtype([("calls", "<u4")])
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(EngineConfig(key=b"a key of 16 byte"))
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +61,7 @@ def intern_all(initial_rows: int, sketched: bool, batches: list[list[tuple[int, 
         slot, sighting, touched = one.intern(address, parent, time_ns, number * SECOND)
         one.tables["counts"]["calls"][slot] += 1
         observed += [slot.tolist(), sighting.tolist(), touched.tolist(), one.used, one.take_overflow()]
-        one.reclaim(one.stale((number + 1) * SECOND))
+        one.reclaim(one.find_stale((number + 1) * SECOND))
     taken = np.flatnonzero(one.keys)
     return [*observed, taken.tolist(), one.keys[taken].tolist(), one.tables["counts"][taken].tolist(), one.used]
 
@@ -231,7 +225,7 @@ def compilers(parent: int) -> list[int]:
 
 
 def test_cold_start_compiles_in_another_process_that_a_stop_ends(tmp_path: Path, cold: dict[str, str]) -> None:
-    with running(tmp_path, "detect", **cold) as detector:
+    with run_in_background(tmp_path, "detect", **cold) as detector:
         (compiler,) = detector.until(lambda: compilers(detector.process.pid), "nothing compiles")
         assert "compiling the detector's kernels" in detector.output()
         assert detector.stop() == 128 + signal.SIGTERM

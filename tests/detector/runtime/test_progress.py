@@ -1,38 +1,23 @@
 """Stalled partitions are stored with a reason, raise an alert, and get a new consumer."""
 
 import re
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from backwatch.collector import names
-from backwatch.collector.settings import DetectorSettings, StreamSettings
-from backwatch.collector.stream import Consumer, Message, Record, Relay, StreamUnavailable
-from backwatch.collector.stream.factory import open_consumer as really_open_consumer
-from backwatch.collector.stream.factory import open_publisher
-from backwatch.collector.stream.factory import open_relay as really_open_relay
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
-from backwatch.detector.ingest import routing
-from backwatch.detector.runtime import log_history, repeated_errors, router, service
 from backwatch.detector.runtime import progress as progress_module
+from backwatch.detector.runtime import repeated_errors
 from backwatch.detector.runtime.lag import CALM_NS, RULE, STALL_NS
 from backwatch.detector.runtime.progress import GroupProgress, ProgressBoard
-from backwatch.detector.runtime.router import Router
-from backwatch.detector.runtime.service import DetectorService
-from backwatch.store import shards, tables
-from backwatch.store.connect import open_store
+from backwatch.store import shards
 from backwatch.store.monitoring.incidents import PARTITION_UNREAD, find_incidents
 from backwatch.store.progress import ALIVE_NS, PartitionProgress, read_progress, write_progress
 from backwatch.store.transactions import reading, writing
-from tests.detector import streams
-from tests.detector.identity.test_identities import CONFIG
+from tests.detector.runtime.rows import alerts
+from tests.services.waiting import wait_until
 
 GROUP, TOPIC = "backwatch-detector", names.TOPIC_CALLS
 S = 10**9
@@ -54,18 +39,6 @@ class Clock:
         self.now_ns += nanoseconds
 
 
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[sa.Engine]:
-    one = open_store(f"sqlite:///{tmp_path / 'store.db'}")
-    yield one
-    one.dispose()
-
-
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -84,11 +57,6 @@ def board(store: sa.Engine, group: GroupProgress, engine: Engine, clock: Clock) 
 def rows(store: sa.Engine) -> dict[int, PartitionProgress]:
     with reading(store) as connection:
         return {one.partition_id: one for one in read_progress(connection)}
-
-
-def alerts(store: sa.Engine, rule: str) -> list[Any]:
-    with reading(store) as connection:
-        return list(connection.execute(sa.select(tables.alert).where(tables.alert.c.rule == rule)))
 
 
 def turns(group: GroupProgress, clock: Clock, seconds: int, positions: dict[int, tuple[int | None, int]], **more: str):  # noqa: ANN201
@@ -340,252 +308,10 @@ def test_error_is_stored_immediately_and_removed_once_resolved(
     turns(group, clock, 1, {0: (5, 9)})
     one.start()
     group.fail("the broker does not answer")
-    eventually(lambda: rows(store).get(0) is not None and rows(store)[0].reason == "the broker does not answer", 4)
+    wait_until(
+        lambda: rows(store).get(0) is not None and rows(store)[0].reason == "the broker does not answer", within_s=4
+    )
     turns(group, clock, 1, {0: (6, 9)})
     one.write()
     assert rows(store)[0].reason == ""
     one.stop()
-
-
-def eventually(true: Callable[[], object], timeout_s: float = 120) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-# --- the loops, on the embedded stream ---
-
-
-@pytest.fixture
-def stream(tmp_path: Path) -> StreamSettings:
-    return StreamSettings(url=f"sqlite:///{tmp_path / 'stream.db'}")
-
-
-def encoded(number: int) -> bytes:
-    return streams.encoded(streams.eventful(3, 30), number)
-
-
-def publish(stream: StreamSettings, topic: str, *numbers: int) -> None:
-    publisher = open_publisher(stream)
-    publisher.publish(topic, [Message(encoded(one)) for one in numbers], 10)
-    publisher.close(1)
-
-
-@pytest.fixture
-def running() -> Iterator[Callable[..., None]]:
-    """Run a loop in a thread until the test's end."""
-    stop, threads = threading.Event(), list[threading.Thread]()
-
-    def run(loop: Callable[[threading.Event], object]) -> None:
-        threads.append(threading.Thread(target=loop, args=(stop,), daemon=True))
-        threads[-1].start()
-
-    yield run
-    stop.set()
-    for one in threads:
-        one.join(20)
-        assert not one.is_alive()
-
-
-def detector(stream: StreamSettings, store: sa.Engine, engine: Engine) -> DetectorService:
-    return DetectorService(stream, store, DetectorSettings(commit_interval_s=0), engine=engine)
-
-
-def covered(store: sa.Engine) -> int:
-    with reading(store) as connection:
-        return connection.scalar(sa.select(tables.shard.c.next_offset).where(tables.shard.c.id == 0)) or 0
-
-
-def counted(store: sa.Engine, name: str) -> int:
-    table = tables.counter
-    with reading(store) as connection:
-        return connection.scalar(sa.select(table.c.value).where(table.c.kind == "loss", table.c.name == name)) or 0
-
-
-class Wrapped(Consumer):
-    """A real consumer with injected failures."""
-
-    def __init__(self, real: Consumer, polls: Callable[[Consumer, float], list[Record]]) -> None:
-        self._real, self._polls = real, polls
-        self.assignment, self.seek, self.bounds = real.assignment, real.seek, real.bounds  # pyright: ignore[reportAttributeAccessIssue]
-        self.read_to, self.committed, self.close = real.read_to, real.commit, real.close  # pyright: ignore[reportAttributeAccessIssue]
-
-    def poll(self, timeout_s: float) -> list[Record]:
-        return self._polls(self._real, timeout_s)
-
-    def assignment(self) -> frozenset[int]: ...
-    def seek(self, partition: int, offset: int) -> None: ...
-    def bounds(self, partition: int) -> tuple[int, int]: ...
-    def read_to(self, partition: int) -> int: ...
-    def commit(self, partition: int, offset: int) -> None: ...
-    def close(self) -> None: ...
-
-
-def test_consumer_that_delivers_nothing_is_reopened(
-    stream: StreamSettings, store: sa.Engine, engine: Engine, running: Callable[..., None],
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
-    opened: list[Consumer] = []
-
-    def silent(_real: Consumer, _timeout_s: float) -> list[Record]:
-        time.sleep(0.02)
-        return []
-
-    def open_consumer(*arguments: Any) -> Consumer:
-        real = really_open_consumer(*arguments)
-        opened.append(real)
-        if len(opened) > 1:
-            monkeypatch.setattr(progress_module, "STALLED_S", 60)  # half a second is no stall on a machine under load
-            return real
-        return Wrapped(real, silent)
-
-    monkeypatch.setattr(service, "open_consumer", open_consumer)
-    monkeypatch.setattr(progress_module, "STALLED_S", 0.5)
-    monkeypatch.setattr(service, "OBSERVE_EVERY_S", 0.1)
-    publish(stream, TOPIC, 0, 1)
-    running(detector(stream, store, engine).run)
-    eventually(lambda: covered(store) == 2)
-    assert len(opened) == 2
-    stalled = [one for one in caplog.messages if "are assigned and have records, but none was delivered" in one]
-    assert len([one for one in stalled if one.endswith("trying again")]) == 1, stalled
-
-
-@pytest.mark.parametrize("error", [AssertionError("x"), KeyError("y"), MemoryError(), StreamUnavailable("away")])
-def test_no_error_of_the_client_ends_the_detector(
-    stream: StreamSettings, store: sa.Engine, engine: Engine, running: Callable[..., None],
-    monkeypatch: pytest.MonkeyPatch, error: Exception,
-) -> None:  # fmt: skip
-    failures = [error, error]
-
-    def failing(real: Consumer, timeout_s: float) -> list[Record]:
-        found = real.poll(timeout_s)
-        if failures:
-            raise failures.pop()  # after the position has moved on
-        return found
-
-    monkeypatch.setattr(service, "open_consumer", lambda *given: Wrapped(really_open_consumer(*given), failing))
-    monkeypatch.setattr(service, "RETRY_S", 0.05)
-    monkeypatch.setattr(repeated_errors, "MAX_PAUSE_S", 0.05)
-    publish(stream, TOPIC, 0, 1)
-    running(detector(stream, store, engine).run)
-    eventually(lambda: covered(store) == 2)
-    assert failures == []
-
-
-class WrappedRelay(Relay):
-    """A real relay with injected failures."""
-
-    def __init__(self, real: Relay, polls: Callable[[Relay, float], list[Record]]) -> None:
-        self._real, self._polls = real, polls
-
-    def poll(self, timeout_s: float) -> list[Record]:
-        return self._polls(self._real, timeout_s)
-
-    def forward(self, consumed: Sequence[Record], outputs: Sequence[Message]) -> None:
-        self._real.forward(consumed, outputs)
-
-    def positions(self) -> dict[int, tuple[int, int]]:
-        return self._real.positions()
-
-    def ends(self) -> dict[int, int]:
-        return self._real.ends()
-
-    def close(self) -> None:
-        self._real.close()
-
-
-@pytest.mark.parametrize("error", [AssertionError("x"), KeyError("y"), MemoryError(), StreamUnavailable("away")])
-def test_no_error_ends_the_router(
-    stream: StreamSettings, running: Callable[..., None], monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    failures = [error, error]
-
-    def failing(real: Relay, timeout_s: float) -> list[Record]:
-        found = real.poll(timeout_s)
-        if failures:
-            raise failures.pop()
-        return found
-
-    monkeypatch.setattr(router, "open_relay", lambda *given: WrappedRelay(really_open_relay(*given), failing))
-    monkeypatch.setattr(router, "RETRY_S", 0.05)
-    monkeypatch.setattr(repeated_errors, "MAX_PAUSE_S", 0.05)
-    publish(stream, names.TOPIC_SPANS, 0, 1)
-    one = Router(stream)
-    running(one.run)
-    consumer = really_open_consumer(stream, TOPIC, "test")
-    expected = sum(len(routing.route(encoded(number))) for number in (0, 1))
-    eventually(lambda: consumer.bounds(0)[1] == expected)
-    consumer.close()
-    assert failures == []
-
-
-def test_record_that_fails_the_router_is_forwarded_as_unreadable(
-    stream: StreamSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    route = routing.route
-
-    def failing(value: bytes) -> list[Message]:
-        if value == b"poison":
-            raise RecursionError
-        return route(value)
-
-    monkeypatch.setattr(routing, "route", failing)
-    publisher = open_publisher(stream)
-    publisher.publish(names.TOPIC_SPANS, [Message(b"poison"), Message(encoded(1))], 10)
-    publisher.close(1)
-    relay = really_open_relay(stream, names.TOPIC_SPANS, TOPIC, "test")
-    assert Router(stream).turn(relay) == 2
-    relay.close()
-    consumer = really_open_consumer(stream, TOPIC, "test")
-    poison, *whole = consumer.poll(1)
-    consumer.close()
-    assert poison.value.startswith(routing.UNREADABLE)
-    assert b"RecursionError" in poison.value
-    assert [one.value for one in whole] == [one.value for one in route(encoded(1))]
-
-
-def test_recreated_stream_is_read_from_its_beginning_as_a_loss(
-    stream: StreamSettings, store: sa.Engine, engine: Engine, running: Callable[..., None],
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
-) -> None:  # fmt: skip
-    monkeypatch.setattr(service, "OBSERVE_EVERY_S", 0.1)
-    monkeypatch.setattr(log_history, "SHRUNK_S", 0.3)
-    publish(stream, TOPIC, 0, 1, 2, 3)
-    first = detector(stream, store, engine)
-    stop = threading.Event()
-    thread = threading.Thread(target=first.run, args=(stop,))
-    thread.start()
-    eventually(lambda: covered(store) == 4)
-    stop.set()
-    thread.join()
-    for one in tmp_path.glob("stream.db*"):
-        one.unlink()
-    publish(stream, TOPIC, 0, 1)
-    running(detector(stream, store, engine).run)
-    eventually(lambda: covered(store) == 2)
-    assert counted(store, "gap") == 1
-    publish(stream, TOPIC, 2)
-    eventually(lambda: covered(store) == 3)
-
-
-def test_placeholders_of_undecodable_records_are_lost_and_quarantined(
-    stream: StreamSettings, store: sa.Engine, engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given = [[Record(0, 0, 10, b"bytes", skipped=3, reason="codec snappy is not installed")]]
-
-    def polls(_real: Consumer, _timeout_s: float) -> list[Record]:
-        return given.pop() if given else []
-
-    one = detector(stream, store, engine)
-    publish(stream, TOPIC, 0, 1, 2)
-    consumer = Wrapped(really_open_consumer(stream, TOPIC, "test"), polls)
-    one.turn(consumer)
-    one.turn(consumer)
-    consumer.close()
-    assert (covered(store), counted(store, "quarantine")) == (3, 3)
-    with reading(store) as connection:
-        (kept,) = connection.execute(sa.select(tables.quarantine))
-    assert (kept.record_offset, kept.reason, kept.value) == (0, "codec snappy is not installed", b"bytes")
-    (alert,) = alerts(store, "telemetry-loss")
-    assert alert.raised

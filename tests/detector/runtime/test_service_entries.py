@@ -1,9 +1,8 @@
 """Declarations hold for calls read after them, over restarts and for any number of declarations."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -11,16 +10,14 @@ import sqlalchemy as sa
 from backwatch.collector import names
 from backwatch.collector.settings import DetectorSettings, StreamSettings
 from backwatch.collector.stream import Consumer, Record
-from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.runtime import service
 from backwatch.detector.runtime.service import DetectorService
 from backwatch.detector.runtime.shard_worker import ENTRIES_PER_READ
 from backwatch.store import entries, profiles, tables
-from backwatch.store.connect import open_store
 from backwatch.store.transactions import reading, writing
 from tests.detector import streams
-from tests.detector.identity.test_identities import CONFIG, ORIGINAL_SESSION, RESOURCE, calls, past
+from tests.detector.identity.test_identities import ORIGINAL_SESSION, RESOURCE, calls, past
 from tests.detector.streams import START_NS, Call
 
 NEW = {**ORIGINAL_SESSION, names.CERT_SHA256: "bb" * 32}
@@ -60,18 +57,6 @@ class Log(Consumer):
     def close(self) -> None: ...
 
 
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return make_engine(CONFIG)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[sa.Engine]:
-    one = open_store(f"sqlite:///{tmp_path / 'store.db'}")
-    yield one
-    one.dispose()
-
-
 @pytest.fixture
 def log() -> Log:
     one = Log()
@@ -79,7 +64,7 @@ def log() -> Log:
     return one
 
 
-def started(store: sa.Engine, engine: Engine) -> DetectorService:
+def start_service(store: sa.Engine, engine: Engine) -> DetectorService:
     return DetectorService(
         StreamSettings(partitions=1), store, DetectorSettings(commit_interval_s=0), lambda: 1, engine
     )
@@ -99,13 +84,13 @@ def rules(store: sa.Engine) -> list[str]:
 def test_announcement_during_detector_downtime_holds_for_the_first_calls(
     store: sa.Engine, engine: Engine, log: Log, waiting: int
 ) -> None:
-    started(store, engine).turn(log)
+    start_service(store, engine).turn(log)
     with writing(store) as connection:
         for _ in range(waiting):
             entries.append(connection, "decision", {"kind": "acknowledge", "alert_id": "0" * 64}, 1, "ann")
     announce(store)
     log.holds(calls(NEW, 20))
-    started(store, engine).turn(log)
+    start_service(store, engine).turn(log)
     assert rules(store) == []
 
 
@@ -113,7 +98,7 @@ def test_announcement_before_the_read_holds_for_the_calls(
     store: sa.Engine, engine: Engine, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "ENTRIES_EVERY_S", 0)
-    running = started(store, engine)
+    running = start_service(store, engine)
     running.turn(log)
     announce(store)
     log.holds(calls(NEW, 20))
@@ -126,7 +111,7 @@ def test_past_calls_appended_at_the_epoch_advance_no_watermark(log: Log, store: 
     forged = replace(next(streams.quiet(random.Random(5), 1)), end_ns=START_NS + decades_ns)
     first = len(log.records)
     log.records += [
-        replace(log.records[0], offset=first + i, appended_ns=appended, value=streams.encoded([forged]))
+        replace(log.records[0], offset=first + i, appended_ns=appended, value=streams.encode([forged]))
         for i, appended in enumerate((0, -1))
     ]
     found = DetectorService(

@@ -23,8 +23,8 @@ from backwatch.store import shards, tables
 from backwatch.store.commit import Fenced
 from backwatch.store.connect import StoreUnavailable, open_store
 from backwatch.store.transactions import reading
-from tests.detector.identity.test_identities import CONFIG
 from tests.detector.runtime.test_service_entries import Log
+from tests.detector.streams import CONFIG
 
 PARTITIONS = 3
 ENGINE = make_engine(CONFIG)

@@ -32,12 +32,12 @@ from tests.services.cpu_time import least_cpu_s
 SCRATCH, MARKS = new_scratch()
 
 
-def written(text: bytes, dialect: str) -> bytes:
+def canonicalize_bytes(text: bytes, dialect: str) -> bytes:
     length = canonical_into(np.frombuffer(text or b" ", np.uint8), 0, len(text), DIALECTS[dialect], SCRATCH, MARKS)
     return SCRATCH[:length].tobytes()
 
 
-def sent(text: str) -> bytes:
+def encode_sent(text: str) -> bytes:
     """Return the text as on the wire, where no lone surrogate can be."""
     return re.sub("[\ud800-\udfff]", "\ufffd", text).encode()
 
@@ -47,22 +47,22 @@ def sent(text: str) -> bytes:
 @example('="".5', "postgresql")
 @example("/*!5000001 union", "mysql")
 def test_both_readers_of_the_spec_write_the_same_bytes(text: str, dialect: str) -> None:
-    assert written(sent(text), dialect) == canonicalize(text, dialect).encode()
+    assert canonicalize_bytes(encode_sent(text), dialect) == canonicalize(text, dialect).encode()
 
 
 @settings(deadline=None, max_examples=40)
 @given(long_texts, dialects)
 def test_both_readers_cut_long_texts_at_the_same_places(text: str, dialect: str) -> None:
-    assert written(sent(text), dialect) == canonicalize(text, dialect).encode()
+    assert canonicalize_bytes(encode_sent(text), dialect) == canonicalize(text, dialect).encode()
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_both_readers_agree_on_hostile_texts_in_bounded_time(name: str) -> None:
     for dialect in DIALECTS:
-        written(b"x", dialect)
+        canonicalize_bytes(b"x", dialect)
         text = HOSTILE[name].encode()
-        assert least_cpu_s(partial(written, text, dialect)) < 0.05
-        assert written(text, dialect) == canonicalize(HOSTILE[name], dialect).encode()
+        assert least_cpu_s(partial(canonicalize_bytes, text, dialect)) < 0.05
+        assert canonicalize_bytes(text, dialect) == canonicalize(HOSTILE[name], dialect).encode()
 
 
 @settings(deadline=None, max_examples=300)

@@ -20,7 +20,7 @@ PIECES = st.sampled_from([
 ])  # fmt: skip
 
 
-def shortened(text: str) -> str | None:
+def shorten(text: str) -> str | None:
     buffer = np.frombuffer(text.encode() or b" ", np.uint8)
     out = np.zeros(MAX_PLAIN_BYTES + 8, np.uint8)
     size = skeleton(buffer, 0, len(text.encode()), CLASSES, out)
@@ -30,7 +30,7 @@ def shortened(text: str) -> str | None:
 @settings(deadline=None)
 @given(st.lists(PIECES, max_size=24).map("".join), st.sampled_from(sorted(DIALECTS)))
 def test_skeleton_has_the_canonical_text_of_its_statement(text: str, dialect: str) -> None:
-    short = shortened(text)
+    short = shorten(text)
     if short is not None:
         assert canonicalize(text, dialect) == canonicalize(short, dialect)
 
@@ -38,14 +38,14 @@ def test_skeleton_has_the_canonical_text_of_its_statement(text: str, dialect: st
 @settings(deadline=None)
 @given(st.text(alphabet="aB_1905'.,()=<>+-*/ \n?:%;", max_size=60), st.sampled_from(sorted(DIALECTS)))
 def test_short_path_is_correct_for_any_plain_characters(text: str, dialect: str) -> None:
-    short = shortened(text)
+    short = shorten(text)
     if short is not None:
         assert canonicalize(text, dialect) == canonicalize(short, dialect)
 
 
 def test_literals_are_emptied_and_names_are_kept() -> None:
     assert (
-        shortened("SELECT a1 FROM t2 WHERE x = 17 AND y IN ('p', 'q')")
+        shorten("SELECT a1 FROM t2 WHERE x = 17 AND y IN ('p', 'q')")
         == "SELECT a1 FROM t2 WHERE x = 0 AND y IN ('', '')"
     )
 
@@ -54,4 +54,4 @@ def test_literals_are_emptied_and_names_are_kept() -> None:
     "text", ["a -- b", "a /* b */", '"a 5"', "`a`", "E'\\''", "'a''b'", "'open", "$1", "a # b", "é", "x" * 5_000]
 )
 def test_text_with_other_characters_takes_the_long_path(text: str) -> None:
-    assert shortened(text) is None
+    assert shorten(text) is None

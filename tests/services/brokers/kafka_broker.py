@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.services.authority import Authority
-from tests.services.process import ROOT, binary, free_port, password, prepare, private_folder, running, write
+from tests.services.process import ROOT, binary, free_port, password, prepare, private_folder, run_process, write
 from tests.services.server import HOST, Fixture, MissingServerError, Server, accepts
 
 JARS = ROOT / ".tools" / "kafka"
@@ -31,12 +31,12 @@ class Broker:
     _command: tuple[str, ...]
 
     @contextlib.contextmanager
-    def running(self, stop: str = "KILL", grace_s: float = 3) -> Generator[None]:
+    def run(self, stop: str = "KILL", grace_s: float = 3) -> Generator[None]:
         """Keep it running inside the block; the signal ``stop`` ends it, and after ``grace_s`` it is killed."""
         ready = accepts(self.server.port)
         with (
             private_folder("kafka-log") as folder,
-            running(self._command, folder=folder, ready=ready, stop=stop, grace_s=grace_s),
+            run_process(self._command, folder=folder, ready=ready, stop=stop, grace_s=grace_s),
         ):
             yield
 
@@ -46,7 +46,7 @@ def serve(ca: Authority) -> Generator[Server]:
     """Run a separate broker; the fixture ``kafka`` is the shared one of the whole run."""
     with install(ca) as broker:
         folder, ready = broker.data.parent, accepts(broker.server.port)
-        with running(broker._command, folder=folder, ready=ready):  # pyright: ignore[reportPrivateUsage]
+        with run_process(broker._command, folder=folder, ready=ready):  # pyright: ignore[reportPrivateUsage]
             yield broker.server
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 from tests.services.authority import Authority
-from tests.services.process import binary, free_port, password, private_folder, running, write
+from tests.services.process import binary, free_port, password, private_folder, run_process, write
 from tests.services.server import HOST, Fixture, Server, accepts
 
 USER = "app"
@@ -56,9 +56,9 @@ def serve(ca: Authority) -> Generator[Server]:
         first = secure(one, "one", tls_port, peers[0], peers[1])
         second = secure(other, "other", free_port(), peers[1], peers[0])
         with (
-            running([program, "-c", str(plain)], folder=folder, ready=accepts(port)),
-            running([program, "-c", str(first)], folder=one, ready=accepts(tls_port)),
-            running([program, "-c", str(second)], folder=other, ready=_announces(tls_port)),
+            run_process([program, "-c", str(plain)], folder=folder, ready=accepts(port)),
+            run_process([program, "-c", str(first)], folder=one, ready=accepts(tls_port)),
+            run_process([program, "-c", str(second)], folder=other, ready=_announces(tls_port)),
         ):
             yield Server(
                 kind="nats", port=port, tls_port=tls_port, user=USER, password=secret, ca_file=str(ca.ca_file),

@@ -5,7 +5,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from tests.services.authority import Authority
-from tests.services.process import account, binary, free_port, password, private_folder, running, write
+from tests.services.process import account, binary, free_port, password, private_folder, run_process, write
 from tests.services.server import HOST, Fixture, Server, accepts
 
 USER = "app"
@@ -41,7 +41,7 @@ def serve(ca: Authority) -> Generator[Server]:
             key=write(folder / "key.pem", certificate.key_file.read_text(), user),
         )  # fmt: skip
         write(folder / "rabbitmq.conf", settings, user)
-        with running([server], folder=folder, user=user, ready=accepts(tls_port), environment=_environment(folder)):
+        with run_process([server], folder=folder, user=user, ready=accepts(tls_port), environment=_environment(folder)):
             yield Server(
                 kind="rabbitmq", port=port, tls_port=tls_port, user=USER, password=secret, ca_file=str(ca.ca_file),
                 url=f"amqp://{USER}:{secret}@{HOST}:{port}/", tls_url=f"amqps://{USER}:{secret}@{HOST}:{tls_port}/",

@@ -48,7 +48,7 @@ def _until(true: Callable[[], bool], timeout_s: float = 60) -> None:
 
 
 @contextlib.contextmanager
-def created_on_demand(server: Server, prefix: str) -> Generator[Callable[..., str]]:
+def create_on_demand(server: Server, prefix: str) -> Generator[Callable[..., str]]:
     """Yield ``make(name, partitions=1) -> topic``; delete all of them at the end."""
     made: list[str] = []
 

@@ -16,7 +16,7 @@ def text(value: str, count: str = "B") -> bytes:
     return struct.pack(f"<{count}", len(value)) + value.encode("utf-16-le")
 
 
-def done(status: int = 0, count: int = 0, token: int = 0xFD) -> bytes:
+def encode_done(status: int = 0, count: int = 0, token: int = 0xFD) -> bytes:
     """Encode the end of a statement (0xFD), of one within a procedure (0xFF), or of a procedure (0xFE)."""
     return struct.pack("<BHHQ", token, status, 0, count)
 
@@ -38,7 +38,7 @@ def database(name: str) -> bytes:
     return change(1, text(name), text("master"))
 
 
-def routing(host: str, port: int) -> bytes:
+def encode_routing(host: str, port: int) -> bytes:
     """Encode a redirect to another server."""
     target = struct.pack("<BH", 0, port) + text(host, "H")
     return change(20, struct.pack("<H", len(target)) + target, b"\0\0")
@@ -82,7 +82,7 @@ def prelogin(encryption: int) -> bytes:
     )  # fmt: skip
 
 
-def asked_encryption(packet: bytes) -> int:
+def parse_encryption(packet: bytes) -> int:
     """Return the encryption that a client's PRELOGIN requests."""
     at = 0
     while packet[at] != 0xFF:

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from tests.services.authority import Authority
-from tests.services.process import ROOT, binary, free_port, password, private_folder, running, write
+from tests.services.process import ROOT, binary, free_port, password, private_folder, run_process, write
 from tests.services.server import HOST, Fixture, MissingServerError, Server, accepts
 
 JARS = ROOT / ".tools" / "cassandra"
@@ -41,7 +41,7 @@ def serve(ca: Authority) -> Generator[Server]:
             f"-Dcassandra.storagedir={folder}", f"-Dlogback.configurationFile={TEMPLATES / 'logback.xml'}",
             f"-Djava.io.tmpdir={folder}", "-cp", f"{JARS}/*", "org.apache.cassandra.service.CassandraDaemon",
         ]  # fmt: skip
-        with running(command, folder=folder, ready=accepts(port), timeout_s=300):
+        with run_process(command, folder=folder, ready=accepts(port), timeout_s=300):
             _make_account(port, secret)
             yield Server(
                 kind="cassandra", port=port, tls_port=port, user=USER, password=secret, ca_file=str(ca.ca_file),

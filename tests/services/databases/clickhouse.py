@@ -6,7 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 from tests.services.authority import Authority
-from tests.services.process import account, binary, free_port, password, private_folder, running, write
+from tests.services.process import account, binary, free_port, password, private_folder, run_process, write
 from tests.services.server import HOST, Fixture, Server, accepts
 
 USER = "backwatch"
@@ -64,7 +64,7 @@ def serve(ca: Authority) -> Generator[ClickHouseServer]:
         digest = hashlib.sha256(secret.encode()).hexdigest()
         write(folder / "users.xml", USERS.format(user=USER, secret=digest), user)
         command = [server, f"--config-file={write(folder / 'config.xml', config, user)}"]
-        with running(command, folder=folder, user=user, ready=accepts(https_port)):
+        with run_process(command, folder=folder, user=user, ready=accepts(https_port)):
             yield ClickHouseServer(
                 kind="clickhouse", port=port, tls_port=tls_port, http_port=http_port, https_port=https_port, user=USER,
                 password=secret, ca_file=str(ca.ca_file), url=f"clickhouse://{USER}:{secret}@{HOST}:{port}/default",

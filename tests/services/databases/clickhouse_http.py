@@ -33,7 +33,7 @@ _CODE = re.compile(rb"Code: (\d+)")
 FIXTURE = Fixture("clickhouse_http", kind="clickhouse_http", port=8123)
 
 
-def _described(block: bytes) -> bytes:
+def _describe(block: bytes) -> bytes:
     """Return a table's description, one block of ``Native``, with the columns and names of newer servers."""
     if len(block) < 2:
         return block
@@ -94,7 +94,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         status, headers_out, content = self._ask(asked, headers, body)
         headers_out["X-ClickHouse-Query-Id"] = asked["query_id"]
         if body.startswith(b"DESCRIBE TABLE"):
-            content = _described(content)
+            content = _describe(content)
         if status >= 400 and (code := _CODE.search(content)):
             headers_out["X-ClickHouse-Exception-Code"] = code.group(1).decode()
         if status == 200:

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Generator
 
 from tests.services.authority import Authority
-from tests.services.process import account, binary, free_port, password, prepare, private_folder, running, write
+from tests.services.process import account, binary, free_port, password, prepare, private_folder, run_process, write
 from tests.services.server import HOST, Fixture, Server
 
 USER = "backwatch"
@@ -43,7 +43,7 @@ def serve(ca: Authority) -> Generator[Server]:
             f"--ssl-key={write(folder / 'key.pem', certificate.key_file.read_text(), user)}",
             f"--ssl-ca={write(folder / 'ca.pem', ca.ca_file.read_text(), user)}",
         ]  # fmt: skip
-        with running(
+        with run_process(
             command, folder=folder, user=user, ready=lambda: "ready for connections" in (folder / "log.txt").read_text()
         ):
             url = f"mysql://{USER}:{secret}@{HOST}:{port}/mysql"

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Generator
 
 from tests.services.authority import Authority
-from tests.services.process import account, binary, free_port, private_folder, running, write
+from tests.services.process import account, binary, free_port, private_folder, run_process, write
 from tests.services.server import HOST, Fixture, Server, accepts
 
 FIXTURE = Fixture("memcached", kind="memcached", port=11211)
@@ -24,8 +24,8 @@ def serve(ca: Authority) -> Generator[Server]:
         socket = folder / "socket"
         with (
             private_folder("memcached", user) as other,
-            running([server, "-s", str(socket)], folder=other, user=user, ready=socket.exists),
-            running(command, folder=folder, user=user, ready=accepts(port)),
+            run_process([server, "-s", str(socket)], folder=other, user=user, ready=socket.exists),
+            run_process(command, folder=folder, user=user, ready=accepts(port)),
         ):
             yield Server(
                 kind="memcached", port=port, tls_port=tls_port, ca_file=str(ca.ca_file), socket=str(socket),

@@ -71,7 +71,7 @@ class Member(socketserver.ThreadingTCPServer):
         """End every conversation at its next request."""
         self.silent = True
 
-    def greeting(self) -> dict[str, Any]:
+    def greet(self) -> dict[str, Any]:
         """Return the reply to HELLO."""
         return {
             "helloOk": True, **self.hello,
@@ -152,7 +152,7 @@ class Conversation(socketserver.BaseRequestHandler):
         if seen is not None and wait_ms:
             with member.changed:
                 member.changed.wait_for(lambda: member.counter != seen["counter"], wait_ms / 1000)
-        reply = member.greeting()
+        reply = member.greet()
         if "zlib" in command.get("compression", ()):
             reply["compression"] = ["zlib"]
         if "saslSupportedMechs" in command:
@@ -248,7 +248,7 @@ def _sections(body: bytes) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def running(member: Member) -> Generator[Member]:
+def serve_member(member: Member) -> Generator[Member]:
     """Serve inside the block."""
     thread = threading.Thread(target=member.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
@@ -267,8 +267,8 @@ def members(secret: str, context: ssl.SSLContext | None = None) -> Generator[tup
     hosts = [f"{HOST}:{first}", f"{HOST}:{second}"]
     shared = {"setName": "rs0", "setVersion": 1, "hosts": hosts, "primary": hosts[0]}
     with (
-        running(Member(first, secret, context, isWritablePrimary=True, me=hosts[0], **shared)) as primary,
-        running(
+        serve_member(Member(first, secret, context, isWritablePrimary=True, me=hosts[0], **shared)) as primary,
+        serve_member(
             Member(second, secret, context, isWritablePrimary=False, secondary=True, me=hosts[1], **shared)
         ) as other,
     ):

@@ -5,7 +5,7 @@ import os
 from collections.abc import Generator
 
 from tests.services.authority import Authority
-from tests.services.process import ROOT, free_port, private_folder, running
+from tests.services.process import ROOT, free_port, private_folder, run_process
 from tests.services.server import HOST, Fixture, MissingServerError, Server, accepts
 
 PROGRAM = ROOT / ".tools" / "bin" / "ferretdb"
@@ -26,7 +26,7 @@ def serve(ca: Authority) -> Generator[Server]:
             str(PROGRAM), f"{HOST}:{port}", f"{HOST}:{tls_port}",
             str(certificate.certificate_file), str(certificate.key_file), str(folder / "data"),
         ]  # fmt: skip
-        with running(command, folder=folder, ready=accepts(tls_port)):
+        with run_process(command, folder=folder, ready=accepts(tls_port)):
             yield Server(
                 kind="mongodb", port=port, tls_port=tls_port, ca_file=str(ca.ca_file),
                 url=f"mongodb://{HOST}:{port}/shop",

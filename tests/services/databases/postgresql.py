@@ -5,7 +5,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from tests.services.authority import Authority
-from tests.services.process import account, binary, free_port, password, prepare, private_folder, running, write
+from tests.services.process import account, binary, free_port, password, prepare, private_folder, run_process, write
 from tests.services.server import HOST, Fixture, Server
 
 USER = "backwatch"
@@ -53,7 +53,7 @@ def serve(ca: Authority) -> Generator[Server]:
         _configure(folder, ca, user)
         first_words = f"create role {CLEARTEXT_USER} login password '{secret}';\n"
         prepare([postgres, "--single", "-D", str(data), "postgres"], folder, user, say=first_words)
-        with running(
+        with run_process(
             [postgres, "-D", str(data), "-p", str(port)], folder=folder, user=user, stop="QUIT",
             ready=lambda: "ready to accept connections" in (folder / "log.txt").read_text(),
         ):  # fmt: skip

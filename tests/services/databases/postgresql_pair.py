@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.services.databases import fresh_database
 from tests.services.databases.postgresql import programs
-from tests.services.process import account, binary, free_port, password, prepare, private_folder, running, write
+from tests.services.process import account, binary, free_port, password, prepare, private_folder, run_process, write
 from tests.services.server import HOST
 
 SETTINGS = """
@@ -66,12 +66,12 @@ def serve_pair(*, synchronous: bool) -> Generator[Pair]:
                 one, user)  # fmt: skip
         with (one / "data" / "postgresql.auto.conf").open("a") as settings:
             settings.write(SETTINGS.format(host=HOST, folder=one))
-        with _started(one, ports[0], secret, user) as primary:
+        with _start(one, ports[0], secret, user) as primary:
             prepare([basebackup, "-D", str(two / "data"), "-d", f"{first}?application_name=standby", "-R",
                      "-c", "fast", "--no-sync"], two, user)  # fmt: skip
             with (two / "data" / "postgresql.auto.conf").open("a") as settings:
                 settings.write(SETTINGS.format(host=HOST, folder=two))
-            with _started(two, ports[1], secret, user) as standby:
+            with _start(two, ports[1], secret, user) as standby:
                 if synchronous:
                     primary.execute("alter system set synchronous_standby_names = '*'")
                     primary.execute("alter system set synchronous_commit = remote_apply")
@@ -83,9 +83,9 @@ def serve_pair(*, synchronous: bool) -> Generator[Pair]:
 
 
 @contextlib.contextmanager
-def _started(folder: Path, port: int, secret: str, user: str | None) -> Generator[Node]:
+def _start(folder: Path, port: int, secret: str, user: str | None) -> Generator[Node]:
     postgres = binary("postgresql", "postgres", *programs())
-    with running(
+    with run_process(
         [postgres, "-D", str(folder / "data"), "-p", str(port)], folder=folder, user=user, stop="QUIT",
         ready=lambda: "ready to accept" in (folder / "log.txt").read_text(),
     ):  # fmt: skip

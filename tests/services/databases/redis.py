@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Generator
 
 from tests.services.authority import Authority
-from tests.services.process import binary, free_port, password, private_folder, running, write
+from tests.services.process import binary, free_port, password, private_folder, run_process, write
 from tests.services.server import HOST, Fixture, Server, accepts
 
 USER = "app"
@@ -36,7 +36,7 @@ def serve(ca: Authority) -> Generator[Server]:
             host=HOST, port=port, tls_port=tls_port, folder=folder, socket=folder / "socket", user=USER, secret=secret,
             certificate=certificate.certificate_file, key=certificate.key_file, ca=ca.ca_file,
         ))  # fmt: skip
-        with running([server, str(settings)], folder=folder, ready=accepts(tls_port)):
+        with run_process([server, str(settings)], folder=folder, ready=accepts(tls_port)):
             yield Server(
                 kind="redis", port=port, tls_port=tls_port, user=USER, password=secret, ca_file=str(ca.ca_file),
                 url=f"redis://{USER}:{secret}@{HOST}:{port}/0", socket=str(folder / "socket"),

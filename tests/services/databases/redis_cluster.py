@@ -7,7 +7,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from tests.services.authority import Authority
-from tests.services.process import StartError, binary, free_port, private_folder, running
+from tests.services.process import StartError, binary, free_port, private_folder, run_process
 from tests.services.server import HOST, Fixture, Server, accepts
 
 FIXTURE = Fixture("redis_cluster", kind="redis_cluster", port=6379)
@@ -58,6 +58,6 @@ def serve(ca: Authority) -> Generator[Server]:
     with contextlib.ExitStack() as stack:
         for port in ports:
             folder = stack.enter_context(private_folder("redis"))
-            stack.enter_context(running(_command(server, port, folder), folder=folder, ready=accepts(port)))
+            stack.enter_context(run_process(_command(server, port, folder), folder=folder, ready=accepts(port)))
         _join(ports)
         yield Server(kind="redis_cluster", port=ports[0], url=f"redis://{HOST}:{ports[0]}")

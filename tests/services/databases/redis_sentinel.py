@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Generator
 
 from tests.services.authority import Authority
-from tests.services.process import binary, free_port, private_folder, running, write
+from tests.services.process import binary, free_port, private_folder, run_process, write
 from tests.services.server import HOST, Fixture, Server, accepts
 
 FIXTURE = Fixture("redis_sentinel", kind="redis_sentinel", port=26379)
@@ -27,7 +27,7 @@ def serve(ca: Authority) -> Generator[Server]:
         ))  # fmt: skip
         master = [server, "--port", str(master_port), "--bind", HOST, "--dir", str(folder), "--save", ""]
         with (
-            running(master, folder=folder, ready=accepts(master_port)),
-            running([server, str(settings), "--sentinel"], folder=own, ready=accepts(port)),
+            run_process(master, folder=folder, ready=accepts(master_port)),
+            run_process([server, str(settings), "--sentinel"], folder=own, ready=accepts(port)),
         ):
             yield Server(kind="redis_sentinel", port=port, url=f"redis://{HOST}:{port}")

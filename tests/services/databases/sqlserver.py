@@ -54,12 +54,12 @@ class _Session(socketserver.BaseRequestHandler):
     tls: "ssl.SSLObject | None" = None
 
     def handle(self) -> None:
-        with contextlib.suppress(_Ended, OSError, ssl.SSLError), contextlib.closing(self._opened()) as self.data:
+        with contextlib.suppress(_Ended, OSError, ssl.SSLError), contextlib.closing(self._open()) as self.data:
             if self._login():
                 while True:
                     self._serve(*self._receive())
 
-    def _opened(self) -> sqlite3.Connection:
+    def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self.server.file, isolation_level=None, timeout=10)
 
     # --- packets ---
@@ -125,7 +125,7 @@ class _Session(socketserver.BaseRequestHandler):
 
     def _login(self) -> bool:
         _, packet = self._receive()
-        encryption = tds.asked_encryption(packet)
+        encryption = tds.parse_encryption(packet)
         self._send(tds.prelogin(encryption))
         if encryption != tds.NOT_SUPPORTED:
             self._handshake()
@@ -135,17 +135,17 @@ class _Session(socketserver.BaseRequestHandler):
         asked = tds.login_fields(packet)
         if (asked["user"], asked["password"]) != (USER, self.server.secret):
             text = f"Login failed for user '{asked['user']}'."
-            self._send(tds.message(18456, text, error=True) + tds.done(tds.ERROR))
+            self._send(tds.message(18456, text, error=True) + tds.encode_done(tds.ERROR))
             return False
         accepted = tds.login_ack(VERSION)
         if asked["database"] == ELSEWHERE and asked["server"] == HOST:
-            moved = tds.routing("localhost", self.server.server_address[1])
-            self._send(accepted + moved + tds.done())
+            moved = tds.encode_routing("localhost", self.server.server_address[1])
+            self._send(accepted + moved + tds.encode_done())
             return False
         name = asked["database"] or "master"
         rows_sent = tds.message(5701, f"Changed database context to '{name}'.", error=False)
         collation = tds.change(7, b"\x05" + tds.COLLATION, b"\0")
-        self._send(tds.database(name) + rows_sent + collation + accepted + tds.done())
+        self._send(tds.database(name) + rows_sent + collation + accepted + tds.encode_done())
         return True
 
     # --- requests ---
@@ -159,9 +159,9 @@ class _Session(socketserver.BaseRequestHandler):
         elif kind == tds.TRANSACTION:
             self._send(self._transaction(body, at))
         elif kind == tds.BULK:
-            self._send(tds.done(tds.COUNT, body.count(b"\xd1")))
+            self._send(tds.encode_done(tds.COUNT, body.count(b"\xd1")))
         else:
-            self._send(tds.done(tds.CANCELLED))
+            self._send(tds.encode_done(tds.CANCELLED))
 
     def _procedure(self, body: bytes, at: int) -> bytes:
         (length,) = struct.unpack_from("<H", body, at)
@@ -171,28 +171,28 @@ class _Session(socketserver.BaseRequestHandler):
             if number == tds.EXECUTE_SQL:
                 values = {name.removeprefix("@"): value for name, value in given[2:]}
                 answer = self._statements(str(given[0][1]), values, 0xFF)
-                return answer + b"\x79\0\0\0\0" + tds.done(token=0xFE)
+                return answer + b"\x79\0\0\0\0" + tds.encode_done(token=0xFE)
         name = body[at + 2 : at + 2 + 2 * length].decode("utf-16-le")
         if name == "sp_who":
             answer = self._statements("select 1 as spid, 'app' as loginame", {}, 0xFF)
-            return answer + b"\x79\0\0\0\0" + tds.done(token=0xFE)
+            return answer + b"\x79\0\0\0\0" + tds.encode_done(token=0xFE)
         if name == "sp_reset_connection":
-            return b"\x79\0\0\0\0" + tds.done(token=0xFE)
+            return b"\x79\0\0\0\0" + tds.encode_done(token=0xFE)
         text = f"Could not find stored procedure '{name}'."
-        return tds.message(2812, text, error=True) + tds.done(tds.ERROR, token=0xFE)
+        return tds.message(2812, text, error=True) + tds.encode_done(tds.ERROR, token=0xFE)
 
     def _transaction(self, body: bytes, at: int) -> bytes:
         (kind,) = struct.unpack_from("<H", body, at)
         number = b"\x08" + struct.pack("<Q", 7)
         if kind == 5:
             self.data.execute("begin")
-            return tds.change(8, number, b"\0") + tds.done()
+            return tds.change(8, number, b"\0") + tds.encode_done()
         self.data.execute("commit" if kind == 7 else "rollback")
         answer = tds.change(9 if kind == 7 else 10, b"\0", number)
         if body[at + 3] & 1:  # a new one follows
             self.data.execute("begin")
             answer += tds.change(8, number, b"\0")
-        return answer + tds.done()
+        return answer + tds.encode_done()
 
     def _statements(self, batch: str, values: dict[str, Any], token: int) -> bytes:
         statements = [one.strip() for one in batch.split(";") if one.strip()] or ["select 1"]
@@ -203,25 +203,27 @@ class _Session(socketserver.BaseRequestHandler):
                 answer += self._statement(statement, values, token, more)
             except sqlite3.Error as error:
                 code = 208 if "no such table" in str(error) else 2627 if "UNIQUE" in str(error) else 102
-                return answer + tds.message(code, str(error), error=True) + tds.done(tds.ERROR | more, token=token)
+                return (
+                    answer + tds.message(code, str(error), error=True) + tds.encode_done(tds.ERROR | more, token=token)
+                )
         return answer
 
     def _statement(self, statement: str, values: dict[str, Any], token: int, more: int) -> bytes:
         if found := re.fullmatch(r"(?i)use \[?(\w+)\]?", statement):
-            return tds.database(found.group(1)) + tds.done(more, token=token)
+            return tds.database(found.group(1)) + tds.encode_done(more, token=token)
         if found := re.fullmatch(r"(?i)print '(.*)'", statement):
-            return tds.message(0, found.group(1), error=False) + tds.done(more, token=token)
+            return tds.message(0, found.group(1), error=False) + tds.encode_done(more, token=token)
         if statement.lower().startswith("insert bulk"):
-            return tds.done(more, token=token)
+            return tds.encode_done(more, token=token)
         cursor = self.data.execute(statement.replace("@@VERSION", "'16.0'"), values)
         if cursor.description is None:
             counted = tds.COUNT if cursor.rowcount >= 0 else 0
-            return tds.done(more | counted, max(cursor.rowcount, 0), token)
+            return tds.encode_done(more | counted, max(cursor.rowcount, 0), token)
         rows = cursor.fetchall()
         numbers = [all(type(row[at]) is int for row in rows) for at in range(len(cursor.description))]
         head = tds.columns([(column[0], number) for column, number in zip(cursor.description, numbers, strict=True)])
         rows_sent = b"".join(tds.row(row, numbers) for row in rows)
-        return head + rows_sent + tds.done(more | tds.COUNT, len(rows), token)
+        return head + rows_sent + tds.encode_done(more | tds.COUNT, len(rows), token)
 
 
 @contextlib.contextmanager

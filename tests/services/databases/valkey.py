@@ -6,7 +6,7 @@ from collections.abc import Generator
 
 from tests.services.authority import Authority
 from tests.services.overlays import overlay
-from tests.services.process import binary, free_port, private_folder, running
+from tests.services.process import binary, free_port, private_folder, run_process
 from tests.services.server import HOST, Fixture, MissingServerError, Server, accepts
 
 FIXTURE = Fixture("valkey_server", kind="valkey", port=6379)
@@ -30,5 +30,5 @@ def serve(ca: Authority) -> Generator[Server]:
     server, port = _program(), free_port()
     with private_folder("valkey") as folder:
         command = [server, "--port", str(port), "--bind", HOST, "--dir", str(folder), "--save", ""]
-        with running(command, folder=folder, ready=accepts(port)):
+        with run_process(command, folder=folder, ready=accepts(port)):
             yield Server(kind="valkey", port=port, url=f"valkey://{HOST}:{port}/0")

@@ -24,7 +24,7 @@ def _plain(value: str) -> str:
     return value.partition(";")[0].replace("vnd.elasticsearch+", "") if "vnd.elasticsearch+" in value else value
 
 
-def _introduced(content: bytes) -> bytes:
+def _introduce(content: bytes) -> bytes:
     """Return the server's name in Elasticsearch's form: clients of 7 read the number and the motto."""
     headers_out = json.loads(content)
     headers_out["tagline"] = "You Know, for Search"
@@ -76,7 +76,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             content = answer.read()
             if self.server.elastic:
                 headers_out["X-Elastic-Product"] = "Elasticsearch"
-                content = _introduced(content) if self.path == "/" and content else content
+                content = _introduce(content) if self.path == "/" and content else content
             self._answer(answer.status, headers_out, content)
         finally:
             connection.close()

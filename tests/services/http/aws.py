@@ -7,7 +7,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from tests.services.authority import Authority
-from tests.services.process import free_port, password, private_folder, running
+from tests.services.process import free_port, password, private_folder, run_process
 from tests.services.server import HOST, Fixture, MissingServerError, Server, accepts
 
 PROGRAM = Path(__file__).with_name("_moto.py")
@@ -29,7 +29,7 @@ def serve(ca: Authority) -> Generator[Server]:
         ]  # fmt: skip
         # The user's own AWS setup is not read, and no older botocore of a probe test.
         alone = {"AWS_EC2_METADATA_DISABLED": "true", "HOME": str(folder), "PYTHONPATH": ""}
-        with running(command, folder=folder, environment=alone, ready=accepts(tls_port), timeout_s=120):
+        with run_process(command, folder=folder, environment=alone, ready=accepts(tls_port), timeout_s=120):
             yield Server(
                 kind="aws", port=port, tls_port=tls_port, user=USER, password=password(), ca_file=str(ca.ca_file),
                 url=f"http://{HOST}:{port}", tls_url=f"https://{HOST}:{tls_port}",

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from tests.services.authority import Authority
-from tests.services.process import free_port, private_folder, running
+from tests.services.process import free_port, private_folder, run_process
 from tests.services.server import HOST, Fixture, MissingServerError, Server, accepts
 
 PROGRAM = Path(__file__).with_name("_grpc.py")
@@ -26,7 +26,7 @@ def serve(ca: Authority) -> Generator[Server]:
             sys.executable, str(PROGRAM), str(port), str(tls_port), str(certificate.certificate_file),
             str(certificate.key_file),
         ]  # fmt: skip
-        with running(command, folder=folder, environment={"PYTHONPATH": ""}, ready=accepts(tls_port), timeout_s=60):
+        with run_process(command, folder=folder, environment={"PYTHONPATH": ""}, ready=accepts(tls_port), timeout_s=60):
             yield Server(
                 kind="grpc", port=port, tls_port=tls_port, ca_file=str(ca.ca_file), url=f"{HOST}:{port}",
                 tls_url=f"{HOST}:{tls_port}",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.services.authority import Authority
 from tests.services.http._search_front import front
-from tests.services.process import ROOT, account, binary, free_port, give, password, private_folder, running, write
+from tests.services.process import ROOT, account, binary, free_port, give, password, private_folder, run_process, write
 from tests.services.server import HOST, Fixture, MissingServerError, Server
 
 JARS = ROOT / ".tools" / "opensearch"
@@ -56,7 +56,7 @@ def _node() -> Generator[int]:
         paths = (f"-Dopensearch.path.home={folder}", f"-Dopensearch.path.conf={folder / 'config'}")
         temporary = (f"-Djava.io.tmpdir={folder / 'tmp'}", f"-Djna.tmpdir={folder / 'tmp'}")
         command = [java, *JAVA, *paths, *temporary, "-cp", f"{folder}/lib/*", "org.opensearch.bootstrap.OpenSearch"]
-        with running(command, folder=folder, user=user, ready=_answers(port), timeout_s=150):
+        with run_process(command, folder=folder, user=user, ready=_answers(port), timeout_s=150):
             yield port
 
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Generator, Mapping
 from typing import Any
 
-from tests.services.process import ROOT, private_folder, running, write
+from tests.services.process import ROOT, private_folder, run_process, write
 from tests.services.server import MissingServerError, accepts
 
 TOOLS = ROOT / ".tools"
@@ -37,7 +37,7 @@ def java_agent() -> str:
 
 
 @contextlib.contextmanager
-def collecting(program: str, receiver: Mapping[str, Any], exporter: Mapping[str, Any], port: int) -> Generator[None]:
+def run_collector(program: str, receiver: Mapping[str, Any], exporter: Mapping[str, Any], port: int) -> Generator[None]:
     """Run a Collector that receives traces and forwards them, until the end of the block.
 
     Args:
@@ -56,5 +56,5 @@ def collecting(program: str, receiver: Mapping[str, Any], exporter: Mapping[str,
     }  # fmt: skip
     with private_folder("otelcol") as folder:
         file = write(folder / "config.json", json.dumps(configuration))  # JSON is YAML
-        with running([program, "--config", str(file)], folder=folder, ready=accepts(port)):
+        with run_process([program, "--config", str(file)], folder=folder, ready=accepts(port)):
             yield

@@ -5,7 +5,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from tests.services.authority import Authority
-from tests.services.process import account, binary, free_port, give, password, private_folder, running, write
+from tests.services.process import account, binary, free_port, give, password, private_folder, run_process, write
 from tests.services.server import HOST, Server, accepts
 
 USER = "app"
@@ -58,7 +58,7 @@ MESSAGE = "From: shop@shop.example\r\nTo: app@shop.example\r\nSubject: order {nu
 
 
 @contextlib.contextmanager
-def serving(ca: Authority, protocol: str, *, tls: bool = True) -> Generator[Server]:
+def run_server(ca: Authority, protocol: str, *, tls: bool = True) -> Generator[Server]:
     """A server that speaks ``imap`` or ``pop3``; without ``tls`` it offers none."""
     server, certificate = binary(protocol, "dovecot"), ca.issue()
     binary(protocol, protocol, "/usr/lib/dovecot")
@@ -75,7 +75,7 @@ def serving(ca: Authority, protocol: str, *, tls: bool = True) -> Generator[Serv
         )  # fmt: skip
         write(folder / "dovecot.conf", settings)
         ready = accepts(tls_port or port)
-        with running([server, "-F", "-c", str(folder / "dovecot.conf")], folder=folder, ready=ready, stop="TERM"):
+        with run_process([server, "-F", "-c", str(folder / "dovecot.conf")], folder=folder, ready=ready, stop="TERM"):
             url = f"{USER}:{secret}@{HOST}"
             yield Server(
                 kind=protocol, port=port, tls_port=tls_port, user=USER, password=secret, ca_file=str(ca.ca_file),

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Generator
 
 from tests.services.authority import Authority
-from tests.services.process import account, binary, free_port, give, password, private_folder, running, write
+from tests.services.process import account, binary, free_port, give, password, private_folder, run_process, write
 from tests.services.server import HOST, Fixture, Server, accepts
 
 USER = "ftp"
@@ -46,12 +46,12 @@ FIXTURE = Fixture("ftp_server", kind="ftp", port=21)
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
     """Run a separate server; the fixture ``ftp_server`` is shared by the whole run."""
-    with serving(ca) as server:
+    with run_server(ca) as server:
         yield server
 
 
 @contextlib.contextmanager
-def serving(ca: Authority, *, tls: bool = True, more: str = "") -> Generator[Server]:
+def run_server(ca: Authority, *, tls: bool = True, more: str = "") -> Generator[Server]:
     """Run a server with further settings; it holds ``report.csv`` and accepts files in ``incoming``."""
     program, user, certificate = binary("ftp", "vsftpd"), account("ftp"), ca.issue()
     port, secret = free_port(), password()
@@ -70,7 +70,7 @@ def serving(ca: Authority, *, tls: bool = True, more: str = "") -> Generator[Ser
             key=write(folder / "key.pem", certificate.key_file.read_text()),
         )  # fmt: skip
         configuration = write(folder / "vsftpd.conf", settings)
-        with running([program, str(configuration)], folder=folder, ready=accepts(port)):
+        with run_process([program, str(configuration)], folder=folder, ready=accepts(port)):
             yield Server(
                 kind="ftp", port=port, tls_port=port if tls else 0, user=USER, password=secret,
                 ca_file=str(ca.ca_file), url=f"ftp://{USER}:{secret}@{HOST}:{port}",

@@ -5,7 +5,7 @@ from collections.abc import Generator
 from urllib.parse import quote
 
 from tests.services.authority import Authority
-from tests.services.process import account, binary, free_port, password, prepare, private_folder, running, write
+from tests.services.process import account, binary, free_port, password, prepare, private_folder, run_process, write
 from tests.services.server import HOST, Fixture, Server, accepts
 
 BASE = "dc=shop,dc=example"
@@ -74,12 +74,12 @@ FIXTURE = Fixture("ldap_server", kind="ldap", port=389)
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
     """Run a separate server; the fixture ``ldap_server`` is shared by the whole run."""
-    with serving(ca) as server:
+    with run_server(ca) as server:
         yield server
 
 
 @contextlib.contextmanager
-def serving(ca: Authority, *names: str, tls: bool = True) -> Generator[Server]:
+def run_server(ca: Authority, *names: str, tls: bool = True) -> Generator[Server]:
     """A server whose certificate is for ``names``; without ``tls`` it offers none."""
     program, user, certificate = binary("ldap", "slapd"), account("openldap"), ca.issue(*names)
     loader = binary("ldap", "slapadd")
@@ -109,7 +109,7 @@ def serving(ca: Authority, *names: str, tls: bool = True) -> Generator[Server]:
         listen = [f"ldap://{HOST}:{port}/", f"ldapi://{quote(str(socket), safe='')}/"]
         listen += [f"ldaps://{HOST}:{tls_port}/"] if tls else []
         command = [program, "-d", "0", "-f", str(folder / "slapd.conf"), "-h", " ".join(listen)]
-        with running(command, folder=folder, ready=accepts(tls_port or port), stop="TERM"):
+        with run_process(command, folder=folder, ready=accepts(tls_port or port), stop="TERM"):
             yield Server(
                 kind="ldap", port=port, tls_port=tls_port, user=USER, password=secret, ca_file=str(ca.ca_file),
                 url=f"ldap://{HOST}:{port}", tls_url=f"ldaps://{HOST}:{tls_port}" if tls else "", socket=str(socket),

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Generator
 
 from tests.services.authority import Authority
-from tests.services.internet._dovecot import serving
+from tests.services.internet._dovecot import run_server
 from tests.services.server import Fixture, Server
 
 FIXTURE = Fixture("pop3_server", kind="pop3", port=110)
@@ -13,5 +13,5 @@ FIXTURE = Fixture("pop3_server", kind="pop3", port=110)
 @contextlib.contextmanager
 def serve(ca: Authority) -> Generator[Server]:
     """Run a separate server; the fixture ``pop3_server`` is shared by the whole run."""
-    with serving(ca, "pop3") as server:
+    with run_server(ca, "pop3") as server:
         yield server

@@ -31,9 +31,9 @@ class CacheWork(RealScene):
         if phase == "exporter":
             self._status()
             return
-        self._cached(number)
-        self._raced()
-        self._queued(number)
+        self._cache(number)
+        self._race()
+        self._queue(number)
         for _ in self._redis.scan_iter(f"{self._prefix}*", count=20):
             pass
 
@@ -41,7 +41,7 @@ class CacheWork(RealScene):
         self._redis.info()
         self._redis.slowlog_len()
 
-    def _cached(self, number: int) -> None:
+    def _cache(self, number: int) -> None:
         key = f"{self._prefix}basket:{number % 4}"
         if self._redis.get(key) is None:
             self._redis.set(key, "two apples", ex=60)
@@ -52,7 +52,7 @@ class CacheWork(RealScene):
         if number % 3 == 0:
             self._redis.delete(key)
 
-    def _raced(self) -> None:
+    def _race(self) -> None:
         import redis
 
         stock = f"{self._prefix}stock"
@@ -66,7 +66,7 @@ class CacheWork(RealScene):
             except redis.WatchError:
                 self._redis.get(stock)
 
-    def _queued(self, number: int) -> None:
+    def _queue(self, number: int) -> None:
         import redis
 
         stream = f"{self._prefix}orders"

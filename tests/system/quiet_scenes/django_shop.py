@@ -44,9 +44,9 @@ class DjangoShop(RealScene):
         if phase in ("migrate", "inspectdb"):
             call_command(phase, stdout=io.StringIO())
         else:
-            self._visited(number)
+            self._visit(number)
 
-    def _visited(self, number: int) -> None:
+    def _visit(self, number: int) -> None:
         from django.contrib.auth.models import Group, User
 
         user, _ = User.objects.get_or_create(username=f"visitor {number % 5}")

@@ -37,9 +37,9 @@ class Listeners(RealScene):
         for _ in self._listening.notifies(timeout=1, stop_after=1):
             pass
         if number % 3 == 1:
-            self._wanted()
+            self._want()
 
-    def _wanted(self) -> None:
+    def _want(self) -> None:
         import psycopg
 
         with self._notifying.transaction():

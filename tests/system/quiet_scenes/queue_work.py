@@ -29,11 +29,11 @@ class QueueWork(RealScene):
     def work(self, phase: str, number: int) -> None:
         """Run one round."""
         if self.config.driver == "pika":
-            self._ordered(number)
+            self._order(number)
         else:
-            self._sent(2 if phase == "joined" and number == 1 else 1)
+            self._send(2 if phase == "joined" and number == 1 else 1)
 
-    def _ordered(self, number: int) -> None:
+    def _order(self, number: int) -> None:
         import pika
 
         context = ssl.create_default_context(cafile=self._server["ca_file"])
@@ -53,7 +53,7 @@ class QueueWork(RealScene):
                 elif method is not None:
                     channel.basic_ack(method.delivery_tag)
 
-    def _sent(self, consumers: int) -> None:
+    def _send(self, consumers: int) -> None:
         if self._producer is None:
             from kafka import KafkaProducer
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.baseline.workloads import Workload
-from backwatch.attack.protocols.server import HostileServer, Session
+from backwatch.attack.protocols.server import HostileServer, ServerSession
 
 SERVERS = "QUIET_SERVERS"
 """The variable with the servers' addresses, by kind, as JSON."""
@@ -18,7 +18,7 @@ class Unused(HostileServer):
     name = "unused"
     attack = reference = driver = rule = ""
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Serve no client."""
 
 

@@ -79,7 +79,7 @@ class SqlalchemyShop(RealScene):
             sa.MetaData().reflect(self._engine)
             sa.inspect(self._engine).get_view_names()
         elif phase == "night":
-            self._exported()
+            self._export()
         else:
             self._round(number)
 
@@ -106,13 +106,13 @@ class SqlalchemyShop(RealScene):
             known.reflect(self._engine, only=["orders"])
             self._tables = known.tables
         with orm.Session(self._engine) as session:
-            self._listed(session, number)
-            self._searched(session)
+            self._list(session, number)
+            self._search(session)
             self._chosen(session)
             self._bought(session)
-            self._registered(session, number)
+            self._register(session, number)
 
-    def _listed(self, session: orm.Session, number: int) -> None:
+    def _list(self, session: orm.Session, number: int) -> None:
         found = session.scalars(sa.select(Order).where(Order.day == number % 40).limit(8)).all()
         for one in found:
             assert one.customer.name
@@ -120,7 +120,7 @@ class SqlalchemyShop(RealScene):
             orders = self._tables["orders"]
             session.execute(sa.select(orders.c.id, orders.c.note).where(orders.c.day == number % 40).limit(8)).all()
 
-    def _searched(self, session: orm.Session) -> None:
+    def _search(self, session: orm.Session) -> None:
         query = sa.select(Order.id, Order.goods)
         for condition in (Order.day > 3, Order.goods.like("%apples%"), Order.customer_id == 7, Order.version >= 0):
             if self._random.random() < 0.5:
@@ -141,7 +141,7 @@ class SqlalchemyShop(RealScene):
         one.goods = self._random.choice(("pears", "plums"))
         session.commit()
 
-    def _registered(self, session: orm.Session, number: int) -> None:
+    def _register(self, session: orm.Session, number: int) -> None:
         if number % 3 == 0:
             session.add(Customer(name="customer 3"))
             try:
@@ -149,7 +149,7 @@ class SqlalchemyShop(RealScene):
             except exc.IntegrityError:
                 session.rollback()
 
-    def _exported(self) -> None:
+    def _export(self) -> None:
         with self._engine.connect() as connection:
             connection.execute(sa.select(Order.id, Order.day, Order.goods, Order.customer_id)).all()
 

@@ -95,11 +95,11 @@ def _keep_up() -> None:
     store_url = settings.load(settings.StoreSettings).url or settings.default_store_url()
     port = settings.load(settings.MonitoringSettings).port
 
-    def monitored(number: int) -> dict[str, str]:
+    def to_monitoring_setting(number: int) -> dict[str, str]:
         """Return the monitoring port of a component by its number: each is a process of its own."""
         return {"BACKWATCH_MONITORING_PORT": str(port + number if port else 0)}
 
-    _is_free(dashboard.address, dashboard.port)
+    _check_is_free(dashboard.address, dashboard.port)
     store = open_store(store_url, check=False)
     upgrade(store)  # before any client reads it
     store.dispose()
@@ -107,10 +107,10 @@ def _keep_up() -> None:
         tempfile.TemporaryDirectory(prefix="backwatch-up-") as folder,
         Environment(Path(folder), os.environ) as environment,
     ):
-        environment.start("detector", ("detect",), monitored(0))
-        environment.start("dashboard", ("dashboard",), monitored(2))
+        environment.start("detector", ("detect",), to_monitoring_setting(0))
+        environment.start("dashboard", ("dashboard",), to_monitoring_setting(2))
         if notifies:
-            environment.start("notify", ("notify",), monitored(1))
+            environment.start("notify", ("notify",), to_monitoring_setting(1))
         where = "127.0.0.1" if dashboard.address in ("0.0.0.0", "") else dashboard.address
         environment.wait_for("the dashboard listens", lambda: is_listening(where, dashboard.port))
         click.echo(f"stream     {settings.without_secrets(stream_url)}")
@@ -129,7 +129,7 @@ def _keep_up() -> None:
             time.sleep(1)
 
 
-def _is_free(address: str, port: int) -> None:
+def _check_is_free(address: str, port: int) -> None:
     from backwatch.collector.settings import SettingError
 
     family = socket.AF_INET6 if ":" in address else socket.AF_INET

@@ -277,11 +277,11 @@ class Pack:
     @staticmethod
     def _outcome(result: ScenarioResult, service: HostileServer, answer: dict[str, Any]) -> str:
         kind = result.scenario
-        if "refused" in answer and not kind.succeeded(service, None):
+        if "refused" in answer and not kind.has_succeeded(service, None):
             return f"refused by {kind.driver} {result.driver_version}: {answer['refused']}"
-        if not answer and not kind.succeeded(service, None):
+        if not answer and not kind.has_succeeded(service, None):
             return "failed: the app did not come back"
-        if not kind.succeeded(service, answer.get("got")):
+        if not kind.has_succeeded(service, answer.get("got")):
             return f"refused by {kind.driver} {result.driver_version}"
         return f"only with {kind.option}" if kind.option else SUCCEEDED
 

@@ -5,6 +5,7 @@ Where a structure is of a module that folding and pacing own, its bound stands b
 
 from typing import Final
 
+from backwatch.collector.destinations import host
 from backwatch.collector.runtime.bounds import Bound
 from backwatch.detector.baselines import releases
 from backwatch.detector.columns import prepared
@@ -96,6 +97,7 @@ BOUNDS: Final = (
     ),
     Bound("dialects of systems remembered", prepared.MAX_DIALECTS, "texts", "the oldest makes room"),
     Bound("signs of texts remembered", prepared.MAX_SIGN_TEXTS, "texts", "the oldest makes room"),
+    Bound("hosts whose address or class is remembered", host.MAX_REMEMBERED, "texts", "the oldest makes room"),
     Bound("numeric addresses remembered", numeric_address.MAX_REMEMBERED, "texts", "the oldest makes room"),
     Bound("derived facts remembered, of each kind", text_columns.MAX_CACHED_TEXTS, "texts", "the oldest makes room"),
     Bound("readings of texts remembered, of each kind", numbers.CELLS, "texts", "a newer one takes the place"),

@@ -14,7 +14,7 @@ from backwatch.collector.cli import EXIT_FAILED, Unavailable, WrongSetting
 from backwatch.collector.settings import NotifySettings, StoreSettings, load
 from backwatch.notify.deliver import attempt
 from backwatch.notify.outputs import Delivery, Kind, Output
-from backwatch.notify.self_watch import SelfWatch, heartbeat_output
+from backwatch.notify.self_watch import SelfWatch, make_heartbeat_output
 from backwatch.notify.service import EXIT_S, NotifyService, list_outputs
 from backwatch.store import deliveries
 from backwatch.store.connect import StoreUnavailable, open_store
@@ -61,7 +61,7 @@ def notify(store_url: str | None, *, once: bool, test: bool) -> None:
 
 def _run(service: NotifyService, engine: sa.Engine, settings: NotifySettings) -> None:
     endpoints = {worker.output.endpoint: settings.timeout_s for worker in service.workers}
-    watch = SelfWatch(engine, endpoints, heartbeat_output(settings), settings)
+    watch = SelfWatch(engine, endpoints, make_heartbeat_output(settings), settings)
     loops = LoopMonitor("notify"), LoopMonitor("self-watch")
     stop = threading.Event()
     caught: list[int] = []

@@ -158,7 +158,7 @@ class DeliveryWorker:
             deliveries.done(self._engine, leased, deliveries.EXPIRED, outcome=outcome.detail, now_ns=now_ns)
         else:
             next_ns = min(max(now_ns + wait_ns(leased.attempt, self._chance()), asked_ns), end_ns)
-            deliveries.again(self._engine, leased, next_ns=next_ns, outcome=outcome.detail)
+            deliveries.retry_later(self._engine, leased, next_ns=next_ns, outcome=outcome.detail)
         self._failures += 1
         if outcome.retry_after_s:
             given_up = give_up_put_off(

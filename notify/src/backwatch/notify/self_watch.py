@@ -1,9 +1,9 @@
 """Notify watches the chain that it is the end of: a dead detector cannot raise an alert about itself.
 
-Two ways, against two faults. Where detector or router fall silent, or a partition is not read, notify sends an event
-like an alert's, through the outbox: at least once, and once per incident. A detector that starts together with notify
-has as long to report as one that runs. Where notify itself, the store or the network
-is dead, nothing can be sent: so a heartbeat goes out while all is well, and its absence is the alarm.
+There are two mechanisms for two kinds of faults. If detector or router fall silent, or a partition is not read, notify
+sends an event like that of an alert through the outbox: at least once, with one id per incident. A detector that starts
+together with notify has as long to report as one that runs. If notify itself, the store or the network is dead, nothing
+can be sent. So notify sends a heartbeat while everything works, and the receiver raises the alarm when it stays away.
 """
 
 import hashlib
@@ -39,20 +39,20 @@ logger = logging.getLogger("backwatch")
 SILENT: Final = "backwatch.detector_silent"
 RESUMED: Final = "backwatch.detector_resumed"
 HEARTBEAT: Final = "backwatch.heartbeat"
-LOOK_S: Final = 5.0
-"""How often the store is asked."""
+CHECK_INTERVAL_S: Final = 5.0
+"""Seconds between two queries of the store."""
 RESUMED_AFTER_S: Final = 300.0
-"""So long must all be well until an incident is over: one that comes and goes is one incident."""
+"""Time without a fault after which an incident is over. A fault that comes and goes is one incident."""
 SETTLED_AFTER_S: Final = 30.0
-"""After a store that was away, detectors have so long to report anew before their old rows count as silence."""
-EVENTS_LOOKED_THROUGH: Final = 100
-"""Newest events about the chain that are looked through for those that are open."""
+"""Time that detectors have to report after the store returns, before their old rows count as silence."""
+MAX_EVENTS_READ: Final = 100
+"""Newest events about the chain that are searched for open incidents."""
 HEARTBEAT_URL: Final = "BACKWATCH_WEBHOOK_HEARTBEAT_URL"
 _NO_ALERT: Final = ""
 
 
-def heartbeat_output(settings: NotifySettings) -> Output | None:
-    """Return where heartbeats go; ``None``: they are off.
+def make_heartbeat_output(settings: NotifySettings) -> Output | None:
+    """Make the output that receives heartbeats; ``None``: they are off.
 
     Raises:
         SettingError: An endpoint without an interval, an interval without an endpoint, or one that cannot be used.
@@ -71,12 +71,12 @@ def heartbeat_output(settings: NotifySettings) -> Output | None:
 
 
 class SelfWatch:
-    """Looks at the chain every few seconds, in a thread of its own.
+    """Checks the chain every few seconds, in a thread of its own.
 
     Args:
         engine: The store.
         endpoints: Endpoints that this notifier serves, each with the seconds that one attempt may take.
-        heartbeat: Where heartbeats go; ``None``: nowhere.
+        heartbeat: Output that receives heartbeats; ``None``: none are sent.
         settings: The heartbeat's interval and the time-out of an attempt.
         clock_ns: Wall time.
     """
@@ -104,7 +104,7 @@ class SelfWatch:
         self._settles_ns = clock_ns() + int(SILENT_AFTER_S * SECOND_NS)
 
     def run(self, stop: threading.Event) -> None:
-        """Look until ``stop``; a store that is away is waited for."""
+        """Check until ``stop`` is set, and wait for the store while it is unavailable."""
         while not stop.is_set():
             try:
                 self.turn()
@@ -113,12 +113,12 @@ class SelfWatch:
                 self._away = True
                 self._well_since_ns.clear()
                 self._store_wait.note(error)
-            except Exception as error:  # noqa: BLE001  a watch that ended would be missed by nothing; no heartbeat goes out
+            except Exception as error:  # noqa: BLE001  nothing would notice a self-watch that ended; no heartbeat goes out
                 logger.error("backwatch: self-watch failed and tries again: %s", type(error).__name__)  # noqa: TRY400
-            stop.wait(min(LOOK_S, self._settings.heartbeat_s or LOOK_S))
+            stop.wait(min(CHECK_INTERVAL_S, self._settings.heartbeat_s or CHECK_INTERVAL_S))
 
     def turn(self) -> None:
-        """Look once: enter what has become true of the chain, and send the heartbeat if it is due."""
+        """Check once: write events for changes of the chain, and send the heartbeat if it is due."""
         now_ns = self._clock_ns()
         with reading(self._engine) as connection:
             progress = read_progress(connection)
@@ -131,26 +131,26 @@ class SelfWatch:
         # A clock that was put back must not make the wait longer than it is.
         self._settles_ns = min(self._settles_ns, now_ns + int(max(SILENT_AFTER_S, SETTLED_AFTER_S) * SECOND_NS))
         if now_ns >= self._settles_ns:
-            self._enter(chain, still_open, now_ns)
-        self._beat([*chain, *delivery], len(progress), now_ns)
+            self._write_events(chain, still_open, now_ns)
+        self._send_heartbeat([*chain, *delivery], len(progress), now_ns)
 
-    def _enter(self, chain: Sequence[Incident], still_open: Mapping[str, str], now_ns: int) -> None:
-        """Enter an event for each kind of incident that has begun, and for each that is over."""
+    def _write_events(self, chain: Sequence[Incident], still_open: Mapping[str, str], now_ns: int) -> None:
+        """Write an event for each kind of incident that has begun, and for each that is over."""
         worst: dict[str, Incident] = {}
-        for error in chain:
-            if error.since_ns:  # else there never was a detector
-                worst.setdefault(error.kind, error)
+        for incident in chain:
+            if incident.since_ns:  # else there never was a detector
+                worst.setdefault(incident.kind, incident)
         over = self._find_over(worst, still_open, now_ns)
         if not over and worst.keys() <= still_open.keys():
             return
         with writing(self._engine) as connection:
-            # Locked, in the order in which routing locks them: of two notifiers, one finds what the other has entered.
+            # Locked in the order in which routing locks them: of two notifiers, one sees the events of the other.
             endpoint = tables.endpoint.c.name
             connection.execute(sa.select(endpoint).order_by(endpoint).with_for_update(key_share=True)).all()
             entered = _open_events(connection)
-            rows = [_silent_event(incident, now_ns) for kind, incident in worst.items() if kind not in entered]
+            rows = [_build_silent_event(incident, now_ns) for kind, incident in worst.items() if kind not in entered]
             rows += [
-                _resumed_event(kind, entered[kind], now_ns)
+                _build_resumed_event(kind, entered[kind], now_ns)
                 for kind in sorted(over)
                 if entered.get(kind) == still_open[kind]
             ]
@@ -174,14 +174,14 @@ class SelfWatch:
             if now_ns - self._well_since_ns[incident_id] >= RESUMED_AFTER_S * SECOND_NS
         }
 
-    def _beat(self, wrong: Sequence[Incident], partitions: int, now_ns: int) -> None:
+    def _send_heartbeat(self, wrong: Sequence[Incident], partitions: int, now_ns: int) -> None:
         if self._heartbeat is None or not is_time(self._sent_ns, now_ns, self._settings.heartbeat_s):
             return
         if wrong:
-            self._withhold(wrong[0])
+            self._log_withheld(wrong[0])
             return
         self._withheld = ""
-        if not is_time(self._tried_ns, now_ns, min(LOOK_S, self._settings.heartbeat_s)):
+        if not is_time(self._tried_ns, now_ns, min(CHECK_INTERVAL_S, self._settings.heartbeat_s)):
             return
         self._tried_ns = now_ns
         data = {"interval_s": self._settings.heartbeat_s, "partitions": partitions}
@@ -194,9 +194,9 @@ class SelfWatch:
         if outcome.kind is Kind.DELIVERED:
             self._sent_ns = now_ns
         else:
-            logger.warning("backwatch: the heartbeat was not taken: %s", outcome.detail)
+            logger.warning("backwatch: the heartbeat was not accepted: %s", outcome.detail)
 
-    def _withhold(self, why: Incident) -> None:
+    def _log_withheld(self, why: Incident) -> None:
         if why.kind != self._withheld:  # once per incident
             self._withheld = why.kind
             logger.warning("backwatch: no heartbeat is sent: %s", why.message)
@@ -209,7 +209,7 @@ def _open_events(connection: sa.Connection) -> dict[str, str]:
         table.c.alert_id == _NO_ALERT, table.c.kind.in_((SILENT, RESUMED))
     )
     over, found = set[str](), dict[str, str]()
-    for row in connection.execute(query.order_by(table.c.created_ns.desc(), table.c.kind).limit(EVENTS_LOOKED_THROUGH)):
+    for row in connection.execute(query.order_by(table.c.created_ns.desc(), table.c.kind).limit(MAX_EVENTS_READ)):
         data = json.loads(row.body)["data"]
         if row.kind == RESUMED:
             over.add(data["incident"])
@@ -218,7 +218,7 @@ def _open_events(connection: sa.Connection) -> dict[str, str]:
     return found
 
 
-def _silent_event(incident: Incident, now_ns: int) -> dict[str, Any]:
+def _build_silent_event(incident: Incident, now_ns: int) -> dict[str, Any]:
     # The same rows may be found silent twice: after a restore, or where a group that was renamed gets its name back.
     event_id = _event_id(incident.kind, str(incident.since_ns), str(now_ns))
     data = {
@@ -229,7 +229,7 @@ def _silent_event(incident: Incident, now_ns: int) -> dict[str, Any]:
     return _row(event_id, SILENT, LEVELS[-1], data, now_ns)
 
 
-def _resumed_event(kind: str, event_id: str, now_ns: int) -> dict[str, Any]:
+def _build_resumed_event(kind: str, event_id: str, now_ns: int) -> dict[str, Any]:
     data = {
         "incident": event_id, "kind": kind, "level": LEVELS[0], "title": "Backwatch Judges Calls Again",
         "message": f"What was reported as {kind} has been well for {RESUMED_AFTER_S / 60:.0f} minutes.",
@@ -250,5 +250,5 @@ def _body(kind: str, data: Mapping[str, Any], now_ns: int) -> str:
 
 
 def _event_id(*parts: str) -> str:
-    """Return the webhook-id: its row is entered once per incident, whichever notifier is the first."""
+    """Return the webhook-id, which is the same for all notifiers: the row is written once per incident."""
     return hashlib.sha256("\x1e".join(("self-watch", *parts)).encode()).hexdigest()[:32]

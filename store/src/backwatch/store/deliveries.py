@@ -318,8 +318,8 @@ def done(engine: sa.Engine, leased: Leased, state: str, *, outcome: str, now_ns:
             record_loss(connection, f"delivery.{state}", 1, now_ns)
 
 
-def again(engine: sa.Engine, leased: Leased, *, next_ns: int, outcome: str) -> None:
-    """The attempt failed; the next one is due at ``next_ns``."""
+def retry_later(engine: sa.Engine, leased: Leased, *, next_ns: int, outcome: str) -> None:
+    """Note a failed attempt; the next one is due at ``next_ns``."""
     with writing(engine) as connection:
         _mark(connection, leased, {"next_ns": next_ns, "locked_until_ns": 0, "outcome": clean(outcome, 500)})
 

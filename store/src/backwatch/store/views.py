@@ -1,4 +1,4 @@
-"""What the store answers to dashboard and command line. Text in it may be an attacker's: show it, never render it."""
+"""Rows that the store returns to dashboard and commands. Their text may be an attacker's: never render it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ STATES: Final = ("open", "acknowledged", "closed", "muted")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertFilter:
-    """Which alerts are asked for; an empty field asks for all.
+    """Criteria of a query for alerts; an empty field matches all.
 
     Attributes:
         states: Words of ``STATES``.
         levels, rules, apps: Exact words.
-        text: Found, in any case, in rule, app, resource or key.
+        text: Substring of rule, app, resource or key, in any case.
     """
 
     states: Sequence[str] = ()
@@ -30,14 +30,14 @@ class AlertFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertRow:
-    """An alert as it stands.
+    """The current state of an alert.
 
     Attributes:
-        state: open, acknowledged, closed or muted: derived from what the engine and what people wrote.
-        title: The rule's; its name where the rule is no longer known.
-        count, first_ns, last_ns: Of all episodes. ``opened_ns`` and ``cleared_ns`` are of the last one.
+        state: open, acknowledged, closed or muted: derived from the engine's events and the operators' decisions.
+        title: Title of the rule, or its name if the rule is no longer known.
+        count, first_ns, last_ns: Over all episodes; ``opened_ns`` and ``cleared_ns`` belong to the last one.
         muted_until_ns: 0: not muted.
-        evidence: Of the newest occurrence.
+        evidence: Facts of the newest occurrence.
     """
 
     id: str
@@ -64,7 +64,7 @@ class AlertPage:
     """One page of alerts, last seen first.
 
     Attributes:
-        cursor: Where the next page begins; ``None``: there is none.
+        cursor: Start of the next page; ``None`` on the last page.
     """
 
     rows: Sequence[AlertRow]
@@ -73,7 +73,7 @@ class AlertPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OccurrenceRow:
-    """One of the newest times that the rule fired."""
+    """One recent firing of the rule."""
 
     number: int
     episode: int
@@ -129,11 +129,11 @@ class DeliveryRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertDetail:
-    """An alert and all that is known around it; occurrences, episodes, decisions, deliveries newest first.
+    """An alert with its rule and history; occurrences, episodes, decisions, deliveries newest first.
 
     Attributes:
-        accepted: Whether an acceptance holds for what the alert shows now.
-        escalated_by: The rule that raised the alert to its level, where its own rule's is lower.
+        accepted: Whether an acceptance covers the values that the alert shows now.
+        escalated_by: Rule that raised the alert to its level, if the level of its own rule is lower.
     """
 
     alert: AlertRow
@@ -148,12 +148,12 @@ class AlertDetail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceRow:
-    """A resource, with what is open about it.
+    """A resource with its open alerts.
 
     Attributes:
         alerts: Alerts that are open or acknowledged.
-        worst: The highest level among them; ``""`` where there are none.
-        facts: The newest session's, by contract name.
+        worst: Highest level among them; ``""`` if there are none.
+        facts: Facts of the newest session, by contract name.
     """
 
     id: str
@@ -176,8 +176,8 @@ class ProcessRow:
 
     Attributes:
         state: running, ended (with a farewell), gone, replaced, brief, silent, undelivered or unfollowed.
-        since_ns: When it came into that state.
-        heard_ns: Its last heartbeat, to the minute; 0: none came, related processes reported it.
+        since_ns: Time at which it entered that state.
+        heard_ns: Time of its last heartbeat, to the minute; 0: only related processes reported it.
     """
 
     instance: str
@@ -198,7 +198,7 @@ class ProcessRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardRow:
-    """How far a shard is. ``updated_ns`` is the wall time of its last commit."""
+    """Progress of a shard. ``updated_ns`` is the wall time of its last commit."""
 
     id: int
     seq: int
@@ -214,12 +214,12 @@ class ShardRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointRow:
-    """Where notify delivers to, and how that goes.
+    """An endpoint of notify, with the state of its deliveries.
 
     Attributes:
         failing: Pending deliveries whose last attempt failed.
         held: Events beyond the budget, for the next digest.
-        disabled_ns: When the receiver replied that it is gone for good; ``None``: it is in use.
+        disabled_ns: Time at which the receiver replied that it is gone for good; ``None``: it is in use.
     """
 
     name: str
@@ -234,14 +234,14 @@ class EndpointRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Whether Backwatch itself does its work.
+    """Figures about the work of Backwatch itself.
 
     Attributes:
-        losses, counters: By name, over all shards.
+        losses, counters: Sums over all shards, by name.
         quarantined: Records kept because they could not be read.
         last_entry: Number of the newest entry.
         processes: Watched processes by state.
-        progress: How far each consumer group has read each partition.
+        progress: Offset of each consumer group in each partition.
     """
 
     shards: Sequence[ShardRow] = ()

@@ -81,11 +81,11 @@ def calls(
         seen.append(_error(lambda: ask(away, "GET", "/redirect")))
         for one in (client, keyed, away):
             one.transport.close()
-        seen.append(asyncio.run(_waiting(waiting(**options(server, **login)), index)))
+        seen.append(asyncio.run(_delete_async(waiting(**options(server, **login)), index)))
     return seen
 
 
-async def _waiting(client: Any, index: str) -> int:
+async def _delete_async(client: Any, index: str) -> int:
     try:
         await client.index(index=index, id="1", body={"name": "Cyd"}, refresh=True)
         found = await client.search(index=index, body={"query": {"match_all": {}}})

@@ -37,7 +37,7 @@ def run(app: App, **options: Any) -> Any:
     return asyncio.run(whole())
 
 
-def getting(url: str, times: int = 1, **options: Any) -> App:
+def read_url(url: str, times: int = 1, **options: Any) -> App:
     """Read ``url`` so many times."""
 
     async def app(session: aiohttp.ClientSession) -> list[bytes]:
@@ -51,7 +51,7 @@ def getting(url: str, times: int = 1, **options: Any) -> App:
 
 
 def test_a_session_over_tls_has_all_facts(recording: Recording, context: ssl.SSLContext, web: Web) -> None:
-    assert run(getting(f"{web.tls_url}/plain", ssl=context)) == [BODY]
+    assert run(read_url(f"{web.tls_url}/plain", ssl=context)) == [BODY]
     connect, get = recording.calls
     session = get.session
     assert (connect.operation, get.operation) == ("connect", "GET")
@@ -97,16 +97,16 @@ def test_verification_is_reported(
 ) -> None:
     asked = make(web)
     if of_the_connector:
-        run(getting(f"{web.tls_url}/plain"), connector=lambda: aiohttp.TCPConnector(ssl=asked))
+        run(read_url(f"{web.tls_url}/plain"), connector=lambda: aiohttp.TCPConnector(ssl=asked))
     else:
-        run(getting(f"{web.tls_url}/plain", ssl=asked))
+        run(read_url(f"{web.tls_url}/plain", ssl=asked))
     session = recording.calls[-1].session
     assert (session.requested, session.verified, session.encrypted) == (*recorded, True)
 
 
 def test_certificate_other_than_the_pinned_one_fails_the_connection(recording: Recording, web: Web) -> None:
     with pytest.raises(aiohttp.ServerFingerprintMismatch):
-        run(getting(f"{web.tls_url}/plain", ssl=aiohttp.Fingerprint(b"x" * 32)))
+        run(read_url(f"{web.tls_url}/plain", ssl=aiohttp.Fingerprint(b"x" * 32)))
     (recorded,) = recording.calls
     assert (recorded.operation, type(recorded.error).__name__) == ("connect", "ServerFingerprintMismatch")
     assert (recorded.session.encrypted, recorded.session.requested) == (None, "verify-full")
@@ -117,7 +117,7 @@ def test_certificate_other_than_the_pinned_one_fails_the_connection(recording: R
 def test_bytes_include_the_whole_body(
     recording: Recording, context: ssl.SSLContext, web: Web, scheme: str, path: str, length: int
 ) -> None:
-    assert run(getting(f"{getattr(web, scheme)}{path}", 3, ssl=context)) == [BODY] * 3
+    assert run(read_url(f"{getattr(web, scheme)}{path}", 3, ssl=context)) == [BODY] * 3
     recorded = recording.of("GET")
     assert len(recorded) == 3
     assert all(length < one.received < length + 1200 for one in recorded)
@@ -126,7 +126,7 @@ def test_bytes_include_the_whole_body(
 
 
 def test_chunks_are_counted_to_the_last(recording: Recording, web: Web) -> None:
-    assert len(run(getting(f"{web.url}/chunked"))[0]) == 60_000
+    assert len(run(read_url(f"{web.url}/chunked"))[0]) == 60_000
     assert 60_000 < recording.of("GET")[0].received < 60_400
 
 
@@ -181,14 +181,14 @@ def test_calls_without_their_body_are_recorded_when_the_probe_is_removed(web: We
 
 
 def test_both_sizes_of_a_compressed_body_are_reported(recording: Recording, web: Web) -> None:
-    run(getting(f"{web.url}/gzip"))
+    run(read_url(f"{web.url}/gzip"))
     (recorded,) = recording.of("GET")
     assert recorded.facts[names.PAYLOAD_SIZE] == len(BODY)
     assert recorded.facts[names.PAYLOAD_WIRE] < 200  # type: ignore[operator]
 
 
 def test_packed_body_is_not_reported_as_unpacked(recording: Recording, web: Web) -> None:
-    assert len(run(getting(f"{web.url}/gzip"), auto_decompress=False)[0]) < 200
+    assert len(run(read_url(f"{web.url}/gzip"), auto_decompress=False)[0]) < 200
     assert names.PAYLOAD_SIZE not in recording.of("GET")[0].facts
 
 
@@ -238,7 +238,7 @@ def test_account_and_method_are_reported_without_the_secret(recording: Recording
 
 
 def test_a_forwarding_proxy_does_not_hide_the_target(recording: Recording, web: Web) -> None:
-    run(getting("http://api.example.com/plain", proxy=web.url))
+    run(read_url("http://api.example.com/plain", proxy=web.url))
     (recorded,) = recording.of("GET")
     assert (recorded.session.address, recorded.session.port) == ("api.example.com", 80)
     assert (recorded.session.peer_address, recorded.statement) == ("127.0.0.1", "GET api.example.com/plain")
@@ -246,7 +246,7 @@ def test_a_forwarding_proxy_does_not_hide_the_target(recording: Recording, web: 
 
 def test_a_tunnel_leads_to_its_far_end(recording: Recording, context: ssl.SSLContext, web: Web) -> None:
     with connect_proxy() as (host, port):
-        run(getting(f"{web.tls_url}/plain", 2, ssl=context, proxy=f"http://{host}:{port}"))
+        run(read_url(f"{web.tls_url}/plain", 2, ssl=context, proxy=f"http://{host}:{port}"))
     connect, get, again = recording.calls
     assert (connect.operation, get.operation, again.operation) == ("connect", "GET", "GET")
     assert {one.session.port for one in recording.calls} == {int(web.tls_url.rpartition(":")[2])}
@@ -263,7 +263,7 @@ def test_connections_that_fail_are_one_call_each(recording: Recording, web: Web)
     )
     for url, options in attempts:
         with pytest.raises(aiohttp.ClientError):
-            run(getting(url, **options))
+            run(read_url(url, **options))
     assert [one.operation for one in recording.calls] == ["connect"] * 4
     assert type(recording.calls[0].error).__name__ == "SSLCertVerificationError"
     assert [one.session.address for one in recording.calls[2:]] == ["api.example.com"] * 2
@@ -273,7 +273,7 @@ def test_connections_that_fail_are_one_call_each(recording: Recording, web: Web)
 @pytest.mark.parametrize("path", ["/broken", "/silent"])
 def test_a_broken_response_is_recorded(recording: Recording, web: Web, path: str) -> None:
     with pytest.raises(aiohttp.ClientError):
-        run(getting(f"{web.url}{path}"))
+        run(read_url(f"{web.url}{path}"))
     recorded = recording.of("GET")
     assert all(one.error is not None for one in recorded)
     assert len(recorded) >= 1
@@ -324,7 +324,7 @@ def test_a_websocket_is_one_call_and_the_server_none(recording: Recording) -> No
 
 def test_many_at_once_are_recorded_apart(recording: Recording, web: Web) -> None:
     async def app(session: aiohttp.ClientSession) -> None:
-        one = getting(f"{web.url}/plain", 5)
+        one = read_url(f"{web.url}/plain", 5)
         for read in await asyncio.gather(*[one(session) for _ in range(8)]):
             assert read == [BODY] * 5
 
@@ -338,7 +338,7 @@ def test_a_task_that_is_cancelled_breaks_nothing(recording: Recording) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         with pytest.raises(TimeoutError):
-            run(getting(url, timeout=aiohttp.ClientTimeout(total=0.3)))
+            run(read_url(url, timeout=aiohttp.ClientTimeout(total=0.3)))
     assert [one.operation for one in recording.calls] == ["connect", "GET"]
     assert recording.calls[1].error is not None
 
@@ -358,7 +358,7 @@ def test_hostile_responses_change_nothing_for_the_app(answer: bytes) -> None:
     def outcome() -> tuple[object, ...]:
         with serve_once(answer) as url:
             try:
-                return tuple(run(getting(url)))
+                return tuple(run(read_url(url)))
             except (aiohttp.ClientError, ValueError) as error:
                 return type(error), str(error).partition("127.0.0.1")[0]
 

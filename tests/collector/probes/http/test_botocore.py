@@ -34,7 +34,7 @@ def bucket(aws: Server, request: pytest.FixtureRequest) -> str:
 
 
 @contextlib.contextmanager
-def answering(status: int, headers: dict[str, str], body: bytes) -> Generator[str]:
+def serve_response(status: int, headers: dict[str, str], body: bytes) -> Generator[str]:
     """A server with one response for every request."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -213,13 +213,13 @@ def test_anonymous_and_unverified_calls_are_reported(recording: Recording, aws: 
 def test_the_target_of_an_s3_redirect_is_reported(
     recording: Recording, aws: Server, status: int, headers: dict[str, str], body: bytes, recorded: str
 ) -> None:
-    with answering(status, headers, body) as url, pytest.raises(ClientError):
+    with serve_response(status, headers, body) as url, pytest.raises(ClientError):
         client(aws, "s3", tls=False, endpoint_url=url).get_object(Bucket="photos", Key="x")
     assert recording.of("GetObject")[0].facts[names.REDIRECT_TARGET] == recorded
 
 
 def test_each_retry_is_an_attempt(recording: Recording, aws: Server) -> None:
-    with answering(503, {}, b"<Error><Code>SlowDown</Code></Error>") as url, pytest.raises(ClientError):
+    with serve_response(503, {}, b"<Error><Code>SlowDown</Code></Error>") as url, pytest.raises(ClientError):
         client(aws, "s3", tls=False, endpoint_url=url).get_object(Bucket="photos", Key="x")
     assert [one.error for one in recording.of("GetObject")] == ["SlowDown", "SlowDown"]
 

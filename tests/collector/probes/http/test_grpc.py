@@ -30,7 +30,7 @@ def channel(grpc_server: Server, recording: Recording) -> Iterator[grpc.Channel]
         yield channel
 
 
-def recorded(recording: Recording, number: int = 1) -> RecordedCall:
+def get_recorded(recording: Recording, number: int = 1) -> RecordedCall:
     """Return the last call, once so many have been recorded: gRPC ends some on a separate thread."""
     deadline = time.monotonic() + 10
     while len(recording.calls) < number and time.monotonic() < deadline:
@@ -43,7 +43,7 @@ def test_an_rpc_is_one_call_without_its_message_and_its_metadata(
     channel: grpc.Channel, grpc_server: Server, recording: Recording
 ) -> None:
     assert channel.unary_unary(GET)(b"canary-1", metadata=LOGIN) == b"canary-1canary-1"
-    one = recorded(recording)
+    one = get_recorded(recording)
     assert one.operation == one.statement == "shop.v1.Orders/Get"
     session = one.session
     assert (session.system, session.address, session.port) == ("grpc", "127.0.0.1", grpc_server.tls_port)
@@ -61,16 +61,16 @@ def test_an_rpc_is_one_call_without_its_message_and_its_metadata(
 
 def test_messages_are_rows_in_every_shape_of_rpc(channel: grpc.Channel, recording: Recording) -> None:
     assert len(list(channel.unary_stream(LIST)(b"20"))) == 20
-    one = recorded(recording)
+    one = get_recorded(recording)
     assert (one.rows_returned, one.received) == (20, 20 * 105)
     channel.stream_unary(PUT)(iter([b"a" * 10, b"b" * 20]))
-    one = recorded(recording, 2)
+    one = get_recorded(recording, 2)
     assert (one.rows_affected, one.rows_returned, one.sent) == (2, 1, 40)
     assert len(list(channel.stream_stream(TALK)(iter([b"a", b"b"])))) == 4
-    one = recorded(recording, 3)
+    one = get_recorded(recording, 3)
     assert (one.rows_affected, one.rows_returned) == (2, 4)
     channel.unary_unary(GET).future(b"x").result()
-    assert recorded(recording, 4).rows_returned == 1
+    assert get_recorded(recording, 4).rows_returned == 1
 
 
 def test_abandoned_stream_is_recorded_when_grpc_frees_it(channel: grpc.Channel, recording: Recording) -> None:
@@ -79,14 +79,14 @@ def test_abandoned_stream_is_recorded_when_grpc_frees_it(channel: grpc.Channel, 
     assert recording.calls == []
     del stream
     gc.collect()
-    assert recorded(recording).error == "CANCELLED"
+    assert get_recorded(recording).error == "CANCELLED"
 
 
 def test_a_single_threaded_stream_is_recorded_too(grpc_server: Server, recording: Recording) -> None:
     options = [("SingleThreadedUnaryStream", 1)]
     with grpc.insecure_channel(grpc_server.url, options=options) as channel:
         assert len(list(channel.unary_stream(LIST)(b"20"))) == 20
-        assert recorded(recording).rows_returned == 20
+        assert get_recorded(recording).rows_returned == 20
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_status_is_the_error(
 ) -> None:
     with pytest.raises(grpc.RpcError):
         channel.unary_unary(GET)(request_, **options)
-    one = recorded(recording)
+    one = get_recorded(recording)
     assert (one.error, one.facts[names.STATUS_CODE]) == (status, status)
     # A deadline may be over before a server is there: no TLS is claimed then.
     assert one.session.encrypted is (True if status == "NOT_FOUND" else None)
@@ -107,7 +107,7 @@ def test_a_status_is_the_error(
 def test_a_broken_stream_reports_the_messages_before_the_error(channel: grpc.Channel, recording: Recording) -> None:
     with pytest.raises(grpc.RpcError):
         list(channel.unary_stream(LIST)(b"2000"))
-    one = recorded(recording)
+    one = get_recorded(recording)
     assert (one.error, one.rows_returned) == ("RESOURCE_EXHAUSTED", 1_001)
 
 
@@ -117,7 +117,7 @@ def test_an_untrusted_certificate_makes_no_session(grpc_server: Server, recordin
         pytest.raises(grpc.RpcError),
     ):
         channel.unary_unary(GET)(b"x")
-    one = recorded(recording)
+    one = get_recorded(recording)
     assert (one.error, one.session.requested) == ("UNAVAILABLE", "verify-full")
     assert (one.session.encrypted, one.session.verified) == (None, "")
 
@@ -126,7 +126,7 @@ def test_another_name_than_the_targets_is_less_than_verified(grpc_server: Server
     options = [("grpc.ssl_target_name_override", "localhost")]
     with grpc.secure_channel(grpc_server.tls_url, credentials(grpc_server), options=options) as channel:
         channel.unary_unary(GET)(b"x")
-    session = recorded(recording).session
+    session = get_recorded(recording).session
     assert (session.requested, session.verified) == ("verify-ca", "chain")
 
 
@@ -149,7 +149,7 @@ def test_a_channel_that_is_older_than_the_probe_claims_nothing(grpc_server: Serv
         with watching(GrpcProbe) as recording:
             get(b"x")
         get(b"x")
-    one = recorded(recording)
+    one = get_recorded(recording)
     assert (one.session.address, one.session.port) == ("127.0.0.1", grpc_server.tls_port)
     assert (one.session.encrypted, one.session.requested) == (None, "")
 
@@ -164,7 +164,7 @@ class Adding(grpc.UnaryUnaryClientInterceptor):
 
 def test_interceptor_metadata_is_seen_and_no_call_is_doubled(channel: grpc.Channel, recording: Recording) -> None:
     grpc.intercept_channel(channel, Adding()).unary_unary(GET)(b"x")
-    assert recorded(recording).session.account == "app"
+    assert get_recorded(recording).session.account == "app"
 
 
 class Passing(grpc.aio.UnaryUnaryClientInterceptor):
@@ -208,13 +208,13 @@ def test_a_stream_of_asyncio_that_the_app_leaves_is_recorded(grpc_server: Server
             await asyncio.sleep(0.2)
 
     asyncio.run(app())
-    assert recorded(recording).error == "CANCELLED"
+    assert get_recorded(recording).error == "CANCELLED"
 
 
 def test_an_absent_server_is_reported(recording: Recording) -> None:
     with grpc.insecure_channel(f"127.0.0.1:{free_port()}") as channel, pytest.raises(grpc.RpcError):
         channel.unary_unary(GET)(b"x")
-    assert recorded(recording).error == "UNAVAILABLE"
+    assert get_recorded(recording).error == "UNAVAILABLE"
 
 
 def test_the_oldest_version_is_watched_alike(grpc_server: Server) -> None:

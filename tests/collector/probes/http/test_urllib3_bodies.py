@@ -79,7 +79,7 @@ XML = b'<?xml version="1.0"?><!DOCTYPE r [<!ENTITY f SYSTEM "file:///etc/hunter2
 DOCUMENTS = {"honest": b"<r>" + b"1.08 " * 5_000 + b"</r>", "hostile": XML + b" " * 20_000}
 
 
-def _framed(how: str, body: bytes, packs: bool) -> bytes:
+def _frame(how: str, body: bytes, packs: bool) -> bytes:
     body = gzip.compress(body) if packs else body
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/xml; charset=utf-8\r\n"
     head += b"Content-Encoding: gzip\r\n" if packs else b""
@@ -101,7 +101,7 @@ def test_a_document_is_looked_at_however_it_comes_and_is_read(
     recording: Recording, pool: urllib3.PoolManager, reading: str, framing: str, what: str, packs: bool
 ) -> None:
     body, read = DOCUMENTS[what], b""
-    with serve_once(_framed(framing, body, packs)) as url:
+    with serve_once(_frame(framing, body, packs)) as url:
         response = pool.request("GET", url, preload_content=reading == "at once")
         if reading in ("at once", "later"):
             read = response.data
@@ -135,11 +135,11 @@ def test_document_is_inspected_across_any_number_of_chunks(
 
 
 def test_an_unread_or_empty_document_is_recorded(recording: Recording, pool: urllib3.PoolManager) -> None:
-    with serve_once(_framed("counted", DOCUMENTS["hostile"], False)) as url:
+    with serve_once(_frame("counted", DOCUMENTS["hostile"], False)) as url:
         response = pool.request("GET", url, preload_content=False)
         response.close()
     for framing in ("counted", "chunked"):
-        with serve_once(_framed(framing, b"", False)) as url:
+        with serve_once(_frame(framing, b"", False)) as url:
             assert pool.request("GET", url).data == b""
     gc.collect()
     assert len(recording.of("GET")) == 3

@@ -156,7 +156,7 @@ def _start(ca: Authority) -> Web:
 
 
 @contextlib.contextmanager
-def serving(ca: Authority) -> Generator[Web]:
+def serve(ca: Authority) -> Generator[Web]:
     """Run separate servers, which stop at the end of the block."""
     web = _start(ca)
     try:

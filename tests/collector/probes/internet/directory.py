@@ -4,7 +4,7 @@ from typing import Any
 
 import ldap3
 
-from tests.contract.exercises.ldap3 import secured
+from tests.contract.exercises.ldap3 import make_server
 from tests.services.server import Server
 
 QUIET: dict[str, Any] = {"get_info": ldap3.NONE}
@@ -13,4 +13,4 @@ QUIET: dict[str, Any] = {"get_info": ldap3.NONE}
 
 def bind(server: Server, **options: Any) -> ldap3.Connection:
     """Return a connection over TLS, bound to the account with every right."""
-    return ldap3.Connection(secured(server, **QUIET), server.user, server.password, auto_bind=True, **options)
+    return ldap3.Connection(make_server(server, **QUIET), server.user, server.password, auto_bind=True, **options)

@@ -12,16 +12,16 @@ import pytest
 from backwatch.collector import names
 from backwatch.collector.probes.ftplib import FtplibProbe
 from tests.collector.probes.recording import Recording
-from tests.contract.exercises.ftplib import verifying
+from tests.contract.exercises.ftplib import make_context
 from tests.services.authority import Authority
-from tests.services.internet.ftp import CONTENT, serving
+from tests.services.internet.ftp import CONTENT, run_server
 from tests.services.server import Server
 
 PROBES = (FtplibProbe,)
 
 
 def test_files_over_tls_are_recorded_with_the_data_connections_bytes(recording: Recording, ftp_server: Server) -> None:
-    with ftplib.FTP_TLS(context=verifying(ftp_server)) as client:
+    with ftplib.FTP_TLS(context=make_context(ftp_server)) as client:
         client.connect(ftp_server.host, ftp_server.port)
         client.login(ftp_server.user, ftp_server.password)
         client.prot_p()
@@ -48,7 +48,7 @@ def test_files_over_tls_are_recorded_with_the_data_connections_bytes(recording: 
 
 
 def test_plain_data_beside_an_encrypted_login_are_reported(recording: Recording, ftp_server: Server) -> None:
-    with ftplib.FTP_TLS(context=verifying(ftp_server)) as client:
+    with ftplib.FTP_TLS(context=make_context(ftp_server)) as client:
         client.connect(ftp_server.host, ftp_server.port)
         client.login(ftp_server.user, ftp_server.password)
         client.retrlines("RETR report.csv", lambda _: None)
@@ -81,7 +81,7 @@ def test_a_refused_login_is_recorded_with_the_servers_code(recording: Recording,
 
 
 def test_a_server_without_tls_is_recorded(recording: Recording, ca: Authority) -> None:
-    with serving(ca, tls=False) as server, ftplib.FTP_TLS() as client:
+    with run_server(ca, tls=False) as server, ftplib.FTP_TLS() as client:
         client.connect(server.host, server.port)
         with pytest.raises(ftplib.error_perm):
             client.login("ftp", "never sent")

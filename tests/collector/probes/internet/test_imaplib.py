@@ -9,9 +9,9 @@ import pytest
 from backwatch.collector import names
 from backwatch.collector.probes.imaplib import ImaplibProbe
 from tests.collector.probes.recording import Recording
-from tests.contract.exercises.imaplib import verifying
+from tests.contract.exercises.imaplib import make_context
 from tests.services.authority import Authority
-from tests.services.internet._dovecot import MESSAGES, serving
+from tests.services.internet._dovecot import MESSAGES, run_server
 from tests.services.server import Server
 
 PROBES = (ImaplibProbe,)
@@ -19,7 +19,7 @@ PROBES = (ImaplibProbe,)
 
 def test_mail_by_starttls_is_recorded_step_by_step(recording: Recording, imap_server: Server) -> None:
     with imaplib.IMAP4(imap_server.host, imap_server.port) as client:
-        client.starttls(verifying(imap_server))
+        client.starttls(make_context(imap_server))
         client.login(imap_server.user, imap_server.password)
         client.select("INBOX", readonly=True)
         client.search(None, '(FROM "hunter2" SINCE 1-Feb-2026)')
@@ -43,12 +43,12 @@ def test_mail_by_starttls_is_recorded_step_by_step(recording: Recording, imap_se
 
 
 def test_the_login_method_is_reported(recording: Recording, imap_server: Server) -> None:
-    with imaplib.IMAP4_SSL(imap_server.host, imap_server.tls_port, ssl_context=verifying(imap_server)) as client:
+    with imaplib.IMAP4_SSL(imap_server.host, imap_server.tls_port, ssl_context=make_context(imap_server)) as client:
         client.login_cram_md5(imap_server.user, imap_server.password)
     (login,) = recording.of("login")
     assert (login.session.account, login.session.auth_method) == (imap_server.user, "cram-md5")
     plain = f"\0{imap_server.user}\0{imap_server.password}".encode()
-    with imaplib.IMAP4_SSL(imap_server.host, imap_server.tls_port, ssl_context=verifying(imap_server)) as client:
+    with imaplib.IMAP4_SSL(imap_server.host, imap_server.tls_port, ssl_context=make_context(imap_server)) as client:
         client.authenticate("PLAIN", lambda _: plain)
     assert (recording.of("login")[1].session.account, recording.of("login")[1].session.auth_method) == (
         "",  # the app's own function knows the account
@@ -58,7 +58,7 @@ def test_the_login_method_is_reported(recording: Recording, imap_server: Server)
 
 
 def test_a_refusal_is_reported_with_the_servers_code(recording: Recording, imap_server: Server) -> None:
-    with imaplib.IMAP4_SSL(imap_server.host, imap_server.tls_port, ssl_context=verifying(imap_server)) as client:
+    with imaplib.IMAP4_SSL(imap_server.host, imap_server.tls_port, ssl_context=make_context(imap_server)) as client:
         with pytest.raises(imaplib.IMAP4.error):
             client.login("ann", "secret-guess")
         client.login(imap_server.user, imap_server.password)
@@ -73,7 +73,7 @@ def test_a_refusal_is_reported_with_the_servers_code(recording: Recording, imap_
 
 
 def test_a_server_that_hides_starttls_is_recorded(recording: Recording, ca: Authority) -> None:
-    with serving(ca, "imap", tls=False) as server:
+    with run_server(ca, "imap", tls=False) as server:
         client = imaplib.IMAP4(server.host, server.port)
         with pytest.raises(imaplib.IMAP4.abort):
             client.starttls()

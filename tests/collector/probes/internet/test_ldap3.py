@@ -15,9 +15,9 @@ from backwatch.collector.probes.ldap3 import Ldap3Probe
 from backwatch.collector.redaction import ldap as redact
 from tests.collector.probes.internet.directory import QUIET, bind
 from tests.collector.probes.recording import Recording, watching
-from tests.contract.exercises.ldap3 import NEW, plain, secured
+from tests.contract.exercises.ldap3 import NEW, make_server, plain
 from tests.services.authority import Authority
-from tests.services.internet.ldap import BASE, COUNT, ELSEWHERE, PEOPLE, VERSION, serving
+from tests.services.internet.ldap import BASE, COUNT, ELSEWHERE, PEOPLE, VERSION, run_server
 from tests.services.overlays import not_overlaid, run_tests_with
 from tests.services.server import Server
 
@@ -33,7 +33,7 @@ def client(recording: Recording, ldap_server: Server) -> Iterator[ldap3.Connecti
     made.unbind()
 
 
-def recorded(recording: Recording) -> list[tuple[str, str, int, int]]:
+def get_recorded(recording: Recording) -> list[tuple[str, str, int, int]]:
     return [(one.operation, one.statement, one.rows_returned, one.rows_affected) for one in recording.calls]
 
 
@@ -47,7 +47,7 @@ def test_a_session_by_starttls_is_recorded_step_by_step(recording: Recording, ld
     client.bind()
     client.search(PEOPLE, "(&(objectClass=inetOrgPerson)(uid=user1))", attributes=["mail", "cn"])
     client.unbind()
-    assert recorded(recording) == [
+    assert get_recorded(recording) == [
         ("connect", "", -1, -1), ("starttls", "", -1, -1), ("bind", "", -1, -1),
         ("search", f"search {SHAPE} subtree (&(objectClass=?)(uid=?)) cn,mail", 1, -1), ("unbind", "", -1, -1),
     ]  # fmt: skip
@@ -78,7 +78,7 @@ def test_verification_is_reported(
     recording: Recording, ldap_server: Server, options: dict[str, Any], requested: str, verified: str
 ) -> None:
     tls = ldap3.Tls(ca_certs_file=ldap_server.ca_file, **options)
-    client = ldap3.Connection(secured(ldap_server, tls=tls, **QUIET), auto_bind=True)
+    client = ldap3.Connection(make_server(ldap_server, tls=tls, **QUIET), auto_bind=True)
     client.unbind()
     session = recording.of("connect")[0].session
     assert (session.requested, session.requested_explicit, session.verified) == (requested, True, verified)
@@ -94,7 +94,7 @@ def test_without_tls_a_bind_is_recorded_as_plaintext(recording: Recording, ldap_
 
 
 def test_a_server_that_hides_starttls_is_recorded(recording: Recording, ca: Authority) -> None:
-    with serving(ca, tls=False) as server:
+    with run_server(ca, tls=False) as server:
         client = ldap3.Connection(ldap3.Server(server.host, server.port, **QUIET))
         with pytest.raises(LDAPStartTLSError):
             client.start_tls()
@@ -109,7 +109,7 @@ def test_a_server_that_hides_starttls_is_recorded(recording: Recording, ca: Auth
 def test_an_untrusted_certificate_is_reported(recording: Recording, ldap_server: Server) -> None:
     wary = ldap3.Tls(validate=ssl.CERT_REQUIRED)
     with pytest.raises(LDAPSocketOpenError):
-        ldap3.Connection(secured(ldap_server, tls=wary), auto_bind=True)
+        ldap3.Connection(make_server(ldap_server, tls=wary), auto_bind=True)
     client = ldap3.Connection(plain(ldap_server, tls=wary))
     with pytest.raises(LDAPException):
         client.start_tls()
@@ -118,11 +118,11 @@ def test_an_untrusted_certificate_is_reported(recording: Recording, ldap_server:
 
 
 def test_a_certificate_for_another_host_is_reported(recording: Recording, ca: Authority) -> None:
-    with serving(ca, "other.example") as server:
+    with run_server(ca, "other.example") as server:
         with pytest.raises(LDAPSocketOpenError):
-            ldap3.Connection(secured(server), auto_bind=True)
+            ldap3.Connection(make_server(server), auto_bind=True)
         tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=server.ca_file, valid_names=["other.example"])
-        ldap3.Connection(secured(server, tls=tls, **QUIET), auto_bind=True).unbind()
+        ldap3.Connection(make_server(server, tls=tls, **QUIET), auto_bind=True).unbind()
     failed, connect = recording.of("connect")
     assert (type(failed.error).__name__, failed.session.verified) == ("LDAPCertificateError", "")
     assert connect.session.verified == "full"
@@ -138,7 +138,7 @@ def test_a_server_that_is_not_there_is_recorded(recording: Recording) -> None:
 def test_the_servers_version_is_recorded_where_the_app_has_it_read(recording: Recording, ldap_server: Server) -> None:
     for info, version in ((ldap3.ALL, f"OpenLDAP {VERSION}"), (ldap3.NONE, ""), (ldap3.OFFLINE_SLAPD_2_4, "")):
         recording.calls.clear()
-        ldap3.Connection(secured(ldap_server, get_info=info), auto_bind=True).unbind()
+        ldap3.Connection(make_server(ldap_server, get_info=info), auto_bind=True).unbind()
         assert {one.session.server_version for one in recording.of("bind")} == {version}
         assert [one.operation for one in recording.calls] == ["connect", "bind", "unbind"]
 
@@ -172,7 +172,7 @@ def test_a_connection_that_is_older_than_the_probe_is_recorded(ldap_server: Serv
 
 
 def test_a_bind_that_is_refused_is_recorded_with_the_servers_word(recording: Recording, ldap_server: Server) -> None:
-    client = ldap3.Connection(secured(ldap_server, **QUIET), f"uid=user1,{PEOPLE}", "secret-guess")
+    client = ldap3.Connection(make_server(ldap_server, **QUIET), f"uid=user1,{PEOPLE}", "secret-guess")
     assert not client.bind()
     client.search(PEOPLE, "(uid=user1)")
     client.unbind()
@@ -197,7 +197,7 @@ def test_binding_anew_is_recorded(recording: Recording, client: ldap3.Connection
 
 def test_the_steps_of_sasl_are_one_call(recording: Recording, ldap_server: Server) -> None:
     client = ldap3.Connection(
-        secured(ldap_server, **QUIET), authentication=ldap3.SASL, sasl_mechanism=ldap3.DIGEST_MD5,
+        make_server(ldap_server, **QUIET), authentication=ldap3.SASL, sasl_mechanism=ldap3.DIGEST_MD5,
         sasl_credentials=(None, "user1", "secret1", None),
     )  # fmt: skip
     assert client.bind()
@@ -208,7 +208,7 @@ def test_the_steps_of_sasl_are_one_call(recording: Recording, ldap_server: Serve
 
 
 def test_a_missing_password_is_recorded_though_nothing_was_sent(recording: Recording, ldap_server: Server) -> None:
-    client = ldap3.Connection(secured(ldap_server, **QUIET), ldap_server.user, "")
+    client = ldap3.Connection(make_server(ldap_server, **QUIET), ldap_server.user, "")
     with pytest.raises(LDAPException):
         client.bind()
     (bind,) = recording.of("bind")
@@ -226,7 +226,7 @@ def test_changes_are_recorded_by_the_attributes_that_they_touch(recording: Recor
     client.delete(f"uid=hunter2,{PEOPLE}")
     client.delete(f"uid=hunter2,{PEOPLE}")
     entry = f"uid=?,{SHAPE}"
-    assert recorded(recording) == [
+    assert get_recorded(recording) == [
         ("add", f"add {entry} cn,objectClass,sn", -1, 1),
         ("modify", f"modify {entry} add:mail,replace:cn", -1, 1),
         ("compare", f"compare {entry} (mail=?)", -1, -1),

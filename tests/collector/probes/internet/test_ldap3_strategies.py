@@ -12,7 +12,7 @@ import ldap3
 from backwatch.collector.probes.ldap3 import Ldap3Probe
 from tests.collector.probes.internet.directory import QUIET, bind
 from tests.collector.probes.recording import RecordedCall, Recording
-from tests.contract.exercises.ldap3 import plain, secured
+from tests.contract.exercises.ldap3 import make_server, plain
 from tests.services.internet.ldap import BASE, COUNT, PEOPLE
 from tests.services.overlays import OVERLAID
 from tests.services.server import Server
@@ -28,7 +28,7 @@ def test_responses_read_by_a_thread_are_recorded_for_their_caller(recording: Rec
     numbers = [client.search(PEOPLE, f"(uid=user{number})") for number in range(1, COUNT + 1)]
     for number in numbers:
         assert len(client.get_response(number)[0]) == 1
-    _recorded_by_then(recording, COUNT)
+    _wait_for_calls(recording, COUNT)
     searches = recording.of("search")
     assert [one.rows_returned for one in searches] == [1] * COUNT
     assert all(one.estimated for one in searches)
@@ -43,7 +43,7 @@ def test_responses_read_by_a_thread_are_recorded_for_their_caller(recording: Rec
     client.strategy.receiver.join(10)
 
 
-def _recorded_by_then(recording: Recording, count: int) -> list[RecordedCall]:
+def _wait_for_calls(recording: Recording, count: int) -> list[RecordedCall]:
     until = time.monotonic() + 10
     while len(recording.of("search")) < count and time.monotonic() < until:
         time.sleep(0.01)
@@ -64,12 +64,12 @@ def test_starttls_of_a_reading_thread_is_recorded(recording: Recording, ldap_ser
 
 def test_a_pool_of_connections_records_the_caller(recording: Recording, ldap_server: Server) -> None:
     client = ldap3.Connection(
-        secured(ldap_server, **QUIET), ldap_server.user, ldap_server.password, auto_bind=True,
+        make_server(ldap_server, **QUIET), ldap_server.user, ldap_server.password, auto_bind=True,
         client_strategy=ldap3.REUSABLE, pool_name="people", pool_size=2,
     )  # fmt: skip
     number = client.search(PEOPLE, "(uid=user1)", attributes=["mail"])
     assert len(client.get_response(number)[0]) == 1
-    (search,) = _recorded_by_then(recording, 1)
+    (search,) = _wait_for_calls(recording, 1)
     assert search.caller is not None
     assert search.caller.site is not None
     assert not SITES or search.caller.site.function == "test_a_pool_of_connections_records_the_caller"
@@ -119,7 +119,7 @@ def test_searches_from_many_threads_on_one_connection_are_all_recorded(
         thread.start()
     for thread in threads:
         thread.join()
-    assert [one.rows_returned for one in _recorded_by_then(recording, 40)] == [1] * 40
+    assert [one.rows_returned for one in _wait_for_calls(recording, 40)] == [1] * 40
     client.unbind()
     client.strategy.receiver.join(10)
 

@@ -9,9 +9,9 @@ import pytest
 from backwatch.collector import names
 from backwatch.collector.probes.poplib import PoplibProbe
 from tests.collector.probes.recording import Recording, watching
-from tests.contract.exercises.poplib import verifying
+from tests.contract.exercises.poplib import make_context
 from tests.services.authority import Authority
-from tests.services.internet._dovecot import MESSAGES, serving
+from tests.services.internet._dovecot import MESSAGES, run_server
 from tests.services.server import Server
 
 PROBES = (PoplibProbe,)
@@ -19,7 +19,7 @@ PROBES = (PoplibProbe,)
 
 def test_mail_by_stls_is_recorded_step_by_step(recording: Recording, pop3_server: Server) -> None:
     client = poplib.POP3(pop3_server.host, pop3_server.port)
-    client.stls(verifying(pop3_server))
+    client.stls(make_context(pop3_server))
     client.user(pop3_server.user)
     client.pass_(pop3_server.password)
     client.list()
@@ -41,7 +41,7 @@ def test_mail_by_stls_is_recorded_step_by_step(recording: Recording, pop3_server
 
 
 def test_a_refused_login_reports_its_account_and_keeps_the_session(recording: Recording, pop3_server: Server) -> None:
-    client = poplib.POP3_SSL(pop3_server.host, pop3_server.tls_port, context=verifying(pop3_server))
+    client = poplib.POP3_SSL(pop3_server.host, pop3_server.tls_port, context=make_context(pop3_server))
     client.user("ann")
     with pytest.raises(poplib.error_proto):
         client.pass_("secret-guess")
@@ -55,7 +55,7 @@ def test_a_refused_login_reports_its_account_and_keeps_the_session(recording: Re
 
 
 def test_a_server_that_hides_stls_is_recorded(recording: Recording, ca: Authority) -> None:
-    with serving(ca, "pop3", tls=False) as server:
+    with run_server(ca, "pop3", tls=False) as server:
         client = poplib.POP3(server.host, server.port)
         with pytest.raises(poplib.error_proto, match="STLS not supported"):
             client.stls()
@@ -77,7 +77,7 @@ def test_a_failed_handshake_is_neither_encrypted_nor_plain(recording: Recording,
 
 
 def test_connection_older_than_the_probe_is_read_at_its_next_call(pop3_server: Server) -> None:
-    client = poplib.POP3_SSL(pop3_server.host, pop3_server.tls_port, context=verifying(pop3_server))
+    client = poplib.POP3_SSL(pop3_server.host, pop3_server.tls_port, context=make_context(pop3_server))
     with watching(PoplibProbe) as recording:
         client.capa()
     client.close()

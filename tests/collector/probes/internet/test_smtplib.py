@@ -16,13 +16,13 @@ SENDER = "shop@shop.example"
 LONG = "\r\n".join(["x" * 98] * 100)
 
 
-def verifying(server: MailServer) -> ssl.SSLContext:
+def make_context(server: MailServer) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=server.ca_file)
 
 
 def test_a_mail_by_starttls_is_four_calls(recording: Recording, smtp_server: MailServer) -> None:
     with smtplib.SMTP(smtp_server.host, smtp_server.port) as client:
-        client.starttls(context=verifying(smtp_server))
+        client.starttls(context=make_context(smtp_server))
         client.login(smtp_server.user, smtp_server.password)
         client.sendmail(SENDER, ["a@two.example", "b@one.example", "c@two.example"], LONG)
     assert [one.operation for one in recording.calls] == ["connect", "starttls", "login", "send"]
@@ -83,7 +83,7 @@ def test_a_failed_handshake_is_neither_encrypted_nor_plain(recording: Recording,
 
 
 def test_tls_at_once_is_recorded_at_connect(recording: Recording, smtp_server: MailServer) -> None:
-    with smtplib.SMTP_SSL(smtp_server.host, smtp_server.tls_port, context=verifying(smtp_server)) as client:
+    with smtplib.SMTP_SSL(smtp_server.host, smtp_server.tls_port, context=make_context(smtp_server)) as client:
         client.sendmail(SENDER, "a@one.example", "text")
     connect, send = recording.calls
     assert (connect.session.encrypted, connect.session.verified, connect.session.requested) == (
@@ -149,7 +149,7 @@ def test_a_refused_connection_is_recorded(recording: Recording) -> None:
 
 
 def test_connection_older_than_the_probe_is_read_at_its_next_call(smtp_server: MailServer) -> None:
-    with smtplib.SMTP_SSL(smtp_server.host, smtp_server.tls_port, context=verifying(smtp_server)) as client:
+    with smtplib.SMTP_SSL(smtp_server.host, smtp_server.tls_port, context=make_context(smtp_server)) as client:
         client.noop()
         with watching(SmtplibProbe) as recording:
             client.sendmail(SENDER, "a@one.example", LONG)

@@ -28,7 +28,7 @@ from backwatch.collector.probes.redis import RedisProbe
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream.factory import open_consumer
 from tests.collector.probes.recording import RecordedCall, Recording
-from tests.contract.exercises.kombu import amqp_url, application, connected, tls
+from tests.contract.exercises.kombu import amqp_url, application, open_connection, tls
 from tests.contract.exercises.pika import Bomb
 from tests.services.overlays import OVERLAID, not_overlaid, run_tests_with
 from tests.services.server import Server
@@ -52,7 +52,7 @@ def queue() -> str:
 
 @pytest.fixture
 def rabbit(recording: Recording, rabbitmq: Server) -> Iterator[Any]:
-    with connected(amqp_url(rabbitmq), ssl=tls(rabbitmq)) as connection:
+    with open_connection(amqp_url(rabbitmq), ssl=tls(rabbitmq)) as connection:
         yield connection
 
 
@@ -78,7 +78,7 @@ def test_a_connect_reports_all_session_facts(recording: Recording, rabbit: Any, 
 def test_a_refused_login_is_recorded_with_its_account(recording: Recording, rabbitmq: Server) -> None:
     with (
         pytest.raises(AccessRefused),
-        connected(amqp_url(rabbitmq, password="guess-17"), ssl=tls(rabbitmq)) as connection,
+        open_connection(amqp_url(rabbitmq, password="guess-17"), ssl=tls(rabbitmq)) as connection,
     ):
         connection.connect()
     call = recording.calls[0]
@@ -90,7 +90,7 @@ def test_a_refused_login_is_recorded_with_its_account(recording: Recording, rabb
 
 def test_an_untrusted_certificate_is_recorded(recording: Recording, rabbitmq: Server) -> None:
     options = {"cert_reqs": ssl.CERT_REQUIRED, "ca_certs": os.devnull, "server_hostname": rabbitmq.host}
-    with pytest.raises((ssl.SSLError, OSError)), connected(amqp_url(rabbitmq), ssl=options) as connection:
+    with pytest.raises((ssl.SSLError, OSError)), open_connection(amqp_url(rabbitmq), ssl=options) as connection:
         connection.connect()
     call = recording.calls[0]
     assert (call.operation, call.session.encrypted) == ("connect", None)
@@ -160,7 +160,7 @@ def test_a_pickled_task_is_recognised_and_named(
 def test_the_apps_own_redis_commands_are_recorded_by_the_redis_probe(
     recording: Recording, redis_server: Server
 ) -> None:
-    with connected(redis_server.url) as connection:
+    with open_connection(redis_server.url) as connection:
         client = connection.default_channel.client
         client.lpush("by.hand", "x")
         assert client.brpop("by.hand", 1)

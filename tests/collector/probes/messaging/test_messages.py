@@ -73,7 +73,7 @@ def count_messages(tmp_path: Path) -> Callable[[str, str], int]:
     return count_messages
 
 
-def counting(recorded: list[int], name: str = "orders") -> PendingMessages:
+def make_pending(recorded: list[int], name: str = "orders") -> PendingMessages:
     return PendingMessages(name, lambda one, _error: recorded.append(one.count))
 
 
@@ -119,14 +119,14 @@ def test_pending_messages_are_recorded_before_a_pipeline_closes() -> None:
 @pytest.mark.filterwarnings("ignore:This process")  # it has threads, and that is the point
 def test_a_child_begins_anew_while_its_parents_threads_work(now: list[float]) -> None:
     recorded: list[int] = []
-    waiting = counting(recorded)
+    waiting = make_pending(recorded)
     waiting.recorded_at = now[0]
     waiting.add(1, b"x")
     over = threading.Event()
 
     def busy() -> None:
         while not over.is_set():
-            [counting([]) for _ in range(20)]
+            [make_pending([]) for _ in range(20)]
             messages._living.valuerefs()
 
     threads = [threading.Thread(target=busy) for _ in range(2)]
@@ -157,7 +157,7 @@ def test_a_child_begins_anew_while_its_parents_threads_work(now: list[float]) ->
 
 def test_pending_messages_are_recorded_a_second_after_the_last_record(now: list[float]) -> None:
     recorded: list[int] = []
-    gathered = counting(recorded)
+    gathered = make_pending(recorded)
     for _ in range(3):
         gathered.add(1, b"x")
     due = flush_due([gathered], 0.0)
@@ -202,7 +202,7 @@ def test_under_asyncio_the_loop_records_pending_messages_with_their_caller(
 
 def test_the_loop_keeps_nothing_alive_and_is_asked_once(now: list[float]) -> None:
     async def take() -> None:
-        gathered = counting([])
+        gathered = make_pending([])
         loop: Any = asyncio.get_running_loop()
         for _ in range(10):
             gathered.add(1, b"x")
@@ -269,7 +269,7 @@ def test_a_fault_does_not_reach_the_loop(now: list[float], swallowed_faults: lis
 
 
 def test_without_a_loop_nothing_is_asked_for(now: list[float]) -> None:
-    gathered = counting([])
+    gathered = make_pending([])
     gathered.recorded_at = now[0]
     gathered.add(1, b"x")
     defer_flush(gathered, Recording())

@@ -13,7 +13,7 @@ from nats.aio.transport import TcpTransport
 from nats.errors import MaxPayloadError, NoRespondersError, NoServersError
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
-from backwatch.attack.scenarios.nats.other_subject import OTHER, Straying
+from backwatch.attack.scenarios.nats.other_subject import OTHER, OtherSubjectNats
 from backwatch.collector import names
 from backwatch.collector.probes.nats import NatsProbe
 from backwatch.collector.probes.nats.session import matches_subject, stream_info
@@ -310,7 +310,7 @@ def test_a_stray_message_is_reported_without_its_subject() -> None:
         await client.publish("orders.eu", b"order 7")
         assert (await subscription.next_msg(timeout=5)).subject == OTHER
 
-    with watching(NatsProbe) as recording, hostile(Straying) as (service, ca_file):
+    with watching(NatsProbe) as recording, hostile(OtherSubjectNats) as (service, ca_file):
         run(f"tls://localhost:{service.port}", use, tls=ssl.create_default_context(cafile=ca_file))
     (call,) = recording.of("deliver")
     assert call.facts[names.RESPONSE_INDICATORS] == "other-key"

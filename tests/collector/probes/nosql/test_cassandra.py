@@ -22,7 +22,7 @@ from backwatch.collector import names
 from backwatch.collector.probes.cassandra import CassandraProbe
 from tests.collector.memory_stream import deliver
 from tests.collector.probes.recording import Recording, watching
-from tests.contract.exercises.cassandra import cluster_of, prepared_keyspace
+from tests.contract.exercises.cassandra import cluster_of, prepare_keyspace
 from tests.services.overlays import not_overlaid, run_tests_with
 from tests.services.server import Server
 
@@ -37,13 +37,13 @@ def session(cassandra_node: Server, recording: Recording) -> Iterator[Any]:
     with cluster_of(cassandra_node) as cluster:
         session = cluster.connect()
         session.default_timeout = 60
-        prepared_keyspace(session, "tests")
+        prepare_keyspace(session, "tests")
         session.execute("TRUNCATE item")
         recording.calls.clear()
         yield session
 
 
-def asked(recording: Recording) -> list[Any]:
+def list_requests(recording: Recording) -> list[Any]:
     """Return the app's requests, without pushes of nodes."""
     return [call for call in recording.calls if call.sql is not None or call.operation == "GRAPH"]
 
@@ -180,7 +180,7 @@ def test_each_kind_of_request_is_recorded_once(session: Any, recording: Recordin
     session.execute(insert.bind((3, "c")))
     session.execute_async("SELECT id FROM item").result()
     session.execute("UPDATE item SET name = 'x' WHERE id = 1 IF EXISTS")
-    assert [(call.operation, call.sql, call.rows_returned) for call in asked(recording)] == [
+    assert [(call.operation, call.sql, call.rows_returned) for call in list_requests(recording)] == [
         ("", "INSERT INTO item (id, name) VALUES (%s, %s)", -1),
         ("PREPARE", "INSERT INTO item (id, name) VALUES (?, ?)", -1),
         ("", "INSERT INTO item (id, name) VALUES (?, ?)", -1),
@@ -188,15 +188,15 @@ def test_each_kind_of_request_is_recorded_once(session: Any, recording: Recordin
         ("", "SELECT id FROM item", 3),
         ("", "UPDATE item SET name = 'x' WHERE id = 1 IF EXISTS", 1),
     ]
-    assert all(call.estimated and call.sent > 20 and call.received >= 9 for call in asked(recording))
-    assert {call.session.namespace for call in asked(recording)} == {"tests"}
-    assert len({id(call.session) for call in asked(recording)}) == 1
+    assert all(call.estimated and call.sent > 20 and call.received >= 9 for call in list_requests(recording))
+    assert {call.session.namespace for call in list_requests(recording)} == {"tests"}
+    assert len({id(call.session) for call in list_requests(recording)}) == 1
 
 
 def test_bytes_grow_with_the_result(session: Any, recording: Recording) -> None:
     session.execute("INSERT INTO item (id, name) VALUES (1, %s)", (secrets.token_hex(5000),))
     session.execute("SELECT name FROM item")
-    insert, select = asked(recording)
+    insert, select = list_requests(recording)
     assert insert.sent > 5000 > insert.received
     assert select.received > 5000 > select.sent
 

@@ -14,7 +14,7 @@ from pymemcache.client.base import Client, PooledClient
 from pymemcache.client.hash import HashClient
 from pymemcache.exceptions import MemcacheError
 
-from backwatch.attack.scenarios.memcached.other_key import Straying
+from backwatch.attack.scenarios.memcached.other_key import OtherKeyMemcached
 from backwatch.collector import names
 from backwatch.collector.probes.pymemcache import PymemcacheProbe
 from tests.collector.probes.recording import Recording, watching
@@ -268,7 +268,7 @@ def test_the_oldest_version_passes_the_same_tests(memcached: Server) -> None:
 
 @pytest.mark.parametrize("ignored", [False, True])
 def test_a_reply_with_another_key_is_reported_without_its_content(ignored: bool) -> None:
-    with watching(PymemcacheProbe) as recording, hostile(Straying) as (service, ca_file):
+    with watching(PymemcacheProbe) as recording, hostile(OtherKeyMemcached) as (service, ca_file):
         context = ssl.create_default_context(cafile=ca_file)
         client = Client(("localhost", service.port), tls_context=context, timeout=5, ignore_exc=ignored)
         client.set("basket:7", "apples", noreply=False)

@@ -3,7 +3,6 @@
 import asyncio
 import pickle
 import threading
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,35 +10,17 @@ import redis
 import redis.asyncio
 import redis.connection as redis_connection
 from opentelemetry.instrumentation.redis import RedisInstrumentor
-from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from backwatch.collector import names
 from backwatch.collector.probes.redis import RedisProbe
+from tests.collector.probes.nosql.conftest import NO_RETRY, NO_RETRY_ASYNC, operations
 from tests.collector.probes.recording import RecordedCall, Recording, watching
 from tests.contract.exercises.redis import MOVED, Bomb
 from tests.services.server import Server
 
 PROBES = (RedisProbe,)
-NO_RETRY: dict[str, Any] = {"retry": Retry(NoBackoff(), 0)}
-NO_RETRY_ASYNC: dict[str, Any] = {"retry": AsyncRetry(NoBackoff(), 0)}
-
-
-@pytest.fixture
-def over_tls(redis_server: Server) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(redis_server.tls_url, **NO_RETRY) as client:
-        yield client
-
-
-@pytest.fixture
-def plain(redis_server: Server) -> Iterator[redis.Redis]:
-    with redis.Redis(host=redis_server.host, port=redis_server.port, **NO_RETRY) as client:
-        yield client
-
-
-def operations(recording: Recording) -> list[str]:
-    return [call.operation for call in recording.calls]
 
 
 def test_no_argument_is_recorded(recording: Recording, plain: redis.Redis, redis_prefix: str) -> None:
@@ -247,7 +228,7 @@ def test_the_contrib_instrumentation_and_this_probe_work_together(recording: Rec
 def test_a_later_wrapper_of_another_tool_survives_removal(plain: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
     with watching(RedisProbe) as recording:
-        below: Callable[..., Any] = redis_connection.AbstractConnection.send_command
+        below: Any = redis_connection.AbstractConnection.send_command
 
         def over(connection: Any, *command: Any, **options: Any) -> Any:
             seen.append(command[0])
@@ -259,7 +240,7 @@ def test_a_later_wrapper_of_another_tool_survives_removal(plain: redis.Redis, mo
     assert recording.calls == []
 
 
-def recorded_by(recording: Recording, *wanted: str) -> list[RecordedCall]:
+def find_calls(recording: Recording, *wanted: str) -> list[RecordedCall]:
     return [call for call in recording.calls if call.operation in wanted]
 
 
@@ -280,11 +261,11 @@ async def _check_asyncio(recording: Recording, redis_server: Server, redis_prefi
     session = recording.calls[0].session
     assert (session.encrypted, session.verified, session.account) == (True, "full", "app")
     assert session.server_version[0].isdigit()
-    assert [call.facts.get(names.PAYLOAD_GLOBALS) for call in recorded_by(recording, "GET", "MULTI")] == [
+    assert [call.facts.get(names.PAYLOAD_GLOBALS) for call in find_calls(recording, "GET", "MULTI")] == [
         "posix.system"
     ] * 6
     assert len(recording.of("message")) == 1
-    assert all(0 < call.received < 500 for call in recorded_by(recording, "GET"))
+    assert all(0 < call.received < 500 for call in find_calls(recording, "GET"))
 
 
 def test_asyncio_has_the_same_records(recording: Recording, redis_server: Server, redis_prefix: str) -> None:

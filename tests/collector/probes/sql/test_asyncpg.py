@@ -21,7 +21,7 @@ from tests.services.server import Server
 PROBES = (AsyncpgProbe,)
 
 
-def connected(url: str, use: Callable[[Any], Coroutine[Any, Any, object]] | None = None, **options: Any) -> object:
+def use_connection(url: str, use: Callable[[Any], Coroutine[Any, Any, object]] | None = None, **options: Any) -> object:
     """Return the result of ``use`` on a connection."""
 
     async def work() -> object:
@@ -43,7 +43,7 @@ def test_a_verified_session_is_recorded(recording: Recording, postgresql: Server
     async def version(connection: Any) -> str:
         return connection.get_settings().server_version
 
-    server_version = connected(postgresql.tls_url, version)
+    server_version = use_connection(postgresql.tls_url, version)
     (record,) = recording.calls
     session = record.session
     assert (session.encrypted, session.verified, session.requested, session.requested_explicit) == (
@@ -71,7 +71,7 @@ def test_a_verified_session_is_recorded(recording: Recording, postgresql: Server
 def test_requested_and_actual_tls_are_both_recorded(
     recording: Recording, postgresql: Server, mode: str | None, encrypted: bool, verified: str, explicit: bool
 ) -> None:
-    connected(postgresql.url, ssl=mode)
+    use_connection(postgresql.url, ssl=mode)
     session = recording.calls[0].session
     assert (session.requested, session.requested_explicit) == (mode or "prefer", explicit)
     assert (session.encrypted, session.verified) == (encrypted, verified)
@@ -81,21 +81,21 @@ def test_the_apps_own_tls_context_gives_the_requested_mode(recording: Recording,
     strict = ssl.create_default_context(cafile=postgresql.ca_file)
     lax = ssl.create_default_context()
     lax.check_hostname, lax.verify_mode = False, ssl.CERT_NONE
-    connected(postgresql.url, ssl=strict)
-    connected(postgresql.url, ssl=lax)
+    use_connection(postgresql.url, ssl=strict)
+    use_connection(postgresql.url, ssl=lax)
     record = [(call.session.requested, call.session.verified) for call in recording.calls]
     assert record == [("verify-full", "full"), ("require", "none")]
 
 
 def test_the_environment_asks_too(recording: Recording, postgresql: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGSSLMODE", "prefer")
-    connected(postgresql.url)
+    use_connection(postgresql.url)
     assert recording.calls[0].session.requested_explicit is True
 
 
 def test_a_failed_login_is_recorded_with_its_facts(recording: Recording, postgresql: Server) -> None:
     with pytest.raises(asyncpg.InvalidPasswordError):
-        connected(postgresql.tls_url, password="wrong")
+        use_connection(postgresql.tls_url, password="wrong")
     (record,) = recording.calls
     session = record.session
     assert isinstance(record.error, asyncpg.InvalidPasswordError)
@@ -107,7 +107,7 @@ def test_a_failed_login_is_recorded_with_its_facts(recording: Recording, postgre
 def test_a_certificate_for_another_name_is_recorded(recording: Recording, postgresql: Server, tmp_path: Path) -> None:
     context = ssl.create_default_context(cafile=str(Authority(tmp_path).ca_file))
     with pytest.raises(ssl.SSLCertVerificationError):
-        connected(postgresql.url, ssl=context)
+        use_connection(postgresql.url, ssl=context)
     (record,) = recording.calls
     assert isinstance(record.error, ssl.SSLCertVerificationError)
     assert (record.session.requested, record.session.encrypted) == ("verify-full", None)
@@ -115,7 +115,7 @@ def test_a_certificate_for_another_name_is_recorded(recording: Recording, postgr
 
 def test_a_dead_port_is_recorded(recording: Recording) -> None:
     with pytest.raises(OSError):
-        connected("postgresql://stranger@127.0.0.1:1/some")
+        use_connection("postgresql://stranger@127.0.0.1:1/some")
     (record,) = recording.calls
     assert (record.session.address, record.session.port, record.session.account) == ("127.0.0.1", 1, "stranger")
 
@@ -140,7 +140,7 @@ def test_a_server_that_has_no_tls_is_recorded(recording: Recording) -> None:
 
 def test_each_host_is_an_attempt_of_its_own(recording: Recording, postgresql: Server) -> None:
     user, secret = postgresql.user, postgresql.password
-    connected(f"postgresql://{user}:{secret}@127.0.0.1:1,127.0.0.1:{postgresql.port}/postgres")
+    use_connection(f"postgresql://{user}:{secret}@127.0.0.1:1,127.0.0.1:{postgresql.port}/postgres")
     assert [(call.session.port, call.error is None) for call in recording.calls] == [
         (1, False),
         (postgresql.port, True),
@@ -174,7 +174,7 @@ def test_a_cancelled_connect_is_recorded(recording: Recording) -> None:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         with pytest.raises(TimeoutError):
-            connected(f"postgresql://a@127.0.0.1:{silent.getsockname()[1]}/b", timeout=0.3)
+            use_connection(f"postgresql://a@127.0.0.1:{silent.getsockname()[1]}/b", timeout=0.3)
     (record,) = recording.calls
     assert isinstance(record.error, (asyncio.CancelledError, TimeoutError))
 
@@ -188,7 +188,7 @@ def test_rows_and_bytes_of_a_statement(recording: Recording, postgresql: Server)
         await connection.execute("delete from t")
         await connection.fetchrow("select generate_series(1, 50)")
 
-    connected(postgresql.url, work)
+    use_connection(postgresql.url, work)
     big, create, fetched, update, delete, call = after_connect(recording)
     assert (big.rows_returned, big.rows_affected) == (1000, -1)
     assert 100_000 < big.received < 130_000
@@ -211,7 +211,7 @@ def test_preparation_is_part_of_the_first_execution(recording: Recording, postgr
         with pytest.raises(asyncpg.PostgresSyntaxError):
             await connection.prepare("selec 1")
 
-    connected(postgresql.url, work)
+    use_connection(postgresql.url, work)
     assert [call.sql for call in after_connect(recording)] == [
         *["select $1::int"] * 4, "BEGIN;", "select $1::int", "COMMIT;", "selec 1",
     ]  # fmt: skip
@@ -224,7 +224,7 @@ def test_type_lookups_of_the_driver_are_not_app_calls(recording: Recording, post
         await connection.fetch("select a from m")
         await connection.fetch("select a, a from m")
 
-    connected(postgresql.url, work)
+    use_connection(postgresql.url, work)
     assert [call.sql for call in after_connect(recording)[1:]] == ["select a from m", "select a, a from m"]
 
 
@@ -235,7 +235,7 @@ def test_executemany_and_fetchmany_are_one_call_each(recording: Recording, postg
         if hasattr(connection, "fetchmany"):
             await connection.fetchmany("insert into t values ($1) returning a", [(number,) for number in range(3)])
 
-    connected(postgresql.url, work)
+    use_connection(postgresql.url, work)
     plain, *returning = recording.find("insert")
     assert (plain.rows_returned, plain.rows_affected) == (-1, -1)
     assert [call.rows_returned for call in returning] in ([3], [])
@@ -251,7 +251,7 @@ def test_rows_of_a_cursor_are_recorded_page_by_page(recording: Recording, postgr
             await cursor.fetch(30)
             await cursor.fetchrow()
 
-    connected(postgresql.url, work)
+    use_connection(postgresql.url, work)
     _, first, second, third, declared, move, fetch, row, _ = after_connect(recording)
     assert [call.rows_returned for call in (first, second, third)] == [50, 50, 20]
     assert second.received > 50_000
@@ -270,7 +270,7 @@ def test_copy_in_both_directions(recording: Recording, postgresql: Server) -> No
         with pytest.raises(asyncpg.UndefinedTableError):
             await connection.copy_from_query("select * from nothing", output=io.BytesIO())
 
-    connected(postgresql.url, work)
+    use_connection(postgresql.url, work)
     records, file, out, failed = recording.of("COPY")
     assert (records.rows_affected, records.rows_returned) == (100, -1)
     assert records.sent > 100_000
@@ -290,7 +290,7 @@ def test_transactions_and_savepoints_are_the_same_statement_each_time(recording:
                     async with connection.transaction():
                         raise KeyError
 
-    connected(postgresql.url, work)
+    use_connection(postgresql.url, work)
     once = ["BEGIN;", "SAVEPOINT", "RELEASE", "SAVEPOINT", "ROLLBACK TO", "COMMIT;"]
     assert [call.sql for call in after_connect(recording)] == once * 2
 
@@ -300,7 +300,7 @@ def test_notices_are_counted_with_the_call_they_came_with(recording: Recording, 
         await connection.execute("do $$ begin raise notice 'a'; raise warning 'b'; end $$")
         await connection.execute("select 1")
 
-    connected(postgresql.url, work)
+    use_connection(postgresql.url, work)
     assert [call.facts for call in after_connect(recording)] == [{names.NOTICES: 2}, {}]
 
 
@@ -312,7 +312,7 @@ def test_a_notification_with_a_pickle_is_recorded(recording: Recording, postgres
         await connection.execute("select pg_notify('news', $1)", "cos\nsystem\n(S'id'\ntR.")
         await asyncio.wait_for(came.wait(), 30)
 
-    connected(postgresql.url, work)
+    use_connection(postgresql.url, work)
     (record,) = recording.of("NOTIFY")
     assert record.facts == {names.PAYLOAD_FORMAT: "pickle", names.PAYLOAD_GLOBALS: "os.system"}
 
@@ -340,7 +340,7 @@ def test_the_apps_own_connection_class_is_observed(recording: Recording, postgre
         assert type(connection) is Mine
         return await connection.fetch("select 1")
 
-    assert connected(postgresql.url, work, connection_class=Mine) == [(1,), "more"]
+    assert use_connection(postgresql.url, work, connection_class=Mine) == [(1,), "more"]
     assert recording.find("select 1")[0].rows_returned == 1
 
 
@@ -350,7 +350,7 @@ def test_a_cancelled_call_is_recorded_and_its_connection_goes_on(recording: Reco
             await asyncio.wait_for(connection.fetch("select pg_sleep(30)"), 0.3)
         return await connection.fetchval("select 3")
 
-    assert connected(postgresql.url, work) == 3
+    assert use_connection(postgresql.url, work) == 3
     slept, three = after_connect(recording)
     assert isinstance(slept.error, asyncio.CancelledError)
     assert three.rows_returned == 1
@@ -381,6 +381,6 @@ def test_statements_are_recorded_without_the_drivers_private_names(
 
     monkeypatch.setattr(AsyncpgProbe.install.__globals__["Patches"], "wrap", some)
     with watching(AsyncpgProbe) as recording:
-        connected(postgresql.tls_url, lambda connection: connection.fetch("select 1"))
+        use_connection(postgresql.tls_url, lambda connection: connection.fetch("select 1"))
     (record,) = recording.calls
     assert (record.sql, record.session.verified) == ("select 1", "full")

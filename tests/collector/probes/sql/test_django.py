@@ -256,7 +256,7 @@ def test_connections_and_caches_that_live_on_are_restored(memcached: Server) -> 
 # --- the cache ---
 
 
-def exercised(cache: Any) -> list[object]:
+def use_cache(cache: Any) -> list[object]:
     """An app's calls to a cache."""
     cache.set("a", {"b": [1, 2]})
     cache.set_many({"c": 2, "d": 3})
@@ -268,8 +268,8 @@ SEEN = [{"b": [1, 2]}, ["c", "d"], 3, True, None]
 
 def test_memory_and_files_are_no_service(tmp_path: Path) -> None:
     with deliver(DjangoProbe, SQLiteProbe, RedisProbe) as stream:
-        assert exercised(LocMemCache("test", {})) == SEEN
-        assert exercised(FileBasedCache(str(tmp_path), {})) == SEEN
+        assert use_cache(LocMemCache("test", {})) == SEEN
+        assert use_cache(FileBasedCache(str(tmp_path), {})) == SEEN
     assert stream.calls() == []
 
 
@@ -305,7 +305,7 @@ def test_a_cache_on_redis_is_recorded_by_its_drivers_probe(redis_server: Server)
 
     with deliver(DjangoProbe, RedisProbe) as stream:
         cache = RedisCache(redis_server.url, {"KEY_PREFIX": "django-test"})
-        assert exercised(cache) == SEEN
+        assert use_cache(cache) == SEEN
         cache.close()
     sets = [call for call in stream.calls() if call["name"] == "SET"]
     assert [(call[names.CODE_FILE], call[names.CODE_FUNCTION]) for call in sets] == [(HERE, "exercised")]
@@ -317,7 +317,7 @@ def test_a_cache_on_memcached_is_recorded_once(memcached: Server, recording: Rec
     assert isinstance(cache, BaseMemcachedCache)
     cache.clear()
     assert not has_probe("pymemcache")
-    assert exercised(cache) == SEEN
+    assert use_cache(cache) == SEEN
     assert cache.get_or_set("f", 5) == 5
     assert cache.decr("f") == 4
     assert [call.operation for call in recording.calls] == [

@@ -263,7 +263,7 @@ OK = b"\0\0\0\2\0\0\0"
 
 
 @contextlib.contextmanager
-def lying(answer: Callable[[bytes], bytes]) -> Generator[int]:
+def serve_forged(answer: Callable[[bytes], bytes]) -> Generator[int]:
     """Run a MySQL server that accepts each login and answers each command with ``answer``; yield its port."""
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -302,7 +302,7 @@ def asks_for(file: str, on: bytes) -> Callable[[bytes], bytes]:
 @pytest.mark.parametrize("buffered", [True, False])
 @pytest.mark.parametrize("allowed", [True, False])
 def test_a_refused_request_for_a_file_is_recorded(recording: Recording, buffered: bool, allowed: bool) -> None:
-    with lying(asks_for("/nowhere/secret", b"select 1")) as port:
+    with serve_forged(asks_for("/nowhere/secret", b"select 1")) as port:
         connection: Any = pymysql.connect(host="127.0.0.1", port=port, user="a", local_infile=allowed, read_timeout=5)
         with pytest.raises((RuntimeError, pymysql.err.OperationalError)):
             connection.cursor(None if buffered else SSCursor).execute("select 1")
@@ -324,7 +324,7 @@ def test_a_refused_request_for_a_file_is_recorded(recording: Recording, buffered
 def test_a_request_for_a_file_after_a_command_is_recorded(
     recording: Recording, command: bytes, call: str, operation: str
 ) -> None:
-    with lying(asks_for("/etc/passwd", command)) as port:
+    with serve_forged(asks_for("/etc/passwd", command)) as port:
         connection: Any = pymysql.connect(host="127.0.0.1", port=port, user="a", read_timeout=5)
         with pytest.raises(pymysql.err.OperationalError):
             getattr(connection, call)(*(["nowhere"] if call == "select_db" else []))
@@ -333,14 +333,14 @@ def test_a_request_for_a_file_after_a_command_is_recorded(
 
 
 def test_a_request_for_a_file_while_connecting_is_recorded(recording: Recording) -> None:
-    with lying(asks_for("/etc/shadow", b"SET NAMES")) as port:
+    with serve_forged(asks_for("/etc/shadow", b"SET NAMES")) as port:
         connection: Any = pymysql.connect(host="127.0.0.1", port=port, user="a", read_timeout=5)
         connection._force_close()
     assert recording.calls[0].facts[names.LOCAL_INFILE_FILE] == "/etc/shadow"
 
 
 def test_a_file_name_is_bounded_and_printable(recording: Recording) -> None:
-    with lying(asks_for("/\x1b[2J" + "x" * 5000, b"select 1")) as port:
+    with serve_forged(asks_for("/\x1b[2J" + "x" * 5000, b"select 1")) as port:
         connection: Any = pymysql.connect(host="127.0.0.1", port=port, user="a", read_timeout=5)
         with pytest.raises(RuntimeError):
             connection.cursor().execute("select 1")
@@ -352,7 +352,7 @@ def test_a_file_name_is_bounded_and_printable(recording: Recording) -> None:
 
 
 def test_a_server_without_tls_is_recorded_as_such(recording: Recording) -> None:
-    with lying(asks_for("", b"never")) as port, pytest.raises(pymysql.err.OperationalError):
+    with serve_forged(asks_for("", b"never")) as port, pytest.raises(pymysql.err.OperationalError):
         connect(Server(kind="mysql", port=port, url=""), ssl={"ca": None, "verify_mode": False})
     (record,) = recording.calls
     assert (record.session.requested, record.session.requested_explicit, record.session.encrypted) == (

@@ -13,7 +13,7 @@ from tests.detector.statements.structure.test_known import Known
 PAST = "SELECT a, b FROM orders WHERE id = 7"
 
 
-def described(new: str, *past: str) -> dict[str, float]:
+def describe_after(new: str, *past: str) -> dict[str, float]:
     """Return the features of a statement at a call site that knows others."""
     known = Known()
     for statement in past or (PAST,):
@@ -27,36 +27,36 @@ def described(new: str, *past: str) -> dict[str, float]:
 
 
 def test_condition_behind_a_value_is_named() -> None:
-    features = described(f"{PAST} OR x IS NOT NULL")
+    features = describe_after(f"{PAST} OR x IS NOT NULL")
     assert {"at-slot", "after-slot", "or-first", "or-unknown"} <= features.keys()
 
 
 def test_set_operation_names_what_it_reads() -> None:
-    features = described(f"{PAST} UNION SELECT login, secret FROM accounts")
+    features = describe_after(f"{PAST} UNION SELECT login, secret FROM accounts")
     assert {"set-operation-after-slot", "new-table-resource", "new-name-resource"} <= features.keys()
 
 
 def test_sub_select_in_the_place_of_a_value_is_named() -> None:
-    features = described("SELECT a, b FROM orders WHERE id = (SELECT min(id) FROM staff)")
+    features = describe_after("SELECT a, b FROM orders WHERE id = (SELECT min(id) FROM staff)")
     assert {"slot-replaced", "sub-select-at-slot", "new-table-site"} <= features.keys()
 
 
 def test_optional_filter_is_no_change_of_a_value() -> None:
-    features = described("SELECT a, b FROM orders WHERE state = 'x' AND id = 7")
+    features = describe_after("SELECT a, b FROM orders WHERE state = 'x' AND id = 7")
     assert "or-added" not in features
     assert "set-operation" not in features
     assert "and-added" in features
 
 
 def test_condition_of_a_query_builder_is_no_constant_condition() -> None:
-    assert "constant-comparison" not in described("SELECT a, b FROM orders WHERE 1 = 1 AND id = 7")
-    assert "constant-comparison" in described("SELECT a, b FROM orders WHERE id = 7 AND 1 = 1")
+    assert "constant-comparison" not in describe_after("SELECT a, b FROM orders WHERE 1 = 1 AND id = 7")
+    assert "constant-comparison" in describe_after("SELECT a, b FROM orders WHERE id = 7 AND 1 = 1")
 
 
 def test_words_in_the_place_of_a_value_are_words_only() -> None:
     past = "SELECT a FROM t WHERE name = 'x'"
-    assert described("SELECT a FROM t WHERE name = 'o'brien'", past)["words-only"] == 1.0
-    assert described("SELECT a FROM t WHERE name = 'o' OR 'a' = 'a'", past)["words-only"] == 0.0
+    assert describe_after("SELECT a FROM t WHERE name = 'o'brien'", past)["words-only"] == 1.0
+    assert describe_after("SELECT a FROM t WHERE name = 'o' OR 'a' = 'a'", past)["words-only"] == 0.0
 
 
 TOKENS = st.lists(st.integers(1_024, 1_040), max_size=80)

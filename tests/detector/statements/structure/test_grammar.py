@@ -10,7 +10,7 @@ from backwatch.detector.statements.structure.encoding import tokens_of
 from backwatch.detector.statements.structure.grammar import KIND_CELLS, KINDS, check_grammar
 
 
-def found(statement: str) -> set[str]:
+def find_faults(statement: str) -> set[str]:
     """Return what is wrong with a statement."""
     codes, _ = tokens_of(canonicalize(statement, "postgresql"))
     cells = np.zeros(KIND_CELLS)
@@ -33,7 +33,7 @@ def found(statement: str) -> set[str]:
     ],
 )
 def test_valid_statements_have_no_faults(statement: str) -> None:
-    assert found(statement) == set()
+    assert find_faults(statement) == set()
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_valid_statements_have_no_faults(statement: str) -> None:
     ],
 )
 def test_each_fault_is_found(statement: str, kind: str) -> None:
-    assert kind in found(statement)
+    assert kind in find_faults(statement)
 
 
 @given(
@@ -83,9 +83,9 @@ def test_each_fault_is_found(statement: str, kind: str) -> None:
     )
 )
 def test_any_order_of_tokens_is_read_to_its_end(words: list[str]) -> None:
-    assert found(" ".join(words)) <= set(KINDS)
+    assert find_faults(" ".join(words)) <= set(KINDS)
 
 
 def test_a_text_that_is_cut_in_its_middle_has_no_faults() -> None:
     columns = ", ".join(f"max(c{at})" for at in range(100))
-    assert found(f"SELECT a FROM (SELECT {columns} FROM t) x WHERE b IN (SELECT {columns} FROM u)") == set()
+    assert find_faults(f"SELECT a FROM (SELECT {columns} FROM t) x WHERE b IN (SELECT {columns} FROM u)") == set()

@@ -13,7 +13,7 @@ from backwatch.attack.protocols.server import SECRET
 
 
 class Asyncpg(PostgreSQLClient):
-    """Takes libpq's names of options; ``ssl`` is its own, and ``None`` stands for its default."""
+    """A client with libpq's option names. ``ssl`` is asyncpg's own option; ``None`` leaves it at its default."""
 
     driver = "asyncpg"
     lookup = SHORT_CUSTOMER
@@ -22,11 +22,11 @@ class Asyncpg(PostgreSQLClient):
         """Return an awaitable connection."""
         import asyncpg
 
-        asked: dict[str, Any] = {
+        connect_options: dict[str, Any] = {
             "host": "localhost", "port": self.port, "user": "shop", "password": SECRET, "database": "shop",
             "timeout": TIMEOUT_S, "command_timeout": TIMEOUT_S, "ssl": self.tls_context(), **options,
         }  # fmt: skip
-        return asyncpg.connect(**asked)
+        return asyncpg.connect(**connect_options)
 
     def execute(self, statement: str, parameters: Sequence[Any] = (), **options: Any) -> Rows:
         """Execute a statement on a new connection and return its rows."""
@@ -39,10 +39,10 @@ class Asyncpg(PostgreSQLClient):
             statement = statement.replace("%s", f"${number}", 1)
         connection = await self.connect(**options)
         try:
-            found = await connection.fetch(statement, *parameters)
+            rows = await connection.fetch(statement, *parameters)
         finally:
             await connection.close()
-        return [[str(value) for value in row.values()] for row in found]
+        return [[str(value) for value in row.values()] for row in rows]
 
     def count_notices(self) -> int:
         """Run the lookup on a new connection and log each notice."""

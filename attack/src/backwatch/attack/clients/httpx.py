@@ -21,7 +21,7 @@ class Httpx(HttpClient):
         with httpx.Client(verify=self.tls_context(), timeout=timeout_s, **options) as client:
             return client.get(url, params=query, headers=headers).content
 
-    def proxied(self) -> dict[str, Any]:
+    def proxy_options(self) -> dict[str, Any]:
         """Return the option that sends plaintext requests through a proxy. The API's server plays the proxy."""
         import httpx
 

@@ -1,4 +1,4 @@
-"""kombu, on which Celery rests."""
+"""kombu, the messaging library below Celery."""
 
 import ssl
 from contextlib import closing
@@ -9,7 +9,7 @@ from backwatch.attack.protocols.server import SECRET
 
 
 class Kombu(Client):
-    """Reads pickles only where the app lists them."""
+    """A client that reads a pickle only if the app lists the format in ``accept``."""
 
     driver = "kombu"
 
@@ -17,9 +17,9 @@ class Kombu(Client):
         """Queue an object as a pickle and return the next object."""
         from kombu.connection import Connection
 
-        checked: Any = {"ca_certs": self.ca_file, "cert_reqs": ssl.CERT_REQUIRED, "server_hostname": "localhost"}
+        tls_options: Any = {"ca_certs": self.ca_file, "cert_reqs": ssl.CERT_REQUIRED, "server_hostname": "localhost"}
         connection: Any = Connection(
-            hostname="localhost", port=self.port, userid="shop", password=SECRET, ssl=checked,
+            hostname="localhost", port=self.port, userid="shop", password=SECRET, ssl=tls_options,
             connect_timeout=TIMEOUT_S,
         )  # fmt: skip
         with connection, closing(connection.SimpleQueue("orders", serializer="pickle", accept=["pickle"])) as queue:

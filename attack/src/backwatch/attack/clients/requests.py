@@ -18,7 +18,7 @@ class Requests(HttpClient):
         """Return a response's body."""
         import requests
 
-        asked: dict[str, Any] = {"verify": self.ca_file, **options}
-        response = requests.get(url, params=query, headers=headers, timeout=timeout_s, **asked)
+        request_options: dict[str, Any] = {"verify": self.ca_file, **options}
+        response = requests.get(url, params=query, headers=headers, timeout=timeout_s, **request_options)
         response.raise_for_status()
         return response.content

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from backwatch.attack.demo.services.http import HTTP
 from backwatch.attack.demo.services.mysql import MySQL
 from backwatch.attack.demo.services.postgresql import PostgreSQL
-from backwatch.attack.demo.services.redis import Redis
+from backwatch.attack.demo.services.redis import DemoRedis
 from backwatch.attack.demo.services.smtp import SMTP
 from backwatch.attack.protocols.server import HostileServer
 
@@ -42,7 +42,7 @@ class Services:
     mysql: MySQL
     postgresql: PostgreSQL
     smtp: SMTP
-    redis: Redis
+    redis: DemoRedis
     http: HTTP
 
     @property

@@ -113,7 +113,7 @@ class Demo:
             for alert in self._alerts():
                 if alert.id not in known:
                     known.add(alert.id)
-                    self._show.later(alert)
+                    self._show.print_late_alert(alert)
             time.sleep(1)
 
     def _run_attack(self, attack: Attack, outcome: Outcome) -> None:
@@ -138,9 +138,9 @@ class Demo:
             self._wait_until_judged()
         self._windows.append(AttackWindow(attack, begin_ns, time.time_ns()))
         if found is None:
-            self._show.missed(attack)
+            self._show.print_missed(attack)
         else:
-            self._show.caught(attack, found, after_s)
+            self._show.print_caught(attack, found, after_s)
 
     def _caught(self, attack: Attack, since_ns: int) -> AlertRow | None:
         for alert in self._alerts():
@@ -161,7 +161,7 @@ class Demo:
             if alert.id not in self._false and not any(window.explains(alert) for window in self._windows):
                 self._false.add(alert.id)
                 outcome.false_alerts.append((alert.rule, alert.resource))
-                self._show.false_alert(alert)
+                self._show.print_false_alert(alert)
 
     def _wait_for_detector(self) -> None:
         def history_is_judged() -> bool:

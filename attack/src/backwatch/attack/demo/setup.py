@@ -15,7 +15,7 @@ from backwatch.attack.demo.demo import Demo
 from backwatch.attack.demo.services.http import HTTP
 from backwatch.attack.demo.services.mysql import MySQL
 from backwatch.attack.demo.services.postgresql import PostgreSQL
-from backwatch.attack.demo.services.redis import Redis
+from backwatch.attack.demo.services.redis import DemoRedis
 from backwatch.attack.demo.services.smtp import SMTP
 from backwatch.attack.demo.show import Show
 from backwatch.attack.environment import Child, ComponentError, Environment, clean_environment, free_port, is_listening
@@ -64,7 +64,7 @@ def open_demo(show: Show) -> Generator[tuple[Demo, str]]:
 def _start_services(stack: ExitStack, folder: Path) -> tuple[Services, Path]:
     authority = Authority(folder / "authority")
     mysql, postgresql, smtp = MySQL(authority), PostgreSQL(authority), SMTP(authority)
-    services = Services(mysql=mysql, postgresql=postgresql, smtp=smtp, redis=Redis(authority), http=HTTP(authority))
+    services = Services(mysql=mysql, postgresql=postgresql, smtp=smtp, redis=DemoRedis(authority), http=HTTP(authority))
     for server in services.servers:
         server.start()
         stack.callback(server.stop)

@@ -30,7 +30,7 @@ class Show(Terminal):
         with self.console.status(Text("  watching", style="dim"), spinner="dots"):
             yield
 
-    def caught(self, attack: Attack, alert: AlertRow, after_s: float) -> None:
+    def print_caught(self, attack: Attack, alert: AlertRow, after_s: float) -> None:
         """Print that the attack was caught under its expected rule."""
         style = COLOURS.get(alert.level, "")
         after = f"{after_s:.1f} s"
@@ -43,16 +43,16 @@ class Show(Terminal):
         where = printable(alert.resource).removeprefix(attack.system + " ")
         self._rows.append((Text(alert.level, style), alert.rule, attack.title, where, after))
 
-    def missed(self, attack: Attack) -> None:
+    def print_missed(self, attack: Attack) -> None:
         """Print that the attack was missed."""
         self.print_line(Text(f"  ✗ missed   {attack.rule} was expected on {attack.system}", style="bold red"))
         self._rows.append((Text("missed", "bold red"), attack.rule, attack.title, attack.system, ""))
 
-    def false_alert(self, alert: AlertRow) -> None:
+    def print_false_alert(self, alert: AlertRow) -> None:
         """Print an alert that no attack explains."""
         self.print_line(Text(f"  ✗ false alert: {alert.rule} on {printable(alert.resource)}", style="bold red"))
 
-    def later(self, alert: AlertRow) -> None:
+    def print_late_alert(self, alert: AlertRow) -> None:
         """Print an alert that was raised after the last attack."""
         self.print_line(
             Text.assemble(

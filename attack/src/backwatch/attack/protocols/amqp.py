@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from backwatch.attack.protocols.server import LARGEST, MOST_KEPT, HostileServer, Session
+from backwatch.attack.protocols.server import MAX_KEPT, MAX_MESSAGE_BYTES, HostileServer, ServerSession
 
 _METHOD, _HEADER, _BODY, _HEARTBEAT = 1, 2, 3, 8
 _END: Final = b"\xce"
@@ -23,7 +23,7 @@ _ANSWERS: Final = {
     _CONFIRM: b"",
 }  # fmt: skip
 """Methods accepted unread: the arguments of the reply, by class and method number."""
-MOST_FRAME: Final = 131_072
+MAX_FRAME_BYTES: Final = 131_072
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ class AMQP(HostileServer):
     driver = "pika"
     rule = "hostile-payload"
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Serve the handshake, any login, then methods."""
         session.secure()
         if session.read(8)[:4] != b"AMQP":
@@ -73,7 +73,7 @@ class AMQP(HostileServer):
             kind, channel, payload = _received(session)
             if kind == _METHOD:
                 method = struct.unpack_from(">HH", payload)
-                self.taken(payload)
+                self.on_leak(payload)
                 self._method(session, channel, (method[0], method[1]), payload[4:], talk)
                 if method == _CLOSE:
                     return
@@ -83,18 +83,18 @@ class AMQP(HostileServer):
             elif kind == _BODY:
                 talk.missing -= len(payload)
                 talk.body += payload
-                if len(talk.body) > LARGEST:
+                if len(talk.body) > MAX_MESSAGE_BYTES:
                     raise ValueError("a message of that size is not the shop's")
             if kind in (_HEADER, _BODY) and talk.missing <= 0:
-                self._took(session, channel, talk)
+                self._store_message(session, channel, talk)
 
     def message(self, body: bytes) -> bytes:
         """Return the message to deliver for a published one; unchanged here."""
         return body
 
-    def _method(self, session: Session, channel: int, method: tuple[int, int], given: bytes, talk: _Talk) -> None:
+    def _method(self, session: ServerSession, channel: int, method: tuple[int, int], given: bytes, talk: _Talk) -> None:
         if method == _START_OK:
-            _send(session, 0, _TUNE, struct.pack(">HIH", 2047, MOST_FRAME, 60))
+            _send(session, 0, _TUNE, struct.pack(">HIH", 2047, MAX_FRAME_BYTES, 60))
         elif method == _DECLARE:
             name = _short_in(given, 2)
             waiting = len(talk.queues.get(name, ()))
@@ -109,7 +109,7 @@ class AMQP(HostileServer):
             self._give(session, channel, _short_in(given, 2), talk)
         elif method in (_NACK, _REJECT):
             tag, how = struct.unpack_from(">QB", given)
-            self._took_back(talk, tag, requeue=bool(how & (2 if method == _NACK else 1)))
+            self._take_back(talk, tag, requeue=bool(how & (2 if method == _NACK else 1)))
             self._deliver(session, channel, talk)
         elif method == _CONSUME:
             queue = _short_in(given, 2)
@@ -123,16 +123,16 @@ class AMQP(HostileServer):
             talk.confirms = talk.confirms or method == _CONFIRM
             _send(session, channel, (method[0], method[1] + 1), _ANSWERS[method])
 
-    def _took(self, session: Session, channel: int, talk: _Talk) -> None:
-        if talk.queue not in talk.queues and len(talk.queues) >= MOST_KEPT:
+    def _store_message(self, session: ServerSession, channel: int, talk: _Talk) -> None:
+        if talk.queue not in talk.queues and len(talk.queues) >= MAX_KEPT:
             talk.queues.clear()
-        talk.queues.setdefault(talk.queue, deque(maxlen=MOST_KEPT)).append(_Message(talk.properties, bytes(talk.body)))
+        talk.queues.setdefault(talk.queue, deque(maxlen=MAX_KEPT)).append(_Message(talk.properties, bytes(talk.body)))
         talk.published += 1
         if talk.confirms:
             _send(session, channel, _ACK, struct.pack(">QB", talk.published, 0))
         self._deliver(session, channel, talk)
 
-    def _give(self, session: Session, channel: int, queue: bytes, talk: _Talk) -> None:
+    def _give(self, session: ServerSession, channel: int, queue: bytes, talk: _Talk) -> None:
         waiting = talk.queues.get(queue)
         if not waiting:
             _send(session, channel, (60, 72), b"\0")
@@ -141,7 +141,7 @@ class AMQP(HostileServer):
         head = marked + b"\0" + _short(queue) + struct.pack(">I", len(waiting))
         _send(session, channel, (60, 71), head, _content(channel, message.properties, message.body))
 
-    def _deliver(self, session: Session, channel: int, talk: _Talk) -> None:
+    def _deliver(self, session: ServerSession, channel: int, talk: _Talk) -> None:
         while talk.consumer is not None and (waiting := talk.queues.get(talk.consumer[1])):
             marked, message = self._hands_out(talk, talk.consumer[1], waiting.popleft())
             head = _short(talk.consumer[0]) + marked + b"\0" + _short(talk.consumer[1])
@@ -150,35 +150,37 @@ class AMQP(HostileServer):
     def _hands_out(self, talk: _Talk, queue: bytes, message: _Message) -> tuple[bytes, _Message]:
         """Return delivery tag, redelivery flag and body as they are sent; and the message."""
         talk.delivered += 1
-        if len(talk.handed_out) >= MOST_KEPT:
+        if len(talk.handed_out) >= MAX_KEPT:
             talk.handed_out.clear()
         message = message if message.again else _Message(message.properties, self.message(message.body))
         talk.handed_out[talk.delivered] = queue, message
         return struct.pack(">QB", talk.delivered, message.again), message
 
     @staticmethod
-    def _took_back(talk: _Talk, tag: int, *, requeue: bool) -> None:
+    def _take_back(talk: _Talk, tag: int, *, requeue: bool) -> None:
         queue, message = talk.handed_out.pop(tag, (b"", None))
         if message is not None and requeue:
             message = _Message(message.properties, message.body, again=True)
-            talk.queues.setdefault(queue, deque(maxlen=MOST_KEPT)).appendleft(message)
+            talk.queues.setdefault(queue, deque(maxlen=MAX_KEPT)).appendleft(message)
 
 
 def _frame(kind: int, channel: int, payload: bytes) -> bytes:
     return struct.pack(">BHI", kind, channel, len(payload)) + payload + _END
 
 
-def _send(session: Session, channel: int, method: tuple[int, int], arguments: bytes, content: bytes = b"") -> None:
+def _send(
+    session: ServerSession, channel: int, method: tuple[int, int], arguments: bytes, content: bytes = b""
+) -> None:
     session.send(_frame(_METHOD, channel, struct.pack(">HH", *method) + arguments) + content)
 
 
 def _content(channel: int, properties: bytes, body: bytes) -> bytes:
     head = _frame(_HEADER, channel, struct.pack(">HHQ", 60, 0, len(body)) + properties)
-    most = MOST_FRAME - 8
+    most = MAX_FRAME_BYTES - 8
     return head + b"".join(_frame(_BODY, channel, body[at : at + most]) for at in range(0, len(body), most))
 
 
-def _received(session: Session) -> tuple[int, int, bytes]:
+def _received(session: ServerSession) -> tuple[int, int, bytes]:
     kind, channel, size = struct.unpack(">BHI", session.read(7))
     payload = session.read(size)
     if session.read(1) != _END:

@@ -3,7 +3,7 @@
 import socket
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.protocols.server import LOOPBACK, HostileServer, Session
+from backwatch.attack.protocols.server import LOOPBACK, HostileServer, ServerSession
 
 _AGREED = {
     b"PBSZ": b"200 ok", b"PROT": b"200 ok", b"TYPE": b"200 ok", b"OPTS": b"200 ok", b"CWD": b"250 ok",
@@ -38,7 +38,7 @@ class FTP(HostileServer):
         super().stop()
         self._data.close()
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Serve commands until QUIT; one transfer at a time."""
         session.send(b"220 ftp.shop.example ready\r\n")
         while True:
@@ -62,21 +62,21 @@ class FTP(HostileServer):
     def _refuses(self) -> bool:
         return self.hostile and self.refuses_tls
 
-    def _answer(self, session: Session, verb: bytes, given: bytes) -> bytes:
+    def _answer(self, session: ServerSession, verb: bytes, given: bytes) -> bytes:
         if verb == b"AUTH":
             return b"502 not here" if self._refuses or session.secured else b"234 go ahead"
         if verb in (b"USER", b"PASS"):
             if not session.secured and not self._refuses:
                 return b"530 encryption required"
             if not session.secured:
-                self.taken(given)
+                self.on_leak(given)
             return b"331 password?" if verb == b"USER" else b"230 welcome"
         if verb == b"PASV":
             numbers = [*self.passive_host.split("."), str(self.data_port >> 8), str(self.data_port & 0xFF)]
             return b"227 Entering Passive Mode (" + ",".join(numbers).encode() + b")"
         return b"221 bye" if verb == b"QUIT" else _AGREED.get(verb, b"502 what")
 
-    def _transfer(self, session: Session) -> None:
+    def _transfer(self, session: ServerSession) -> None:
         session.send(b"150 here it comes\r\n")
         try:
             connection, _ = self._data.accept()

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.protocols.server import LOOPBACK, HostileServer, Session
+from backwatch.attack.protocols.server import LOOPBACK, HostileServer, ServerSession
 
-MOST_HEADERS = 100
+MAX_HEADERS = 100
 CREDENTIALS = b'{"AccessKeyId": "ASIAEXAMPLE", "SecretAccessKey": "only-on-loopback"}'
 """Response of the machine's metadata address."""
 
@@ -31,25 +31,25 @@ class Web(HostileServer):
     driver = "requests"
     rule = "redirected"
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Negotiate TLS, then serve requests."""
         session.secure()
         self.obey(session)
 
-    def obey(self, session: Session) -> None:
+    def obey(self, session: ServerSession) -> None:
         """Serve one request after the other."""
         while True:
-            self.reply(session, self.received(session))
+            self.reply(session, self.read_request(session))
 
     @staticmethod
-    def received(session: Session) -> Request:
+    def read_request(session: ServerSession) -> Request:
         """Return the next request."""
         method, _, rest = session.line().partition(b" ")
         headers: dict[bytes, bytes] = {}
         while line := session.line():
             name, _, value = line.partition(b":")
             headers[name.strip().lower()] = value.strip()
-            if len(headers) > MOST_HEADERS:
+            if len(headers) > MAX_HEADERS:
                 raise ValueError("so many headers are no client's")
         if b"chunked" in headers.get(b"transfer-encoding", b"").lower():
             raise ValueError("no client of the pack sends chunks")
@@ -58,14 +58,14 @@ class Web(HostileServer):
         body = session.read(int(headers.get(b"content-length", b"0")))
         return Request(method=method, path=rest.partition(b" ")[0], headers=headers, body=body)
 
-    def reply(self, session: Session, request: Request) -> None:
+    def reply(self, session: ServerSession, request: Request) -> None:
         """Send the response."""
         session.send(self.answer(request))
 
     def answer(self, request: Request) -> bytes:
         """Return the whole response; an honest one here."""
         del request
-        return answered(json.dumps({"base": "EUR", "rates": {"USD": 1.08, "GBP": 0.85}}).encode())
+        return format_response(json.dumps({"base": "EUR", "rates": {"USD": 1.08, "GBP": 0.85}}).encode())
 
 
 class Logging(Web):
@@ -86,10 +86,10 @@ class Elsewhere(Web):
         """Record the request, and respond."""
         lines = [name + b": " + value for name, value in request.headers.items()]
         self.keep(b"\r\n".join([request.method + b" " + request.path, *lines]) + b"\r\n\r\n" + request.body)
-        return answered(CREDENTIALS)
+        return format_response(CREDENTIALS)
 
 
-class Leading(Web):
+class RedirectingWeb(Web):
     """Redirects, once hostile, to a service of another host name: loopback's address instead of its name.
 
     Attributes:
@@ -108,10 +108,10 @@ class Leading(Web):
         if not self.hostile:
             return super().answer(request)
         target = b"https://%s:%d%s" % (LOOPBACK.encode(), self.elsewhere.port, self.path)
-        return answered(b"", status=b"302 Found", headers=(b"Location: " + target,))
+        return format_response(b"", status=b"302 Found", headers=(b"Location: " + target,))
 
 
-def answered(body: bytes, *, status: bytes = b"200 OK", headers: tuple[bytes, ...] = ()) -> bytes:
+def format_response(body: bytes, *, status: bytes = b"200 OK", headers: tuple[bytes, ...] = ()) -> bytes:
     """Return status line, headers and body."""
     all_headers = (b"Content-Type: application/json", b"Content-Length: %d" % len(body), *headers)
     return b"HTTP/1.1 " + status + b"\r\n" + b"\r\n".join(all_headers) + b"\r\n\r\n" + body

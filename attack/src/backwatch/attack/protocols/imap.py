@@ -1,6 +1,6 @@
 """An IMAP server with STARTTLS; once hostile, it hides STARTTLS."""
 
-from backwatch.attack.protocols.server import HostileServer, Session
+from backwatch.attack.protocols.server import HostileServer, ServerSession
 
 
 class IMAP(HostileServer):
@@ -18,7 +18,7 @@ class IMAP(HostileServer):
 
     greeting = b"* OK mail.shop.example ready\r\n"
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Serve commands until LOGOUT."""
         session.send(self.greeting)
         while True:
@@ -33,7 +33,7 @@ class IMAP(HostileServer):
             if verb == b"LOGOUT":
                 return
 
-    def _untagged(self, session: Session, verb: bytes) -> bytes:
+    def _untagged(self, session: ServerSession, verb: bytes) -> bytes:
         if verb == b"CAPABILITY":
             plain = not session.secured and not self.hostile
             return b"* CAPABILITY IMAP4rev1" + (b" STARTTLS LOGINDISABLED" if plain else b" AUTH=PLAIN") + b"\r\n"
@@ -43,10 +43,10 @@ class IMAP(HostileServer):
             return b"* SEARCH 1 2 3\r\n"
         return b"* BYE\r\n" if verb == b"LOGOUT" else b""
 
-    def _result(self, session: Session, verb: bytes, given: bytes) -> bytes:
+    def _result(self, session: ServerSession, verb: bytes, given: bytes) -> bytes:
         if verb == b"LOGIN":
             if not session.secured and not self.hostile:
                 return b" NO [PRIVACYREQUIRED] encryption required\r\n"
             if not session.secured:
-                self.taken(given)
+                self.on_leak(given)
         return b" BAD not now\r\n" if verb == b"STARTTLS" else b" OK done\r\n"

@@ -6,7 +6,7 @@ from typing import Final
 
 import crc32c
 
-from backwatch.attack.protocols.server import HostileServer, Session
+from backwatch.attack.protocols.server import HostileServer, ServerSession
 from backwatch.collector.pipeline.protobuf import varint
 
 _PRODUCE, _METADATA, _SASL_HANDSHAKE, _VERSIONS, _SASL = 0, 3, 17, 18, 36
@@ -31,7 +31,7 @@ class _Reader:
         """Return a string; empty if it is null."""
         return self.raw(max(self.number(2), 0))
 
-    def sized(self) -> bytes:
+    def read_sized(self) -> bytes:
         """Return bytes; empty if they are null."""
         return self.raw(max(self.number(4), 0))
 
@@ -52,7 +52,7 @@ class Kafka(HostileServer):
     driver = "kafka"
     rule = "topology-changed"
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Negotiate TLS, then serve requests; any login is accepted."""
         session.secure()
         while True:
@@ -60,11 +60,11 @@ class Kafka(HostileServer):
             kind, version, number = request.number(2), request.number(2), request.raw(4)
             request.text()  # the client id
             if kind == _VERSIONS:
-                answer = _versions(version, self.spoken())
+                answer = _versions(version, self.supported_versions())
             elif kind == _SASL_HANDSHAKE:
                 answer = struct.pack(">hi", 0, 1) + _text("PLAIN")
             elif kind == _SASL:
-                self.taken(request.sized())
+                self.on_leak(request.read_sized())
                 answer = struct.pack(">hhi", 0, -1, 0)
             elif kind == _METADATA:
                 answer = self._metadata()
@@ -74,14 +74,14 @@ class Kafka(HostileServer):
                 answer = self.further(kind, request)
             session.send(struct.pack(">i", len(answer) + 4) + number + answer)
 
-    def spoken(self) -> dict[int, tuple[int, int]]:
+    def supported_versions(self) -> dict[int, tuple[int, int]]:
         """Return the supported API keys, with the oldest and the newest version of each."""
         return dict(_SPOKEN)
 
     def further(self, kind: int, request: _Reader) -> bytes:
         """Respond to a request of another kind."""
         del kind, request
-        raise ValueError("nobody in the pack asks for that")
+        raise ValueError("no scenario requests that")
 
     def brokers(self) -> list[tuple[str, int]]:
         """Return the cluster's brokers; the last one leads."""
@@ -105,13 +105,13 @@ class Kafka(HostileServer):
         topic = request.text()
         request.raw(4)  # one partition
         partition = request.raw(4)
-        self.taken(request.sized())
+        self.on_leak(request.read_sized())
         answer = struct.pack(">i", 1) + struct.pack(">h", len(topic)) + topic + struct.pack(">i", 1) + partition
         return answer + struct.pack(">hqqi", 0, 7, -1, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class TopicMessage:
     """One message of a topic.
 
     Attributes:
@@ -127,13 +127,13 @@ class Message:
 class KafkaLog(Kafka):
     """A broker whose topic can be read too: there is always one more message."""
 
-    def spoken(self) -> dict[int, tuple[int, int]]:
+    def supported_versions(self) -> dict[int, tuple[int, int]]:
         """Return the API keys of a producer and a consumer."""
         return {**_SPOKEN, _FETCH: (4, 4), _OFFSETS: (1, 1)}
 
-    def message(self, offset: int) -> Message:
+    def message(self, offset: int) -> TopicMessage:
         """Return the message at an offset."""
-        return Message(value=b'{"order": %d}' % offset, key=b"%d" % offset, headers=(("traceparent", _TRACE),))
+        return TopicMessage(value=b'{"order": %d}' % offset, key=b"%d" % offset, headers=(("traceparent", _TRACE),))
 
     def further(self, kind: int, request: _Reader) -> bytes:
         """Respond with the topic's bounds, and one message at a time."""
@@ -155,7 +155,7 @@ class KafkaLog(Kafka):
 _TRACE: Final = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
-def _batch(offset: int, message: Message) -> bytes:
+def _batch(offset: int, message: TopicMessage) -> bytes:
     """Encode a record batch (version 2) of one message."""
     pairs = b"".join(_counted(name.encode()) + _counted(value) for name, value in message.headers)
     record = (
@@ -174,10 +174,10 @@ def _signed(number: int) -> bytes:
     return varint((number << 1) ^ (number >> 63))
 
 
-def _versions(asked: int, spoken: dict[int, tuple[int, int]]) -> bytes:
+def _versions(asked: int, supported_versions: dict[int, tuple[int, int]]) -> bytes:
     error = 0 if asked == 0 else _UNSUPPORTED_VERSION
-    spans = b"".join(struct.pack(">hhh", kind, *span) for kind, span in spoken.items())
-    return struct.pack(">hi", error, len(spoken)) + spans
+    spans = b"".join(struct.pack(">hhh", kind, *span) for kind, span in supported_versions.items())
+    return struct.pack(">hi", error, len(supported_versions)) + spans
 
 
 def _text(value: str) -> bytes:

@@ -1,7 +1,7 @@
 """An LDAP directory with StartTLS or LDAPS, for scenarios to extend. BER covers binds and searches only."""
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.protocols.server import LARGEST, HostileServer, Session
+from backwatch.attack.protocols.server import MAX_MESSAGE_BYTES, HostileServer, ServerSession
 
 BASE = b"dc=shop,dc=example"
 _BIND, _UNBIND, _SEARCH, _EXTENDED = 0x60, 0x42, 0x63, 0x77
@@ -34,7 +34,7 @@ class LDAP(HostileServer):
         super().__init__(authority, port)
         self._at_once = at_once
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Serve requests until the client unbinds."""
         if self._at_once:
             session.secure()
@@ -60,17 +60,17 @@ class LDAP(HostileServer):
         _, _, rest = _element(body)  # the version
         _, account, rest = _element(rest)
         _, secret, _ = _element(rest)
-        self.taken(account + b" " + secret)
+        self.on_leak(account + b" " + secret)
         return self.lets_in(secret)
 
-    def _start_tls(self, session: Session, number: int, body: bytes) -> None:
+    def _start_tls(self, session: ServerSession, number: int, body: bytes) -> None:
         wanted = _element(body)[1] == _START_TLS and not session.secured
         agreed = wanted and not (self.hostile and self.refuses_tls)
         _send(session, number, 0x78, _result(0 if agreed else _UNAVAILABLE))
         if agreed:
             session.secure()
 
-    def _search(self, session: Session, number: int) -> None:
+    def _search(self, session: ServerSession, number: int) -> None:
         if self.hostile and self.referral:
             _send(session, number, 0x65, _result(_REFERRAL, _encode(0xA3, _encode(_OCTETS, self.referral))))
             return
@@ -89,7 +89,7 @@ def _result(code: int, more: bytes = b"") -> bytes:
     return _encode(_ENUMERATED, bytes([code])) + _encode(_OCTETS, b"") * 2 + more
 
 
-def _send(session: Session, number: int, kind: int, body: bytes) -> None:
+def _send(session: ServerSession, number: int, kind: int, body: bytes) -> None:
     session.send(_encode(_SEQUENCE, _encode(_INTEGER, number.to_bytes(4, "big")) + _encode(kind, body)))
 
 
@@ -104,13 +104,13 @@ def _element(data: bytes) -> tuple[int, bytes, bytes]:
     return tag, data[at : at + size], data[at + size :]
 
 
-def _received(session: Session) -> tuple[int, int, bytes]:
+def _received(session: ServerSession) -> tuple[int, int, bytes]:
     """Return number, kind and body of a message."""
     head = session.read(2)
     size = head[1]
     if size & 0x80:
         size = int.from_bytes(session.read(size & 0x7F), "big")
-    if size > LARGEST:
+    if size > MAX_MESSAGE_BYTES:
         raise ValueError("a message of that size is no driver's")
     _, number, rest = _element(session.read(size))
     kind, body, _ = _element(rest)

@@ -1,6 +1,6 @@
 """An honest memcached over TLS, text protocol, for scenarios to extend."""
 
-from backwatch.attack.protocols.server import MOST_KEPT, HostileServer, Session
+from backwatch.attack.protocols.server import MAX_KEPT, HostileServer, ServerSession
 
 
 class Memcached(HostileServer):
@@ -12,21 +12,21 @@ class Memcached(HostileServer):
     driver = "pymemcache"
     rule = "hostile-payload"
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Serve commands until the client leaves."""
         session.secure()
         stored: dict[bytes, tuple[bytes, bytes]] = {}
         while True:
             verb, *given = session.line().split()
             if verb in (b"set", b"add", b"replace") and len(given) >= 4:
-                if len(stored) >= MOST_KEPT:
+                if len(stored) >= MAX_KEPT:
                     stored.clear()
                 stored[given[0]] = (given[1], session.read(int(given[3])))
                 session.read(2)
                 if given[-1] != b"noreply":
                     session.send(b"STORED\r\n")
             elif verb in (b"get", b"gets"):
-                found = ((key, self.value(key, stored.get(key))) for key in given[:MOST_KEPT])
+                found = ((key, self.value(key, stored.get(key))) for key in given[:MAX_KEPT])
                 session.send(
                     b"".join(_value(self.key(key), *value) for key, value in found if value is not None) + b"END\r\n"
                 )

@@ -3,7 +3,7 @@
 import struct
 from typing import Any
 
-from backwatch.attack.protocols.server import HostileServer, Session
+from backwatch.attack.protocols.server import HostileServer, ServerSession
 
 SET = "shop"
 _REPLY, _QUERY, _MESSAGE = 1, 2004, 2013
@@ -27,7 +27,7 @@ class MongoDB(HostileServer):
     primary = True
     host = "localhost"
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Serve commands, one after the other."""
         import bson
 
@@ -48,7 +48,7 @@ class MongoDB(HostileServer):
         name = next(iter(command), "")
         if name.lower() in ("hello", "ismaster"):
             return self.hello()
-        self.taken(name.encode())
+        self.on_leak(name.encode())
         if name == "find":
             basket = {"_id": 7, "basket": "two apples"}
             return {"cursor": {"id": 0, "ns": "shop.baskets", "firstBatch": [basket]}}

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from backwatch.attack.protocols.server import MOST_KEPT, HostileServer, Session
+from backwatch.attack.protocols.server import MAX_KEPT, HostileServer, ServerSession
 
 
 class NATS(HostileServer):
@@ -15,7 +15,7 @@ class NATS(HostileServer):
     driver = "nats"
     rule = "hostile-payload"
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Send INFO, negotiate TLS, then serve commands."""
         session.send(b"INFO " + json.dumps(self.information()).encode() + b"\r\n")
         session.secure()
@@ -23,10 +23,10 @@ class NATS(HostileServer):
         while True:
             verb, *given = session.line().split(b" ")
             if verb == b"CONNECT":
-                self.taken(b" ".join(given))
+                self.on_leak(b" ".join(given))
             elif verb == b"PING":
                 session.send(b"PONG\r\n")
-            elif verb == b"SUB" and len(subscribed) < MOST_KEPT:
+            elif verb == b"SUB" and len(subscribed) < MAX_KEPT:
                 subscribed[given[-1]] = given[0]
             elif verb == b"UNSUB":
                 subscribed.pop(given[0], None)

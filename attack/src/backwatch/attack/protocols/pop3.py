@@ -1,6 +1,6 @@
 """A POP3 server with STLS; once hostile, it hides STLS."""
 
-from backwatch.attack.protocols.server import HostileServer, Session
+from backwatch.attack.protocols.server import HostileServer, ServerSession
 
 
 class POP3(HostileServer):
@@ -18,7 +18,7 @@ class POP3(HostileServer):
 
     greeting = b"+OK mail.shop.example ready\r\n"
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Serve commands until QUIT."""
         session.send(self.greeting)
         while True:
@@ -32,7 +32,7 @@ class POP3(HostileServer):
             if verb == b"QUIT":
                 return
 
-    def _answer(self, session: Session, verb: bytes, given: bytes) -> bytes:
+    def _answer(self, session: ServerSession, verb: bytes, given: bytes) -> bytes:
         plain = not session.secured
         if verb == b"CAPA":
             offers = b"STLS\r\n" if plain and not self.hostile else b"USER\r\n"
@@ -40,7 +40,7 @@ class POP3(HostileServer):
         if verb in (b"USER", b"PASS") and plain:
             if not self.hostile:
                 return b"-ERR encryption required\r\n"
-            self.taken(given)
+            self.on_leak(given)
         if verb == b"STAT":
             return b"+OK 2 640\r\n"
         if verb == b"LIST":

@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass
 
 from backwatch.attack.demo.services.postgresql import PostgreSQL, receive, send
-from backwatch.attack.protocols.server import SECRET, Session
+from backwatch.attack.protocols.server import SECRET, ServerSession
 
 _SASL, _SASL_GOES_ON, _SASL_ENDS = 10, 11, 12
 _MECHANISM = b"SCRAM-SHA-256"
@@ -25,7 +25,7 @@ class HonestPostgreSQL(PostgreSQL):
         """Return ``True``."""
         return True
 
-    def log_in(self, session: Session) -> None:
+    def log_in(self, session: ServerSession) -> None:
         """Check a login by SCRAM-SHA-256.
 
         Raises:
@@ -45,7 +45,7 @@ class Challenge:
     server_first: bytes
 
 
-def challenge(session: Session, iterations: int) -> Challenge:
+def challenge(session: ServerSession, iterations: int) -> Challenge:
     """Begin SCRAM-SHA-256 (RFC 5802), without channel binding. The next message is the client's proof."""
     send(session, b"R", struct.pack("!I", _SASL) + _MECHANISM + b"\0\0")
     first = receive(session)[len(_MECHANISM) + 5 :]
@@ -56,7 +56,7 @@ def challenge(session: Session, iterations: int) -> Challenge:
     return Challenge(header, bare, salt, nonce, server_first)
 
 
-def scram(session: Session, iterations: int) -> None:
+def scram(session: ServerSession, iterations: int) -> None:
     """Run the server's side of SCRAM-SHA-256.
 
     Raises:

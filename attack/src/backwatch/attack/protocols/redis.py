@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from backwatch.attack.protocols.server import LARGEST, MOST_KEPT, HostileServer, Session
+from backwatch.attack.protocols.server import MAX_KEPT, MAX_MESSAGE_BYTES, HostileServer, ServerSession
 
 SLOTS = 16_384
 
@@ -12,7 +12,7 @@ class Talk:
     """State of one session: stored values, and whether it speaks RESP3."""
 
     stored: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
-    three: bool = False
+    resp3: bool = False
 
 
 class RedisServer(HostileServer):
@@ -24,28 +24,28 @@ class RedisServer(HostileServer):
     driver = "redis"
     rule = "redirected"
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Negotiate TLS, then serve commands."""
         session.secure()
         self.obey(session)
 
-    def obey(self, session: Session) -> None:
+    def obey(self, session: ServerSession) -> None:
         """Serve commands, one after the other."""
         talk = Talk()
         while True:
-            command = self.received(session)
+            command = self.read_command(session)
             verb = command[0].upper() if command else b""
-            self.taken(b" ".join(command))
+            self.on_leak(b" ".join(command))
             if verb == b"HELLO":
-                talk.three = len(command) > 1 and command[1] == b"3"
-                session.send(self.hello(three=talk.three))
+                talk.resp3 = len(command) > 1 and command[1] == b"3"
+                session.send(self.hello(resp3=talk.resp3))
             else:
-                session.send(self.answer(verb, command, talk) or (b"_\r\n" if talk.three else b"$-1\r\n"))
+                session.send(self.answer(verb, command, talk) or (b"_\r\n" if talk.resp3 else b"$-1\r\n"))
 
     def answer(self, verb: bytes, command: list[bytes], talk: Talk) -> bytes:
         """Return a reply; empty: the key does not exist."""
         if verb in (b"SET", b"SETEX") and len(command) > 2:
-            if len(talk.stored) >= MOST_KEPT:
+            if len(talk.stored) >= MAX_KEPT:
                 talk.stored.clear()
             talk.stored[command[1]] = command[-1] if verb == b"SETEX" else command[2]
         elif verb == b"GET" and len(command) > 1:
@@ -67,19 +67,19 @@ class RedisServer(HostileServer):
         return b"*1\r\n*3\r\n:0\r\n:%d\r\n" % (SLOTS - 1) + node
 
     @staticmethod
-    def hello(*, three: bool) -> bytes:
+    def hello(*, resp3: bool) -> bytes:
         """Return the reply to HELLO, in RESP3 or RESP2."""
         facts = ((b"server", b"redis"), (b"version", b"7.2.11"), (b"role", b"master"))
-        head = b"%%%d\r\n" % (len(facts) + 1) if three else b"*%d\r\n" % (2 * len(facts) + 2)
+        head = b"%%%d\r\n" % (len(facts) + 1) if resp3 else b"*%d\r\n" % (2 * len(facts) + 2)
         return (
             head
             + b"".join(bulk(name) + bulk(value) for name, value in facts)
             + bulk(b"proto")
-            + (b":3\r\n" if three else b":2\r\n")
+            + (b":3\r\n" if resp3 else b":2\r\n")
         )
 
     @staticmethod
-    def received(session: Session) -> list[bytes]:
+    def read_command(session: ServerSession) -> list[bytes]:
         """Return the next command and its arguments."""
         head = session.line()
         if not head.startswith(b"*"):
@@ -89,7 +89,7 @@ class RedisServer(HostileServer):
         for _ in range(count):
             length = int(session.line()[1:])
             size += length
-            if count > MOST_KEPT or size > LARGEST:
+            if count > MAX_KEPT or size > MAX_MESSAGE_BYTES:
                 raise ValueError("a command of that size is no driver's")
             parts.append(session.read(length))
             session.read(2)

@@ -18,20 +18,20 @@ from backwatch.attack.authority import Authority, Certificate
 
 LOOPBACK = "127.0.0.1"
 SECRET = "only-on-loopback"
-LARGEST = 1 << 24
+MAX_MESSAGE_BYTES = 1 << 24
 """Maximum bytes that a peer may announce in one message."""
-MOST_KEPT = 1_024
+MAX_KEPT = 1_024
 """Maximum number of values, statements or parts that a session may make a server keep."""
-MOST_SESSIONS = 256
+MAX_SESSIONS = 256
 PATIENCE_S = 60
 """Seconds that a session may be silent."""
 Receiver = Callable[[bytes], object]
 """Receives data that a client leaked."""
-_UNSPEAKABLE = (OSError, EOFError, ValueError, IndexError, struct.error)
+_CLIENT_ERRORS = (OSError, EOFError, ValueError, IndexError, struct.error)
 """The client left, or sent data that no driver sends."""
 
 
-def _unseen(_given: bytes) -> None:
+def _discard(_given: bytes) -> None:
     pass
 
 
@@ -48,8 +48,8 @@ class HostileServer(ABC):
         driver: Client library of the demonstration.
         rule: Rule that must raise an alert.
         address: Address to listen on: loopback's, or another of loopback's block for a server at another address.
-        taken: Receives data that a careless client leaked; discards it by default.
-        kept: Leaked data, if recording is on: ``service.taken = service.kept.append``.
+        on_leak: Receives data that a careless client leaked; discards it by default.
+        kept: Leaked data, if recording is on: ``service.on_leak = service.kept.append``.
     """
 
     name: ClassVar[str]
@@ -63,18 +63,18 @@ class HostileServer(ABC):
         self.authority = authority
         self.certificate: Certificate = authority.issue(f"{self.name} service")
         self.hostile = False
-        self.taken: Receiver = _unseen
+        self.on_leak: Receiver = _discard
         self.kept: list[bytes] = []
         self._companions: list[HostileServer] = []
-        self._open: set[Session] = set()
+        self._open: set[ServerSession] = set()
         self._lock = threading.Lock()
         self._listen(port)
         self.port: int = self._listener.getsockname()[1]
 
     def _listen(self, port: int) -> None:
-        self._hear(socket.create_server((self.address, port)))
+        self._prepare_listener(socket.create_server((self.address, port)))
 
-    def _hear(self, listener: socket.socket) -> None:
+    def _prepare_listener(self, listener: socket.socket) -> None:
         self._listener = listener
         self._stopped = False
         self._thread = threading.Thread(target=self._accept, name=f"attack-{self.name}", daemon=True)
@@ -115,20 +115,20 @@ class HostileServer(ABC):
         listener.bind((self.address, self.port))
         time.sleep(away_s)
         listener.listen()
-        self._hear(listener)
+        self._prepare_listener(listener)
         self._thread.start()
 
     def keep(self, leaked: bytes) -> None:
-        """Add data to ``kept``, up to ``MOST_KEPT`` items."""
-        if len(self.kept) < MOST_KEPT:
+        """Add data to ``kept``, up to ``MAX_KEPT`` items."""
+        if len(self.kept) < MAX_KEPT:
             self.kept.append(leaked)
 
     def record(self) -> None:
         """Record what careless clients leak from now on, to this server and to its companions."""
         for server in (self, *self._companions):
-            server.taken = server.keep
+            server.on_leak = server.keep
 
-    def leaked(self) -> list[bytes]:
+    def collect_leaks(self) -> list[bytes]:
         """Return what the attacker's side has received: its companions' data, or its own without any."""
         return [data for server in self._companions or (self,) for data in server.kept]
 
@@ -155,7 +155,7 @@ class HostileServer(ABC):
             open_session.drop()
 
     @abstractmethod
-    def serve(self, session: "Session") -> None:
+    def serve(self, session: "ServerSession") -> None:
         """Serve one session, from its first byte to its end."""
 
     def _accept(self) -> None:
@@ -166,18 +166,18 @@ class HostileServer(ABC):
                 continue  # the client left before it was accepted
             except OSError:
                 return
-            threading.Thread(target=self._session, args=(connection,), daemon=True).start()
+            threading.Thread(target=self._serve_connection, args=(connection,), daemon=True).start()
 
-    def _session(self, connection: socket.socket) -> None:
-        session = Session(connection, self.certificate)
+    def _serve_connection(self, connection: socket.socket) -> None:
+        session = ServerSession(connection, self.certificate)
         with self._lock:
-            welcome = not self._stopped and len(self._open) < MOST_SESSIONS
+            welcome = not self._stopped and len(self._open) < MAX_SESSIONS
             if welcome:
                 self._open.add(session)
         try:
             if welcome:
                 self.serve(session)
-        except _UNSPEAKABLE:
+        except _CLIENT_ERRORS:
             pass
         finally:
             with self._lock:
@@ -190,7 +190,7 @@ def combine(mixin: type[HostileServer], server: type[HostileServer]) -> type[Hos
     return server if issubclass(server, mixin) else type(server.__name__, (mixin, server), {})
 
 
-class Session:
+class ServerSession:
     """One accepted connection, plaintext until :meth:`secure`."""
 
     def __init__(self, connection: socket.socket, certificate: Certificate) -> None:
@@ -228,7 +228,7 @@ class Session:
         Raises:
             EOFError: The client left before that.
         """
-        if not 0 <= count <= LARGEST:
+        if not 0 <= count <= MAX_MESSAGE_BYTES:
             raise ValueError("a message of that size is no driver's")
         parts: list[bytes] = []
         while count:

@@ -18,7 +18,7 @@ from backwatch.attack.demo.services.mysql import OK, Packets
 from backwatch.attack.demo.services.postgresql import RefusedError, row, send
 from backwatch.attack.protocols.mysql import HonestMySQL
 from backwatch.attack.protocols.postgresql import HonestPostgreSQL
-from backwatch.attack.protocols.server import Session
+from backwatch.attack.protocols.server import ServerSession
 
 LOOT: Final = "$2b$12$of.an.administrator"
 """Content of the table of accounts, which no page of the shop reads."""
@@ -111,7 +111,7 @@ class PostgreSQLOfTables(HonestPostgreSQL):
             return ()
         return [name.encode() for name in self._asked(statement).columns]
 
-    def answers(self, session: Session, statement: bytes) -> bool:
+    def answers(self, session: ServerSession, statement: bytes) -> bool:
         """Respond from the tables."""
         if not statement.strip():
             return False

@@ -5,7 +5,7 @@ import struct
 from typing import Final
 
 from backwatch.attack.authority import Authority, Certificate
-from backwatch.attack.protocols.server import LARGEST, LOOPBACK, HostileServer, Session
+from backwatch.attack.protocols.server import LOOPBACK, MAX_MESSAGE_BYTES, HostileServer, ServerSession
 
 _PRELOGIN, _BATCH, _RPC, _REPLY = 18, 1, 3, 4
 _MORE, _COUNT = 1, 0x10
@@ -19,7 +19,7 @@ ORDERS: Final = (("7", "18.50"), ("9", "4.20"))
 class Channel:
     """TDS packets, and TLS whose handshake travels inside them."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ServerSession) -> None:
         self._session = session
         self._taken, self._given = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls: ssl.SSLObject | None = None
@@ -44,7 +44,7 @@ class Channel:
         while True:
             kind, status, length = struct.unpack(">BBH", self._read(8)[:4])
             body += self._read(length - 8)
-            if len(body) > LARGEST:
+            if len(body) > MAX_MESSAGE_BYTES:
                 raise ValueError("a message of that size is no driver's")
             if status & 1:
                 return kind, body
@@ -95,14 +95,14 @@ class SqlServer(HostileServer):
         super().__init__(authority)
         self.certificate = authority.issue(called)  # python-tds reads the name from the subject's common name
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Serve a login over TLS, then requests."""
         channel = Channel(session)
         channel.receive()
         channel.send(_prelogin())
         channel.secure(self.certificate)
         _, login = channel.receive()
-        self.taken(b"\0".join(_login(login)))
+        self.on_leak(b"\0".join(_login(login)))
         channel.send(self.welcome())
         while True:
             kind, _ = channel.receive()
@@ -114,7 +114,7 @@ class SqlServer(HostileServer):
         return database + _change(7, b"\x05" + _COLLATION + b"\0") + _accepted() + _done()
 
 
-class Leading(SqlServer):
+class RoutingSqlServer(SqlServer):
     """Routes its clients to another server, once hostile.
 
     Attributes:

@@ -187,10 +187,10 @@ class Scenario(ABC):
         return self.work()
 
     @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
+    def has_succeeded(cls, service: HostileServer, got: object) -> bool:
         """Return whether the attacker has what it wanted: ``captures`` and ``shows``, or any result."""
         if cls.captures:
-            return any(cls.captures in received for received in service.leaked())
+            return any(cls.captures in received for received in service.collect_leaks())
         return cls.shows in str(got) if cls.shows else bool(got)
 
 

@@ -23,7 +23,7 @@ class CertificateSwapped(Scenario):
         service.drop()
 
     @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
+    def has_succeeded(cls, service: HostileServer, got: object) -> bool:
         """Return whether the app got its response."""
         del service
         return bool(got)

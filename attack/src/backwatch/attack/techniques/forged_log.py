@@ -50,7 +50,7 @@ class LogsErrors(Scenario):
         return error
 
     @classmethod
-    def succeeded(cls, service: object, got: object) -> bool:
+    def has_succeeded(cls, service: object, got: object) -> bool:
         """Return whether the log contains the text unescaped."""
         del service
         return isinstance(got, str) and "\x1b[2K" in got

@@ -8,7 +8,7 @@ from backwatch.attack.protocols.mysql import HonestMySQL
 from backwatch.attack.scenarios import Scenario
 
 
-class Asking(HonestMySQL):
+class FileRequestingMySQL(HonestMySQL):
     """Asks for a file, once hostile."""
 
     answers = MySQL.answers

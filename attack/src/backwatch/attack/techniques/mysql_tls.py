@@ -9,7 +9,7 @@ PROOF_REFUSED = b"\x01\x04"
 """Message of caching_sha2_password by which a server requests the full login."""
 
 
-class Stripping(HonestMySQL):
+class TlsStrippingMySQL(HonestMySQL):
     """Offers no TLS any more, once hostile."""
 
     def offers_tls(self) -> bool:
@@ -24,7 +24,7 @@ class WantsPassword(HonestMySQL):
         """Take the password instead of the proof."""
         if self.hostile:
             wire.send(PROOF_REFUSED)
-            self.taken(wire.receive().rstrip(b"\0"))
+            self.on_leak(wire.receive().rstrip(b"\0"))
         else:
             super().log_in(wire, proof)
 

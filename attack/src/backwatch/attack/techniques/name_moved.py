@@ -5,7 +5,7 @@ from abc import abstractmethod
 
 from backwatch.attack.authority import Authority, Certificate
 from backwatch.attack.clients.aiohttp import Aiohttp
-from backwatch.attack.protocols.http import Request, Web, answered
+from backwatch.attack.protocols.http import Request, Web, format_response
 from backwatch.attack.protocols.server import LOOPBACK, HostileServer
 from backwatch.attack.scenarios import AppConfig, Run, Scenario
 
@@ -21,7 +21,7 @@ class OtherAddress(Web):
     def answer(self, request: Request) -> bytes:
         """Return other rates."""
         del request
-        return answered(b'{"base": "EUR", "rates": {"USD": 108.0}}')
+        return format_response(b'{"base": "EUR", "rates": {"USD": 108.0}}')
 
 
 class MovedName(Web):

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from backwatch.attack.protocols.http import Request, Web, answered
+from backwatch.attack.protocols.http import Request, Web, format_response
 from backwatch.attack.scenarios import Scenario
 
 MAX_PAGES = 3
@@ -22,7 +22,7 @@ class PagedList(Web):
     def answer(self, request: Request) -> bytes:
         """Return a page."""
         following = self.other if self.hostile else f"https://localhost:{self.port}/goods?page=2"
-        return answered(
+        return format_response(
             json.dumps({"goods": "apples", "next": following if b"page=1" in request.path else None}).encode()
         )
 

@@ -51,7 +51,7 @@ class TlsDowngraded(Scenario):
         service.drop()
 
     @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
+    def has_succeeded(cls, service: HostileServer, got: object) -> bool:
         """Return whether the app got its response over the old version."""
         return isinstance(service.certificate, cls.older) and bool(got)
 

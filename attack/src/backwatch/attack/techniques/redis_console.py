@@ -33,7 +33,7 @@ class RedisConsole(Scenario):
         return [repr(reply) for reply in self.client.execute(*commands, password=SECRET)]
 
     @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
+    def has_succeeded(cls, service: HostileServer, got: object) -> bool:
         """Return whether every command arrived."""
         del got
         return all(" ".join(map(str, command)).encode() in service.kept for command in cls.typed)

@@ -41,7 +41,7 @@ class Guessed(Scenario):
         """
 
     @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
+    def has_succeeded(cls, service: HostileServer, got: object) -> bool:
         """Return whether every password but the right one was refused."""
         del service
         return got == len(GUESSES)

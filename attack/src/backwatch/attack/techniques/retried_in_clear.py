@@ -25,6 +25,6 @@ class RetriesInClear(TriesUnverified):
     mixin = BreaksThenListens
 
     @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
+    def has_succeeded(cls, service: HostileServer, got: object) -> bool:
         """Return whether the app got its response and its password was overheard."""
         return isinstance(got, list) and SECRET.encode() in b"".join(service.kept)

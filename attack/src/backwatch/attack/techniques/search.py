@@ -3,7 +3,7 @@
 import json
 
 from backwatch.attack.clients.search import Elasticsearch
-from backwatch.attack.protocols.http import Request, Web, answered
+from backwatch.attack.protocols.http import Request, Web, format_response
 from backwatch.attack.scenarios import Run, Scenario
 
 PRODUCT = b"X-Elastic-Product: Elasticsearch"
@@ -17,7 +17,7 @@ class SearchEngine(Web):
         self.keep(request.method + b" " + request.path + b" " + request.body)
         if b"_search" in request.path:
             return search_result()
-        return answered(b'{"acknowledged": true}', headers=(PRODUCT,))
+        return format_response(b'{"acknowledged": true}', headers=(PRODUCT,))
 
 
 class AbusedSearch(Scenario):
@@ -36,4 +36,4 @@ class AbusedSearch(Scenario):
 def search_result() -> bytes:
     """Return the response to a search."""
     hits = {"total": {"value": 1, "relation": "eq"}, "hits": [{"_id": "7", "_source": {"name": "apples"}}]}
-    return answered(json.dumps({"took": 1, "timed_out": False, "hits": hits}).encode(), headers=(PRODUCT,))
+    return format_response(json.dumps({"took": 1, "timed_out": False, "hits": hits}).encode(), headers=(PRODUCT,))

@@ -6,7 +6,7 @@ The second one has the same port and another name, and so is a resource of its o
 from typing import ClassVar
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.protocols.server import LOOPBACK, MOST_KEPT, HostileServer, Session, combine
+from backwatch.attack.protocols.server import LOOPBACK, MAX_KEPT, HostileServer, ServerSession, combine
 from backwatch.attack.scenarios import SECRET, Scenario
 
 FIRST = "localhost"
@@ -14,7 +14,7 @@ SECOND = LOOPBACK
 """Another name of the same host. No alert about the first service refers to it."""
 
 
-class Overheard(Session):
+class Overheard(ServerSession):
     """A session that stays plaintext; an eavesdropper reads the client's data.
 
     Args:
@@ -22,7 +22,7 @@ class Overheard(Session):
         heard: Receives the overheard data.
     """
 
-    def __init__(self, session: Session, heard: list[bytes]) -> None:
+    def __init__(self, session: ServerSession, heard: list[bytes]) -> None:
         self.__dict__.update(session.__dict__)
         self._heard = heard
 
@@ -32,7 +32,7 @@ class Overheard(Session):
     def read(self, count: int) -> bytes:
         """Read the data, and overhear it."""
         data = super().read(count)
-        if len(self._heard) < MOST_KEPT:
+        if len(self._heard) < MAX_KEPT:
             self._heard.append(data)
         return data
 
@@ -47,7 +47,7 @@ class InClear(HostileServer):
         self.listened_to = True
         self.drop()
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Serve the session as the service does."""
         heard = Overheard(session, self.kept) if self.listened_to else session
         super().serve(heard)  # pyright: ignore[reportAbstractUsage]  the next base class implements it
@@ -89,6 +89,6 @@ class AttachesInClear(AttachesSecond):
         return combine(InClear, cls.server)(authority)
 
     @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
+    def has_succeeded(cls, service: HostileServer, got: object) -> bool:
         """Return whether the secret was read on the network."""
         return got is not None and cls.confidential in b"".join(service.kept)

@@ -3,7 +3,7 @@
 import time
 
 from backwatch.attack.protocols.http import Request, Web
-from backwatch.attack.protocols.server import Session
+from backwatch.attack.protocols.server import ServerSession
 from backwatch.attack.scenarios import Scenario
 
 DRIPS = 12
@@ -14,7 +14,7 @@ EVERY_S = 0.4
 class Dripping(Web):
     """Its responses drip, once hostile."""
 
-    def reply(self, session: Session, request: Request) -> None:
+    def reply(self, session: ServerSession, request: Request) -> None:
         """Send the response at once, or in drips."""
         if self.hostile:
             for _ in range(DRIPS):
@@ -40,7 +40,7 @@ class Waits(Scenario):
         return time.monotonic() - begun
 
     @classmethod
-    def succeeded(cls, service: object, got: object) -> bool:
+    def has_succeeded(cls, service: object, got: object) -> bool:
         """Return whether the app waited far beyond its time limit."""
         del service
         return isinstance(got, float) and got > DRIPS * EVERY_S

@@ -5,7 +5,7 @@ from contextlib import closing
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.clients.sqlite3 import app_database, other_database
-from backwatch.attack.protocols.server import HostileServer, Session
+from backwatch.attack.protocols.server import HostileServer, ServerSession
 
 LOOT = "$2b$12$of.an.administrator"
 _SCHEMA = """
@@ -34,7 +34,7 @@ class DatabaseFile(HostileServer):
                 )
                 database.execute("INSERT INTO accounts VALUES (1, 'admin', ?)", (LOOT,))
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Close the connection."""
 
     def count_customers(self) -> int:

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from typing import ClassVar
 
 from backwatch.attack.authority import Authority
-from backwatch.attack.protocols.server import HostileServer, Session, combine
+from backwatch.attack.protocols.server import HostileServer, ServerSession, combine
 from backwatch.attack.scenarios import Scenario
 
 
@@ -18,7 +18,7 @@ class BreaksHandshakes(HostileServer):
         self._breaks = True
         self.drop()
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Break one handshake."""
         if self._breaks:
             self._breaks = False
@@ -60,7 +60,7 @@ class TriesUnverified(Scenario):
             return ["unchecked", self.visit(checked=False)]
 
     @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
+    def has_succeeded(cls, service: HostileServer, got: object) -> bool:
         """Return whether the app got its response over unverified TLS."""
         del service
         return isinstance(got, list)

@@ -57,10 +57,10 @@ class _JsonFormatter(logging.Formatter):
 
 
 def _fault(record: logging.LogRecord) -> str:
-    return f" ({_where(record.exc_info[1])})" if record.exc_info and record.exc_info[1] else ""
+    return f" ({_locate_fault(record.exc_info[1])})" if record.exc_info and record.exc_info[1] else ""
 
 
-def _where(error: BaseException) -> str:
+def _locate_fault(error: BaseException) -> str:
     """Return the fault's class and location; not its text, which may contain an attacker's text or a secret."""
     frames = traceback.extract_tb(error.__traceback__)[-8:]
     places = " < ".join(
@@ -127,12 +127,16 @@ def configure(settings: LogSettings, command: str) -> None:
 
     def on_fault(kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
         if not issubclass(kind, KeyboardInterrupt):
-            out.write(format_json("critical", "backwatch", f"backwatch: ended by a fault: {_where(error)}") + "\n")
+            out.write(
+                format_json("critical", "backwatch", f"backwatch: ended by a fault: {_locate_fault(error)}") + "\n"
+            )
             out.flush()
 
     def on_thread_fault(fault: threading.ExceptHookArgs) -> None:
         if fault.exc_value is not None and fault.exc_type is not SystemExit:
-            out.write(format_json("error", "backwatch", f"backwatch: a thread ended: {_where(fault.exc_value)}") + "\n")
+            out.write(
+                format_json("error", "backwatch", f"backwatch: a thread ended: {_locate_fault(fault.exc_value)}") + "\n"
+            )
             out.flush()
 
     sys.excepthook = on_fault

@@ -40,7 +40,7 @@ def to_statement(method: str, url: str) -> str:
     'GET api.example.com/v1/users/?/orders'
     """
     verb = method.upper() if _METHOD.fullmatch(method) else "?"
-    return f"{verb} {_where(_split(url))}"
+    return f"{verb} {_redact_location(_split(url))}"
 
 
 def redact_url(url: str) -> str:
@@ -51,7 +51,7 @@ def redact_url(url: str) -> str:
     """
     parts = _split(url)
     scheme = parts.scheme if parts.scheme.isascii() and parts.scheme.isalpha() else ""
-    return (f"{scheme}://" if scheme else "") + _where(parts)
+    return (f"{scheme}://" if scheme else "") + _redact_location(parts)
 
 
 def carries_secret(target: str) -> bool:
@@ -107,7 +107,7 @@ def _split(url: str) -> SplitResult:
         return SplitResult("", "", "/?", "", "")
 
 
-def _where(parts: SplitResult) -> str:
+def _redact_location(parts: SplitResult) -> str:
     """Return host and path.
 
     A ``/`` or ``?`` in an unquoted password ends the authority early: what seems to be host and port is the user and

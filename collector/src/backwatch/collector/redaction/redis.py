@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from backwatch.collector.destinations.host import classify_network
 from backwatch.collector.statements.spec import split_words
 
 MAX_ARGUMENTS: Final = 256
@@ -39,8 +40,10 @@ LASTSAVE LCS LMPOP LOLWUT MONITOR MULTI PING PSYNC QUIT RANDOMKEY READONLY READW
 SCAN SELECT SHUTDOWN SINTERCARD SWAPDB SYNC TIME UNWATCH WAIT WAITAOF XREAD XREADGROUP ZDIFF ZDIFFSTORE ZINTER
 ZINTERCARD ZINTERSTORE ZMPOP ZUNION ZUNIONSTORE
 """
-_HIDDEN: Final = "AUTH HELLO MIGRATE EVAL EVAL_RO EVALSHA EVALSHA_RO FCALL FCALL_RO SLAVEOF REPLICAOF"
-"""Commands whose arguments are passwords, code or addresses: all of them become one ``?``."""
+_HIDDEN: Final = "AUTH HELLO EVAL EVAL_RO EVALSHA EVALSHA_RO FCALL FCALL_RO"
+"""Commands whose arguments are passwords or code: all of them become one ``?``."""
+_TO_SERVER: Final = "MIGRATE SLAVEOF REPLICAOF"
+"""Commands whose first argument is another server: of it only the class is reported."""
 _CONTAINERS: Final = {
     "ACL": "CAT DELUSER DRYRUN GENPASS GETUSER LIST LOAD LOG SAVE SETUSER USERS WHOAMI HELP",
     "CLIENT": "CACHING GETNAME GETREDIR ID INFO KILL LIST NO-EVICT NO-TOUCH PAUSE REPLY SETINFO SETNAME "
@@ -97,6 +100,7 @@ _KIND: Final = {
         "odd": _KEYS_ODD,
         "": _PLAIN,
         "hidden": _HIDDEN,
+        "server": _TO_SERVER,
     }.items()
     for name in listed.split()
 }
@@ -211,6 +215,8 @@ def _any(command: Sequence[object]) -> str:
         shown = [name, classify_key(rest[0]) if rest else "", "?" if len(rest) > 1 else ""]
     elif name not in _KIND:
         shown = ["?"]
+    elif _KIND[name] == "server":
+        shown = [name, *_server(name, rest)]
     elif _KIND[name] == "hidden":
         shown = [name, "?" if rest else ""]
     else:
@@ -263,6 +269,18 @@ def _container(name: str, rest: Sequence[object]) -> list[str]:
     if name in ("OBJECT", "XGROUP", "XINFO") and len(rest) > 1:
         return [*shown, classify_key(rest[1]), "?" if len(rest) > 2 else ""]
     return [*shown, "?" if len(rest) > 1 else ""]
+
+
+def _server(name: str, rest: Sequence[object]) -> list[str]:
+    """Return the class of the server that a command names.
+
+    >>> _server("REPLICAOF", [b"198.51.100.7", 6379]), _server("SLAVEOF", ["no", "one"])
+    (['external', '?'], ['NO ONE'])
+    """
+    words = [_text(argument) for argument in rest[:2]]
+    if name != "MIGRATE" and [word.upper() for word in words] == ["NO", "ONE"]:
+        return ["NO ONE"]
+    return [classify_network(words[0]), *("?" for _ in rest[1:2])] if words else []
 
 
 def _arguments(name: str, kind: str, rest: Sequence[object]) -> list[str]:

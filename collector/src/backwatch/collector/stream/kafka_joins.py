@@ -1,6 +1,6 @@
 """A group member whose join survives the pause between two polls.
 
-The client's own coordinator (3.0.12) drops a join that ends while nobody polls, and starts another one, which makes the
+The client's own coordinator (3.0.12) drops a join that ends between two polls, and starts another one, which makes the
 whole group rebalance again. Where only changed metadata asked for the join, it even takes the group for joined: the
 member then has no partition, sends no heartbeat and never comes back.
 """

@@ -31,7 +31,7 @@ def show() -> None:
     _head(detail)
     left, right = parts.sides(3, 2)
     with left:
-        _what(detail)
+        _show_facts(detail)
         _history(detail)
     with right:
         decide(detail)
@@ -82,7 +82,7 @@ def _head(detail: AlertDetail) -> None:
     )  # fmt: skip
 
 
-def _what(detail: AlertDetail) -> None:
+def _show_facts(detail: AlertDetail) -> None:
     alert = detail.alert
     st.subheader("What was seen", anchor=False)
     changed.show(detail)

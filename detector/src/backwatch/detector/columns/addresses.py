@@ -13,9 +13,9 @@ from backwatch.detector.rules.fields import CALL_FIELDS
 
 Array = NDArray[Any]
 
-RESOURCE, SESSION, STATEMENT, RESOURCE_FACTS, SESSION_FACTS, STATEMENT_FACTS, CONTENT_FACTS = range(7)
-"""Rows of :func:`addresses`: three key spaces, then what rules look up. A resource's facts are more than its address: a
-destination is none of its parts, and a name stands for some of them."""
+RESOURCE, SESSION, STATEMENT, RESOURCE_FACTS, SESSION_FACTS, STATEMENT_FACTS, CONTENT_FACTS, APP = range(8)
+"""Rows of :func:`addresses`: three key spaces, what rules look up, and one more key space. A resource's facts are more
+than its address: a destination is none of its parts, and a name stands for some of them."""
 
 
 def _of(kind: tuple[str, ...], domain: str) -> NDArray[np.int64]:
@@ -73,6 +73,7 @@ def _addresses(
         reported = _over(np.uint64(5 if error[i] else 4), hashes, content[0], i)
         reported = _over(_over(reported, numbers, content[1], i), flags, content[2], i)
         out[RESOURCE, i] = resource
+        out[APP, i] = owner
         out[RESOURCE_FACTS, i] = _over(_over(np.uint64(6), hashes, place[0], i), numbers, place[1], i)
         out[SESSION, i] = mix(resource, facts)
         out[STATEMENT, i] = mix(resource, fingerprint[i] + np.uint64(1))
@@ -82,7 +83,7 @@ def _addresses(
 
 
 def addresses(hashes: Array, numbers: Array, flags: Array, error: Array, fingerprint: Array) -> NDArray[np.uint64]:
-    """Return the addresses of each call: uint64 [7, calls].
+    """Return the addresses of each call: uint64 [8, calls].
 
     Args:
         hashes: uint64 [texts, calls].
@@ -91,7 +92,7 @@ def addresses(hashes: Array, numbers: Array, flags: Array, error: Array, fingerp
         error: bool [calls].
         fingerprint: uint64 [calls].
     """
-    out = np.empty((7, fingerprint.shape[0]), np.uint64)
+    out = np.empty((8, fingerprint.shape[0]), np.uint64)
     _addresses(hashes, numbers, flags, error, fingerprint, _FIELDS, out)
     return out
 
@@ -99,25 +100,32 @@ def addresses(hashes: Array, numbers: Array, flags: Array, error: Array, fingerp
 @kernel
 def places(
     resource: Array,
-    caller: tuple[Array, Array, Array, Array],
+    app: Array,
+    around: tuple[Array, Array, Array, Array],
     family: Array,
     reported: Array,
     fingerprint: Array,
-    site: Array,
-    both: Array,
+    out: tuple[Array, Array, Array],
 ) -> None:
     """Write the addresses that depend on the call site, else on the statement's family.
 
+    The caller is the call site over all resources. Without file and function it is the route, else the app.
+
     Args:
-        caller: Function, file, route and call path of each call. The path counts where there is no route.
+        around: Function, file, route and call path of each call. The path counts where there is no route.
     """
-    function, file, route, path = caller
+    site, both, caller = out
+    function, file, route, path = around
     for i in range(resource.shape[0]):
         if reported[i]:
             site[i] = mix(mix(resource[i], function[i]), file[i])
-            around = route[i] if route[i] != 0 else path[i]
-            if around != 0:
-                site[i] = mix(site[i], around)
+            way = route[i] if route[i] != 0 else path[i]
+            if way != 0:
+                site[i] = mix(site[i], way)
         else:
             site[i] = mix(mix(resource[i], np.uint64(0x66616D696C79)), family[i])
+        if function[i] != 0 or file[i] != 0:
+            caller[i] = mix(mix(app[i], function[i]), file[i])
+        else:
+            caller[i] = mix(mix(app[i], np.uint64(0x726F757465)), route[i])
         both[i] = mix(site[i], fingerprint[i] + np.uint64(3))

@@ -110,9 +110,27 @@ def place(prepared: Prepared, row: int) -> str:
     return "family:" + part(derive_family(prepared.canonical(row).decode("utf-8", "replace")))
 
 
+def caller(prepared: Prepared, row: int) -> str:
+    """Return the place in the app's code, over all resources: ``file:function``, else the route, else nothing."""
+    decoded = prepared.decoded
+    file, function = decoded.text(names.CODE_FILE, row), decoded.text(names.CODE_FUNCTION, row)
+    return f"{part(file)}:{part(function)}" if file or function else part(decoded.text(names.HTTP_ROUTE, row))
+
+
+def _caller_key(app: str, where: str) -> Key:
+    """Return the key of an app, or of a place in its code, over all of its resources."""
+    text = f"\x1ecaller\x1f{app}\x1f{where}"
+    return Key(text=text, app=app, resource="", label=where or app, resource_id="")
+
+
 def key_of(space: str, prepared: Prepared, row: int) -> Key:
     """Return the key of this call in a key space."""
-    resource = resource_key(resource_parts(prepared, row))
+    parts_of_resource = resource_parts(prepared, row)
+    if space == "app":
+        return _caller_key(parts_of_resource[0], "")
+    if space == "caller":
+        return _caller_key(parts_of_resource[0], caller(prepared, row))
+    resource = resource_key(parts_of_resource)
     if space in ("resource", "session"):
         return resource
     parts = [resource.text]

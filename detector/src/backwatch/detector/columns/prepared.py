@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from backwatch.collector import names
 from backwatch.collector.statements.families import derive_family
 from backwatch.detector.columns.addresses import (
+    APP,
     CONTENT_FACTS,
     RESOURCE,
     RESOURCE_FACTS,
@@ -114,6 +115,21 @@ def _fingerprints(
 
 
 @kernel
+def _hash_traces(buffer: Array, offset: Array, out: Array) -> None:
+    for i in range(offset.shape[0]):
+        if offset[i] < 0:
+            continue
+        if i > 0 and offset[i] == offset[i - 1]:
+            out[i] = out[i - 1]
+            continue
+        high = low = np.uint64(0)
+        for k in range(8):
+            high = (high << np.uint64(8)) | np.uint64(buffer[offset[i] + k])
+            low = (low << np.uint64(8)) | np.uint64(buffer[offset[i] + 8 + k])
+        out[i] = mix(high, low) if high | low else np.uint64(0)
+
+
+@kernel
 def _families(fingerprint: Array, reported: Array, keys: Array, values: Array, out: Array, missing: Array) -> int:
     mask = np.uint64(keys.shape[0] - 1)
     count = 0
@@ -211,6 +227,8 @@ class Columns:
         columns: dict[str, NDArray[Any]] = {name: hashes[i] for i, name in enumerate(schema.TEXTS)}
         columns |= {name: numbers[i] for i, name in enumerate(schema.NUMBERS)}
         columns |= {name: flags[i] for i, name in enumerate(schema.FLAGS)}
+        columns["trace"] = np.zeros(count, np.uint64)
+        _hash_traces(decoded.buffer, decoded.trace, columns["trace"])
         columns["duration_ns"] = decoded.end_ns - decoded.start_ns
         columns["error"] = decoded.error | (columns[names.ERROR_TYPE] != 0)
         columns["signs"] = self._sign_masks(decoded, columns[names.QUERY_SIGNS])
@@ -226,7 +244,8 @@ class Columns:
         _fingerprints(texts, chosen, hashes, CLASSES, self._scratch, self._statements, halves, fingerprint)
         columns["fingerprint"] = fingerprint
         found = addresses(hashes, numbers, flags, columns["error"], fingerprint)
-        address = {"resource": found[RESOURCE], "session": found[SESSION], "statement": found[STATEMENT]}
+        address = {"resource": found[RESOURCE], "session": found[SESSION], "statement": found[STATEMENT],
+                   "app": found[APP]}  # fmt: skip
         entry = {
             "resource": found[RESOURCE_FACTS], "session": found[SESSION_FACTS], "statement": found[STATEMENT_FACTS],
             "content": found[CONTENT_FACTS],
@@ -264,11 +283,12 @@ class Columns:
         function, file, route = columns[names.CODE_FUNCTION], columns[names.CODE_FILE], columns[names.HTTP_ROUTE]
         columns[SITE_REPORTED] = reported = (function != 0) | (file != 0) | (route != 0)
         family_of = self._family(prepared, reported)
-        address["site"] = np.empty(reported.shape[0], np.uint64)
-        address["site_statement"] = np.empty(reported.shape[0], np.uint64)
+        app = address["app"]
+        made = np.empty_like(app), np.empty_like(app), np.empty_like(app)
+        address["site"], address["site_statement"], address["caller"] = made
         places(
-            address["resource"], (function, file, route, columns[names.CALL_PATH]), family_of, reported,
-            columns["fingerprint"], address["site"], address["site_statement"],
+            address["resource"], app, (function, file, route, columns[names.CALL_PATH]), family_of, reported,
+            columns["fingerprint"], made,
         )  # fmt: skip
 
     def _family(self, prepared: Prepared, reported: NDArray[np.bool_]) -> NDArray[np.uint64]:

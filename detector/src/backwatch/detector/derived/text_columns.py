@@ -13,9 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
+from backwatch.collector.destinations.host import (
+    CLUSTER_LOCAL,
+    INTERNAL,
+    LOOPBACK,
+    METADATA,
+    UNKNOWN,
+    classify_address,
+    classify_host,
+    destination_key,
+    parse_address,
+    split_target,
+)
 from backwatch.collector.facts.fact import Fact
 from backwatch.detector.derived.certificate_names import is_of_cloud, is_public, organisation, subject_domain
-from backwatch.detector.derived.numeric_address import address_in
 from backwatch.detector.kernels.bounded_cache import BoundedCache
 
 NOT_AFTER: Final = "tls.server.not_after.ns"
@@ -36,10 +47,36 @@ REDIRECT_HOST: Final = "backwatch.redirect.host"
 host."""
 REDIRECT_PORT: Final = "backwatch.redirect.port"
 """Port in ``backwatch.redirect.target``; -1: absent."""
+REDIRECT_PLAIN: Final = "backwatch.redirect.plain"
+"""1 where the redirect's target has a plaintext scheme; else 0."""
+MAIL_DOMAINS: Final = "backwatch.mail.domains"
+"""Domains of a message's recipients: per call one uint64 array of keyed hashes; ``None``: no message."""
+HAS_MAIL_DOMAINS: Final = "backwatch.mail.domains.any"
+"""True where the call is a message with recipients' domains."""
 PEER_LOCAL: Final = "backwatch.peer.local"
 """1: the session stays on the machine, so that no attacker is on its path; 0: it leaves it, or counts as if it did."""
 
+DESTINATION_CLASS: Final = "backwatch.destination.class"
+"""Class of the destination (``collector/destinations/host.py``): the higher one of its name's and its peer's."""
+NAMED_CLASS: Final = "backwatch.destination.class.named"
+"""Class of ``server.address`` alone."""
+DESTINATION_KEY: Final = "backwatch.destination.key"
+"""Keyed hash of what makes a destination another one (see ``destination_key``); 0: absent."""
+TO_METADATA: Final = "backwatch.destination.metadata"
+"""1 where the app, or a proxy for it, goes to a cloud's metadata service, in any spelling of its name or address."""
+REDIRECT_INWARD: Final = "backwatch.redirect.inward"
+"""1 where a redirect leads to metadata, or further inside than the service that responds stands."""
+
 FACTS: Final = (
+    Fact(
+        name=TO_METADATA, type="flag", scope="derived", kind="peer", domain="number", label="To metadata",
+        meaning="The destination is a cloud's metadata service, by name or address in any spelling, or by its peer.",
+    ),
+    Fact(
+        name=REDIRECT_INWARD, type="flag", scope="derived", kind="leads to", domain="number", label="Redirect inward",
+        meaning="The redirect leads to a cloud's metadata service, or from a public service to an internal host, or "
+        "from any other machine to the loopback or a link-local address.",
+    ),
     Fact(
         name=PEER_LOCAL, type="flag", scope="derived", kind="peer", domain="number", label="Local peer",
         meaning="The session stays on the machine (a unix socket, in the process, loopback unless that is judged).",
@@ -54,10 +91,6 @@ MAX_CACHED_TEXTS: Final = 10_000
 LAST_NS: Final = (1 << 63) - 1
 _ON_MACHINE: Final = frozenset(("unix", "inproc", "pipe"))
 _OWN_NAMES: Final = frozenset(("localhost", "localhost.localdomain", "ip6-localhost"))
-_HOST: Final = re.compile(
-    r"(?:[a-z][a-z0-9+.-]*:)?(?://)?(?:[^/?#@]*@)?(\[[^\]/]*\]|[^/?#@:\[]*)(?::(\d{1,5}))?(?:[/?#].*)?",
-    re.IGNORECASE | re.DOTALL,
-)
 _TLS: Final = re.compile(r"(?:(ssl)|tls)? *v?(\d)(?:\.(\d))?", re.IGNORECASE)
 UNREADABLE: Final = "?"
 """A host that the collector could not parse, though some client may: it is never known."""
@@ -108,10 +141,7 @@ def redirect_host(target: str) -> str:
     >>> redirect_host("/login"), redirect_host("https://?/")
     ('', '?')
     """
-    if _UNREADABLE.match(target):
-        return UNREADABLE
-    found = _HOST.fullmatch(target[:2_000])
-    return found[1].strip("[]").lower() if found else ""
+    return UNREADABLE if _UNREADABLE.match(target) else split_target(target).host
 
 
 def redirect_port(target: str) -> int:
@@ -120,8 +150,36 @@ def redirect_port(target: str) -> int:
     >>> redirect_port("https://example.org:8443/a"), redirect_port("10.0.0.7:6379"), redirect_port("https://a/:1")
     (8443, 6379, -1)
     """
-    found = _HOST.fullmatch(target[:2_000])
-    return int(found[2]) if found and found[2] else -1
+    return split_target(target).port
+
+
+def mail_domains(statement: str) -> list[str]:
+    """Return the recipients' domains in a message's statement.
+
+    >>> mail_domains("SEND a.net,x.org,?"), mail_domains("STARTTLS")
+    (['a.net', 'x.org'], [])
+    """
+    verb, _, listed = statement.partition(" ")
+    return [domain for domain in listed.split(",") if domain not in ("", "?", "\u2026")] if verb == "SEND" else []
+
+
+def is_plain_target(target: str) -> int:
+    """Return 1 where a redirect's target has a plaintext scheme of the web, else 0."""
+    return int(split_target(target).scheme in ("http", "ws"))
+
+
+def leads_inward(target: NDArray[np.int8], source: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Return where redirects lead to metadata, or further inside than the services that respond stand.
+
+    Args:
+        target: Classes of the redirects' targets.
+        source: Classes of the services.
+
+    >>> leads_inward(np.array([INTERNAL, LOOPBACK, LOOPBACK]), np.array([CLUSTER_LOCAL, INTERNAL, LOOPBACK]))
+    array([False,  True, False])
+    """
+    inside = (target >= INTERNAL) & (source < INTERNAL) | (target > CLUSTER_LOCAL) & (source <= CLUSTER_LOCAL)
+    return (target == METADATA) | inside
 
 
 def stays_local(transport: str, peer: str, address: str, *, judge_loopback: bool = False) -> bool:
@@ -146,8 +204,8 @@ def stays_local(transport: str, peer: str, address: str, *, judge_loopback: bool
 
 
 def _is_loopback(text: str) -> bool:
-    found = address_in(text)
-    return found is not None and found.is_loopback
+    packed = parse_address(text)
+    return bool(packed) and classify_address(packed) == LOOPBACK
 
 
 class TextColumns:
@@ -161,8 +219,10 @@ class TextColumns:
     def __init__(self, hash_text: Callable[[bytes], int], *, judge_loopback: bool = False) -> None:
         self._hash = hash_text
         self._judge_loopback = judge_loopback
+        self._mail = np.uint64(hash_text(b"smtp"))
+        self._domains = BoundedCache[int, NDArray[np.uint64]](MAX_CACHED_TEXTS)
         self._fetch = np.uint64(hash_text(b"FETCH"))
-        self._local = BoundedCache[int, bool](MAX_CACHED_TEXTS)
+        self._places = BoundedCache[int, tuple[bool, int, int, int]](MAX_CACHED_TEXTS)
         self._known = BoundedCache[tuple[str, int], int](MAX_CACHED_TEXTS)
 
     def columns(self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]) -> dict[str, NDArray[Any]]:
@@ -183,6 +243,12 @@ class TextColumns:
         def hash_domain(subject: str) -> int:
             return self._hash(subject_domain(subject).encode())
 
+        def classify_target(target: str) -> int:
+            return classify_host(redirect_host(target))
+
+        local, destination, named, key = self._where(columns, text)
+        domains, has_domains = self._mail_domains(columns, text)
+        target = self._read(REDIRECT_INWARD, names.REDIRECT_TARGET, columns, text, classify_target, UNKNOWN)
         return {
             NOT_AFTER: self._read(NOT_AFTER, names.CERT_NOT_AFTER, columns, text, instant_ns, -1).astype(np.int64),
             TLS_RANK: self._read(TLS_RANK, names.TLS_VERSION, columns, text, tls_rank, -1),
@@ -192,25 +258,55 @@ class TextColumns:
             SUBJECT_OF_CLOUD: self._read(SUBJECT_OF_CLOUD, names.CERT_SUBJECT, columns, text, is_of_cloud, 0),
             REDIRECT_HOST: self._read(REDIRECT_HOST, names.REDIRECT_TARGET, columns, text, hash_host, 0),
             REDIRECT_PORT: self._read(REDIRECT_PORT, names.REDIRECT_TARGET, columns, text, redirect_port, -1),
-            PEER_LOCAL: self._peer_local(columns, text),
+            REDIRECT_PLAIN: self._read(REDIRECT_PLAIN, names.REDIRECT_TARGET, columns, text, is_plain_target, 0),
+            MAIL_DOMAINS: domains,
+            HAS_MAIL_DOMAINS: has_domains,
+            PEER_LOCAL: local,
+            DESTINATION_CLASS: destination,
+            NAMED_CLASS: named,
+            DESTINATION_KEY: key,
+            TO_METADATA: (destination == METADATA).astype(np.int8),
+            REDIRECT_INWARD: leads_inward(target.astype(np.int8), destination).astype(np.int8),
             CONTINUES: columns[names.OPERATION] == self._fetch,
         }
 
-    def _peer_local(self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]) -> NDArray[np.int8]:
+    def _mail_domains(
+        self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        found = np.full(columns[names.SYSTEM].shape[0], None, object)
+        has_domains = np.zeros(found.shape[0], np.bool_)
+
+        def domains(row: int) -> NDArray[np.uint64]:
+            listed = mail_domains(text(names.STATEMENT, row))
+            return np.array([self._hash(domain.encode()) for domain in listed], np.uint64)
+
+        for row in np.flatnonzero(columns[names.SYSTEM] == self._mail).tolist():
+            statement = int(columns[names.STATEMENT][row])
+            some = self._domains.get(statement, lambda row=row: domains(row))
+            found[row], has_domains[row] = some, some.shape[0] > 0
+        return found, has_domains
+
+    def _where(
+        self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]
+    ) -> tuple[NDArray[np.int8], NDArray[np.int8], NDArray[np.int8], NDArray[np.uint64]]:
+        """Return where each call goes: whether on the machine, the class with and without its peer, and the key."""
         read = names.TRANSPORT, names.PEER_ADDRESS, names.SERVER_ADDRESS
         three = [columns[name].astype(np.uint64) for name in read]
         together = (three[0] * FACTORS[0]) ^ (three[1] * FACTORS[1]) ^ (three[2] * FACTORS[2])
         values, first, inverse = np.unique(together, return_index=True, return_inverse=True)
 
-        def local(row: int) -> bool:
+        def describe(row: int) -> tuple[bool, int, int, int]:
             transport, peer, address = (text(name, row) for name in read)
-            return stays_local(transport, peer, address, judge_loopback=self._judge_loopback)
+            named, key = classify_host(address), destination_key(address)
+            local = stays_local(transport, peer, address, judge_loopback=self._judge_loopback)
+            return local, max(named, classify_host(peer)), named, self._hash(key.encode()) if key else 0
 
         found = [
-            self._local.get(value, lambda row=row: local(row))
+            self._places.get(value, lambda row=row: describe(row))
             for value, row in zip(values.tolist(), first.tolist(), strict=True)
         ]
-        return np.array(found, np.int8)[inverse]
+        local, destination, named = (np.array([one[at] for one in found], np.int8)[inverse] for at in range(3))
+        return local, destination, named, np.array([one[3] for one in found], np.uint64)[inverse]
 
     def _read(
         self,

@@ -32,7 +32,8 @@ class Calls:
         columns: Name to array of length ``count``. Always there (see ``decoding/schema.py`` for the whole list):
             ``time_ns`` (int64, event time), ``duration_ns`` (int64), ``error`` (bool), ``late`` (bool), ``signs``
             (uint32, bit i is
-            ``names.SIGNS[i]``), ``fingerprint`` (uint64), each text fact by its contract name (uint64 keyed hash, 0:
+            ``names.SIGNS[i]``), ``fingerprint`` (uint64), ``trace`` (uint64, hash of the
+            trace id, 0: absent), each text fact by its contract name (uint64 keyed hash, 0:
             absent), each
             number (int64, -1: absent), each bool (int8, -1: absent, else 0 or 1), ``site.reported`` (bool: the call
             site is no family), ``statement.sighting`` and

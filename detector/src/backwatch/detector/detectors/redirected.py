@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from backwatch.collector import names
 from backwatch.collector.facts.fact import derived_fact
 from backwatch.detector.baselines.known_values import EXPECTED, KNOWN_VALUES, NEW, observe
-from backwatch.detector.derived.text_columns import REDIRECT_HOST, REDIRECT_PORT
+from backwatch.detector.derived.text_columns import REDIRECT_HOST, REDIRECT_PLAIN, REDIRECT_PORT
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import RESOURCE
@@ -20,6 +20,8 @@ HTTP: Final = 80
 HTTPS: Final = 443
 PORTS: Final = np.uint64(0x9E3779B97F4A7C15)
 """Odd factor, so that no bits are lost: it spreads a port over the host's key."""
+DOWNGRADED: Final = np.uint64(2)
+"""Value of a redirect from TLS to plaintext on the service's own host."""
 ITSELF: Final = np.uint64(1)
 """Value of a call without a redirect to another host, which is usual for most resources."""
 
@@ -30,6 +32,7 @@ def _judge(
     port: Array,
     own: Array,
     own_port: Array,
+    downgraded: Array,
     time_ns: Array,
     resource: Array,
     learn: Array,
@@ -48,7 +51,7 @@ def _judge(
             target = target ^ np.uint64(port[i]) * PORTS
             expectation = 0  # operators accept a host with its own port
         if target == 0 or target == own[i]:
-            target = ITSELF
+            target = DOWNGRADED if downgraded[i] else ITSELF
             expectation = EXPECTED if rows[k]["pinned"] != 0 else 0
         observed = observe(rows, k, target, time_ns[i], SETTLES_AFTER_NS, learn[i], expectation)
         if observed == NEW and target != ITSELF:
@@ -62,8 +65,9 @@ class Redirected(Detector):
     derives = (
         derived_fact(
             "backwatch.redirect.new",
-            "1 where the response redirects the app to a host, or to another port of its own host, to which the "
-            "resource never redirected before, at a resource whose redirects (or their absence) are known.",
+            "1 where the response redirects the app to a host, to another port of its own host, or from TLS to "
+            "plaintext, to which the resource never redirected before, at a resource whose redirects (or their "
+            "absence) are known.",
         ),
     )
     knows = ((REDIRECT_HOST, "redirected"),)
@@ -76,8 +80,10 @@ class Redirected(Detector):
     ) -> dict[str, Array]:
         """Compute the facts of ``derives``."""
         new = np.zeros(calls.count, np.int8)
+        downgraded = (calls[names.TLS_ESTABLISHED] == 1) & (calls[REDIRECT_PLAIN] == 1)
         _judge(
             calls[REDIRECT_HOST], calls[REDIRECT_PORT], calls[names.SERVER_ADDRESS], calls[names.SERVER_PORT],
-            calls["time_ns"], slot[RESOURCE.name], learn, calls.get_expected(REDIRECT_HOST), tables["redirected"], new,
+            downgraded, calls["time_ns"], slot[RESOURCE.name], learn, calls.get_expected(REDIRECT_HOST),
+            tables["redirected"], new,
         )  # fmt: skip
         return {"backwatch.redirect.new": new}

@@ -111,7 +111,7 @@ class Identities:
             resource_id=decision.resource_id, until_ns=decision.until_ns, shown=shown, values=unknown
         )
         shard.expected.accept(decision.alert_id, acceptance)
-        self._again(shard, slot, decision.alert_id)
+        self._reassess(shard, slot, decision.alert_id)
         close(shard, decision, findings)
 
     def revoke(self, shard: Shard, alert_id: str) -> None:
@@ -121,7 +121,7 @@ class Identities:
             slot = self._slot(shard, acceptance.resource_id)
             for column, value in values_of(acceptance.values, self._hash):
                 self._forget(shard, slot, column, value)
-            self._again(shard, slot, alert_id)
+            self._reassess(shard, slot, alert_id)
 
     def apply_to_new_resource(self, shard: Shard, slot: int, parts: Parts) -> None:
         """Apply announcements and acceptances to a new resource."""
@@ -274,7 +274,7 @@ class Identities:
                 row[name][at] = 0
             space.dirty[slot] = True
 
-    def _again(self, shard: Shard, slot: int, alert_id: str) -> None:
+    def _reassess(self, shard: Shard, slot: int, alert_id: str) -> None:
         if slot:
             self._collect(shard, slot, shard.resources[slot])
             self._index(shard)

@@ -23,12 +23,12 @@ MIN_CALLS: Final = 20
 LATENESS: Final = Table("engine_lateness", RESOURCE, 1, np.dtype([("late", "<u4"), ("on_time", "<u4")]))
 
 
-def came_late(slot: NDArray[np.int32], late: NDArray[np.bool_], rows: Rows) -> None:
+def count_late(slot: NDArray[np.int32], late: NDArray[np.bool_], rows: Rows) -> None:
     """Count late calls, except those in slot 0."""
     np.add.at(rows["late"], slot[late & (slot != 0)], 1)
 
 
-def came_on_time(slots: NDArray[np.int32], calls: NDArray[np.int64], rows: Rows) -> None:
+def count_on_time(slots: NDArray[np.int32], calls: NDArray[np.int64], rows: Rows) -> None:
     """Count the calls of windows that closed."""
     rows["on_time"][slots] += calls.astype(np.uint32)
 

@@ -152,7 +152,7 @@ class Shard:
         """Reclaim slots, with their dependent slots, wherever a space is nearly full. Settled keys count as a loss."""
         now_ns = self.scalars.boundary_ns
         for name, space in self.spaces.items():
-            stale = space.stale(now_ns)
+            stale = space.find_stale(now_ns)
             if stale.shape[0]:
                 if space.specs:
                     self.lose(f"{EVICTED}.{name}", space.count_settled(stale, now_ns))

@@ -23,6 +23,9 @@ def keep_apps(shard: Shard, belongs: Callable[[str], bool], alerts: Collection[b
     Windows that are open, and losses and firings that wait for the next boundary, stay with the parent, which closes
     them: both shards would count them otherwise.
 
+    What is known of the other apps as a whole, and of places in their code over all resources, idles in the new shard
+    until it makes room: it is bounded, and no call of theirs comes.
+
     What is learnt of an app whose name keys escape or shorten goes into every new shard: producers choose the partition
     by the name as it was given, which the keys no longer have.
 

@@ -35,7 +35,7 @@ from backwatch.detector.engine.presence import Presence
 from backwatch.detector.engine.rule_table import RuleTable
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.verdicts import Verdicts
-from backwatch.detector.engine.watermark import Watermark, check_facts, undone
+from backwatch.detector.engine.watermark import Watermark, check_facts, note_undone
 from backwatch.detector.identity.identity_snapshot import IdentitySnapshot, identity_changes_of, quiet
 from backwatch.detector.rules.compiled_rules import RuleSet
 from backwatch.detector.state.keys import FIRST, SITE_STATEMENT, SPACES, STATEMENT
@@ -268,14 +268,14 @@ class Engine:
                 for table in detector.tables:
                     tables[table.name][run.touched[table.keys.name]] = before[table.name]
                 facts |= {name: np.zeros(count) for name in detector.provides}
-                undone(shard, detector, count, error, findings)
+                note_undone(shard, detector, count, error, findings)
         return facts
 
     def _count_late(self, shard: Shard, run: _Run, findings: Findings) -> None:
         late = run.columns["late"]
         if count := int(late.sum()):
             findings.late += count
-            lateness.came_late(run.resource, late, shard.lateness)
+            lateness.count_late(run.resource, late, shard.lateness)
         findings.cut += int((run.columns["signs"] & _CUT != 0).sum())
 
 

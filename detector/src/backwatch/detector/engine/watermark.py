@@ -64,7 +64,7 @@ class Watermark:
             parts = shard.resources[slot]
             values_by_name = {name: int(values[i]) for name, values in sums.items()}
             findings.windows.append(ClosedWindow(end_ns=end_ns, parts=parts, sums=values_by_name))
-        lateness.came_on_time(slots, sums["calls"], shard.lateness)
+        lateness.count_on_time(slots, sums["calls"], shard.lateness)
         facts: dict[str, NDArray[np.float64]] = {}
         for detector in self._windowed:
             tables = shard.tables(detector)
@@ -75,7 +75,7 @@ class Watermark:
             except Exception as error:  # noqa: BLE001  one detector's fault must not silence the others
                 for table in detector.tables:
                     tables[table.name][slots] = before[table.name]
-                undone(shard, detector, int(slots.shape[0]), error, findings)
+                note_undone(shard, detector, int(slots.shape[0]), error, findings)
         self._verdicts.judge_windows(shard, closed, facts, findings)
         self._report_losses(shard, end_ns, findings)
 
@@ -99,7 +99,7 @@ class Watermark:
         shard.scalars.crowded = shard.open.is_crowded
 
 
-def undone(shard: Shard, detector: Detector, count: int, error: Exception, findings: Findings) -> None:
+def note_undone(shard: Shard, detector: Detector, count: int, error: Exception, findings: Findings) -> None:
     """Note that a detector raised and was undone for ``count`` calls, or for minutes of resources. It is a loss."""
     findings.faults.append((detector.id, type(error).__name__))
     shard.lose(f"{UNDONE}.{detector.id}", count)

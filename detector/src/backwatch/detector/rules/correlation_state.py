@@ -149,7 +149,7 @@ class Correlator:
     def count_evicted(self, spaces: Mapping[str, Space], now_ns: int) -> int:
         """Return the number of groups that are evicted now, though their timespan has not ended."""
         return sum(
-            int((space.last_seen[space.stale(now_ns)] > now_ns - counter.correlation.timespan_ns).sum())
+            int((space.last_seen[space.find_stale(now_ns)] > now_ns - counter.correlation.timespan_ns).sum())
             for _, counter, _ in self._counters
             for space in (spaces[counter.table.name],)
         )

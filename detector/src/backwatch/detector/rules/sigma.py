@@ -37,12 +37,12 @@ __all__ = ["Level", "Over", "Rule", "RuleError", "build_correlation_rule", "buil
 Level = Literal["informational", "low", "medium", "high", "critical"]
 Over = Literal["call", "window", "loss", "process", "correlation"]
 
-_OWN: Final = (
+_BLOCK_FIELDS: Final = (
     "key", "suspect", "over", "clear_after_s", "instead_of", "escalates", "how", "blind_spots", "remediation",
     "parameters", "tests",
 )  # fmt: skip
 _OVER: Final = ("call", "window", "loss", "process")
-_CORRELATION_OWN: Final = (
+_CORRELATION_BLOCK_FIELDS: Final = (
     "key", "clear_after_s", "how", "blind_spots", "remediation", "parameters", "tests",
 )  # fmt: skip
 
@@ -56,7 +56,7 @@ class Rule:
         level: informational, low, medium, high or critical.
         key: Key space that separates the alerts of this rule.
         suspect: Detectors do not learn from a call on which it fires by reported facts.
-        over: Its input: a call, a closed window, a loss, a missing process, or other rules' firings.
+        over: Kind of its input: a call, a closed window, a loss, a missing process, or other rules' firings.
         clear_after_s: Event time after which it clears; ``None``: the engine's default.
         instead_of: Rules that raise nothing on a call on which this one fires: one cause, one alert.
         escalates: The rule whose alert it raises to its own level, on calls on which both fire; it raises none itself.
@@ -131,17 +131,17 @@ def build_rule(loaded: Mapping[str, Any], source: str, vocabulary: Vocabulary) -
         RuleError: The document is not a valid rule.
     """
     sigma = _sigma(dict(loaded), source)
-    own = parse_block(sigma, _OWN, source, "the key")
-    over = parse_choice(own, "over", _OVER, "call", source)
+    block = parse_block(sigma, _BLOCK_FIELDS, source, "the key")
+    over = parse_choice(block, "over", _OVER, "call", source)
     fields = vocabulary.by_over[over]
     return replace(
-        _rule(sigma, own, source, None if over not in ("loss", "process") else "resource"),
-        suspect=parse_flag(own, "suspect", source),
+        _rule(sigma, block, source, None if over not in ("loss", "process") else "resource"),
+        suspect=parse_flag(block, "suspect", source),
         over=cast("Over", over),
-        instead_of=parse_rule_names(own, sigma.name or "", over, source),
-        escalates=parse_escalates(own, sigma.name or "", over, source),
+        instead_of=parse_rule_names(block, sigma.name or "", over, source),
+        escalates=parse_escalates(block, sigma.name or "", over, source),
         condition=build_condition(sigma, source, fields),
-        tests=parse_examples(own.get("tests"), fields, source),
+        tests=parse_examples(block.get("tests"), fields, source),
         service=str(sigma.logsource.service or ""),
     )
 
@@ -153,21 +153,21 @@ def build_correlation_rule(loaded: Mapping[str, Any], source: str, vocabulary: V
         RuleError: The document is not a valid correlation.
     """
     sigma = parse_sigma_correlation(loaded, source)
-    own = parse_block(sigma, _CORRELATION_OWN, source, "the key")
+    block = parse_block(sigma, _CORRELATION_BLOCK_FIELDS, source, "the key")
     fields = vocabulary.by_over["call"]
     return replace(
-        _rule(sigma, own, source),
+        _rule(sigma, block, source),
         over="correlation",
-        tests=parse_examples(own.get("tests"), fields, source, of_calls=True),
+        tests=parse_examples(block.get("tests"), fields, source, of_calls=True),
         correlation=build_correlation(sigma, source, fields),
     )
 
 
-def _rule(sigma: SigmaRuleBase, own: Mapping[str, Any], source: str, key: str | None = None) -> Rule:
-    """Build the part that rules of all kinds share.
+def _rule(sigma: SigmaRuleBase, block: Mapping[str, Any], source: str, key: str | None = None) -> Rule:
+    """Build the part that all kinds of rules share.
 
     Args:
-        key: The key of a rule without one.
+        key: Default of the key; ``None``: the document must name one.
     """
     name = sigma.name or ""
     if not NAME.fullmatch(name):
@@ -183,19 +183,19 @@ def _rule(sigma: SigmaRuleBase, own: Mapping[str, Any], source: str, key: str | 
         description=sigma.description or "",
         falsepositives=tuple(map(str, sigma.falsepositives)),
         references=tuple(map(str, sigma.references)),
-        key=parse_choice(own, "key", [space.name for space in SPACES], key, source),
+        key=parse_choice(block, "key", [space.name for space in SPACES], key, source),
         suspect=False,
         over="call",
-        clear_after_s=parse_seconds(own, "clear_after_s", source),
+        clear_after_s=parse_seconds(block, "clear_after_s", source),
         instead_of=(),
-        blind_spots=parse_text(own, "blind_spots"),
-        remediation=parse_text(own, "remediation"),
+        blind_spots=parse_text(block, "blind_spots"),
+        remediation=parse_text(block, "remediation"),
         condition=p.AnyOf(()),
         tests=(),
         source=source,
-        how=parse_texts(own, "how", source),
+        how=parse_texts(block, "how", source),
         looks_at=tuple(map(str, sigma.fields)),
-        parameters=parse_texts(own, "parameters", source),
+        parameters=parse_texts(block, "parameters", source),
     )
 
 

@@ -161,7 +161,7 @@ def drain(
     board.start()
     deadline = time.monotonic() + timeout_s
     try:
-        while thread.is_alive() and (left := _unread(store, settings.group, wanted.before, begun_ns)) != NOTHING:
+        while thread.is_alive() and (left := _find_unread(store, settings.group, wanted.before, begun_ns)) != NOTHING:
             if time.monotonic() > deadline:
                 raise NotDrained(f"--timeout={timeout_s:g}: {left}")
             report(left)
@@ -174,7 +174,7 @@ def drain(
         raise failed[0]
 
 
-def _unread(store: sa.Engine, group: str, count: int, since_ns: int) -> Unread:
+def _find_unread(store: sa.Engine, group: str, count: int, since_ns: int) -> Unread:
     rows = [row for row in _rows(store, group) if row.updated_ns >= since_ns]
     seen = {row.partition_id for row in rows}
     waits = next((f"partition {row.partition_id}: {row.reason}" for row in rows if row.reason), "")

@@ -208,7 +208,7 @@ class Space:
         self._state[OVERFLOWED] = 0
         return count
 
-    def stale(self, now_ns: int) -> NDArray[np.int32]:
+    def find_stale(self, now_ns: int) -> NDArray[np.int32]:
         """Return the slots to reclaim now, in order: the space, or one parent's part of it, is nearly full."""
         full = self.used > FULL_SHARE * self.space.capacity
         crowded = np.flatnonzero(self._taken > FULL_SHARE * self.space.per_parent) if self.space.per_parent else _NONE

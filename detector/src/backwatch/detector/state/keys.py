@@ -33,6 +33,14 @@ class KeySpace:
 RESOURCE: Final = KeySpace(name="resource", columns=("app", "system", "endpoint", "namespace"), capacity=4_096)
 """One attached backing service as one app sees it."""
 
+APP: Final = KeySpace(name="app", columns=("app",), capacity=1_024)
+"""One app, over all of its resources."""
+
+CALLER: Final = KeySpace(
+    name="caller", columns=("app", "place"), parent=APP, capacity=8_192, per_parent=2_048
+)  # fmt: skip
+"""A place in the app's code, over all resources that it talks to: file and function; else the route; else the app."""
+
 SITE: Final = KeySpace(name="site", columns=("resource", "place"), parent=RESOURCE, capacity=16_384, per_parent=4_096)
 """A call site of the app: file, function and route, or call path; if none is reported, the family: verb and tables."""
 
@@ -61,7 +69,7 @@ SESSION: Final = KeySpace(
     name="session", columns=("resource", "facts"), parent=RESOURCE, capacity=16_384, per_parent=1_024
 )
 
-SPACES: Final = (RESOURCE, SITE, STATEMENT, SITE_STATEMENT, SESSION)
+SPACES: Final = (RESOURCE, APP, CALLER, SITE, STATEMENT, SITE_STATEMENT, SESSION)
 
 # What a sighting was, per call and sketched space (column ``<space>.sighting``).
 OVERFLOW: Final = 0

@@ -76,7 +76,7 @@ from backwatch.detector.statements.tokenizer_state import (
 
 
 @kernel
-def heed(flags: int, state: int) -> None:
+def follow_word(flags: int, state: int) -> None:
     """Update the state by the word just written."""
     first = cell(state, FIRST)
     put(state, FIRST, 0)
@@ -145,7 +145,7 @@ def write_word(b: int, start: int, end: int, out: int, tokens: int, state: int) 
         return
     flags = meanings(b, start, end)
     add_word(b, start, end, flags, out, tokens, state)
-    heed(flags, state)
+    follow_word(flags, state)
 
 
 @kernel
@@ -361,7 +361,7 @@ def write_all(b: int, i: int, e: int, d: int, out: int, room: int, tokens: int, 
                 if flags == 0:
                     put(state, FIRST, 0)
                 else:
-                    heed(flags, state)
+                    follow_word(flags, state)
                 continue
             i = start
         put(state, BYTES, size)

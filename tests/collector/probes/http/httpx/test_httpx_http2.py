@@ -39,7 +39,7 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 @contextlib.asynccontextmanager
-async def serving(ca: Authority) -> AsyncGenerator[str]:
+async def serve(ca: Authority) -> AsyncGenerator[str]:
     certificate = ca.issue()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.certificate_file, certificate.key_file)
@@ -68,7 +68,7 @@ def test_requests_that_share_a_connection_have_estimates(
             ])]  # fmt: skip
 
     async def app() -> list[Any]:
-        async with serving(ca) as url:
+        async with serve(ca) as url:
             return await (waiting(url) if waits else asyncio.to_thread(blocking, url))
 
     with watching(probe) as recording:

@@ -40,7 +40,7 @@ class ScenarioWorkload(Workload):
     def __init__(self, config: WorkloadConfig) -> None:
         super().__init__(config)
         self._kind: Callable[[scenarios.AppConfig], Scenario] = _own_scenario()
-        self._scenario = self._begun()
+        self._scenario = self._begin()
 
     @classmethod
     def service(cls, driver: str, authority: Authority) -> HostileServer:
@@ -55,9 +55,9 @@ class ScenarioWorkload(Workload):
             **super().sources(driver, release), "scenario.py": kind.source(), "run_index": str(kind.run_index),
         }  # fmt: skip
 
-    def anew(self) -> None:
+    def restart_app(self) -> None:
         """Replace the app with a new one, with connections of its own."""
-        self._scenario = self._begun()
+        self._scenario = self._begin()
 
     def work(self, phase: str, number: int) -> None:
         """Do the scenario's work."""
@@ -67,12 +67,12 @@ class ScenarioWorkload(Workload):
             except Exception:
                 if not left or (phase, number) == ("past", 0):
                     raise
-                self.anew()
+                self.restart_app()
                 time.sleep(PAUSE_S)
             else:
                 return
 
-    def _begun(self) -> Scenario:
+    def _begin(self) -> Scenario:
         config = self.config
         answers = Path(config.answers)
         return self._kind(

@@ -25,7 +25,7 @@ _CLIENTS: Final[dict[str, type[SqlClient]]] = {
 }
 SQL: Final = (*_CLIENTS, "sqlite3")
 ORDERS: Final = 13_000
-MOST_COUNTED_S: Final = 2.0
+MAX_SLEEP_S: Final = 2.0
 _SCHEMA: Final = """
 CREATE TABLE baskets (id INTEGER PRIMARY KEY, customer TEXT, goods TEXT, version INTEGER DEFAULT 0);
 CREATE TABLE sales (id INTEGER PRIMARY KEY, day INTEGER, customer TEXT, total TEXT);
@@ -33,13 +33,13 @@ CREATE TABLE events (id INTEGER PRIMARY KEY, kind TEXT, detail TEXT);
 CREATE UNIQUE INDEX mails ON customers (mail);
 CREATE TABLE pg_stat_database (datname TEXT, numbackends INTEGER);
 """
-_NOWHERE: Final = re.compile(r"\s*(?:listen|unlisten|notify|analyze|set|begin|commit|rollback)\b", re.IGNORECASE)
+_WITHOUT_EFFECT: Final = re.compile(r"\s*(?:listen|unlisten|notify|analyze|set|begin|commit|rollback)\b", re.IGNORECASE)
 """Keywords of ordinary work that the underlying database does not support."""
 
 
 def fill(database: Any) -> None:
-    """Create the shop's own tables, and a slow function."""
-    database.create_function("counted", 2, _counted)
+    """Create the shop's own tables, and ``counted``, a slow function."""
+    database.create_function("counted", 2, _sleep)
     database.executescript(_SCHEMA)
     sales = [(i, i % 40, f"customer {i % 20}", f"{i % 90}.90") for i in range(ORDERS)]
     database.executemany("INSERT INTO sales VALUES (?, ?, ?, ?)", sales)
@@ -47,12 +47,12 @@ def fill(database: Any) -> None:
     database.executemany("INSERT INTO baskets VALUES (?, ?, ?, ?)", baskets)
 
 
-def _counted(count: Any, seconds: Any) -> Any:
-    time.sleep(min(float(seconds), MOST_COUNTED_S))
+def _sleep(count: Any, seconds: Any) -> Any:
+    time.sleep(min(float(seconds), MAX_SLEEP_S))
     return count
 
 
-class _Shelves(Tables):
+class _ShopTables(Tables):
     """The pack's tables, and those of the shop."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class _Shelves(Tables):
 
     def ask(self, statement: str) -> Answer | None:
         """Execute a statement. Statements that only a larger database supports succeed without effect."""
-        if _NOWHERE.match(statement):
+        if _WITHOUT_EFFECT.match(statement):
             return Answer()
         return super().ask(statement)
 
@@ -71,7 +71,7 @@ class ShopPostgreSQL(PostgreSQLOfTables):
 
     def __init__(self, authority: Authority, port: int = 0) -> None:
         super().__init__(authority, port)
-        self._tables = _Shelves()
+        self._tables = _ShopTables()
 
     def _asked(self, statement: bytes) -> Answer:
         try:
@@ -87,7 +87,7 @@ class ShopMySQL(MySQLOfTables):
 
     def __init__(self, authority: Authority, port: int = 0) -> None:
         super().__init__(authority, port)
-        self._tables = _Shelves()
+        self._tables = _ShopTables()
 
     def answers(self, wire: Packets, statement: bytes) -> bool:
         """Respond from the tables."""
@@ -114,13 +114,13 @@ class ShopMySQL(MySQLOfTables):
 
     def _describe_server(self, wire: Packets, statement: str) -> None:
         """Respond to the catalogue queries of ORMs."""
-        names = [str(row[0]) for row in self._listed("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        names = [str(row[0]) for row in self._query_rows("SELECT name FROM sqlite_master WHERE type = 'table'")]
         names = [name for name in names if not name.startswith("pg_")]
         if statement.startswith("SHOW FULL TABLES"):
             wire.rows(("Tables_in_shop", "Table_type"), [(name, "BASE TABLE") for name in names])
         elif statement.startswith("SHOW CREATE TABLE"):
             name = next((one for one in names if one.upper() in statement), "baskets")
-            columns = ", ".join(f"`{row[1]}` varchar(200)" for row in self._listed(f"PRAGMA table_info({name})"))
+            columns = ", ".join(f"`{row[1]}` varchar(200)" for row in self._query_rows(f"PRAGMA table_info({name})"))
             ddl = f"CREATE TABLE `{name}` (\n  " + columns.replace(", ", ",\n  ") + "\n) ENGINE=InnoDB"
             wire.rows(("Table", "Create Table"), [(name, ddl)])
         elif statement.startswith("SHOW"):
@@ -128,7 +128,7 @@ class ShopMySQL(MySQLOfTables):
         else:
             wire.rows(("value",), [("shop" if "DATABASE" in statement else self.version.decode(),)])
 
-    def _listed(self, statement: str) -> Sequence[Sequence[Any]]:
+    def _query_rows(self, statement: str) -> Sequence[Sequence[Any]]:
         answer = self._tables.ask(statement)
         return answer.rows if answer else ()
 

@@ -4,19 +4,19 @@ from typing import Any
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.baseline.workloads import Process, Workload, WorkloadConfig, minutely, past, run
-from backwatch.attack.protocols.http import Leading, Request, Web, answered
+from backwatch.attack.protocols.http import RedirectingWeb, Request, Web, format_response
 from backwatch.attack.protocols.server import LOOPBACK, HostileServer
 
 
-class _Pictures(Leading):
+class _Pictures(RedirectingWeb):
     """Redirects to its second host, and from one path to another."""
 
     def answer(self, request: Request) -> bytes:
         if request.path.startswith(b"/pictures"):
             target = b"https://%s:%d%s" % (LOOPBACK.encode(), self.elsewhere.port, request.path)
-            return answered(b"", status=b"302 Found", headers=(b"Location: " + target,))
+            return format_response(b"", status=b"302 Found", headers=(b"Location: " + target,))
         if request.path == b"/old":
-            return answered(b"", status=b"301 Moved Permanently", headers=(b"Location: /new",))
+            return format_response(b"", status=b"301 Moved Permanently", headers=(b"Location: /new",))
         return Web.answer(self, request)
 
 

@@ -42,7 +42,7 @@ class OrdinaryWork(ScenarioWorkload):
     def work(self, phase: str, number: int) -> None:
         """Do the scenario's work. A pool drops its connections now and then."""
         if phase == "renewed":
-            self.anew()
+            self.restart_app()
         super().work(phase, number)
 
 

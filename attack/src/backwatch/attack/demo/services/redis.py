@@ -10,7 +10,7 @@ COMMAND = "echo owned"
 """Command of the pickle; nothing here ever loads it."""
 
 
-class Redis(RedisServer):
+class DemoRedis(RedisServer):
     """Stores sessions; once hostile, returns a pickle bomb."""
 
     attack = "returns a pickle that would run a program"

@@ -6,7 +6,7 @@ A client that goes on regardless sends its password and its mails in plaintext.
 import base64
 import binascii
 
-from backwatch.attack.protocols.server import LARGEST, HostileServer, Session
+from backwatch.attack.protocols.server import MAX_MESSAGE_BYTES, HostileServer, ServerSession
 
 
 class SMTP(HostileServer):
@@ -18,7 +18,7 @@ class SMTP(HostileServer):
     driver = "smtplib"
     rule = "tls-stripped"
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Serve commands until QUIT; every mail is accepted and discarded."""
         session.send(b"220 mail.shop.example ESMTP\r\n")
         while True:
@@ -41,28 +41,28 @@ class SMTP(HostileServer):
             else:
                 session.send(b"250 ok\r\n")
 
-    def _take_mail(self, session: Session) -> None:
+    def _take_mail(self, session: ServerSession) -> None:
         size = 0
         while (line := session.line()) != b".":
             size += len(line)
-            if size > LARGEST:
-                raise ValueError("a mail of that size is not the shop's")
-            self._overheard(session, line)
+            if size > MAX_MESSAGE_BYTES:
+                raise ValueError("the shop sends no mail of that size")
+            self._record_plaintext(session, line)
 
-    def _login(self, session: Session, secret: bytes) -> bytes:
+    def _login(self, session: ServerSession, secret: bytes) -> bytes:
         if not session.secured and not self.hostile:
             return b"538 encryption required\r\n"
         try:
-            self._overheard(session, base64.b64decode(secret, validate=True))
+            self._record_plaintext(session, base64.b64decode(secret, validate=True))
         except binascii.Error:
             return b"501 what\r\n"
         return b"235 welcome\r\n"
 
-    def _overheard(self, session: Session, what: bytes) -> None:
+    def _record_plaintext(self, session: ServerSession, what: bytes) -> None:
         if not session.secured:
-            self.taken(what)
+            self.on_leak(what)
 
-    def _greeting(self, session: Session) -> bytes:
+    def _greeting(self, session: ServerSession) -> bytes:
         offers = [b"mail.shop.example", b"8BITMIME"]
         if session.secured or self.hostile:
             offers.append(b"AUTH PLAIN")

@@ -37,7 +37,7 @@ class AmqpPoison(Scenario):
         return self.client.process(b'{"order": 7}', json.loads, MAX_MESSAGES)
 
     @classmethod
-    def succeeded(cls, service: object, got: object) -> bool:
+    def has_succeeded(cls, service: object, got: object) -> bool:
         """Return whether the worker processed nothing else."""
         del service
         return got == MAX_MESSAGES

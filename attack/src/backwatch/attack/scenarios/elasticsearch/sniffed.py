@@ -5,7 +5,7 @@ from contextlib import closing
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.clients.search import Elasticsearch, OpenSearch
-from backwatch.attack.protocols.http import Elsewhere, Request, answered
+from backwatch.attack.protocols.http import Elsewhere, Request, format_response
 from backwatch.attack.protocols.server import LOOPBACK
 from backwatch.attack.scenarios import Run, Scenario
 from backwatch.attack.techniques.search import PRODUCT, SearchEngine, search_result
@@ -37,7 +37,7 @@ class SniffedNode(SearchEngine):
             return search_result()
         address = f"{LOOPBACK}:{self.elsewhere.port}" if self.hostile else f"localhost/{LOOPBACK}:{self.port}"
         node = {"name": "shop", "roles": ["data", "ingest"], "http": {"publish_address": address}}
-        return answered(json.dumps({"nodes": {"a": node}}).encode(), headers=(PRODUCT,))
+        return format_response(json.dumps({"nodes": {"a": node}}).encode(), headers=(PRODUCT,))
 
 
 class ElasticsearchSniffed(Scenario):

@@ -5,7 +5,7 @@ from backwatch.attack.techniques.ftp import FetchesPrices
 from backwatch.attack.techniques.starttls import StartTLSHidden
 
 
-class _Refusing(FTP):
+class _StarttlsRefusingFtp(FTP):
     refuses_tls = True
 
 
@@ -13,4 +13,4 @@ class FtpRefused(StartTLSHidden, FetchesPrices):
     """ftplib's FTP_TLS raises if AUTH TLS is refused. The attempt must raise an alert all the same."""
 
     attack = "refuses AUTH TLS, and takes logins in clear"
-    server = _Refusing
+    server = _StarttlsRefusingFtp

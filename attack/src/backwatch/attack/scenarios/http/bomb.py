@@ -6,7 +6,7 @@ from backwatch.attack.clients.aiohttp import Aiohttp
 from backwatch.attack.clients.httpx import Httpx
 from backwatch.attack.clients.requests import Requests
 from backwatch.attack.clients.urllib3 import Urllib3
-from backwatch.attack.protocols.http import Request, Web, answered
+from backwatch.attack.protocols.http import Request, Web, format_response
 from backwatch.attack.scenarios import Run, Scenario
 
 SIZE = 64 << 20
@@ -24,7 +24,11 @@ class Bomber(Web):
 
     def answer(self, request: Request) -> bytes:
         """Return the bomb or honest rates."""
-        return answered(self.bomb, headers=(b"Content-Encoding: gzip",)) if self.hostile else super().answer(request)
+        return (
+            format_response(self.bomb, headers=(b"Content-Encoding: gzip",))
+            if self.hostile
+            else super().answer(request)
+        )
 
 
 class DecompressionBomb(Scenario):
@@ -43,7 +47,7 @@ class DecompressionBomb(Scenario):
         return len(self.client.get(self.client.url()))
 
     @classmethod
-    def succeeded(cls, service: object, got: object) -> bool:
+    def has_succeeded(cls, service: object, got: object) -> bool:
         """Return whether all of it stood in the app's memory."""
         del service
         return got == SIZE

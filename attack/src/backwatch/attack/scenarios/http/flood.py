@@ -4,7 +4,7 @@ import json
 
 from backwatch.attack.clients.httpx import Httpx
 from backwatch.attack.clients.requests import Requests
-from backwatch.attack.protocols.http import Request, Web, answered
+from backwatch.attack.protocols.http import Request, Web, format_response
 from backwatch.attack.scenarios import Run, Scenario
 
 LENGTH = 8 << 20
@@ -18,7 +18,7 @@ class Flooding(Web):
         """Return the long document or honest rates."""
         if not self.hostile:
             return super().answer(request)
-        return answered(json.dumps({"base": "EUR", "rates": {}, "note": "x" * LENGTH}).encode())
+        return format_response(json.dumps({"base": "EUR", "rates": {}, "note": "x" * LENGTH}).encode())
 
 
 class BodyFlood(Scenario):
@@ -37,7 +37,7 @@ class BodyFlood(Scenario):
         return len(self.client.get(self.client.url()))
 
     @classmethod
-    def succeeded(cls, service: object, got: object) -> bool:
+    def has_succeeded(cls, service: object, got: object) -> bool:
         """Return whether the app read all of it."""
         del service
         return isinstance(got, int) and got > LENGTH

@@ -1,7 +1,7 @@
 """B9: an API redirects to another host, and the client sends the app's API key along."""
 
 from backwatch.attack.clients.requests import Requests
-from backwatch.attack.protocols.http import Leading
+from backwatch.attack.protocols.http import RedirectingWeb
 from backwatch.attack.scenarios import SECRET, Run, Scenario
 
 
@@ -12,7 +12,7 @@ class KeyFollowsRedirect(Scenario):
     attack = "redirects the app to another host, which is sent the X-Api-Key header"
     reference = "CVE-2023-32681; https://cwe.mitre.org/data/definitions/522.html"
     rule = "redirected"
-    server = Leading
+    server = RedirectingWeb
     captures = SECRET.encode()
     runs = (Run(Requests),)
 

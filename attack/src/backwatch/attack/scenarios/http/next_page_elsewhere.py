@@ -32,4 +32,4 @@ class HttpNextPageElsewhere(FollowsPages):
 
     def options(self) -> Mapping[str, Any]:
         """Return the option for the app's proxy."""
-        return self.client.proxied()
+        return self.client.proxy_options()

@@ -8,7 +8,7 @@ from backwatch.attack.clients.httpx import Httpx
 from backwatch.attack.clients.requests import Requests
 from backwatch.attack.clients.urllib import Urllib
 from backwatch.attack.clients.urllib3 import Urllib3
-from backwatch.attack.protocols.http import Leading
+from backwatch.attack.protocols.http import RedirectingWeb
 from backwatch.attack.scenarios import Run, Scenario
 
 
@@ -22,7 +22,7 @@ class Redirect(Scenario):
     attack = "redirects the app to an internal address that hands out the machine's credentials"
     reference = "OWASP API10:2023; ATT&CK T1552.005; https://cwe.mitre.org/data/definitions/918.html"
     rule = "redirected"
-    server = Leading
+    server = RedirectingWeb
     shows = "SecretAccessKey"
     follow: ClassVar[Mapping[str, Any]] = {}
     runs = (

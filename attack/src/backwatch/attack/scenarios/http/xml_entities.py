@@ -27,7 +27,7 @@ class HttpXmlEntities(ReadsDocuments):
         return len("".join(ET.fromstring(text).itertext()))  # noqa: S314  the scenario is about this risk
 
     @classmethod
-    def succeeded(cls, service: object, got: object) -> bool:
+    def has_succeeded(cls, service: object, got: object) -> bool:
         """Return whether the text grew a thousandfold."""
         del service
         return isinstance(got, int) and got > 1_000 * len(cls.hostile)

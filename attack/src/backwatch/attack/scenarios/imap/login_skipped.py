@@ -2,7 +2,7 @@
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.imap import IMAP
-from backwatch.attack.protocols.server import HostileServer, Session
+from backwatch.attack.protocols.server import HostileServer, ServerSession
 from backwatch.attack.scenarios import SECRET, Scenario
 
 
@@ -14,7 +14,7 @@ class _Welcoming(IMAP):
         self.greeting = b"* PREAUTH mail.shop.example ready\r\n"
         self.drop()
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Negotiate TLS, then serve commands."""
         session.secure()
         super().serve(session)
@@ -55,7 +55,7 @@ class ImapLoginSkipped(Scenario):
             return [welcome, repr(box.search(None, "UNSEEN")[1])]
 
     @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
+    def has_succeeded(cls, service: HostileServer, got: object) -> bool:
         """Return whether the app read the mailbox without logging in."""
         del service
         return isinstance(got, list) and got[0] == "AUTH"

@@ -1,7 +1,7 @@
 """D12: an attacker writes into a topic. The app accepts the message as its own producer's."""
 
 from backwatch.attack.clients.kafka import KafkaPython
-from backwatch.attack.protocols.kafka import TOPIC, KafkaLog, Message
+from backwatch.attack.protocols.kafka import TOPIC, KafkaLog, TopicMessage
 from backwatch.attack.scenarios import Run, Scenario
 
 FORGED = b'{"order": 8, "refund_to": "another account"}'
@@ -10,9 +10,9 @@ FORGED = b'{"order": 8, "refund_to": "another account"}'
 class ForgedLog(KafkaLog):
     """The attacker knows the content of an order. Its forged message lacks the key and the trace headers."""
 
-    def message(self, offset: int) -> Message:
+    def message(self, offset: int) -> TopicMessage:
         """Return the forged message or the honest one."""
-        return Message(value=FORGED) if self.hostile else super().message(offset)
+        return TopicMessage(value=FORGED) if self.hostile else super().message(offset)
 
 
 class KafkaForged(Scenario):

@@ -37,8 +37,8 @@ class KafkaRogueBroker(Scenario):
         return self.client.send(TOPIC, ORDER)
 
     @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
+    def has_succeeded(cls, service: HostileServer, got: object) -> bool:
         """Return whether the other broker received the password and the order."""
         del got
-        received = b"".join(service.leaked())
+        received = b"".join(service.collect_leaks())
         return SECRET.encode() in received and ORDER in received

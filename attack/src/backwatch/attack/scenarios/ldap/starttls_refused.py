@@ -5,7 +5,7 @@ from backwatch.attack.techniques.ldap import LooksUpCustomers
 from backwatch.attack.techniques.starttls import StartTLSHidden
 
 
-class _Refusing(LDAP):
+class _StarttlsRefusingLdap(LDAP):
     refuses_tls = True
 
 
@@ -13,4 +13,4 @@ class LdapRefused(StartTLSHidden, LooksUpCustomers):
     """ldap3 raises if StartTLS is refused. The attempt must raise an alert all the same."""
 
     attack = "refuses StartTLS, and takes logins in clear"
-    server = _Refusing
+    server = _StarttlsRefusingLdap

@@ -6,7 +6,7 @@ from backwatch.attack.techniques.memcached import CachesBasket
 THEIRS = b"what another user bought"
 
 
-class Straying(Memcached):
+class OtherKeyMemcached(Memcached):
     """Responds with another user's key and value, once hostile."""
 
     def key(self, asked: bytes) -> bytes:
@@ -26,7 +26,7 @@ class MemcachedOtherKey(CachesBasket):
     reference = "CVE-2020-13254; CVE-2023-28858; https://cwe.mitre.org/data/definitions/441.html"
     notices = "a basket that is not there"
     rule = "mismatched-response"
-    server = Straying
+    server = OtherKeyMemcached
     shows = THEIRS.decode()
 
     def work(self) -> object:

@@ -8,7 +8,7 @@ from backwatch.attack.techniques.pickle import ReadsPickles
 FLAG_PICKLE = b"1"
 
 
-class _Turning(Memcached):
+class _PickleMemcached(Memcached):
     def value(self, key: bytes, stored: tuple[bytes, bytes] | None) -> tuple[bytes, bytes] | None:
         return (FLAG_PICKLE, bomb()) if self.hostile else super().value(key, stored)
 
@@ -18,7 +18,7 @@ class MemcachedPickle(ReadsPickles, CachesBasket):
 
     reference = "https://github.com/pinterest/pymemcache/blob/master/pymemcache/serde.py; ATT&CK T1059.006"
     option = "serde=pickle_serde"
-    server = _Turning
+    server = _PickleMemcached
 
     def work(self) -> object:
         """Store a basket, and read it."""

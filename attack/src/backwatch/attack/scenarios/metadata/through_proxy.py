@@ -4,7 +4,7 @@ The address itself is never contacted: the proxy on loopback responds for it.
 """
 
 from backwatch.attack.clients.httpx import Httpx
-from backwatch.attack.protocols.http import CREDENTIALS, Request, Web, answered
+from backwatch.attack.protocols.http import CREDENTIALS, Request, Web, format_response
 from backwatch.attack.scenarios import Run, Scenario
 
 METADATA = "http://169.254.169.254/latest/meta-data/iam/security-credentials/shop"
@@ -15,7 +15,7 @@ class MetadataProxy(Web):
 
     def answer(self, request: Request) -> bytes:
         """Return the credentials of the machine, or the API's response."""
-        return answered(CREDENTIALS) if b"169.254.169.254" in request.path else super().answer(request)
+        return format_response(CREDENTIALS) if b"169.254.169.254" in request.path else super().answer(request)
 
 
 class MetadataThroughProxy(Scenario):
@@ -40,4 +40,4 @@ class MetadataThroughProxy(Scenario):
 
     def fetch(self, url: str) -> object:
         """Return the content at the URL."""
-        return self.client.get_json(url, **self.client.proxied())
+        return self.client.get_json(url, **self.client.proxy_options())

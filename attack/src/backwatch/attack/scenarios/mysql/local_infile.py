@@ -7,7 +7,7 @@ from backwatch.attack.clients.mysql_connector import MySQLConnector
 from backwatch.attack.clients.pymysql import PyMySQL
 from backwatch.attack.demo.services.mysql import MySQL
 from backwatch.attack.scenarios import Run
-from backwatch.attack.techniques.local_infile import Asking, FileRequest
+from backwatch.attack.techniques.local_infile import FileRequest, FileRequestingMySQL
 
 
 class LocalInfile(FileRequest):
@@ -20,7 +20,7 @@ class LocalInfile(FileRequest):
     runs = (
         Run(PyMySQL),
         Run(
-            MySQLConnector, "connector", server=Asking, option="", notices="an error",
+            MySQLConnector, "connector", server=FileRequestingMySQL, option="", notices="an error",
             options={"allow_local_infile": True},
         ),
     )  # fmt: skip

@@ -2,12 +2,12 @@
 
 from backwatch.attack.clients.pymysql import PyMySQL
 from backwatch.attack.scenarios import Run
-from backwatch.attack.techniques.local_infile import Asking, FileRequest
+from backwatch.attack.techniques.local_infile import FileRequest, FileRequestingMySQL
 
 
 class LocalInfileRefused(FileRequest):
     """Nothing is lost, and the attempt is reported all the same."""
 
     notices = "an error"
-    server = Asking
+    server = FileRequestingMySQL
     runs = (Run(PyMySQL),)

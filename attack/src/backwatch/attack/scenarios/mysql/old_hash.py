@@ -9,13 +9,13 @@ from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.sql import Lookup
 
 
-class Asking(HonestMySQL):
+class OldHashMySQL(HonestMySQL):
     """Asks for a proof by SHA-1, which can be cracked offline, once hostile."""
 
     def log_in(self, wire: Packets, proof: bytes) -> None:
         """Switch the plugin and take what the client sends."""
         if self.hostile:
-            self.taken(switch(wire, b"mysql_native_password"))
+            self.on_leak(switch(wire, b"mysql_native_password"))
         else:
             super().log_in(wire, proof)
 
@@ -27,6 +27,6 @@ class OldHash(Lookup):
     attack = "asks for a proof by a hash that is cheap to guess"
     reference = "https://dev.mysql.com/doc/refman/8.4/en/native-pluggable-authentication.html; ATT&CK T1562.010"
     rule = "auth-downgraded"
-    server = Asking
+    server = OldHashMySQL
     captures = native_proof_of(SECRET)
     runs = (Run(PyMySQL), Run(MySQLConnector, "connector"))

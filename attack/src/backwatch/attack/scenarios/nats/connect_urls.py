@@ -5,7 +5,7 @@ from typing import Any
 
 from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.nats import NATS
-from backwatch.attack.protocols.server import LOOPBACK, Session
+from backwatch.attack.protocols.server import LOOPBACK, ServerSession
 from backwatch.attack.scenarios import SECRET
 from backwatch.attack.techniques.nats import ReceivesOrders
 
@@ -16,7 +16,7 @@ class _Announcing(NATS):
         self._elsewhere = self.attach(NATS(authority))
         self._served = False
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Serve one session once hostile; refuse the next."""
         if self.hostile and self._served:
             return

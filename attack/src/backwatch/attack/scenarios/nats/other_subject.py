@@ -6,7 +6,7 @@ from backwatch.attack.techniques.nats import ReceivesOrders
 ASKED, OTHER = "orders.eu", "orders.us"
 
 
-class Straying(NATS):
+class OtherSubjectNats(NATS):
     """Delivers under another subject, once hostile."""
 
     def subject(self, published: bytes) -> bytes:
@@ -21,7 +21,7 @@ class NatsOtherSubject(ReceivesOrders):
     attack = "delivers a message under another subject than was subscribed to, which the app then books there"
     reference = "https://docs.nats.io/reference/reference-protocols/nats-protocol#msg; CVE-2023-28858"
     rule = "mismatched-response"
-    server = Straying
+    server = OtherSubjectNats
     shows = OTHER
 
     def work(self) -> object:

@@ -8,7 +8,7 @@ from backwatch.attack.techniques.nats import ReceivesOrders
 from backwatch.attack.techniques.pickle import ReadsPickles
 
 
-class _Turning(NATS):
+class _PickleNats(NATS):
     def message(self, body: bytes) -> bytes:
         return bomb() if self.hostile else super().message(body)
 
@@ -18,7 +18,7 @@ class NatsPickle(ReadsPickles, ReceivesOrders):
 
     code = "D4"
     attack = "hands out a pickle that runs a program as soon as it is read, in a message's place"
-    server = _Turning
+    server = _PickleNats
 
     def work(self) -> object:
         """Publish an order, and read the one that arrives."""

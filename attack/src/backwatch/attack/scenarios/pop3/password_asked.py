@@ -3,13 +3,13 @@
 from typing import Any
 
 from backwatch.attack.protocols.pop3 import POP3
-from backwatch.attack.protocols.server import Session
+from backwatch.attack.protocols.server import ServerSession
 from backwatch.attack.scenarios import SECRET
 from backwatch.attack.techniques.password_wanted import CHALLENGE, OffersProof, PasswordWanted
 from backwatch.attack.techniques.pop3 import ReadsPop3
 
 
-class _Asking(OffersProof, POP3):
+class _PasswordRequestingPop3(OffersProof, POP3):
     """The greeting supports APOP until the server turns hostile. STLS is always offered."""
 
     greeting = b"+OK mail.shop.example ready " + CHALLENGE + b"\r\n"
@@ -19,9 +19,9 @@ class _Asking(OffersProof, POP3):
         self.greeting = POP3.greeting
         super().turn()
 
-    def _answer(self, session: Session, verb: bytes, given: bytes) -> bytes:
+    def _answer(self, session: ServerSession, verb: bytes, given: bytes) -> bytes:
         if verb in (b"APOP", b"PASS"):
-            self.taken(given)
+            self.on_leak(given)
         return super()._answer(session, verb, given)
 
 
@@ -31,7 +31,7 @@ class Pop3PasswordAsked(PasswordWanted, ReadsPop3):
     code = "B1"
     attack = "takes no proof of the password any more, and so is sent the password itself"
     reference = "https://datatracker.ietf.org/doc/html/rfc1939#page-15; ATT&CK T1187"
-    server = _Asking
+    server = _PasswordRequestingPop3
 
     def log_in(self, box: Any) -> None:
         """Log in by APOP, or else by the password."""

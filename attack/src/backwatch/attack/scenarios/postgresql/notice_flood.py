@@ -4,7 +4,7 @@ from backwatch.attack.clients.asyncpg import Asyncpg
 from backwatch.attack.clients.psycopg import Psycopg
 from backwatch.attack.demo.services.postgresql import send
 from backwatch.attack.protocols.postgresql import HonestPostgreSQL
-from backwatch.attack.protocols.server import Session
+from backwatch.attack.protocols.server import ServerSession
 from backwatch.attack.scenarios import Run, Scenario
 
 MANY = 2_000
@@ -14,7 +14,7 @@ _NOTICE = b"SNOTICE\0C00000\0M" + b"please read this carefully" + b"\0\0"
 class Noisy(HonestPostgreSQL):
     """Sends notices with each result, once hostile."""
 
-    def answers(self, session: Session, statement: bytes) -> bool:
+    def answers(self, session: ServerSession, statement: bytes) -> bool:
         """Send the notices before the result."""
         if self.hostile:
             for _ in range(MANY):

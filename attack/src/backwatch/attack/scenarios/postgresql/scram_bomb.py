@@ -9,7 +9,7 @@ from backwatch.attack.clients.psycopg import Psycopg
 from backwatch.attack.clients.psycopg2 import Psycopg2
 from backwatch.attack.demo.services.postgresql import receive
 from backwatch.attack.protocols.postgresql import HonestPostgreSQL, challenge
-from backwatch.attack.protocols.server import Session
+from backwatch.attack.protocols.server import ServerSession
 from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.sql import Lookup
 
@@ -33,7 +33,7 @@ class Bomb(HonestPostgreSQL):
 
     seconds = SECONDS
 
-    def log_in(self, session: Session) -> None:
+    def log_in(self, session: ServerSession) -> None:
         """Send the challenge and hang up after the proof."""
         if self.hostile:
             challenge(session, rounds_of(self.seconds))
@@ -69,7 +69,7 @@ class ScramBomb(Lookup):
         return time.process_time() - begin
 
     @classmethod
-    def succeeded(cls, service: object, got: object) -> bool:
+    def has_succeeded(cls, service: object, got: object) -> bool:
         """Return whether the app computed for as long as a thousand honest logins take."""
         del service
         return isinstance(got, float) and got > 1

@@ -7,7 +7,7 @@ from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.sql import Lookup
 
 
-class TlsRefused(Lookup):
+class PostgresqlTlsRefused(Lookup):
     """With ``sslmode=verify-full`` nothing is lost, but the attack must raise an alert."""
 
     code = "A3"

@@ -16,7 +16,7 @@ PREFER = {"sslmode": None}
 """libpq's default: given an authority, it verifies any TLS that it gets, and does without as well."""
 
 
-class TlsStripped(Lookup):
+class PostgresqlTlsStripped(Lookup):
     """The driver's default only prefers TLS. On asyncpg the app asks for more everywhere but in one place."""
 
     code = "A3"

@@ -9,7 +9,7 @@ from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.pickle import ReadsPickles
 
 
-class PickleCache(demo.Redis):
+class PickleCache(demo.DemoRedis):
     """Stores sessions. Its pickle reports that it ran."""
 
     command = f"exit {STATUS}"

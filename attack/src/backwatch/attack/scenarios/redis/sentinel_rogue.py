@@ -21,7 +21,7 @@ class RogueSentinel(MovingRedis):
             ("num-slaves", "0"), ("quorum", "2"),
         )  # fmt: skip
         state = b"".join(bulk(text.encode()) for pair in fields for text in pair)
-        if talk.three:
+        if talk.resp3:
             return b"*1\r\n%%%d\r\n" % len(fields) + state
         return b"*1\r\n*%d\r\n" % (2 * len(fields)) + state
 

@@ -34,7 +34,7 @@ class RedisValueFlood(Scenario):
         return len(self.client.execute(READ_BASKET)[0])
 
     @classmethod
-    def succeeded(cls, service: object, got: object) -> bool:
+    def has_succeeded(cls, service: object, got: object) -> bool:
         """Return whether the app read the whole value."""
         del service
         return got == LENGTH

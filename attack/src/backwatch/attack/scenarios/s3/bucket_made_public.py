@@ -1,7 +1,7 @@
 """G10 on boto3: an attacker makes a bucket public through an app's overly powerful account. The store stays honest."""
 
 from backwatch.attack.clients.boto3 import Boto3
-from backwatch.attack.protocols.http import Logging, Request, answered
+from backwatch.attack.protocols.http import Logging, Request, format_response
 from backwatch.attack.scenarios import Run, Scenario
 
 
@@ -11,7 +11,7 @@ class Baskets(Logging):
     def answer(self, request: Request) -> bytes:
         """Record the request, and return a basket."""
         super().answer(request)
-        return answered(b"two apples", headers=(b'ETag: "1"',))
+        return format_response(b"two apples", headers=(b'ETag: "1"',))
 
 
 class S3MadePublic(Scenario):

@@ -3,7 +3,7 @@
 import pickle
 
 from backwatch.attack.clients.boto3 import Boto3
-from backwatch.attack.protocols.http import Request, Web, answered
+from backwatch.attack.protocols.http import Request, Web, format_response
 from backwatch.attack.protocols.pickles import bomb
 from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.pickle import ReadsPickles
@@ -15,7 +15,7 @@ class ModelStore(Web):
     def answer(self, request: Request) -> bytes:
         """Return a pickle bomb or the honest model."""
         del request
-        return answered(bomb() if self.hostile else pickle.dumps({"price": 9.9}), headers=(b'ETag: "1"',))
+        return format_response(bomb() if self.hostile else pickle.dumps({"price": 9.9}), headers=(b'ETag: "1"',))
 
 
 class S3Pickle(ReadsPickles):

@@ -1,25 +1,25 @@
 """C11: an object store redirects to another endpoint, and the client goes there with its login."""
 
 from backwatch.attack.clients.boto3 import Boto3
-from backwatch.attack.protocols.http import Leading, Request, answered
+from backwatch.attack.protocols.http import RedirectingWeb, Request, format_response
 from backwatch.attack.protocols.server import LOOPBACK
 from backwatch.attack.scenarios import Run, Scenario
 
 
-class MovedBucket(Leading):
+class MovedBucket(RedirectingWeb):
     """Returns a basket; once hostile, the address of another endpoint."""
 
     def answer(self, request: Request) -> bytes:
         """Return the basket or a redirect."""
         if not self.hostile:
-            return answered(b"two apples", headers=(b'ETag: "1"',))
+            return format_response(b"two apples", headers=(b'ETag: "1"',))
         target = b"%s:%d" % (LOOPBACK.encode(), self.elsewhere.port)
         document = (
             b"<Error><Code>PermanentRedirect</Code><Message>Address it there.</Message><Bucket>shop</Bucket><Endpoint>"
             + target + b"</Endpoint></Error>"
         )  # fmt: skip
         headers = (b"x-amz-bucket-region: us-west-2", b"Location: https://" + target + request.path)
-        return answered(document, status=b"301 Moved Permanently", headers=headers)
+        return format_response(document, status=b"301 Moved Permanently", headers=headers)
 
 
 class S3RegionRedirect(Scenario):

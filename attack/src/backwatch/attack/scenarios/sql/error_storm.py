@@ -6,7 +6,7 @@ from backwatch.attack.clients.pymysql import PyMySQL
 from backwatch.attack.demo.services.mysql import Packets
 from backwatch.attack.protocols.mysql import HonestMySQL
 from backwatch.attack.protocols.postgresql import HonestPostgreSQL
-from backwatch.attack.protocols.server import Session
+from backwatch.attack.protocols.server import ServerSession
 from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.sql import FailingLookup
 
@@ -24,14 +24,14 @@ class ResettingMySQL(HonestMySQL):
 class ResettingPostgreSQL(HonestPostgreSQL):
     """Closes each session after the login, once hostile."""
 
-    def log_in(self, session: Session) -> None:
+    def log_in(self, session: ServerSession) -> None:
         """Check the password, then hang up."""
         super().log_in(session)
         if self.hostile:
             raise EOFError
 
 
-class ErrorStorm(FailingLookup):
+class SqlErrorStorm(FailingLookup):
     """The app tries again at once."""
 
     code = "E4"

@@ -16,7 +16,7 @@ class AlwaysTrue(SearchPage):
     runs = (Run(MySQLConnector, injected="x' OR 1=1 -- "), Run(Psycopg2, injected="x' OR 'a'='a' -- "))
 
     @classmethod
-    def succeeded(cls, service: object, got: object) -> bool:
+    def has_succeeded(cls, service: object, got: object) -> bool:
         """Return whether every row came back."""
         del service
         return isinstance(got, list) and len(got) >= ALL_ROWS

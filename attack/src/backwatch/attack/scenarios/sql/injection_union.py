@@ -9,7 +9,7 @@ from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.sql import SearchPage
 
 
-class UnionInjected(SearchPage):
+class SqlUnionInjected(SearchPage):
     """The search text ends the literal and adds a query of its own."""
 
     attack = "reads a table of passwords through a UNION that a search field let in"

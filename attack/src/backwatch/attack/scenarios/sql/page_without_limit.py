@@ -31,7 +31,7 @@ class ListPage(DatabasePage):
         return self.client.execute("SELECT id, name, password FROM accounts ORDER BY id LIMIT %s", (size,))
 
     @classmethod
-    def succeeded(cls, service: object, got: object) -> bool:
+    def has_succeeded(cls, service: object, got: object) -> bool:
         """Return whether the whole table came back."""
         del service
         return isinstance(got, list) and len(got) > 2_000

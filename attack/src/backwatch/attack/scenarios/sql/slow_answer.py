@@ -7,7 +7,7 @@ from backwatch.attack.clients.psycopg2 import Psycopg2
 from backwatch.attack.demo.services.mysql import Packets
 from backwatch.attack.protocols.mysql import HonestMySQL
 from backwatch.attack.protocols.postgresql import HonestPostgreSQL
-from backwatch.attack.protocols.server import Session
+from backwatch.attack.protocols.server import ServerSession
 from backwatch.attack.scenarios import Run
 from backwatch.attack.techniques.sql import Lookup
 
@@ -27,7 +27,7 @@ class SlowMySQL(HonestMySQL):
 class SlowPostgreSQL(HonestPostgreSQL):
     """Delays each result, once hostile."""
 
-    def answers(self, session: Session, statement: bytes) -> bool:
+    def answers(self, session: ServerSession, statement: bytes) -> bool:
         """Wait before the result."""
         if self.hostile:
             time.sleep(DELAY_S)
@@ -52,7 +52,7 @@ class SlowAnswer(Lookup):
         return time.monotonic() - begin
 
     @classmethod
-    def succeeded(cls, service: object, got: object) -> bool:
+    def has_succeeded(cls, service: object, got: object) -> bool:
         """Return whether the app has waited."""
         del service
         return isinstance(got, float) and got >= DELAY_S

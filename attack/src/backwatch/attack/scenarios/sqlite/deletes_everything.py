@@ -19,7 +19,7 @@ class DeletesEverything(ReportPage):
     runs = (Run(SQLite),)
 
     @classmethod
-    def succeeded(cls, service: HostileServer, got: object) -> bool:
+    def has_succeeded(cls, service: HostileServer, got: object) -> bool:
         """Return whether the table in the file is empty."""
         del got
         return isinstance(service, DatabaseFile) and service.count_customers() == 0

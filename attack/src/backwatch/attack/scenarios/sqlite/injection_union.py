@@ -8,7 +8,7 @@ from backwatch.attack.techniques.sql import SearchPage
 from backwatch.attack.techniques.sqlite import LOOT, DatabaseFile
 
 
-class UnionInjected(SearchPage):
+class SqliteUnionInjected(SearchPage):
     """A page writes what its visitor searches for into the statement."""
 
     code = "F1"

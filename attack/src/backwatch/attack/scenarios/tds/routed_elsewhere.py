@@ -1,6 +1,6 @@
 """C7: a SQL Server routes a login to another host. The client logs in there with the same password."""
 
-from backwatch.attack.protocols.tds import Leading
+from backwatch.attack.protocols.tds import RoutingSqlServer
 from backwatch.attack.scenarios import SECRET, Scenario
 
 
@@ -12,7 +12,7 @@ class RoutedElsewhere(Scenario):
     reference = "https://learn.microsoft.com/openspecs/windows_protocols/ms-tds/ (2.2.7.9, routing); ATT&CK T1557"
     driver = "pytds"
     rule = "redirected"
-    server = Leading
+    server = RoutingSqlServer
     captures = SECRET.encode()
 
     def work(self) -> object:
@@ -22,7 +22,7 @@ class RoutedElsewhere(Scenario):
         with (
             pytds.connect(
                 dsn="localhost", port=self.config.port, user="shop", password=SECRET, database="shop", autocommit=True,
-                cafile=self.config.ca_file, timeout=5, login_timeout=60,  # the first of several attempts gets a twelfth
+                cafile=self.config.ca_file, timeout=5, login_timeout=60,  # the first attempt gets a twelfth of it
             ) as connection,
             connection.cursor() as cursor,
         ):  # fmt: skip

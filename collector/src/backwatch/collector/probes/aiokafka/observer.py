@@ -11,16 +11,14 @@ from backwatch.collector.payload import message_forms
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.kafka.calls import (
     InFlightOperation,
-    OperationObserver,
     PartitionCall,
     new_delivery,
 )
 from backwatch.collector.probes.families.kafka.clients import KafkaClients, status_facts
-from backwatch.collector.probes.families.kafka.connections import ConnectionObserver
+from backwatch.collector.probes.families.kafka.observer import PythonKafkaObserver
 from backwatch.collector.probes.families.kafka.polls import (
     MAX_TOPICS,
     Poll,
-    PollObserver,
     Sizes,
     record_poll,
     record_size,
@@ -88,18 +86,11 @@ class _InFlightBatch(NamedTuple):
     batch: Any
 
 
-class AiokafkaCallObserver:
+class AiokafkaCallObserver(PythonKafkaObserver):
     """The call observer of aiokafka's clients."""
 
     def __init__(self, recorder: Recorder) -> None:
-        self.clients = KafkaClients(recorder, AiokafkaAccess())
-        self.connections = ConnectionObserver(self.clients)
-        self.operations = OperationObserver(self.clients, current_operation)
-        self.polls = PollObserver(self.clients, current_poll)
-
-    def disable(self) -> None:
-        """Stop recording: the probe is removed."""
-        self.clients.recorder = None
+        super().__init__(KafkaClients(recorder, AiokafkaAccess()), current_operation, current_poll)
 
     # --- messages sent ---
 

@@ -1,8 +1,8 @@
 """The facts of confluent-kafka's sessions.
 
-librdkafka makes its connections on threads of its own and exposes none of them. A session is known as it was
-configured. It is known to be established that way once a broker has responded, because librdkafka never falls back to
-less. The certificate, the peer and the version are unknown, and so are the brokers until the app asks for them.
+librdkafka opens its connections on its own threads and exposes none of them. So the probe reports a session as
+it was configured, and as established once a broker has responded: librdkafka never falls back to weaker settings. The
+certificate, the peer and the version are unknown, and so are the brokers until the app asks for them.
 """
 
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ from backwatch.collector.probes.toolkit.sockets import words
 from backwatch.collector.runtime.record import Facts
 
 
-def option(config: Mapping[Any, Any], *spellings: str) -> Any:
-    """Return the first of these options that is set."""
+def get_option(config: Mapping[Any, Any], *spellings: str) -> Any:
+    """Return the value of the first of these options that is set."""
     for name in spellings:
         if config.get(name) not in (None, ""):
             return config[name]
@@ -42,15 +42,15 @@ def requested_facts(config: Mapping[Any, Any], *, checks_names: bool) -> dict[st
     Args:
         checks_names: Whether this librdkafka compares host names by default (from 2.0 on).
     """
-    algorithm = option(config, "ssl.endpoint.identification.algorithm")
-    protocol = option(config, "security.protocol")
+    algorithm = get_option(config, "ssl.endpoint.identification.algorithm")
+    protocol = get_option(config, "security.protocol")
     facts = family.requested_facts({
-        "bootstrap_servers": option(config, "bootstrap.servers", "metadata.broker.list"),
+        "bootstrap_servers": get_option(config, "bootstrap.servers", "metadata.broker.list"),
         "security_protocol": protocol,
         "ssl_check_hostname": checks_names if algorithm is None else str(algorithm).lower() == "https",
-        "ssl_certfile": option(config, "ssl.certificate.location", "ssl.certificate.pem", "ssl.keystore.location"),
-        "sasl_mechanism": option(config, "sasl.mechanisms", "sasl.mechanism") or "GSSAPI",
-        "sasl_plain_username": option(config, "sasl.username"),
+        "ssl_certfile": get_option(config, "ssl.certificate.location", "ssl.certificate.pem", "ssl.keystore.location"),
+        "sasl_mechanism": get_option(config, "sasl.mechanisms", "sasl.mechanism") or "GSSAPI",
+        "sasl_plain_username": get_option(config, "sasl.username"),
     })  # fmt: skip
     if facts["requested"] != "disable" and is_off(config.get("enable.ssl.certificate.verification")):
         facts["requested"] = "require"
@@ -59,7 +59,7 @@ def requested_facts(config: Mapping[Any, Any], *, checks_names: bool) -> dict[st
 
 
 def status_facts(error: Any) -> Facts:
-    """Return librdkafka's number for an error; below zero: one of its own."""
+    """Return librdkafka's error number; a negative one is an error of the client itself."""
     inner = error.args[0] if isinstance(error, BaseException) and error.args else error
     code = getattr(inner, "code", None)
     number = code() if callable(code) else None
@@ -67,5 +67,5 @@ def status_facts(error: Any) -> Facts:
 
 
 def error_name(error: Any) -> str:
-    """Return librdkafka's word for an error that is not an exception."""
+    """Return librdkafka's name of an error that is not an exception."""
     return words(error.name(), 60)

@@ -6,14 +6,13 @@ from typing import Any
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.kafka.calls import (
     InFlightOperation,
-    OperationObserver,
     PartitionCall,
     describe_operation,
     new_delivery,
 )
 from backwatch.collector.probes.families.kafka.clients import KafkaClients
-from backwatch.collector.probes.families.kafka.connections import ConnectionObserver
-from backwatch.collector.probes.families.kafka.polls import Poll, PollObserver
+from backwatch.collector.probes.families.kafka.observer import PythonKafkaObserver
+from backwatch.collector.probes.families.kafka.polls import Poll
 from backwatch.collector.probes.families.kafka.state import STATE_ATTRIBUTE, KafkaClientState
 from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.hooks import Error
@@ -49,18 +48,11 @@ class KafkaPythonAccess:
         return client.session_of(socket, tls_of(socket), version), descriptor(socket)
 
 
-class KafkaCallObserver:
+class KafkaCallObserver(PythonKafkaObserver):
     """The call observer of kafka-python's clients."""
 
     def __init__(self, recorder: Recorder) -> None:
-        self.clients = KafkaClients(recorder, KafkaPythonAccess())
-        self.connections = ConnectionObserver(self.clients)
-        self.operations = OperationObserver(self.clients, current_operation)
-        self.polls = PollObserver(self.clients, current_poll)
-
-    def disable(self) -> None:
-        """Stop recording: the probe is removed."""
-        self.clients.recorder = None
+        super().__init__(KafkaClients(recorder, KafkaPythonAccess()), current_operation, current_poll)
 
     @never_breaks_the_host
     def on_send(self, producer: Any, args: Any, kwargs: Any) -> tuple[int, Any] | None:

@@ -71,7 +71,7 @@ def _filter(node: Any, left: list[int], depth: int) -> str:
         return ""
     part = node[kind]
     if kind in ("and", "or"):
-        inner = "".join(_filter(node, left, depth - 1) for node in _while(part, left))
+        inner = "".join(_filter(node, left, depth - 1) for node in _iter_within(part, left))
         return f"({'&' if kind == 'and' else '|'}{inner})"
     if kind == "notFilter":
         return f"(!{_filter(part['innerNotFilter'], left, depth - 1)})"
@@ -90,7 +90,7 @@ def _filter(node: Any, left: list[int], depth: int) -> str:
     return f"({redact.redact_name(str(part['attributeDesc']))}{sign}?)" if sign else "(?)"
 
 
-def _while(parts: Any, left: list[int]) -> Iterable[Any]:
+def _iter_within(parts: Any, left: list[int]) -> Iterable[Any]:
     for part in parts:
         if left[0] <= 0:
             return

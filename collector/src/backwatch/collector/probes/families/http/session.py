@@ -19,6 +19,7 @@ _SCHEME: Final = re.compile(r"[A-Za-z0-9-]{1,30}\Z")
 _MAX_URL_CHARS: Final = 200
 _PLAIN: Final = re.compile(r"[\w.:\[\]-]+")
 _ABSOLUTE: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20})://")
+_LEADING_SLASHES: Final = re.compile(r"(https?:)/+|/{2,}", re.IGNORECASE)
 _TLS_SCHEMES: Final = frozenset(("https", "wss"))
 _NO_PASSWORD: Final = (b"", b"x", b"X", b"x-oauth-basic")
 
@@ -118,15 +119,28 @@ def redirect_target(url: str, location: object) -> str:
     'http://169.254.169.254/latest/meta-data/'
     >>> redirect_target("https://api.example.com/a", "https://EVIL%2eexample/")  # requests goes there
     'https://evil.example/'
+    >>> redirect_target("https://api.example.com/a", "/\\\\evil.example/x")  # so do browsers, and some clients
+    'https://evil.example/x'
     """
     if isinstance(location, bytes):
         location = location.decode("latin-1")
     if not isinstance(location, str) or not location:
         return ""
+    text = location[:2000].strip()
     try:
-        return words(redact_url(_unescape_host(urljoin(url, location[:2000].strip()))), _MAX_URL_CHARS)
+        target = urljoin(url, text)
+        if urlsplit(target).hostname == urlsplit(url).hostname:
+            target = urljoin(url, _straighten_slashes(text))
+        return words(redact_url(_unescape_host(target)), _MAX_URL_CHARS)
     except ValueError:  # not a URL at all; that there was a redirect is still a fact
         return "?"
+
+
+def _straighten_slashes(location: str) -> str:
+    """Return the location with the slashes that browsers and some clients read in ``///host`` or with backslashes."""
+    plain = location.replace("\\", "/")
+    found = _LEADING_SLASHES.match(plain)
+    return f"{found[1] or ''}//{plain[found.end() :]}" if found else location
 
 
 def _unescape_host(url: str) -> str:

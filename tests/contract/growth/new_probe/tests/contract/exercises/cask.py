@@ -12,7 +12,7 @@ from backwatch.attack.authority import Authority
 
 SERVICES = ()
 cask: Any = importlib.import_module("cask")
-Straying: Any = importlib.import_module("backwatch.attack.scenarios.cask.other_key").Straying
+OtherKeyCask: Any = importlib.import_module("backwatch.attack.scenarios.cask.other_key").Straying
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def serving() -> Generator[tuple[Any, Any]]:
     """Yield a server, and a client that is connected to it."""
     with tempfile.TemporaryDirectory() as folder:
         authority = Authority(Path(folder))
-        server = Straying(authority)
+        server = OtherKeyCask(authority)
         server.start()
         client = cask.Client("localhost", server.port, ssl.create_default_context(cafile=str(authority.ca_file)))
         try:

@@ -1,6 +1,6 @@
 """An honest cask over TLS, for scenarios to extend."""
 
-from backwatch.attack.protocols.server import HostileServer, Session
+from backwatch.attack.protocols.server import HostileServer, ServerSession
 
 
 class Cask(HostileServer):
@@ -12,7 +12,7 @@ class Cask(HostileServer):
     driver = "cask"
     rule = "mismatched-response"
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: ServerSession) -> None:
         """Serve commands until the client leaves."""
         session.secure()
         stored: dict[str, str] = {}

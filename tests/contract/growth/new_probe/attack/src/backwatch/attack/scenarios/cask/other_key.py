@@ -6,7 +6,7 @@ from backwatch.attack.protocols.cask import Cask
 from backwatch.attack.scenarios import Scenario
 
 
-class Straying(Cask):
+class OtherKeyCask(Cask):
     """Responds with another user's key and value, once hostile."""
 
     def response(self, key: str, text: str) -> tuple[str, str]:
@@ -22,7 +22,7 @@ class CaskOtherKey(Scenario):
     reference = "https://attack.mitre.org/techniques/T1557/"
     driver = "cask"
     rule = "mismatched-response"
-    server = Straying
+    server = OtherKeyCask
     shows = "three pears"
 
     def work(self) -> str:

@@ -1,0 +1,1 @@
+"""Hosts to which an app talks: how a text names an address, and the class of network that it leads to."""
