@@ -53,6 +53,7 @@ class Database:
 
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
+        self.url = ""
         self.connection: Any = self._connect()
 
     def _connect(self) -> Any:
@@ -187,8 +188,11 @@ def connect(url: str) -> Database:
     """Connect to the database that a URL names."""
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
-        return SQLite(Path(parts.path))
-    return PostgreSQL(url) if parts.scheme == "postgresql" else MariaDB(url)
+        database: Database = SQLite(Path(parts.path))
+    else:
+        database = PostgreSQL(url) if parts.scheme == "postgresql" else MariaDB(url)
+    database.url = url
+    return database
 
 
 @contextlib.contextmanager

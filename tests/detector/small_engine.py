@@ -23,7 +23,7 @@ from backwatch.detector.rules import rulebook
 from backwatch.detector.rules.compiled_rules import RuleSet, matches
 from backwatch.detector.rules.fields import CALL_FIELDS, DOMAINS, Vocabulary
 from backwatch.detector.rules.sigma import parse_rule
-from backwatch.detector.state.keys import FIRST, KNOWN, SECOND, SPACES
+from backwatch.detector.state.keys import FIRST, KNOWN, SECOND, SITE_REPORTED, SPACES
 from backwatch.detector.statements.call_statement import DOCUMENT_SHAPE
 from backwatch.detector.statements.structure.batch import Tokens
 from backwatch.detector.statements.structure.encoding import TABLES, TOKEN_CELLS, encode
@@ -187,6 +187,7 @@ class SmallEngine:
         columns["late"] = np.zeros(len(calls), np.bool_)
         for name in (names.CODE_FUNCTION, names.CODE_FILE):
             columns[name] = np.array([hash_text(str(one["site"]).encode()) for one in calls], np.uint64)
+        columns[SITE_REPORTED] = np.ones(len(calls), np.bool_)
         columns["signs"] = np.array([self._signs(text(names.QUERY_SIGNS, i)) for i in rows], np.uint32)
         statements = [text(names.QUERY_TEXT, i) or text(names.STATEMENT, i) for i in rows]
         columns["trace"] = np.array(

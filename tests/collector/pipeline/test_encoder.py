@@ -48,7 +48,7 @@ calls = st.builds(
     session=sessions, operation=text, text=text, sql=st.booleans(), signs=st.sampled_from(["", "stacked"]),
     kind=st.sampled_from([3, 4, 5]), start_ns=ident, end_ns=ident, trace_id=st.integers(1, 2**128 - 1), span_id=ident,
     parent_id=st.one_of(st.just(0), ident),
-    site=st.one_of(st.none(), st.builds(CallSite, text, text, st.integers(0, 2**31))), route=text,
+    site=st.one_of(st.none(), st.builds(CallSite, text, text, st.integers(0, 2**31), text)), route=text,
     bytes_sent=count, bytes_received=count, bytes_estimated=st.booleans(), rows_returned=count, rows_affected=count,
     error=text, facts=facts,
 )  # fmt: skip
@@ -69,7 +69,8 @@ def expected_span(call: Call) -> Span:
     attributes += [(names.QUERY_SIGNS, call.signs)] if call.signs else []
     if call.site is not None:
         keys = (names.CODE_FUNCTION, names.CODE_FILE, names.CODE_LINE)
-        attributes += list(zip(keys, call.site, strict=True))
+        attributes += list(zip(keys, call.site[:3], strict=True))
+        attributes += [(names.CALL_PATH, call.site.path)] if call.site.path else []
     attributes += [(names.HTTP_ROUTE, call.route)] if call.route else []
     attributes += [(names.BYTES_SENT, call.bytes_sent)] if call.bytes_sent >= 0 else []
     attributes += [(names.BYTES_RECEIVED, call.bytes_received)] if call.bytes_received >= 0 else []

@@ -52,8 +52,10 @@ def test_a_call_arrives_redacted_with_its_facts_and_its_caller(make: MakePipelin
         facts[names.ERROR_TYPE],
     ) == ("SELECT", 3, 5, "ValueError")
     assert "tautology" in facts[names.QUERY_SIGNS].split(",")
-    assert facts[names.CODE_FUNCTION] == "call"
-    assert facts[names.CODE_FILE].endswith("pipelines.py")
+    here = "test_a_call_arrives_redacted_with_its_facts_and_its_caller"
+    assert facts[names.CODE_FUNCTION] == here
+    assert facts[names.CODE_FILE] == "tests/collector/pipeline/test_pipeline.py"
+    assert facts[names.CALL_PATH] == f"{facts[names.CODE_FILE]}:{here} > tests/collector/pipeline/pipelines.py:call"
     assert log.messages[0].key == b"shop"
     assert 0 < span.end_time_unix_nano - span.start_time_unix_nano < 10**9
 

@@ -1,16 +1,14 @@
 """A recorder for tests: keeps the records of probes, by contract names."""
 
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from backwatch.collector import names
-from backwatch.collector.pipeline.call_site import _is_app_code  # pyright: ignore[reportPrivateUsage]
+from backwatch.collector.pipeline.call_site import find_call_site
 from backwatch.collector.pipeline.encoder import session_attributes
 from backwatch.collector.probes import Probe
-from backwatch.collector.runtime.record import CLIENT, AttributeValue, Caller, CallSite, Session
+from backwatch.collector.runtime.record import CLIENT, AttributeValue, Caller, Session
 from backwatch.collector.session.socket_counters import UNKNOWN, SocketCounters
 
 
@@ -79,10 +77,7 @@ class Recording:
 
     def capture_caller(self) -> Caller | None:
         """A stand-in that names the app's frame."""
-        frame = sys._getframe(1)
-        while frame.f_back is not None and not _is_app_code(frame.f_code.co_filename, frame):
-            frame = frame.f_back
-        return Caller(1, 2, CallSite(frame.f_code.co_qualname, Path(frame.f_code.co_filename).name, frame.f_lineno), "")
+        return Caller(1, 2, find_call_site(2), "")
 
     def of(self, operation: str) -> list[RecordedCall]:
         """Return calls with this operation."""

@@ -53,3 +53,8 @@ def signed(stream: MemoryStream) -> list[bool]:
 def assert_nothing_of(stream: MemoryStream, value: str) -> None:
     """Assert that no part of the input has left the process."""
     assert value.encode() not in b"".join(message.value for message in stream.messages)
+
+
+def routes(stream: MemoryStream) -> set[str]:
+    """Return the routes of the statements."""
+    return {call.get(names.HTTP_ROUTE, "") for call in stream.calls()}

@@ -12,7 +12,7 @@ from django.test import AsyncRequestFactory, RequestFactory, override_settings
 from django.urls import path
 
 from backwatch.collector.request import request_input
-from tests.collector.request.requested import ATTACKS, HONEST, WAYS, ask, assert_nothing_of, serving, signed
+from tests.collector.request.requested import ATTACKS, HONEST, WAYS, ask, assert_nothing_of, routes, serving, signed
 
 
 def _ask(request: HttpRequest, way: str, how: str) -> HttpResponse:
@@ -87,3 +87,11 @@ def test_input_in_one_literal_or_a_parameter_is_not_reported(way: str, kind: str
             send(kind, way, "bound", value)
     assert signed(stream)
     assert not any(signed(stream))
+
+
+def test_calls_name_the_route_of_the_request() -> None:
+    with serving("django") as stream:
+        send("sync", "query", "bound", "a name")
+        send("async", "query", "bound", "a name")
+        ask("bound", "outside of a request")
+    assert routes(stream) == {"sync/<way>/<how>", "async/<way>/<how>", ""}

@@ -4,7 +4,7 @@ import pytest
 from flask import Flask, request
 
 from backwatch.collector.request import request_input
-from tests.collector.request.requested import ATTACKS, HONEST, WAYS, ask, assert_nothing_of, serving, signed
+from tests.collector.request.requested import ATTACKS, HONEST, WAYS, ask, assert_nothing_of, routes, serving, signed
 
 app = Flask(__name__)
 
@@ -67,3 +67,11 @@ def test_unread_input_is_unknown() -> None:
     with serving("flask") as stream, app.test_client() as client:
         client.post("/sync/query/joined", query_string={"name": "1 AND 2"}, data={"other": "absent' OR 'a'='a"})
     assert signed(stream) == [False]
+
+
+def test_calls_name_the_route_of_the_request() -> None:
+    with serving("flask") as stream:
+        send("sync", "query", "bound", "a name")
+        send("async", "query", "bound", "a name")
+        ask("bound", "outside of a request")
+    assert routes(stream) == {"/sync/<way>/<how>", "/async/<way>/<how>", ""}

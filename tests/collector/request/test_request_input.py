@@ -75,9 +75,9 @@ def test_the_kept_input_is_bounded_and_released() -> None:
 
 
 def test_nested_request_uses_the_outer_requests_input() -> None:
-    outer = request_input.begin(str, "a=1")
+    outer = request_input.begin(str, str, "a=1")
     mine = request_input.current()
-    assert request_input.begin(str, "b=2") is None
+    assert request_input.begin(str, str, "b=2") is None
     assert request_input.current() is mine is not None
     assert outer is not None
     request_input.on_request_end(None, outer, None, None)

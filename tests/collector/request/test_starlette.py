@@ -10,7 +10,7 @@ from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
 from backwatch.collector.request import request_input
-from tests.collector.request.requested import ATTACKS, HONEST, WAYS, ask, assert_nothing_of, serving, signed
+from tests.collector.request.requested import ATTACKS, HONEST, WAYS, ask, assert_nothing_of, routes, serving, signed
 
 
 async def view_async(request: Request) -> PlainTextResponse:
@@ -74,3 +74,11 @@ def test_input_in_one_literal_or_a_parameter_is_not_reported(kind: str, way: str
             send(kind, way, "bound", value)
     assert signed(stream)
     assert not any(signed(stream))
+
+
+def test_calls_name_the_route_or_else_the_endpoint() -> None:
+    with serving("starlette") as stream:
+        send("sync", "query", "bound", "a name")
+        send("async", "query", "bound", "a name")
+        ask("bound", "outside of a request")
+    assert routes(stream) in ({"/sync/{way}/{how}", "/{way}/{how}", ""}, {"view", "view_async", ""})

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from backwatch.collector import names
 from tests.contract.golden.findings import is_same
 from tests.contract.golden.renames import Renames
 
@@ -30,7 +31,8 @@ Outcome = dict[str, Any]
 What is recorded has all results that were seen: some attacks succeed by the speed of the machine.
 """
 
-CALL_SITE = re.compile(r"(?<![\w/.-])[\w/.-]+\.py:[\w.<>]+"), "<call site>"
+_FUNCTION = r"(?<![\w/.-])[\w/.-]+\.py:[\w.<>]+"
+CALL_SITE = re.compile(rf"{_FUNCTION}(?: \({_FUNCTION}(?: > {_FUNCTION})*\))?"), "<call site>"
 _PORTS = ("server.port", "network.peer.port")
 _PATTERNS = (
     (re.compile(r"/[^\s'\"]*backwatch-(?:attack|quiet)-[^/\s'\"]+"), "<folder>"),
@@ -69,7 +71,9 @@ def _alert(alert: Mapping[str, Any], renames: Renames) -> dict[str, Any]:
     ports = {str(evidence[name]) for fact in _PORTS for name in (renames.fact(fact),) if name in evidence}
     return {
         "rule": rule, "level": level, "label": _normal(label, ports),
-        "evidence": {name: _normal(value, ports) for name, value in sorted(evidence.items())},
+        "evidence": {
+            name: _normal(value, ports) for name, value in sorted(evidence.items()) if name != names.CALL_PATH
+        },
     }  # fmt: skip
 
 

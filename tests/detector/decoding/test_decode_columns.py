@@ -37,6 +37,7 @@ def only(value: bytes) -> DecodedCalls:
     return found
 
 
+PATH = "a.py:b > shop/views.py:views.orders"
 REDIS: dict[str, str | int | bool | float] = {names.DB_SYSTEM: "redis"}
 
 
@@ -48,8 +49,8 @@ def test_spans_of_the_collector_decode_unchanged() -> None:
     )  # fmt: skip
     call = Recorded(
         session, "SELECT", "SELECT * FROM orders WHERE id = ?", True, "tautology", CLIENT,
-        CallSite("views.orders", "shop/views.py", 7), "/orders", 5, 9, 0xABC, 0xDEF, 0, 120, 4_096, False, 3, -1, "",
-        (("db.collection.name", "orders"),),
+        CallSite("views.orders", "shop/views.py", 7, PATH), "/orders", 5, 9, 0xABC, 0xDEF, 0, 120, 4_096, False, 3, -1,
+        "", (("db.collection.name", "orders"),),
     )  # fmt: skip
     found = only(encode_calls(APP, [call]))
     expected = {
@@ -61,7 +62,8 @@ def test_spans_of_the_collector_decode_unchanged() -> None:
         names.SERVER_VERSION: "17.1", names.QUERY_TEXT: "SELECT * FROM orders WHERE id = ?",
         names.OPERATION: "SELECT", names.QUERY_SIGNS: "tautology", names.BYTES_SENT: 120, names.BYTES_RECEIVED: 4_096,
         names.ROWS_RETURNED: 3, names.CODE_FUNCTION: "views.orders", names.CODE_FILE: "shop/views.py",
-        names.CODE_LINE: 7, names.HTTP_ROUTE: "/orders", names.DB_COLLECTION: "orders", names.SPAN_NAME: "SELECT",
+        names.CODE_LINE: 7, names.CALL_PATH: PATH, names.HTTP_ROUTE: "/orders",
+        names.DB_COLLECTION: "orders", names.SPAN_NAME: "SELECT",
     }  # fmt: skip
     assert expected == found.evidence(0)
     assert (f"{0xABC:032x}", f"{0xDEF:016x}", 5, 9) == (

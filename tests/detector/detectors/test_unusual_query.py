@@ -131,3 +131,17 @@ def test_only_injected_statements_raise_alerts_before_settling() -> None:
     assert list_fired(few, [at(DEPLOYED, statement=OTHER)]) == [set()]
     union = "SELECT id FROM orders WHERE id = ? UNION SELECT password FROM accounts"
     assert list_fired(few, [at(DEPLOYED, statement=union)]) == [{"query-attack"}]
+
+
+def test_dynamic_call_site_is_no_excuse_for_another_table() -> None:
+    form = [at(600 * i, statement=f"SELECT a FROM b WHERE c{i % 9} = ?") for i in range(200)]
+    for statement in ("SELECT a FROM accounts WHERE c1 = ?", "SELECT a FROM b WHERE c1 = (SELECT min(c1) FROM b)"):
+        [found] = list_fired(form, [at(3 * DAY, statement=statement)])
+        assert found & {"unusual-query", "query-attack"}
+
+
+def test_first_commit_of_a_settled_call_site_is_no_news() -> None:
+    for statement in ("COMMIT", "BEGIN", "ROLLBACK TO SAVEPOINT s1", "SET autocommit = 0", "SELECT 1"):
+        assert list_fired(past(count=300), [at(DEPLOYED, statement=statement)] * 3) == [set(), set(), set()]
+    [found] = list_fired(past(count=300), [at(DEPLOYED, statement="SET GLOBAL general_log_file = ?")])
+    assert found == {"audit-disabled"}

@@ -101,6 +101,8 @@ RPC_METHOD: Final = "rpc.method"
 CODE_FUNCTION: Final = "code.function.name"
 CODE_FILE: Final = "code.file.path"
 CODE_LINE: Final = "code.line.number"
+CALL_PATH: Final = "backwatch.call.path"
+"""The app's own functions on the way to the call, at most three, outermost first: ``file:function > file:function``."""
 
 # The session's facts.
 TLS_ESTABLISHED: Final = "tls.established"

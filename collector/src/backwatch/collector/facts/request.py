@@ -86,4 +86,10 @@ FACTS: Final = (
         name=names.CODE_LINE, type="number", scope="call", kind="caller", order=110, older=("code.lineno",),
         label="Line", meaning="Line of the call.", example=42,
     ),
+    Fact(
+        name=names.CALL_PATH, type="text", scope="call", kind="caller", order=95,
+        label="Call path",
+        meaning="Functions of the app on the way to the call: the caller, the call site, a helper that passed it on.",
+        example="app.py:find > app.py:rows",
+    ),
 )  # fmt: skip

@@ -1,45 +1,71 @@
-"""The call site: the first frame of the app's own code, found by walking the stack from the driver outwards.
+"""The call site: the function of the app that made the call, and the path of the app's own calls to it.
 
 The app's own code lies neither in ``site-packages`` or ``dist-packages``, nor in the standard library, nor in this
-package. Results are cached per code object: a call in a loop costs one dictionary lookup per frame.
+package, nor beyond a frame of what serves the app (``runners.py``). A function that only passes a statement on, which
+it was given as an argument, is no call site: its caller is.
+
+Results are cached per code object and instruction: a call in a loop costs one dictionary lookup per frame.
 """
 
-import os
 import sys
 import sysconfig
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Final
 
+from backwatch.collector.pipeline.passed_statement import is_passed_on
+from backwatch.collector.pipeline.runners import is_runner
+from backwatch.collector.pipeline.source_files import relative_file
 from backwatch.collector.runtime.record import CallSite
 
 MAX_FRAMES: Final = 200
-MAX_FILE: Final = 200
 MAX_FUNCTION: Final = 120
+MAX_PATH: Final = 400
 MAX_REMEMBERED: Final = 8192
-"""Cached code objects and lines; a full cache is cleared, so that generated code cannot fill the app's memory."""
+"""Cached code objects, instructions and call sites; a full cache is cleared, so that generated code cannot fill the
+app's memory."""
+_COMPREHENSIONS: Final = (".<locals>.<listcomp>", ".<locals>.<setcomp>", ".<locals>.<dictcomp>", ".<locals>.<genexpr>")
+"""Frames of their own before Python 3.12: their function is the call site."""
+_LIBRARY, _RUNNER, _APP = range(3)
+"""Kinds of code. That of a library is false."""
+
+
+class _Location:
+    """An instruction of the app's own code that calls something."""
+
+    __slots__ = ("function", "label", "line", "passes_on", "sites", "source")
+
+    def __init__(self, function: str, source: str, line: int, *, passes_on: bool) -> None:
+        self.function = function
+        self.source = source
+        self.line = line
+        self.label = f"{source}:{function}"
+        self.passes_on = passes_on
+        """The function was given the statement as an argument."""
+        self.sites: dict[tuple[_Location | None, int, int], tuple[CallSite, CodeType | None]] = {}
+        """Call sites by the helper, and by the caller's code object, which is kept alive, and its instruction."""
 
 
 class _CodeInfo:
     """Cached data of one code object. It keeps the object alive, because its address is the cache key."""
 
-    __slots__ = ("code", "file", "function", "lines")
+    __slots__ = ("code", "function", "kind", "locations", "source")
 
-    def __init__(self, code: CodeType, function: str, file: str) -> None:
+    def __init__(self, code: CodeType, kind: int, function: str = "", source: str = "") -> None:
         self.code = code
+        self.kind = kind
         self.function = function
-        self.file = file
-        self.lines: dict[int, CallSite] = {}
+        self.source = source
+        self.locations: dict[int, _Location] = {}
 
 
 _known: dict[int, _CodeInfo] = {}
 _remembered = 0
-_roots: list[str] = []
 
 
 def _prefixes() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
-    own = [paths.get("stdlib", ""), paths.get("platstdlib", ""), str(Path(__file__).parents[1])]
+    own = [paths.get(kind, "") for kind in ("stdlib", "platstdlib")] + [str(Path(__file__).parents[1])]
     own += [str(Path(path).resolve()) for path in own if path]
     return tuple({path.rstrip("/") + "/" for path in own if path})
 
@@ -48,60 +74,30 @@ def _prefixes() -> tuple[str, ...]:
 _EXCLUDED: Final = _prefixes()
 
 
-_initial_directory = ""
-
-
-def _working_directory() -> str:
-    """Return the working directory; empty if it has been deleted."""
-    try:
-        return str(Path.cwd())
-    except OSError:
-        return ""
-    except Exception:  # noqa: BLE001  a guard of the app's event loop (blockbuster) forbids the call there
-        return _initial_directory
-
-
-def _app_roots() -> list[str]:
-    """Return the folders that file names are relative to: the working directory, then the script's folder."""
-    here = _working_directory()
-    roots = [here] if here else []
-    script = getattr(sys.modules.get("__main__"), "__file__", None)
-    if isinstance(script, str):
-        roots.append(os.path.dirname(os.path.join(here or "/", script)))  # noqa: PTH118, PTH120  Path calls getcwd again
-    return [root.rstrip("/") + "/" for root in roots if root != "/"]
-
-
-_initial_directory = _working_directory()
-
-
-def _relative(file: str) -> str:
-    global _roots
-    if not _roots:
-        _roots = _app_roots()
-    for root in _roots:
-        if file.startswith(root):
-            file = file[len(root) :]
-            break
-    return file if len(file) <= MAX_FILE else "…" + file[-MAX_FILE + 1 :]
-
-
-def _is_app_code(file: str, frame: FrameType) -> bool:
+def _kind_of(file: str, frame: FrameType) -> int:
     if file.startswith("<"):
         # Code from a string is the app's own only if it is the program itself (python -c, the prompt).
-        return frame.f_globals.get("__name__") == "__main__" and not file.startswith("<frozen")
-    if "site-packages/" in file or "dist-packages/" in file:
-        return False
-    return not file.startswith(_EXCLUDED)
+        is_program = frame.f_globals.get("__name__") == "__main__" and not file.startswith("<frozen")
+        return _APP if is_program else _LIBRARY
+    if "site-packages/" in file or "dist-packages/" in file or file.startswith(_EXCLUDED):
+        return _RUNNER if is_runner(file) else _LIBRARY
+    # The start script that an installer has made of an entry point; functions of the app's own scripts remain.
+    path = Path(file)
+    is_start_script = frame.f_code.co_name == "<module>" and path.parent.name == "bin" and not path.suffix
+    return _LIBRARY if is_start_script else _APP
 
 
 def _learn(frame: FrameType) -> _CodeInfo:
     global _remembered
     code = frame.f_code
-    file = code.co_filename
-    if _is_app_code(file, frame):
-        info = _CodeInfo(code, code.co_qualname[-MAX_FUNCTION:], _relative(file))
+    kind = _kind_of(code.co_filename, frame)
+    if kind == _APP:
+        function = code.co_qualname
+        for suffix in _COMPREHENSIONS:
+            function = function.removesuffix(suffix)
+        info = _CodeInfo(code, kind, function[-MAX_FUNCTION:], relative_file(code.co_filename, frame.f_globals))
     else:
-        info = _CodeInfo(code, "", "")
+        info = _CodeInfo(code, kind)
     if _remembered >= MAX_REMEMBERED:
         clear_cache()
     _known[id(code)] = info
@@ -109,11 +105,18 @@ def _learn(frame: FrameType) -> _CodeInfo:
     return info
 
 
+def _locate(info: _CodeInfo, frame: FrameType, sql: object) -> _Location:
+    global _remembered
+    location = _Location(info.function, info.source, frame.f_lineno or 0, passes_on=is_passed_on(frame, sql))
+    info.locations[frame.f_lasti] = location
+    _remembered += 1
+    return location
+
+
 def clear_cache() -> None:
-    """Forget all code objects and the folders that file names are relative to."""
-    global _remembered, _roots
+    """Forget all code objects."""
+    global _remembered
     _known.clear()
-    _roots = []
     _remembered = 0
 
 
@@ -127,29 +130,51 @@ def _awaiting_frame() -> FrameType | None:
     return current.parent.gr_frame if type(current).__name__ == "_AsyncIoGreenlet" else None
 
 
-def find_call_site(skip: int = 1) -> CallSite | None:
-    """Return the innermost frame of the app's own code; ``None`` if the stack has none.
+def find_call_site(skip: int = 1, sql: object = None) -> CallSite | None:
+    """Return the innermost frame of the app's own code that does more than pass a statement on; ``None``: none.
 
-    Takes about 0.5 µs for a stack that has been seen before.
+    Takes less than 1 µs for a stack that has been seen before.
 
     Args:
         skip: Frames, including this one, that are known to belong to the collector.
+        sql: The raw statement, if the call has one.
     """
-    global _remembered
     frame: FrameType | None = sys._getframe(skip)
     ended = False
+    helper: _Location | None = None
     for _ in range(MAX_FRAMES):
         if frame is None:
             frame, ended = None if ended else _awaiting_frame(), True
             if frame is None:
-                return None
+                break
         info = _known.get(id(frame.f_code)) or _learn(frame)
-        if info.file:
-            line = frame.f_lineno or 0
-            site = info.lines.get(line)
-            if site is None:
-                site = info.lines[line] = CallSite(info.function, info.file, line)
-                _remembered += 1
-            return site
+        if info.kind:
+            if info.kind == _RUNNER:
+                break
+            location = info.locations.get(frame.f_lasti) or _locate(info, frame, sql)
+            if location.passes_on:
+                helper = helper or location
+            else:
+                caller = frame.f_back
+                key = (helper, 0, 0) if caller is None else (helper, id(caller.f_code), caller.f_lasti)
+                known = location.sites.get(key)
+                return known[0] if known is not None else _add_site(location, key, caller)
         frame = frame.f_back
-    return None
+    return None if helper is None else CallSite(helper.function, helper.source, helper.line)
+
+
+def _add_site(location: _Location, key: tuple[_Location | None, int, int], caller: FrameType | None) -> CallSite:
+    global _remembered
+    labels = [location.label]
+    if caller is not None:
+        info = _known.get(id(caller.f_code)) or _learn(caller)
+        label = f"{info.source}:{info.function}"
+        if info.kind == _APP and label != location.label:  # else it is a recursion, of any depth
+            labels.insert(0, label)
+    if key[0] is not None:
+        labels.append(key[0].label)
+    path = " > ".join(labels)[-MAX_PATH:] if len(labels) > 1 else ""
+    site = CallSite(location.function, location.source, location.line, path)
+    location.sites[key] = site, None if caller is None else caller.f_code
+    _remembered += 1
+    return site

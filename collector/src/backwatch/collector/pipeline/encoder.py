@@ -134,8 +134,10 @@ def _encode_shared(shared: _Shared) -> tuple[bytes, bytes]:
     if signs:
         parts.append(_text(names.QUERY_SIGNS, signs))
     if site is not None:
-        function, file, line = site
+        function, file, line, path = site
         parts += (_text(names.CODE_FUNCTION, function), _text(names.CODE_FILE, file), _LINE[line])
+        if path:
+            parts.append(_text(names.CALL_PATH, path))
     if route:
         parts.append(_text(names.HTTP_ROUTE, route))
     made = field(b"\x2a", operation.encode("utf-8", "replace")) + b"\x30" + varint(kind), b"".join(parts)

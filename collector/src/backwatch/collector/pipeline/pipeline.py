@@ -193,9 +193,10 @@ class Pipeline:
             end_ns = _now_ns()
             sent, received = estimated if wire is None else wire.read_delta()
             signs = ""
+            request = _get_request()
             if sql is not None:
                 statement, signs, first_word = sanitize(sql, session.system)
-                if (request := _get_request()) is not None:
+                if request is not None:
                     signs = add_input_sign(request, sql, session.system, signs) or signs
                 operation = operation or first_word
             elif len(statement) > MAX_TEXT:
@@ -206,9 +207,10 @@ class Pipeline:
             if caller is not None:
                 trace_id, parent_id, site, route = caller
             elif current := _get_context():
-                trace_id, parent_id, site, route = _caller_in(current)
+                trace_id, parent_id, site, route = _caller_in(current, request, sql)
             else:
-                trace_id, parent_id, site, route = 0, 0, find_call_site(2), ""
+                trace_id, parent_id, site = 0, 0, find_call_site(2, sql)
+                route = "" if request is None else request.route or request.find_route()
             if error is not None and not isinstance(error, str):
                 facts = add_error_indicators(facts, error)
             random_bits = process.random_bits
@@ -230,7 +232,7 @@ class Pipeline:
     @never_breaks_the_host
     def capture_caller(self) -> Caller:
         """Return the present caller (see :class:`~backwatch.collector.probes.Recorder`)."""
-        return _caller_in(_get_context())
+        return _caller_in(_get_context(), _get_request(), None)
 
     @never_breaks_the_host
     def add_call(self, call: Call) -> None:
@@ -330,10 +332,12 @@ def _error_type(error: BaseException | str) -> str:
     return name[:MAX_ERROR]
 
 
-def _caller_in(current: context.Context) -> Caller:
+def _caller_in(current: context.Context, request: request_input.RequestInput | None, sql: object) -> Caller:
     span = _get_span(current)
     span_context = span.get_span_context()
-    return Caller(span_context.trace_id, span_context.span_id, find_call_site(2), _route(span))
+    # The framework's route first: that of a span is there only if the trace is sampled.
+    route = "" if request is None else request.route or request.find_route()
+    return Caller(span_context.trace_id, span_context.span_id, find_call_site(2, sql), route or _route(span))
 
 
 def _route(span: Any) -> str:

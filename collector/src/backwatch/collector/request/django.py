@@ -24,8 +24,14 @@ def _query(request: Any) -> str:
     return str(request.META.get("QUERY_STRING", ""))
 
 
+def _route(request: Any) -> object:
+    """Return the pattern of the view, or its name where the pattern is empty: a site's first page."""
+    match = request.resolver_match
+    return "" if match is None else match.route or match.view_name
+
+
 def _on_request(_handler: Any, args: Args, kwargs: Kwargs) -> Any:
-    return request_input.begin(_query, argument(args, kwargs, 0, "request"))
+    return request_input.begin(_query, _route, argument(args, kwargs, 0, "request"))
 
 
 def _on_form_end(request: Any, _token: CallToken, _result: Any, error: Error) -> None:

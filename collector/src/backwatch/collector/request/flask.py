@@ -13,7 +13,8 @@ def install(patches: Patches) -> None:
     from werkzeug.wrappers import Request
 
     def on_request(_app: Any, _args: Args, _kwargs: Kwargs) -> Any:
-        return request_input.begin(_query, flask.request)
+        current: Any = flask.request._get_current_object()  # pyright: ignore[reportAttributeAccessIssue]  the proxy ends with the request
+        return request_input.begin(_query, _route, current)
 
     patches.wrap(flask.Flask, "full_dispatch_request", call_hook(on_request, request_input.on_request_end))
     patches.wrap(Request, "_load_form_data", call_hook(None, _on_form_end))
@@ -22,6 +23,10 @@ def install(patches: Patches) -> None:
 
 def _query(request: Any) -> str:
     return str(request.environ.get("QUERY_STRING", ""))
+
+
+def _route(request: Any) -> object:
+    return getattr(request.url_rule, "rule", "")
 
 
 def _on_form_end(request: Any, _token: CallToken, _result: Any, error: Error) -> None:

@@ -1,7 +1,8 @@
-"""The input of the surrounding request, and the check whether a statement contains it beyond one literal.
+"""The route and the input of the surrounding request, and the check whether a statement contains it as code.
 
-It is bounded, kept in memory while the request is served, and released at its end, even if a task that outlives the
-request still has its context. It never leaves the process: only the sign ``request-input`` is reported.
+The input is bounded, kept in memory while the request is served, and released at its end, even if a task that outlives
+the request still has its context. It never leaves the process: only the route and the sign ``request-input`` are
+reported.
 """
 
 import re
@@ -25,6 +26,7 @@ MIN_LENGTH: Final = 6
 MAX_LENGTH: Final = 4_096
 """Characters of a value; of a longer one its beginning is searched for."""
 MAX_VALUES: Final = 200
+MAX_ROUTE: Final = 200
 MAX_QUERY: Final = 65_536
 """Characters of a query string, and bytes of a JSON text that the app parses itself; the rest is not read."""
 _MAX_NODES: Final = 5_000
@@ -44,12 +46,20 @@ class RequestInput:
 
     Args:
         query: The query string, as it was sent.
+        request: The framework's request.
+        route_of: Returns the route of the request as the app declares it; empty before the framework has found it.
     """
 
-    __slots__ = ("_kept", "_query", "_unread", "_values")
+    __slots__ = ("_kept", "_query", "_request", "_route_of", "_unread", "_values", "route")
 
-    def __init__(self, query: str | bytes) -> None:
+    def __init__(
+        self, query: str | bytes, request: object = None, route_of: Callable[[Any], object] | None = None
+    ) -> None:
         self._query = query
+        self._request = request
+        self._route_of = route_of
+        self.route = ""
+        """The route, once :meth:`find_route` has found it."""
         self._unread: list[object] = []
         self._kept = 0
         """Number of those that have been processed."""
@@ -60,9 +70,17 @@ class RequestInput:
         if len(self._unread) < MAX_VALUES:
             self._unread.append(read)
 
+    def find_route(self) -> str:
+        """Return the route of the request; empty if the framework has not found it yet."""
+        route_of, request = self._route_of, self._request  # another thread may end the request now
+        if route_of is not None and request is not None and isinstance(route := route_of(request), str) and route:
+            self.route, self._route_of, self._request = route[:MAX_ROUTE], None, None
+        return self.route
+
     def clear(self) -> None:
         """Release everything: the request is served."""
         self._query = ""
+        self._request = self._route_of = None
         self._unread.clear()
         self._kept = 0
         self._values.clear()
@@ -120,12 +138,12 @@ current: Final = _current.get
 
 @never_breaks_the_host
 def begin(
-    query_of: Callable[[Any], str | bytes], request: Any
+    query_of: Callable[[Any], str | bytes], route_of: Callable[[Any], object], request: Any
 ) -> tuple[RequestInput, Token[RequestInput | None]] | None:
     """Start a request and return a token for :func:`on_request_end`; ``None`` inside another request."""
     if _current.get() is not None:
         return None
-    request_input = RequestInput(query_of(request))
+    request_input = RequestInput(query_of(request), request, route_of)
     return request_input, _current.set(request_input)
 
 

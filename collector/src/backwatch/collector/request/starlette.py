@@ -25,7 +25,15 @@ def _query(scope: Any) -> bytes:
     return bytes(scope.get("query_string", b""))
 
 
+def _route(scope: Any) -> object:
+    """Return the path of the route. Starlette itself reports the endpoint only, whose name stands for the path."""
+    path = getattr(scope.get("route"), "path", "")
+    if path or (endpoint := scope.get("endpoint")) is None:
+        return path
+    return getattr(endpoint, "__qualname__", type(endpoint).__qualname__)
+
+
 @never_breaks_the_host
 def _on_request(_app: Any, args: Args, kwargs: Kwargs) -> Any:
     scope: Any = argument(args, kwargs, 0, "scope")
-    return request_input.begin(_query, scope) if scope.get("type") == "http" else None
+    return request_input.begin(_query, _route, scope) if scope.get("type") == "http" else None

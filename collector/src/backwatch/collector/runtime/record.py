@@ -67,11 +67,17 @@ class Session:
 
 
 class CallSite(NamedTuple):
-    """The app's own frame that made the call, not the driver's."""
+    """The app's own frame that made the call, not the driver's.
+
+    Attributes:
+        path: The caller within the app, this function, and the helper that passed the statement on; empty where it
+            would name this function alone.
+    """
 
     function: str
     file: str
     line: int
+    path: str = ""
 
 
 class Caller(NamedTuple):

@@ -14,8 +14,8 @@ from backwatch.detector.state.keys import FIRST, SECOND
 MAX_WAITING: Final = 8
 """Statements seen once before a call site settled that it can still recognise."""
 VARIOUS: Final = 8
-"""Different statements from which on a call site counts as dynamic: a search form, an import of any length, a function
-through which all of an app's queries go."""
+"""Different statements from which on a call site counts as dynamic, such as a search form or an import of any length:
+statements with other filters, lists or orders are no surprise there."""
 CALL_SITE: Final = np.dtype([
     ("calls", "<u4"), ("once", "<u4"), ("restless_since_ns", "<i8"), ("restless", "<u4"), ("next", "<u4"),
     ("waiting", "<u4", (MAX_WAITING,)), ("release", "<u2"), ("fresh", "u1"), ("kinds", "u1"),

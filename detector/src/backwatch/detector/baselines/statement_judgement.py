@@ -43,8 +43,9 @@ from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import FIRST
 from backwatch.detector.statements.structure.changes import changes_of, sketch_tables, span_of
 from backwatch.detector.statements.structure.difference import describe
-from backwatch.detector.statements.structure.features import ONLY_ITEMS, SLOT, WORDS_ONLY, F
+from backwatch.detector.statements.structure.features import ONLY_ITEMS, SLOT, WORDS_ONLY, F, adds_nothing
 from backwatch.detector.statements.structure.grammar import check_grammar, is_query
+from backwatch.detector.statements.structure.housekeeping import is_housekeeping
 from backwatch.detector.statements.structure.known import (
     NOTHING,
     RECENT,
@@ -319,11 +320,18 @@ def _learn(calls: StatementCalls, state: StatementState, i: int) -> None:
 
 
 @kernel
+def _is_plain(calls: StatementCalls, i: int) -> bool:
+    """Return whether a new statement is of a transaction or a driver's own, and never news."""
+    codes, ids, _, count = _statement_of(calls, i)
+    return is_housekeeping(codes, ids, count)
+
+
+@kernel
 def _without_site(calls: StatementCalls, state: StatementState, facts: StatementFacts, work: Work, i: int) -> None:
     """Judge a call for whose call site there is no room: new, unless another one knows it."""
     statement = calls.statement[i]
     facts.elsewhere[i] = statement != 0 and state.asked[statement]["known"] & KNOWN_HERE != 0
-    facts.novel[i] = not facts.elsewhere[i]
+    facts.novel[i] = not facts.elsewhere[i] and not _is_plain(calls, i)
     if facts.novel[i]:
         _judge_new(calls, state, facts, work, i, False)
 
@@ -347,6 +355,8 @@ def judge_statements(calls: StatementCalls, state: StatementState, facts: Statem
         surely = has_surely_settled(place["once"], place["calls"])
         remembered = pairs[pair]["known"] if pair != 0 else np.uint8(0)
         known = remembered & KNOWN_HERE != 0 or (surely and is_remembered(place, calls.fingerprint[i]))
+        plain = not known and _is_plain(calls, i)
+        known = known or plain
         facts.novel[i] = not known
         facts.elsewhere[i] = statement != 0 and asked[statement]["known"] & KNOWN_HERE != 0
         facts.unseen[i] = unseen_share(place["once"], place["calls"])
@@ -358,7 +368,7 @@ def judge_statements(calls: StatementCalls, state: StatementState, facts: Statem
         number = number_of(release, calls.release[i], calls.time_ns[i], learn)
         young = is_young(release, number, calls.time_ns[i])
         facts.released[i] = is_of_release(place, number, young, learn) and quiet
-        facts.various[i] = place["kinds"] >= VARIOUS and quiet
+        facts.various[i] = place["kinds"] >= VARIOUS and quiet and (known or adds_nothing(work.features))
         if not known and is_under_way(state.campaigns[s], int(calls.time_ns[i] // 1_000_000_000)):
             continue  # what an attack sends teaches nothing
         explained = facts.released[i] != 0 or facts.various[i] != 0 or facts.elsewhere[i] != 0
@@ -371,7 +381,7 @@ def judge_statements(calls: StatementCalls, state: StatementState, facts: Statem
             continue
         if known or (quiet and (not surprising or explained)):
             alone = count_call(place, calls.sighting[i], calls.goes_on[i], remembered & ALONE != 0)
-            if not known or (pair != 0 and remembered & COMPARED == 0):
+            if not known or (pair != 0 and remembered & COMPARED == 0 and not plain):
                 _learn(calls, state, i)
             if statement != 0:
                 asked[statement]["known"] |= KNOWN_HERE

@@ -101,24 +101,31 @@ def addresses(hashes: Array, numbers: Array, flags: Array, error: Array, fingerp
 def places(
     resource: Array,
     app: Array,
-    function: Array,
-    file: Array,
+    around: tuple[Array, Array, Array, Array],
     family: Array,
-    route: Array,
     reported: Array,
     fingerprint: Array,
     out: tuple[Array, Array, Array],
 ) -> None:
-    """Write the addresses that depend on the call site: file and function, else the statement's family.
+    """Write the addresses that depend on the call site, else on the statement's family.
 
     The caller is the call site over all resources. Without file and function it is the route, else the app.
+
+    Args:
+        around: Function, file, route and call path of each call. The path counts where there is no route.
     """
     site, both, caller = out
+    function, file, route, path = around
     for i in range(resource.shape[0]):
         if reported[i]:
             site[i] = mix(mix(resource[i], function[i]), file[i])
-            caller[i] = mix(mix(app[i], function[i]), file[i])
+            way = route[i] if route[i] != 0 else path[i]
+            if way != 0:
+                site[i] = mix(site[i], way)
         else:
             site[i] = mix(mix(resource[i], np.uint64(0x66616D696C79)), family[i])
+        if function[i] != 0 or file[i] != 0:
+            caller[i] = mix(mix(app[i], function[i]), file[i])
+        else:
             caller[i] = mix(mix(app[i], np.uint64(0x726F757465)), route[i])
         both[i] = mix(site[i], fingerprint[i] + np.uint64(3))

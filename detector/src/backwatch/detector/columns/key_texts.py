@@ -95,11 +95,18 @@ def resource_key(parts: Sequence[str]) -> Key:
 
 
 def place(prepared: Prepared, row: int) -> str:
-    """Return the call site: ``file:function``, or ``family:VERB tables`` if none is reported."""
+    """Return the call site: ``file:function (route)``, or ``family:VERB tables`` if none is reported.
+
+    The call path stands for the route where there is none. A route alone is a call of a framework's own code.
+    """
     decoded = prepared.decoded
     file, function = decoded.text(names.CODE_FILE, row), decoded.text(names.CODE_FUNCTION, row)
+    route = decoded.text(names.HTTP_ROUTE, row)
     if file or function:
-        return f"{part(file)}:{part(function)}"
+        around = route or decoded.text(names.CALL_PATH, row)
+        return f"{part(file)}:{part(function)}" + (f" ({part(around)})" if around else "")
+    if route:
+        return f"route:{part(route)}"
     return "family:" + part(derive_family(prepared.canonical(row).decode("utf-8", "replace")))
 
 

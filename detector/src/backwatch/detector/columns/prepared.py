@@ -33,6 +33,7 @@ from backwatch.detector.kernels.bounded_cache import BoundedCache
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.kernels.hashing import mix
 from backwatch.detector.rules.fields import CALL_FIELDS, DOMAINS
+from backwatch.detector.state.keys import SITE_REPORTED
 from backwatch.detector.statements.call_statement import DOCUMENT_SHAPE, NO_SQL, NONE, SQL, canonical, choose
 from backwatch.detector.statements.fingerprint import dialect_number, hash_key, new_scratch, siphash
 from backwatch.detector.statements.skeleton import CLASSES, skeleton
@@ -280,16 +281,16 @@ class Columns:
         return np.array(found, np.int64)[inverse]
 
     def _places(self, prepared: Prepared) -> None:
-        """Add the addresses that depend on the call site: file and function, else the statement's family."""
+        """Add the addresses that depend on the call site, else on the statement's family."""
         columns, address = prepared.columns, prepared.address
-        function, file = columns[names.CODE_FUNCTION], columns[names.CODE_FILE]
-        reported = (function != 0) | (file != 0)
+        function, file, route = columns[names.CODE_FUNCTION], columns[names.CODE_FILE], columns[names.HTTP_ROUTE]
+        columns[SITE_REPORTED] = reported = (function != 0) | (file != 0) | (route != 0)
         family_of = self._family(prepared, reported)
         app = address["app"]
         made = np.empty_like(app), np.empty_like(app), np.empty_like(app)
         address["site"], address["site_statement"], address["caller"] = made
         places(
-            address["resource"], app, function, file, family_of, columns[names.HTTP_ROUTE], reported,
+            address["resource"], app, (function, file, route, columns[names.CALL_PATH]), family_of, reported,
             columns["fingerprint"], made,
         )  # fmt: skip
 

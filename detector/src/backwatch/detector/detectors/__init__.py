@@ -35,7 +35,8 @@ class Calls:
             ``names.SIGNS[i]``), ``fingerprint`` (uint64), ``trace`` (uint64, hash of the
             trace id, 0: absent), each text fact by its contract name (uint64 keyed hash, 0:
             absent), each
-            number (int64, -1: absent), each bool (int8, -1: absent, else 0 or 1), ``statement.sighting`` and
+            number (int64, -1: absent), each bool (int8, -1: absent, else 0 or 1), ``site.reported`` (bool: the call
+            site is no family), ``statement.sighting`` and
             ``site_statement.sighting`` (int8, see ``engine/keys.py``).
         tokens_of: Returns the tokens of some calls' statements, by their rows: about two microseconds for each distinct
             statement.

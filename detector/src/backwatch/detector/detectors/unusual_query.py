@@ -2,7 +2,8 @@
 
 Novelty is reported at every call site; surprise only at a settled one. A new release of the app may bring new
 statements: at each call site they become known in the first hour, or with the first calls from there. A call site with
-many different statements builds them dynamically. Neither excuses what looks injected.
+many different statements builds them dynamically: filters, lists and orders, and nothing that adds a query, a table or
+a function. Neither excuses what looks injected. Statements of transactions and drivers are never new.
 """
 
 from collections.abc import Mapping
@@ -37,7 +38,7 @@ from backwatch.detector.derived.numbers import STATEMENT_REFUSED
 from backwatch.detector.derived.text_columns import CONTINUES
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
-from backwatch.detector.state.keys import KNOWN, RESOURCE, SITE, SITE_STATEMENT, STATEMENT
+from backwatch.detector.state.keys import KNOWN, RESOURCE, SITE, SITE_REPORTED, SITE_STATEMENT, STATEMENT
 from backwatch.detector.state.tables import Rows, Table
 from backwatch.detector.statements.structure.changes import CHANGES
 from backwatch.detector.statements.structure.known import RESOURCE_STRUCTURE, SITE_STRUCTURE
@@ -85,7 +86,7 @@ class UnusualQuery(Detector):
         derived_fact(
             "backwatch.query.novel",
             "1 where the statement is not known at its call site (without a call site: in its family; without "
-            "room for its call site: at any of the resource's).",
+            "room for its call site: at any of the resource's); never for transactions and a driver's own statements.",
         ),
         derived_fact(
             "backwatch.site.settled",
@@ -102,7 +103,8 @@ class UnusualQuery(Detector):
         ),
         derived_fact(
             "backwatch.site.various",
-            "1 where the call site shows eight different statements or more, and this one does not look injected.",
+            "1 where the call site shows eight different statements or more, and this one does not look injected and "
+            "adds no query, table or function.",
         ),
         derived_fact(
             "backwatch.query.elsewhere", "1 where the statement is known at one of the resource's call sites."
@@ -225,7 +227,7 @@ class UnusualQuery(Detector):
         rows = np.empty(fingerprint.shape[0], np.int64)
         unknown = rows[: _find_unknown(fingerprint, pair, state.pairs, rows)]
         found = calls.tokens_of(unknown + part.start)
-        reported = (calls[names.CODE_FUNCTION][part] != 0) | (calls[names.CODE_FILE][part] != 0)
+        reported = calls[SITE_REPORTED][part]
         judged = StatementCalls(
             fingerprint, calls["site_statement.sighting"][part], calls[CONTINUES][part], calls["time_ns"][part],
             calls["signs"][part], slot[SITE.name][part], pair, slot[STATEMENT.name][part], slot[RESOURCE.name][part],

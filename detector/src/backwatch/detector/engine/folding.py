@@ -14,7 +14,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from backwatch.collector import names
 from backwatch.collector.runtime.bounds import Bound
 from backwatch.detector.columns.key_texts import Key, place
 from backwatch.detector.columns.prepared import Prepared
@@ -23,6 +22,7 @@ from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.kernels.hashing import mix
 from backwatch.detector.rules.correlation_state import APP
 from backwatch.detector.rules.sigma import Rule
+from backwatch.detector.state.keys import SITE_REPORTED
 
 Array = NDArray[Any]
 
@@ -94,7 +94,7 @@ def scope_keys(
     """
     out = np.zeros((len(SCOPES), rows.shape[0]), np.uint64)
     finest = SITE if rule.key in _STATEMENT_KEYS else RESOURCE if rule.key in _BELOW_RESOURCE else APPLICATION
-    has_site = (columns[names.CODE_FILE][rows] != 0) | (columns[names.CODE_FUNCTION][rows] != 0)
+    has_site = columns[SITE_REPORTED][rows] != 0
     app = np.stack([columns[name][rows] for name in APP])
     _scope_keys(
         prepared.address["site"][at], has_site, prepared.address["resource"][at], app, known, np.uint64(rule_hash),

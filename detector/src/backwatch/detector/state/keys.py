@@ -42,7 +42,10 @@ CALLER: Final = KeySpace(
 """A place in the app's code, over all resources that it talks to: file and function; else the route; else the app."""
 
 SITE: Final = KeySpace(name="site", columns=("resource", "place"), parent=RESOURCE, capacity=16_384, per_parent=4_096)
-"""A call site of the app: file and function; if none is reported, the family: verb and tables."""
+"""A call site of the app: file, function and route, or call path; if none is reported, the family: verb and tables."""
+
+SITE_REPORTED: Final = "site.reported"
+"""Column: whether the call's site is known by function, file or route, and is no family of statements."""
 
 STATEMENT: Final = KeySpace(
     name="statement",

@@ -1,7 +1,8 @@
 """The features of a statement's difference from the nearest known one: their names and places in a vector."""
 
-from typing import Final
+from typing import Any, Final
 
+from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.statements.structure.vocabulary import ordered_words
 
 FEATURES: Final = ordered_words(
@@ -39,3 +40,19 @@ COUNTED: Final = tuple(
 """Features that count, up to ``MAX_COUNTED``; the others end at ``MAX_FEATURE``."""
 MAX_COUNTED: Final = 2.0
 MAX_FEATURE: Final = 6.0
+_ADDING: Final = tuple(
+    F[name]
+    for name in ordered_words(
+        "set-operation sub-select stacked with new-table-site new-table-resource new-function-resource write-added"
+    )
+)
+"""Features of what search forms, imports and lists of any length never do."""
+
+
+@kernel
+def adds_nothing(features: Any) -> bool:
+    """Return whether a difference adds no query, no statement, no table and no function: it is a filter or a list."""
+    found = False
+    for at in _ADDING:
+        found = found or features[at] > 0.0
+    return not found
