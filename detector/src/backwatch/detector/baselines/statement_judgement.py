@@ -35,6 +35,7 @@ from backwatch.detector.baselines.injection import (
 from backwatch.detector.baselines.injection_weights import COLD as COLD_WEIGHTS
 from backwatch.detector.baselines.injection_weights import COLD_BIAS, KNOWN_BIAS
 from backwatch.detector.baselines.injection_weights import KNOWN as KNOWN_WEIGHTS
+from backwatch.detector.baselines.recent_places import count_recent, note_suspicious
 from backwatch.detector.baselines.releases import is_young, number_of
 from backwatch.detector.baselines.settled import MAX_UNSEEN, has_settled, has_surely_settled, unseen_share
 from backwatch.detector.baselines.statement_columns import StatementCalls, StatementFacts, StatementState, Work
@@ -48,7 +49,6 @@ from backwatch.detector.statements.structure.grammar import check_grammar, is_qu
 from backwatch.detector.statements.structure.housekeeping import is_housekeeping
 from backwatch.detector.statements.structure.known import (
     NOTHING,
-    RECENT,
     find_home,
     is_alike,
     learn_statement,
@@ -79,7 +79,6 @@ HARMLESS_BREAK_LOG_ODDS: Final = -1.5
 """The most where the database refused nothing but words in the place of a value, as in ``'o'brien'``: a bug."""
 MIN_CAMPAIGN: Final = 3
 """Suspicious statements of the last minutes at the same place from which on it is no bug."""
-CAMPAIGN_SECONDS: Final = 300
 CAMPAIGN_LOG_ODDS: Final = 0.8
 MAX_CAMPAIGN_LOG_ODDS: Final = 2.5
 MIN_CAMPAIGN_LOG_ODDS: Final = -3.0
@@ -210,27 +209,6 @@ def _describe(
 
 
 @kernel
-def _same_place(site: Any, slot: int, time_s: int, broken: bool) -> int:
-    """Count the suspicious statements of the last minutes that differ at the same place, or are as broken."""
-    found = 0
-    for k in range(RECENT):
-        if site["slot_s"][k] != 0 and time_s - int(site["slot_s"][k]) <= CAMPAIGN_SECONDS:
-            found += broken or (slot != 0 and site["slot"][k] == slot)
-    return found
-
-
-@kernel
-def _note_suspicious(site: Any, slot: int, time_s: int) -> None:
-    oldest = 0
-    for k in range(RECENT):
-        if site["slot_s"][k] < site["slot_s"][oldest]:
-            oldest = k
-    site["changed"] = 1
-    site["slot"][oldest] = slot
-    site["slot_s"][oldest] = max(time_s, 1)
-
-
-@kernel
 def _more_rows(rows: int, most: int) -> float:
     """Return what it adds that a call returned more rows than its call site ever did."""
     if rows < MIN_ROWS or rows <= ROWS_FACTOR * (most + 1):
@@ -273,7 +251,7 @@ def _judge_new(
     time_s = int(calls.time_ns[i] // 1_000_000_000)
     refused = calls.refused[i] == 1
     broken = is_broken(work.signals)
-    before = _same_place(site, slot, time_s, broken or refused) if calls.site[i] != 0 else 0
+    before = count_recent(site, slot, time_s, broken or refused) if calls.site[i] != 0 else 0
     without_words = work.features[_ADDED] == 0.0 or work.features[WORDS_ONLY] == ONLY_ITEMS
     words_only = work.features[WORDS_ONLY] > 0.0 and not (without_words and signs & _UNBALANCED != 0)
     harmless = refused and compared and words_only and before < MIN_CAMPAIGN
@@ -301,7 +279,7 @@ def _judge_new(
         _note_campaign(calls, state, facts, work, i, compared)
     suspicious = p >= ATTACK_PROBABILITY or (refused and (broken or compared))
     if calls.site[i] != 0 and not calls.late[i] and suspicious:
-        _note_suspicious(site, slot, time_s)
+        note_suspicious(site, slot, time_s)
     if weigh(signs, SIGN_WEIGHTS) >= ATTACK_WEIGHT:
         return False
     return p < SUSPECT_PROBABILITY
@@ -334,6 +312,15 @@ def _without_site(calls: StatementCalls, state: StatementState, facts: Statement
     facts.novel[i] = not facts.elsewhere[i] and not _is_plain(calls, i)
     if facts.novel[i]:
         _judge_new(calls, state, facts, work, i, False)
+
+
+@kernel
+def _wait(calls: StatementCalls, state: StatementState, i: int, surprising: bool) -> None:
+    """Count a new statement that may become known."""
+    if surprising and calls.sighting[i] == FIRST:
+        note_restless(state.places[calls.site[i]], calls.time_ns[i])
+    if calls.pair[i] != 0:
+        count_waiting(state.pairs[calls.pair[i]], calls.time_ns[i])
 
 
 @kernel
@@ -395,9 +382,5 @@ def judge_statements(calls: StatementCalls, state: StatementState, facts: Statem
             if known and calls.signs[i] != 0:
                 _count_signs(calls.signs[i], state.usual[s])
             continue
-        if facts.injection[i] >= WAITS_BELOW or weigh(calls.signs[i], SIGN_WEIGHTS) >= ATTACK_WEIGHT:
-            continue
-        if surprising and calls.sighting[i] == FIRST:
-            note_restless(place, calls.time_ns[i])
-        if pair != 0:
-            count_waiting(pairs[pair], calls.time_ns[i])
+        if facts.injection[i] < WAITS_BELOW and weigh(calls.signs[i], SIGN_WEIGHTS) < ATTACK_WEIGHT:
+            _wait(calls, state, i, surprising)
