@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from backwatch.collector import names
 from tests.detector.stories import DAY, SAFE, at, list_fired, past
 
@@ -67,3 +69,19 @@ def test_upgrade_is_known_after_a_quiet_week() -> None:
     week = list_fired(past(KNOWN_SERVER), [at((3 + i / 4) * DAY, OTHER) for i in range(40)])
     assert all(raised == {"server-changed"} for raised in week[:28])
     assert week[-1] == set()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changed"),
+    [
+        ("15.10", "15.11", False), ("8.0.36", "8.0.41", False), ("10.11.6-MariaDB", "10.11.9-MariaDB", False),
+        ("15.10", "16.1", True), ("8.0.36", "8.4.3", True), ("10.6.18-MariaDB", "10.11.9-MariaDB", True),
+        ("7.2.4", "7.4.0", True), ("8.0.41", "8.0.36", True),
+    ],
+)  # fmt: skip
+def test_only_a_later_version_of_the_same_line_is_an_upgrade(before: str, after: str, *, changed: bool) -> None:
+    found = list_fired(
+        past({**KNOWN_SERVER, names.SERVER_VERSION: before}),
+        [at(3 * DAY, {**KNOWN_SERVER, names.SERVER_VERSION: after})],
+    )
+    assert ("server-changed" in found[0]) is changed

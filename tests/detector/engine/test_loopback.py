@@ -53,13 +53,9 @@ def test_each_row_of_a_batch_is_judged_separately() -> None:
         for at, name in enumerate(fact_names)
     }
     absent = (
-        names.CERT_NOT_AFTER,
-        names.CERT_ISSUER,
-        names.TLS_VERSION,
-        names.REDIRECT_TARGET,
-        names.OPERATION,
-        names.SYSTEM,
-    )
+        names.CERT_NOT_AFTER, names.CERT_ISSUER, names.CERT_SUBJECT, names.TLS_VERSION, names.REDIRECT_TARGET,
+        names.OPERATION, names.SYSTEM, names.STATEMENT,
+    )  # fmt: skip
     columns |= {name: np.zeros(len(rows), np.uint64) for name in absent}
     found = TextColumns(hash_text).columns(columns, lambda name, row: rows[row][fact_names.index(name)])[PEER_LOCAL]
     assert found.tolist() == [1, 0, 1, 1, 1, 0, 1, 0]

@@ -18,16 +18,25 @@ from backwatch.detector.state.tables import Rows, Table
 SETTLES_AFTER_NS: Final = 3_600 * 1_000_000_000
 """One hour: all nodes behind one name show their versions within it."""
 
-MAJOR: Final = 1_000_000
-"""Versions as numbers within one such step belong to one major version."""
+MAJOR, MINOR = 1_000_000, 1_000
+"""Steps of versions as numbers: 15.10 is 15,010,000, 8.0.36 is 8,000,036."""
+TWO_PARTS_FROM: Final = 10 * MAJOR
+"""From here on a version without a third part, as PostgreSQL's, has its major version in the first part alone."""
 
 WAS = np.dtype([("version", "<i8")])
 
 
 @kernel
+def _is_of_one_line(number: int, before: int) -> bool:
+    """Return whether two versions belong to one line of releases, within which upgrades only mend."""
+    two_parts = number % MINOR == 0 and before % MINOR == 0 and before >= TWO_PARTS_FROM
+    return number // MAJOR == before // MAJOR and (two_parts or number // MINOR == before // MINOR)
+
+
+@kernel
 def _is_upgrade(row: Any, version: Any, number: int, before: int, time_ns: int) -> bool:
-    """Return whether an unknown version is a later one of the same major version."""
-    if before < 0 or number <= before or number // MAJOR != before // MAJOR or row["pinned"] != 0:
+    """Return whether an unknown version is a later one of the same line of releases."""
+    if before < 0 or number <= before or not _is_of_one_line(number, before) or row["pinned"] != 0:
         return False
     at = find_value(row, version)
     return (at < 0 or row["known"][at] == 0) and is_settled(row, time_ns, SETTLES_AFTER_NS)
