@@ -68,7 +68,7 @@ def test_unknown_scene_is_rejected() -> None:
 def test_undeclared_fail_over_raises_an_alert() -> None:
     runs = runs_of([FailOverNobodyAnnounced])
     run_quiet_hour(runs, lambda _: None)
-    assert [{finding.rule for finding in run.false_alerts} for run in runs] == [{"certificate-changed"}]
+    assert [{finding.rule for finding in run.false_alerts} for run in runs] == [{"server-changed"}]
     assert not runs[0].is_quiet
 
 

@@ -21,10 +21,10 @@ NOT_QUIET = {"backup-later", "cron-weekly-quarterly", "deploys-without-version",
 every_scenario = pytest.mark.parametrize("kind", SCENARIOS, ids=[kind.name() for kind in SCENARIOS])
 
 
-class ServerMovedUnverified(YearScenario):
-    """A database that moves and verifies nothing: that is no ordinary life."""
+class ServerMoved(YearScenario):
+    """A database that becomes another server, twice: that is no ordinary life."""
 
-    title = "a database whose certificate changes without a reason, twice"
+    title = "a database that becomes another server without a reason, twice"
     naive = "it is an attack"
     days = 6
 
@@ -59,13 +59,13 @@ def test_seed_decides_every_byte(kind: type[YearScenario]) -> None:
 
 
 def test_alert_is_counted_once_per_episode() -> None:
-    result = judge(ServerMovedUnverified)
+    result = judge(ServerMoved)
     assert not result.faults
     assert result.calls > 1_000
-    assert {alert.rule for alert in result.alerts} == {"certificate-changed"}
+    assert {alert.rule for alert in result.alerts} == {"server-changed"}
     assert [alert.at_days for alert in result.alerts] == pytest.approx([3.5], abs=0.1)
     assert not result.is_quiet
-    assert "certificate-changed" in describe(result)
+    assert "server-changed" in describe(result)
     assert "203.0.113.3" in describe_alert(result.alerts[0])
 
 
