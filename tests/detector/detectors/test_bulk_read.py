@@ -68,3 +68,16 @@ def test_continuing_large_export_becomes_the_reference_in_time() -> None:
 def test_first_hundred_calls_of_a_resource_define_its_usual_size() -> None:
     first = [make_read(i * 600, 50_000, f"SELECT {i} FROM orders") for i in range(120)]
     assert raises(list_fired(first, [make_read(2 * DAY, 90_000, "SELECT other FROM orders")])) == [False]
+
+
+def test_nightly_export_is_news_on_its_first_two_nights_alone() -> None:
+    day = [make_read(i * DAY / 24, 5 + i % 10) for i in range(14 * 24)]
+    nights = [make_read(i * DAY + 7_000, 5_000 + 300 * i, "SELECT id, total FROM orders") for i in range(5, 14)]
+    story = sorted([*day, *nights], key=lambda call: call["time_ns"])
+    found = dict(zip((call["time_ns"] for call in story), list_fired(story), strict=True))
+    assert raises([found[night["time_ns"]] for night in nights]) == [True] * 2 + [False] * 7
+
+
+def test_statement_that_reads_far_more_than_at_first_is_news() -> None:
+    twice = [make_read(3 * DAY + i * 3_600, 3_000 * 10**i, "SELECT id, total FROM orders") for i in range(2)]
+    assert raises(list_fired(usual(), twice)) == [True, True]

@@ -34,11 +34,14 @@ LARGEST = np.dtype([("rows", "<f4"), ("bytes", "<f4"), ("rows_ns", "<i8"), ("byt
 
 @kernel
 def _score_against_statement(
-    value: Array, statement: Array, time_ns: Array, learn: Array, rows: Any, score: Array
+    value: Array, statement: Array, time_ns: Array, learn: Array, rows: Any, score: Array, before: Array
 ) -> None:
+    """Score each value against those of its statement; also write the level that it had before, if any."""
     for i in range(value.shape[0]):
         if value[i] < 0 or statement[i] == 0:
             continue
+        if rows[statement[i]]["count"] > 0:
+            before[i] = rows[statement[i]]["level"]
         score[i] = update(rows, statement[i], np.log1p(value[i]), time_ns[i], learn[i])
 
 
@@ -67,6 +70,7 @@ def _score_against_resource(
     byte_count: Array,
     row_score: Array,
     byte_score: Array,
+    before: tuple[Array, Array],
     resource: Array,
     time_ns: Array,
     learn: Array,
@@ -83,18 +87,17 @@ def _score_against_resource(
         x, y = np.log1p(max(row_count[i], 0)), np.log1p(max(byte_count[i], 0))
         young = row["calls"] < MIN_CALLS
         if not young:
-            row_excess[i] = x - most_rows if row_count[i] >= 0 else np.nan
-            byte_excess[i] = y - most_bytes if byte_count[i] >= 0 else np.nan
+            # What a statement returned before is no news: a nightly export has few calls, and a usual size.
+            row_excess[i] = x - max(most_rows, before[0][i]) if row_count[i] >= 0 else np.nan
+            byte_excess[i] = y - max(most_bytes, before[1][i]) if byte_count[i] >= 0 else np.nan
         if learn[i] and not (row_score[i] >= SCORE_BOUND or byte_score[i] >= SCORE_BOUND):
             row["calls"] = min(row["calls"] + 1, 1_000_000_000)
-            largest = _raise_largest(
-                most_rows, row["rows_ns"], x, time_ns[i], SMALL_ROWS, young, not np.isnan(row_score[i])
-            )
+            has_history = not np.isnan(row_score[i]) or before[0][i] > x - MAX_TAUGHT_EXCESS
+            largest = _raise_largest(most_rows, row["rows_ns"], x, time_ns[i], SMALL_ROWS, young, has_history)
             if largest >= most_rows:
                 row["rows"], row["rows_ns"] = largest, time_ns[i]
-            largest = _raise_largest(
-                most_bytes, row["bytes_ns"], y, time_ns[i], SMALL_BYTES, young, not np.isnan(byte_score[i])
-            )
+            has_history = not np.isnan(byte_score[i]) or before[1][i] > y - MAX_TAUGHT_EXCESS
+            largest = _raise_largest(most_bytes, row["bytes_ns"], y, time_ns[i], SMALL_BYTES, young, has_history)
             if largest >= most_bytes:
                 row["bytes"], row["bytes_ns"] = largest, time_ns[i]
 
@@ -114,13 +117,13 @@ class BulkRead(Detector):
         ),
         derived_fact(
             "backwatch.rows.excess",
-            "Logarithm of the returned rows divided by those of the resource's largest response so far; NaN "
-            "until 100 calls are known.",
+            "Logarithm of the returned rows divided by those of the resource's largest response so far, or the "
+            "statement's usual ones if those are more; NaN until 100 calls are known.",
         ),
         derived_fact(
             "backwatch.bytes.excess",
-            "Logarithm of the received bytes divided by those of the resource's largest response so far; NaN "
-            "until 100 calls are known.",
+            "Logarithm of the received bytes divided by those of the resource's largest response so far, or the "
+            "statement's usual ones if those are more; NaN until 100 calls are known.",
         ),
     )
     tables = (
@@ -134,13 +137,16 @@ class BulkRead(Detector):
         """Compute the facts of ``derives``."""
         found = [np.full(calls.count, np.nan) for _ in self.provides]
         rows, received, time_ns = calls[names.ROWS_RETURNED], calls[names.BYTES_RECEIVED], calls["time_ns"]
-        _score_against_statement(rows, slot[STATEMENT.name], time_ns, learn, tables["bulk_read_rows"], found[0])
-        _score_against_statement(received, slot[STATEMENT.name], time_ns, learn, tables["bulk_read_bytes"], found[1])
+        before = np.zeros(calls.count), np.zeros(calls.count)
+        statement = slot[STATEMENT.name]
+        _score_against_statement(rows, statement, time_ns, learn, tables["bulk_read_rows"], found[0], before[0])
+        _score_against_statement(received, statement, time_ns, learn, tables["bulk_read_bytes"], found[1], before[1])
         _score_against_resource(
             rows,
             received,
             found[0],
             found[1],
+            before,
             slot[RESOURCE.name],
             time_ns,
             learn,

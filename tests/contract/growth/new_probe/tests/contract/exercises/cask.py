@@ -12,7 +12,7 @@ from backwatch.attack.authority import Authority
 
 SERVICES = ()
 cask: Any = importlib.import_module("cask")
-OtherKeyCask: Any = importlib.import_module("backwatch.attack.scenarios.cask.other_key").Straying
+OtherKeyCask: Any = importlib.import_module("backwatch.attack.scenarios.cask.other_key").OtherKeyCask
 
 
 @contextmanager
