@@ -66,7 +66,7 @@ def test_alert_is_counted_once_per_episode() -> None:
     assert [alert.at_days for alert in result.alerts] == pytest.approx([3.5], abs=0.1)
     assert not result.is_quiet
     assert "server-changed" in describe(result)
-    assert "203.0.113.3" in describe_alert(result.alerts[0])
+    assert "server-changed (medium) postgresql db.shop.internal" in describe_alert(result.alerts[0])
 
 
 def test_unknown_scenario_is_rejected() -> None:
