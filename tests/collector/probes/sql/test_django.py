@@ -308,7 +308,7 @@ def test_a_cache_on_redis_is_recorded_by_its_drivers_probe(redis_server: Server)
         assert use_cache(cache) == SEEN
         cache.close()
     sets = [call for call in stream.calls() if call["name"] == "SET"]
-    assert [(call[names.CODE_FILE], call[names.CODE_FUNCTION]) for call in sets] == [(HERE, "exercised")]
+    assert [(call[names.CODE_FILE], call[names.CODE_FUNCTION]) for call in sets] == [(HERE, "use_cache")]
     assert "pickle" in [call.get(names.PAYLOAD_FORMAT) for call in stream.calls()]
 
 

@@ -28,9 +28,11 @@ def is_passed_on(frame: FrameType, sql: object) -> bool:
 
     Args:
         frame: The function's frame.
-        sql: The raw statement; ``None`` if it is not known.
+        sql: The raw statement; ``None``: the call has none, and nothing was passed on.
     """
     code = frame.f_code
+    if sql is None:  # reading a frame's variables keeps them alive until it ends: not for calls without a statement
+        return False
     if not code.co_argcount and not code.co_kwonlyargcount and not code.co_flags & _VARIADIC:
         return False
     text = _text(sql)

@@ -45,7 +45,7 @@ def _head(detail: AlertDetail) -> None:
         st.badge(words.level(alert.level), color=words.colour(alert.level))
         st.badge(words.state(alert.state), color="gray")
         if detail.escalated_by and detail.rule:
-            st.caption(f"raised from {words.level(detail.rule.level)} by {detail.escalated_by.name}")
+            safe.text(safe.line(f"raised from {words.level(detail.rule.level)} by {detail.escalated_by.name}"))
         safe.text(safe.line(f"{alert.resource} · {alert.app}"))
     with st.container(key="figures"):
         times, episode, first, last = st.columns([1, 1, 2, 2])
