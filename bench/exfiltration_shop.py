@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from backwatch.collector import names
+from bench.spans import add_attribute
 
 START_NS = 1_789_948_800 * 10**9
 """A Monday, 00:00 UTC."""
@@ -175,11 +176,4 @@ def encode(calls: Sequence[Call], source: random.Random) -> bytes:
 
 def _set(attributes: object, facts: Facts) -> None:
     for key, value in facts.items():
-        attribute = attributes.add()  # type: ignore[attr-defined]
-        attribute.key = key
-        if isinstance(value, bool):
-            attribute.value.bool_value = value
-        elif isinstance(value, int):
-            attribute.value.int_value = value
-        else:
-            attribute.value.string_value = value
+        add_attribute(attributes, key, value)

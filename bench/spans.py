@@ -54,7 +54,8 @@ def statement(source: random.Random) -> str:
     )
 
 
-def _set(attributes: Any, key: str, value: str | int | bool) -> None:
+def add_attribute(attributes: Any, key: str, value: str | int | bool) -> None:
+    """Add one attribute to a resource, a scope or a span."""
     attribute = attributes.add()
     attribute.key = key
     if isinstance(value, bool):
@@ -79,7 +80,7 @@ def request(seed: int, spans: int = SPANS, services: int = SERVICES, begin_ns: i
             ("host.name", f"node-{service}"),
             ("process.pid", 1000 + service), ("deployment.environment.name", "production"),
         ):  # fmt: skip
-            _set(of_service.resource.attributes, key, value)
+            add_attribute(of_service.resource.attributes, key, value)
         scope = of_service.scope_spans.add()
         scope.scope.name = "opentelemetry.instrumentation.psycopg"
         for i in range(spans // services):
@@ -104,7 +105,7 @@ def _span(span: Span, source: random.Random, service: int, start_ns: int) -> Non
         ("code.line.number", source.randrange(1, 900)), ("enduser.id", f"u{source.randrange(20_000)}"),
         ("client.address", f"192.0.2.{source.randrange(250)}"), ("db.client.connection.reused", True),
     ):  # fmt: skip
-        _set(span.attributes, key, value)
+        add_attribute(span.attributes, key, value)
     if source.random() < 0.02:
         span.status.code = Status.STATUS_CODE_ERROR
-        _set(span.attributes, "error.type", "UniqueViolation")
+        add_attribute(span.attributes, "error.type", "UniqueViolation")

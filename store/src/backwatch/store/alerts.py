@@ -168,7 +168,7 @@ def _body(
 
 
 def _kind_of(change: Change, row: Mapping[str, Any]) -> str:
-    """What tells the events of one episode apart: an alert may escalate twice."""
+    """What distinguishes the events of one episode: an alert may escalate twice."""
     return f"{change.kind} {row['level']}" if change.kind == ESCALATED else change.kind
 
 

@@ -183,7 +183,7 @@ class Inspection:
         return found
 
     def _pickles(self, data: bytes, depth: int, *, cut: bool) -> bool:
-        """Follow a pickle, and whatever stands behind it."""
+        """Follow a pickle, and what stands behind it."""
         found = False
         for _ in range(MAX_PICKLES):
             marked = data[0] == 0x80

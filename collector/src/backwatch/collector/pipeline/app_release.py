@@ -1,4 +1,4 @@
-"""The app's release where it reports none itself: from what its platform tells the process.
+"""The app's release where it reports none itself: from what its platform gives the process.
 
 A detector excuses what a release changes, so it must learn of each one. ``service.version`` comes first, where it is
 set.

@@ -218,7 +218,13 @@ def _more_rows(rows: int, most: int) -> float:
 
 @kernel
 def _note_campaign(
-    calls: StatementCalls, state: StatementState, facts: StatementFacts, work: Work, i: int, compared: bool
+    calls: StatementCalls,
+    state: StatementState,
+    facts: StatementFacts,
+    work: Work,
+    i: int,
+    compared: bool,
+    changes: int,
 ) -> None:
     """Note an injected statement at its call site, and write the facts of its campaign."""
     site = calls.site[i]
@@ -231,7 +237,7 @@ def _note_campaign(
     )  # fmt: skip
     tables = sketch_tables(ids, roles, work.added, count)
     time_s = int(calls.time_ns[i] // 1_000_000_000)
-    note_injected(row, time_s, new, answer, changes_of(work.features, False), tables, compared)
+    note_injected(row, time_s, new, answer, changes, tables, compared)
     first_s = np.int64(row["first_s"])
     facts.stage[i] = row["stage"]
     facts.campaign[i, 0], facts.campaign[i, 1], facts.campaign[i, 2] = row["statements"], row["failed"], row["rows"]
@@ -272,11 +278,12 @@ def _judge_new(
         log_odds - effect_log_odds(work.signals, KNOWN_WEIGHTS if compared else COLD_WEIGHTS) >= 0.0
     )
     facts.broken[i] = harmless
+    changes = changes_of(work.features, work.features[WORDS_ONLY] == 1.0)
     if compared:
-        facts.changes[i] = changes_of(work.features, work.features[WORDS_ONLY] == 1.0)
+        facts.changes[i] = changes
         facts.difference[i] = span_of(work.added, _statement_of(calls, i)[3])
     if calls.site[i] != 0 and not calls.late[i] and p >= ATTACK_PROBABILITY:
-        _note_campaign(calls, state, facts, work, i, compared)
+        _note_campaign(calls, state, facts, work, i, compared, changes)
     suspicious = p >= ATTACK_PROBABILITY or (refused and (broken or compared))
     if calls.site[i] != 0 and not calls.late[i] and suspicious:
         note_suspicious(site, slot, time_s)

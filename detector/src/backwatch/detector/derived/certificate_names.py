@@ -1,6 +1,6 @@
 """Names in certificates: whether anybody can get one from the authority, and which domain the subject belongs to.
 
-A verified certificate proves as much as its authority asks for. A public authority gives one to whoever controls the
+A verified certificate proves as much as its authority asks for. A public authority gives one to anyone who controls the
 name or the path to it for a minute; a company's own authority, and the names under which a cloud runs its services, do
 not leave their owner.
 """

@@ -41,7 +41,7 @@ ISSUER_PUBLIC: Final = "tls.server.issuer.public"
 SUBJECT_DOMAIN: Final = "tls.server.subject.domain"
 """Keyed hash of the domain in ``tls.server.subject`` that the nodes of a service share; 0: absent."""
 SUBJECT_OF_CLOUD: Final = "tls.server.subject.cloud"
-"""1: that domain is one of a cloud, for which nobody else gets certificates."""
+"""1: that domain is one of a cloud, for which no one else gets certificates."""
 REDIRECT_HOST: Final = "backwatch.redirect.host"
 """Keyed hash of the host in ``backwatch.redirect.target``, comparable with ``server.address``; 0: absent, or no
 host."""

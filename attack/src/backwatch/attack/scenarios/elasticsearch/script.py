@@ -12,7 +12,7 @@ class ElasticsearchScript(AbusedSearch):
 
     attack = "has the server run a script that came in with a search"
     reference = "CVE-2015-1427; ATT&CK T1059"
-    rule = "statement-runs-program"
+    rule = "search-script"
     captures = SCRIPT.encode()
     runs = (Run(Elasticsearch), Run(OpenSearch))
 

@@ -1,7 +1,7 @@
 """Statements that are never news: transactions, settings of a session, and what drivers ask when they connect.
 
 A driver, a pool or an object-relational mapper sends them by itself, at the first commit or the first reconnection of
-a process, from whatever call site comes first.
+a process, from the call site that comes first.
 """
 
 from typing import Any, Final

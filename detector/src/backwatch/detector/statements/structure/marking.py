@@ -39,7 +39,7 @@ def _extents(text: bytes) -> list[tuple[int, int]]:
 
 
 def mark_difference(canonical: bytes, span: int) -> str:
-    """Return the text with what differs between « and », cut around it; empty where that cannot be told.
+    """Return the text with what differs between « and », cut around it; empty where it has no place.
 
     Args:
         canonical: Canonical text, redacted.
