@@ -222,7 +222,8 @@ def commands() -> str:
 
 
 def _help_pages(command: click.Command, path: str) -> Iterator[tuple[str, str]]:
-    context = click.Context(command, info_name=path, terminal_width=100, max_content_width=100)
+    options: dict[str, Any] = {"terminal_width": 100, "max_content_width": 100, **cli.main.context_settings}
+    context = click.Context(command, info_name=path, **options)
     yield path, "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
     if isinstance(command, click.Group):
         for name in command.list_commands(context):

@@ -22,7 +22,7 @@ from backwatch.attack.scenarios import SECRET, Scenario, discover
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.runtime.replay import Replay
-from tests.contract.mutations.playing import Part, Rates, Seen
+from tests.contract.mutations.playing import STACK_ENDED, Part, Rates, Seen
 from tests.contract.mutations.stage import LANES, PORTS_EACH, Stage
 
 COUNT = int(os.environ.get("BACKWATCH_TEST_MUTATIONS", "10"))
@@ -132,6 +132,19 @@ def outcomes(seen: Sequence[Seen], kind: type[Scenario]) -> dict[int, str]:
     }
 
 
+def unexpected_faults(watched: Sequence[Seen]) -> list[str]:
+    """Return faults of the collector; not that it had no stack left where the app itself had none.
+
+    botocore follows redirects of a bucket's region by recursion, without an end.
+    """
+    return [
+        fault
+        for one in watched
+        for fault in one.faults
+        if STACK_ENDED not in one.outcomes.values() or RecursionError.__name__ not in fault
+    ]
+
+
 def never_seen_bare(play: Play, watched: dict[int, str], bare: dict[int, str]) -> dict[int, tuple[set[str], set[str]]]:
     """Return differences that only an observed app sees, and those of a bare one; once all seeds ran again.
 
@@ -205,7 +218,7 @@ def test_mutated_answers_look_the_same_with_and_without(
         bare = play.run_seeds(seeds, watched=False)
         watched = play.run_seeds(seeds, watched=True)
         assert ALONE or sum(one.reached for one in bare) > len(seeds) / 2
-        assert [fault for one in watched for fault in one.faults] == []
+        assert unexpected_faults(watched) == []
 
         without, having = outcomes(bare, kind), outcomes(watched, kind)
         differ = [seed for seed in seeds if having[seed] != without[seed]]

@@ -20,9 +20,9 @@ from tests.contract.golden.renames import Renames
 
 RECORDED = Path(__file__).with_name("recorded") / "live.jsonl"
 PACK_CODE = "code."
+"""Facts about the scenarios' own code, which moves."""
 COUNTED = "backwatch.bytes."
 """Bytes of a connection until a call ended: how many segments the kernel has counted by then varies between runs."""
-"""Facts about the scenarios' own code, which moves."""
 KINDS = "kinds"
 ABSENT = "absent"
 Outcome = dict[str, Any]

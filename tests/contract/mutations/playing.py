@@ -56,6 +56,10 @@ class Part:
     folder: Path
 
 
+STACK_ENDED = "the stack is at its end"
+"""The outcome where an app recursed to its interpreter's limit."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Seen:
     """The result of a part.
@@ -165,7 +169,7 @@ def _count_choices(service: HostileServer, met: Callable[[HostileServer], str]) 
 
 def _shorten_outcome(outcome: str) -> str:
     if "maximum recursion depth" in outcome:
-        return "the stack is at its end"  # the frame depends on the depth of the stack, which Backwatch adds to
+        return STACK_ENDED  # the frame depends on the depth of the stack, which Backwatch adds to
     return CHANGING.sub("#", outcome)[:MOST_SAID]
 
 

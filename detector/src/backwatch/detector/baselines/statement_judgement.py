@@ -42,6 +42,7 @@ from backwatch.detector.baselines.statement_columns import StatementCalls, State
 from backwatch.detector.baselines.suspicion import ATTACK_WEIGHT, SIGN_WEIGHTS, weigh
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import FIRST
+from backwatch.detector.statements.structure.catalogue import reads_catalogue_alone
 from backwatch.detector.statements.structure.changes import changes_of, sketch_tables, span_of
 from backwatch.detector.statements.structure.difference import describe
 from backwatch.detector.statements.structure.features import ONLY_ITEMS, SLOT, WORDS_ONLY, F, adds_nothing
@@ -176,7 +177,7 @@ def _describe(
 ) -> tuple[float, bool, int]:
     """Return log odds that a new statement was injected into, whether it was compared, and where it differs."""
     statement = _statement_of(calls, i)
-    codes, _, _, count = statement
+    codes, ids, roles, count = statement
     home = _home(calls, state, statement, i) if count > 0 else 0
     offset, size, fit = 0, 0, 0.0
     if home != 0:
@@ -196,7 +197,7 @@ def _describe(
     # Injected text leaves most of the statement as it is. One that shares little with any is another statement.
     alike = is_alike(fit, size)
     compared = size > 0 and alike and place["calls"] >= MIN_COMPARED_CALLS and is_query(codes[0])
-    if not compared:
+    if not compared or reads_catalogue_alone(codes, ids, roles, count, calls.signs[i]):
         return score(work.signals, COLD_WEIGHTS, COLD_BIAS, 1.0), False, 0
     log_odds = score(work.signals, KNOWN_WEIGHTS, KNOWN_BIAS, 10.0)
     if unseen > MAX_UNSEEN:  # as likely as honest news are
