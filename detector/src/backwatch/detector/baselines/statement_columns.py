@@ -28,6 +28,7 @@ class StatementCalls(NamedTuple):
     reported: Array
     error: Array
     refused: Array
+    unresolved: Array
     rows: Array
     duration_ns: Array
     late: Array

@@ -28,8 +28,12 @@ from backwatch.detector.baselines.document_weights import sign_log_odds
 from backwatch.detector.baselines.injection import (
     compose,
     effect_log_odds,
+    has_input,
+    input_log_odds,
     is_broken,
+    is_broken_by_quote,
     probability,
+    rows_log_odds,
     score,
 )
 from backwatch.detector.baselines.injection_weights import COLD as COLD_WEIGHTS
@@ -46,7 +50,7 @@ from backwatch.detector.statements.structure.catalogue import reads_catalogue_al
 from backwatch.detector.statements.structure.changes import changes_of, sketch_tables, span_of
 from backwatch.detector.statements.structure.difference import describe
 from backwatch.detector.statements.structure.features import ONLY_ITEMS, SLOT, WORDS_ONLY, F, adds_nothing
-from backwatch.detector.statements.structure.grammar import check_grammar, is_query
+from backwatch.detector.statements.structure.grammar import check_grammar, closes_too_much, is_query
 from backwatch.detector.statements.structure.housekeeping import is_housekeeping
 from backwatch.detector.statements.structure.known import (
     NOTHING,
@@ -74,8 +78,9 @@ VARYING_LOG_ODDS: Final = -1.0
 REFUSED_LOG_ODDS: Final = 3.0
 FAILED_LOG_ODDS: Final = 0.6
 SUCCEEDED_LOG_ODDS: Final = -0.2
-"""What it adds that the database refused the statement, that it failed otherwise, and that it did neither. There are no
-open data of honest failures from which these could be fitted."""
+"""What it adds that the database refused the statement, that it failed otherwise, and that it did neither. A name that
+does not exist is no broken syntax: so a release fails whose migration has not run. There are no open data of honest
+failures from which these could be fitted."""
 HARMLESS_BREAK_LOG_ODDS: Final = -1.5
 """The most where the database refused nothing but words in the place of a value, as in ``'o'brien'``: a bug."""
 MIN_CAMPAIGN: Final = 3
@@ -85,13 +90,9 @@ MAX_CAMPAIGN_LOG_ODDS: Final = 2.5
 MIN_CAMPAIGN_LOG_ODDS: Final = -3.0
 """Log odds from which on suspicious statements of the last minutes, at the same place within the call site's
 statements, add ``CAMPAIGN_LOG_ODDS`` times the logarithm of their number."""
-ROWS_FACTOR: Final = 4
-MIN_ROWS: Final = 20
-MAX_ROWS_LOG_ODDS: Final = 2.0
-"""Rows beyond ``ROWS_FACTOR`` times what the call site ever returned add up to this."""
 
 
-_ADDED, _AT_SLOT = F["added"], F["at-slot"]
+_ADDED, _AT_SLOT, _OFF_SLOT = F["added"], F["at-slot"], F["off-slot"]
 _UNBALANCED: Final = 1 << names.SIGNS.index("unbalanced-quote")
 
 
@@ -197,8 +198,10 @@ def _describe(
     # Injected text leaves most of the statement as it is. One that shares little with any is another statement.
     alike = is_alike(fit, size)
     compared = size > 0 and alike and place["calls"] >= MIN_COMPARED_CALLS and is_query(codes[0])
-    if not compared or reads_catalogue_alone(codes, ids, roles, count, calls.signs[i]):
-        return score(work.signals, COLD_WEIGHTS, COLD_BIAS, 1.0), False, 0
+    alone = reads_catalogue_alone(codes, ids, roles, count, calls.signs[i])
+    if not compared or alone:
+        effect = effect_log_odds(work.signals, COLD_WEIGHTS) if alone else 0.0  # a tool's own query asks the catalogue
+        return score(work.signals, COLD_WEIGHTS, COLD_BIAS, 1.0) - effect, False, 0
     log_odds = score(work.signals, KNOWN_WEIGHTS, KNOWN_BIAS, 10.0)
     if unseen > MAX_UNSEEN:  # as likely as honest news are
         log_odds -= np.log(unseen / MAX_UNSEEN)
@@ -210,21 +213,13 @@ def _describe(
 
 
 @kernel
-def _more_rows(rows: int, most: int) -> float:
-    """Return what it adds that a call returned more rows than its call site ever did."""
-    if rows < MIN_ROWS or rows <= ROWS_FACTOR * (most + 1):
-        return 0.0
-    return min(MAX_ROWS_LOG_ODDS, np.log2(rows / (most + 1.0)) / 3.0)
-
-
-@kernel
 def _note_campaign(
     calls: StatementCalls,
     state: StatementState,
     facts: StatementFacts,
     work: Work,
     i: int,
-    compared: bool,
+    sure: bool,
     changes: int,
 ) -> None:
     """Note an injected statement at its call site, and write the facts of its campaign."""
@@ -238,7 +233,7 @@ def _note_campaign(
     )  # fmt: skip
     tables = sketch_tables(ids, roles, work.added, count)
     time_s = int(calls.time_ns[i] // 1_000_000_000)
-    note_injected(row, time_s, new, answer, changes, tables, compared)
+    note_injected(row, time_s, new, answer, changes, tables, sure)
     first_s = np.int64(row["first_s"])
     facts.stage[i] = row["stage"]
     facts.campaign[i, 0], facts.campaign[i, 1], facts.campaign[i, 2] = row["statements"], row["failed"], row["rows"]
@@ -261,31 +256,41 @@ def _judge_new(
     before = count_recent(site, slot, time_s, broken or refused) if calls.site[i] != 0 else 0
     without_words = work.features[_ADDED] == 0.0 or work.features[WORDS_ONLY] == ONLY_ITEMS
     words_only = work.features[WORDS_ONLY] > 0.0 and not (without_words and signs & _UNBALANCED != 0)
-    harmless = refused and compared and words_only and before < MIN_CAMPAIGN
+    unresolved = calls.unresolved[i] == 1
+    at_value = work.features[_AT_SLOT] > 0.0 and work.features[_OFF_SLOT] == 0.0
+    misnamed = unresolved and compared and not (at_value and words_only)
+    codes, _, _, count = _statement_of(calls, i)
+    honest = words_only if compared else is_broken_by_quote(work.signals) and not closes_too_much(codes, count)
+    harmless = refused and honest and before < MIN_CAMPAIGN
     if harmless:
         log_odds = min(log_odds, HARMLESS_BREAK_LOG_ODDS)
+    elif refused and compared:
+        log_odds += 0.0 if unresolved else REFUSED_LOG_ODDS
     elif refused:
-        log_odds += REFUSED_LOG_ODDS if compared else 0.0
+        log_odds -= input_log_odds(work.signals, COLD_WEIGHTS)
     else:
         log_odds += FAILED_LOG_ODDS if calls.error[i] and compared else SUCCEEDED_LOG_ODDS
     if calls.site[i] != 0 and not harmless:
         if log_odds > MIN_CAMPAIGN_LOG_ODDS and before > 0:
             log_odds += min(MAX_CAMPAIGN_LOG_ODDS, CAMPAIGN_LOG_ODDS * np.log1p(before))
         if compared:
-            log_odds += _more_rows(calls.rows[i], site["most_rows"])
+            log_odds += rows_log_odds(calls.rows[i], site["most_rows"])
     p = probability(log_odds)
     facts.injection[i] = p
+    under_way = is_under_way(state.campaigns[calls.site[i]], time_s)
     facts.injected[i] = p >= ATTACK_PROBABILITY and (
-        log_odds - effect_log_odds(work.signals, KNOWN_WEIGHTS if compared else COLD_WEIGHTS) >= 0.0
+        under_way or log_odds - effect_log_odds(work.signals, KNOWN_WEIGHTS if compared else COLD_WEIGHTS) >= 0.0
     )
-    facts.broken[i] = harmless
+    is_open = has_input(work.signals) and not calls.error[i] and count > 0 and codes[0] != DOCUMENT
+    facts.broken[i] = p < ATTACK_PROBABILITY and not under_way and ((harmless and not misnamed) or is_open)
     changes = changes_of(work.features, work.features[WORDS_ONLY] == 1.0)
     if compared:
         facts.changes[i] = changes
-        facts.difference[i] = span_of(work.added, _statement_of(calls, i)[3])
+        facts.difference[i] = span_of(work.added, count)
     if calls.site[i] != 0 and not calls.late[i] and p >= ATTACK_PROBABILITY:
-        _note_campaign(calls, state, facts, work, i, compared, changes)
-    suspicious = p >= ATTACK_PROBABILITY or (refused and (broken or compared))
+        _note_campaign(calls, state, facts, work, i, compared or has_input(work.signals), changes)
+    breaks = refused and not misnamed and (broken or compared) and calls.sighting[i] == FIRST
+    suspicious = p >= ATTACK_PROBABILITY or breaks
     if calls.site[i] != 0 and not calls.late[i] and suspicious:
         note_suspicious(site, slot, time_s)
     if weigh(signs, SIGN_WEIGHTS) >= ATTACK_WEIGHT:
