@@ -258,10 +258,11 @@ def _judge_new(
     words_only = work.features[WORDS_ONLY] > 0.0 and not (without_words and signs & _UNBALANCED != 0)
     unresolved = calls.unresolved[i] == 1
     at_value = work.features[_AT_SLOT] > 0.0 and work.features[_OFF_SLOT] == 0.0
-    misnamed = unresolved and compared and not (at_value and words_only)
+    misnamed = unresolved and compared and not broken and not (at_value and words_only)
     codes, _, _, count = _statement_of(calls, i)
     honest = words_only if compared else is_broken_by_quote(work.signals) and not closes_too_much(codes, count)
-    harmless = refused and honest and before < MIN_CAMPAIGN
+    under_way = is_under_way(state.campaigns[calls.site[i]], time_s)
+    harmless = refused and honest and before < MIN_CAMPAIGN and not under_way
     if harmless:
         log_odds = min(log_odds, HARMLESS_BREAK_LOG_ODDS)
     elif refused and compared:
@@ -277,7 +278,6 @@ def _judge_new(
             log_odds += rows_log_odds(calls.rows[i], site["most_rows"])
     p = probability(log_odds)
     facts.injection[i] = p
-    under_way = is_under_way(state.campaigns[calls.site[i]], time_s)
     facts.injected[i] = p >= ATTACK_PROBABILITY and (
         under_way or log_odds - effect_log_odds(work.signals, KNOWN_WEIGHTS if compared else COLD_WEIGHTS) >= 0.0
     )
