@@ -69,11 +69,7 @@ def _read(frame: FrameType, names: list[str]) -> list[object]:
         value = given.get(name)
         values += value[:8] if isinstance(value, tuple) else (value,)
     # From 3.13 on it is a view that keeps nothing.
-    if (
-        type(given) is dict
-        and sys.getrefcount(given) <= OWN_REFERENCES
-        and not (sys.gettrace() or sys.getprofile())
-    ):
+    if type(given) is dict and sys.getrefcount(given) <= OWN_REFERENCES and not (sys.gettrace() or sys.getprofile()):
         given.clear()
     return values
 
