@@ -23,7 +23,7 @@ def sum_seen(address: Any, slot: Any, time_ns: Any, error: Any, out: NDArray[np.
     for i in range(address.shape[0]):
         if slot[i] == 0:
             continue
-        cell = np.int64(address[i] & np.uint64(size - 1))
+        cell = np.int64(address[i] >> np.uint64(1) & np.uint64(size - 1))  # the last bit of an address is set
         while place[cell] >= 0 and address[out[0, place[cell]]] != address[i]:
             cell = (cell + 1) % size
         at = place[cell]
