@@ -19,6 +19,6 @@ class Holed(SearchPage):
     def meet(self) -> object:
         """Return the error, which a careless page shows."""
         try:
-            return self.find(self.injected)
+            return self.answer(self.injected)
         except Exception as error:  # noqa: BLE001  any error of the driver
             return str(error)
