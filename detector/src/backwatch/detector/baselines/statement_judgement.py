@@ -43,7 +43,7 @@ from backwatch.detector.baselines.recent_places import count_recent, note_suspic
 from backwatch.detector.baselines.releases import is_young, number_of
 from backwatch.detector.baselines.settled import MAX_UNSEEN, has_settled, has_surely_settled, unseen_share
 from backwatch.detector.baselines.statement_columns import StatementCalls, StatementFacts, StatementState, Work
-from backwatch.detector.baselines.suspicion import ATTACK_WEIGHT, SIGN_WEIGHTS, weigh
+from backwatch.detector.baselines.suspicion import ATTACK_WEIGHT, SIGN_WEIGHTS, count_signs, unusual_signs, weigh
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import FIRST
 from backwatch.detector.statements.structure.catalogue import reads_catalogue_alone
@@ -69,8 +69,6 @@ SUSPECT_PROBABILITY: Final = 0.35
 ATTACK_PROBABILITY: Final = 0.5
 WAITS_BELOW: Final = 0.5
 """Probability below which a statement becomes known after a quiet week."""
-USUAL_AFTER_CALLS: Final = 3
-"""Quiet calls with known statements after which a sign is usual at a call site."""
 MIN_COMPARED_CALLS: Final = 10
 """Calls of a call site after which new statements are compared with its own."""
 VARYING_LOG_ODDS: Final = -1.0
@@ -97,22 +95,6 @@ _UNBALANCED: Final = 1 << names.SIGNS.index("unbalanced-quote")
 
 
 @kernel
-def _unusual_signs(signs: int, usual: Any) -> int:
-    kept = 0
-    for k in range(usual["seen"].shape[0]):
-        if (signs >> k) & 1 and usual["seen"][k] < USUAL_AFTER_CALLS:
-            kept |= 1 << k
-    return kept
-
-
-@kernel
-def _count_signs(signs: int, usual: Any) -> None:
-    for k in range(usual["seen"].shape[0]):
-        if (signs >> k) & 1 and usual["seen"][k] < 255:
-            usual["seen"][k] += 1
-
-
-@kernel
 def _statement_of(calls: StatementCalls, i: int) -> tuple[Any, Any, Any, int]:
     """Return codes, ids, roles and number of a call's tokens; 0 tokens where it is no SQL."""
     of_call, codes, ids, roles, count = calls.tokens
@@ -124,21 +106,23 @@ def _statement_of(calls: StatementCalls, i: int) -> tuple[Any, Any, Any, int]:
 
 @kernel
 def _home(calls: StatementCalls, state: StatementState, statement: tuple[Any, Any, Any, int], i: int) -> int:
-    """Return the call site whose statements this one is compared with: its own, or one that knows such a beginning."""
+    """Return the call site whose statements this one is compared with.
+
+    It is the call's own, or one that knows such a beginning. Where call sites are reported, that is only another one of
+    the same function, on another route or from another caller, as long as this one has hardly been seen.
+    """
     site, resource = calls.site[i], calls.resource[i]
-    if (
-        site != 0
-        and state.sites[site]["exemplars"] > 0
-        and (
-            calls.reported[i]
-            or (state.places[site]["calls"] >= MIN_COMPARED_CALLS and state.places[site]["kinds"] < VARIOUS)
-        )
-    ):
+    knows = site != 0 and state.sites[site]["exemplars"] > 0
+    is_seen = knows and state.places[site]["calls"] >= MIN_COMPARED_CALLS
+    if is_seen and (calls.reported[i] or state.places[site]["kinds"] < VARIOUS):
         return int(site)
     codes, ids, role, count = statement
     found = find_home(state.resources[resource], state.sites, int(resource), codes, ids, role, count)
-    if site == 0 or state.sites[site]["exemplars"] == 0:
-        return 0 if calls.reported[i] else found
+    if calls.reported[i]:
+        is_same = found != 0 and calls.function[i] != 0 and state.sites[found]["function"] == calls.function[i]
+        return found if is_same else int(site) if knows else 0
+    if not knows:
+        return found
     if found == 0 or found == site:
         return int(site)
     own = nearest(state.sites[site], codes, count)[2]
@@ -248,7 +232,7 @@ def _judge_new(
 ) -> bool:
     """Judge a new statement, and note it at its call site if it is suspicious; return whether it is quiet."""
     site = state.sites[calls.site[i]]
-    signs = _unusual_signs(calls.signs[i], state.usual[calls.site[i]]) if calls.site[i] != 0 else calls.signs[i]
+    signs = unusual_signs(calls.signs[i], state.usual[calls.site[i]]) if calls.site[i] != 0 else calls.signs[i]
     log_odds, compared, slot = _describe(calls, state, work, i, (signs, elsewhere))
     time_s = int(calls.time_ns[i] // 1_000_000_000)
     refused = calls.refused[i] == 1
@@ -282,6 +266,8 @@ def _judge_new(
         under_way or log_odds - effect_log_odds(work.signals, KNOWN_WEIGHTS if compared else COLD_WEIGHTS) >= 0.0
     )
     is_open = has_input(work.signals) and not calls.error[i] and count > 0 and codes[0] != DOCUMENT
+    # Without a statement to compare it with, an open quote and the refusal are enough: no app writes that.
+    is_open = is_open or (refused and not compared and calls.signs[i] & _UNBALANCED != 0)
     facts.broken[i] = p < ATTACK_PROBABILITY and not under_way and ((harmless and not misnamed) or is_open)
     changes = changes_of(work.features, work.features[WORDS_ONLY] == 1.0)
     if compared:
@@ -304,6 +290,7 @@ def _learn(calls: StatementCalls, state: StatementState, i: int) -> None:
     codes, ids, role, count = _statement_of(calls, i)
     site = state.sites[calls.site[i]]
     site["changed"] = 1
+    site["function"] = calls.function[i]
     state.resources[calls.resource[i]]["changed"] = 1
     if count > 0:
         slots = int(calls.site[i]), int(calls.resource[i])
@@ -393,7 +380,7 @@ def judge_statements(calls: StatementCalls, state: StatementState, facts: Statem
                 sites[s]["most_rows"] = min(calls.rows[i], 0xFFFFFFFF)
                 sites[s]["changed"] = 1
             if known and calls.signs[i] != 0:
-                _count_signs(calls.signs[i], state.usual[s])
+                count_signs(calls.signs[i], state.usual[s])
             continue
         if facts.injection[i] < WAITS_BELOW and weigh(calls.signs[i], SIGN_WEIGHTS) < ATTACK_WEIGHT:
             _wait(calls, state, i, surprising)
