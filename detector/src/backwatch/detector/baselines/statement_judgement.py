@@ -174,7 +174,8 @@ def _judge_new(
     facts.injected[i] = p >= ATTACK_PROBABILITY and (
         log_odds - effect_log_odds(work.signals, KNOWN_WEIGHTS if compared else COLD_WEIGHTS) >= 0.0
     )
-    facts.broken[i] = harmless
+    # Without a statement to compare it with, an open quote and the refusal are enough: no app writes that.
+    facts.broken[i] = harmless or (refused and not compared and calls.signs[i] & _UNBALANCED != 0)
     changes = changes_of(work.features, work.features[WORDS_ONLY] == 1.0)
     if compared:
         facts.changes[i] = changes
@@ -199,6 +200,7 @@ def _learn(calls: StatementCalls, state: StatementState, i: int) -> None:
     codes, ids, role, count = statement_of(calls, i)
     site = state.sites[calls.site[i]]
     site["changed"] = 1
+    site["function"] = calls.function[i]
     state.resources[calls.resource[i]]["changed"] = 1
     if count > 0:
         slots = int(calls.site[i]), int(calls.resource[i])
