@@ -59,10 +59,6 @@ MAX_SIGN_WEIGHT: Final = 8.0
 OFF_SLOT_SHARE: Final = 0.6
 """What a difference at a value's place counts for if the statement differs elsewhere, too."""
 MIN_UNSEEN: Final = 1e-4
-ROWS_FACTOR: Final = 4
-MIN_ROWS: Final = 20
-MAX_ROWS_LOG_ODDS: Final = 2.0
-"""Rows beyond ``ROWS_FACTOR`` times what the call site ever returned add up to this."""
 
 
 @kernel
@@ -164,14 +160,6 @@ def effect_log_odds(x: Any, weights: Any) -> float:
         total += weights[_OTHERS_AT + 1] * (x[_OTHERS_AT + 1] - (1.0 if other >= ATTACK_WEIGHT else 0.0))
         total += weights[_OTHERS_AT + 2] * x[_OTHERS_AT + 2]
     return total
-
-
-@kernel
-def rows_log_odds(rows: int, most: int) -> float:
-    """Return what it adds that a call returned more rows than its call site ever did."""
-    if rows < MIN_ROWS or rows <= ROWS_FACTOR * (most + 1):
-        return 0.0
-    return min(MAX_ROWS_LOG_ODDS, math.log2(rows / (most + 1.0)) / 3.0)
 
 
 @kernel

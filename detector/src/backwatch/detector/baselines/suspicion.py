@@ -1,7 +1,7 @@
 """Weights of injection signs as evidence of an attack, and the weight that suffices."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +28,6 @@ ATTACK_WEIGHT: Final = 3.0
 SIGN_WEIGHTS: Final[NDArray[np.float64]] = np.array([WEIGHT_OF_SIGN[sign] for sign in names.SIGNS], np.float64)
 """By index in ``names.SIGNS``: bit ``i`` of a call's signs weighs ``SIGN_WEIGHTS[i]``."""
 
-USUAL_AFTER_CALLS: Final = 3
-"""Quiet calls with known statements after which a sign is usual at a call site."""
-
 
 @kernel
 def weigh(signs: int, weight: NDArray[np.float64]) -> float:
@@ -44,21 +41,3 @@ def weigh(signs: int, weight: NDArray[np.float64]) -> float:
         if (signs >> i) & 1:
             total += weight[i]
     return total
-
-
-@kernel
-def unusual_signs(signs: int, usual: Any) -> int:
-    """Return the signs that are not usual at a call site; ``usual`` is its row of counts."""
-    kept = 0
-    for k in range(usual["seen"].shape[0]):
-        if (signs >> k) & 1 and usual["seen"][k] < USUAL_AFTER_CALLS:
-            kept |= 1 << k
-    return kept
-
-
-@kernel
-def count_signs(signs: int, usual: Any) -> None:
-    """Count the signs of a quiet call with a known statement."""
-    for k in range(usual["seen"].shape[0]):
-        if (signs >> k) & 1 and usual["seen"][k] < 255:
-            usual["seen"][k] += 1
