@@ -41,8 +41,10 @@ from backwatch.detector.baselines.volume_series import (
 from backwatch.detector.kernels.compiled import Array, kernel
 
 DAYS_PER_MONTH: Final = 30.44
-FALSE_ALARMS_PER_MONTH: Final = 2.0
-"""The budget: false alarms that are expected of one series in a month."""
+FALSE_ALARMS_PER_MONTH: Final = 3.0
+"""The budget of alerts: false alarms that are expected of one series in a month."""
+REVIEW_ALARMS_PER_MONTH: Final = 30.0
+"""The budget of a review, one a day: an operator looks through a recorded series, and a miss costs more than a look."""
 SPANS: Final = (1.0, 1.0, 6.0, 16.0, 36.0, float(LONG))
 """Values in the window of each statistic: it counts from its first full window."""
 BASES: Final = (0.1, 1.2, 0.2, 1.1, -0.4, 1.5)
