@@ -1,7 +1,7 @@
 """Functions that pass a statement on: a helper through which an app's queries go, and no call site of its own."""
 
 import re
-from collections.abc import Iterator
+import sys
 from types import CodeType, FrameType
 from typing import Final
 
@@ -19,34 +19,59 @@ _EXECUTABLE: Final = {
     "sqlalchemy": "_execute_on_connection", "django": "_fetch_all", "psycopg": "as_string", "psycopg2": "as_string",
 }  # fmt: skip
 """What statement objects of a package have: SQLAlchemy's, Django's query sets, psycopg's composed ones."""
+_OPTIMIZED: Final = 0x01
 _VARIADIC: Final = 0x04
 _OWNERS: Final = frozenset(("self", "cls"))
+_LOCALS_READERS: Final = frozenset(("locals", "vars", "eval", "exec", "dir", "f_locals"))
+"""What functions use that may hold the dictionary of their own variables. Before Python 3.13 there is one per frame:
+reading it would change it, and break a loop over ``locals().items()``."""
+OWN_REFERENCES: Final = 3
+"""References to a dictionary that this module alone reads: the frame's, the variable's and the one of the count."""
 
 
 def is_passed_on(frame: FrameType, sql: object) -> bool:
     """Return whether a function was given the statement that is sent as one of its arguments.
 
+    No argument of the app lives longer for it.
+
     Args:
         frame: The function's frame.
         sql: The raw statement; ``None``: the call has none, and nothing was passed on.
     """
-    code = frame.f_code
-    if sql is None:  # reading a frame's variables keeps them alive until it ends: not for calls without a statement
+    if sql is None:
         return False
-    if not code.co_argcount and not code.co_kwonlyargcount and not code.co_flags & _VARIADIC:
+    code = frame.f_code
+    names = _argument_names(code)
+    if not names:
         return False
     text = _text(sql)
-    return any(_is_statement(value, text) for value in _arguments(code, frame))
+    return any(_is_statement(value, text) for value in _read(frame, names))
 
 
-def _arguments(code: CodeType, frame: FrameType) -> Iterator[object]:
-    count = code.co_argcount + code.co_kwonlyargcount
-    is_variadic = bool(code.co_flags & _VARIADIC)
+def _argument_names(code: CodeType) -> list[str]:
+    """Return the names of arguments that may be a statement; none where the variables must not be read."""
+    if not code.co_flags & _OPTIMIZED or not _LOCALS_READERS.isdisjoint(code.co_names):
+        return []
+    count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & _VARIADIC)
+    return [name for name in code.co_varnames[:count] if name not in _OWNERS]
+
+
+def _read(frame: FrameType, names: list[str]) -> list[object]:
+    """Return the values of arguments, and leave no reference to a variable behind.
+
+    Before Python 3.13 a frame keeps the dictionary that ``f_locals`` returns, and with it each variable that the app
+    deletes or rebinds later. It is emptied, unless something else holds it, such as a debugger, or a trace function
+    in Python is set: after its turn Python copies the dictionary back into the variables.
+    """
     given = frame.f_locals
-    for name in code.co_varnames[: count + is_variadic]:
-        if name not in _OWNERS and name in given:
-            value = given[name]
-            yield from value[:8] if isinstance(value, tuple) else (value,)
+    values = list[object]()
+    for name in names:
+        value = given.get(name)
+        values += value[:8] if isinstance(value, tuple) else (value,)
+    # From 3.13 on it is a view that keeps nothing.
+    if type(given) is dict and sys.getrefcount(given) <= OWN_REFERENCES and not (sys.gettrace() or sys.getprofile()):
+        given.clear()
+    return values
 
 
 def _text(sql: object) -> str:
