@@ -3,9 +3,9 @@
     BACKWATCH_TEST_DATA=… make bench NAME=volume_quality
 
 The data cannot be shipped: the folder must hold ``volume/volume.jsonl.gz`` and ``nab.tar.gz``. Every series is scored
-as ``backwatch score`` does it. Injected events and drifts are held against the shipped budget of alerts, NAB against the
-budget of a review: in its cost model an event is worth nine false alarms, and its series are recorded. A third of each volume series (``LEARNING``)
-only teaches: all injected events lie behind it, and alarms in it do not count.
+as ``backwatch score`` does it. Injected events and drifts are held against the shipped budget of alerts, NAB against
+the budget of a review: its series are recorded, and in its cost model an event is worth nine false alarms. A third of
+each volume series (``LEARNING``) only teaches: all injected events lie behind it, and alarms in it do not count.
 """
 
 import csv
