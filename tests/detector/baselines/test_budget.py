@@ -7,10 +7,14 @@ from backwatch.detector.baselines.budget import (
     BUDGET,
     DAY,
     HOUR,
+    MAX_SHARE,
+    MIN_EXCESS,
     ROW_BYTES,
+    TEN,
     UNIT_BYTES,
     add,
     advance,
+    count_beyond,
     find_exceeded,
     find_limit,
     weigh,
@@ -114,3 +118,16 @@ def test_each_period_is_reported_once() -> None:
 
 def test_row_is_small() -> None:
     assert BUDGET.itemsize == 56
+
+
+def test_one_statement_alone_does_not_exceed_its_resource_total() -> None:
+    history = History()
+    history.learn(3)
+    row, whole = history.rows[0], history.wholes[0]
+    for each in (row, whole):
+        advance(each, history.ten * TEN_MINUTES_NS)
+    counted = 0
+    for _ in range(1_000):  # 50,000 rows
+        add(row, weigh(50, -1))
+        counted += count_beyond(row, whole, weigh(50, -1))
+    assert 0 < counted <= MAX_SHARE * MIN_EXCESS[TEN]

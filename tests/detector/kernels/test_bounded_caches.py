@@ -9,11 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backwatch.collector import names
-from backwatch.detector.columns import prepared as columns_module
 from backwatch.detector.columns.prepared import Columns, dialect_of, sign_mask
 from backwatch.detector.decoding import schema
 from backwatch.detector.decoding.decoder import decode
-from backwatch.detector.derived import numbers, text_columns
+from backwatch.detector.derived import cached_number, numbers, text_columns
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.ingest import otlp_writer
@@ -58,10 +57,9 @@ def test_columns_of_any_bound_equal_those_of_a_large_one(limit: int, texts: list
     value = encode([Call(START_NS + i, {**SAFE, name: text}, {name: text}) for i, text in enumerate(texts)])
     with pytest.MonkeyPatch.context() as patch:
         for module, bound in (
-            (columns_module, "MAX_DIALECTS"), (columns_module, "MAX_SIGN_TEXTS"), (text_columns, "MAX_CACHED_TEXTS"),
-            (numbers, "MAX_TOPOLOGIES"),
+            (cached_number, "CELLS"), (text_columns, "MAX_CACHED_LISTS"), (numbers, "MAX_TOPOLOGIES"),
         ):  # fmt: skip
-            patch.setattr(module, bound, limit)
+            patch.setattr(module, bound, 1 << limit)
         small = Columns(KEY)
     wide = Columns(KEY)
     for _ in range(2):

@@ -10,7 +10,7 @@ from backwatch.collector.runtime.bounds import Bound
 from backwatch.detector.baselines import releases
 from backwatch.detector.columns import prepared
 from backwatch.detector.decoding import heartbeats, rows, schema
-from backwatch.detector.derived import numbers, numeric_address, text_columns
+from backwatch.detector.derived import cached_number, numbers, numeric_address, text_columns
 from backwatch.detector.detectors import unusual_payload
 from backwatch.detector.engine import findings, open_findings, rule_table, verdicts, windows
 from backwatch.detector.ingest import otlp_writer, routing
@@ -100,12 +100,10 @@ BOUNDS: Final = (
         "statements whose fingerprint is remembered", prepared.CACHED_STATEMENTS, "statements",
         "a newer one takes the place",
     ),
-    Bound("dialects of systems remembered", prepared.MAX_DIALECTS, "texts", "the oldest makes room"),
-    Bound("signs of texts remembered", prepared.MAX_SIGN_TEXTS, "texts", "the oldest makes room"),
     Bound("hosts whose address or class is remembered", host.MAX_REMEMBERED, "texts", "the oldest makes room"),
     Bound("numeric addresses remembered", numeric_address.MAX_REMEMBERED, "texts", "the oldest makes room"),
-    Bound("derived facts remembered, of each kind", text_columns.MAX_CACHED_TEXTS, "texts", "the oldest makes room"),
-    Bound("readings of texts remembered, of each kind", numbers.CELLS, "texts", "a newer one takes the place"),
+    Bound("lists of mail domains remembered", text_columns.MAX_CACHED_LISTS, "texts", "the oldest makes room"),
+    Bound("readings of texts remembered, of each kind", cached_number.CELLS, "texts", "a newer one takes the place"),
     Bound("topologies of clusters remembered", numbers.MAX_TOPOLOGIES, "texts", "the oldest makes room"),
     Bound("distinct entries of a rules' domain", rule_index.MAX_ENTRIES, "entries", "the cache is begun anew"),
     Bound("rows of bits of entries, remembered", compiled_rules.MAX_REMEMBERED, "rows", "the cache is begun anew"),

@@ -104,11 +104,15 @@ class SearchPage(DatabasePage):
 
     def work(self) -> object:
         """Search for ordinary names."""
-        return [self.find(name) for name in ("customer 1", "customer 2")]
+        return [self.answer(name) for name in ("customer 1", "customer 2")]
 
     def meet(self) -> object:
         """Search for the attacker's text."""
-        return self.find(self.injected)
+        return self.answer(self.injected)
+
+    def answer(self, name: str) -> Any:
+        """Answer one request: the page is the same for every visitor."""
+        return self.find(name)
 
     def find(self, name: str) -> Any:
         """Return the rows of a search."""

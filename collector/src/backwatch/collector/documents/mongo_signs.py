@@ -62,14 +62,14 @@ def signs_of_command(command: object) -> tuple[str, ...]:
     """
     if not isinstance(command, Mapping):
         return ()
-    walk = _Walk()
+    walk = _CommandWalk()
     walk.command(command)  # pyright: ignore[reportUnknownArgumentType]
     return tuple(sorted(walk.found))
 
 
 def signs_of_filter(condition: object, *, single: bool = False) -> tuple[str, ...]:
     """Return the signs of one filter, or of a pipeline's stages."""
-    walk = _Walk()
+    walk = _CommandWalk()
     if isinstance(condition, Mapping):
         walk.filter(condition, single, 0)  # pyright: ignore[reportUnknownArgumentType]
     elif isinstance(condition, (list, tuple)):
@@ -84,7 +84,7 @@ def signs_of_native(command: object, statement: str) -> str:
     return ""
 
 
-class _Walk:
+class _CommandWalk:
     """A walk through the conditions of one command."""
 
     def __init__(self) -> None:

@@ -88,7 +88,7 @@ def signs_of_search(body: object) -> tuple[str, ...]:
     >>> signs_of_search({"query": {"range": {"created": {"gte": "now-1d"}}}})
     ()
     """
-    walk = _Walk()
+    walk = _SearchWalk()
     walk.value(body, "", 0)
     return tuple(sorted(walk.found))
 
@@ -98,7 +98,7 @@ def may_show_signs(statement: str) -> bool:
     return any(word in statement for word in _TELLING)
 
 
-class _Walk:
+class _SearchWalk:
     def __init__(self) -> None:
         self.found: set[str] = set()
         self.left = MAX_NODES

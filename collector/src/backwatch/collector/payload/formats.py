@@ -114,7 +114,7 @@ def _format_facts(reply: object) -> Facts:
     if not isinstance(reply, (list, tuple, dict)):
         return ()
     format_, containers, found = "", dict[str, None](), dict[str, None]()
-    total, values = SharedBudget(), sorted(_some(reply), key=len)
+    total, values = SharedBudget(), sorted(_select_values(reply), key=len)
     for inspected, value in enumerate(values):
         data = _bytes(value) if isinstance(value, str) else value
         if len(data) < 3 or (len(data) <= _PLAIN_BYTES and is_plain(data)):
@@ -130,7 +130,7 @@ def _format_facts(reply: object) -> Facts:
     return _facts(format_, containers, found)
 
 
-def _some(reply: "list[object] | tuple[object, ...] | dict[object, object]") -> list[bytes | str]:
+def _select_values(reply: "list[object] | tuple[object, ...] | dict[object, object]") -> list[bytes | str]:
     """Return texts of a response: the first few, and among the first thousands those that begin like a pickle."""
     first: list[bytes | str] = []
     marked: list[bytes | str] = []

@@ -226,10 +226,10 @@ def _is_code(text: str, values: Iterable[str], system: str) -> bool:
     """Return whether any of these values extends beyond one token of ``text``."""
     dialect = dialect_of(system)
     shown, found, _ = scan_thinned(text, dialect)
-    return any(_beyond_one(shown, value, found) for value in values)
+    return any(_exceeds_token(shown, value, found) for value in values)
 
 
-def _beyond_one(text: str, value: str, found: list[tuple[int, int, int]]) -> bool:
+def _exceeds_token(text: str, value: str, found: list[tuple[int, int, int]]) -> bool:
     at = text.find(value)
     for _ in range(_MAX_OCCURRENCES):
         if at < 0:

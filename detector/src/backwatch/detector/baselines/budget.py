@@ -58,6 +58,8 @@ YOUNG_DAYS: Final = 2.0
 """Further margin while little is known: divided by the known hours or days. It is 3 times after a day of hours."""
 FADING_PER_DAY: Final = 0.03
 """Binary logarithms by which the highest fades in a day: it halves in a month."""
+MAX_SHARE: Final = 0.5
+"""Of the least excess of ten minutes: what one statement may add to its resource's total in an hour."""
 MIN_OTHER_CALLS: Final = 50
 """Calls of the rest of a resource below which they measure no activity."""
 MAX_ACTIVITY: Final = 10.0
@@ -247,13 +249,18 @@ def find_exceeded(row: Any, whole: Any) -> int:
 
 @kernel
 def count_beyond(row: Any, whole: Any, units: int) -> int:
-    """Return how many of the units just added lie beyond the highest hour so far, at the present activity."""
+    """Return how many of the units just added lie beyond the highest hour so far, at the present activity.
+
+    Of one statement and hour at most ``MAX_SHARE`` of them count: what one gives out alone is its own alert.
+    """
     if row["hours"] < MIN_HOURS:
         return 0
     highest, amount = _from_log(row["highest"][HOUR]), float(row["amount"][HOUR])
     if amount <= highest:
         return 0
-    return int(min(max(amount - highest * _find_activity(row, whole, HOUR), 0.0), float(units)))
+    usual, most = highest * _find_activity(row, whole, HOUR), MAX_SHARE * MIN_EXCESS[TEN]
+    before = min(max(amount - units - usual, 0.0), most)
+    return int(min(max(amount - usual, 0.0), most) - before)
 
 
 @kernel

@@ -26,6 +26,7 @@ class StatementCalls(NamedTuple):
     resource: Array
     release: Array
     reported: Array
+    function: Array
     error: Array
     refused: Array
     rows: Array

@@ -123,21 +123,23 @@ def _statement_of(calls: StatementCalls, i: int) -> tuple[Any, Any, Any, int]:
 
 @kernel
 def _home(calls: StatementCalls, state: StatementState, statement: tuple[Any, Any, Any, int], i: int) -> int:
-    """Return the call site whose statements this one is compared with: its own, or one that knows such a beginning."""
+    """Return the call site whose statements this one is compared with.
+
+    It is the call's own, or one that knows such a beginning. Where call sites are reported, that is only another one of
+    the same function, on another route or from another caller, as long as this one has hardly been seen.
+    """
     site, resource = calls.site[i], calls.resource[i]
-    if (
-        site != 0
-        and state.sites[site]["exemplars"] > 0
-        and (
-            calls.reported[i]
-            or (state.places[site]["calls"] >= MIN_COMPARED_CALLS and state.places[site]["kinds"] < VARIOUS)
-        )
-    ):
+    knows = site != 0 and state.sites[site]["exemplars"] > 0
+    is_seen = knows and state.places[site]["calls"] >= MIN_COMPARED_CALLS
+    if is_seen and (calls.reported[i] or state.places[site]["kinds"] < VARIOUS):
         return int(site)
     codes, ids, role, count = statement
     found = find_home(state.resources[resource], state.sites, int(resource), codes, ids, role, count)
-    if site == 0 or state.sites[site]["exemplars"] == 0:
-        return 0 if calls.reported[i] else found
+    if calls.reported[i]:
+        is_same = found != 0 and calls.function[i] != 0 and state.sites[found]["function"] == calls.function[i]
+        return found if is_same else int(site) if knows else 0
+    if not knows:
+        return found
     if found == 0 or found == site:
         return int(site)
     own = nearest(state.sites[site], codes, count)[2]
@@ -278,7 +280,8 @@ def _judge_new(
     facts.injected[i] = p >= ATTACK_PROBABILITY and (
         log_odds - effect_log_odds(work.signals, KNOWN_WEIGHTS if compared else COLD_WEIGHTS) >= 0.0
     )
-    facts.broken[i] = harmless
+    # Without a statement to compare it with, an open quote and the refusal are enough: no app writes that.
+    facts.broken[i] = harmless or (refused and not compared and calls.signs[i] & _UNBALANCED != 0)
     changes = changes_of(work.features, work.features[WORDS_ONLY] == 1.0)
     if compared:
         facts.changes[i] = changes
@@ -299,6 +302,7 @@ def _learn(calls: StatementCalls, state: StatementState, i: int) -> None:
     codes, ids, role, count = _statement_of(calls, i)
     site = state.sites[calls.site[i]]
     site["changed"] = 1
+    site["function"] = calls.function[i]
     state.resources[calls.resource[i]]["changed"] = 1
     if count > 0:
         slots = int(calls.site[i]), int(calls.resource[i])

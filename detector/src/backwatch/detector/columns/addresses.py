@@ -41,10 +41,12 @@ _FIELDS: Final = (_APP, _SYSTEM, _WHERE, _OPERATION, _RESOURCE, _SESSION, _CONTE
 
 
 @kernel
-def _over(seed: np.uint64, hashes: Array, which: Array, i: int) -> np.uint64:
+def _over(seed: Array, hashes: Array, which: Array) -> None:
+    """Mix columns into ``seed``, one after the other: the calls do not wait for each other, as the columns do."""
     for at in range(which.shape[0]):
-        seed = mix(seed, np.uint64(hashes[which[at], i]))
-    return seed
+        column = hashes[which[at]]
+        for i in range(seed.shape[0]):
+            seed[i] = mix(seed[i], np.uint64(column[i]))
 
 
 @kernel
@@ -58,28 +60,33 @@ def _addresses(
     out: Array,
 ) -> None:
     app, system, where, operation, place, session, content = fields
+    resource, owner, facts, reported = out[RESOURCE], out[APP], out[SESSION_FACTS], out[CONTENT_FACTS]
+    found, about = out[RESOURCE_FACTS], out[STATEMENT_FACTS]
+    owner[:] = 1
+    _over(owner, hashes, app)
     for i in range(fingerprint.shape[0]):
-        owner = _over(np.uint64(1), hashes, app, i)
+        kind = np.uint64(0)
+        for at in range(system.shape[0]):
+            if kind == 0:
+                kind = hashes[system[at], i]
+        resource[i] = mix(mix(owner[i], kind), np.uint64(numbers[_PORT, i]))
+        facts[i], found[i], reported[i] = 3, 6, 5 if error[i] else 4
+        about[i] = fingerprint[i] + np.uint64(2)
+    _over(resource, hashes, where)
+    _over(found, hashes, place[0])
+    _over(found, numbers, place[1])
+    _over(facts, hashes, session[0])
+    _over(facts, numbers, session[1])
+    _over(facts, flags, session[2])
+    _over(reported, hashes, content[0])
+    _over(reported, numbers, content[1])
+    _over(reported, flags, content[2])
+    _over(about, hashes, operation)
+    for i in range(fingerprint.shape[0]):
         if hashes[_NAME, i] != 0:  # a name that was given stands for system, endpoint and namespace
-            resource = mix(mix(np.uint64(2), hashes[_NAME, i]), owner)
-        else:
-            kind = np.uint64(0)
-            for at in range(system.shape[0]):
-                if kind == 0:
-                    kind = hashes[system[at], i]
-            resource = _over(mix(mix(owner, kind), np.uint64(numbers[_PORT, i])), hashes, where, i)
-        facts = _over(np.uint64(3), hashes, session[0], i)
-        facts = _over(_over(facts, numbers, session[1], i), flags, session[2], i)
-        reported = _over(np.uint64(5 if error[i] else 4), hashes, content[0], i)
-        reported = _over(_over(reported, numbers, content[1], i), flags, content[2], i)
-        out[RESOURCE, i] = resource
-        out[APP, i] = owner
-        out[RESOURCE_FACTS, i] = _over(_over(np.uint64(6), hashes, place[0], i), numbers, place[1], i)
-        out[SESSION, i] = mix(resource, facts)
-        out[STATEMENT, i] = mix(resource, fingerprint[i] + np.uint64(1))
-        out[SESSION_FACTS, i] = facts
-        out[STATEMENT_FACTS, i] = _over(fingerprint[i] + np.uint64(2), hashes, operation, i)
-        out[CONTENT_FACTS, i] = reported
+            resource[i] = mix(mix(np.uint64(2), hashes[_NAME, i]), owner[i])
+        out[SESSION, i] = mix(resource[i], facts[i])
+        out[STATEMENT, i] = mix(resource[i], fingerprint[i] + np.uint64(1))
 
 
 def addresses(hashes: Array, numbers: Array, flags: Array, error: Array, fingerprint: Array) -> NDArray[np.uint64]:

@@ -26,12 +26,13 @@ from backwatch.detector.columns.addresses import (
 )
 from backwatch.detector.decoding import schema
 from backwatch.detector.decoding.decoder import DecodedCalls
+from backwatch.detector.derived.cached_number import CachedNumber
 from backwatch.detector.derived.numbers import NumberColumns
 from backwatch.detector.derived.payload_kinds import PayloadColumns
 from backwatch.detector.derived.text_columns import TextColumns
-from backwatch.detector.kernels.bounded_cache import BoundedCache
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.kernels.hashing import mix
+from backwatch.detector.kernels.memory import address_of, load64
 from backwatch.detector.rules.fields import CALL_FIELDS, DOMAINS
 from backwatch.detector.state.keys import SITE_REPORTED
 from backwatch.detector.statements.call_statement import DOCUMENT_SHAPE, NO_SQL, NONE, SQL, canonical, choose
@@ -43,9 +44,6 @@ Array = NDArray[Any]
 
 CACHED_STATEMENTS = 1 << 16
 """Statements whose fingerprint, and fingerprints whose family, are remembered."""
-MAX_DIALECTS = 1_000
-MAX_SIGN_TEXTS = 10_000
-"""Systems and sign texts whose meaning is kept."""
 _QUERY = schema.TEXT_INDEX[names.QUERY_TEXT]
 _COLUMNS_OF = {
     domain: tuple(
@@ -117,17 +115,12 @@ def _fingerprints(
 
 @kernel
 def _hash_traces(buffer: Array, offset: Array, out: Array) -> None:
+    at = address_of(buffer)
     for i in range(offset.shape[0]):
-        if offset[i] < 0:
-            continue
-        if i > 0 and offset[i] == offset[i - 1]:
-            out[i] = out[i - 1]
-            continue
-        high = low = np.uint64(0)
-        for k in range(8):
-            high = (high << np.uint64(8)) | np.uint64(buffer[offset[i] + k])
-            low = (low << np.uint64(8)) | np.uint64(buffer[offset[i] + 8 + k])
-        out[i] = mix(high, low) if high | low else np.uint64(0)
+        if 0 <= offset[i] <= buffer.shape[0] - 16:
+            first, second = np.uint64(load64(at + offset[i])), np.uint64(load64(at + offset[i] + 8))
+            if first | second:
+                out[i] = mix(first, second)
 
 
 @kernel
@@ -206,10 +199,10 @@ class Columns:
     def __init__(self, key: bytes, *, judge_loopback: bool = False) -> None:
         self._k0, self._k1 = hash_key(key)
         self._scratch = new_scratch()
-        self._dialects = BoundedCache[int, int](MAX_DIALECTS)
+        self._dialects = CachedNumber()
         self._statements = np.zeros(CACHED_STATEMENTS, np.uint64), np.zeros(CACHED_STATEMENTS, np.uint64)
         self._family_of = np.zeros(CACHED_STATEMENTS, np.uint64), np.zeros(CACHED_STATEMENTS, np.uint64)
-        self._signs = BoundedCache[int, int](MAX_SIGN_TEXTS)
+        self._signs = CachedNumber()
         self._derived = TextColumns(self.hash, judge_loopback=judge_loopback)
         self._readings = NumberColumns(self.hash)
         self._payloads = PayloadColumns(self.hash)
@@ -260,25 +253,12 @@ class Columns:
         return prepared
 
     def _sign_masks(self, decoded: DecodedCalls, hashes: NDArray[np.uint64]) -> NDArray[np.uint32]:
-        masks = np.zeros(hashes.shape[0], np.uint32)
-        reported = np.flatnonzero(hashes)
-        if reported.shape[0]:
-            values, first, inverse = np.unique(hashes[reported], return_index=True, return_inverse=True)
-            found = [
-                self._signs.get(value, lambda row=row: sign_mask(decoded.text(names.QUERY_SIGNS, row)))
-                for value, row in zip(values.tolist(), reported[first].tolist(), strict=True)
-            ]
-            masks[reported] = np.array(found, np.uint32)[inverse]
-        return masks
+        masks = self._signs.of(hashes, lambda row: sign_mask(decoded.text(names.QUERY_SIGNS, row)), 0)
+        return masks.astype(np.uint32)
 
     def _dialect(self, decoded: DecodedCalls, systems: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Return the number of each call's SQL dialect; -1 if its query text is no SQL."""
-        values, first, inverse = np.unique(systems, return_index=True, return_inverse=True)
-        found = [
-            self._dialects.get(value, lambda row=row: dialect_of(decoded.text(names.DB_SYSTEM, row)))
-            for value, row in zip(values.tolist(), first.tolist(), strict=True)
-        ]
-        return np.array(found, np.int64)[inverse]
+        return self._dialects.of(systems, lambda row: dialect_of(decoded.text(names.DB_SYSTEM, row)), dialect_of(""))
 
     def _places(self, prepared: Prepared) -> None:
         """Add the addresses that depend on the call site, else on the statement's family."""

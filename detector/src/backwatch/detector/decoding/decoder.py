@@ -129,17 +129,18 @@ class DecodedCalls:
 
     def _facts(self, row: int, columns: Sequence[schema.Column], longest: int = EVIDENCE) -> dict[str, Any]:
         found: dict[str, Any] = {}
+        lengths, numbers, flags = self.lengths[row].tolist(), self.numbers[row].tolist(), self.flags[row].tolist()
         for column in columns:
             name = column.name
             if column.kind == schema.TEXT:
-                if self.lengths[row, schema.TEXT_INDEX[name]] > 0:
+                if lengths[schema.TEXT_INDEX[name]] > 0:
                     found[name] = self.text(name, row)[:longest]
             elif column.kind == schema.NUMBER:
-                number = int(self.numbers[row, schema.NUMBER_INDEX[name]])
+                number = numbers[schema.NUMBER_INDEX[name]]
                 if number >= 0:
                     found[name] = number
             else:
-                flag = int(self.flags[row, schema.FLAG_INDEX[name]])
+                flag = flags[schema.FLAG_INDEX[name]]
                 if flag >= 0:
                     found[name] = bool(flag)
         return found

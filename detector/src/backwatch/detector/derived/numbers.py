@@ -1,7 +1,6 @@
 """Numbers for rules without code: parsed from texts, or computed from other columns and the call's event time.
 
-Parsed numbers are cached by the text's keyed hash, in a small table in which a newer text may replace an older one. The
-cache holds pure functions: dropping it changes no result.
+Parsed numbers are cached by the text's keyed hash (``cached_number.py``).
 """
 
 import re
@@ -15,9 +14,9 @@ from backwatch.collector import names
 from backwatch.collector.facts.fact import Fact, Type
 from backwatch.collector.payload.message_forms import FORMS
 from backwatch.detector.derived import faults
-from backwatch.detector.derived.text_columns import FACTORS, instant_ns
+from backwatch.detector.derived.cached_number import FACTORS, CachedNumber
+from backwatch.detector.derived.text_columns import instant_ns
 from backwatch.detector.kernels.bounded_cache import BoundedCache
-from backwatch.detector.kernels.compiled import kernel
 
 NOT_BEFORE: Final = "tls.server.not_before.ns"
 """``tls.server.not_before`` in nanoseconds since the epoch, UTC; -1: absent or invalid."""
@@ -96,7 +95,6 @@ FACTS: Final = (
 )  # fmt: skip
 """The columns of this module that rules may read."""
 
-CELLS: Final = 1 << 12
 MAX_NODES: Final = 256
 MAX_FORMS: Final = 64
 MAX_TOPOLOGIES: Final = 1_000
@@ -163,48 +161,6 @@ def message_forms(text: str) -> int:
     (1, 3, 0, 0)
     """
     return sum(_FORMS.get(word, 0) for word in dict.fromkeys(text.split(",", MAX_FORMS)))
-
-
-@kernel
-def _lookup(hashes: Any, keys: Any, values: Any, out: Any, missing: Any) -> int:
-    mask = np.uint64(keys.shape[0] - 1)
-    count = 0
-    for i in range(hashes.shape[0]):
-        key = hashes[i]
-        if key == 0:
-            continue
-        cell = key & mask
-        if keys[cell] == key:
-            out[i] = values[cell]
-        else:
-            missing[count] = i
-            count += 1
-    return count
-
-
-class CachedNumber:
-    """A cache of one number per distinct text."""
-
-    def __init__(self) -> None:
-        self._keys, self._values = np.zeros(CELLS, np.uint64), np.zeros(CELLS, np.int64)
-
-    def of(self, hashes: NDArray[np.uint64], read: Callable[[int], int], absent: int = -1) -> NDArray[np.int64]:
-        """Return the number of each call; ``absent`` where the hash is 0.
-
-        Args:
-            read: Returns the number of a row's text.
-        """
-        out = np.full(hashes.shape[0], absent, np.int64)
-        missing = np.empty(hashes.shape[0], np.int64)
-        found: dict[int, int] = {}
-        for row in missing[: _lookup(hashes, self._keys, self._values, out, missing)].tolist():
-            key = int(hashes[row])
-            if key not in found:
-                found[key] = read(row)
-                cell = key & (CELLS - 1)
-                self._keys[cell], self._values[cell] = key, found[key]
-            out[row] = found[key]
-        return out
 
 
 class NumberColumns:

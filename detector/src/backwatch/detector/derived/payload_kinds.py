@@ -15,8 +15,7 @@ from backwatch.collector import names
 from backwatch.collector.payload.hostile_globals import is_hostile
 from backwatch.collector.payload.pickle_search import NOTORIOUS
 from backwatch.collector.payload.pickles import UNSEEN
-from backwatch.detector.derived.numbers import CachedNumber
-from backwatch.detector.derived.text_columns import FACTORS
+from backwatch.detector.derived.cached_number import CachedNumber, join_hashes
 from backwatch.detector.kernels.compiled import kernel
 
 FORMS: Final = "backwatch.payload.forms.bits"
@@ -122,10 +121,8 @@ class PayloadColumns:
         inspected = np.zeros(format_.shape[0], np.int8)
         own = columns[names.SYSTEM]
         _mark_inspected(columns[names.DB_SYSTEM], columns[names.MESSAGING_SYSTEM], own, self._systems, inspected)
-        kind = np.where(
-            format_ != 0, (format_ * FACTORS[0]) ^ (columns[names.PAYLOAD_CONTAINERS] * FACTORS[1]) | np.uint64(1), 0
-        )
-        both = np.where(format_ | loaded != 0, (format_ * FACTORS[0]) ^ (loaded * FACTORS[1]) | np.uint64(1), 0)
+        kind = join_hashes(format_, columns[names.PAYLOAD_CONTAINERS])
+        both = np.where(format_ != 0, join_hashes(format_, loaded), loaded)
         shaped = np.where(inspected != 0, columns[names.STATEMENT], np.uint64(0))
         return {
             FORMS: self._forms.of(kind, lambda row: self._form_bits(text, row), 0),

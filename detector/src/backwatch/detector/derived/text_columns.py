@@ -1,10 +1,11 @@
 """Columns parsed from texts: a certificate's end as a number, a redirect's host, whether the peer is local.
 
 Kernels see texts as keyed hashes only, so this module parses the values that they compute with, once per distinct text.
-The cache holds pure functions: evicting an entry changes no result.
+The caches hold pure functions: evicting an entry changes no result.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -26,6 +27,7 @@ from backwatch.collector.destinations.host import (
     split_target,
 )
 from backwatch.collector.facts.fact import Fact
+from backwatch.detector.derived.cached_number import FACTORS, CachedNumber
 from backwatch.detector.derived.certificate_names import is_of_cloud, is_public, organisation, subject_domain
 from backwatch.detector.kernels.bounded_cache import BoundedCache
 
@@ -87,7 +89,7 @@ FACTS: Final = (
 CONTINUES: Final = "backwatch.goes_on"
 """True where a call continues to read the result of an earlier one."""
 
-MAX_CACHED_TEXTS: Final = 10_000
+MAX_CACHED_LISTS: Final = 10_000
 LAST_NS: Final = (1 << 63) - 1
 _ON_MACHINE: Final = frozenset(("unix", "inproc", "pipe"))
 _OWN_NAMES: Final = frozenset(("localhost", "localhost.localdomain", "ip6-localhost"))
@@ -95,8 +97,6 @@ _TLS: Final = re.compile(r"(?:(ssl)|tls)? *v?(\d)(?:\.(\d))?", re.IGNORECASE)
 UNREADABLE: Final = "?"
 """A host that the collector could not parse, though some client may: it is never known."""
 _UNREADABLE: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?(?://)?\?(?:[/:]|\Z)", re.IGNORECASE)
-FACTORS: Final = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
-"""Odd factors, so that no bits are lost. They combine three keyed hashes to a key that attackers cannot target."""
 
 
 def instant_ns(text: str) -> int:
@@ -220,10 +220,10 @@ class TextColumns:
         self._hash = hash_text
         self._judge_loopback = judge_loopback
         self._mail = np.uint64(hash_text(b"smtp"))
-        self._domains = BoundedCache[int, NDArray[np.uint64]](MAX_CACHED_TEXTS)
+        self._domains = BoundedCache[int, NDArray[np.uint64]](MAX_CACHED_LISTS)
         self._fetch = np.uint64(hash_text(b"FETCH"))
-        self._places = BoundedCache[int, tuple[bool, int, int, int]](MAX_CACHED_TEXTS)
-        self._known = BoundedCache[tuple[str, int], int](MAX_CACHED_TEXTS)
+        self._places, self._destinations = CachedNumber(), CachedNumber()
+        self._known = defaultdict[str, CachedNumber](CachedNumber)
 
     def columns(self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]) -> dict[str, NDArray[Any]]:
         """Compute the columns.
@@ -250,7 +250,7 @@ class TextColumns:
         domains, has_domains = self._mail_domains(columns, text)
         target = self._read(REDIRECT_INWARD, names.REDIRECT_TARGET, columns, text, classify_target, UNKNOWN)
         return {
-            NOT_AFTER: self._read(NOT_AFTER, names.CERT_NOT_AFTER, columns, text, instant_ns, -1).astype(np.int64),
+            NOT_AFTER: self._read(NOT_AFTER, names.CERT_NOT_AFTER, columns, text, instant_ns, -1),
             TLS_RANK: self._read(TLS_RANK, names.TLS_VERSION, columns, text, tls_rank, -1),
             ISSUED_BY: self._read(ISSUED_BY, names.CERT_ISSUER, columns, text, hash_issuer, 0),
             ISSUER_PUBLIC: self._read(ISSUER_PUBLIC, names.CERT_ISSUER, columns, text, is_public, 0),
@@ -273,7 +273,7 @@ class TextColumns:
     def _mail_domains(
         self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        found = np.full(columns[names.SYSTEM].shape[0], None, object)
+        found = np.empty(columns[names.SYSTEM].shape[0], object)
         has_domains = np.zeros(found.shape[0], np.bool_)
 
         def domains(row: int) -> NDArray[np.uint64]:
@@ -291,22 +291,24 @@ class TextColumns:
     ) -> tuple[NDArray[np.int8], NDArray[np.int8], NDArray[np.int8], NDArray[np.uint64]]:
         """Return where each call goes: whether on the machine, the class with and without its peer, and the key."""
         read = names.TRANSPORT, names.PEER_ADDRESS, names.SERVER_ADDRESS
-        three = [columns[name].astype(np.uint64) for name in read]
-        together = (three[0] * FACTORS[0]) ^ (three[1] * FACTORS[1]) ^ (three[2] * FACTORS[2])
-        values, first, inverse = np.unique(together, return_index=True, return_inverse=True)
+        one, two, three = (columns[name] for name in read)
+        together = (one * FACTORS[0]) ^ (two * FACTORS[1]) ^ (three * FACTORS[2]) | np.uint64(1)
 
-        def describe(row: int) -> tuple[bool, int, int, int]:
+        def describe(row: int) -> int:
             transport, peer, address = (text(name, row) for name in read)
-            named, key = classify_host(address), destination_key(address)
+            named = classify_host(address)
             local = stays_local(transport, peer, address, judge_loopback=self._judge_loopback)
-            return local, max(named, classify_host(peer)), named, self._hash(key.encode()) if key else 0
+            return max(named, classify_host(peer)) << 8 | named << 1 | local
 
-        found = [
-            self._places.get(value, lambda row=row: describe(row))
-            for value, row in zip(values.tolist(), first.tolist(), strict=True)
-        ]
-        local, destination, named = (np.array([one[at] for one in found], np.int8)[inverse] for at in range(3))
-        return local, destination, named, np.array([one[3] for one in found], np.uint64)[inverse]
+        def hash_destination(row: int) -> int:
+            key = destination_key(text(names.SERVER_ADDRESS, row))
+            return self._hash(key.encode()) if key else 0
+
+        found = self._places.of(together, describe)
+        key = self._destinations.of(three, hash_destination, 0).view(np.uint64)
+        return (
+            (found & 1).astype(np.int8), (found >> 8).astype(np.int8), (found >> 1 & 127).astype(np.int8), key,
+        )  # fmt: skip
 
     def _read(
         self,
@@ -317,15 +319,5 @@ class TextColumns:
         read: Callable[[str], int],
         absent: int,
     ) -> NDArray[Any]:
-        hashes = columns[name]
-        out = np.full(hashes.shape[0], absent, np.int64 if absent else np.uint64)
-        present = np.flatnonzero(hashes)
-        if not present.shape[0]:
-            return out
-        values, first, inverse = np.unique(hashes[present], return_index=True, return_inverse=True)
-        found = [
-            self._known.get((made, value), lambda row=row: read(text(name, row)))
-            for value, row in zip(values.tolist(), present[first].tolist(), strict=True)
-        ]
-        out[present] = np.array(found, out.dtype)[inverse]
-        return out
+        found = self._known[made].of(columns[name], lambda row: read(text(name, row)), absent)
+        return found if absent else found.view(np.uint64)

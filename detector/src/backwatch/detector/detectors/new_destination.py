@@ -55,12 +55,27 @@ KIND_BITS: Final = np.uint64(15)
 PORTS: Final = np.uint64(0x9E3779B97F4A7C15)
 MINUTE_NS: Final = 60 * 1_000_000_000
 DAY_NS: Final = 86_400 * 1_000_000_000
-_WEB_PORTS: Final = (-1, 80, 443)
 _SENT: Final = np.dtype([
     ("first_ns", "<i8"), ("minute", "<u4"), ("day", "<u4"), ("minute_sent", "<u8"), ("day_sent", "<u8"), ("new", "u1"),
 ])  # fmt: skip
 _USUAL: Final = np.dtype([("since_ns", "<i8"), ("calls", "<u4"), ("minute_sent", "<u8"), ("day_sent", "<u8")])
 _ORIGIN: Final = np.dtype([("release", "<u2"), ("seen", "u1")])
+
+
+@kernel
+def _name_destinations(named: Array, found: Array, key: Array, port: Array, value: Array, public: Array) -> None:
+    """Write the value of each call's destination, its kind in the last bits, and whether it counts as public."""
+    for i in range(key.shape[0]):
+        name, kind = np.int64(named[i]), np.int64(found[i])
+        if kind < METADATA:
+            if name > PUBLIC:
+                kind = name  # the peer may be a proxy
+            elif name == PUBLIC and kind > PUBLIC:
+                kind = np.int64(REBOUND)
+        public[i] = kind == PUBLIC or kind == REBOUND
+        if key[i] != 0 and kind != METADATA:
+            other = np.uint64(0) if port[i] == -1 or port[i] == 80 or port[i] == 443 else np.uint64(port[i])
+            value[i] = (key[i] ^ other * PORTS) & ~KIND_BITS | np.uint64(kind)
 
 
 @kernel
@@ -221,12 +236,11 @@ class NewDestination(Detector):
         new, inside, excused, came_with = (np.zeros(count, np.int8) for _ in range(4))
         leaving, usual = np.zeros(count, np.int64), np.zeros(count, np.int64)
         app, caller = slot[APP.name], slot[CALLER.name]
-        named, kind = calls[NAMED_CLASS], calls[DESTINATION_CLASS].astype(np.uint64)
-        kind = np.where((named > PUBLIC) & (kind < METADATA), named, kind).astype(np.uint64)  # the peer may be a proxy
-        kind[(named == PUBLIC) & (kind > PUBLIC) & (kind < METADATA)] = REBOUND
-        port = np.where(np.isin(calls[names.SERVER_PORT], _WEB_PORTS), 0, calls[names.SERVER_PORT]).astype(np.uint64)
-        key = calls[DESTINATION_KEY]
-        value = np.where((key == 0) | (kind == METADATA), 0, (key ^ port * PORTS) & ~KIND_BITS | kind)
+        value, public = np.zeros(count, np.uint64), np.zeros(count, np.bool_)
+        _name_destinations(
+            calls[NAMED_CLASS], calls[DESTINATION_CLASS], calls[DESTINATION_KEY], calls[names.SERVER_PORT], value,
+            public,
+        )  # fmt: skip
         _note_releases(
             calls[names.SERVICE_RELEASE], calls["time_ns"], app, caller, learn, tables["new_destination_releases"],
             tables["new_destination_origin"], excused, came_with,
@@ -241,9 +255,8 @@ class NewDestination(Detector):
             ):  # fmt: skip
                 new[i] = not excused[i]
         _sum_sent(
-            (kind == PUBLIC) | (kind == REBOUND), calls[names.BYTES_SENT], calls["time_ns"], app, slot[RESOURCE.name],
-            came_with, calls["late"], learn, tables["new_destination_app"], tables["new_destination_host"],
-            (leaving, usual),
+            public, calls[names.BYTES_SENT], calls["time_ns"], app, slot[RESOURCE.name], came_with, calls["late"],
+            learn, tables["new_destination_app"], tables["new_destination_host"], (leaving, usual),
         )  # fmt: skip
         return {
             "backwatch.destination.new": new, "backwatch.destination.inside": inside,

@@ -48,6 +48,10 @@ MAX_COMPARED_CALLS: Final = 2_048
 USUAL_SIGNS: Final = np.dtype([("seen", "u1", (len(names.SIGNS),))])
 
 
+_ODD: Final = np.uint64(0x9E3779B97F4A7C15)
+_HALF: Final = np.uint64(32)
+
+
 @kernel
 def _find_unknown(fingerprint: Array, pair: Array, pairs: Any, unknown: Array) -> int:
     """Write the rows of calls whose statement is not known at its call site, or not compared; return their number."""
@@ -58,6 +62,12 @@ def _find_unknown(fingerprint: Array, pair: Array, pairs: Any, unknown: Array) -
             unknown[count] = i
             count += 1
     return count
+
+
+def _function_hashes(calls: Calls, part: slice) -> NDArray[np.uint32]:
+    """Return a hash of the app's function that each call was made from; 0: not reported."""
+    function, file = calls[names.CODE_FUNCTION][part], calls[names.CODE_FILE][part]
+    return np.where(function != 0, (function ^ file * _ODD) >> _HALF, 0).astype(np.uint32)
 
 
 @kernel
@@ -231,8 +241,8 @@ class UnusualQuery(Detector):
         judged = StatementCalls(
             fingerprint, calls["site_statement.sighting"][part], calls[CONTINUES][part], calls["time_ns"][part],
             calls["signs"][part], slot[SITE.name][part], pair, slot[STATEMENT.name][part], slot[RESOURCE.name][part],
-            calls[names.SERVICE_RELEASE][part], reported, calls["error"][part], calls[STATEMENT_REFUSED][part],
-            calls[names.ROWS_RETURNED][part], calls["duration_ns"][part], calls["late"][part], learn[part],
-            (found.of_call[part], found.codes, found.ids, found.roles, found.count),
+            calls[names.SERVICE_RELEASE][part], reported, _function_hashes(calls, part), calls["error"][part],
+            calls[STATEMENT_REFUSED][part], calls[names.ROWS_RETURNED][part], calls["duration_ns"][part],
+            calls["late"][part], learn[part], (found.of_call[part], found.codes, found.ids, found.roles, found.count),
         )  # fmt: skip
         judge_statements(judged, state, StatementFacts(*(fact[part] for fact in facts)), self._work)

@@ -8,7 +8,6 @@ nothing depends on the order of detectors, and an attack does not teach:
 3. Rules on derived facts give the remaining verdicts.
 """
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -33,6 +32,7 @@ from backwatch.detector.engine.open_findings import rule_hash
 from backwatch.detector.engine.ordering import in_order
 from backwatch.detector.engine.presence import Presence
 from backwatch.detector.engine.rule_table import RuleTable
+from backwatch.detector.engine.seen import sum_seen
 from backwatch.detector.engine.shard import Shard
 from backwatch.detector.engine.verdicts import Verdicts
 from backwatch.detector.engine.watermark import Watermark, check_facts, note_undone
@@ -255,20 +255,23 @@ class Engine:
     ) -> dict[str, Array]:  # fmt: skip
         facts: dict[str, Array] = {}
         count = learn.shape[0]
+        columns = {**run.columns}
+        calls = Calls(count=count, columns=columns, tokens_of=run.tokens)
         for detector in self.detectors:
             if not detector.provides:
                 continue
             tables = shard.tables(detector)
-            before = {table.name: tables[table.name][run.touched[table.keys.name]].copy() for table in detector.tables}
-            calls = Calls(count=count, columns={**run.columns, **facts}, tokens_of=run.tokens)
+            before = {table.name: tables[table.name].take(run.touched[table.keys.name]) for table in detector.tables}
             try:
                 found = detector.facts(calls, run.slot, tables, learn)
-                facts |= check_facts(found, detector.provides, count)
+                found = check_facts(found, detector.provides, count)
             except Exception as error:  # noqa: BLE001  one detector's fault must not silence the others
                 for table in detector.tables:
                     tables[table.name][run.touched[table.keys.name]] = before[table.name]
-                facts |= {name: np.zeros(count) for name in detector.provides}
+                found = {name: np.zeros(count) for name in detector.provides}
                 note_undone(shard, detector, count, error, findings)
+            facts |= found
+            columns |= found
         return facts
 
     def _count_late(self, shard: Shard, run: _Run, findings: Findings) -> None:
@@ -281,23 +284,14 @@ class Engine:
 
 def _note_seen(prepared: Prepared, findings: Findings) -> None:
     """Add each resource that had calls in this batch, with the facts of its newest call. Slot 0 is left out."""
-    with_slot = np.flatnonzero(prepared.columns[_SLOT])
-    if not with_slot.shape[0]:
-        return
-    address = prepared.address["resource"][with_slot]
-    time_ns = prepared.columns["time_ns"]
-    order = np.argsort(address, kind="stable")
-    cuts = np.flatnonzero(np.diff(address[order])) + 1
-    for low, high in itertools.pairwise([0, *cuts.tolist(), address.shape[0]]):
-        rows = with_slot[order[low:high]]
-        newest = int(rows[np.argmax(time_ns[rows])])
+    columns, address = prepared.columns, prepared.address["resource"]
+    found = np.empty((4, address.shape[0]), np.int64)
+    count = sum_seen(address, columns[_SLOT], columns["time_ns"], columns["error"], found)
+    for at in np.argsort(address[found[0, :count]]).tolist():
+        newest, first_ns, calls, errors = found[:, at].tolist()
         findings.seen.append(
             SeenResource(
-                parts=resource_parts(prepared, newest),
-                first_ns=int(time_ns[rows].min()),
-                last_ns=int(time_ns[newest]),
-                calls=int(rows.shape[0]),
-                errors=int(prepared.columns["error"][rows].sum()),
-                facts=prepared.decoded.session_facts(newest),
+                parts=resource_parts(prepared, newest), first_ns=first_ns, last_ns=int(columns["time_ns"][newest]),
+                calls=calls, errors=errors, facts=prepared.decoded.session_facts(newest),
             )
-        )
+        )  # fmt: skip

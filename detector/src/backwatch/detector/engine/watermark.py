@@ -68,7 +68,7 @@ class Watermark:
         facts: dict[str, NDArray[np.float64]] = {}
         for detector in self._windowed:
             tables = shard.tables(detector)
-            before = {table.name: tables[table.name][slots].copy() for table in detector.tables}
+            before = {table.name: tables[table.name].take(slots) for table in detector.tables}
             try:
                 found = detector.window(closed, tables)
                 facts |= check_facts(found, detector.window_provides, slots.shape[0])
@@ -112,6 +112,7 @@ def check_facts(found: Mapping[str, Any], provides: Sequence[str], count: int) -
         ValueError: A fact is missing, or is not one number per row.
     """
     for name in provides:
-        if name not in found or np.shape(found[name]) != (count,) or found[name].dtype.kind not in "biuf":
+        shape = getattr(found.get(name), "shape", None)
+        if shape != (count,) or found[name].dtype.kind not in "biuf":
             raise ValueError(f"{name} is not one number per row")
     return {name: found[name] for name in provides}

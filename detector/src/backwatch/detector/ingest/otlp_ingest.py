@@ -78,17 +78,17 @@ def redact_call(facts: Facts, name: str) -> tuple[str, Facts]:
         more |= {names.STATEMENT: http.to_statement(operation, url)} if url else {}
         more |= {names.URL_SECRET: True} if http.carries_secret(url) else {}
     else:
-        more = _sent_to(facts)
+        more = _destination_facts(facts)
         operation = _find_operation(facts, name) if names.MESSAGING_SYSTEM in facts else operation
     kept = {key: value[:MAX_TEXT] if isinstance(value, str) else value for key, value in facts.items()}
-    kept |= _where(facts, url) if url else {}
+    kept |= _endpoint_facts(facts, url) if url else {}
     kept |= {names.OPERATION: operation} if names.DB_SYSTEM in facts else {}
     error = _text(facts, names.ERROR_TYPE)
     kept |= {names.ERROR_TYPE: _word(error.rpartition(".")[2]) or "error"} if error else {}
     return operation, {key: value for key, value in (kept | more).items() if value != ""}
 
 
-def _sent_to(facts: Facts) -> Facts:
+def _destination_facts(facts: Facts) -> Facts:
     """Return the destination of messages, without anything that looks like a value."""
     name = _text(facts, names.MESSAGING_DESTINATION)
     if not name:
@@ -115,9 +115,9 @@ def _word(text: str) -> str:
     return found.group() if found else ""
 
 
-def _where(facts: Facts, url: str) -> Facts:
+def _endpoint_facts(facts: Facts, url: str) -> Facts:
     """Return the address of a URL, and whether it uses TLS. Nothing else of it is kept beside the statement."""
-    scheme, host, port = _place(url)
+    scheme, host, port = _split_url(url)
     if not host:
         return {}
     more: Facts = {}
@@ -131,7 +131,7 @@ def _where(facts: Facts, url: str) -> Facts:
     return more
 
 
-def _place(url: str) -> tuple[str, str, int]:
+def _split_url(url: str) -> tuple[str, str, int]:
     try:
         parts = urlsplit(url[:MAX_COMMAND])
         return parts.scheme.lower(), parts.hostname or "", parts.port or _PORTS.get(parts.scheme.lower(), 0)

@@ -44,6 +44,8 @@ class Replay:
         self._waiting: dict[bytes, list[bytes]] = {}
         self._offset = 0
         self.counts = Counts()
+        self.newest_ns = 0
+        """The newest event time of all that was judged."""
 
     def judge(self, requests: Iterable[bytes]) -> Iterator[Finding]:
         """Yield the findings of these ``ExportTraceServiceRequest`` values, per app in order."""
@@ -61,6 +63,7 @@ class Replay:
                     yield from self._step(key)
         for key in list(self._waiting):
             yield from self._step(key)
+        self.newest_ns = max((shard.scalars.watermark_ns for shard in self._shards.values()), default=0)
         for key, shard in self._shards.items():
             # Two windows on, everything that was open has closed.
             yield from self._count(self._engine.step(shard, Tick(shard.scalars.watermark_ns + 2 * WINDOW_NS)), key)

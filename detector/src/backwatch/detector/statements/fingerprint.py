@@ -197,8 +197,12 @@ def siphash(buffer: Bytes, start: int, length: int, k0: np.uint64, k1: np.uint64
         v0, v1, v2, v3 = _round(v0, v1, v2, v3)
         v0 ^= m
     m = np.uint64(length & 255) << np.uint64(56)
-    for k in range(length & 7):
-        m |= np.uint64(load8(at + whole * 8 + k)) << np.uint64(8 * k)
+    read, left = whole * 8, length & 7
+    if start + read + 8 <= buffer.shape[0]:
+        m |= np.uint64(load64(at + read)) & ((np.uint64(1) << np.uint64(8 * left)) - np.uint64(1))
+    else:
+        for k in range(left):
+            m |= np.uint64(load8(at + read + k)) << np.uint64(8 * k)
     v3 ^= m
     v0, v1, v2, v3 = _round(v0, v1, v2, v3)
     v0 ^= m

@@ -18,6 +18,6 @@ class Probed(SearchPage):
     def meet(self) -> object:
         """Return the error, which a careless page shows."""
         try:
-            return self.find(self.injected)
+            return self.answer(self.injected)
         except Exception as error:  # noqa: BLE001  any error of the driver
             return str(error)

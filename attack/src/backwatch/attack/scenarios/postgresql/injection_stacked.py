@@ -18,7 +18,7 @@ class Stacked(SearchPage):
 
     def meet(self) -> object:
         """Search for the attacker's text and return whether the new account exists."""
-        self.find(self.injected)
+        self.answer(self.injected)
         return self.exists("mallory")
 
     def exists(self, name: str) -> bool:

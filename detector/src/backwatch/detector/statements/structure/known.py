@@ -29,12 +29,12 @@ _INDEX_CELLS: Final = 64
 RECENT: Final = 8
 
 SITE_STRUCTURE: Final = np.dtype([
-    ("owner", "<u4"), ("known", "u1", (_SITE_BYTES,)), ("arena", "<u2", (ARENA_TOKENS,)),
+    ("owner", "<u4"), ("function", "<u4"), ("known", "u1", (_SITE_BYTES,)), ("arena", "<u2", (ARENA_TOKENS,)),
     ("length", "u1", (MAX_EXEMPLARS,)), ("exemplars", "u1"), ("changed", "u1"), ("most_rows", "<u4"),
     ("slot", "<u4", (RECENT,)), ("slot_s", "<u4", (RECENT,)),
 ])  # fmt: skip
-"""What a call site is known for. ``owner`` is the resource's slot; ``slot`` and ``slot_s`` are the places within
-statements at which something suspicious was seen of late, and when."""
+"""What a call site is known for. ``owner`` is the resource's slot, and ``function`` a hash of the app's function.
+``slot`` and ``slot_s`` are the places within statements at which something suspicious was seen of late, and when."""
 RESOURCE_STRUCTURE: Final = np.dtype([
     ("trigrams", "u1", (_TRIGRAM_BYTES,)), ("names", "u1", (_NAME_BYTES,)), ("tag", "<u4", (_INDEX_CELLS,)),
     ("site", "<u2", (_INDEX_CELLS,)), ("changed", "u1"),
