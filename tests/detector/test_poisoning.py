@@ -120,16 +120,24 @@ def test_sixty_dumps_under_frequent_releases_are_all_reported(engine: Engine, re
     assert missed == []
 
 
-_BEFORE_ALL = pytest.mark.xfail(
-    strict=False, reason="what comes before ten calls of a call site is learnt, unless it looks injected by itself"
-)
-
-
-@pytest.mark.parametrize("position", [pytest.param(0, marks=_BEFORE_ALL), pytest.param(4, marks=_BEFORE_ALL), 25])
+@pytest.mark.parametrize("position", [0, 4, 25])
 def test_attacker_in_the_first_minute_is_reported(engine: Engine, position: int) -> None:
     sent = list(ordinary(3_600, 2))
     sent += [Sent(position * 2 + 1 + i * 20, dump(1), rows=300) for i in range(40)]
     assert is_reported_in_time(reported(engine, sent), sent, dump(1))
+
+
+def test_attacker_before_the_first_honest_call_is_reported(engine: Engine) -> None:
+    sent = list(ordinary(3_600, 2))
+    sent += [Sent(-3, dump(1), rows=300), *(Sent(31 + i * 20, dump(1), rows=300) for i in range(40))]
+    assert is_reported_in_time(reported(engine, sent), sent, dump(1))
+
+
+def test_call_site_that_always_joins_queries_learns_them(engine: Engine) -> None:
+    sent = list(ordinary(3_600, 2))
+    kinds = [f"SELECT id, name FROM books WHERE id = ? UNION SELECT id, name FROM {name}" for name in ("films", "maps")]
+    sent += [Sent(i + 0.5, kinds[i % 2], CallSite("search", "shop/search.py", 9), 5) for i in range(3_000)]
+    assert reported(engine, sent) == {}
 
 
 def test_release_every_day_excuses_no_table_the_app_never_named(engine: Engine) -> None:
@@ -139,7 +147,6 @@ def test_release_every_day_excuses_no_table_the_app_never_named(engine: Engine) 
     assert is_reported_in_time(reported(engine, sent), sent, text)
 
 
-@pytest.mark.xfail(strict=False, reason="what was learnt is not judged again yet")
 def test_outlier_of_the_learning_period_is_judged_again(engine: Engine) -> None:
     sent = list(ordinary(20 * DAY_S, 600))
     text = "SELECT id, name, price FROM products WHERE id = ? OR id IS NOT NULL"

@@ -1,9 +1,9 @@
 """Judges calls one by one: is the statement known at its call site, and if not, was it injected into?
 
-Known are the statements from before a call site settled, and those in quiet use there for a week, with gaps no longer
-than a weekend. What is suspicious never becomes known by repetition: only an operator can accept it. A release, a call
-site with many different statements, or another call site that knows the statement excuse the kinds of change that apps
-make, and no other.
+Known are the statements from before a call site settled, except those that would be suspect at a settled one; and those
+in quiet use there for a week, with gaps no longer than a weekend. What is suspicious never becomes known by repetition:
+only an operator can accept it. A release, a call site with many different statements, or another call site that knows
+the statement excuse the kinds of change that apps make, and no other.
 """
 
 from typing import Any, Final
@@ -24,39 +24,27 @@ from backwatch.detector.baselines.call_site import (
     remember,
 )
 from backwatch.detector.baselines.campaign import count_tables, is_under_way, note_injected
-from backwatch.detector.baselines.document_weights import sign_log_odds
 from backwatch.detector.baselines.injection import (
-    compose,
     effect_log_odds,
     is_broken,
     probability,
-    score,
 )
 from backwatch.detector.baselines.injection_weights import COLD as COLD_WEIGHTS
-from backwatch.detector.baselines.injection_weights import COLD_BIAS, KNOWN_BIAS
 from backwatch.detector.baselines.injection_weights import KNOWN as KNOWN_WEIGHTS
 from backwatch.detector.baselines.recent_places import count_recent, note_suspicious
 from backwatch.detector.baselines.releases import is_young, number_of
-from backwatch.detector.baselines.settled import MAX_UNSEEN, has_settled, has_surely_settled, unseen_share
+from backwatch.detector.baselines.settled import has_settled, has_surely_settled, unseen_share
 from backwatch.detector.baselines.statement_columns import StatementCalls, StatementFacts, StatementState, Work
+from backwatch.detector.baselines.statement_comparison import comes_early, compare_statement, statement_of
 from backwatch.detector.baselines.suspicion import ATTACK_WEIGHT, SIGN_WEIGHTS, weigh
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import FIRST
-from backwatch.detector.statements.structure.catalogue import reads_catalogue_alone
 from backwatch.detector.statements.structure.changes import changes_of, sketch_tables, span_of
-from backwatch.detector.statements.structure.difference import describe
-from backwatch.detector.statements.structure.features import ONLY_ITEMS, SLOT, WORDS_ONLY, F, adds_nothing
-from backwatch.detector.statements.structure.grammar import check_grammar, is_query
+from backwatch.detector.statements.structure.features import ONLY_ITEMS, WORDS_ONLY, F, adds_nothing
 from backwatch.detector.statements.structure.housekeeping import is_housekeeping
 from backwatch.detector.statements.structure.known import (
-    NOTHING,
-    find_home,
-    is_alike,
     learn_statement,
-    nearest,
 )
-from backwatch.detector.statements.structure.operators import operator_log_odds
-from backwatch.detector.statements.structure.vocabulary import DOCUMENT
 
 Array = Any
 
@@ -67,10 +55,6 @@ WAITS_BELOW: Final = 0.5
 """Probability below which a statement becomes known after a quiet week."""
 USUAL_AFTER_CALLS: Final = 3
 """Quiet calls with known statements after which a sign is usual at a call site."""
-MIN_COMPARED_CALLS: Final = 10
-"""Calls of a call site after which new statements are compared with its own."""
-VARYING_LOG_ODDS: Final = -1.0
-"""What it adds where the statements of a call site vary and this one does not differ at the place of a value."""
 REFUSED_LOG_ODDS: Final = 3.0
 FAILED_LOG_ODDS: Final = 0.6
 SUCCEEDED_LOG_ODDS: Final = -0.2
@@ -90,8 +74,12 @@ MIN_ROWS: Final = 20
 MAX_ROWS_LOG_ODDS: Final = 2.0
 """Rows beyond ``ROWS_FACTOR`` times what the call site ever returned add up to this."""
 
-
-_ADDED, _AT_SLOT = F["added"], F["at-slot"]
+NO_DOUBT: Final = 0
+EARLY: Final = 1
+"""A statement is counted at its call site and not learned from, as in ``comes_early``."""
+DOUBTFUL: Final = 2
+"""A statement is neither counted nor learned from: at a settled call site it would be suspect."""
+_ADDED: Final = F["added"]
 _UNBALANCED: Final = 1 << names.SIGNS.index("unbalanced-quote")
 
 
@@ -109,106 +97,6 @@ def _count_signs(signs: int, usual: Any) -> None:
     for k in range(usual["seen"].shape[0]):
         if (signs >> k) & 1 and usual["seen"][k] < 255:
             usual["seen"][k] += 1
-
-
-@kernel
-def _statement_of(calls: StatementCalls, i: int) -> tuple[Any, Any, Any, int]:
-    """Return codes, ids, roles and number of a call's tokens; 0 tokens where it is no SQL."""
-    of_call, codes, ids, roles, count = calls.tokens
-    at = of_call[i]
-    if at < 0:
-        return codes[:0].reshape(-1), ids[:0].reshape(-1), roles[:0].reshape(-1), 0
-    return codes[at], ids[at], roles[at], int(count[at])
-
-
-@kernel
-def _home(calls: StatementCalls, state: StatementState, statement: tuple[Any, Any, Any, int], i: int) -> int:
-    """Return the call site whose statements this one is compared with.
-
-    It is the call's own, or one that knows such a beginning. Where call sites are reported, that is only another one of
-    the same function, on another route or from another caller, as long as this one has hardly been seen.
-    """
-    site, resource = calls.site[i], calls.resource[i]
-    knows = site != 0 and state.sites[site]["exemplars"] > 0
-    is_seen = knows and state.places[site]["calls"] >= MIN_COMPARED_CALLS
-    if is_seen and (calls.reported[i] or state.places[site]["kinds"] < VARIOUS):
-        return int(site)
-    codes, ids, role, count = statement
-    found = find_home(state.resources[resource], state.sites, int(resource), codes, ids, role, count)
-    if calls.reported[i]:
-        is_same = found != 0 and calls.function[i] != 0 and state.sites[found]["function"] == calls.function[i]
-        return found if is_same else int(site) if knows else 0
-    if not knows:
-        return found
-    if found == 0 or found == site:
-        return int(site)
-    own = nearest(state.sites[site], codes, count)[2]
-    return found if nearest(state.sites[found], codes, count)[2] > own else int(site)
-
-
-@kernel
-def _describe_document(
-    state: StatementState,
-    work: Work,
-    statement: tuple[Any, Any, Any, int],
-    found: tuple[int, int, int, float],
-    facts: tuple[int, bool],
-) -> tuple[float, bool, int]:
-    """Return the same as :func:`_describe`, for a statement that is no SQL: by its signs and its operators."""
-    codes, _, _, count = statement
-    home, offset, size, fit = found
-    work.features[:] = 0.0
-    work.added[:] = 0
-    work.kinds[:] = 0.0
-    compose(work.features, work.kinds, facts[0], 1.0, facts[1], work.signals)
-    log_odds = sign_log_odds(facts[0])
-    place = state.places[home]
-    alike = is_alike(fit, size)
-    if home == 0 or size == 0 or not alike or place["calls"] < MIN_COMPARED_CALLS:
-        return log_odds, False, 0
-    more, slot = operator_log_odds(state.sites[home]["arena"][offset : offset + size], codes, count)
-    unseen = unseen_share(place["once"] + 1, place["calls"] + 1)
-    if more > 0.0 and unseen > MAX_UNSEEN:
-        more = max(0.0, more - np.log(unseen / MAX_UNSEEN))
-    return log_odds + more, True, slot
-
-
-@kernel
-def _describe(
-    calls: StatementCalls, state: StatementState, work: Work, i: int, facts: tuple[int, bool]
-) -> tuple[float, bool, int]:
-    """Return log odds that a new statement was injected into, whether it was compared, and where it differs."""
-    statement = _statement_of(calls, i)
-    codes, ids, roles, count = statement
-    home = _home(calls, state, statement, i) if count > 0 else 0
-    offset, size, fit = 0, 0, 0.0
-    if home != 0:
-        offset, size, fit = nearest(state.sites[home], codes, count)
-    if count == 0 or codes[0] == DOCUMENT:
-        return _describe_document(state, work, statement, (home, offset, size, fit), facts)
-    site = state.sites[home]
-    known = site["arena"][offset : offset + size] if size > 0 else NOTHING
-    marks = work.added, work.removed
-    filters = site["known"], state.resources[calls.resource[i]]
-    describe(known, statement, marks, filters, work.features)
-    check_grammar(codes, count, work.kinds)
-    place = state.places[home]
-    signs, elsewhere = facts
-    unseen = unseen_share(place["once"] + 1, place["calls"] + 1) if home != 0 else 1.0
-    compose(work.features, work.kinds, signs, unseen, elsewhere, work.signals)
-    # Injected text leaves most of the statement as it is. One that shares little with any is another statement.
-    alike = is_alike(fit, size)
-    compared = size > 0 and alike and place["calls"] >= MIN_COMPARED_CALLS and is_query(codes[0])
-    if not compared or reads_catalogue_alone(codes, ids, roles, count, calls.signs[i]):
-        return score(work.signals, COLD_WEIGHTS, COLD_BIAS, 1.0), False, 0
-    log_odds = score(work.signals, KNOWN_WEIGHTS, KNOWN_BIAS, 10.0)
-    if unseen > MAX_UNSEEN:  # as likely as honest news are
-        log_odds -= np.log(unseen / MAX_UNSEEN)
-        if work.features[_AT_SLOT] == 0.0:
-            log_odds += VARYING_LOG_ODDS
-    if unseen > MAX_UNSEEN or weigh(signs, SIGN_WEIGHTS) >= ATTACK_WEIGHT:
-        log_odds = max(log_odds, score(work.signals, COLD_WEIGHTS, COLD_BIAS, 1.0))
-    return log_odds, True, int(work.features[SLOT])
 
 
 @kernel
@@ -232,7 +120,7 @@ def _note_campaign(
     """Note an injected statement at its call site, and write the facts of its campaign."""
     site = calls.site[i]
     row = state.campaigns[site]
-    _, ids, roles, count = _statement_of(calls, i)
+    _, ids, roles, count = statement_of(calls, i)
     new = calls.sighting[i] == FIRST and not calls.goes_on[i]
     answer = (
         int(calls.rows[i]), int(state.sites[site]["most_rows"]), int(calls.duration_ns[i] // 1_000_000),
@@ -252,15 +140,21 @@ def _note_campaign(
 @kernel
 def _judge_new(
     calls: StatementCalls, state: StatementState, facts: StatementFacts, work: Work, i: int, elsewhere: bool
-) -> bool:
-    """Judge a new statement, and note it at its call site if it is suspicious; return whether it is quiet."""
+) -> tuple[bool, int]:
+    """Judge a new statement, and note it at its call site if it is suspicious.
+
+    Returns:
+        Whether it is quiet, and what speaks against learning it all the same: 0, ``EARLY`` or ``DOUBTFUL``.
+    """
     site = state.sites[calls.site[i]]
     signs = _unusual_signs(calls.signs[i], state.usual[calls.site[i]]) if calls.site[i] != 0 else calls.signs[i]
-    log_odds, compared, slot = _describe(calls, state, work, i, (signs, elsewhere))
+    log_odds, excused, compared, slot = compare_statement(calls, state, work, i, (signs, elsewhere))
     time_s = int(calls.time_ns[i] // 1_000_000_000)
     refused = calls.refused[i] == 1
     broken = is_broken(work.signals)
     before = count_recent(site, slot, time_s, broken or refused) if calls.site[i] != 0 else 0
+    if calls.goes_on[i] and before > 0:  # the call whose rows this one fetches was noted itself
+        before -= 1
     without_words = work.features[_ADDED] == 0.0 or work.features[WORDS_ONLY] == ONLY_ITEMS
     words_only = work.features[WORDS_ONLY] > 0.0 and not (without_words and signs & _UNBALANCED != 0)
     harmless = refused and compared and words_only and before < MIN_CAMPAIGN
@@ -285,21 +179,25 @@ def _judge_new(
     changes = changes_of(work.features, work.features[WORDS_ONLY] == 1.0)
     if compared:
         facts.changes[i] = changes
-        facts.difference[i] = span_of(work.added, _statement_of(calls, i)[3])
+        facts.difference[i] = span_of(work.added, statement_of(calls, i)[3])
     if calls.site[i] != 0 and not calls.late[i] and p >= ATTACK_PROBABILITY:
         _note_campaign(calls, state, facts, work, i, compared, changes)
     suspicious = p >= ATTACK_PROBABILITY or (refused and (broken or compared))
-    if calls.site[i] != 0 and not calls.late[i] and suspicious:
+    if calls.site[i] != 0 and not calls.late[i] and suspicious and not calls.goes_on[i]:
         note_suspicious(site, slot, time_s)
-    if weigh(signs, SIGN_WEIGHTS) >= ATTACK_WEIGHT:
-        return False
-    return p < SUSPECT_PROBABILITY
+    doubt = NO_DOUBT
+    if not elsewhere:
+        if probability(log_odds + excused) >= SUSPECT_PROBABILITY:
+            doubt = DOUBTFUL
+        elif not compared and comes_early(calls, state, work.features, i):
+            doubt = EARLY
+    return p < SUSPECT_PROBABILITY and weigh(signs, SIGN_WEIGHTS) < ATTACK_WEIGHT, doubt
 
 
 @kernel
 def _learn(calls: StatementCalls, state: StatementState, i: int) -> None:
     """Add a quiet statement to what its call site and its resource are known for."""
-    codes, ids, role, count = _statement_of(calls, i)
+    codes, ids, role, count = statement_of(calls, i)
     site = state.sites[calls.site[i]]
     site["changed"] = 1
     site["function"] = calls.function[i]
@@ -312,7 +210,7 @@ def _learn(calls: StatementCalls, state: StatementState, i: int) -> None:
 @kernel
 def _is_plain(calls: StatementCalls, i: int) -> bool:
     """Return whether a new statement is of a transaction or a driver's own, and never news."""
-    codes, ids, _, count = _statement_of(calls, i)
+    codes, ids, _, count = statement_of(calls, i)
     return is_housekeeping(codes, ids, count)
 
 
@@ -333,6 +231,26 @@ def _wait(calls: StatementCalls, state: StatementState, i: int, surprising: bool
         note_restless(state.places[calls.site[i]], calls.time_ns[i])
     if calls.pair[i] != 0:
         count_waiting(state.pairs[calls.pair[i]], calls.time_ns[i])
+
+
+@kernel
+def _note_failed(calls: StatementCalls, state: StatementState, i: int) -> None:
+    """Note a failed statement, so that it is no news when it succeeds."""
+    pair = calls.pair[i]
+    if pair != 0:
+        state.pairs[pair]["known"] |= KNOWN_HERE
+    elif calls.sighting[i] == FIRST:
+        remember(state.places[calls.site[i]], calls.fingerprint[i])
+
+
+@kernel
+def _count_early(calls: StatementCalls, state: StatementState, i: int) -> None:
+    """Count a call whose statement is not learned from yet."""
+    pair = calls.pair[i]
+    remembered = state.pairs[pair]["known"] if pair != 0 else np.uint8(0)
+    alone = count_call(state.places[calls.site[i]], calls.sighting[i], calls.goes_on[i], remembered & ALONE != 0)
+    if pair != 0:
+        state.pairs[pair]["known"] = ALONE if alone else 0
 
 
 @kernel
@@ -359,7 +277,9 @@ def judge_statements(calls: StatementCalls, state: StatementState, facts: Statem
         facts.novel[i] = not known
         facts.elsewhere[i] = statement != 0 and asked[statement]["known"] & KNOWN_HERE != 0
         facts.unseen[i] = unseen_share(place["once"], place["calls"])
-        quiet = known or _judge_new(calls, state, facts, work, i, facts.elsewhere[i] != 0)
+        quiet, doubt = True, NO_DOUBT
+        if not known:
+            quiet, doubt = _judge_new(calls, state, facts, work, i, facts.elsewhere[i] != 0)
         # A suspicious statement surprises sooner.
         surprising = surely if quiet else has_settled(place["once"], place["calls"])
         facts.settled[i] = surprising
@@ -372,13 +292,12 @@ def judge_statements(calls: StatementCalls, state: StatementState, facts: Statem
             continue  # what an attack sends teaches nothing
         explained = facts.released[i] != 0 or facts.various[i] != 0 or facts.elsewhere[i] != 0
         if not learn:
-            if calls.error[i] and not calls.late[i] and not known and not surprising and quiet:
-                if pair != 0:
-                    pairs[pair]["known"] |= KNOWN_HERE
-                elif calls.sighting[i] == FIRST:
-                    remember(place, calls.fingerprint[i])
+            if calls.error[i] and not calls.late[i] and not known and not surprising and quiet and doubt == NO_DOUBT:
+                _note_failed(calls, state, i)
             continue
-        if known or (quiet and (not surprising or explained)):
+        if doubt == EARLY and quiet:
+            _count_early(calls, state, i)
+        elif known or (quiet and doubt == NO_DOUBT and (not surprising or explained)):
             alone = count_call(place, calls.sighting[i], calls.goes_on[i], remembered & ALONE != 0)
             if not known or (pair != 0 and remembered & COMPARED == 0 and not plain):
                 _learn(calls, state, i)
@@ -393,6 +312,5 @@ def judge_statements(calls: StatementCalls, state: StatementState, facts: Statem
                 sites[s]["changed"] = 1
             if known and calls.signs[i] != 0:
                 _count_signs(calls.signs[i], state.usual[s])
-            continue
-        if facts.injection[i] < WAITS_BELOW and weigh(calls.signs[i], SIGN_WEIGHTS) < ATTACK_WEIGHT:
+        elif facts.injection[i] < WAITS_BELOW and weigh(calls.signs[i], SIGN_WEIGHTS) < ATTACK_WEIGHT:
             _wait(calls, state, i, surprising)
