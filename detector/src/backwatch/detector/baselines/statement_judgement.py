@@ -174,7 +174,7 @@ def _judge_new(
         before -= 1
     words_only, misnamed = _classify_refusal(calls, work, i, signs, compared)
     under_way = is_under_way(state.campaigns[calls.site[i]], time_s)
-    harmless = refused and words_only and before < MIN_CAMPAIGN and not under_way
+    harmless = refused and words_only and before < MIN_CAMPAIGN
     if harmless:
         log_odds = min(log_odds, HARMLESS_BREAK_LOG_ODDS)
     elif refused and compared:
@@ -197,7 +197,7 @@ def _judge_new(
     is_open = has_input(work.signals) and not calls.error[i] and count > 0 and codes[0] != DOCUMENT
     # Without a statement to compare it with, an open quote and the refusal are enough: no app writes that.
     is_open = is_open or (refused and not compared and calls.signs[i] & _UNBALANCED != 0)
-    facts.broken[i] = p < ATTACK_PROBABILITY and not under_way and ((harmless and not misnamed) or is_open)
+    facts.broken[i] = p < ATTACK_PROBABILITY and ((harmless and not misnamed) or is_open)
     changes = changes_of(work.features, work.features[WORDS_ONLY] == 1.0)
     if compared:
         facts.changes[i] = changes
