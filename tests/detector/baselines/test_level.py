@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from backwatch.detector.baselines.level import LEVEL, MIN_COUNT, RELEARN_DAYS, SCORE_BOUND, update
+from backwatch.detector.baselines.level import (
+    LEVEL,
+    MIN_COUNT,
+    RELEARN_DAYS,
+    SCORE_BOUND,
+    migrate_levels,
+    update,
+    update_daily,
+)
 
 DAY_NS = 86_400 * 10**9
 MINUTE_NS = 60 * 10**9
@@ -70,3 +78,52 @@ def test_half_year_old_outliers_do_not_keep_new_values_from_becoming_usual() -> 
 
 def test_row_is_small() -> None:
     assert LEVEL.itemsize == 12
+
+
+HOUR_NS = 3_600 * 10**9
+
+
+def play_days(nights: "list[tuple[int, float]]", first: float = 0.7) -> "list[float]":
+    """Return the scores of one large value a day, given by hour and value, among small ones each hour."""
+    rows, found = np.zeros(1, LEVEL), list[float]()
+    for day, (at_hour, value) in enumerate(nights):
+        for hour in range(24):
+            now = day * DAY_NS + hour * HOUR_NS
+            update_daily(rows, 0, first, now, True)
+            if hour == at_hour:
+                found.append(update_daily(rows, 0, value, now + HOUR_NS // 2, True))
+    return found
+
+
+def test_second_size_at_the_same_hour_is_usual_from_the_second_day_on() -> None:
+    assert play_days([(4, 9.5)] + [(4 + day % 2, 9.5) for day in range(5)])[1:] == [0.0] * 5
+
+
+def test_first_value_of_all_may_be_the_second_size() -> None:
+    rows = np.zeros(1, LEVEL)
+    update_daily(rows, 0, 9.5, 4 * HOUR_NS, True)
+    for i in range(100):
+        update_daily(rows, 0, 0.7, 5 * HOUR_NS + i * MINUTE_NS * 10, True)
+    assert update_daily(rows, 0, 9.6, 28 * HOUR_NS, True) == 0.0
+
+
+def test_value_at_another_hour_or_far_larger_is_no_second_size() -> None:
+    found = play_days([(4, 9.5), (4, 9.5), (15, 9.5), (4, 9.5)])
+    assert found[2] >= SCORE_BOUND
+    assert play_days([(4, 7.0), (4, 7.0), (4, 9.5)])[2] >= SCORE_BOUND
+
+
+def test_second_size_repeated_within_its_first_day_is_not_usual() -> None:
+    rows = learnt(noise(300, spread=0.05))
+    scores = [update_daily(rows, 0, 12.0, 3 * DAY_NS + i * MINUTE_NS, True) for i in range(30)]
+    assert min(scores) >= SCORE_BOUND
+
+
+def test_levels_of_version_1_are_kept() -> None:
+    before = np.zeros(
+        1, [("level", "<f4"), ("spread", "<f4"), ("count", "<u2"), ("over_days", "u1"), ("over_day", "u1")]
+    )
+    before["level"], before["count"] = 5.0, 4_000
+    after = migrate_levels(before)
+    assert after.dtype == LEVEL
+    assert after[["level", "count", "over"]].tolist() == [(5.0, 255, 0)]

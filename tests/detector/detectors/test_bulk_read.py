@@ -81,3 +81,37 @@ def test_nightly_export_is_news_on_its_first_two_nights_alone() -> None:
 def test_statement_that_reads_far_more_than_at_first_is_news() -> None:
     twice = [make_read(3 * DAY + i * 3_600, 3_000 * 10**i, "SELECT id, total FROM orders") for i in range(2)]
     assert raises(list_fired(usual(), twice)) == [True, True]
+
+
+def make_backup(day: int, site: str) -> list[CallFacts]:
+    tables = ("products", "users", "orders")
+    return [
+        {
+            **at(day * DAY + 7_200 + i * 9, statement=f"SELECT * FROM {table}", site=site),
+            names.ROWS_RETURNED: 40_000 + i,
+        }
+        for i, table in enumerate(tables)
+    ]
+
+
+def test_new_job_is_recorded_on_its_first_night_and_raises_nothing() -> None:
+    for night in (3, 4, 5):
+        nights = [call for day in range(3, night + 1) for call in make_backup(day, "jobs/backup.py:copy")]
+        found = set[str]().union(*list_fired(usual(), nights)[-3:])
+        assert ("first-bulk-read" in found) is (night == 3)
+        assert "bulk-read" not in found
+
+
+def test_same_read_from_a_call_site_in_use_is_a_bulk_read() -> None:
+    found = list_fired(usual(), make_backup(3, "views.py:show"))
+    assert raises(found) == [True] * 3
+    assert "first-bulk-read" not in set[str]().union(*found)
+
+
+def test_whole_table_by_day_from_a_statement_that_reads_it_by_night_is_a_bulk_read() -> None:
+    days = [make_read(day * DAY + hour * 3_600, 1) for day in range(10) for hour in range(24)]
+    nights = [make_read(day * DAY + 4.3 * 3_600, 14_000 + 9 * day) for day in range(2, 10)]
+    story = sorted([*days, *nights], key=lambda call: call["time_ns"])
+    found = dict(zip((call["time_ns"] for call in story), list_fired(story), strict=True))
+    assert raises([found[night["time_ns"]] for night in nights]) == [True] + [False] * 7
+    assert raises(list_fired(story, [make_read(10 * DAY + 15 * 3_600, 14_000)])) == [True]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backwatch.collector import names
-from backwatch.detector.detectors.error_storm import SERVED, _judge  # pyright: ignore[reportPrivateUsage]
+from backwatch.detector.detectors.error_storm import SERVED, ErrorStorm, _judge  # pyright: ignore[reportPrivateUsage]
 from tests.detector.stories import DAY, CallFacts, at, list_fired, past
 
 RESET: dict[str, Any] = {names.ERROR_TYPE: "ConnectionResetError"}
@@ -85,3 +85,43 @@ def test_reported_restart_may_take_five_minutes_and_no_longer(pause: dict[str, A
     found = list_fired(past(), calls)
     assert "error-storm" not in set[str]().union(*found[:300])
     assert "error-storm" in found[-1]
+
+
+def find_storms(*lengths: int) -> list[bool]:
+    """Return for each night's outage, with one failed call a second, whether it raised an alert."""
+    found = list[bool]()
+    calls, ends = list[CallFacts](), list[int]()
+    for night, length in enumerate(lengths, 3):
+        calls += make_failures(length, night * DAY, 1)
+        ends.append(len(calls))
+        calls += [at(night * DAY + 900 + i) for i in range(40)]
+    fired = list_fired(past(), calls)
+    for begin, end in zip([0, *ends], ends, strict=False):
+        found.append("error-storm" in set[str]().union(*fired[begin:end]))
+    return found
+
+
+def test_outage_as_long_as_earlier_ones_is_usual_from_the_third_on() -> None:
+    assert find_storms(30, 30, 30, 40) == [True, True, False, False]
+
+
+def test_outage_longer_than_the_usual_ones_is_a_storm() -> None:
+    assert find_storms(30, 30, 120) == [True, True, True]
+
+
+def test_long_outages_never_become_usual() -> None:
+    assert find_storms(400, 400, 400, 30) == [True, True, True, True]
+
+
+def test_storm_state_of_version_1_is_kept() -> None:
+    names_1 = [
+        name
+        for name in SERVED.names or ()
+        if name not in ("begun_ns", "fault_ns", "ended_ns", "longest_ns", "outages", "run")
+    ]
+    before = np.zeros(2, np.dtype([(name, SERVED[name]) for name in names_1]))
+    before["usual_calls"] = 40.0
+    after = ErrorStorm().migrate(ErrorStorm.tables[0], before, 1)
+    assert after.dtype == SERVED
+    assert after["usual_calls"].tolist() == [40.0, 40.0]
+    assert not after["outages"].any()

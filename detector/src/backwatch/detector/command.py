@@ -189,9 +189,10 @@ def replay(files: tuple[str, ...], rules_dir: str | None, loopback: str | None) 
 @click.option(
     "--false-alarms-per-month",
     type=click.FloatRange(min=0.001, max=1_000),
-    default=2.0,
+    default=3.0,
     show_default=True,
-    help="Budget: rows of 0.5 and above that are expected of a series without events in a month of its time.",
+    help="Budget: rows of 0.5 and above that are expected of a series without events in a month of its time. "
+    "3 suits alerts; 30, one a day, a recorded series that you look through.",
 )
 def score(file: str, false_alarms_per_month: float) -> None:
     """Give each row of a timestamp,value series its anomaly score, from 0 (usual) to 1; from 0.5 on it is an alarm.
@@ -201,6 +202,7 @@ def score(file: str, false_alarms_per_month: float) -> None:
     \b
     Example:
       backwatch score series.csv > scored.csv
+      backwatch score --false-alarms-per-month 30 incident.csv > scored.csv
     """
     from backwatch.detector.models.scoring import score_file
 

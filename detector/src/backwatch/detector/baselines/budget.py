@@ -11,7 +11,8 @@ The **limit** of a period is the highest times ``TAIL_EXCESSES`` mean excesses, 
 least ``MIN_EXCESS`` above the highest. A total is reported once, at the call that carries it beyond its limit.
 
 On a sale day everything grows together; in a leak one statement grows alone. So the limit grows with the **activity**
-of the rest of the resource: its calls without those of this row, against their own highest.
+of the rest of the resource: its calls without those of this row, against their own highest. What a day was so excused
+counts in no week: the second day of a sale is no busier than the first.
 
 A period teaches its limit at most. So the budget of an hour can be raised within hours, that of a day within days. The
 result does not depend on batches: calls are added one by one, and one of an earlier period counts in the present.
@@ -128,6 +129,14 @@ def total_units(row: Any, period: int) -> float:
 
 
 @kernel
+def _excused_units(row: Any) -> float:
+    """Return the units of the present day beyond its limit that the activity of the rest excused."""
+    if row["exceeded"] & (1 << DAY):
+        return 0.0
+    return max(float(row["amount"][DAY]) - find_limit(row, DAY, 1.0), 0.0)
+
+
+@kernel
 def _learn_tail(row: Any, x: float) -> None:
     """Let the decile of the hours and the mean excess above it learn an hour's total."""
     hours = np.int64(row["hours"])
@@ -155,6 +164,8 @@ def _learn(row: Any, period: int, elapsed: Any) -> None:
         row["peak"][at] = 0
         calls = _to_log(float(row["calls"][period]))
         row["busiest"][at] = _to_steps(max(row["busiest"][at] / _LOG_STEPS - fading, calls))
+    if period == DAY:
+        row["amount"][WEEK] -= int(min(_excused_units(row), float(row["amount"][WEEK])))
     x = _to_log(min(total, find_limit(row, period, 1.0)))
     row["highest"][period] = _to_steps(max(row["highest"][period] / _LOG_STEPS - fading, x))
     row["amount"][period] = 0
@@ -226,8 +237,10 @@ def find_exceeded(row: Any, whole: Any) -> int:
         total = total_units(row, period)
         if total < bound or total <= find_limit(row, period, 1.0):
             continue
-        if period == WEEK and total_units(row, DAY) < ONGOING_SHARE * _from_log(row["highest"][DAY]):
-            continue
+        if period == WEEK:
+            total -= _excused_units(row)
+            if total_units(row, DAY) < ONGOING_SHARE * _from_log(row["highest"][DAY]):
+                continue
         if total > find_limit(row, period, _find_activity(row, whole, period)):
             row["exceeded"] |= np.uint8(1 << period)
             found = period

@@ -41,14 +41,18 @@ from backwatch.detector.baselines.volume_series import (
 from backwatch.detector.kernels.compiled import Array, kernel
 
 DAYS_PER_MONTH: Final = 30.44
-FALSE_ALARMS_PER_MONTH: Final = 2.0
-"""The budget: false alarms that are expected of one series in a month."""
+FALSE_ALARMS_PER_MONTH: Final = 3.0
+"""The budget of alerts: false alarms that are expected of one series in a month."""
+REVIEW_ALARMS_PER_MONTH: Final = 30.0
+"""The budget of a review, one a day: an operator looks through a recorded series, and a miss costs more than a look."""
 SPANS: Final = (1.0, 1.0, 6.0, 16.0, 36.0, float(LONG))
 """Values in the window of each statistic: it counts from its first full window."""
 BASES: Final = (0.1, 1.2, 0.2, 1.1, -0.4, 1.5)
 SLOPES: Final = (1.2, 0.8, 1.2, 1.7, 3.2, 4.0)
 RISE_EVIDENCE: Final = (3.2, 3.2)
 """Evidence of a rise of the two faster means: met as often, and in calm series not at all."""
+NEAR_HIGHEST: Final = 0.2
+"""How far below the highest a value may lie that carries a rise of the fastest mean."""
 CLEAR_EXCESS: Final = 0.1
 """Excess from which on evidence counts in full: less is a record by a hair."""
 TAIL: Final = 0.02
@@ -127,6 +131,8 @@ def _step(row: Any, y: float, time_ns: int, days: float, i: int, learn: bool) ->
     if learn:
         for j in range(RISES):
             rise = follow_rise(row, j, y, i)
+            if rise > 0.0 and j == 0 and away < row["high"][0] - NEAR_HIGHEST:
+                continue  # large values follow each other more closely than before, and none is larger
             if rise > 0.0 and j < RISES - 1:
                 above = max(above, RISE_EVIDENCE[j])
             elif rise > 0.0:

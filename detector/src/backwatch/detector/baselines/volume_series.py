@@ -41,6 +41,9 @@ RISE_DELAYS: Final = (64, 512, 1_024)
 RISE_BOUNDS: Final = (0.4, 0.5, 0.4)
 RISE_SHARES: Final = (0.3, 0.5, 0.3)
 """What a rise must exceed on the log scale, and as a share of the highest's own height above the level."""
+FASTEST_CALM_BOUND: Final = 0.25
+CALM_SIZES: Final = 2.5
+"""A calm series needs less of a rise of its fastest mean: so many of its usual departures, and at least the bound."""
 RISES: Final = len(RISE_SPANS)
 UNSEEN: Final = -1e9
 
@@ -215,7 +218,10 @@ def follow_rise(row: Any, j: int, y: float, i: int) -> float:
     found, high = 0.0, row["rise_high"][j]
     if high > UNSEEN:
         rise = mean - high
-        if rise >= max(RISE_BOUNDS[j], RISE_SHARES[j] * (high - row["level"])):
+        bound = RISE_BOUNDS[j]
+        if j == 0:
+            bound = min(bound, max(FASTEST_CALM_BOUND, CALM_SIZES * row["size"][0]))
+        if rise >= max(bound, RISE_SHARES[j] * (high - row["level"])):
             found = rise
             row["rise_high"][j] = mean  # from here on it must rise anew
             row["rise_waiting"][j] = row["rise_lately"][j] = UNSEEN

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from backwatch.collector import names
 from backwatch.collector.facts.fact import derived_fact
-from backwatch.detector.baselines.level import LEVEL, SCORE_BOUND, update
+from backwatch.detector.baselines.level import LEVEL, SCORE_BOUND, migrate_levels, update_daily
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
-from backwatch.detector.state.keys import RESOURCE, STATEMENT
+from backwatch.detector.state.keys import RESOURCE, SITE, STATEMENT
 from backwatch.detector.state.tables import Rows, Table
 
 MIN_CALLS: Final = 100
@@ -29,6 +29,9 @@ SMALL_ROWS: Final = float(np.log1p(2_000)) - RULE_EXCESS
 SMALL_BYTES: Final = float(np.log1p(1_048_576)) - RULE_EXCESS
 """Limits up to which the largest may rise at once: the rule's minimum amounts are larger by so much anyway."""
 
+FIRST_READS = np.dtype([("rows", "<u2"), ("bytes", "<u2")])
+"""The largest reads of a call site's first run, on the log scale in steps: what a new job read is no news from it."""
+_LOG_STEPS: Final = 2_048.0
 LARGEST = np.dtype([("rows", "<f4"), ("bytes", "<f4"), ("rows_ns", "<i8"), ("bytes_ns", "<i8"), ("calls", "<u4")])
 
 
@@ -42,7 +45,26 @@ def _score_against_statement(
             continue
         if rows[statement[i]]["count"] > 0:
             before[i] = rows[statement[i]]["level"]
-        score[i] = update(rows, statement[i], np.log1p(value[i]), time_ns[i], learn[i])
+        score[i] = update_daily(rows, statement[i], np.log1p(value[i]), time_ns[i], learn[i])
+
+
+@kernel
+def _to_steps(amount: int) -> int:
+    return int(min(np.log1p(max(amount, 0)), 31.9) * _LOG_STEPS)
+
+
+@kernel
+def _know_first_reads(
+    first_run: Array, row_count: Array, byte_count: Array, site: Array, sites: Any, before: tuple[Array, Array]
+) -> None:
+    """Add what call sites read in their first runs to what was returned before."""
+    for i in range(site.shape[0]):
+        place = sites[site[i]]
+        before[0][i] = max(before[0][i], place["rows"] / _LOG_STEPS)
+        before[1][i] = max(before[1][i], place["bytes"] / _LOG_STEPS)
+        if first_run[i] and site[i] != 0:
+            place["rows"] = max(np.int64(place["rows"]), _to_steps(row_count[i]))
+            place["bytes"] = max(np.int64(place["bytes"]), _to_steps(byte_count[i]))
 
 
 @kernel
@@ -126,9 +148,10 @@ class BulkRead(Detector):
             "statement's usual ones if those are more; NaN until 100 calls are known.",
         ),
     )
+    reads = ("backwatch.site.first_run",)
     tables = (
-        Table("bulk_read_rows", STATEMENT, 1, LEVEL), Table("bulk_read_bytes", STATEMENT, 1, LEVEL),
-        Table("bulk_read", RESOURCE, 1, LARGEST),
+        Table("bulk_read_rows", STATEMENT, 2, LEVEL), Table("bulk_read_bytes", STATEMENT, 2, LEVEL),
+        Table("bulk_read", RESOURCE, 1, LARGEST), Table("bulk_read_first_reads", SITE, 1, FIRST_READS),
     )  # fmt: skip
 
     def facts(
@@ -141,6 +164,8 @@ class BulkRead(Detector):
         statement = slot[STATEMENT.name]
         _score_against_statement(rows, statement, time_ns, learn, tables["bulk_read_rows"], found[0], before[0])
         _score_against_statement(received, statement, time_ns, learn, tables["bulk_read_bytes"], found[1], before[1])
+        first_run, site = calls["backwatch.site.first_run"], slot[SITE.name]
+        _know_first_reads(first_run, rows, received, site, tables["bulk_read_first_reads"], before)
         _score_against_resource(
             rows,
             received,
@@ -155,3 +180,7 @@ class BulkRead(Detector):
             found[3],
         )
         return dict(zip(self.provides, found, strict=True))
+
+    def migrate(self, table: Table, rows: Rows, from_version: int) -> Rows:  # noqa: ARG002  one older version
+        """Keep levels of version 1."""
+        return migrate_levels(rows)

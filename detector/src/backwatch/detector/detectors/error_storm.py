@@ -1,5 +1,10 @@
-"""Calls that fail in a row at a resource that used to respond."""
+"""Calls that fail in a row at a resource that used to respond.
 
+A resource that failed and came back several times has a **usual outage**: a nightly restart, a fail-over. One that
+lasts no longer is no news. Outages of more than five minutes never become usual.
+"""
+
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -24,11 +29,55 @@ PAUSE_NS: Final = 300 * 1_000_000_000
 """Five minutes: what a restart, a fail-over or a burst of load may take, if the service reports it by its own error."""
 NEXT_PAUSE_NS: Final = 3_600 * 1_000_000_000
 """One hour, after which the next one may begin."""
+OUTAGE_FAULTS: Final = 8
+"""Failures in a row that are an outage, as the rule counts them."""
+USUAL_OUTAGES: Final = 1.5
+"""Past outages, faded, from which on their length is usual: two within a month and a half."""
+OUTAGE_FADING_NS: Final = 60 * 86_400 * 1_000_000_000
+USUAL_LENGTHS: Final = 1.5
+"""How many times the longest usual outage a new one may last."""
 
 SERVED = np.dtype([
     ("recent", "<f8"), ("recent_calls", "<f8"), ("usual", "<f8"), ("usual_calls", "<f8"), ("streak", "<u4"),
-    ("last_ns", "<i8"), ("paused_ns", "<i8"),
+    ("last_ns", "<i8"), ("paused_ns", "<i8"), ("begun_ns", "<i8"), ("fault_ns", "<i8"), ("ended_ns", "<i8"),
+    ("longest_ns", "<f4"), ("outages", "<f4"), ("run", "<u4"),
 ])  # fmt: skip
+
+
+@kernel
+def _begin_fault(row: Any, time_ns: int) -> None:
+    """Count a fault of the present run, and note when the run began."""
+    if row["run"] == 0:
+        row["begun_ns"] = time_ns
+        row["fault_ns"] = time_ns
+    row["begun_ns"] = min(row["begun_ns"], time_ns)
+    row["fault_ns"] = max(row["fault_ns"], time_ns)
+    row["run"] = min(row["run"] + 1, 1_000_000)
+
+
+@kernel
+def _end_run(row: Any, time_ns: int) -> None:
+    """End the present run at a response; an outage that was short enough becomes usual."""
+    length_ns = row["fault_ns"] - row["begun_ns"]
+    if row["run"] >= OUTAGE_FAULTS and length_ns <= PAUSE_NS:
+        faded = _fade_outages(row, time_ns)
+        row["outages"] = row["outages"] * faded + 1.0
+        row["longest_ns"] = max(row["longest_ns"] * faded, float(length_ns))
+        row["ended_ns"] = max(row["ended_ns"], time_ns)
+    row["run"] = 0
+
+
+@kernel
+def _fade_outages(row: Any, time_ns: int) -> float:
+    return math.exp(-float(max(time_ns - row["ended_ns"], 0)) / OUTAGE_FADING_NS)
+
+
+@kernel
+def _is_usual_outage(row: Any, time_ns: int) -> bool:
+    """Return whether the present run lasts no longer than what this resource's outages do."""
+    if row["outages"] * _fade_outages(row, time_ns) < USUAL_OUTAGES:
+        return False
+    return time_ns - row["begun_ns"] <= USUAL_LENGTHS * row["longest_ns"]
 
 
 @kernel
@@ -43,9 +92,13 @@ def _judge(
         gone = float(max(time_ns[i] - row["last_ns"], 0)) if row["last_ns"] else 0.0
         lately, daily = np.exp(-gone / RECENT_NS), np.exp(-gone / USUAL_NS)
         failed = 1.0 if fault[i] else 0.0
-        if paused[i] and row["streak"] == 0 and time_ns[i] - row["paused_ns"] > NEXT_PAUSE_NS:
+        if fault[i]:
+            _begin_fault(row, time_ns[i])
+        # Another process may have met the outage a moment before the service reported it.
+        begins = row["streak"] == 0 or (row["streak"] < OUTAGE_FAULTS and time_ns[i] - row["begun_ns"] <= RECENT_NS)
+        if paused[i] and begins and time_ns[i] - row["paused_ns"] > NEXT_PAUSE_NS:
             row["paused_ns"] = time_ns[i]
-        pauses = time_ns[i] - row["paused_ns"] <= PAUSE_NS
+        pauses = time_ns[i] - row["paused_ns"] <= PAUSE_NS or (fault[i] and _is_usual_outage(row, time_ns[i]))
         if fault[i]:
             if pauses:
                 row["streak"] = 0
@@ -56,6 +109,7 @@ def _judge(
                 usual[i] = row["usual"] / row["usual_calls"]
         elif not error[i] and asked[i]:
             row["streak"] = 0  # a login alone is no response
+            _end_run(row, time_ns[i])
         row["recent"] = row["recent"] * lately + failed
         row["recent_calls"] = row["recent_calls"] * lately + 1.0
         if fault[i]:
@@ -74,7 +128,8 @@ class ErrorStorm(Detector):
         derived_fact(
             "backwatch.errors.streak",
             "Calls in a row that failed by the service or on the way to it, including this one; 0 where this call did "
-            "not, and for five minutes after the service itself reported that it restarts or is overloaded.",
+            "not, for five minutes after the service itself reported that it restarts or is overloaded, and for as "
+            "long as the resource's past outages lasted.",
         ),
         derived_fact(
             "backwatch.errors.share",
@@ -87,7 +142,7 @@ class ErrorStorm(Detector):
             "it; NaN where this call did not, and until 30 calls are known.",
         ),
     )
-    tables = (Table("error_storm", RESOURCE, 1, SERVED),)
+    tables = (Table("error_storm", RESOURCE, 2, SERVED),)
 
     def facts(
         self,
@@ -106,3 +161,10 @@ class ErrorStorm(Detector):
         return {
             "backwatch.errors.streak": streak, "backwatch.errors.share": share, "backwatch.errors.usual": usual,
         }  # fmt: skip
+
+    def migrate(self, table: Table, rows: Rows, from_version: int) -> Rows:  # noqa: ARG002  version 1 is the only older one
+        """Keep rows of version 1, which know no outages."""
+        fresh = np.zeros(rows.shape, table.dtype)
+        for name in rows.dtype.names or ():
+            fresh[name] = rows[name]
+        return fresh

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from backwatch.collector.facts.fact import derived_fact
 from backwatch.detector.baselines.forest import ARRAYS, UnusableModel, explain_score, isolation_score, validate_model
-from backwatch.detector.baselines.level import LEVEL, update
+from backwatch.detector.baselines.level import LEVEL, migrate_levels, update
 from backwatch.detector.detectors import Array, ClosedWindows, Detector
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import RESOURCE
@@ -167,7 +167,7 @@ class MultivariateAnomaly(Detector):
             scope="window",
         ),
     )
-    tables = tuple(Table(f"odd_window_{name}", RESOURCE, 1, LEVEL) for name in FEATURES)
+    tables = tuple(Table(f"odd_window_{name}", RESOURCE, 2, LEVEL) for name in FEATURES)
 
     def window(self, closed: ClosedWindows, tables: Mapping[str, Rows]) -> dict[str, Array]:
         """Compute the facts of ``derives``."""
@@ -191,6 +191,10 @@ class MultivariateAnomaly(Detector):
             "backwatch.odd.score": score, "backwatch.odd.excess": excess,
             **{f"backwatch.odd.{name}": np.ascontiguousarray(named[:, f]) for f, name in enumerate(FEATURES)},
         }  # fmt: skip
+
+    def migrate(self, table: Table, rows: Rows, from_version: int) -> Rows:  # noqa: ARG002  one older version
+        """Keep levels of version 1."""
+        return migrate_levels(rows)
 
 
 def load_model(arrays: Mapping[str, NDArray[Any]] | None) -> Sequence[NDArray[Any]] | None:
