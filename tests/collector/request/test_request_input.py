@@ -78,6 +78,8 @@ def test_lists_and_whole_queries_that_an_app_offers_are_no_code(value: str, sql:
         ("1) OR (1", "SELECT a FROM t WHERE id IN (1) OR (1)"),
         ("SELECT b FROM c", "SELECT a FROM t WHERE id IN (SELECT b FROM c)"),
         ("name LIMIT 900", "SELECT a FROM t ORDER BY name LIMIT 900"),
+        ("t UNION SELECT b FROM c", "SELECT a FROM t UNION SELECT b FROM c"),
+        ("t) UNION SELECT b FROM (c", "SELECT a FROM (t) UNION SELECT b FROM (c)"),
     ],
 )
 def test_lists_with_clauses_or_queries_are_code(value: str, sql: str) -> None:

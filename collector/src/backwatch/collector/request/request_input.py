@@ -256,9 +256,15 @@ def _is_offered(text: str, found: list[tuple[int, int, int]], start: int, end: i
     if first < 0 or found[first][1] != start:
         return False
     before = [text[token[1] : token[2]].upper() for token in found[:first] if token[0] != spec.COMMENT]
+    opened = False
     while before and (before[-1] == "(" or before[-1] in _BEFORE_QUERY):
-        if before.pop() == "FROM":
-            before.clear()
+        word = before.pop()
+        if word == "FROM":
+            if opened and text[found[first][1] : found[first][2]].upper() in ("SELECT", "WITH"):
+                return True
+            before.append(word)
+            break
+        opened = word == "("
     if not before:
         return True
     at = first
