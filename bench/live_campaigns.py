@@ -1,10 +1,12 @@
-"""Live apps under sqlmap: is the attack named, with route and call path, before the first row leaves?
+"""Live apps under attack: is it named, with route and call path, before the first row leaves, and is it one alert?
 
     make bench NAME=live_campaigns       ARGS="--sqlmap /path/to/sqlmap --databases postgres,mysql --modes cold,learnt"
 
-The three apps of ``bench.campaigns.apps`` run under ``backwatch run`` on live databases. *Cold* is an app that nothing
-is known of; *learnt* is one after honest traffic and two honest requests that break its one bad statement. The shipped
-``backwatch replay`` judges the stream of the collector. Without ``--sqlmap``, a few requests of such a run are sent.
+The three apps of ``bench.campaigns.apps`` run under ``backwatch run`` on live databases. sqlmap reads a table out; the
+attacks of ``intruder`` do what a person would do by hand. *Cold* is an app of which nothing is known; *learnt* is one
+after honest traffic and two honest requests that break its bad statement. The shipped engine judges the stream of the
+collector, for each attack on its own: what preceded the other attacks, and then this one. Without ``--sqlmap``, a few
+requests of such a run are sent.
 """
 
 import argparse
@@ -16,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -28,17 +30,23 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from backwatch.collector import names
 from backwatch.collector.settings import StreamSettings
 from backwatch.collector.stream.factory import open_consumer
+from backwatch.detector.engine.factory import make_engine
+from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.runtime.replay import Replay, as_json
 from bench import rounds
 from bench.campaigns import databases
-from bench.campaigns.apps import BUGS, drive
+from bench.campaigns.apps import BUGS, drive, intruder
 from tests.services.process import free_port
 from tests.services.server import HOST
 
 APPS = ("flask_app", "django_app", "sqlalchemy_app")
 UNSERVED = {("django_app", "mysql")}
+SQLMAP = "sqlmap"
+ATTACKS = (SQLMAP, *intruder.ATTACKS)
 TABLE = "staff"
 """The table that the attacker reads out; no honest statement names it."""
-LOUD = frozenset(("medium", "high", "critical"))
+LOUD = ("medium", "high", "critical")
+NAMED = "query-attack"
 READ_OUT = "5 UNION ALL SELECT id,login,password_hash FROM staff-- -"
 PROBES = (
     "5.)(\",,.'", "5'gWXn<'\">oXtD", "5) AND 4215=9132 AND (7264=7264", "5 AND 4215=9132", "5 AND 7364=7364",
@@ -63,37 +71,44 @@ class Span:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What was sent to the app from a time on."""
+
+    name: str
+    start_ns: int
+    end_ns: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The findings of one run.
+    """The findings of one attack.
 
     Attributes:
         calls: Calls of the attack.
-        first_alert: Number of the attack's call that raised the first loud finding, from 1; 0: none.
+        named: Number of the attack's call that was first called an attack, from 1; 0: none.
         first_row: Number of the first call that names the table that is read out; 0: none.
-        rule, level, route, path: Of that first finding.
+        route, path: Of that first finding.
         worst: The highest level that the attack reached.
-        places: Call sites at which the attack raised findings.
+        alerts: Alerts of medium or more that the attack raised, as rule and call site.
         bugs: Rules that the honest bugs raised, without the informational ones.
         false_alarms: Loud findings on honest traffic, the bugs left out.
     """
 
     calls: int
-    first_alert: int
+    named: int
     first_row: int
-    rule: str = ""
-    level: str = ""
-    route: str = ""
-    path: str = ""
-    worst: str = ""
-    places: tuple[str, ...] = ()
-    bugs: tuple[str, ...] = ()
-    false_alarms: int = 0
+    route: str
+    path: str
+    worst: str
+    alerts: tuple[str, ...]
+    bugs: tuple[str, ...]
+    false_alarms: tuple[str, ...]
 
     @property
     def is_in_time(self) -> bool:
-        """Return whether the attack was named before the table was."""
-        return 0 < self.first_alert < (self.first_row or self.calls + 1)
+        """Return whether the attack was named at the latest by the first call that names the table."""
+        return 0 < self.named <= (self.first_row or self.calls)
 
 
 @contextlib.contextmanager
@@ -152,71 +167,92 @@ def spans_of(records: Sequence[bytes]) -> list[Span]:
     return sorted(found, key=lambda span: span.start_ns)
 
 
-def replay(records: Sequence[bytes]) -> list[dict[str, Any]]:
-    """Return the findings of the shipped detector, in order."""
-    with tempfile.NamedTemporaryFile(suffix=".pb") as file:
-        file.write(b"".join(records))  # concatenated messages are one message
-        file.flush()
-        command = [sys.executable, "-m", "backwatch.collector", "replay", file.name]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [json.loads(line) for line in done.stdout.splitlines()]
+def cut(records: Sequence[bytes], phases: Sequence[Phase]) -> list[bytes]:
+    """Return the records with the spans of some phases alone."""
+    kept: list[bytes] = []
+    for record in records:
+        request = ExportTraceServiceRequest.FromString(record)
+        for scope in (scope for resource in request.resource_spans for scope in resource.scope_spans):
+            spans = [
+                span for span in scope.spans
+                if any(phase.start_ns <= span.start_time_unix_nano < phase.end_ns for phase in phases)
+            ]  # fmt: skip
+            del scope.spans[:]
+            scope.spans.extend(spans)
+        kept.append(request.SerializeToString())
+    return kept
 
 
-def judge(records: Sequence[bytes], bugs_ns: int, attack_ns: int) -> Verdict:
-    """Judge a stream: honest traffic until the bugs, which end with the attack's beginning."""
-    spans, findings = spans_of(records), replay(records)
-    attack = [span for span in spans if span.start_ns >= attack_ns]
-    number = {span.span_id: at for at, span in enumerate(attack, 1)}
+def judge(engine: Engine, records: Sequence[bytes], past: Sequence[Phase], attack: Phase) -> Verdict:
+    """Judge an attack after honest traffic and bugs, the phases ``honest`` and ``bugs`` of the past."""
+    stream = cut(records, [*past, attack])
+    spans = spans_of(stream)
     begun = {span.span_id: span.start_ns for span in spans}
+    attacking = [span for span in spans if span.start_ns >= attack.start_ns]
+    number = {span.span_id: at for at, span in enumerate(attacking, 1)}
+    findings = [as_json(finding) for finding in Replay(engine).judge(stream)]
     raised = [one for one in findings if one["span_id"] in number and one["severity"] in LOUD]
     raised.sort(key=lambda one: number[one["span_id"]])
-    earlier = [one for one in findings if one["span_id"] in begun and one["span_id"] not in number]
-    bugs = [one for one in earlier if begun[one["span_id"]] >= bugs_ns]
-    first_row = next((at for at, span in enumerate(attack, 1) if TABLE in span.text.lower()), 0)
-    honest = sum(begun[one["span_id"]] < bugs_ns and one["severity"] in LOUD for one in earlier)
-    verdict = Verdict(
-        calls=len(attack), first_alert=0, first_row=first_row, false_alarms=honest,
-        bugs=tuple(sorted({_named(one) for one in bugs if one["severity"] != "informational"})),
-    )  # fmt: skip
-    if not raised:
-        return verdict
-    first = max((one for one in raised if one["span_id"] == raised[0]["span_id"]), key=lambda one: one["severity"])
-    levels = [level for level in ("medium", "high", "critical") if any(one["severity"] == level for one in raised)]
+    named = next((one for one in raised if one["detector"] == NAMED), None)
+
+    def names_of(phase_name: str, levels: Sequence[str]) -> tuple[str, ...]:
+        during = [phase for phase in past if phase.name == phase_name]
+        found = [
+            one for one in findings
+            if one["severity"] in levels
+            and any(phase.start_ns <= begun.get(one["span_id"], 0) < phase.end_ns for phase in during)
+        ]  # fmt: skip
+        return tuple(sorted({f"{one['detector']} ({one['severity']})" for one in found}))
+
+    evidence: dict[str, Any] = named["evidence"] if named else {}
+    function = f"{evidence.get(names.CODE_FILE, '')}:{evidence.get(names.CODE_FUNCTION, '')}"
     return Verdict(
-        calls=verdict.calls, first_row=first_row, false_alarms=honest, bugs=verdict.bugs,
-        first_alert=number[first["span_id"]], rule=first["detector"], level=first["severity"],
-        route=first["evidence"].get(names.HTTP_ROUTE, ""), path=first["evidence"].get(names.CALL_PATH, "")
-        or f"{first['evidence'].get(names.CODE_FILE, '')}:{first['evidence'].get(names.CODE_FUNCTION, '')}",
-        worst=levels[-1], places=tuple(sorted({one["key"].rpartition(" @ ")[2] for one in raised})),
+        calls=len(attacking), named=number[named["span_id"]] if named else 0,
+        first_row=next((at for at, span in enumerate(attacking, 1) if TABLE in span.text.lower()), 0),
+        route=evidence.get(names.HTTP_ROUTE, ""), path=evidence.get(names.CALL_PATH, "") or function,
+        worst=max((one["severity"] for one in raised), key=LOUD.index, default=""),
+        alerts=tuple(dict.fromkeys(f"{one['detector']} @ {one['key'].rpartition(' @ ')[2]}" for one in raised)),
+        bugs=names_of("bugs", ("low", *LOUD)), false_alarms=names_of("honest", LOUD),
     )  # fmt: skip
 
 
-def _named(finding: dict[str, Any]) -> str:
-    return f"{finding['detector']} ({finding['severity']})"
-
-
-def attack(url: str, sqlmap: Path | None, limit_s: float) -> None:
-    """Let sqlmap read a table out, or send what it would send."""
-    if sqlmap is None:
+def attack(url: str, kind: str, name: str, options: argparse.Namespace) -> None:
+    """Carry out one attack."""
+    if name != SQLMAP:
+        intruder.ATTACKS[name](url, kind)
+    elif options.sqlmap is None:
         drive.request(url, (f"/find?id={quote(value)}&name=a" for value in PROBES))
-        return
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        drive.attack(sqlmap, url, limit_s=limit_s, table=TABLE)
+    else:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            drive.attack(options.sqlmap, url, limit_s=options.run_s, table=TABLE)
 
 
-def run(app: str, database: str, mode: str, options: argparse.Namespace) -> Verdict:
-    """Run one app once."""
+def play(url: str, kind: str, mode: str, options: argparse.Namespace) -> list[Phase]:
+    """Send honest traffic and bugs where the app is to be learnt, then the attacks; return the phases."""
+    actions: list[tuple[str, Callable[[], object]]] = []
+    if mode == "learnt":
+        honest = drive.honest_paths(options.honest, Random(options.seed))
+        actions += [("honest", lambda: drive.request(url, honest)), ("bugs", lambda: drive.request(url, BUGS))]
+    actions += [(name, lambda name=name: attack(url, kind, name, options)) for name in options.attacks.split(",")]
+    phases: list[Phase] = []
+    for name, act in actions:
+        start_ns = time.time_ns()
+        act()
+        phases.append(Phase(name, start_ns, time.time_ns()))
+    return phases
+
+
+def run(
+    engine: Engine, app: str, database: databases.Database, mode: str, options: argparse.Namespace
+) -> dict[str, Verdict]:
+    """Run one app once; return the verdict of each attack."""
     with tempfile.TemporaryDirectory() as folder:
         stream = f"sqlite:///{folder}/stream.db"
-        with serving(app, database, stream) as url:
-            bugs_ns = time.time_ns()
-            if mode == "learnt":
-                drive.request(url, drive.honest_paths(options.honest, Random(options.seed)))
-                bugs_ns = time.time_ns()
-                drive.request(url, BUGS)
-            attack_ns = time.time_ns()
-            attack(url, options.sqlmap, options.run_s)
-        return judge(read_stream(stream), bugs_ns, attack_ns)
+        with serving(app, database.url, stream) as url:
+            phases = play(url, database.dialect.name, mode, options)
+        records = read_stream(stream)
+    past = [phase for phase in phases if phase.name in ("honest", "bugs")]
+    return {phase.name: judge(engine, records, past, phase) for phase in phases if phase not in past}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -225,6 +261,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--apps", default=",".join(APPS), help="default: %(default)s")
     found.add_argument("--databases", default="postgres", help="of postgres, mysql, sqlite; default: %(default)s")
     found.add_argument("--modes", default="cold,learnt", help="default: %(default)s")
+    found.add_argument("--attacks", default=",".join(ATTACKS), help="default: %(default)s")
     found.add_argument("--sqlmap", type=Path, help="sqlmap's command")
     found.add_argument("--honest", type=int, default=1_000, help="honest requests of the learnt mode")
     found.add_argument("--run-s", type=float, default=120, help="seconds of one sqlmap run")
@@ -232,28 +269,35 @@ def parser() -> argparse.ArgumentParser:
     return found
 
 
-def main(arguments: list[str] | None = None) -> dict[str, Verdict]:
-    """Run the bench and print a table; the last line is JSON."""
+def main(arguments: list[str] | None = None) -> dict[tuple[str, str, str, str], Verdict]:
+    """Run the bench and print a line for each attack; the last line is JSON.
+
+    Returns:
+        Verdicts by app, database, mode and attack.
+    """
     options = parser().parse_args(arguments)
     print(rounds.machine("flask", "django", "sqlalchemy", "psycopg2-binary", "pymysql"))
-    found: dict[str, Verdict] = {}
+    engine = make_engine(EngineConfig())
+    found: dict[tuple[str, str, str, str], Verdict] = {}
     for kind in options.databases.split(","):
         with databases.serve(kind) as database:
             for app in (app for app in options.apps.split(",") if (app, kind) not in UNSERVED):
                 for mode in options.modes.split(","):
-                    verdict = found[f"{app}, {kind}, {mode}"] = run(app, database.url, mode, options)
-                    _show(f"{app}, {kind}, {mode}", verdict)
+                    for name, verdict in run(engine, app, database, mode, options).items():
+                        found[app, kind, mode, name] = verdict
+                        _show(f"{app}, {kind}, {mode}, {name}", verdict)
     in_time = sum(verdict.is_in_time for verdict in found.values())
-    print(json.dumps({"runs": len(found), "named_before_first_row": in_time}))
+    critical = sum(verdict.worst == "critical" for verdict in found.values())
+    print(json.dumps({"attacks": len(found), "named_before_first_row": in_time, "critical": critical}))
     return found
 
 
 def _show(name: str, verdict: Verdict) -> None:
     print(
-        f"{name:32} {'in time' if verdict.is_in_time else 'TOO LATE':8} {verdict.rule} ({verdict.level}) at call "
-        f"{verdict.first_alert} of {verdict.calls}, first row at {verdict.first_row or '-'}, ends {verdict.worst}; "
-        f"route {verdict.route or '-'}, path {verdict.path}; call sites {', '.join(verdict.places)}; "
-        f"bugs: {', '.join(verdict.bugs) or '-'}; false alarms: {verdict.false_alarms}", flush=True,
+        f"{name:42} {'in time' if verdict.is_in_time else 'TOO LATE':8} at call {verdict.named} of {verdict.calls}, "
+        f"first row at {verdict.first_row or '-'}, ends {verdict.worst or '-'}; route {verdict.route or '-'}, "
+        f"path {verdict.path}; alerts {', '.join(verdict.alerts) or '-'}; bugs: {', '.join(verdict.bugs) or '-'}; "
+        f"false alarms: {', '.join(verdict.false_alarms) or '-'}", flush=True,
     )  # fmt: skip
 
 

@@ -43,14 +43,16 @@ EXPERT_KNOWN: Final[Mapping[str, float]] = {
     "grammar-set-operation-misplaced": 3, "grammar-clause-out-of-order": 2, "grammar-comparison-chained": 2.5,
     "grammar-condition-in-values": 2, "grammar-or-constant": 2, "grammar-operand-missing": 1.5,
     "grammar-constant-row-appended": 1.5, "grammar-call-compared-with-itself": 2,
+    "grammar-letter-compared": 1.5,
 }  # fmt: skip
 EXPERT_COLD: Final[Mapping[str, float]] = {
     "grammar-query-after-value": 4.5, "grammar-values-adjacent": 4.5, "grammar-set-operation-misplaced": 4.5,
     "grammar-clause-out-of-order": 3, "grammar-comparison-chained": 4, "grammar-condition-in-values": 4,
     "grammar-or-constant": 3, "constant-alternative": 2.5, "constant-comparison": 2.5, "grammar-operand-missing": 2.5,
     "unbalanced": 2.5, "grammar-constant-row-appended": 2, "grammar-call-compared-with-itself": 3,
-    "constant-condition": 1.5, "concatenation": 1,
+    "constant-condition": 1.5, "concatenation": 1, "grammar-letter-compared": 3.5, "input-x-query": 1.8,
     **{f"sign-{sign}": 1.2 * weight + 0.8 for sign, weight in WEIGHT_OF_SIGN.items()},
+    "sign-request-input": 3.4,
 }  # fmt: skip
 COLD_SIGNALS: Final = (
     "unbalanced", "constant-condition", "constant-comparison", "constant-arithmetic", "concatenation",
@@ -80,6 +82,8 @@ def fit_cold(x: Array, y: Array, weight: Array) -> tuple[Array, float]:
     found, bias = _fit(np.minimum(x[:, COLD_AT], 1.0), y, weight, expert, [(0.0, 8.0)] * len(COLD_SIGNALS), 15.0)
     weights = np.zeros(len(SIGNALS))
     weights[COLD_AT] = found
+    for name in ("sign-request-input", "input-x-query"):  # no open data has requests
+        weights[SIGNALS.index(name)] = EXPERT_COLD[name]
     return weights, bias
 
 

@@ -106,4 +106,25 @@ def find(request: HttpRequest) -> HttpResponse:
         return _respond(cursor.fetchall())
 
 
-urlpatterns = [path(view.__name__, view) for view in (member, titles, loans, branches, find)]
+def sort(request: HttpRequest) -> HttpResponse:
+    """Titles in the order that the visitor chose; vulnerable."""
+    found = Title.objects.raw(f"SELECT id, name, year FROM title ORDER BY {request.GET['by']} LIMIT 20")
+    return _respond((title.pk, title.name, title.year) for title in found)
+
+
+def move(request: HttpRequest) -> HttpResponse:
+    """Store a member's city."""
+    return _respond([[Member.objects.filter(pk=request.GET["member"]).update(city=request.GET["city"])]])
+
+
+def neighbours(request: HttpRequest) -> HttpResponse:
+    """Members in the city of a member; vulnerable by what ``/move`` stored."""
+    city = Member.objects.get(pk=request.GET["member"]).city
+    found = Member.objects.raw(f"SELECT id, full_name FROM member WHERE city = '{city}' ORDER BY full_name LIMIT 20")
+    return _respond((member.pk, member.full_name) for member in found)
+
+
+urlpatterns = [
+    *(path(view.__name__, view) for view in (member, titles, loans, branches, find, move, neighbours)),
+    path("sorted", sort),
+]

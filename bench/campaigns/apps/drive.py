@@ -17,13 +17,16 @@ from pathlib import Path
 from random import Random
 
 from bench.campaigns.apps import BUGS, HONEST
-from bench.campaigns.values import MEMBERS, WORDS
+from bench.campaigns.values import CITIES, MEMBERS, SORTS, WORDS
 
 
 def honest_paths(count: int, random: Random) -> Iterator[str]:
     """Yield paths of honest requests."""
     for _ in range(count):
-        yield random.choice(HONEST).format(member=random.randint(1, MEMBERS), word=random.choice(WORDS))
+        yield random.choice(HONEST).format(
+            member=random.randint(1, MEMBERS), word=random.choice(WORDS), sort=random.choice(SORTS),
+            city=random.choice(CITIES),
+        )  # fmt: skip
 
 
 def request(url: str, paths: Iterable[str]) -> dict[int, int]:

@@ -39,7 +39,9 @@ def rows(statement: str, parameters: Sequence[str] = ()) -> list[Any]:
             cursor.execute(statement.replace("%s", "?") if url.startswith("sqlite") else statement, parameters)
         else:
             cursor.execute(statement)
-        return list(cursor.fetchall())
+        found = list(cursor.fetchall()) if cursor.description else []
+        connection.commit()
+        return found
     finally:
         connection.close()
 
@@ -77,6 +79,27 @@ def find() -> str:
     return page(
         rows(f"SELECT id, full_name, city FROM member WHERE id >= {number} AND full_name LIKE '%{name}%' LIMIT 20")
     )
+
+
+@app.get("/sorted")
+def sort() -> str:
+    """Titles in the order that the visitor chose; vulnerable."""
+    return page(rows(f"SELECT id, name, year FROM title ORDER BY {flask.request.args['by']} LIMIT 20"))
+
+
+@app.get("/move")
+def move() -> str:
+    """Store a member's city."""
+    return page(
+        rows("UPDATE member SET city = %s WHERE id = %s", (flask.request.args["city"], flask.request.args["member"]))
+    )
+
+
+@app.get("/neighbours")
+def neighbours() -> str:
+    """Members in the city of a member; vulnerable by what ``/move`` stored."""
+    [(city,)] = rows("SELECT city FROM member WHERE id = %s", (flask.request.args["member"],))
+    return page(rows(f"SELECT id, full_name FROM member WHERE city = '{city}' ORDER BY full_name LIMIT 20"))
 
 
 if __name__ == "__main__":

@@ -31,8 +31,9 @@ DRIVERS = {"mysql": "mysql+pymysql", "postgresql": "postgresql+psycopg2"}
 def rows(statement: Any) -> list[Any]:
     """Run a statement of the core or an interpolated one."""
     engine: sa.Engine = app.config["ENGINE"]
-    with engine.connect() as connection:
-        return list(connection.execute(statement))
+    with engine.begin() as connection:
+        found = connection.execute(statement)
+        return list(found) if found.returns_rows else []
 
 
 @app.get("/member")
@@ -72,6 +73,28 @@ def find() -> str:
             )
         )
     )
+
+
+@app.get("/sorted")
+def sort() -> str:
+    """Titles in the order that the visitor chose; vulnerable."""
+    by = sa.text(flask.request.args["by"].replace(":", "\\:"))
+    return page(rows(sa.select(TITLE).order_by(by).limit(20)))
+
+
+@app.get("/move")
+def move() -> str:
+    """Store a member's city."""
+    number = int(flask.request.args["member"])
+    return page(rows(sa.update(MEMBER).where(MEMBER.c.id == number).values(city=flask.request.args["city"])))
+
+
+@app.get("/neighbours")
+def neighbours() -> str:
+    """Members in the city of a member; vulnerable by what ``/move`` stored."""
+    [(city,)] = rows(sa.select(MEMBER.c.city).where(MEMBER.c.id == int(flask.request.args["member"])))
+    near = sa.text(f"city = '{city}'")
+    return page(rows(sa.select(MEMBER.c.id, MEMBER.c.full_name).where(near).order_by(MEMBER.c.full_name).limit(20)))
 
 
 if __name__ == "__main__":

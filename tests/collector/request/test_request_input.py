@@ -53,6 +53,39 @@ def test_one_token_or_short_input_is_no_code(value: str, sql: object) -> None:
     assert with_value(value, sql, "stacked") == "stacked"
 
 
+CONSOLE = "SELECT a FROM t WHERE b = 1 OR c = 2"
+
+
+@pytest.mark.parametrize(
+    ("value", "sql"),
+    [
+        ("1, 2, 3", "SELECT a FROM t WHERE id IN (1, 2, 3)"),
+        ("id, name, year", "SELECT id, name, year FROM t"),
+        ("name desc", "SELECT a FROM t ORDER BY name desc LIMIT 5"),
+        (CONSOLE, CONSOLE),
+        (CONSOLE, f"EXPLAIN ANALYZE {CONSOLE}"),
+        (CONSOLE, f"SELECT * FROM ({CONSOLE}) AS q LIMIT 100"),
+    ],
+)
+def test_lists_and_whole_queries_that_an_app_offers_are_no_code(value: str, sql: str) -> None:
+    assert with_value(value, sql) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "sql"),
+    [
+        ("name, (SELECT 1)", "SELECT a FROM t ORDER BY name, (SELECT 1)"),
+        ("1) OR (1", "SELECT a FROM t WHERE id IN (1) OR (1)"),
+        ("SELECT b FROM c", "SELECT a FROM t WHERE id IN (SELECT b FROM c)"),
+        ("name LIMIT 900", "SELECT a FROM t ORDER BY name LIMIT 900"),
+        ("t UNION SELECT b FROM c", "SELECT a FROM t UNION SELECT b FROM c"),
+        ("t) UNION SELECT b FROM (c", "SELECT a FROM (t) UNION SELECT b FROM (c)"),
+    ],
+)
+def test_lists_with_clauses_or_queries_are_code(value: str, sql: str) -> None:
+    assert with_value(value, sql) == "request-input"
+
+
 def test_the_sign_joins_the_others_in_their_order() -> None:
     assert with_value("1 OR 1=1", S.format("1 OR 1=1"), "tautology,cut") in (
         "tautology,cut,request-input",

@@ -83,6 +83,17 @@ def test_data_read_bit_by_bit_is_read_out(engine: Engine) -> None:
     assert found[30].level == "high"
 
 
+@pytest.mark.parametrize(
+    ("text", "rows", "count"),
+    [(DUMP, 9, 1), (f"{BOOK} AND (SELECT ascii(substr(password, ?, ?)) FROM accounts WHERE id = ?) > ?", 0, 55)],
+)
+def test_input_that_reads_a_table_is_critical_without_a_past(engine: Engine, text: str, rows: int, count: int) -> None:
+    signs = {names.QUERY_SIGNS: "request-input"}
+    found = _judge(engine, [_at(2 * at, text, rows, signs) for at in range(count)])
+    assert {one.rule.name for one in found} == {"query-attack"}
+    assert (len({one.alert_id for one in found}), found[0].time_ns, found[-1].level) == (1, START_NS, "critical")
+
+
 def test_a_refused_dump_reads_nothing(engine: Engine) -> None:
     assert "critical" not in {one.level for one in _judge(engine, _attacked((DUMP, 0, REFUSED)))}
 
@@ -114,3 +125,12 @@ def test_evidence_marks_the_difference_and_names_the_change(engine: Engine) -> N
     shown = evidence["backwatch.query.difference"]
     assert shown == "SELECT ID, TITLE FROM BOOKS WHERE ID = ? «UNION ALL SELECT LOGIN, PASSWORD FROM ACCOUNTS»"
     assert "set operation added" in evidence["backwatch.query.change"]
+
+
+def test_statement_and_the_call_that_fetches_its_rows_count_once(engine: Engine) -> None:
+    probe, later = f"{BOOK} OR id IS NOT NULL", f"{BOOK} OR title IS NOT NULL"
+    fetch: Facts = {names.OPERATION: "FETCH"}
+    alone = [*_honest(), _at(12_100, probe, 1, {}), _at(12_110, later, 1, {})]
+    fetched = [*alone[:-1], _at(12_101, probe, 1, fetch), alone[-1]]
+    injections = [[one.evidence["backwatch.query.injection"] for one in _judge(engine, it)] for it in (alone, fetched)]
+    assert injections[1] == [injections[0][0], injections[0][0], injections[0][1]]

@@ -37,6 +37,14 @@ _MIN_VALUES: Final = 16
 _MAX_OCCURRENCES: Final = 16
 """Occurrences of one value in a statement that are checked."""
 _ONE_WORD: Final = re.compile(r"\w*+")
+_ITEM: Final = frozenset((spec.WORD, spec.QUOTED, spec.NUMBER, spec.PARAM))
+_BETWEEN_ITEMS: Final = frozenset(",.+-*")
+_CLAUSE_WORDS: Final = spec.split_words("""
+    SELECT FROM WHERE AND OR XOR NOT LIKE ILIKE RLIKE REGEXP GLOB IN IS BETWEEN CASE WHEN HAVING GROUP ORDER LIMIT
+    OFFSET UNION INTERSECT EXCEPT MINUS EXISTS ANY INTO PROCEDURE WITH VALUES DIV MOD
+""")
+_BEFORE_QUERY: Final = frozenset(("EXPLAIN", "ANALYZE", "VERBOSE", "QUERY", "PLAN", "FROM"))
+"""Words before the query of a database console: it is explained, or another query selects from it."""
 _SIGNS: Final = ("-", "+")
 _START: Final = itemgetter(1)
 
@@ -223,23 +231,51 @@ def _binary(sql: object) -> bool:
 
 
 def _is_code(text: str, values: Iterable[str], system: str) -> bool:
-    """Return whether any of these values extends beyond one token of ``text``."""
+    """Return whether any of these values is code of ``text``: more than one token, no list and no whole query."""
     dialect = dialect_of(system)
     shown, found, _ = scan_thinned(text, dialect)
-    return any(_exceeds_token(shown, value, found) for value in values)
+    return any(_has_code(shown, value, found) for value in values)
 
 
-def _exceeds_token(text: str, value: str, found: list[tuple[int, int, int]]) -> bool:
+def _has_code(text: str, value: str, found: list[tuple[int, int, int]]) -> bool:
     at = text.find(value)
     for _ in range(_MAX_OCCURRENCES):
         if at < 0:
             break
         last = at + len(value)
         signed = value[0] in _SIGNS and _kind_around(found, at + 1, last) == spec.NUMBER
-        if not signed and not _kind_around(found, at, last):
+        if not signed and not _kind_around(found, at, last) and not _is_offered(text, found, at, last):
             return True
         at = text.find(value, at + 1)
     return False
+
+
+def _is_offered(text: str, found: list[tuple[int, int, int]], start: int, end: int) -> bool:
+    """Return whether an app lets its users send this: a list of names or numbers, a sort order, a whole query."""
+    first = bisect_right(found, start, key=_START) - 1
+    if first < 0 or found[first][1] != start:
+        return False
+    before = [text[token[1] : token[2]].upper() for token in found[:first] if token[0] != spec.COMMENT]
+    opened = False
+    while before and (before[-1] == "(" or before[-1] in _BEFORE_QUERY):
+        word = before.pop()
+        if word == "FROM":
+            if opened and text[found[first][1] : found[first][2]].upper() in ("SELECT", "WITH"):
+                return True
+            before.append(word)
+            break
+        opened = word == "("
+    if not before:
+        return True
+    at = first
+    while at < len(found) and found[at][1] < end and found[at][0] != spec.END:
+        kind, token_start, token_end = found[at]
+        token = text[token_start:token_end].upper()
+        listed = token not in _CLAUSE_WORDS if kind in _ITEM else kind == spec.OP and token in _BETWEEN_ITEMS
+        if token_end > end or not listed:
+            return False
+        at += 1
+    return True
 
 
 def _kind_around(found: list[tuple[int, int, int]], start: int, end: int) -> int:

@@ -22,7 +22,7 @@ TEACHES_NOTHING_S: Final = 600
 MIN_READS: Final = 50
 """Sub-selects whose answers leave one bit or one error text each, from which on data was read."""
 MIN_STATEMENTS: Final = 3
-"""Statements of a campaign from which on one that was compared with none counts as reading."""
+"""Statements of a campaign from which on one of which nothing else is known counts as reading."""
 MIN_ROWS: Final = 20
 ROWS_FACTOR: Final = 4
 """Rows beyond these, and so many times what the call site ever returned, were read by a condition that is always
@@ -95,7 +95,7 @@ def _count_rows(rows: int, usual_rows: int, changes: int, surely: bool) -> int:
 
 @kernel
 def note_injected(
-    campaign: Any, time_s: int, new: bool, answer: tuple[int, int, int, bool], changes: int, tables: int, compared: bool
+    campaign: Any, time_s: int, new: bool, answer: tuple[int, int, int, bool], changes: int, tables: int, sure: bool
 ) -> None:  # fmt: skip
     """Note one call whose statement was probably injected into.
 
@@ -107,7 +107,7 @@ def note_injected(
             call failed.
         changes: Bits of ``changes.CHANGES``.
         tables: Bits of the tables that injected text names, as in ``CAMPAIGN``.
-        compared: Whether a known statement was at hand to compare it with.
+        sure: Whether it was compared with a known statement, or input of the request is code in it.
     """
     if campaign["stage"] == 0 or time_s - np.int64(campaign["last_s"]) > ENDS_AFTER_S:
         campaign["first_s"], campaign["last_s"], campaign["stage"] = max(time_s, 1), time_s, PROBED
@@ -122,7 +122,7 @@ def note_injected(
     campaign["tables"] = np.int64(campaign["tables"]) | tables
     rows, usual_rows, milliseconds, failed = answer
     _note_answer(campaign, rows, milliseconds, failed)
-    surely = compared or campaign["statements"] >= MIN_STATEMENTS
+    surely = sure or campaign["statements"] >= MIN_STATEMENTS
     left = 0 if failed else _count_rows(rows, usual_rows, changes, surely)
     asks = changes & QUERY != 0 and (changes & SUB_SELECT != 0 or (changes & SET_OPERATION != 0 and rows < 0))
     if asks and surely:

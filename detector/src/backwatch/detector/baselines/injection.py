@@ -30,7 +30,7 @@ CROSSED: Final = ordered_words(
 """Features that mean more where the statement differs at the place of a value."""
 OTHERS: Final = (
     "sign-weight", "sign-enough", "two-signs", "constant-alternative", "surprise", "known-elsewhere", "slot-x-unknown",
-    "slot-x-new-name", "elsewhere-x-unknown",
+    "slot-x-new-name", "elsewhere-x-unknown", "input-x-query",
 )  # fmt: skip
 SIGNALS: Final = (
     *F, *(f"grammar-{kind}" for kind in KINDS), *(f"sign-{sign}" for sign in names.SIGNS), *OTHERS,
@@ -48,6 +48,10 @@ _UNKNOWN, _TABLE, _FUNCTION, _NAME = (
 )  # fmt: skip
 _OR_ADDED, _CONDITION, _COMPARISON = F["or-added"], F["constant-condition"], F["constant-comparison"]
 _ODD, _UNBALANCED = F["odd-adjacency"], F["unbalanced"]
+_SET_OPERATION, _SUB_SELECT, _STACKED, _CASE = F["set-operation"], F["sub-select"], F["stacked"], F["case"]
+_ADJACENT: Final = COUNT + KINDS.index("values-adjacent")
+_INPUT: Final = names.SIGNS.index("request-input")
+_QUOTE: Final = names.SIGNS.index("unbalanced-quote")
 EFFECT_SIGNS: Final = frozenset(("file-access", "program", "time-delay", "catalogue", "version-probe", "cut"))
 """Signs of a statement's effect, not of injected text."""
 _IS_EFFECT: Final = np.array([sign in EFFECT_SIGNS for sign in names.SIGNS])
@@ -92,6 +96,8 @@ def compose(features: Any, kinds: Any, signs: int, unseen: float, elsewhere: boo
     x[_OTHERS_AT + 6] = slot * unknown
     x[_OTHERS_AT + 7] = slot if features[_TABLE] + features[_FUNCTION] + features[_NAME] > 0.0 else 0.0
     x[_OTHERS_AT + 8] = (1.0 - slot) * unknown
+    query = features[_SET_OPERATION] + features[_SUB_SELECT] + features[_STACKED] + features[_CASE]
+    x[_OTHERS_AT + 9] = 1.0 if query > 0.0 and (signs >> _INPUT) & 1 else 0.0
     for k in range(_CROSSED.shape[0]):
         x[_CROSSED_AT + k] = slot * features[_CROSSED[k]]
 
@@ -103,6 +109,29 @@ def is_broken(x: Any) -> bool:
     for k in range(KINDS_COUNT):
         found = found or x[COUNT + k] > 0.0
     return found
+
+
+@kernel
+def has_input(x: Any) -> bool:
+    """Return whether input of the surrounding request is code of the statement."""
+    return x[_SIGNS_AT + _INPUT] > 0.0
+
+
+@kernel
+def is_broken_by_quote(x: Any) -> bool:
+    """Return whether nothing is wrong but a text that ends too early, as in ``'o'brien'``."""
+    quoted = x[_ADJACENT] + x[_SIGNS_AT + _QUOTE] > 0.0
+    for k in range(KINDS_COUNT):
+        quoted = quoted and (COUNT + k == _ADJACENT or x[COUNT + k] == 0.0)
+    for k in range(SIGN_WEIGHTS.shape[0]):
+        quoted = quoted and (k == _INPUT or k == _QUOTE or x[_SIGNS_AT + k] == 0.0)
+    return quoted
+
+
+@kernel
+def input_log_odds(x: Any, weights: Any) -> float:
+    """Return what it adds that input of the request is code. A statement that was refused may be an honest text's."""
+    return x[_SIGNS_AT + _INPUT] * weights[_SIGNS_AT + _INPUT] + x[_OTHERS_AT + 9] * weights[_OTHERS_AT + 9]
 
 
 @kernel

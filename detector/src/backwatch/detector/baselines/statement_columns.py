@@ -29,6 +29,7 @@ class StatementCalls(NamedTuple):
     function: Array
     error: Array
     refused: Array
+    unresolved: Array
     rows: Array
     duration_ns: Array
     late: Array

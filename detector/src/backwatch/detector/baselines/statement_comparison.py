@@ -10,7 +10,7 @@ import numpy as np
 
 from backwatch.detector.baselines.call_site import VARIOUS
 from backwatch.detector.baselines.document_weights import sign_log_odds
-from backwatch.detector.baselines.injection import compose, score
+from backwatch.detector.baselines.injection import compose, effect_log_odds, score
 from backwatch.detector.baselines.injection_weights import COLD as COLD_WEIGHTS
 from backwatch.detector.baselines.injection_weights import COLD_BIAS, KNOWN_BIAS
 from backwatch.detector.baselines.injection_weights import KNOWN as KNOWN_WEIGHTS
@@ -145,7 +145,9 @@ def compare_statement(
     # Injected text leaves most of the statement as it is. One that shares little with any is another statement.
     alike = size > 0 and is_alike(fit, size) and is_query(codes[0])
     cold = score(work.signals, COLD_WEIGHTS, COLD_BIAS, 1.0)
-    if not alike or reads_catalogue_alone(codes, ids, roles, count, calls.signs[i]):
+    if reads_catalogue_alone(codes, ids, roles, count, calls.signs[i]):  # a tool's own query asks the catalogue
+        return cold - effect_log_odds(work.signals, COLD_WEIGHTS), 0.0, False, 0
+    if not alike:
         return cold, 0.0, False, 0
     settled = score(work.signals, KNOWN_WEIGHTS, KNOWN_BIAS, 10.0)
     if place["calls"] < (MIN_COMPARED_CALLS if calls.reported[i] else MIN_COMPARED_FAMILY_CALLS):

@@ -26,7 +26,10 @@ from backwatch.detector.baselines.call_site import (
 from backwatch.detector.baselines.campaign import count_tables, is_under_way, note_injected
 from backwatch.detector.baselines.injection import (
     effect_log_odds,
+    has_input,
+    input_log_odds,
     is_broken,
+    is_broken_by_quote,
     probability,
 )
 from backwatch.detector.baselines.injection_weights import COLD as COLD_WEIGHTS
@@ -41,10 +44,10 @@ from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import FIRST
 from backwatch.detector.statements.structure.changes import changes_of, sketch_tables, span_of
 from backwatch.detector.statements.structure.features import ONLY_ITEMS, WORDS_ONLY, F, adds_nothing
+from backwatch.detector.statements.structure.grammar import closes_too_much
 from backwatch.detector.statements.structure.housekeeping import is_housekeeping
-from backwatch.detector.statements.structure.known import (
-    learn_statement,
-)
+from backwatch.detector.statements.structure.known import learn_statement
+from backwatch.detector.statements.structure.vocabulary import DOCUMENT
 
 Array = Any
 
@@ -58,8 +61,9 @@ USUAL_AFTER_CALLS: Final = 3
 REFUSED_LOG_ODDS: Final = 3.0
 FAILED_LOG_ODDS: Final = 0.6
 SUCCEEDED_LOG_ODDS: Final = -0.2
-"""What it adds that the database refused the statement, that it failed otherwise, and that it did neither. There are no
-open data of honest failures from which these could be fitted."""
+"""What it adds that the database refused the statement, that it failed otherwise, and that it did neither. A name that
+does not exist is no broken syntax: so a release fails whose migration has not run. There are no open data of honest
+failures from which these could be fitted."""
 HARMLESS_BREAK_LOG_ODDS: Final = -1.5
 """The most where the database refused nothing but words in the place of a value, as in ``'o'brien'``: a bug."""
 MIN_CAMPAIGN: Final = 3
@@ -79,7 +83,7 @@ EARLY: Final = 1
 """A statement is counted at its call site and not learned from, as in ``comes_early``."""
 DOUBTFUL: Final = 2
 """A statement is neither counted nor learned from: at a settled call site it would be suspect."""
-_ADDED: Final = F["added"]
+_ADDED, _AT_SLOT, _OFF_SLOT = F["added"], F["at-slot"], F["off-slot"]
 _UNBALANCED: Final = 1 << names.SIGNS.index("unbalanced-quote")
 
 
@@ -114,7 +118,7 @@ def _note_campaign(
     facts: StatementFacts,
     work: Work,
     i: int,
-    compared: bool,
+    sure: bool,
     changes: int,
 ) -> None:
     """Note an injected statement at its call site, and write the facts of its campaign."""
@@ -128,13 +132,26 @@ def _note_campaign(
     )  # fmt: skip
     tables = sketch_tables(ids, roles, work.added, count)
     time_s = int(calls.time_ns[i] // 1_000_000_000)
-    note_injected(row, time_s, new, answer, changes, tables, compared)
+    note_injected(row, time_s, new, answer, changes, tables, sure)
     first_s = np.int64(row["first_s"])
     facts.stage[i] = row["stage"]
     facts.campaign[i, 0], facts.campaign[i, 1], facts.campaign[i, 2] = row["statements"], row["failed"], row["rows"]
     facts.campaign[i, 3] = count_tables(row["tables"])
     facts.campaign[i, 4] = np.int64(row["last_s"]) - first_s
     facts.first_row[i] = np.int64(row["first_row_s"]) - first_s if row["first_row_s"] > 0 else np.nan
+
+
+@kernel
+def _classify_refusal(calls: StatementCalls, work: Work, i: int, signs: int, compared: bool) -> tuple[bool, bool]:
+    """Return whether an honest text may break the statement, and whether all that is wrong is a name's absence."""
+    codes, _, _, count = statement_of(calls, i)
+    without_words = work.features[_ADDED] == 0.0 or work.features[WORDS_ONLY] == ONLY_ITEMS
+    words_only = work.features[WORDS_ONLY] > 0.0 and not (without_words and signs & _UNBALANCED != 0)
+    at_value = work.features[_AT_SLOT] > 0.0 and work.features[_OFF_SLOT] == 0.0
+    misnamed = calls.unresolved[i] == 1 and compared and not is_broken(work.signals) and not (at_value and words_only)
+    if not compared:
+        words_only = is_broken_by_quote(work.signals) and not closes_too_much(codes, count)
+    return words_only, misnamed
 
 
 @kernel
@@ -155,13 +172,15 @@ def _judge_new(
     before = count_recent(site, slot, time_s, broken or refused) if calls.site[i] != 0 else 0
     if calls.goes_on[i] and before > 0:  # the call whose rows this one fetches was noted itself
         before -= 1
-    without_words = work.features[_ADDED] == 0.0 or work.features[WORDS_ONLY] == ONLY_ITEMS
-    words_only = work.features[WORDS_ONLY] > 0.0 and not (without_words and signs & _UNBALANCED != 0)
-    harmless = refused and compared and words_only and before < MIN_CAMPAIGN
+    words_only, misnamed = _classify_refusal(calls, work, i, signs, compared)
+    under_way = is_under_way(state.campaigns[calls.site[i]], time_s)
+    harmless = refused and words_only and before < MIN_CAMPAIGN and not under_way
     if harmless:
         log_odds = min(log_odds, HARMLESS_BREAK_LOG_ODDS)
+    elif refused and compared:
+        log_odds += 0.0 if calls.unresolved[i] == 1 else REFUSED_LOG_ODDS
     elif refused:
-        log_odds += REFUSED_LOG_ODDS if compared else 0.0
+        log_odds -= input_log_odds(work.signals, COLD_WEIGHTS)
     else:
         log_odds += FAILED_LOG_ODDS if calls.error[i] and compared else SUCCEEDED_LOG_ODDS
     if calls.site[i] != 0 and not harmless:
@@ -172,17 +191,21 @@ def _judge_new(
     p = probability(log_odds)
     facts.injection[i] = p
     facts.injected[i] = p >= ATTACK_PROBABILITY and (
-        log_odds - effect_log_odds(work.signals, KNOWN_WEIGHTS if compared else COLD_WEIGHTS) >= 0.0
+        under_way or log_odds - effect_log_odds(work.signals, KNOWN_WEIGHTS if compared else COLD_WEIGHTS) >= 0.0
     )
+    codes, _, _, count = statement_of(calls, i)
+    is_open = has_input(work.signals) and not calls.error[i] and count > 0 and codes[0] != DOCUMENT
     # Without a statement to compare it with, an open quote and the refusal are enough: no app writes that.
-    facts.broken[i] = harmless or (refused and not compared and calls.signs[i] & _UNBALANCED != 0)
+    is_open = is_open or (refused and not compared and calls.signs[i] & _UNBALANCED != 0)
+    facts.broken[i] = p < ATTACK_PROBABILITY and not under_way and ((harmless and not misnamed) or is_open)
     changes = changes_of(work.features, work.features[WORDS_ONLY] == 1.0)
     if compared:
         facts.changes[i] = changes
-        facts.difference[i] = span_of(work.added, statement_of(calls, i)[3])
+        facts.difference[i] = span_of(work.added, count)
     if calls.site[i] != 0 and not calls.late[i] and p >= ATTACK_PROBABILITY:
-        _note_campaign(calls, state, facts, work, i, compared, changes)
-    suspicious = p >= ATTACK_PROBABILITY or (refused and (broken or compared))
+        _note_campaign(calls, state, facts, work, i, compared or has_input(work.signals), changes)
+    breaks = refused and not misnamed and (broken or compared) and calls.sighting[i] == FIRST
+    suspicious = p >= ATTACK_PROBABILITY or breaks
     if calls.site[i] != 0 and not calls.late[i] and suspicious and not calls.goes_on[i]:
         note_suspicious(site, slot, time_s)
     doubt = NO_DOUBT

@@ -98,14 +98,33 @@ def fault_of(system: str, code: str, name: str, http_status: int = -1) -> int:
     return SERVICE if http_status >= 500 or _SERVICE_NAME.search(last) else UNKNOWN
 
 
-_REFUSED_CODE: Final = re.compile(
-    r"42\w{3}|1064|1054|1146|1305|1222|1241|1248|1052|1105|1630|SQLITE_ERROR|ORA-00[79]\d\d|ORA-01\d{3}"
+_REFUSED_CODE: Final = re.compile(  # not: a missing right, a type that does not fit, an object that exists already
+    r"42(?!501|804|883|P07|701|710)\w{3}|1064|1054|1146|1305|1222|1241|1248|1052|1105|1630|SQLITE_ERROR|ORA-00[79]\d\d|ORA-01\d{3}"
 )
 _REFUSED_CODE_OF_SQL_SERVER: Final = frozenset(("102", "105", "156", "170", "207", "208", "4145"))
 _REFUSED_NAME: Final = re.compile(
-    r"(?:ProgrammingError|SyntaxError|SyntaxErrorException|Undefined(?:Column|Function|Table|Object)|GroupingError|"
-    r"AmbiguousColumn|DatatypeMismatch|SQLSyntaxErrorException|ER_PARSE_ERROR|ER_BAD_FIELD_ERROR)$"
+    r"(?:ProgrammingError|SyntaxError|SyntaxErrorException|Undefined(?:Column|Table|Object)|GroupingError|"
+    r"AmbiguousColumn|SQLSyntaxErrorException|ER_PARSE_ERROR|ER_BAD_FIELD_ERROR)$"
 )
+
+_UNRESOLVED_CODE: Final = re.compile(r"42703|42P01|42702|42704|42803|1054|1146|1305|1052|ORA-00904|ORA-00942")
+_UNRESOLVED_CODE_OF_SQL_SERVER: Final = frozenset(("207", "208"))
+_UNRESOLVED_NAME: Final = re.compile(
+    r"(?:Undefined(?:Column|Table|Object)|GroupingError|AmbiguousColumn|ER_BAD_FIELD_ERROR)$"
+)
+
+
+def is_name_unresolved(system: str, code: str, name: str) -> bool:
+    """Return whether a statement was refused only because a column or a table does not exist, or is ambiguous.
+
+    That is how a release fails whose migration has not run.
+
+    >>> is_name_unresolved("postgresql", "42703", "UndefinedColumn"), is_name_unresolved("mysql", "1064", "")
+    (True, False)
+    """
+    if _UNRESOLVED_CODE.fullmatch(code[:40]) or (not code and _UNRESOLVED_NAME.search(name[:200])):
+        return True
+    return system[:40].lower() == "microsoft.sql_server" and code in _UNRESOLVED_CODE_OF_SQL_SERVER
 
 
 def is_statement_refused(system: str, code: str, name: str) -> bool:
@@ -115,6 +134,8 @@ def is_statement_refused(system: str, code: str, name: str) -> bool:
     True
     >>> is_statement_refused("postgresql", "23505", "UniqueViolation"), is_statement_refused("mysql", "1064", "")
     (False, True)
+    >>> is_statement_refused("postgresql", "42501", "InsufficientPrivilege")
+    False
     """
     if _REFUSED_CODE.fullmatch(code[:40]) or _REFUSED_NAME.search(name[:200]):
         return True

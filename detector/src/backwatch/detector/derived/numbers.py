@@ -39,6 +39,8 @@ SERVICE_PAUSED: Final = "backwatch.service.paused"
 """1 where the service itself reports that it cannot serve now: it starts, stops, hands over, or is overloaded."""
 STATEMENT_REFUSED: Final = "backwatch.statement.refused"
 """1 where the database refused the statement as no valid one: broken syntax, or a name that does not exist."""
+NAME_UNRESOLVED: Final = "backwatch.statement.unresolved"
+"""1 where it refused the statement only because of a column or a table that does not exist."""
 MESSAGE_FORMS: Final = "backwatch.message.forms.bits"
 """``backwatch.message.forms`` as bits, one for each form; 0: absent."""
 RATIO: Final = "backwatch.payload.ratio"
@@ -193,6 +195,7 @@ class NumberColumns:
         wire, size = columns[names.PAYLOAD_WIRE], columns[names.PAYLOAD_SIZE]
         verified = read(self._verified, names.TLS_VERIFIED, lambda value: int(value.lower() == "full"))
         fault = self._faults(columns, text)
+        refusals = self._refused(columns, text)
         return {
             VERSION_NUMBER: read(self._version, names.SERVER_VERSION, version_number),
             AUTH_STRENGTH: read(self._strength, names.AUTH_METHOD, auth_strength),
@@ -203,7 +206,8 @@ class NumberColumns:
             LOGIN_FAILED: (fault == faults.LOGIN).astype(np.int8),
             SERVICE_FAULT: ((fault == faults.SERVICE) | (fault == faults.UNAVAILABLE)).astype(np.int8),
             SERVICE_PAUSED: (fault == faults.UNAVAILABLE).astype(np.int8),
-            STATEMENT_REFUSED: self._refused(columns, text),
+            STATEMENT_REFUSED: refusals & 1,
+            NAME_UNRESOLVED: refusals >> 1,
             RATIO: np.where((wire >= 0) & (size >= 0), size / np.maximum(wire, 1), np.nan),
         }
 
@@ -234,11 +238,11 @@ class NumberColumns:
             return key.astype(np.int8)
         key[failed] = (name[failed] * FACTORS[0]) ^ (code[failed] * FACTORS[1]) ^ columns[names.DB_SYSTEM][failed]
 
-        def is_refused(row: int) -> int:
-            facts = (text(fact, row) for fact in (names.DB_SYSTEM, names.STATUS_CODE, names.ERROR_TYPE))
-            return int(faults.is_statement_refused(*facts))
+        def refusal(row: int) -> int:
+            facts = [text(fact, row) for fact in (names.DB_SYSTEM, names.STATUS_CODE, names.ERROR_TYPE)]
+            return faults.is_statement_refused(*facts) + 2 * faults.is_name_unresolved(*facts)
 
-        return self._refusal.of(key, is_refused, 0).astype(np.int8)
+        return self._refusal.of(key, refusal, 0).astype(np.int8)
 
     def _nodes_columns(self, hashes: NDArray[np.uint64], text: Callable[[str, int], str]) -> NDArray[Any]:
         out = np.empty(hashes.shape[0], object)

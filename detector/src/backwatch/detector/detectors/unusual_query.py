@@ -34,7 +34,7 @@ from backwatch.detector.baselines.statement_columns import (
     new_work,
 )
 from backwatch.detector.baselines.statement_judgement import judge_statements
-from backwatch.detector.derived.numbers import STATEMENT_REFUSED
+from backwatch.detector.derived.numbers import NAME_UNRESOLVED, STATEMENT_REFUSED
 from backwatch.detector.derived.text_columns import CONTINUES
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
@@ -129,8 +129,8 @@ class UnusualQuery(Detector):
         ),
         derived_fact(
             "backwatch.query.broken",
-            "1 where the database refused a new statement in which only words stand where the call site has a value: "
-            "an input with a quote, or without one, reached the statement's text.",
+            "1 where input reached a new statement's text and it is probably no attack: the database refused it, and "
+            "only words stand where a value belongs; or it ran, with code that came in with the request.",
         ),
         derived_fact(
             "backwatch.query.change",
@@ -242,7 +242,8 @@ class UnusualQuery(Detector):
             fingerprint, calls["site_statement.sighting"][part], calls[CONTINUES][part], calls["time_ns"][part],
             calls["signs"][part], slot[SITE.name][part], pair, slot[STATEMENT.name][part], slot[RESOURCE.name][part],
             calls[names.SERVICE_RELEASE][part], reported, _function_hashes(calls, part), calls["error"][part],
-            calls[STATEMENT_REFUSED][part], calls[names.ROWS_RETURNED][part], calls["duration_ns"][part],
-            calls["late"][part], learn[part], (found.of_call[part], found.codes, found.ids, found.roles, found.count),
+            calls[STATEMENT_REFUSED][part], calls[NAME_UNRESOLVED][part], calls[names.ROWS_RETURNED][part],
+            calls["duration_ns"][part], calls["late"][part], learn[part],
+            (found.of_call[part], found.codes, found.ids, found.roles, found.count),
         )  # fmt: skip
         judge_statements(judged, state, StatementFacts(*(fact[part] for fact in facts)), self._work)

@@ -15,6 +15,7 @@ from backwatch.detector.statements.structure.vocabulary import (
     HASH_START,
     LEFT_CURLY,
     LEFT_SQUARE,
+    NAMES,
     OPENING,
     RIGHT_CURLY,
     RIGHT_SQUARE,
@@ -34,7 +35,7 @@ HEAD: Final = 192
 TAIL: Final = MAX_TOKENS - HEAD
 TOKEN_CELLS: Final = MAX_TOKENS + TAIL
 """Cells that :func:`encode` needs for one statement."""
-_NAMES: Final = 65_536 - FIRST_NAME
+
 
 _BLANK, _WORD, _DIGIT, _SIGN, _SINGLE, _QUOTE = range(6)
 
@@ -84,7 +85,7 @@ def token_at(
             return VALUE, VALUE, min(stop + 1, end)
         if stop >= end or stop - at == 1:  # never closed
             return UNKNOWN_SYMBOL, UNKNOWN_SYMBOL, at + 1
-        return FIRST_NAME + value % _NAMES, value | 0x10000, stop + 1
+        return FIRST_NAME + value % NAMES, value | 0x10000, stop + 1
     if kind == _WORD or kind == _DIGIT:
         stop = at
         while stop < end and (classes[text[stop]] == _WORD or classes[text[stop]] == _DIGIT):
@@ -96,7 +97,7 @@ def token_at(
         code = find_word(value, hashes, codes)
         if code != 0:
             return code, code, stop
-        return FIRST_NAME + value % _NAMES, value | 0x10000, stop
+        return FIRST_NAME + value % NAMES, value | 0x10000, stop
     if kind == _SIGN:
         stop = at
         while stop < end and classes[text[stop]] == _SIGN:

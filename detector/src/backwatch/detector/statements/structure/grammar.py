@@ -21,6 +21,7 @@ from backwatch.detector.statements.structure.vocabulary import (
     VALUE,
     K,
     O,
+    code_of_name,
     is_constant,
     is_keyword,
     is_name,
@@ -31,13 +32,13 @@ MAX_DEPTH: Final = 32
 KINDS: Final = (
     "query-after-value", "values-adjacent", "operand-missing", "clause-out-of-order", "comparison-chained",
     "condition-in-values", "set-operation-misplaced", "constant-row-appended", "call-compared-with-itself",
-    "or-constant",
+    "or-constant", "letter-compared",
 )  # fmt: skip
 """What is counted, in the order of the result's cells."""
 KIND_CELLS: Final = len(KINDS)
 (
     QUERY_AFTER_VALUE, VALUES_ADJACENT, OPERAND_MISSING, CLAUSE_ORDER, CHAINED, IN_VALUES, MISPLACED_SET, CONSTANT_ROW,
-    EQUAL_CALLS, OR_CONSTANT,
+    EQUAL_CALLS, OR_CONSTANT, LETTER,
 ) = range(KIND_CELLS)  # fmt: skip
 _NO_FAULT: Final = -1
 
@@ -53,6 +54,10 @@ _EXEC, _DECLARE = K["EXEC"], K["DECLARE"]
 _TABLE, _WAITFOR, _INTERVAL, _USING = K["TABLE"], K["WAITFOR"], K["INTERVAL"], K["USING"]
 _BARS, _MINUS_SIGN, _PLUS_SIGN, _AT_SIGN, _TILDE = O["||"], O["-"], O["+"], O["@"], O["~"]
 _ARROW: Final = O["->"]
+_CODES_OF_LETTERS: Final = np.array([code_of_name(name) for name in ("ASCII", "ORD", "UNICODE")], np.uint16)
+_PARTS_OF_TEXTS: Final = np.array(
+    [*(code_of_name(name) for name in ("SUBSTR", "SUBSTRING", "MID")), K["LEFT"], K["RIGHT"]], np.uint16
+)
 
 IN_NOTHING, IN_LIST, IN_TABLES, IN_CONDITION, IN_ORDER, IN_OTHER, IN_VALUES_CLAUSE = range(7)
 """The clause of a query in which a token stands; the list is that of SELECT."""
@@ -194,6 +199,21 @@ def _equal_calls(codes: Any, count: int) -> int:
 
 
 @kernel
+def _letters(codes: Any, count: int) -> int:
+    """Count letters of sub-selects that are read as numbers: ``(SELECT ascii(substr(…`` and ``ascii(substr((SELECT …``.
+
+    A dump without visible rows reads each letter of a text by comparing its code.
+    """
+    found = 0
+    for i in range(2, count - 5):
+        if codes[i + 1] == OPENING and codes[i + 3] == OPENING and np.any(codes[i] == _CODES_OF_LETTERS):
+            selected = codes[i - 1] == _SELECT and codes[i - 2] == OPENING
+            selects = codes[i + 4] == OPENING and codes[i + 5] == _SELECT
+            found += int((selected or selects) and bool(np.any(codes[i + 2] == _PARTS_OF_TEXTS)))
+    return found
+
+
+@kernel
 def _set_operation(codes: Any, i: int, count: int, depth: int, clause: Any, query: Any, found: Any) -> None:
     """Count a set operation that stands where none may, or appends a row of constants."""
     level = min(max(depth, 0), MAX_DEPTH)
@@ -208,6 +228,17 @@ def _set_operation(codes: Any, i: int, count: int, depth: int, clause: Any, quer
     if query[level] != 0 or depth == 0:
         query[level] = 2
     clause[level] = IN_NOTHING
+
+
+@kernel
+def closes_too_much(codes: Any, count: int) -> bool:
+    """Return whether a bracket is closed that is not open. Text that ends too early leaves one open instead."""
+    depth = 0
+    for i in range(count):
+        depth += int(codes[i] == OPENING) - int(codes[i] == CLOSING)
+        if depth < 0:
+            return True
+    return False
 
 
 @kernel
@@ -279,3 +310,4 @@ def check_grammar(codes: Any, count: int, found: Any) -> None:
     if count > 1:
         _count_fault(_neighbours(0, int(codes[count - 1]), 0, 0, IN_OTHER), found)
     found[EQUAL_CALLS] = _equal_calls(codes, count)
+    found[LETTER] = _letters(codes, count)

@@ -27,6 +27,8 @@ LEFT_SQUARE, RIGHT_SQUARE, LEFT_CURLY, RIGHT_CURLY = 14, 15, 16, 17
 FIRST_OPERATOR: Final = 32
 FIRST_KEYWORD: Final = 128
 FIRST_NAME: Final = 1_024
+NAMES: Final = 65_536 - FIRST_NAME
+"""Codes of names."""
 
 OPERATORS: Final = (
     "=", "<", ">", "<=", ">=", "<>", "!=", "~", "~*", "||", "&&", "|", "&", "+", "-", "*", "/", "%", "^", "::", "!",
@@ -59,6 +61,11 @@ def _hash(word: bytes) -> int:
     for byte in word:
         value = ((value ^ byte) * _PRIME) & 0xFFFFFFFF
     return value
+
+
+def code_of_name(name: str) -> int:
+    """Return the code of a name, in capitals, that is no keyword."""
+    return FIRST_NAME + _hash(name.encode()) % NAMES
 
 
 def _tables() -> tuple["np.ndarray[tuple[int], np.dtype[np.uint32]]", "np.ndarray[tuple[int], np.dtype[np.uint16]]"]:
