@@ -16,7 +16,9 @@ from backwatch.attack.baseline.year.services import postgresql
 from backwatch.collector.pipeline.encoder import encode_calls
 
 SCENARIOS = list(discover())
-PLAYED = ("minor-upgrades", "private-ca-early", "cron-weekly-quarterly")
+PLAYED = (
+    "minor-upgrades", "private-ca-early", "cron-weekly-quarterly", "two-sizes", "daily-error-bursts", "backup-later",
+)  # fmt: skip
 """Scenarios that are played in full here. ``make bench NAME=quiet_year`` plays all, and names those not silent yet."""
 every_scenario = pytest.mark.parametrize("kind", SCENARIOS, ids=[kind.name() for kind in SCENARIOS])
 

@@ -125,3 +125,12 @@ def test_evidence_marks_the_difference_and_names_the_change(engine: Engine) -> N
     shown = evidence["backwatch.query.difference"]
     assert shown == "SELECT ID, TITLE FROM BOOKS WHERE ID = ? «UNION ALL SELECT LOGIN, PASSWORD FROM ACCOUNTS»"
     assert "set operation added" in evidence["backwatch.query.change"]
+
+
+def test_statement_and_the_call_that_fetches_its_rows_count_once(engine: Engine) -> None:
+    probe, later = f"{BOOK} OR id IS NOT NULL", f"{BOOK} OR title IS NOT NULL"
+    fetch: Facts = {names.OPERATION: "FETCH"}
+    alone = [*_honest(), _at(12_100, probe, 1, {}), _at(12_110, later, 1, {})]
+    fetched = [*alone[:-1], _at(12_101, probe, 1, fetch), alone[-1]]
+    injections = [[one.evidence["backwatch.query.injection"] for one in _judge(engine, it)] for it in (alone, fetched)]
+    assert injections[1] == [injections[0][0], injections[0][0], injections[0][1]]

@@ -13,7 +13,7 @@ from backwatch.detector.statements.structure.roles import ALIAS, TABLE
 from backwatch.detector.statements.structure.vocabulary import is_name
 
 MAX_EXEMPLARS: Final = 24
-ARENA_TOKENS: Final = 300
+ARENA_TOKENS: Final = 299
 """Tokens of all exemplars of a call site together; those most like a newer one make room."""
 EXEMPLAR_TOKENS: Final = 160
 """Tokens that are kept of one exemplar: the first three quarters of them and the last."""
