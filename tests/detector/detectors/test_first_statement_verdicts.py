@@ -240,12 +240,12 @@ def test_nightly_batch_raises_an_alert_in_its_first_night_only() -> None:
     assert raised == [0]
 
 
-def test_spike_starts_between_three_and_ten_times_the_nightly_batch() -> None:
+def test_moved_batch_is_no_spike_and_three_times_its_size_is_one() -> None:
     def minutes_of(report: int) -> set[str]:
         engine = SmallEngine()
-        for hour in range(20 * 24):
-            engine.window(hour * 60, calls=4, rows_returned=4_000 if hour % 24 == 23 else 20 + hour % 3)
+        for step in range(20 * 288):  # every five minutes
+            engine.window(step * 5, calls=4, rows_returned=4_000 if step % 288 == 276 else 20 + step % 3)
         return engine.window(20 * 24 * 60, calls=1, rows_returned=report)[0]
 
-    assert minutes_of(12_000) == set()
-    assert minutes_of(40_000) == {"volume-spike"}
+    assert minutes_of(4_000) == set()
+    assert minutes_of(12_000) == {"volume-spike"}
