@@ -28,6 +28,10 @@ def test_known_statement_from_another_caller_is_quiet() -> None:
     assert _fired(KNOWN) == set()
 
 
+def test_known_statement_that_is_refused_from_another_caller_shows_no_hole() -> None:
+    assert not {"query-attack", "injectable-call-site"} & _fired(KNOWN, **REFUSED)
+
+
 @pytest.mark.parametrize("statement", [
     "SELECT id, name, mail FROM customers WHERE name = ? AND city = ? ORDER BY id",
     "SELECT id, name, mail, city FROM customers WHERE name = ? ORDER BY id",

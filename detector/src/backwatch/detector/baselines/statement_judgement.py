@@ -84,6 +84,7 @@ EARLY: Final = 1
 DOUBTFUL: Final = 2
 """A statement is neither counted nor learned from: at a settled call site it would be suspect."""
 _ADDED, _AT_SLOT, _OFF_SLOT = F["added"], F["at-slot"], F["off-slot"]
+_REMOVED: Final = F["removed"]
 _UNBALANCED: Final = 1 << names.SIGNS.index("unbalanced-quote")
 
 
@@ -155,6 +156,17 @@ def _classify_refusal(calls: StatementCalls, work: Work, i: int, signs: int, com
 
 
 @kernel
+def _is_open(calls: StatementCalls, work: Work, i: int, refused_alone: bool) -> bool:
+    """Return whether a statement shows by itself that input becomes a part of it.
+
+    Without a statement to compare it with, an open quote and the refusal are enough: no app writes that.
+    """
+    codes, _, _, count = statement_of(calls, i)
+    has_code = has_input(work.signals) and not calls.error[i] and count > 0 and codes[0] != DOCUMENT
+    return has_code or (refused_alone and calls.signs[i] & _UNBALANCED != 0)
+
+
+@kernel
 def _judge_new(
     calls: StatementCalls, state: StatementState, facts: StatementFacts, work: Work, i: int, elsewhere: bool
 ) -> tuple[bool, int]:
@@ -167,7 +179,8 @@ def _judge_new(
     signs = _unusual_signs(calls.signs[i], state.usual[calls.site[i]]) if calls.site[i] != 0 else calls.signs[i]
     log_odds, excused, compared, slot = compare_statement(calls, state, work, i, (signs, elsewhere))
     time_s = int(calls.time_ns[i] // 1_000_000_000)
-    refused = calls.refused[i] == 1
+    differs = not compared or work.features[_ADDED] > 0.0 or work.features[_REMOVED] > 0.0
+    refused = calls.refused[i] == 1 and differs  # a refusal of what others send, too, is no break
     broken = is_broken(work.signals)
     before = count_recent(site, slot, time_s, broken or refused) if calls.site[i] != 0 else 0
     if calls.goes_on[i] and before > 0:  # the call whose rows this one fetches was noted itself
@@ -193,15 +206,12 @@ def _judge_new(
     facts.injected[i] = p >= ATTACK_PROBABILITY and (
         under_way or log_odds - effect_log_odds(work.signals, KNOWN_WEIGHTS if compared else COLD_WEIGHTS) >= 0.0
     )
-    codes, _, _, count = statement_of(calls, i)
-    is_open = has_input(work.signals) and not calls.error[i] and count > 0 and codes[0] != DOCUMENT
-    # Without a statement to compare it with, an open quote and the refusal are enough: no app writes that.
-    is_open = is_open or (refused and not compared and calls.signs[i] & _UNBALANCED != 0)
+    is_open = _is_open(calls, work, i, refused and not compared)
     facts.broken[i] = p < ATTACK_PROBABILITY and ((harmless and not misnamed) or is_open)
     changes = changes_of(work.features, work.features[WORDS_ONLY] == 1.0)
     if compared:
         facts.changes[i] = changes
-        facts.difference[i] = span_of(work.added, count)
+        facts.difference[i] = span_of(work.added, statement_of(calls, i)[3])
     if calls.site[i] != 0 and not calls.late[i] and p >= ATTACK_PROBABILITY:
         _note_campaign(calls, state, facts, work, i, compared or has_input(work.signals), changes)
     breaks = refused and not misnamed and (broken or compared) and calls.sighting[i] == FIRST
