@@ -186,7 +186,9 @@ class SmallEngine:
         columns["error"] = np.array([names.ERROR_TYPE in one for one in calls], np.bool_)
         columns["late"] = np.zeros(len(calls), np.bool_)
         for name in (names.CODE_FUNCTION, names.CODE_FILE):
-            columns[name] = np.array([hash_text(str(one["site"]).encode()) for one in calls], np.uint64)
+            columns[name] = np.array([hash_text(str(one.get(name, one["site"])).encode()) for one in calls], np.uint64)
+        routes = (text(names.HTTP_ROUTE, i) for i in rows)
+        columns[names.HTTP_ROUTE] = np.array([hash_text(one.encode()) if one else 0 for one in routes], np.uint64)
         columns[SITE_REPORTED] = np.ones(len(calls), np.bool_)
         columns["signs"] = np.array([self._signs(text(names.QUERY_SIGNS, i)) for i in rows], np.uint32)
         statements = [text(names.QUERY_TEXT, i) or text(names.STATEMENT, i) for i in rows]

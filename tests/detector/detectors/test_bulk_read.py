@@ -1,5 +1,7 @@
 """Updates of a resource's largest usual response, and calls that must not update it."""
 
+from typing import Any
+
 import pytest
 
 from backwatch.collector import names
@@ -83,11 +85,11 @@ def test_statement_that_reads_far_more_than_at_first_is_news() -> None:
     assert raises(list_fired(usual(), twice)) == [True, True]
 
 
-def make_backup(day: int, site: str) -> list[CallFacts]:
+def make_backup(day: int, site: str, **facts: Any) -> list[CallFacts]:
     tables = ("products", "users", "orders")
     return [
         {
-            **at(day * DAY + 7_200 + i * 9, statement=f"SELECT * FROM {table}", site=site),
+            **at(day * DAY + 7_200 + i * 9, statement=f"SELECT * FROM {table}", site=site, **facts),
             names.ROWS_RETURNED: 40_000 + i,
         }
         for i, table in enumerate(tables)
@@ -100,6 +102,12 @@ def test_new_job_is_recorded_on_its_first_night_and_raises_nothing() -> None:
         found = set[str]().union(*list_fired(usual(), nights)[-3:])
         assert ("first-bulk-read" in found) is (night == 3)
         assert "bulk-read" not in found
+
+
+def test_new_page_that_reads_whole_tables_is_a_bulk_read() -> None:
+    found = list_fired(usual(), make_backup(3, "views.py:export", http__route="/debug/export"))
+    assert raises(found) == [True] * 3
+    assert "first-bulk-read" not in set[str]().union(*found)
 
 
 def test_same_read_from_a_call_site_in_use_is_a_bulk_read() -> None:

@@ -15,9 +15,14 @@ REFUSED: dict[str, Any] = {names.ERROR_TYPE: "psycopg.errors.SyntaxError", names
 
 
 def _fired(statement: str, function: str = "find", **more: Any) -> set[str]:
-    ordinary = past(statement=KNOWN, code__function__name="find", backwatch__call__path=LISTS)
-    new = at(3 * DAY, statement=statement, code__function__name=function, backwatch__call__path=DUMPS, **more)
+    place = {names.CODE_FILE: "app.py"}
+    ordinary = past(statement=KNOWN, site=LISTS, code__function__name="find", **place)
+    new = at(3 * DAY, statement=statement, site=DUMPS, code__function__name=function, **place, **more)
     return list_fired(ordinary, [new])[-1]
+
+
+def test_union_of_another_function_is_judged_cold() -> None:
+    assert "query-attack" not in _fired(UNION, "report")
 
 
 def test_union_from_another_caller_of_the_function_is_an_attack() -> None:

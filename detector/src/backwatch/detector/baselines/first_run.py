@@ -3,8 +3,8 @@
 It lasts until the call site pauses for an hour, and at most a day.
 
 A new job reads what never was read: a backup, a month's end, an audit. It is code that the app never ran before. What
-is injected comes from a call site that the app has used. So a first run's volume is held apart: in each minute, how
-much of it came from calls of first runs.
+is injected comes from a call site that the app has used. A page is no job: a visitor may be the first to find it. So a
+first run's volume is held apart: in each minute, how much of it came from calls of first runs.
 """
 
 from typing import Any, Final
@@ -33,7 +33,7 @@ FIRST_RUNS: Final = np.dtype([
 
 @kernel
 def find_first_runs(
-    reported: Array, late: Array, time_ns: Array, resource: Array, site: Array, resources: Any, sites: Any,
+    is_job: Array, late: Array, time_ns: Array, resource: Array, site: Array, resources: Any, sites: Any,
     volumes: tuple[Array, Array, Array], first_run: Array,
 ) -> None:  # fmt: skip
     """Mark the calls of first runs, and add them to their minute. Slots 0 are left out."""
@@ -54,7 +54,7 @@ def find_first_runs(
             place["last"] = 0
             continue
         place["last"] = max(since + 1, np.int64(place["last"]))
-        if not reported[i] or np.int64(place["first"]) - np.int64(row["first"]) < KNOWN_MINUTES:
+        if not is_job[i] or np.int64(place["first"]) - np.int64(row["first"]) < KNOWN_MINUTES:
             continue
         first_run[i] = 1.0
         ring = minute % RING_WINDOWS

@@ -79,8 +79,8 @@ class VolumeSpike(Detector):
         *(fact for name, (_, words) in MEASURES.items() for fact in _facts_of(name, words)),
         derived_fact(
             "backwatch.site.first_run",
-            "1 in the first run of the call's site, by file, function or route: until it pauses for an hour, at most a "
-            "day; only where the resource was known for a day before. New code, as a new job is.",
+            "1 in the first run of the call's site, by file and function: until it pauses for an hour, at most a day. "
+            "Only where the resource was known for a day before; pages, which have a route, have none.",
         ),
         derived_fact(
             "backwatch.volume.drift",
@@ -104,8 +104,9 @@ class VolumeSpike(Detector):
     ) -> dict[str, Array]:
         """Compute whether each call is of a first run."""
         first_run = np.zeros(calls.count)
+        is_job = calls[SITE_REPORTED] & (calls[names.HTTP_ROUTE] == 0)
         find_first_runs(
-            calls[SITE_REPORTED], calls["late"], calls["time_ns"], slot[RESOURCE.name], slot[SITE.name],
+            is_job, calls["late"], calls["time_ns"], slot[RESOURCE.name], slot[SITE.name],
             tables["volume_spike_first_runs"], tables["volume_spike_first_calls"],
             (calls[names.BYTES_RECEIVED], calls[names.BYTES_SENT], calls[names.ROWS_RETURNED]), first_run,
         )  # fmt: skip
