@@ -15,7 +15,7 @@ REFUSED: dict[str, Any] = {names.ERROR_TYPE: "psycopg.errors.SyntaxError", names
 
 
 def _fired(statement: str, function: str = "find", **more: Any) -> set[str]:
-    place = {names.CODE_FILE: "app.py"}
+    place: dict[str, Any] = {names.CODE_FILE: "app.py"}
     ordinary = past(statement=KNOWN, site=LISTS, code__function__name="find", **place)
     new = at(3 * DAY, statement=statement, site=DUMPS, code__function__name=function, **place, **more)
     return list_fired(ordinary, [new])[-1]
