@@ -95,7 +95,7 @@ def play_days(nights: "list[tuple[int, float]]", first: float = 0.7) -> "list[fl
     return found
 
 
-def test_second_size_at_the_same_hour_is_usual_from_the_second_day_on() -> None:
+def test_second_size_at_the_same_hour_is_usual_from_day_two_on() -> None:
     assert play_days([(4, 9.5)] + [(4 + day % 2, 9.5) for day in range(5)])[1:] == [0.0] * 5
 
 
@@ -113,6 +113,32 @@ def test_value_at_another_hour_or_far_larger_is_no_second_size() -> None:
     assert play_days([(4, 7.0), (4, 7.0), (4, 9.5)])[2] >= SCORE_BOUND
 
 
+def test_second_size_that_grows_daily_leaves_its_bound() -> None:
+    found = play_days([(4, 7.0 + 0.3 * day) for day in range(6)])
+    assert [score >= SCORE_BOUND for score in found[2:]] == [True, False, True, False]
+    assert play_days([(4, value) for value in (7.0, 7.3, 7.0, 6.5, 7.3)])[1:] == [0.0] * 4
+
+
+def test_change_at_all_hours_becomes_usual_after_a_week() -> None:
+    rows = np.zeros(1, LEVEL)
+    for hour in range(240):
+        update_daily(rows, 0, 3.2, hour * HOUR_NS, True)
+    unusual = [0] * 9
+    for hour in range(9 * 24):
+        unusual[hour // 24] += update_daily(rows, 0, 6.9, (240 + hour) * HOUR_NS, True) >= SCORE_BOUND
+    assert min(unusual[: RELEARN_DAYS - 1]) >= 20
+    assert sum(unusual[RELEARN_DAYS:]) == 0
+
+
+def test_second_size_does_not_replace_the_first_after_a_week() -> None:
+    nights = [(4, 9.5)] * 20
+    assert play_days(nights)[1:] == [0.0] * 19
+    rows = np.zeros(1, LEVEL)
+    for hour in range(20 * 24):
+        update_daily(rows, 0, 9.5 if hour % 24 == 4 else 0.7, hour * HOUR_NS, True)
+    assert rows[0]["level"] < 1.0
+
+
 def test_second_size_repeated_within_its_first_day_is_not_usual() -> None:
     rows = learnt(noise(300, spread=0.05))
     scores = [update_daily(rows, 0, 12.0, 3 * DAY_NS + i * MINUTE_NS, True) for i in range(30)]
@@ -126,4 +152,4 @@ def test_levels_of_version_1_are_kept() -> None:
     before["level"], before["count"] = 5.0, 4_000
     after = migrate_levels(before)
     assert after.dtype == LEVEL
-    assert after[["level", "count", "over"]].tolist() == [(5.0, 255, 0)]
+    assert after[["level", "count", "over"]].tolist() == [(5.0, 127, 0)]

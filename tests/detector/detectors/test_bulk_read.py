@@ -104,6 +104,21 @@ def test_new_job_is_recorded_on_its_first_night_and_raises_nothing() -> None:
         assert "bulk-read" not in found
 
 
+@pytest.mark.parametrize(
+    "suspect",
+    [
+        {names.QUERY_SIGNS: "union-appended,comment-tail"},
+        {names.ERROR_TYPE: "ConnectionResetError"},
+    ],
+)
+def test_suspect_read_of_a_first_run_does_not_excuse_the_next(suspect: dict[str, Any]) -> None:
+    worker = "worker.py:handle"
+    union = "SELECT a FROM t WHERE id = ? UNION SELECT login, password FROM staff -- "
+    first = {**at(3 * DAY, statement=union, site=worker), names.ROWS_RETURNED: 300_000, **suspect}
+    later = {**at(5 * DAY, statement="SELECT * FROM customers", site=worker), names.ROWS_RETURNED: 300_000}
+    assert raises(list_fired(usual(), [first], [later])) == [True]
+
+
 def test_new_page_that_reads_whole_tables_is_a_bulk_read() -> None:
     found = list_fired(usual(), make_backup(3, "views.py:export", http__route="/debug/export"))
     assert raises(found) == [True] * 3
@@ -116,7 +131,7 @@ def test_same_read_from_a_call_site_in_use_is_a_bulk_read() -> None:
     assert "first-bulk-read" not in set[str]().union(*found)
 
 
-def test_whole_table_by_day_from_a_statement_that_reads_it_by_night_is_a_bulk_read() -> None:
+def test_nightly_read_of_a_table_by_day_is_a_bulk_read() -> None:
     days = [make_read(day * DAY + hour * 3_600, 1) for day in range(10) for hour in range(24)]
     nights = [make_read(day * DAY + 4.3 * 3_600, 14_000 + 9 * day) for day in range(2, 10)]
     story = sorted([*days, *nights], key=lambda call: call["time_ns"])

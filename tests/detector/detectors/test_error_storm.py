@@ -109,6 +109,39 @@ def test_outage_longer_than_the_usual_ones_is_a_storm() -> None:
     assert find_storms(30, 30, 120) == [True, True, True]
 
 
+def test_outages_that_grow_nightly_leave_the_usual_length() -> None:
+    assert find_storms(30, 30, 40, 60) == [True, True, False, True]
+
+
+@pytest.mark.parametrize("every_s", [285, 7_200])
+def test_outages_of_one_day_do_not_become_usual(every_s: int) -> None:
+    calls = list[CallFacts]()
+    for begin in range(0, 5 * every_s, every_s):
+        calls += [*make_failures(140, 3 * DAY + begin, 2), at(3 * DAY + begin + 281)]
+    fired = list_fired(past(), calls)
+    assert all("error-storm" in fired[end] for end in range(139, len(fired), 141))
+
+
+def make_runs(count: int, length: int, start_s: float = 5 * DAY) -> list[CallFacts]:
+    """Return runs of failed calls, one a second, with a single response after each."""
+    calls = list[CallFacts]()
+    for begin in range(0, count * (length + 1), length + 1):
+        calls += [*make_failures(length, start_s + begin, 1), at(start_s + begin + length)]
+    return calls
+
+
+def test_single_responses_do_not_hide_that_a_resource_is_down() -> None:
+    usual = make_runs(1, 280, 3 * DAY) + make_runs(1, 280, 4 * DAY)
+    found = ["error-storm" in fired for fired in list_fired(past(), usual, make_runs(9, 100))]
+    assert not any(found[:420])
+    assert all(found[end] for end in range(5 * 101 - 2, len(found), 101))
+
+
+def test_responses_within_a_usual_outage_are_no_news() -> None:
+    usual = make_runs(1, 120, 3 * DAY) + make_runs(1, 120, 4 * DAY)
+    assert "error-storm" not in set[str]().union(*list_fired(past(), usual, make_runs(8, 14)))
+
+
 def test_long_outages_never_become_usual() -> None:
     assert find_storms(400, 400, 400, 30) == [True, True, True, True]
 
@@ -117,7 +150,7 @@ def test_storm_state_of_version_1_is_kept() -> None:
     names_1 = [
         name
         for name in SERVED.names or ()
-        if name not in ("begun_ns", "fault_ns", "ended_ns", "longest_ns", "outages", "run")
+        if name not in ("begun_ns", "fault_ns", "ended_ns", "longest_ns", "outages", "run", "outage_ns", "counted_ns")
     ]
     before = np.zeros(2, np.dtype([(name, SERVED[name]) for name in names_1]))
     before["usual_calls"] = 40.0

@@ -46,7 +46,7 @@ def find_first_run(calls: list[tuple[int, int]]) -> tuple[list[float], Any]:
     return found.tolist(), resources[1]
 
 
-def test_new_site_of_a_known_resource_has_a_first_run_until_it_pauses() -> None:
+def test_first_run_of_a_new_site_ends_with_its_first_pause() -> None:
     day = 1_440
     found, row = find_first_run([(10, 1), (day + 20, 2), (day + 70, 2), (day + 70, 1), (day + 140, 2), (day + 141, 2)])
     assert found == [0.0, 1.0, 1.0, 0.0, 0.0, 0.0]

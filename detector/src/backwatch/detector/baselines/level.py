@@ -9,7 +9,9 @@ Everything is on the scale of ``log1p(x)``, where twice as much is the same step
   explode.
 
 A number may have two usual sizes: one row by day, all of them by night. So a row remembers the first value of a day
-beyond the bound, and its hour. ``update_daily`` takes one no larger at that hour of a later day as usual.
+beyond the bound, and its hour. ``update_daily`` takes one up to 1.5 times as large at that hour of a later day as
+usual, and keeps the first one: sizes that grow daily leave it soon. A day that has such values at other
+hours, too, counts as one beyond the bound.
 
 Values whose score reaches ``SCORE_BOUND`` are not learnt. After ``RELEARN_DAYS`` distinct days with such values, they
 are the new usual, and the row restarts with the last of them: a nightly batch must be within the known range by its
@@ -26,7 +28,8 @@ LEVEL: Final = np.dtype([
     ("level", "<f4"), ("spread", "<f4"), ("count", "u1"), ("over", "u1"), ("over_days", "u1"), ("over_day", "u1"),
 ])  # fmt: skip
 """One baseline: 12 bytes. ``over_days`` holds in its lower three bits on how many days there were values beyond the
-bound, above them the hour of the last day's first one. ``over`` is that value, and a bit: it came on an earlier day."""
+bound, above them the hour of the last day's first one. ``over`` is that value, and a bit: it came on an earlier day.
+``count`` has a bit, too: the last day with such values is counted."""
 
 MIN_COUNT: Final = 30
 """Values learnt before there is a score."""
@@ -39,13 +42,15 @@ RELEARN_DAYS: Final = 7
 SECOND_SIZE: Final = 2.1
 """Distance of a second usual size while little is known: eight times."""
 MAX_REPEATED_EXCESS: Final = 0.4
-"""How much a value that comes each day may exceed its last one: 1.5 times."""
+"""Maximum excess of a value that comes each day over the first one: 1.5 times."""
 NORMAL: Final = 1.4826
 """Standard deviations per median absolute deviation, for a normal distribution."""
 _HOUR_NS = 3_600 * 1_000_000_000
 _DAY_NS = 24 * _HOUR_NS
 _DAYS_MASK = 7
 _REPEATED = 128
+_MAX_COUNT = 127
+_COUNTED = 128
 _OVER_STEPS = 5.0
 
 
@@ -81,11 +86,12 @@ def _count_day_over(row: Any, time_ns: int) -> bool:
     """Count the days with values beyond the bound; return whether that is the new usual."""
     over, gap = int(row["over_days"]), _days_since_over(row, time_ns)
     days = over & _DAYS_MASK
-    if days > 0 and gap == 0:
+    if days > 0 and gap == 0 and row["count"] & _COUNTED != 0:
         return days >= RELEARN_DAYS
     days = 1 if days == 0 or gap > RELEARN_DAYS else min(days + 1, _DAYS_MASK)
     row["over_days"] = (over & ~_DAYS_MASK) | days
     row["over_day"] = (time_ns // _DAY_NS) & 0xFF
+    row["count"] |= _COUNTED
     return days >= RELEARN_DAYS
 
 
@@ -100,11 +106,14 @@ def _repeats(row: Any, x: float, time_ns: int) -> bool:
     if days > 0 and gap == 0 and (over & _REPEATED != 0 or not is_larger):
         return near and over & _REPEATED != 0
     near = near and gap <= RELEARN_DAYS
-    row["over"] = int(min(x, 25.2) * _OVER_STEPS + 0.5) | (_REPEATED if near else 0)
-    row["over_days"] = (days & _DAYS_MASK) | hour << 3
-    if near:  # a second usual size is no change of the first
-        row["over_days"] = 1 | hour << 3
+    if near:  # a second usual size is no change of the first, unless it came at other hours of the last day, too
+        row["over"] = over | _REPEATED
+        row["over_days"] = (days if row["count"] & _COUNTED != 0 else 1) | hour << 3
         row["over_day"] = (time_ns // _DAY_NS) & 0xFF
+        row["count"] &= _MAX_COUNT
+    else:
+        row["over"] = int(min(x, 25.2) * _OVER_STEPS + 0.5)
+        row["over_days"] = days | hour << 3
     return near
 
 
@@ -112,7 +121,7 @@ def _repeats(row: Any, x: float, time_ns: int) -> bool:
 def update_daily(rows: Any, k: int, x: float, time_ns: int, learn: bool) -> float:
     """Score one value as ``update`` does, but as usual where one like it came at this hour of an earlier day."""
     row = rows[k]
-    ready, is_first = row["count"] >= MIN_COUNT, row["count"] == 0
+    ready, is_first = row["count"] & _MAX_COUNT >= MIN_COUNT, row["count"] == 0
     if learn and is_first:  # it may prove to be the larger one of two sizes
         _start(row, x)
     bound = SCORE_BOUND * max(NORMAL * row["spread"], FLOOR) if ready else SECOND_SIZE
@@ -138,7 +147,7 @@ def update(rows: Any, k: int, x: float, time_ns: int, learn: bool) -> float:
         Deviations above (below: negative) the level; NaN until ``MIN_COUNT`` values are learnt.
     """
     row = rows[k]
-    count = int(row["count"])
+    count = int(row["count"]) & _MAX_COUNT
     if count == 0:
         if learn:
             _start(row, x)
@@ -152,7 +161,7 @@ def update(rows: Any, k: int, x: float, time_ns: int, learn: bool) -> float:
                 _start(row, x)
         else:
             row["level"], row["spread"] = _follow(level, spread, x, max(WEIGHT, 1.0 / (count + 1)))
-            row["count"] = min(count + 1, 255)
+            row["count"] = min(count + 1, _MAX_COUNT) | (int(row["count"]) & _COUNTED)
     return score if ready else np.nan
 
 
@@ -161,5 +170,6 @@ def migrate_levels(rows: Any) -> Any:
     fresh: Any = np.zeros(rows.shape, LEVEL)
     for name in ("level", "spread", "over_day"):
         fresh[name] = rows[name]
-    fresh["count"], fresh["over_days"] = np.minimum(rows["count"], 255), np.minimum(rows["over_days"], _DAYS_MASK)
+    fresh["count"] = np.minimum(rows["count"], _MAX_COUNT)
+    fresh["over_days"] = np.minimum(rows["over_days"], _DAYS_MASK)
     return fresh

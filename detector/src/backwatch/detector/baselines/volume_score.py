@@ -52,7 +52,7 @@ SLOPES: Final = (1.2, 0.8, 1.2, 1.7, 3.2, 4.0)
 RISE_EVIDENCE: Final = (3.2, 3.2)
 """Evidence of a rise of the two faster means: met as often, and in calm series not at all."""
 NEAR_HIGHEST: Final = 0.2
-"""How far below the highest a value may lie that carries a rise of the fastest mean."""
+"""Maximum distance below the highest of a value that carries a rise of the fastest mean."""
 CLEAR_EXCESS: Final = 0.1
 """Excess from which on evidence counts in full: less is a record by a hair."""
 TAIL: Final = 0.02

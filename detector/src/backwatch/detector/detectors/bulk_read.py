@@ -25,6 +25,8 @@ RULE_EXCESS: Final = 1.6
 """The excess in the rule's condition."""
 MAX_TAUGHT_EXCESS: Final = RULE_EXCESS / 2
 """The excess from which on a statement without a history is not learnt."""
+INJECTED: Final = 0.5
+"""Likelihood of an injection from which on a first run's read is not known later, as in the rule ``query-attack``."""
 SMALL_ROWS: Final = float(np.log1p(2_000)) - RULE_EXCESS
 SMALL_BYTES: Final = float(np.log1p(1_048_576)) - RULE_EXCESS
 """Limits up to which the largest may rise at once: the rule's minimum amounts are larger by so much anyway."""
@@ -55,14 +57,15 @@ def _to_steps(amount: int) -> int:
 
 @kernel
 def _know_first_reads(
-    first_run: Array, row_count: Array, byte_count: Array, site: Array, sites: Any, before: tuple[Array, Array]
-) -> None:
+    first_run: Array, row_count: Array, byte_count: Array, site: Array, learn: Array, sites: Any,
+    before: tuple[Array, Array],
+) -> None:  # fmt: skip
     """Add what call sites read in their first runs to what was returned before."""
     for i in range(site.shape[0]):
         place = sites[site[i]]
         before[0][i] = max(before[0][i], place["rows"] / _LOG_STEPS)
         before[1][i] = max(before[1][i], place["bytes"] / _LOG_STEPS)
-        if first_run[i] and site[i] != 0:
+        if learn[i] and first_run[i] and site[i] != 0:
             place["rows"] = max(np.int64(place["rows"]), _to_steps(row_count[i]))
             place["bytes"] = max(np.int64(place["bytes"]), _to_steps(byte_count[i]))
 
@@ -148,7 +151,7 @@ class BulkRead(Detector):
             "statement's usual ones if those are more; NaN until 100 calls are known.",
         ),
     )
-    reads = ("backwatch.site.first_run",)
+    reads = ("backwatch.site.first_run", "backwatch.query.injection")
     tables = (
         Table("bulk_read_rows", STATEMENT, 2, LEVEL), Table("bulk_read_bytes", STATEMENT, 2, LEVEL),
         Table("bulk_read", RESOURCE, 1, LARGEST), Table("bulk_read_first_reads", SITE, 1, FIRST_READS),
@@ -165,7 +168,8 @@ class BulkRead(Detector):
         _score_against_statement(rows, statement, time_ns, learn, tables["bulk_read_rows"], found[0], before[0])
         _score_against_statement(received, statement, time_ns, learn, tables["bulk_read_bytes"], found[1], before[1])
         first_run, site = calls["backwatch.site.first_run"], slot[SITE.name]
-        _know_first_reads(first_run, rows, received, site, tables["bulk_read_first_reads"], before)
+        honest = learn & ~(calls["backwatch.query.injection"] >= INJECTED)
+        _know_first_reads(first_run, rows, received, site, honest, tables["bulk_read_first_reads"], before)
         _score_against_resource(
             rows,
             received,

@@ -1,7 +1,8 @@
 """Calls that fail in a row at a resource that used to respond.
 
-A resource that failed and came back several times has a **usual outage**: a nightly restart, a fail-over. One that
-lasts no longer is no news. Outages of more than five minutes never become usual.
+A resource that failed and came back on several days has a **usual outage**: a nightly restart, a fail-over. One that
+lasts up to 1.5 times as long is no news. Failures within an hour after an outage belong to it: a single response is no
+recovery. Outages of more than five minutes never become usual.
 """
 
 import math
@@ -28,26 +29,30 @@ MAX_USUAL_STREAK: Final = 3
 PAUSE_NS: Final = 300 * 1_000_000_000
 """Five minutes: what a restart, a fail-over or a burst of load may take, if the service reports it by its own error."""
 NEXT_PAUSE_NS: Final = 3_600 * 1_000_000_000
-"""One hour, after which the next one may begin."""
+"""One hour, after which the next one may begin. Failures before it belong to the last one."""
 OUTAGE_FAULTS: Final = 8
 """Failures in a row that are an outage, as the rule counts them."""
 USUAL_OUTAGES: Final = 1.5
 """Past outages, faded, from which on their length is usual: two within a month and a half."""
+COUNTED_AFTER_NS: Final = 20 * NEXT_PAUSE_NS
+"""Twenty hours, after which another outage counts: one a day, also where it begins a little earlier than the last."""
 OUTAGE_FADING_NS: Final = 60 * 86_400 * 1_000_000_000
 USUAL_LENGTHS: Final = 1.5
-"""How many times the longest usual outage a new one may last."""
+"""Maximum length of a new outage, as a multiple of the longest usual one, which it does not raise."""
 
 SERVED = np.dtype([
     ("recent", "<f8"), ("recent_calls", "<f8"), ("usual", "<f8"), ("usual_calls", "<f8"), ("streak", "<u4"),
     ("last_ns", "<i8"), ("paused_ns", "<i8"), ("begun_ns", "<i8"), ("fault_ns", "<i8"), ("ended_ns", "<i8"),
-    ("longest_ns", "<f4"), ("outages", "<f4"), ("run", "<u4"),
+    ("longest_ns", "<f4"), ("outages", "<f4"), ("run", "<u4"), ("outage_ns", "<i8"), ("counted_ns", "<i8"),
 ])  # fmt: skip
 
 
 @kernel
 def _begin_fault(row: Any, time_ns: int) -> None:
-    """Count a fault of the present run, and note when the run began."""
+    """Count a fault of the present run, and note when the run and its outage began."""
     if row["run"] == 0:
+        if time_ns - row["ended_ns"] >= NEXT_PAUSE_NS:
+            row["outage_ns"] = time_ns
         row["begun_ns"] = time_ns
         row["fault_ns"] = time_ns
     row["begun_ns"] = min(row["begun_ns"], time_ns)
@@ -58,11 +63,19 @@ def _begin_fault(row: Any, time_ns: int) -> None:
 @kernel
 def _end_run(row: Any, time_ns: int) -> None:
     """End the present run at a response; an outage that was short enough becomes usual."""
-    length_ns = row["fault_ns"] - row["begun_ns"]
-    if row["run"] >= OUTAGE_FAULTS and length_ns <= PAUSE_NS:
+    if row["run"] >= OUTAGE_FAULTS:
+        length_ns = float(row["fault_ns"] - row["outage_ns"])
         faded = _fade_outages(row, time_ns)
-        row["outages"] = row["outages"] * faded + 1.0
-        row["longest_ns"] = max(row["longest_ns"] * faded, float(length_ns))
+        row["outages"] *= faded
+        if row["outages"] < USUAL_OUTAGES:
+            row["longest_ns"] *= faded
+        if length_ns <= PAUSE_NS:
+            # An outage that was excused for being near the longest does not raise it: else they grow without an alert.
+            if row["outages"] < USUAL_OUTAGES or length_ns > USUAL_LENGTHS * row["longest_ns"]:
+                row["longest_ns"] = max(row["longest_ns"], length_ns)
+            if time_ns - row["counted_ns"] >= COUNTED_AFTER_NS:
+                row["outages"] += 1.0
+                row["counted_ns"] = time_ns
         row["ended_ns"] = max(row["ended_ns"], time_ns)
     row["run"] = 0
 
@@ -74,10 +87,10 @@ def _fade_outages(row: Any, time_ns: int) -> float:
 
 @kernel
 def _is_usual_outage(row: Any, time_ns: int) -> bool:
-    """Return whether the present run lasts no longer than what this resource's outages do."""
+    """Return whether the present outage is about as short as this resource's usual ones."""
     if row["outages"] * _fade_outages(row, time_ns) < USUAL_OUTAGES:
         return False
-    return time_ns - row["begun_ns"] <= USUAL_LENGTHS * row["longest_ns"]
+    return time_ns - row["outage_ns"] <= USUAL_LENGTHS * row["longest_ns"]
 
 
 @kernel
@@ -128,8 +141,8 @@ class ErrorStorm(Detector):
         derived_fact(
             "backwatch.errors.streak",
             "Calls in a row that failed by the service or on the way to it, including this one; 0 where this call did "
-            "not, for five minutes after the service itself reported that it restarts or is overloaded, and for as "
-            "long as the resource's past outages lasted.",
+            "not, for five minutes after the service itself reported that it restarts or is overloaded, and for 1.5 "
+            "times as long as the resource's past outages lasted.",
         ),
         derived_fact(
             "backwatch.errors.share",
