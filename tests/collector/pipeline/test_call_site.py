@@ -9,6 +9,8 @@ from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
+from django.utils.functional import SimpleLazyObject
+from werkzeug.local import LocalProxy
 
 from backwatch.collector.pipeline.call_site import clear_cache, find_call_site
 from backwatch.collector.runtime.record import CallSite
@@ -72,6 +74,18 @@ def test_statement_objects_are_passed_on_too() -> None:
 
 def test_input_that_looks_like_sql_is_no_statement() -> None:
     assert search("select one").function == "search"
+
+
+def test_lazy_objects_beside_a_statement_are_not_evaluated() -> None:
+    def evaluate() -> object:
+        raise RuntimeError
+
+    def find(sql: str, _user: object, *_more: object) -> CallSite:
+        return send(sql)
+
+    lazy = SimpleLazyObject(evaluate)
+    found = find("SELECT a FROM t", lazy, LocalProxy(evaluate), lazy)
+    assert found.function.endswith("test_lazy_objects_beside_a_statement_are_not_evaluated")
 
 
 def test_path_names_the_caller_first() -> None:

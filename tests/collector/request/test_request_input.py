@@ -86,6 +86,67 @@ def test_lists_with_clauses_or_queries_are_code(value: str, sql: str) -> None:
     assert with_value(value, sql) == "request-input"
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["orders.id", "users.id", "1 NOTNULL", "1 ISNULL", "id-id+id", "1 COLLATE x", "'a' ESCAPE 'b'", "id, users.id"],
+)
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT orders.id, a FROM orders WHERE id = {}",
+        "SELECT a FROM orders WHERE b IN (1, 2) AND id <> {} LIMIT 5",
+        "SELECT a FROM orders WHERE id >= /* , */ ({})",
+        "SELECT a FROM orders WHERE a = 1 + {}",
+        "SELECT a FROM orders WHERE id = coalesce(a, {})",
+        "SELECT a FROM orders WHERE a BETWEEN 1 AND {}",
+    ],
+)
+def test_lists_at_the_place_of_a_value_are_code(value: str, sql: str) -> None:
+    assert with_value(value, sql.format(value)) == "request-input"
+
+
+@pytest.mark.parametrize(
+    ("value", "sql"),
+    [
+        ("orders.id", "SELECT DISTINCT orders.id FROM orders"),
+        ("orders.id", "SELECT lower(a), count(*), sum(orders.id) FROM orders WHERE a = ?"),
+        ("b, c.d, e", "SELECT a = 1, b, c.d, e FROM c"),
+        ("a, b, c", "SELECT a FROM t GROUP BY a, b, c HAVING a > 1"),
+        ("desc, name", "SELECT a FROM t WHERE b = 1 ORDER BY t.year desc, name"),
+        ("desc, name", "SELECT a FROM t ORDER BY b->>'c' desc, name"),
+        ("3, 4, 5", "SELECT a FROM t WHERE b = 1 AND id NOT IN (1, 2, 3, 4, 5)"),
+        ("30, 31, 32", f"SELECT a FROM t WHERE id IN ({', '.join(map(str, range(90)))})"),
+        ("3, 1, 2", "SELECT a FROM t ORDER BY FIELD(id, 3, 1, 2)"),
+        ("10, 20", "SELECT a FROM t WHERE b = 1 LIMIT 10, 20"),
+        ("sales.orders", "SELECT a FROM sales.orders WHERE b = 1"),
+        ("1, 2.5", "INSERT INTO t (a, b) VALUES (1, 2.5)"),
+        ("1, 2, 3", "SELECT a FROM t WHERE tags && ARRAY[1, 2, 3]"),
+        ("12.5,-48.1", "SELECT a FROM t WHERE near(b, point(12.5,-48.1))"),
+    ],
+)
+def test_lists_at_the_place_of_a_list_are_no_code(value: str, sql: str) -> None:
+    assert with_value(value, sql) == ""
+
+
+def test_the_work_for_many_lists_in_one_statement_is_bounded() -> None:
+    request = RequestInput("")
+    request.add(["12," * count + "12" for count in range(600, 800)])
+    calls = 0
+
+    def count(_frame: object, _event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    sql = f"SELECT a FROM t WHERE id IN ({'12,' * 1_360}12)"
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        add_input_sign(request, sql, "postgresql", "")
+    finally:
+        sys.setprofile(before)
+    assert calls < 25 * len(sql)
+
+
 def test_the_sign_joins_the_others_in_their_order() -> None:
     assert with_value("1 OR 1=1", S.format("1 OR 1=1"), "tautology,cut") in (
         "tautology,cut,request-input",

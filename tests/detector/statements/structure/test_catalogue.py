@@ -9,7 +9,8 @@ from backwatch.collector.statements.dialects import dialect_of
 from backwatch.collector.statements.signs import signs_mask
 from backwatch.detector.statements.structure.catalogue import reads_catalogue_alone
 from backwatch.detector.statements.structure.encoding import tokens_of
-from backwatch.detector.statements.structure.roles import find_roles
+from backwatch.detector.statements.structure.known import add, role_hash
+from backwatch.detector.statements.structure.roles import TABLE, find_roles
 
 ALONE = {
     "postgresql": (
@@ -36,12 +37,15 @@ MORE = {
 }
 
 
-def reads_alone(statement: str, system: str) -> bool:
+def reads_alone(statement: str, system: str, known: str = "") -> bool:
     codes, ids = tokens_of(canonicalize(statement, dialect_of(system)))
     roles = np.zeros(codes.shape[0] + 1, np.uint8)
     find_roles(codes, codes.shape[0], roles)
     signs = signs_mask(sanitize(statement, system)[1])
-    return bool(reads_catalogue_alone(codes, ids, roles, codes.shape[0], signs))
+    names = np.zeros(64, np.uint8)
+    if known:
+        add(names, role_hash(TABLE, tokens_of(known)[1][-1]))
+    return bool(reads_catalogue_alone(codes, ids, roles, codes.shape[0], signs, names))
 
 
 @pytest.mark.parametrize(("system", "statement"), [(one, text) for one, texts in ALONE.items() for text in texts])
@@ -52,3 +56,9 @@ def test_query_of_the_catalogue_alone_is_recognised(system: str, statement: str)
 @pytest.mark.parametrize(("system", "statement"), [(one, text) for one, texts in MORE.items() for text in texts])
 def test_query_of_more_than_the_catalogue_is_not(system: str, statement: str) -> None:
     assert not reads_alone(statement, system)
+
+
+def test_query_of_an_app_table_with_a_common_name_is_not() -> None:
+    injected = "SELECT name FROM domains WHERE id = 1 AND EXISTS (SELECT 1 FROM information_schema.columns)"
+    assert reads_alone(injected, "postgresql")
+    assert not reads_alone(injected, "postgresql", known="DOMAINS")

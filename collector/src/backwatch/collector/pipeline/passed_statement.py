@@ -1,9 +1,12 @@
-"""Functions that pass a statement on: a helper through which an app's queries go, and no call site of its own."""
+"""Functions that pass a statement on: a helper through which an app's queries go, and no call site of its own.
+
+Arguments are looked at by their types: ``isinstance`` reads ``__class__``, which evaluates a lazy object of the app.
+"""
 
 import re
 import sys
 from types import CodeType, FrameType
-from typing import Final
+from typing import Any, Final, cast
 
 MIN_COMMON: Final = 12
 """Characters that an argument must have to be recognised by its beginning alone."""
@@ -67,18 +70,18 @@ def _read(frame: FrameType, names: list[str]) -> list[object]:
     values = list[object]()
     for name in names:
         value = given.get(name)
-        values += value[:8] if isinstance(value, tuple) else (value,)
+        values += cast("tuple[object, ...]", value)[:8] if issubclass(type(value), tuple) else (value,)
     # From 3.13 on it is a view that keeps nothing.
     if type(given) is dict and sys.getrefcount(given) <= OWN_REFERENCES and not (sys.gettrace() or sys.getprofile()):
         given.clear()
     return values
 
 
-def _text(sql: object) -> str:
+def _text(sql: Any) -> str:
     """Return the beginning of a statement as text, without the blanks around it; empty where it is an object."""
-    if isinstance(sql, bytes | bytearray):
+    if issubclass(type(sql), bytes | bytearray):
         sql = bytes(sql[:READ]).decode("utf-8", "replace")
-    return sql[:READ].strip() if isinstance(sql, str) else ""
+    return sql[:READ].strip() if issubclass(type(sql), str) else ""
 
 
 def _is_statement(value: object, text: str) -> bool:
@@ -89,7 +92,7 @@ def _is_statement(value: object, text: str) -> bool:
     >>> _is_statement("select shoes", "SELECT * FROM shoe WHERE name LIKE '%select shoes%'"), _is_statement(7, "COMMIT")
     (False, False)
     """
-    if isinstance(value, str | bytes):
+    if issubclass(type(value), str | bytes):
         given = _text(value)
         if not text:
             return _STATEMENT.match(given) is not None

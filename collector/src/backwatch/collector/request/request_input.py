@@ -6,12 +6,12 @@ reported.
 """
 
 import re
-from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar, Token
 from itertools import islice
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import parse_qsl
 
 from backwatch.collector import names
@@ -36,13 +36,29 @@ _MAX_SEARCH_COST: Final = 1 << 20
 _MIN_VALUES: Final = 16
 _MAX_OCCURRENCES: Final = 16
 """Occurrences of one value in a statement that are checked."""
+_MAX_CHECKS: Final = 512
+"""Occurrences of all values that are checked for lists: twice or more for each. A statement with more is code."""
+_LOOK_BACK_TOKENS: Final = 16
+"""Tokens before a list that are read."""
+_WORD_CHARACTERS: Final = 16
+"""More than the longest word that is compared has."""
 _ONE_WORD: Final = re.compile(r"\w*+")
 _ITEM: Final = frozenset((spec.WORD, spec.QUOTED, spec.NUMBER, spec.PARAM))
 _BETWEEN_ITEMS: Final = frozenset(",.+-*")
 _CLAUSE_WORDS: Final = spec.split_words("""
     SELECT FROM WHERE AND OR XOR NOT LIKE ILIKE RLIKE REGEXP GLOB IN IS BETWEEN CASE WHEN HAVING GROUP ORDER LIMIT
-    OFFSET UNION INTERSECT EXCEPT MINUS EXISTS ANY INTO PROCEDURE WITH VALUES DIV MOD
+    OFFSET UNION INTERSECT EXCEPT MINUS EXISTS ANY INTO PROCEDURE WITH VALUES DIV MOD ISNULL NOTNULL COLLATE ESCAPE
 """)
+_BEFORE_LIST: Final = spec.split_words("""
+    SELECT DISTINCT ALL BY IN LIMIT OFFSET FROM JOIN USING INTO VALUES RETURNING TABLE UPDATE WITH
+""") | {"["}
+"""What a list follows that an app offers, perhaps after brackets, a comma or names."""
+_BEFORE_VALUE: Final = frozenset("=<>!~;")
+"""What a value or a statement follows."""
+_ARROWS: Final = ("->", ">>")
+"""Ends of operators that read a key of a JSON column: they do not compare."""
+_NUMBERS: Final = re.compile(r"[-+]?[0-9.]{1,32}+(?:, ?[-+]?[0-9.]{1,32}+){1,8}+")
+"""Coordinates, for example. Bounded, because each list is compared."""
 _BEFORE_QUERY: Final = frozenset(("EXPLAIN", "ANALYZE", "VERBOSE", "QUERY", "PLAN", "FROM"))
 """Words before the query of a database console: it is explained, or another query selects from it."""
 _SIGNS: Final = ("-", "+")
@@ -106,7 +122,7 @@ class RequestInput:
         done = self._kept
         for at, read in enumerate(self._unread[done:], done):
             try:
-                self._keep(read.to_object() if isinstance(read, _Json) else read)
+                self._keep(read.to_object() if type(read) is _Json else read)
             finally:
                 self._kept = at + 1
         return tuple(self._values)
@@ -116,8 +132,8 @@ class RequestInput:
         while pending and seen < _MAX_NODES and len(self._values) < MAX_VALUES:
             node = pending.pop()
             seen += 1
-            if isinstance(node, str):
-                value = node[:MAX_LENGTH].strip()
+            if issubclass(type(node), str):
+                value = cast("str", node)[:MAX_LENGTH].strip()
                 if len(value) >= MIN_LENGTH and not _ONE_WORD.fullmatch(value):
                     self._values[value] = None
             else:
@@ -126,13 +142,14 @@ class RequestInput:
 
 def _children(node: Any) -> Iterable[object]:
     """Return the values of a form, an object or an array; at most ``_MAX_NODES``."""
-    if hasattr(node, "multi_items"):  # Starlette's forms
+    kind = type(node)  # ``isinstance`` would evaluate a lazy object of the app
+    if hasattr(kind, "multi_items"):  # Starlette's forms
         found = [value for _, value in node.multi_items()]
-    elif hasattr(node, "lists"):  # Werkzeug's and Django's
+    elif hasattr(kind, "lists"):  # Werkzeug's and Django's
         found = [value for _, values in node.lists() for value in values]
-    elif isinstance(node, dict):
+    elif issubclass(kind, dict):
         found = list(node.values())
-    elif isinstance(node, (list, tuple)):
+    elif issubclass(kind, (list, tuple)):
         found = list(node)
     else:
         return ()
@@ -212,7 +229,10 @@ def add_input_sign(request_input: RequestInput, sql: object, system: str, signs:
     values = request_input.values()
     if not values:
         return signs
-    text = sql if isinstance(sql, str) else bytes(sql).decode("utf-8", "replace") if _binary(sql) else ""  # pyright: ignore[reportArgumentType]  bytes, as seen
+    if issubclass(type(sql), str):
+        text = cast("str", sql)
+    else:
+        text = bytes(cast("bytes", sql)).decode("utf-8", "replace") if _binary(sql) else ""
     text = text[: spec.SCAN_BYTES]
     contained = [value for value in islice(values, _max_values(text)) if value in text]
     if not contained or not _is_code(text, contained, system):
@@ -227,58 +247,108 @@ def _max_values(text: str) -> int:
 
 
 def _binary(sql: object) -> bool:
-    return isinstance(sql, bytes | bytearray | memoryview) and len(sql) <= 4 * spec.SCAN_BYTES
+    return issubclass(type(sql), bytes | bytearray | memoryview) and len(cast("bytes", sql)) <= 4 * spec.SCAN_BYTES
 
 
 def _is_code(text: str, values: Iterable[str], system: str) -> bool:
     """Return whether any of these values is code of ``text``: more than one token, no list and no whole query."""
-    dialect = dialect_of(system)
-    shown, found, _ = scan_thinned(text, dialect)
-    return any(_has_code(shown, value, found) for value in values)
+    code = _Code(*scan_thinned(text, dialect_of(system))[:2])
+    return any(code.has(value) for value in values)
 
 
-def _has_code(text: str, value: str, found: list[tuple[int, int, int]]) -> bool:
-    at = text.find(value)
-    for _ in range(_MAX_OCCURRENCES):
-        if at < 0:
-            break
-        last = at + len(value)
-        signed = value[0] in _SIGNS and _kind_around(found, at + 1, last) == spec.NUMBER
-        if not signed and not _kind_around(found, at, last) and not _is_offered(text, found, at, last):
-            return True
-        at = text.find(value, at + 1)
-    return False
+class _Code:
+    """A statement's text and tokens. The work of all checks together is bounded: it is done on the app's thread."""
 
+    __slots__ = ("_checks", "_found", "_list_ends", "_text")
 
-def _is_offered(text: str, found: list[tuple[int, int, int]], start: int, end: int) -> bool:
-    """Return whether an app lets its users send this: a list of names or numbers, a sort order, a whole query."""
-    first = bisect_right(found, start, key=_START) - 1
-    if first < 0 or found[first][1] != start:
-        return False
-    before = [text[token[1] : token[2]].upper() for token in found[:first] if token[0] != spec.COMMENT]
-    opened = False
-    while before and (before[-1] == "(" or before[-1] in _BEFORE_QUERY):
-        word = before.pop()
-        if word == "FROM":
-            if opened and text[found[first][1] : found[first][2]].upper() in ("SELECT", "WITH"):
+    def __init__(self, text: str, found: list[tuple[int, int, int]]) -> None:
+        self._text = text
+        self._found = found
+        self._list_ends: list[int] = []
+        self._checks = 0
+
+    def has(self, value: str) -> bool:
+        """Return whether a value is code at any place."""
+        at = self._text.find(value)
+        for _ in range(_MAX_OCCURRENCES):
+            if at < 0:
+                break
+            last = at + len(value)
+            signed = value[0] in _SIGNS and self._kind_around(at + 1, last) == spec.NUMBER
+            if not signed and not self._kind_around(at, last) and not self._is_offered(value, at, last):
                 return True
-            before.append(word)
-            break
-        opened = word == "("
-    if not before:
-        return True
-    at = first
-    while at < len(found) and found[at][1] < end and found[at][0] != spec.END:
-        kind, token_start, token_end = found[at]
-        token = text[token_start:token_end].upper()
-        listed = token not in _CLAUSE_WORDS if kind in _ITEM else kind == spec.OP and token in _BETWEEN_ITEMS
-        if token_end > end or not listed:
+            at = self._text.find(value, at + 1)
+        return False
+
+    def _kind_around(self, start: int, end: int) -> int:
+        """Return the kind of the token that contains ``start`` to ``end``; 0: there is none."""
+        at = bisect_right(self._found, start, key=_START) - 1
+        return self._found[at][0] if at >= 0 and self._found[at][2] >= end else 0
+
+    def _is_offered(self, value: str, start: int, end: int) -> bool:
+        """Return whether an app lets its users send this: a list of names or numbers, a sort order, a whole query."""
+        self._checks += 1
+        first = bisect_right(self._found, start, key=_START) - 1
+        if self._checks > _MAX_CHECKS or first < 0 or self._found[first][1] != start:
             return False
-        at += 1
-    return True
+        if self._begins_query(first):
+            return True
+        last = bisect_left(self._found, end, key=_START) - 1
+        if self._found[last][2] > end or last >= self._find_list_end(first):
+            return False
+        return self._is_list_place(first, numbers=_NUMBERS.fullmatch(value) is not None)
 
+    def _find_list_end(self, first: int) -> int:
+        """Return the first token from ``first`` on that no list contains."""
+        if not self._list_ends:
+            self._list_ends = [0] * len(self._found)
+            list_end = len(self._found)
+            for at in range(len(self._found) - 1, -1, -1):
+                kind, start, end = self._found[at]
+                token = self._text[start:end]
+                listed = token.upper() not in _CLAUSE_WORDS if kind in _ITEM else token in _BETWEEN_ITEMS
+                if not listed and kind != spec.END:
+                    list_end = at
+                self._list_ends[at] = list_end
+        return self._list_ends[first]
 
-def _kind_around(found: list[tuple[int, int, int]], start: int, end: int) -> int:
-    """Return the kind of the token that contains ``start`` to ``end``; 0: there is none."""
-    at = bisect_right(found, start, key=_START) - 1
-    return found[at][0] if at >= 0 and found[at][2] >= end else 0
+    def _words_before(self, first: int) -> Iterator[str]:
+        """Return the tokens before one, the nearest first."""
+        for at in range(first - 1, max(first - 1 - _LOOK_BACK_TOKENS, -1), -1):
+            kind, start, end = self._found[at]
+            if kind != spec.COMMENT and self._text[start - 1 : start + 1] not in _ARROWS:
+                yield self._text[start : min(end, start + _WORD_CHARACTERS)].upper()
+
+    def _begins_query(self, first: int) -> bool:
+        """Return whether a query of a database console begins here: the whole one, or what another selects from."""
+        opened = False
+        for word in self._words_before(first):
+            if word == "FROM":
+                _, start, end = self._found[first]
+                return opened and self._text[start:end].upper() in ("SELECT", "WITH")
+            opened = word == "("
+            if not opened and word not in _BEFORE_QUERY:
+                return False
+        return True
+
+    def _is_list_place(self, first: int, *, numbers: bool) -> bool:
+        """Return whether a list may stand here; in a function's brackets, one of numbers may everywhere."""
+        depth, after_comma = 0, False
+        for word in self._words_before(first):
+            if word == ")":
+                depth += 1
+            elif word == "(" and not depth:
+                after_comma = False
+                if numbers:
+                    return True
+            elif word == "(":
+                depth -= 1
+            elif depth:
+                continue
+            elif word in _BEFORE_LIST:
+                return True
+            elif word == ",":
+                after_comma = True
+            elif not after_comma and (word in _CLAUSE_WORDS or word in _BEFORE_VALUE):
+                return False
+        return True

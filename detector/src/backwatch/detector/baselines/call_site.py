@@ -23,13 +23,19 @@ CALL_SITE: Final = np.dtype([
 ])  # fmt: skip
 STATEMENT_AT_SITE: Final = np.dtype([("first_ns", "<i8"), ("known", "u1")])
 """``known`` holds the bits ``KNOWN_HERE``, ``ALONE`` and ``COMPARED``, and between them the day, counted from that of
-``first_ns``, on which a waiting statement was last seen: at most seven."""
+``first_ns``, on which a waiting statement was last seen: at most seven. The two highest bits count the
+sightings of what may be a form of a new call site."""
 KNOWN_HERE: Final = 1
 ALONE: Final = 2
 """It was sent once, and a call of its own fetched its rows, which does not count as sending it again."""
 _DAY_BIT: Final = 2
 COMPARED: Final = 32
 """Its structure is among those that new statements of the call site are compared with."""
+_FORM_BIT: Final = 6
+_FORM_SIGHTINGS: Final = 3
+FORM_BITS: Final = _FORM_SIGHTINGS << _FORM_BIT
+_FORM_CALLS: Final = 150
+"""A doubtful statement that is sent so often within so many calls of a new call site is one of its own forms."""
 STATEMENT_ANYWHERE: Final = np.dtype([("known", "u1")])
 """The same two bits of a statement at the whole resource: it is known at one of its call sites at least."""
 
@@ -90,7 +96,30 @@ def count_waiting(statement: Any, time_ns: int) -> None:
         statement["known"] = KNOWN_HERE | (statement["known"] & ALONE)
         return
     days = min(max(day_of(time_ns) - day_of(statement["first_ns"]), 0), 7)
-    statement["known"] = (statement["known"] & (KNOWN_HERE | ALONE)) | (days << _DAY_BIT)
+    kept = KNOWN_HERE | ALONE | FORM_BITS
+    statement["known"] = (statement["known"] & kept) | (days << _DAY_BIT)
+
+
+@kernel
+def may_be_form(site: Any, statement: Any, asks_more: bool) -> bool:
+    """Return whether a doubtful statement may be a form of its call site, which is new.
+
+    One that asks for more must have been sent there before.
+    """
+    if np.int64(statement["known"]) >> _FORM_BIT > 0:
+        return bool(site["calls"] <= _FORM_CALLS)
+    return not asks_more and site["calls"] < MIN_CALLS
+
+
+@kernel
+def count_form(site: Any, statement: Any) -> bool:
+    """Count a doubtful statement of a new call site; return whether it is a form of it by now."""
+    sightings = np.int64(statement["known"]) >> _FORM_BIT
+    if site["calls"] > (_FORM_CALLS if sightings > 0 else MIN_CALLS):
+        return False
+    sightings = min(sightings + 1, _FORM_SIGHTINGS)
+    statement["known"] = (np.int64(statement["known"]) & ((1 << _FORM_BIT) - 1)) | (sightings << _FORM_BIT)
+    return sightings == _FORM_SIGHTINGS
 
 
 @kernel

@@ -27,14 +27,22 @@ from backwatch.detector.statements.structure.operators import operator_log_odds
 from backwatch.detector.statements.structure.vocabulary import DOCUMENT
 
 MIN_COMPARED_CALLS: Final = 4
-MIN_COMPARED_FAMILY_CALLS: Final = 10
-"""Calls of a call site, and of a family, after which new statements are compared with its own."""
+MIN_COMPARED_FORMS_CALLS: Final = 10
+"""Calls of a call site or family after which new statements are compared with its own: those that return more rows than
+usual, and others, which may be forms of its own."""
 VARYING_LOG_ODDS: Final = -1.0
 """What it adds where the statements of a call site vary and this one does not differ at the place of a value."""
 MIN_JOINED_CALLS: Final = 10
 """Calls of a call site after which it may learn a statement of several queries or alternatives, if it knows none that
 is alike: the statement without what was injected may still come."""
 _JOINING: Final = np.array([F[name] for name in ("set-operation", "sub-select", "stacked", "or-added")], np.int64)
+ROWS_FACTOR: Final = 4
+MIN_ROWS: Final = 20
+"""Rows, and times what a call site ever returned, from which on a call returns more than usual."""
+_QUERYING: Final = np.array(
+    [F[name] for name in ("set-operation", "sub-select", "stacked", "write-added", "new-table-resource")], np.int64
+)
+"""Features of a difference that asks for something else. Filters and orders of a young call site are its own forms."""
 _READING: Final = np.array(
     [F[name] for name in ("set-operation", "stacked", "write-added", "new-table-resource")], np.int64
 )
@@ -49,6 +57,19 @@ def _has_any(features: Any, some: Any) -> bool:
     for k in range(some.shape[0]):
         found = found or features[some[k]] > 0.0
     return found
+
+
+@kernel
+def reads_more(calls: StatementCalls, state: StatementState, i: int) -> bool:
+    """Return whether a call returned far more rows than its call site ever did."""
+    most = np.int64(state.sites[calls.site[i]]["most_rows"]) if calls.site[i] != 0 else np.int64(0)
+    return bool(calls.rows[i] >= MIN_ROWS and calls.rows[i] > ROWS_FACTOR * (most + 1))
+
+
+@kernel
+def asks_more(features: Any) -> bool:
+    """Return whether a difference has a query, a statement or a table of its own."""
+    return _has_any(features, _QUERYING)
 
 
 @kernel
@@ -70,7 +91,7 @@ def _home(calls: StatementCalls, state: StatementState, statement: tuple[Any, An
     """
     site, resource = calls.site[i], calls.resource[i]
     knows = site != 0 and state.sites[site]["exemplars"] > 0
-    is_seen = knows and state.places[site]["calls"] >= MIN_COMPARED_FAMILY_CALLS
+    is_seen = knows and state.places[site]["calls"] >= MIN_COMPARED_FORMS_CALLS
     if is_seen and (calls.reported[i] or state.places[site]["kinds"] < VARIOUS):
         return int(site)
     codes, ids, role, count = statement
@@ -104,7 +125,7 @@ def _describe_document(
     log_odds = sign_log_odds(facts[0])
     place = state.places[home]
     alike = is_alike(fit, size)
-    if home == 0 or size == 0 or not alike or place["calls"] < MIN_COMPARED_FAMILY_CALLS:
+    if home == 0 or size == 0 or not alike or place["calls"] < MIN_COMPARED_FORMS_CALLS:
         return log_odds, 0.0, False, 0
     more, slot = operator_log_odds(state.sites[home]["arena"][offset : offset + size], codes, count)
     unseen = unseen_share(place["once"] + 1, place["calls"] + 1)
@@ -145,12 +166,14 @@ def compare_statement(
     # Injected text leaves most of the statement as it is. One that shares little with any is another statement.
     alike = size > 0 and is_alike(fit, size) and is_query(codes[0])
     cold = score(work.signals, COLD_WEIGHTS, COLD_BIAS, 1.0)
-    if reads_catalogue_alone(codes, ids, roles, count, calls.signs[i]):  # a tool's own query asks the catalogue
+    names = state.resources[calls.resource[i]]["names"]
+    if reads_catalogue_alone(codes, ids, roles, count, calls.signs[i], names):  # a tool's own query asks the catalogue
         return cold - effect_log_odds(work.signals, COLD_WEIGHTS), 0.0, False, 0
     if not alike:
         return cold, 0.0, False, 0
     settled = score(work.signals, KNOWN_WEIGHTS, KNOWN_BIAS, 10.0)
-    if place["calls"] < (MIN_COMPARED_CALLS if calls.reported[i] else MIN_COMPARED_FAMILY_CALLS):
+    takes_more = calls.reported[i] and reads_more(calls, state, i)
+    if place["calls"] < (MIN_COMPARED_CALLS if takes_more else MIN_COMPARED_FORMS_CALLS):
         return cold, max(0.0, settled - cold), False, 0
     log_odds = settled
     if unseen > MAX_UNSEEN:  # as likely as honest news are

@@ -14,12 +14,15 @@ from backwatch.collector import names
 from backwatch.detector.baselines.call_site import (
     ALONE,
     COMPARED,
+    FORM_BITS,
     KNOWN_HERE,
     VARIOUS,
     count_call,
+    count_form,
     count_waiting,
     is_of_release,
     is_remembered,
+    may_be_form,
     note_restless,
     remember,
 )
@@ -38,7 +41,15 @@ from backwatch.detector.baselines.recent_places import count_recent, note_suspic
 from backwatch.detector.baselines.releases import is_young, number_of
 from backwatch.detector.baselines.settled import has_settled, has_surely_settled, unseen_share
 from backwatch.detector.baselines.statement_columns import StatementCalls, StatementFacts, StatementState, Work
-from backwatch.detector.baselines.statement_comparison import comes_early, compare_statement, statement_of
+from backwatch.detector.baselines.statement_comparison import (
+    MIN_ROWS,
+    ROWS_FACTOR,
+    asks_more,
+    comes_early,
+    compare_statement,
+    reads_more,
+    statement_of,
+)
 from backwatch.detector.baselines.suspicion import ATTACK_WEIGHT, SIGN_WEIGHTS, weigh
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import FIRST
@@ -73,8 +84,8 @@ MAX_CAMPAIGN_LOG_ODDS: Final = 2.5
 MIN_CAMPAIGN_LOG_ODDS: Final = -3.0
 """Log odds from which on suspicious statements of the last minutes, at the same place within the call site's
 statements, add ``CAMPAIGN_LOG_ODDS`` times the logarithm of their number."""
-ROWS_FACTOR: Final = 4
-MIN_ROWS: Final = 20
+FORM_LOG_ODDS: Final = -1.0
+"""The most of a statement that may be a form of a new call site: neither refused nor failed, no sign, no more rows."""
 MAX_ROWS_LOG_ODDS: Final = 2.0
 """Rows beyond ``ROWS_FACTOR`` times what the call site ever returned add up to this."""
 
@@ -83,6 +94,10 @@ EARLY: Final = 1
 """A statement is counted at its call site and not learned from, as in ``comes_early``."""
 DOUBTFUL: Final = 2
 """A statement is neither counted nor learned from: at a settled call site it would be suspect."""
+PLAIN_DOUBT: Final = 3
+"""The same, but it returned no more than usual and shows no sign: it may be a form of a new call site."""
+FORM: Final = 4
+"""It was sent often enough while the call site was new: a form of it."""
 _ADDED, _AT_SLOT, _OFF_SLOT = F["added"], F["at-slot"], F["off-slot"]
 _REMOVED: Final = F["removed"]
 _UNBALANCED: Final = 1 << names.SIGNS.index("unbalanced-quote")
@@ -156,6 +171,39 @@ def _classify_refusal(calls: StatementCalls, work: Work, i: int, signs: int, com
 
 
 @kernel
+def _doubt(
+    calls: StatementCalls, state: StatementState, work: Work, i: int, found: tuple[bool, bool, bool], log_odds: float
+) -> int:
+    """Return what speaks against learning a statement; ``log_odds`` are those at a settled call site."""
+    elsewhere, compared, plain = found
+    if elsewhere:
+        return NO_DOUBT
+    if probability(log_odds) >= SUSPECT_PROBABILITY:
+        if not plain:
+            return DOUBTFUL
+        return PLAIN_DOUBT if asks_more(work.features) else NO_DOUBT
+    return EARLY if not compared and comes_early(calls, state, work.features, i) else NO_DOUBT
+
+
+@kernel
+def _may_be_form(calls: StatementCalls, state: StatementState, work: Work, i: int) -> bool:
+    # A statement's first sighting has no row yet: row 0 is empty.
+    return may_be_form(state.places[calls.site[i]], state.pairs[calls.pair[i]], asks_more(work.features))
+
+
+@kernel
+def _judge_unknown(
+    calls: StatementCalls, state: StatementState, facts: StatementFacts, work: Work, i: int
+) -> tuple[bool, int]:
+    """Judge a new statement at its call site, and count one that may be a form of it."""
+    quiet, doubt = _judge_new(calls, state, facts, work, i, facts.elsewhere[i] != 0)
+    pair = calls.pair[i]
+    if doubt == PLAIN_DOUBT and quiet and calls.learn[i] and pair != 0:
+        doubt = FORM if count_form(state.places[calls.site[i]], state.pairs[pair]) else DOUBTFUL
+    return quiet, doubt
+
+
+@kernel
 def _is_open(calls: StatementCalls, work: Work, i: int, refused_alone: bool) -> bool:
     """Return whether a statement shows by itself that input becomes a part of it.
 
@@ -201,6 +249,10 @@ def _judge_new(
             log_odds += min(MAX_CAMPAIGN_LOG_ODDS, CAMPAIGN_LOG_ODDS * np.log1p(before))
         if compared:
             log_odds += _more_rows(calls.rows[i], site["most_rows"])
+    plain = signs == 0 and not calls.error[i] and not has_input(work.signals) and not reads_more(calls, state, i)
+    doubt = _doubt(calls, state, work, i, (elsewhere, compared, plain), log_odds + excused)
+    if plain and calls.site[i] != 0 and _may_be_form(calls, state, work, i):
+        log_odds = min(log_odds, FORM_LOG_ODDS)
     p = probability(log_odds)
     facts.injection[i] = p
     facts.injected[i] = p >= ATTACK_PROBABILITY and (
@@ -218,12 +270,6 @@ def _judge_new(
     suspicious = p >= ATTACK_PROBABILITY or breaks
     if calls.site[i] != 0 and not calls.late[i] and suspicious and not calls.goes_on[i]:
         note_suspicious(site, slot, time_s)
-    doubt = NO_DOUBT
-    if not elsewhere:
-        if probability(log_odds + excused) >= SUSPECT_PROBABILITY:
-            doubt = DOUBTFUL
-        elif not compared and comes_early(calls, state, work.features, i):
-            doubt = EARLY
     return p < SUSPECT_PROBABILITY and weigh(signs, SIGN_WEIGHTS) < ATTACK_WEIGHT, doubt
 
 
@@ -283,7 +329,7 @@ def _count_early(calls: StatementCalls, state: StatementState, i: int) -> None:
     remembered = state.pairs[pair]["known"] if pair != 0 else np.uint8(0)
     alone = count_call(state.places[calls.site[i]], calls.sighting[i], calls.goes_on[i], remembered & ALONE != 0)
     if pair != 0:
-        state.pairs[pair]["known"] = ALONE if alone else 0
+        state.pairs[pair]["known"] = (remembered & FORM_BITS) | (ALONE if alone else 0)
 
 
 @kernel
@@ -312,7 +358,7 @@ def judge_statements(calls: StatementCalls, state: StatementState, facts: Statem
         facts.unseen[i] = unseen_share(place["once"], place["calls"])
         quiet, doubt = True, NO_DOUBT
         if not known:
-            quiet, doubt = _judge_new(calls, state, facts, work, i, facts.elsewhere[i] != 0)
+            quiet, doubt = _judge_unknown(calls, state, facts, work, i)
         # A suspicious statement surprises sooner.
         surprising = surely if quiet else has_settled(place["once"], place["calls"])
         facts.settled[i] = surprising
@@ -330,7 +376,7 @@ def judge_statements(calls: StatementCalls, state: StatementState, facts: Statem
             continue
         if doubt == EARLY and quiet:
             _count_early(calls, state, i)
-        elif known or (quiet and doubt == NO_DOUBT and (not surprising or explained)):
+        elif known or doubt == FORM or (quiet and doubt == NO_DOUBT and (not surprising or explained)):
             alone = count_call(place, calls.sighting[i], calls.goes_on[i], remembered & ALONE != 0)
             if not known or (pair != 0 and remembered & COMPARED == 0 and not plain):
                 _learn(calls, state, i)

@@ -7,6 +7,7 @@ import numpy as np
 from backwatch.collector import names
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.statements.structure.encoding import tokens_of
+from backwatch.detector.statements.structure.known import holds, role_hash
 from backwatch.detector.statements.structure.roles import TABLE
 from backwatch.detector.statements.structure.vocabulary import SEMICOLON, K, ordered_words
 
@@ -40,21 +41,35 @@ _RELATIONS: Final = np.array(
 """Ids of the relations that describe a database, ascending. Of a qualified name the tokens hold the last part.
 Accounts, settings and activity are not among them."""
 _SELECT, _UNION, _INTERSECT, _EXCEPT, _MINUS = (K[word] for word in ("SELECT", "UNION", "INTERSECT", "EXCEPT", "MINUS"))
+_COMMON: Final = np.array(
+    sorted(
+        int(tokens_of(word)[1][-1])
+        for word in ordered_words(
+            """
+            TABLES COLUMNS VIEWS SCHEMATA ROUTINES TRIGGERS PARAMETERS SEQUENCES DOMAINS STATISTICS PARTITIONS ENGINES
+            COLLATIONS CHARACTER_SETS OBJECTS ALL_COLUMNS ALL_OBJECTS INDEXES SCHEMAS TYPES DATABASES
+            """
+        )
+    ),
+    np.uint32,
+)
+"""Those of them that an app may call a table of its own."""
 _CATALOGUE: Final = 1 << names.SIGNS.index("catalogue")
 _EXPECTED: Final = _CATALOGUE | 1 << names.SIGNS.index("version-probe")
 
 
 @kernel
-def _describes_database(value: Any) -> bool:
-    at = np.searchsorted(_RELATIONS, value)
-    return bool(at < _RELATIONS.shape[0] and _RELATIONS[at] == value)
+def _is_in(value: Any, ordered: Any) -> bool:
+    at = np.searchsorted(ordered, value)
+    return bool(at < ordered.shape[0] and ordered[at] == value)
 
 
 @kernel
-def reads_catalogue_alone(codes: Any, ids: Any, roles: Any, count: int, signs: int) -> bool:
+def reads_catalogue_alone(codes: Any, ids: Any, roles: Any, count: int, signs: int, known: Any) -> bool:
     """Return whether a statement is one query of the catalogue alone, and shows no other sign.
 
-    Injected text keeps the beginning of the app's statement, and so a table of the app.
+    Injected text keeps the beginning of the app's statement, and so a table of the app. ``known`` are the names that
+    the resource is known for: a common one among them is a table of the app.
     """
     if count == 0 or codes[0] != _SELECT or signs & _CATALOGUE == 0 or signs & ~_EXPECTED != 0:
         return False
@@ -64,7 +79,9 @@ def reads_catalogue_alone(codes: Any, ids: Any, roles: Any, count: int, signs: i
         if code == SEMICOLON or code == _UNION or code == _INTERSECT or code == _EXCEPT or code == _MINUS:
             return False
         if roles[k] == TABLE:
-            if not _describes_database(ids[k]):
+            if not _is_in(ids[k], _RELATIONS):
+                return False
+            if not found and _is_in(ids[k], _COMMON) and holds(known, role_hash(TABLE, ids[k])):
                 return False
             found = True
     return found
