@@ -10,13 +10,13 @@ from backwatch.attack.baseline.year.services import AMAZON, https, postgresql
 BOOKINGS: Final = Query(
     "SELECT id, user_id, total, state, placed_on FROM orders WHERE placed_on >= ? AND placed_on < ? AND id > ? "
     "ORDER BY id LIMIT ?",
-    "shop/audit/export.py:read_bookings", "/admin/audit/export", 5_000, 90, 1, 0.0, 0.8,
+    "shop/audit/export.py:read_bookings", "", 5_000, 90, 1, 0.0, 0.8,
 )  # fmt: skip
 ACCESS: Final = Query(
     "SELECT user_id, action, at FROM access_log WHERE at >= ? AND at < ? ORDER BY at",
-    "shop/audit/export.py:read_access", "/admin/audit/export", 40_000, 60, 1, 0.1, 3.0,
+    "shop/audit/export.py:read_access", "", 40_000, 60, 1, 0.1, 3.0,
 )  # fmt: skip
-PUT: Final = Query("PUT /audit/{quarter}", "shop/audit/export.py:store", "/admin/audit/export", -1, 200, lasts_s=2.0,
+PUT: Final = Query("PUT /audit/{quarter}", "shop/audit/export.py:store", "", -1, 200, lasts_s=2.0,
                    sent_bytes=6_000_000)  # fmt: skip
 RECEIPT: Final = Query("PUT /receipts/{day}", "shop/orders.py:store_receipt", "/checkout", -1, 200, lasts_s=0.1,
                        sent_bytes=9_000)  # fmt: skip
@@ -25,7 +25,7 @@ DAYS: Final = (66, 157)
 
 
 class AuditExport(YearScenario):
-    """Pages of 5,000 bookings and the access log are read at ten in the morning, and stored in a bucket."""
+    """A job reads pages of 5,000 bookings and the access log at ten in the morning, and stores them in a bucket."""
 
     title = "an audit export of a whole quarter, by pages and in the middle of the day, twice in half a year"
     naive = "more rows leave within minutes than in a month, and an upload follows"
