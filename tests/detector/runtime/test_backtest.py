@@ -96,6 +96,12 @@ def test_wrong_argument_is_exit_code_two(spans: str, argument: str) -> None:
     assert run(argument, spans).exit_code == 2
 
 
+def test_setting_without_files_is_exit_code_two() -> None:
+    done = run("--set=loopback=judge")
+    assert done.exit_code == 2
+    assert "--set=loopback=judge: only with FILES" in done.output
+
+
 def test_since_is_a_duration_or_a_date() -> None:
     assert parse_since("2w") == (14 * 86_400 * 10**9, 0)
     assert parse_since("2026-01-05T00:00:00+00:00") == (0, 1_767_571_200 * 10**9)

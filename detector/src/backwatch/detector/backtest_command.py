@@ -92,6 +92,8 @@ def backtest(
     """
     duration_ns, since_ns = parse_since(since) if since else (0, 0)
     flags = read_settings(changes, rules_dir)
+    if changes and not files:
+        raise _WrongUsage(f"--set={changes[0]}: only with FILES; the store keeps minutes, which no setting changes")
     if files:
         before, after, newest_ns, bad = _judge_files(files, flags)
     else:
