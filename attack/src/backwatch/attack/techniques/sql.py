@@ -117,3 +117,16 @@ class SearchPage(DatabasePage):
     def find(self, name: str) -> Any:
         """Return the rows of a search."""
         return self.client.execute(self.searches[self.client.protocol].format(name))  # this is the injection hole
+
+
+class BrokenSearchPage(SearchPage):
+    """A careless page: it shows the error of the statement that a search text broke."""
+
+    notices = "an error"
+
+    def meet(self) -> object:
+        """Return the error."""
+        try:
+            return super().meet()
+        except Exception as error:  # noqa: BLE001  any error of the driver
+            return str(error)

@@ -25,8 +25,8 @@ MIN_STATEMENTS: Final = 3
 """Statements of a campaign from which on one of which nothing else is known counts as reading."""
 MIN_ROWS: Final = 20
 ROWS_FACTOR: Final = 4
-"""Rows beyond these, and so many times what the call site ever returned, were read by a condition that is always
-true."""
+"""Rows, and times what a call site ever returned, from which on a call returns far more: a condition that is always
+true reads so many."""
 MIN_DELAY_MS: Final = 1_000
 DELAY_FACTOR: Final = 8
 """The longest injected call took so long, and so many times the shortest: time is the answer."""
@@ -83,14 +83,19 @@ def _note_answer(campaign: Any, rows: int, milliseconds: int, failed: bool) -> N
 
 
 @kernel
+def returns_more(rows: int, most: int) -> bool:
+    """Return whether a call returned far more rows than its call site ever did."""
+    return rows >= MIN_ROWS and rows > ROWS_FACTOR * (most + 1)
+
+
+@kernel
 def _count_rows(rows: int, usual_rows: int, changes: int, surely: bool) -> int:
     """Return the rows that left: all of a set operation's, and those that a condition let through beyond the usual."""
     if rows <= 0:
         return 0
     if changes & SET_OPERATION and changes & QUERY and surely:
         return rows
-    beyond = rows >= MIN_ROWS and rows > ROWS_FACTOR * (usual_rows + 1)
-    return rows - usual_rows if beyond and changes & CONDITION else 0
+    return rows - usual_rows if returns_more(rows, usual_rows) and changes & CONDITION else 0
 
 
 @kernel

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from backwatch.detector.baselines.call_site import VARIOUS
+from backwatch.detector.baselines.campaign import returns_more
 from backwatch.detector.baselines.document_weights import sign_log_odds
 from backwatch.detector.baselines.injection import compose, effect_log_odds, score
 from backwatch.detector.baselines.injection_weights import COLD as COLD_WEIGHTS
@@ -36,17 +37,11 @@ MIN_JOINED_CALLS: Final = 10
 """Calls of a call site after which it may learn a statement of several queries or alternatives, if it knows none that
 is alike: the statement without what was injected may still come."""
 _JOINING: Final = np.array([F[name] for name in ("set-operation", "sub-select", "stacked", "or-added")], np.int64)
-ROWS_FACTOR: Final = 4
-MIN_ROWS: Final = 20
-"""Rows, and times what a call site ever returned, from which on a call returns more than usual."""
-_QUERYING: Final = np.array(
-    [F[name] for name in ("set-operation", "sub-select", "stacked", "write-added", "new-table-resource")], np.int64
-)
-"""Features of a difference that asks for something else. Filters and orders of a young call site are its own forms."""
-_READING: Final = np.array(
-    [F[name] for name in ("set-operation", "stacked", "write-added", "new-table-resource")], np.int64
-)
+_READS: Final = ("set-operation", "stacked", "write-added", "new-table-resource")
+_READING: Final = np.array([F[name] for name in _READS], np.int64)
 """Features of what search forms do not add, however many statements they build."""
+_QUERYING: Final = np.array([F[name] for name in (*_READS, "sub-select")], np.int64)
+"""Features of a difference that asks for something else. Filters and orders of a young call site are its own forms."""
 _AT_SLOT: Final = F["at-slot"]
 
 
@@ -62,8 +57,8 @@ def _has_any(features: Any, some: Any) -> bool:
 @kernel
 def reads_more(calls: StatementCalls, state: StatementState, i: int) -> bool:
     """Return whether a call returned far more rows than its call site ever did."""
-    most = np.int64(state.sites[calls.site[i]]["most_rows"]) if calls.site[i] != 0 else np.int64(0)
-    return bool(calls.rows[i] >= MIN_ROWS and calls.rows[i] > ROWS_FACTOR * (most + 1))
+    most = int(state.sites[calls.site[i]]["most_rows"]) if calls.site[i] != 0 else 0
+    return returns_more(int(calls.rows[i]), most)
 
 
 @kernel

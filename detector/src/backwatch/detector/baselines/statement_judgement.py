@@ -42,8 +42,6 @@ from backwatch.detector.baselines.releases import is_young, number_of
 from backwatch.detector.baselines.settled import has_settled, has_surely_settled, unseen_share
 from backwatch.detector.baselines.statement_columns import StatementCalls, StatementFacts, StatementState, Work
 from backwatch.detector.baselines.statement_comparison import (
-    MIN_ROWS,
-    ROWS_FACTOR,
     asks_more,
     comes_early,
     compare_statement,
@@ -87,7 +85,7 @@ statements, add ``CAMPAIGN_LOG_ODDS`` times the logarithm of their number."""
 FORM_LOG_ODDS: Final = -1.0
 """The most of a statement that may be a form of a new call site: neither refused nor failed, no sign, no more rows."""
 MAX_ROWS_LOG_ODDS: Final = 2.0
-"""Rows beyond ``ROWS_FACTOR`` times what the call site ever returned add up to this."""
+"""Far more rows than the call site ever returned add up to this."""
 
 NO_DOUBT: Final = 0
 EARLY: Final = 1
@@ -120,10 +118,8 @@ def _count_signs(signs: int, usual: Any) -> None:
 
 
 @kernel
-def _more_rows(rows: int, most: int) -> float:
-    """Return what it adds that a call returned more rows than its call site ever did."""
-    if rows < MIN_ROWS or rows <= ROWS_FACTOR * (most + 1):
-        return 0.0
+def _more_rows_log_odds(rows: int, most: int) -> float:
+    """Return what it adds that a call returned so many more rows than its call site ever did."""
     return min(MAX_ROWS_LOG_ODDS, np.log2(rows / (most + 1.0)) / 3.0)
 
 
@@ -186,12 +182,6 @@ def _doubt(
 
 
 @kernel
-def _may_be_form(calls: StatementCalls, state: StatementState, work: Work, i: int) -> bool:
-    # A statement's first sighting has no row yet: row 0 is empty.
-    return may_be_form(state.places[calls.site[i]], state.pairs[calls.pair[i]], asks_more(work.features))
-
-
-@kernel
 def _judge_unknown(
     calls: StatementCalls, state: StatementState, facts: StatementFacts, work: Work, i: int
 ) -> tuple[bool, int]:
@@ -235,6 +225,7 @@ def _judge_new(
         before -= 1
     words_only, misnamed = _classify_refusal(calls, work, i, signs, compared)
     under_way = is_under_way(state.campaigns[calls.site[i]], time_s)
+    more = reads_more(calls, state, i)
     harmless = refused and words_only and before < MIN_CAMPAIGN
     if harmless:
         log_odds = min(log_odds, HARMLESS_BREAK_LOG_ODDS)
@@ -247,11 +238,12 @@ def _judge_new(
     if calls.site[i] != 0 and not harmless:
         if log_odds > MIN_CAMPAIGN_LOG_ODDS and before > 0:
             log_odds += min(MAX_CAMPAIGN_LOG_ODDS, CAMPAIGN_LOG_ODDS * np.log1p(before))
-        if compared:
-            log_odds += _more_rows(calls.rows[i], site["most_rows"])
-    plain = signs == 0 and not calls.error[i] and not has_input(work.signals) and not reads_more(calls, state, i)
+        if compared and more:
+            log_odds += _more_rows_log_odds(calls.rows[i], site["most_rows"])
+    plain = signs == 0 and not calls.error[i] and not has_input(work.signals) and not more
     doubt = _doubt(calls, state, work, i, (elsewhere, compared, plain), log_odds + excused)
-    if plain and calls.site[i] != 0 and _may_be_form(calls, state, work, i):
+    pair = state.pairs[calls.pair[i]]  # a statement's first sighting has none yet: row 0 is empty
+    if plain and calls.site[i] != 0 and may_be_form(state.places[calls.site[i]], pair, asks_more(work.features)):
         log_odds = min(log_odds, FORM_LOG_ODDS)
     p = probability(log_odds)
     facts.injection[i] = p

@@ -9,7 +9,6 @@ from typing import Any, Final
 import numpy as np
 
 from backwatch.detector.kernels.compiled import kernel
-from backwatch.detector.statements.structure.encoding import tokens_of
 from backwatch.detector.statements.structure.vocabulary import (
     CLOSING,
     COMMA,
@@ -19,20 +18,15 @@ from backwatch.detector.statements.structure.vocabulary import (
     K,
     O,
     is_constant,
-    ordered_words,
 )
+from backwatch.detector.statements.structure.word_ids import ids_of, is_in
 
-
-def _ids(text: str) -> "np.ndarray[tuple[int], np.dtype[np.uint32]]":
-    return np.array([tokens_of(word)[1][-1] for word in ordered_words(text)], np.uint32)
-
-
-_TRANSACTION: Final = _ids(
+_TRANSACTION: Final = ids_of(
     "BEGIN COMMIT ROLLBACK SAVEPOINT RELEASE ABORT SAVE END DEALLOCATE DISCARD RESET CLOSE UNLISTEN"
 )
 """First words of statements that end or begin something of the session alone."""
-_SETTING: Final = _ids("SET")[0]
-_SETTINGS: Final = _ids(
+_SETTING: Final = ids_of("SET")[0]
+_SETTINGS: Final = ids_of(
     """
     NAMES AUTOCOMMIT @@AUTOCOMMIT SQL_MODE @@SQL_MODE TRANSACTION CHARACTERISTICS TIME TIME_ZONE @@TIME_ZONE TIMEZONE
     DATESTYLE CLIENT_ENCODING STATEMENT_TIMEOUT LOCK_TIMEOUT IDLE_IN_TRANSACTION_SESSION_TIMEOUT SEARCH_PATH
@@ -48,17 +42,17 @@ _SETTINGS: Final = _ids(
     """
 )
 """What drivers and their options set in their own session. Other settings, and all of the server's, stay news."""
-_SCOPE: Final = _ids("SESSION LOCAL @@SESSION")
-_PRAGMA: Final = _ids("PRAGMA")[0]
-_PRAGMAS: Final = _ids(
+_SCOPE: Final = ids_of("SESSION LOCAL @@SESSION")
+_PRAGMA: Final = ids_of("PRAGMA")[0]
+_PRAGMAS: Final = ids_of(
     """
     FOREIGN_KEYS JOURNAL_MODE SYNCHRONOUS BUSY_TIMEOUT CACHE_SIZE TEMP_STORE MMAP_SIZE CASE_SENSITIVE_LIKE ENCODING
     RECURSIVE_TRIGGERS WAL_AUTOCHECKPOINT
     """
 )
-_SHOW: Final = _ids("SHOW")[0]
-_SHOWN: Final = _ids("STANDARD_CONFORMING_STRINGS TRANSACTION WARNINGS VARIABLES SERVER_VERSION DATESTYLE TIMEZONE")
-_ASKED: Final = _ids(
+_SHOW: Final = ids_of("SHOW")[0]
+_SHOWN: Final = ids_of("STANDARD_CONFORMING_STRINGS TRANSACTION WARNINGS VARIABLES SERVER_VERSION DATESTYLE TIMEZONE")
+_ASKED: Final = ids_of(
     """
     VERSION CURRENT_SCHEMA SET_CONFIG PG_ADVISORY_UNLOCK_ALL SQLITE_VERSION CONVERT_TZ AUTOCOMMIT @@AUTOCOMMIT
     @@SQL_MODE @@DEFAULT_STORAGE_ENGINE @@SQL_AUTO_IS_NULL @@LOWER_CASE_TABLE_NAMES @@TRANSACTION_ISOLATION
@@ -68,17 +62,9 @@ _ASKED: Final = _ids(
 """Names in what a driver asks without any table."""
 _START, _ALTER, _SELECT, _FROM, _IS, _NOT = (K[word] for word in ("START", "ALTER", "SELECT", "FROM", "IS", "NOT"))
 _EQUALS: Final = O["="]
-_SESSION, _TRANSACTION_WORD, _IF, _COUNT = (_ids(word)[0] for word in ("SESSION", "TRANSACTION", "IF", "@@TRANCOUNT"))
+_SESSION, _TRANSACTION_WORD, _IF, _COUNT = (ids_of(word)[0] for word in ("SESSION", "TRANSACTION", "IF", "@@TRANCOUNT"))
 _MAX_TRANSACTION: Final = 12
 """Tokens of a transaction's beginning or end, with its isolation level or name."""
-
-
-@kernel
-def _is_in(value: int, words: Any) -> bool:
-    found = False
-    for k in range(words.shape[0]):
-        found = found or words[k] == value
-    return found
 
 
 @kernel
@@ -90,8 +76,8 @@ def _sets(codes: Any, ids: Any, start: int, end: int) -> bool:
         if code == _SELECT or code == _FROM:
             return False
         depth += np.int64(code == OPENING) - np.int64(code == CLOSING)
-        if awaited and not _is_in(ids[k], _SCOPE):
-            if not _is_in(ids[k], _SETTINGS):
+        if awaited and not is_in(ids[k], _SCOPE):
+            if not is_in(ids[k], _SETTINGS):
                 return False
             awaited = False
         elif code == COMMA and depth == 0 and k + 3 < end:
@@ -113,7 +99,7 @@ def _asks(codes: Any, ids: Any, start: int, end: int) -> bool:
     for k in range(start, end):
         code = codes[k]
         if code >= FIRST_NAME:
-            if not _is_in(ids[k], _ASKED):
+            if not is_in(ids[k], _ASKED):
                 return False
         elif not (
             is_constant(code) or code == OPENING or code == CLOSING or code == COMMA or code == _IS or code == _NOT
@@ -127,18 +113,18 @@ def _keeps_house(codes: Any, ids: Any, start: int, end: int) -> bool:
     """Return whether one statement of several is never news."""
     first = ids[start]
     second: Any = ids[start + 1] if start + 1 < end else np.uint32(0)
-    if _is_in(first, _TRANSACTION) or (first == _START and second == _TRANSACTION_WORD):
+    if is_in(first, _TRANSACTION) or (first == _START and second == _TRANSACTION_WORD):
         return end - start <= _MAX_TRANSACTION and not _asks_rows(codes, start, end)
     if first == _SETTING:
         return _sets(codes, ids, start + 1, end)
     if first == _ALTER and second == _SESSION:
         return start + 3 < end and ids[start + 2] == _SETTING and _sets(codes, ids, start + 3, end)
     if first == _PRAGMA:
-        return _is_in(second, _PRAGMAS)
+        return is_in(second, _PRAGMAS)
     if first == _SHOW:
-        return _is_in(second, _SHOWN)
+        return is_in(second, _SHOWN)
     if first == _IF and second == _COUNT and start + 4 < end:
-        return _is_in(ids[start + 4], _TRANSACTION) and end - start <= _MAX_TRANSACTION
+        return is_in(ids[start + 4], _TRANSACTION) and end - start <= _MAX_TRANSACTION
     return codes[start] == _SELECT and _asks(codes, ids, start + 1, end)
 
 
