@@ -26,7 +26,8 @@ from tests.services.server import Server
 
 HOSTILE = (
     'a"; DROP TABLE users; --', "a'b", "a`b", "`; DROP DATABASE x; -- ", "a\\", 'a\\"', "a\nb", "a\r; GRANT ALL",
-    "UPPER case", "ünï", "\u202egnp", "a\u2028b", "\x1b[2J", "$(id)", "a b;id", "--x", "'; id; '", "%", "a_b", "*", " a", "a ", "😀",
+    "UPPER case", "ünï", "\u202egnp", "a\u2028b", "\x1b[2J", "$(id)", "a b;id", "--x", "'; id; '", "%", "a_b",
+    "*", " a", "a ", "😀",
 )  # fmt: skip
 NAMES = st.one_of(
     st.sampled_from(HOSTILE), st.text(min_size=1, max_size=30), st.text("\"'`;\\-\n $()_%", min_size=1, max_size=12)
