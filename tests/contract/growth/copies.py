@@ -62,7 +62,7 @@ class GrownCopy:
         paths = os.pathsep.join(str(self.path / place) for place in (*sources, SITE_PACKAGES, "."))
         return subprocess.run(
             [sys.executable, *arguments], cwd=self.path, capture_output=True, text=True, check=False, timeout=TIMEOUT_S,
-            env={**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", **environment},
+            env={**os.environ, "PYTHONPATH": paths, **environment},
         )  # fmt: skip
 
     def backwatch(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
