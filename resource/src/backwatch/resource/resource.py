@@ -39,6 +39,11 @@ class Resource:
         return self._driver.system
 
     @property
+    def kinds(self) -> list[str]:
+        """Names of the methods that its client library has: ``connect``, ``pool`` and so on."""
+        return self._driver.kinds()
+
+    @property
     def findings(self) -> list[Finding]:
         """The newest violations that were not refused; empty in mode enforce."""
         return list(self._attachment.findings)
