@@ -5,7 +5,7 @@ import datetime as dt
 import json
 import secrets
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,7 +40,7 @@ def list_faults(url: str, ca_file: Path | str, **variables: str) -> dict[str, st
 
 
 @contextlib.contextmanager
-def postgresql_role(server: Server, options: str = "", password: str = SECRET) -> Iterator[str]:
+def postgresql_role(server: Server, options: str = "", password: str = SECRET) -> Generator[str]:
     """Create a role; return the URL with it. ``strict_`` ones are refused without TLS by the server's rules."""
     role = f"strict_{secrets.token_hex(4)}"
     with psycopg.connect(server.url, autocommit=True) as admin:

@@ -5,7 +5,7 @@ import socket
 import ssl
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from tests.services.authority import Certificate
 from tests.services.server import HOST
@@ -15,7 +15,7 @@ BUFFER = 65_536
 
 @contextlib.contextmanager
 def serve(upstream_port: int, certificate: Certificate, *, newest: ssl.TLSVersion | None = None,
-          oldest: ssl.TLSVersion | None = None) -> Iterator[int]:  # fmt: skip
+          oldest: ssl.TLSVersion | None = None) -> Generator[int]:  # fmt: skip
     """Listen on a free port and pass decrypted bytes on; return the port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.certificate_file, certificate.key_file)
