@@ -24,7 +24,9 @@ class _Bomb:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-@pytest.mark.parametrize("value", [_Bomb(), [_Bomb()], ("a" * 300, _Bomb()), dt.date(2026, 1, 1)], ids=["bomb", "list", "late", "date"])
+@pytest.mark.parametrize(
+    "value", [_Bomb(), [_Bomb()], ("a" * 300, _Bomb()), dt.date(2026, 1, 1)], ids=["bomb", "list", "late", "date"]
+)
 def test_pickle_that_imports_is_found_in_each_protocol(protocol: int, value: object) -> None:
     assert find_code_format(pickle.dumps(value, protocol)) == "pickle"
 
