@@ -36,9 +36,7 @@ def _judge(
         known = False
         for at in range(ENDPOINTS):
             known = known or row["endpoint"][at] == endpoint
-        if not known and row["next"] != 0:
-            moved[i] = 1
-        elif row["moved_ns"] != 0 and time_ns[i] - row["moved_ns"] < MOVING_NS:
+        if (not known and row["next"] != 0) or (row["moved_ns"] != 0 and time_ns[i] - row["moved_ns"] < MOVING_NS):
             moved[i] = 1
         if known or not learn[i]:
             continue
