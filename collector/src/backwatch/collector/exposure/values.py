@@ -83,7 +83,8 @@ def _find_in_words(text: str) -> Iterator[Match]:
             yield "card", "card", SURE
         elif len(word) == 4 and word.isdigit():
             group = " ".join(words[at : at + 4]).rstrip(".,;:!?)")
-            if len(group) == 19 and _is_card(group):
+            around = (*words[max(0, at - 1) : at], *words[at + 4 : at + 5])  # more groups: a longer number
+            if len(group) == 19 and not any(other[-2:].isdigit() for other in around) and _is_card(group):
                 yield "card", "card", SURE
 
 

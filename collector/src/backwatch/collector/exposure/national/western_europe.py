@@ -98,7 +98,7 @@ FORMATS: Final = (
     Format("national-id", "be-nrn", {"9" * 11: 1 / 97, "99.99.99-999.99": 1 / 10_000}, is_belgian),
     Format("national-id", "nl-bsn", dict.fromkeys(("9" * 9, "9999.99.999"), 1 / 11), is_bsn),
     Format("national-id", "de-steuer-id", dict.fromkeys(("9" * 11, "99 999 999 999"), 1 / 50), is_steuer_id),
-    Format("national-id", "ch-ahv", {"9" * 13: 1 / 5_000, "999.9999.9999.99": 1 / 10_000}, is_ahv),
+    Format("national-id", "ch-ahv", {"9" * 13: 1 / 10, "999.9999.9999.99": 1 / 10_000}, is_ahv),
     Format("national-id", "gb-nino", {"AA999999A": 1 / 15, "AA 99 99 99 A": 1 / 1_000}, is_british),
     Format("national-id", "ie-pps", dict.fromkeys(("9999999A", "9999999AA"), 1 / 23), is_pps),
 )  # fmt: skip
