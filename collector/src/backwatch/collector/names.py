@@ -240,4 +240,4 @@ DATA_KINDS: Final = (
     "health",  # diagnoses, prescriptions, insurance, by the names of columns
     "person",  # names, addresses, dates of birth, by the names of columns
 )
-"""Kinds of sensitive data. A closed vocabulary; words are added at the end only: detectors keep their places as bits."""
+"""Kinds of sensitive data. A closed vocabulary; words are added at the end only: detectors keep places as bits."""

@@ -43,7 +43,11 @@ class SensitiveDataToNewDestination(Detector):
     tables = (Table("sensitive_data", RESOURCE, 1, _SEEN),)
 
     def facts(
-        self, calls: Calls, slot: Mapping[str, NDArray[np.int32]], tables: Mapping[str, Rows], learn: NDArray[np.bool_]
+        self,
+        calls: Calls,
+        slot: Mapping[str, NDArray[np.int32]],
+        tables: Mapping[str, Rows],
+        learn: NDArray[np.bool_],  # noqa: ARG002  what an attack reads is exposed, too
     ) -> dict[str, Array]:
         """Return the kinds of each call's resource."""
         seen = np.full(calls.count, np.nan)

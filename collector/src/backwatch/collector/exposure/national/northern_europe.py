@@ -93,8 +93,8 @@ FORMATS: Final = (
     ),
     Format("national-id", "no-fodselsnummer", dict.fromkeys(("9" * 11, "999999 99999"), 1 / 120), is_fodselsnummer),
     Format(
-        "national-id", "fi-hetu", dict.fromkeys(("999999-999A", "999999A999A", "999999A9999"), 1e-3) | {"999999-9999": 1 / 30},
-        is_hetu,
+        "national-id", "fi-hetu",
+        {"999999-999A": 1e-3, "999999A999A": 1e-3, "999999A9999": 1e-3, "999999-9999": 1 / 30}, is_hetu,
     ),
     Format("national-id", "is-kennitala", dict.fromkeys(("999999-9999", "9" * 10), 1 / 30), is_kennitala),
     Format("national-id", "ee-isikukood", {"9" * 11: 1 / 20}, is_isikukood),
