@@ -39,4 +39,4 @@ uv=.tools/uv/bin/uv
 # No code of a distribution runs during installation: a missing wheel for this machine is an error, not a build.
 $uv pip install --quiet --python .venv/bin/python --require-hashes --only-binary :all: --compile-bytecode -r requirements.lock
 $uv pip install --quiet --python .venv/bin/python --no-deps --editable . \
-    --editable collector --editable store --editable detector --editable notify --editable dashboard --editable attack
+    --editable collector --editable store --editable detector --editable notify --editable dashboard --editable attack --editable resource

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from backwatch.attack import scenarios
+from backwatch.resource import systems
 from tests.services.process import ROOT
 
-MEMBERS = ("collector", "store", "detector", "notify", "dashboard", "attack")
+MEMBERS = ("collector", "store", "detector", "notify", "dashboard", "attack", "resource")
 MAY_DEPEND_ON = {
     "collector": set[str](),
     "store": {"collector"},
@@ -22,6 +23,7 @@ MAY_DEPEND_ON = {
     "notify": {"collector", "store"},
     "dashboard": {"collector", "store"},
     "attack": {"collector", "store", "detector", "notify", "dashboard"},
+    "resource": set[str](),
 }
 DRIVERS = {
     "aiohttp", "aiormq", "botocore", "django", "elastic_transport", "elasticsearch", "flask", "grpc", "kombu", "ldap3",
@@ -29,7 +31,8 @@ DRIVERS = {
 }  # fmt: skip
 """What the collector wraps where the app has it, and must never bring along."""
 BROUGHT_BY_THE_CALLER = {
-    "collector": DRIVERS | {"cramjam", "lz4"}, "store": {"numpy"},
+    "collector": DRIVERS | {"cramjam", "lz4"}, "store": {"numpy"}, "detector": {"pytest"},
+    "resource": {*(driver.module for driver in systems.discover()), "psycopg_pool", "sqlalchemy", "click", "yaml"},
     "attack": {"botocore", "bson", *(kind.driver.partition(".")[0] for kind in scenarios.discover())},
 }  # fmt: skip
 """Imported inside functions that only those call who have it: the detector unpacks batches of the stream, the store
@@ -97,7 +100,7 @@ def test_no_member_owns_the_namespace() -> None:
     assert list(ROOT.glob("*/src/backwatch/__init__.py")) == []
 
 
-@every_member
+@pytest.mark.parametrize("member", [member for member in MEMBERS if member != "resource"])  # apps import from it
 def test_a_parts_init_is_a_docstring_and_it_is_typed(member: str) -> None:
     body = ast.parse((source(member) / "__init__.py").read_text()).body
     assert len(body) == 1
@@ -132,6 +135,12 @@ def test_the_collector_brings_no_driver_along() -> None:
 def test_names_and_statements_need_the_standard_library_only() -> None:
     names = ["backwatch.collector.names", *(one for one in modules("collector") if ".statements" in one)]
     assert not list_loaded(names) & {*HEAVY, "opentelemetry", "click", "wrapt", "kafka", "zstandard"}
+
+
+def test_the_resource_needs_the_standard_library_only() -> None:
+    assert dependencies("resource") == set()
+    loaded = list_loaded(modules("resource", but=("command",)))
+    assert not loaded - set(sys.stdlib_module_names) - {"backwatch", "_virtualenv"} - list_loaded(["ssl"])
 
 
 def test_the_collector_loads_nothing_heavy_into_the_app() -> None:

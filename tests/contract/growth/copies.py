@@ -13,7 +13,7 @@ from tests.services.process import ROOT
 PLACE = ROOT / ".tools" / "grown"
 """Always the same, with the files' times kept: so the kernels that were compiled for the last copy serve the next."""
 KERNELS = ROOT / ".tools" / "state" / "backwatch" / "numba"
-MEMBERS = ("collector", "store", "detector", "notify", "dashboard", "attack")
+MEMBERS = ("collector", "store", "detector", "notify", "dashboard", "attack", "resource")
 SITE_PACKAGES = "lib/site-packages"
 """Folder of the copy for client libraries that a test adds."""
 TIMEOUT_S = 600

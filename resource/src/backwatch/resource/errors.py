@@ -1,0 +1,35 @@
+"""What attaching and opening a resource can raise. No message contains a secret."""
+
+
+class ResourceError(Exception):
+    """Base of all errors of this package."""
+
+
+class ResourceMisconfigured(ResourceError, ValueError):
+    """A config variable or a setting is missing or wrong. The message names it and, unless secret, its value."""
+
+
+class DriverMissing(ResourceError, ImportError):
+    """No client library of the service is installed. The message names those that would do."""
+
+
+class ResourceUnsafe(ResourceError, ConnectionError):
+    """A check refused the service.
+
+    Attributes:
+        resource: Name given to :func:`attach`.
+        check: Setting of the policy that refused, as in ``[tool.backwatch.resources.NAME]``.
+        seen: What was seen, shortened and free of control characters.
+        fix: What to do.
+    """
+
+    def __init__(self, resource: str, check: str, seen: str, fix: str) -> None:
+        super().__init__(f"{resource}: {check}: {seen}. {fix}")
+        self.resource = resource
+        self.check = check
+        self.seen = seen
+        self.fix = fix
+
+    def __reduce__(self) -> "tuple[type[ResourceUnsafe], tuple[str, str, str, str]]":
+        """Rebuild from the parts: the default would pass the message alone."""
+        return type(self), (self.resource, self.check, self.seen, self.fix)

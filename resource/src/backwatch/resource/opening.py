@@ -1,0 +1,273 @@
+"""One opening of a resource: the checks before it, the driver's part, and the checks on what was opened."""
+
+import ipaddress
+import logging
+import os
+import socket
+import ssl
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from backwatch.resource import addresses, tls
+from backwatch.resource.addresses import Place
+from backwatch.resource.checks import WARN
+from backwatch.resource.errors import ResourceUnsafe
+from backwatch.resource.plain_text import shorten
+from backwatch.resource.policy import Policy
+from backwatch.resource.url import ServiceUrl
+
+MAX_FINDINGS: Final = 100
+TLS_FIX: Final = (
+    "Give the service TLS with a certificate of a known authority for this host, or name its authority in ca"
+)
+
+logger = logging.getLogger("backwatch.resource")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A violation that was not refused, because the mode is warn or observe.
+
+    Attributes:
+        check: Setting of the policy.
+        seen: What was seen.
+        fix: What to do.
+    """
+
+    check: str
+    seen: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What a driver shows of an opened connection.
+
+    Attributes:
+        tls: Whether it is encrypted; ``None``: the driver cannot say.
+        version: TLS version, ``1.3``; empty if unknown.
+        certificate: The server's certificate in DER; ``None`` if unknown.
+        verified: ``full``, ``chain`` or ``none``; empty if unknown.
+        address: The peer's numeric address; empty for a Unix socket or if unknown.
+        auth: How the account logged in, in the service's own word; empty if unknown.
+    """
+
+    tls: bool | None = None
+    version: str = ""
+    certificate: bytes | None = None
+    verified: str = ""
+    address: str = ""
+    auth: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Attachment:
+    """What a driver's file gets: the URL, the policy, and how to refuse.
+
+    Attributes:
+        name: Name given to ``attach``.
+        url: Of the service.
+        policy: Its settings.
+        default_port: Of its protocol.
+        findings: The newest violations that were not refused.
+    """
+
+    name: str
+    url: ServiceUrl
+    policy: Policy
+    default_port: int
+    findings: deque[Finding] = field(default_factory=lambda: deque[Finding](maxlen=MAX_FINDINGS))
+
+    def refuse(self, check: str, seen: str, fix: str) -> None:
+        """Report a violation: raise it, log it or keep it, as the mode says.
+
+        Raises:
+            ResourceUnsafe: The mode is enforce.
+        """
+        seen = shorten(seen)
+        if self.policy.enforced:
+            raise ResourceUnsafe(self.name, check, seen, fix)
+        self.findings.append(Finding(check, seen, fix))
+        if self.policy.text("mode") == WARN:
+            logger.warning("%s: %s: %s. %s", self.name, check, seen, fix)
+
+    @property
+    def own_machine(self) -> bool:
+        """Whether the URL names loopback or a Unix socket alone."""
+        return all(not host or host.startswith("/") or addresses.is_loopback_name(host) for host, _ in self.url.hosts)
+
+    @property
+    def needs_tls(self) -> bool:
+        """Whether a session without TLS violates the policy."""
+        if self.policy.text("tls") == "off":
+            return False
+        return not self.own_machine or self.policy.text("tls_on_loopback") == "required"
+
+    @property
+    def verifies(self) -> bool:
+        """Whether the certificate's chain must be verified."""
+        return self.needs_tls and self.policy.text("tls") in ("verify-full", "verify-ca")
+
+    @property
+    def verifies_name(self) -> bool:
+        """Whether the certificate's name must be verified."""
+        return self.needs_tls and self.policy.text("tls") == "verify-full"
+
+    @property
+    def allowed_hosts(self) -> Sequence[str]:
+        """Hosts to which this resource may lead: those of the policy, else those of the URL."""
+        return self.policy.texts("hosts") or [host for host, _ in self.url.hosts]
+
+    def check_host(self, host: str, what: str = "the config variable names the host") -> None:
+        """Refuse a host that is none of this resource's.
+
+        Args:
+            host: Name or address.
+            what: Who leads there: begins the message.
+        """
+        if not addresses.is_allowed_host(host, self.allowed_hosts):
+            self.refuse(
+                "hosts", f"{what} {shorten(host, 80)}",
+                f"If it is meant, add it to hosts (now {', '.join(self.allowed_hosts) or 'none'})",
+            )  # fmt: skip
+
+    def check_endpoint(self, host: str, port: int, what: str) -> None:
+        """Refuse a host and port to which a topology or a redirect leads.
+
+        Without ``hosts``, only those of the URL itself are allowed: another port is another service. An entry of
+        ``hosts`` without port allows every port.
+
+        Args:
+            host: Name or address.
+            port: TCP port.
+            what: Who leads there: begins the message.
+        """
+        patterns = self.policy.texts("hosts")
+        name = host.lower().rstrip(".").strip("[]")
+        if not patterns:
+            if (name, port) not in [(each.lower(), at) for each, at in self.url.endpoints(self.default_port)]:
+                self.refuse(
+                    "hosts", f"{what} {shorten(host, 80)}, port {port}",
+                    "If it is meant, name all hosts of the service in hosts, or in the URL",
+                )  # fmt: skip
+        elif not addresses.is_allowed_host(f"{name}:{port}", patterns):
+            self.check_host(host, what)
+
+    def check_places(self) -> list[Place]:
+        """Judge each host of the URL and its addresses.
+
+        Returns:
+            Host and address of each, for drivers that connect to an address and verify a name. A host that does not
+            resolve is left to the driver.
+        """
+        places: list[Place] = []
+        for host, port in self.url.endpoints(self.default_port):
+            if not host or host.startswith("/"):
+                continue
+            self.check_host(host)
+            if host.lower().rstrip(".") in addresses.METADATA_NAMES:
+                self.refuse("addresses", f"{host} names a cloud's metadata service", "Name the service itself")
+            try:
+                found = addresses.resolve(host, port)
+            except OSError:
+                continue
+            self._judge(found)
+            places += found
+        return places
+
+    def _judge(self, places: Sequence[Place]) -> None:
+        fault = addresses.find_fault(places, self.policy.text("addresses"), own_machine=self.own_machine)
+        if fault:
+            self.refuse("addresses", fault, "Correct the name's DNS entry, or set addresses if it is meant")
+
+    @property
+    def password_in_clear(self) -> bool:
+        """Whether a password would leave this machine unencrypted, on a protocol that sends it as it is."""
+        return self.policy.text("tls") == "off" and not self.own_machine and self.url.password is not None
+
+    def check_password(self) -> None:
+        """Refuse a URL whose password would be sent in clear, unless ``auth`` is any."""
+        if self.password_in_clear and self.policy.text("auth") != "any":
+            self.refuse("auth", "the password would be sent in plaintext, for tls is off", TLS_FIX)
+
+    def check_peer(self, host: str, address: str, port: int) -> None:
+        """Judge the address of a connected socket, or one that a redirect leads to."""
+        try:
+            place = Place(host, ipaddress.ip_address(address.partition("%")[0]), port)
+        except ValueError:
+            return
+        self._judge([place])
+
+    def check_session(self, session: Session, address: str = "") -> None:
+        """Judge what was opened.
+
+        Args:
+            session: What the driver shows.
+            address: The peer's, if the session does not hold it.
+        """
+        policy = self.policy
+        if address := address or session.address:
+            self.check_peer(self.url.host, address, self.url.port(self.default_port))
+        if not self.needs_tls:
+            return
+        if session.tls is False:
+            self.refuse("tls", "the session is in plaintext", TLS_FIX)
+        if session.tls and session.version and session.version < policy.text("tls_min"):
+            self.refuse("tls_min", f"the session uses TLS {session.version}", "Let the service speak a newer version")
+        if session.tls and (
+            (self.verifies and session.verified == "none") or (self.verifies_name and session.verified == "chain")
+        ):
+            self.refuse("tls", f"the certificate is not verified (verified: {session.verified})", TLS_FIX)
+        pins = policy.texts("pin")
+        if pins and session.certificate is not None and tls.fingerprint(session.certificate) not in pins:
+            self.refuse(
+                "pin", f"the certificate has the fingerprint {tls.fingerprint(session.certificate)}",
+                "If the certificate was renewed, add its fingerprint to pin",
+            )  # fmt: skip
+
+    def refuse_error(self, error: BaseException) -> None:
+        """Turn a driver's error into a violation if a check caused it; otherwise return.
+
+        Raises:
+            ResourceUnsafe: TLS failed, and the mode is enforce.
+        """
+        seen = tls.describe_error(error)
+        if seen and self.policy.enforced:
+            raise ResourceUnsafe(self.name, "tls", seen, TLS_FIX) from error
+
+    def refuse_option(self, options: dict[str, Any], controlled: Sequence[str], check: str) -> None:
+        """Refuse options of the caller that the policy decides on."""
+        for option in controlled:
+            if option in options:
+                self.refuse(
+                    check, f"the option {option} was given to the driver",
+                    f"Leave it out: {check} of this resource decides; change it there",
+                )  # fmt: skip
+
+
+def read_tls(connection: Any, *, verified: str = "") -> Session:
+    """Return what an ``ssl.SSLSocket`` or ``ssl.SSLObject`` shows.
+
+    Args:
+        connection: The socket or object.
+        verified: Where the library verifies names itself: what it verified.
+    """
+    context = connection.context
+    if not verified:
+        verified = "none" if context.verify_mode == ssl.CERT_NONE else "full" if context.check_hostname else "chain"
+    return Session(
+        tls=True, version=(connection.version() or "").removeprefix("TLSv"), verified=verified,
+        certificate=connection.getpeercert(binary_form=True),
+    )  # fmt: skip
+
+
+def read_peer(descriptor: int) -> str:
+    """Return the numeric address of a connected socket; empty for a Unix socket or if there is none."""
+    try:
+        with socket.socket(fileno=os.dup(descriptor)) as connected:
+            peer: object = connected.getpeername()
+    except OSError:
+        return ""
+    return str(cast("tuple[Any, ...]", peer)[0]) if isinstance(peer, tuple) else ""

@@ -1,0 +1,72 @@
+"""TLS as the policy asks for it: contexts for drivers in Python, a file of authorities for those in C, and errors."""
+
+import hashlib
+import os
+import ssl
+from pathlib import Path
+from typing import Final
+
+from backwatch.resource.errors import ResourceMisconfigured
+from backwatch.resource.plain_text import shorten
+from backwatch.resource.policy import Policy
+
+VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+SYSTEM_FILES: Final = (
+    "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem",
+    "/etc/ssl/ca-bundle.pem",
+)  # fmt: skip
+"""Debian and Alpine, Red Hat, macOS and BSD, SUSE."""
+
+
+def find_ca_file(policy: Policy) -> str:
+    """Return the file of authorities for a driver that needs one.
+
+    Raises:
+        ResourceMisconfigured: It does not exist.
+    """
+    named = policy.text("ca")
+    if named != "system":
+        if not Path(named).is_file():
+            raise ResourceMisconfigured(f"ca = {shorten(named)!r}: no such file")
+        return named
+    default = ssl.get_default_verify_paths()
+    for candidate in (os.environ.get("SSL_CERT_FILE"), default.cafile, *SYSTEM_FILES):
+        if candidate and Path(candidate).is_file():
+            return candidate
+    raise ResourceMisconfigured("ca = 'system': this machine has no file of authorities; name one")
+
+
+def make_context(policy: Policy) -> ssl.SSLContext:
+    """Return a client's context: authorities, name check and lowest version of the policy."""
+    wanted = policy.text("tls")
+    context = ssl.create_default_context(cafile=None if policy.text("ca") == "system" else find_ca_file(policy))
+    context.minimum_version = VERSIONS[policy.text("tls_min")]
+    context.check_hostname = wanted == "verify-full"
+    context.verify_mode = ssl.CERT_NONE if wanted in ("require", "off") else ssl.CERT_REQUIRED
+    return context
+
+
+def fingerprint(der: bytes) -> str:
+    """Return a certificate's SHA-256 in hexadecimal digits."""
+    return hashlib.sha256(der).hexdigest()
+
+
+def describe_error(error: BaseException) -> str:
+    """Return what TLS found wrong, from anywhere in a chain of exceptions; empty: TLS is not the cause."""
+    seen: set[int] = set()
+    pending: list[BaseException | None] = [error]
+    while pending and len(seen) < 50:
+        found = pending.pop()
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        if isinstance(found, ssl.SSLCertVerificationError):
+            return shorten(f"the certificate was not verified: {found.verify_message}")
+        if isinstance(found, ssl.SSLError):
+            return shorten(f"TLS failed: {found.reason or found}")
+        pending += [found.__cause__, found.__context__]
+        pending += [argument for argument in found.args if isinstance(argument, BaseException)]
+        reason = getattr(found, "reason", None)
+        if isinstance(reason, BaseException):
+            pending.append(reason)
+    return ""

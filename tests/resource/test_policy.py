@@ -1,0 +1,91 @@
+"""Where a policy comes from, and errors that name the setting and never a secret."""
+
+from pathlib import Path
+
+import pytest
+
+from backwatch.resource import ResourceMisconfigured, attach
+from backwatch.resource.checks import CHECKS
+from backwatch.resource.policy import read_policy
+
+URL = "postgresql://shop:SECRET@localhost/shop"
+FILE = """
+[tool.backwatch.resources.all]
+tls_min = "1.3"
+[tool.backwatch.resources.ORDERS_URL]
+tls = "verify-ca"
+hosts = ["*.db.example"]
+"""
+
+
+def test_each_layer_goes_before_the_one_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pyproject.toml").write_text(FILE)
+    monkeypatch.chdir(tmp_path)
+    policy = read_policy("ORDERS_URL", {}, {})
+    assert (policy.text("tls"), policy.text("tls_min"), policy.texts("hosts")) == (
+        "verify-ca",
+        "1.3",
+        ("*.db.example",),
+    )
+    assert read_policy("OTHER_URL", {}, {}).text("tls") == "verify-full"
+    variables = {"BACKWATCH_RESOURCE_TLS": "require", "BACKWATCH_RESOURCE_ORDERS_URL_TLS": "off"}
+    assert read_policy("OTHER_URL", {}, variables).text("tls") == "require"
+    assert read_policy("ORDERS_URL", {}, variables).text("tls") == "off"
+    assert read_policy("ORDERS_URL", {"tls": "verify-full"}, variables).text("tls") == "verify-full"
+    assert read_policy("ORDERS_URL", {"tls": "verify-full"}, variables, {"tls": "off"}).text("tls") == "off"
+
+
+def test_file_can_be_named_and_must_exist(tmp_path: Path) -> None:
+    path = tmp_path / "backwatch.toml"
+    path.write_text("[resources.ORDERS_URL]\nmode = 'warn'\n")
+    assert read_policy("ORDERS_URL", {}, {"BACKWATCH_RESOURCES_FILE": str(path)}).text("mode") == "warn"
+    with pytest.raises(ResourceMisconfigured, match="BACKWATCH_RESOURCES_FILE"):
+        read_policy("ORDERS_URL", {}, {"BACKWATCH_RESOURCES_FILE": str(tmp_path / "none")})
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"tls": "maybe"}, "tls = 'maybe': must be one of"),
+        ({"tsl": "off"}, "'tsl' is no setting"),
+        ({"connect_timeout_s": "-1"}, "connect_timeout_s"),
+        ({"connect_timeout_s": "1e999"}, "connect_timeout_s"),
+        ({"max_rows": "many"}, "max_rows"),
+        ({"pin": "abc"}, "pin"),
+        ({"read_only": "perhaps"}, "read_only"),
+    ],
+)
+def test_wrong_setting_is_named_with_its_value_and_place(settings: dict[str, str], named: str) -> None:
+    with pytest.raises(ResourceMisconfigured) as caught:
+        read_policy("ORDERS_URL", settings, {})
+    assert named in str(caught.value)
+    assert "the URL in ORDERS_URL" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "SECRET", "postgresql://shop:SECRET@host:port/", "nosuch://u:SECRET@h/", "postgresql://[::1:SECRET/"]
+)
+def test_wrong_url_is_refused_without_showing_it(text: str) -> None:
+    with pytest.raises(ResourceMisconfigured) as caught:
+        attach("ORDERS_URL", environment={"ORDERS_URL": text})
+    assert "ORDERS_URL" in str(caught.value)
+    assert "SECRET" not in str(caught.value)
+
+
+def test_missing_variable_is_named() -> None:
+    with pytest.raises(ResourceMisconfigured, match="ORDERS_URL is not set"):
+        attach("ORDERS_URL", environment={})
+
+
+def test_no_representation_holds_the_password() -> None:
+    resource = attach("ORDERS_URL", environment={"ORDERS_URL": f"{URL}?sslpassword=SECRET"})
+    assert "SECRET" not in f"{resource!r} {resource._attachment!r}"
+
+
+def test_setting_that_a_driver_cannot_keep_is_an_error() -> None:
+    with pytest.raises(ResourceMisconfigured, match="pin cannot be kept by psycopg"):
+        attach("ORDERS_URL", environment={"ORDERS_URL": URL}, pin=["ab" * 32])
+
+
+def test_each_setting_says_what_it_stops() -> None:
+    assert [check.name for check in CHECKS.values() if not check.stops] == []
