@@ -69,7 +69,9 @@ MESSAGING_SYSTEM: Final = "messaging.system"
 MESSAGING_DESTINATION: Final = "messaging.destination.name"
 RPC_SYSTEM: Final = "rpc.system"
 RESOURCE_NAME: Final = "backwatch.resource.name"
-"""A name for the resource, in place of system, endpoint and namespace in its identity; no probe reports it today."""
+"""A name for the resource, in place of system, endpoint and namespace in its identity: of its config variable."""
+RESOURCE_DECLARED: Final = "backwatch.resource.declared"
+"""Whether the app's policy lists the host; absent where it lists none."""
 SYSTEM: Final = "backwatch.system"
 """Kind of service where no convention names one: ``http``, ``smtp``."""
 SYSTEMS: Final = (DB_SYSTEM, MESSAGING_SYSTEM, RPC_SYSTEM, SYSTEM)
@@ -173,6 +175,11 @@ those of ``FORM_PARTS`` that came with it, in the order of the lists."""
 RESPONSE_INDICATORS: Final = "backwatch.response.indicators"
 """Comma-separated words of ``INDICATOR_WORDS``, in the order of that list."""
 
+# Kinds of data, never the data.
+DATA_RECEIVED: Final = "backwatch.data.received"
+DATA_SENT: Final = "backwatch.data.sent"
+"""Comma-separated words of ``DATA_KINDS``, in the order of that list."""
+
 SIGNS: Final = (
     "comment-tail",  # a comment swallows the rest of the statement
     "tautology",  # OR 1=1 and its kin: a comparison of two literals, or of a column with itself
@@ -223,3 +230,16 @@ INDICATOR_WORDS: Final = (
     "deep",  # a document nests deeper than any that was written by hand
 )
 """Response indicators, which honest responses do not show. A closed vocabulary: no text, no offsets."""
+
+DATA_KINDS: Final = (
+    "email",  # e-mail addresses
+    "phone",  # phone numbers
+    "card",  # numbers of payment cards
+    "iban",  # numbers of bank accounts
+    "access-key",  # keys and tokens of other services, private keys
+    "password",  # passwords or their hashes, by the names of columns
+    "national-id",  # numbers of identity cards, social security, passports, taxpayers
+    "health",  # diagnoses, prescriptions, insurance, by the names of columns
+    "person",  # names, addresses, dates of birth, by the names of columns
+)
+"""Kinds of sensitive data. A closed vocabulary; words are added at the end only: detectors keep places as bits."""
