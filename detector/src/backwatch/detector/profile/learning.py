@@ -32,7 +32,7 @@ RECORDS_PER_BATCH: Final = 256
 """Records that are decoded at once."""
 MAX_SIGN_WEIGHT: Final = 2.0
 """Weight of one injection sign beyond which a statement is broken or an attack: it is not learnt."""
-MAX_OPEN_MINUTES: Final = 16
+SUMMED_MINUTES: Final = 16
 """Minutes of a resource that are summed at once, because spans do not come in order."""
 MAX_SEEN: Final = 1 << 17
 """Hashes of calls that were learnt from. A full set is cleared: learning again changes nothing."""
@@ -188,7 +188,7 @@ class Learner:
             minutes = self._minutes.setdefault(resource, {})
             before = minutes.get(int(minute[row]), [0] * sums.shape[0])
             minutes[int(minute[row])] = [was + more for was, more in zip(before, sums[:, at].tolist(), strict=True)]
-            self._close_minutes(resource, MAX_OPEN_MINUTES)
+            self._close_minutes(resource, SUMMED_MINUTES)
 
     def _close_minutes(self, resource: str, kept: int) -> None:
         """Take the oldest minutes into the most of the resource, until so many are left."""
