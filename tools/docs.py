@@ -239,7 +239,8 @@ def _help_pages(command: click.Command, path: str) -> Iterator[tuple[str, str]]:
 
 TABLES: dict[str, Callable[[], str]] = {
     "rules": rules, "blind-spots": blind_spots, "kinds": kinds, "drivers": drivers, "facts": facts,
-    "settings": settings_table, "signs": signs, "answer-words": answer_words, "form-words": form_words, "kind-words": kind_words,
+    "settings": settings_table, "signs": signs, "answer-words": answer_words, "form-words": form_words,
+    "kind-words": kind_words,
     "rule-fields": rule_fields,
     "limits": limits, "commands": commands,
 }  # fmt: skip
