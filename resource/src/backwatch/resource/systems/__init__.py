@@ -32,6 +32,8 @@ class Driver(ABC):
         system: The service's kind, as OpenTelemetry names it.
         schemes: Of URLs, with TLS in the name or not.
         default_port: Of the protocol.
+        ports: Default ports of schemes that have another one.
+        aliases: Other names that may stand after ``+`` in a scheme, SQLAlchemy's for example.
         rank: Order among the libraries of a scheme; the lowest that is installed is taken.
         cannot: Settings that this library cannot keep, with the reason; shown by the documentation.
     """
@@ -41,6 +43,8 @@ class Driver(ABC):
     system: ClassVar[str]
     schemes: ClassVar[Sequence[str]]
     default_port: ClassVar[int]
+    ports: ClassVar[Mapping[str, int]] = {}
+    aliases: ClassVar[Sequence[str]] = ()
     rank: ClassVar[int] = 50
     cannot: ClassVar[Mapping[str, str]] = {}
 
@@ -116,7 +120,7 @@ def choose_driver(name: str, url: ServiceUrl, policy: Policy) -> Driver:
         known = sorted({scheme for driver in discover() for scheme in driver.schemes})
         raise ResourceMisconfigured(f"{name}: {shorten(url.scheme)}:// is not known; known are {', '.join(known)}")
     if wanted := policy.text("driver") or url.driver:
-        candidates = [driver for driver in candidates if driver.module == wanted]
+        candidates = [driver for driver in candidates if wanted in (driver.module.lower(), *driver.aliases)]
         if not candidates:
             raise ResourceMisconfigured(f"{name}: driver = {shorten(wanted)!r} is no client library of {url.scheme}")
     for driver in candidates:
