@@ -31,7 +31,7 @@ DRIVERS = {
 }  # fmt: skip
 """What the collector wraps where the app has it, and must never bring along."""
 BROUGHT_BY_THE_CALLER = {
-    "collector": DRIVERS | {"cramjam", "lz4"}, "store": {"numpy"},
+    "collector": DRIVERS | {"cramjam", "lz4"}, "store": {"numpy"}, "detector": {"pytest"},
     "resource": {*(driver.module for driver in systems.discover()), "psycopg_pool", "sqlalchemy"},
     "attack": {"botocore", "bson", *(kind.driver.partition(".")[0] for kind in scenarios.discover())},
 }  # fmt: skip

@@ -367,8 +367,16 @@ class LogSettings:
     """Events below this level are not logged."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSettings:
+    """Settings of ``backwatch audit``."""
+
+    password: str = setting("BACKWATCH_AUDIT_PASSWORD", default="", secret=True)
+    """Password of the account in the URL of ``backwatch audit``, so that no list of processes shows it."""
+
+
 ALL = (
     CollectorSettings, StreamSettings, StoreSettings, DetectorSettings, NotifySettings, DashboardSettings,
-    MonitoringSettings, LogSettings,
+    MonitoringSettings, LogSettings, AuditSettings,
 )  # fmt: skip
 """The settings of all parts."""

@@ -44,6 +44,8 @@ _refusal = ""
 """The last refused setting, so that it is reported once."""
 _pipelines: "dict[str, Pipeline]" = {}
 """The pipeline, if there is one. In a dictionary, ``setdefault`` lets one of several threads win without a lock."""
+_open_publisher: "Callable[[], Publisher] | None" = None
+"""Opens the publisher in place of the stream's; ``None``: the stream of the settings."""
 _active: dict[str, "Probe"] = {}
 """Installed probes by name."""
 _inbound: list["Patches"] = []
@@ -51,15 +53,20 @@ _inbound: list["Patches"] = []
 
 
 @never_breaks_the_host
-def start() -> None:
+def start(open_publisher: "Callable[[], Publisher] | None" = None) -> None:
     """Start watching this process, unless it is watched already or ``BACKWATCH_ENABLED`` is false.
 
     This is light: a probe and the pipeline are loaded when the app imports the probe's driver. Until then nothing of
     OpenTelemetry is imported either, whose helpers import ``ssl``, which ``gevent`` must patch first.
+
+    Args:
+        open_publisher: Opens what takes the place of the stream, on the worker's thread; ``None``: the stream of the
+            settings.
     """
-    global _settings
+    global _settings, _open_publisher
     if _settings is not None:
         return
+    _open_publisher = open_publisher
     _settings = _load_settings()
     if _settings is not None:
         runtime_environment.remember_environment()
@@ -101,7 +108,7 @@ def start_pipeline() -> "Pipeline | None":
             return None
         from backwatch.collector.pipeline.pipeline import Pipeline
 
-        made = Pipeline(mine, _publisher)
+        made = Pipeline(mine, _open_publisher or _publisher)
         pipeline = _pipelines.setdefault(_ONE, made)
         if pipeline is not made:
             made.close()
@@ -182,8 +189,8 @@ def get_pipeline() -> "Pipeline | None":
 @never_breaks_the_host
 def stop() -> None:
     """Restore the process: unwrap every driver and deliver the last calls."""
-    global _settings
-    pipeline, _settings = _pipelines.pop(_ONE, None), None
+    global _settings, _open_publisher
+    pipeline, _settings, _open_publisher = _pipelines.pop(_ONE, None), None, None
     runtime_environment.forget_environment()
     import_hooks.clear()
     shutdown.run_hooks()  # while the probes still have a recorder

@@ -48,7 +48,12 @@ class Replay:
         """The newest event time of all that was judged."""
 
     def judge(self, requests: Iterable[bytes]) -> Iterator[Finding]:
-        """Yield the findings of these ``ExportTraceServiceRequest`` values, per app in order."""
+        """Yield the findings of these ``ExportTraceServiceRequest`` values, and those of all windows at their end."""
+        yield from self.judge_requests(requests)
+        yield from self.close_windows()
+
+    def judge_requests(self, requests: Iterable[bytes]) -> Iterator[Finding]:
+        """Yield the findings of these values, per app in order. The windows stay open for more of them."""
         for request in requests:
             for message in route(request):
                 key = message.key or b""
@@ -64,9 +69,17 @@ class Replay:
         for key in list(self._waiting):
             yield from self._step(key)
         self.newest_ns = max((shard.scalars.watermark_ns for shard in self._shards.values()), default=0)
+
+    def close_windows(self) -> Iterator[Finding]:
+        """Yield the findings of the windows that are open, and close them. Calls from before are late from then on."""
         for key, shard in self._shards.items():
             # Two windows on, everything that was open has closed.
             yield from self._count(self._engine.step(shard, Tick(shard.scalars.watermark_ns + 2 * WINDOW_NS)), key)
+
+    def reset(self) -> None:
+        """Forget everything but the counts."""
+        self._shards.clear()
+        self._waiting.clear()
 
     def _step(self, key: bytes) -> Iterator[Finding]:
         values = self._waiting.pop(key)
