@@ -1,12 +1,16 @@
 """What tests of the resource share: attaching a test server, with a policy like that of a deploy."""
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from backwatch.attack.protocols.server import HostileServer
 from backwatch.resource import Resource, attach
 from tests.services.server import Server
 
 NAME = "ORDERS_URL"
+Serve = Callable[[type[HostileServer]], tuple[HostileServer, str]]
+"""Starts a service of the attack pack; returns it and the file of the authority to trust."""
 
 
 def attach_url(url: str, **settings: Any) -> Resource:

@@ -173,6 +173,11 @@ those of ``FORM_PARTS`` that came with it, in the order of the lists."""
 RESPONSE_INDICATORS: Final = "backwatch.response.indicators"
 """Comma-separated words of ``INDICATOR_WORDS``, in the order of that list."""
 
+# Kinds of data, never the data.
+DATA_RECEIVED: Final = "backwatch.data.received"
+DATA_SENT: Final = "backwatch.data.sent"
+"""Comma-separated words of ``DATA_KINDS``, in the order of that list."""
+
 SIGNS: Final = (
     "comment-tail",  # a comment swallows the rest of the statement
     "tautology",  # OR 1=1 and its kin: a comparison of two literals, or of a column with itself
@@ -223,3 +228,16 @@ INDICATOR_WORDS: Final = (
     "deep",  # a document nests deeper than any that was written by hand
 )
 """Response indicators, which honest responses do not show. A closed vocabulary: no text, no offsets."""
+
+DATA_KINDS: Final = (
+    "email",  # e-mail addresses
+    "phone",  # phone numbers
+    "card",  # numbers of payment cards
+    "iban",  # numbers of bank accounts
+    "access-key",  # keys and tokens of other services, private keys
+    "password",  # passwords or their hashes, by the names of columns
+    "national-id",  # numbers of identity cards, social security, passports, taxpayers
+    "health",  # diagnoses, prescriptions, insurance, by the names of columns
+    "person",  # names, addresses, dates of birth, by the names of columns
+)
+"""Kinds of sensitive data. A closed vocabulary; words are added at the end only: detectors keep places as bits."""

@@ -229,6 +229,10 @@ class CollectorSettings:
     canaries: tuple[str, ...] = setting("BACKWATCH_CANARIES", default=(), secret=True, parse=parse_canaries)
     """Words that you have planted in the data (an invented customer, an unused key), between commas, at most 64, of 8
     to 200 characters each: a response that contains one is reported."""
+    exposure: str = setting("BACKWATCH_EXPOSURE", default="columns", parse=parse_one_of("off", "columns", "values"))
+    """Whether calls report which kinds of sensitive data they carry: ``columns``: by the names of columns and fields
+    alone; ``values``: a sample of values is recognised in the app's process, too; ``off``: not at all. Only names of
+    kinds are reported, never a value."""
     app_name: str = setting("BACKWATCH_APP", default="")
     """The app's name if neither ``OTEL_SERVICE_NAME`` nor its own SDK sets one; empty: the script's name."""
 

@@ -121,7 +121,7 @@ class Attachment:
         """Hosts to which this resource may lead: those of the policy, else those of the URL."""
         return self.policy.texts("hosts") or [host for host, _ in self.url.hosts]
 
-    def check_host(self, host: str, what: str = "the config variable names") -> None:
+    def check_host(self, host: str, what: str = "the config variable names the host") -> None:
         """Refuse a host that is none of this resource's.
 
         Args:
@@ -130,9 +130,31 @@ class Attachment:
         """
         if not addresses.is_allowed_host(host, self.allowed_hosts):
             self.refuse(
-                "hosts", f"{what} the host {shorten(host, 80)}",
+                "hosts", f"{what} {shorten(host, 80)}",
                 f"If it is meant, add it to hosts (now {', '.join(self.allowed_hosts) or 'none'})",
             )  # fmt: skip
+
+    def check_endpoint(self, host: str, port: int, what: str) -> None:
+        """Refuse a host and port to which a topology or a redirect leads.
+
+        Without ``hosts``, only those of the URL itself are allowed: another port is another service. An entry of
+        ``hosts`` without port allows every port.
+
+        Args:
+            host: Name or address.
+            port: TCP port.
+            what: Who leads there: begins the message.
+        """
+        patterns = self.policy.texts("hosts")
+        name = host.lower().rstrip(".").strip("[]")
+        if not patterns:
+            if (name, port) not in [(each.lower(), at) for each, at in self.url.endpoints(self.default_port)]:
+                self.refuse(
+                    "hosts", f"{what} {shorten(host, 80)}, port {port}",
+                    "If it is meant, name all hosts of the service in hosts, or in the URL",
+                )  # fmt: skip
+        elif not addresses.is_allowed_host(f"{name}:{port}", patterns):
+            self.check_host(host, what)
 
     def check_places(self) -> list[Place]:
         """Judge each host of the URL and its addresses.
@@ -167,6 +189,16 @@ class Attachment:
         fault = addresses.find_fault(places, self.policy.text("addresses"), own_machine=self.own_machine)
         if fault:
             self.refuse("addresses", fault, "Correct the name's DNS entry, or set addresses if it is meant")
+
+    @property
+    def password_in_clear(self) -> bool:
+        """Whether a password would leave this machine unencrypted, on a protocol that sends it as it is."""
+        return self.policy.text("tls") == "off" and not self.own_machine and self.url.password is not None
+
+    def check_password(self) -> None:
+        """Refuse a URL whose password would be sent in clear, unless ``auth`` is any."""
+        if self.password_in_clear and self.policy.text("auth") != "any":
+            self.refuse("auth", "the password would be sent in plaintext, for tls is off", TLS_FIX)
 
     def check_peer(self, host: str, address: str, port: int) -> None:
         """Judge the address of a connected socket, or one that a redirect leads to."""

@@ -56,19 +56,25 @@ class ServiceUrl:
         user = f"{quote(self.user)}@" if self.user else ""
         return shorten(f"{self.scheme}://{user}{hosts}/{quote(self.path)}")
 
-    def rebuild(self, *, scheme: str | None = None, query: Mapping[str, str] | None = None) -> str:
+    def rebuild(
+        self, *, scheme: str | None = None, query: Mapping[str, str] | None = None, first_host: bool = False
+    ) -> str:
         """Return a URL with password for a driver that takes one; with other scheme or parameters if given."""
         user = "" if self.user is None else quote(self.user, safe="")
         password = "" if self.password is None else ":" + quote(self.password, safe="")
         login = f"{user}{password}@" if user or password else ""
         parameters = self.query if query is None else query
         end = f"?{urlencode(parameters)}" if parameters else ""
-        hosts = ",".join(_join(host, port) for host, port in self.hosts)
+        hosts = ",".join(_join(host, port) for host, port in (self.hosts[:1] if first_host else self.hosts))
         return f"{scheme or self.scheme}://{login}{hosts}/{quote(self.path)}{end}"
 
     def with_scheme(self, scheme: str) -> "ServiceUrl":
         """Return the same URL under another scheme."""
         return replace(self, scheme=scheme)
+
+    def with_path(self, path: str) -> "ServiceUrl":
+        """Return the same URL with another path."""
+        return replace(self, path=path)
 
 
 def _join(host: str, port: int | None) -> str:

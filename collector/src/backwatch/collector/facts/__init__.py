@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from typing import Final
 
 from backwatch.collector import names
-from backwatch.collector.facts import app, loss, process, request, resource, response, session, volume, window
+from backwatch.collector.facts import app, exposure, loss, process, request, resource, response, session, volume, window
 from backwatch.collector.facts.fact import Fact, make_label
 
 REPORTED: Final[tuple[Fact, ...]] = (
     *app.FACTS, *resource.FACTS, *request.FACTS, *session.FACTS, *volume.FACTS, *response.FACTS,
+    *exposure.FACTS,
 )  # fmt: skip
 """Facts that collectors and third-party instrumentations report with a call."""
 WINDOW: Final[tuple[Fact, ...]] = window.FACTS

@@ -10,6 +10,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from backwatch.collector import names
+from backwatch.collector.exposure import mode as exposure_mode
+from backwatch.collector.exposure.observation import merge
+from backwatch.collector.exposure.statements import NO_KINDS, Kinds, kinds_of_text
 from backwatch.collector.pipeline.app_identity import App
 from backwatch.collector.pipeline.protobuf import field, int_value, key_value, varint
 from backwatch.collector.runtime.keyed_cache import remember
@@ -120,11 +123,12 @@ _VERSION: Final = RELEASE.encode()
 
 _Shared = tuple[str, str, bool, str, int, CallSite | None, str]
 """``operation`` to ``route`` of a call: the fields that the calls of one call site share."""
-_encoded_shared: dict[_Shared, tuple[bytes, bytes]] = {}
+_EncodedShared = tuple[bytes, bytes, Kinds]
+_encoded_shared: dict[_Shared, _EncodedShared] = {}
 
 
-def _encode_shared(shared: _Shared) -> tuple[bytes, bytes]:
-    """Encode the fields that the calls of one call site share: name and kind, and the attributes."""
+def _encode_shared(shared: _Shared) -> _EncodedShared:
+    """Encode the fields that the calls of one call site share: name and kind, and the attributes; kinds of data."""
     operation, text, sql, signs, kind, site, route = shared
     parts: list[bytes] = []
     if operation:  # for every system: rules match FLUSHALL or PutBucketAcl by this name
@@ -140,14 +144,15 @@ def _encode_shared(shared: _Shared) -> tuple[bytes, bytes]:
             parts.append(_text(names.CALL_PATH, path))
     if route:
         parts.append(_text(names.HTTP_ROUTE, route))
-    made = field(b"\x2a", operation.encode("utf-8", "replace")) + b"\x30" + varint(kind), b"".join(parts)
+    kinds = kinds_of_text(text, sql=sql) if text else NO_KINDS
+    made = field(b"\x2a", operation.encode("utf-8", "replace")) + b"\x30" + varint(kind), b"".join(parts), kinds
     return remember(_encoded_shared, shared, made, MAX_CALL_SITES) if len(text) <= MAX_CALL_SITE_TEXT else made
 
 
 def _span(call: Call) -> bytes:
     """Encode one call as one field of a ScopeSpans."""
     shared: Any = call[1:8]
-    name, attributes = _encoded_shared.get(shared) or _encode_shared(shared)
+    name, attributes, kinds = _encoded_shared.get(shared) or _encode_shared(shared)
     (start_ns, end_ns, trace_id, span_id, parent_id, sent, received, estimated, returned, affected, error, facts) = (
         call[8:]
     )
@@ -158,6 +163,8 @@ def _span(call: Call) -> bytes:
         _SENT[sent] if sent >= 0 else b"", _RECEIVED[received] if received >= 0 else b"",
         _RETURNED[returned] if returned >= 0 else b"", _AFFECTED[affected] if affected >= 0 else b"",
     ))  # fmt: skip
+    if kinds is not NO_KINDS and exposure_mode.reads_columns:
+        facts = merge(facts, *kinds)
     if estimated or facts or error:
         body += _rest(estimated, facts, error)
     return field(b"\x12", body)

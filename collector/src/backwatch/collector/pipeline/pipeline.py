@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from opentelemetry import context, trace
 
+from backwatch.collector.exposure.mode import set_mode
 from backwatch.collector.payload import canaries
 from backwatch.collector.payload.response_indicators import add_error_indicators
 from backwatch.collector.pipeline.call_site import find_call_site
@@ -162,6 +163,7 @@ class Pipeline:
     def __init__(self, settings: CollectorSettings, open_publisher: Callable[[], Publisher]) -> None:
         self.settings = settings
         canaries.set_canaries(settings.canaries)
+        set_mode(settings.exposure)
         processes.prepare_shared_page()  # before any fork, so that children see each other
         self._open_publisher = open_publisher
         self._processes: dict[int, _ProcessState] = {}

@@ -43,6 +43,8 @@ NAME_UNRESOLVED: Final = "backwatch.statement.unresolved"
 """1 where it refused the statement only because of a column or a table that does not exist."""
 MESSAGE_FORMS: Final = "backwatch.message.forms.bits"
 """``backwatch.message.forms`` as bits, one for each form; 0: absent."""
+DATA_KINDS: Final = "backwatch.data.bits"
+"""Kinds of sensitive data that the call receives or sends, as bits in the order of ``names.DATA_KINDS``; 0: none."""
 RATIO: Final = "backwatch.payload.ratio"
 """Bytes of a decompressed body for each byte on the wire; NaN: absent."""
 DAYS_LEFT: Final = "backwatch.certificate.days_left"
@@ -100,6 +102,7 @@ FACTS: Final = (
 MAX_NODES: Final = 256
 MAX_FORMS: Final = 64
 MAX_TOPOLOGIES: Final = 1_000
+_DATA: Final = {kind: 1 << at for at, kind in enumerate(names.DATA_KINDS)}
 _FORMS: Final = {form: 1 << at for at, form in enumerate(FORMS)}
 _DAY_NS: Final = 86_400 * 10**9
 _VERSION: Final = re.compile(r"(\d{1,4})(?:\.(\d{1,3})(?!\d))?(?:\.(\d{1,3})(?!\d))?")
@@ -165,6 +168,15 @@ def message_forms(text: str) -> int:
     return sum(_FORMS.get(word, 0) for word in dict.fromkeys(text.split(",", MAX_FORMS)))
 
 
+def data_kinds(text: str) -> int:
+    """Return the kinds in ``backwatch.data.sent`` or ``.received`` as bits; unknown words have none.
+
+    >>> data_kinds("email,card"), data_kinds("weather"), data_kinds("")
+    (5, 0, 0)
+    """
+    return sum(_DATA.get(word, 0) for word in dict.fromkeys(text.split(",", MAX_FORMS)))
+
+
 class NumberColumns:
     """Computes the columns of this module, batch by batch.
 
@@ -176,7 +188,7 @@ class NumberColumns:
         self._hash = hash_text
         self._version, self._strength, self._begin = CachedNumber(), CachedNumber(), CachedNumber()
         self._verified, self._fault, self._forms = CachedNumber(), CachedNumber(), CachedNumber()
-        self._refusal = CachedNumber()
+        self._refusal, self._sent, self._received = CachedNumber(), CachedNumber(), CachedNumber()
         self._nodes = BoundedCache[int, NDArray[np.uint64]](MAX_TOPOLOGIES)
 
     def columns(self, columns: Mapping[str, NDArray[Any]], text: Callable[[str, int], str]) -> dict[str, NDArray[Any]]:
@@ -202,6 +214,8 @@ class NumberColumns:
             PROVEN: ((columns[names.TLS_ESTABLISHED] == 1) & (verified == 1)).astype(np.int8),
             NOT_BEFORE: read(self._begin, names.CERT_NOT_BEFORE, instant_ns),
             MESSAGE_FORMS: read(self._forms, names.MESSAGE_FORMS, message_forms, absent=0),
+            DATA_KINDS: read(self._sent, names.DATA_SENT, data_kinds, absent=0)
+            | read(self._received, names.DATA_RECEIVED, data_kinds, absent=0),
             NODES: self._nodes_columns(columns[names.TOPOLOGY], text),
             LOGIN_FAILED: (fault == faults.LOGIN).astype(np.int8),
             SERVICE_FAULT: ((fault == faults.SERVICE) | (fault == faults.UNAVAILABLE)).astype(np.int8),

@@ -154,9 +154,9 @@ def _note_releases(
 @kernel
 def _sum_sent(
     public: Array, sent: Array, time_ns: Array, app: Array, resource: Array, came_with: Array, late: Array,
-    learn: Array, apps: Any, hosts: Any, out: tuple[Array, Array],
+    learn: Array, apps: Any, hosts: Any, out: tuple[Array, Array, Array],
 ) -> None:  # fmt: skip
-    leaving, usual = out
+    leaving, usual, new_host = out
     for i in range(sent.shape[0]):
         a, r = app[i], resource[i]
         if a == 0 or r == 0 or late[i]:
@@ -170,6 +170,7 @@ def _sum_sent(
             host["first_ns"] = now
             settled = mine["calls"] >= MIN_APP_CALLS and now - mine["since_ns"] >= SETTLES_AFTER_NS
             host["new"] = settled and not came_with[i]
+        new_host[i] = public[i] and host["new"] != 0 and now - host["first_ns"] < LEARN_AFTER_NS
         if not public[i] or sent[i] <= 0:
             continue
         minute, day = np.uint32(now // MINUTE_NS), np.uint32(now // DAY_NS)
@@ -182,7 +183,7 @@ def _sum_sent(
         host["minute_sent"] += np.uint64(sent[i])
         host["day_sent"] += np.uint64(sent[i])
         in_minute, in_day = np.int64(host["minute_sent"]), np.int64(host["day_sent"])
-        if host["new"] != 0 and now - host["first_ns"] < LEARN_AFTER_NS:
+        if new_host[i]:
             at_most_minute = max(MIN_MINUTE_BYTES, TIMES_USUAL * np.int64(mine["minute_sent"]))
             at_most_day = max(MIN_DAY_BYTES, TIMES_USUAL * np.int64(mine["day_sent"]))
             if in_minute >= at_most_minute or in_day >= at_most_day:
@@ -218,6 +219,11 @@ class NewDestination(Detector):
             "The most bytes that any known public host got from the app on a day; 0 where backwatch.destination.sent "
             "is 0.",
         ),
+        derived_fact(
+            "backwatch.destination.host.new",
+            "1 where the call goes to a public host that is new to the app: for a week, if the app was known for an "
+            "hour before and the place in the code did not come with a young release.",
+        ),
     )
     tables = (
         Table("new_destination", CALLER, 1, known_values_dtype(MAX_DESTINATIONS)),
@@ -233,7 +239,7 @@ class NewDestination(Detector):
     ) -> dict[str, Array]:
         """Compute the facts of ``derives``."""
         count = calls.count
-        new, inside, excused, came_with = (np.zeros(count, np.int8) for _ in range(4))
+        new, inside, excused, came_with, new_host = (np.zeros(count, np.int8) for _ in range(5))
         leaving, usual = np.zeros(count, np.int64), np.zeros(count, np.int64)
         app, caller = slot[APP.name], slot[CALLER.name]
         value, public = np.zeros(count, np.uint64), np.zeros(count, np.bool_)
@@ -256,9 +262,10 @@ class NewDestination(Detector):
                 new[i] = not excused[i]
         _sum_sent(
             public, calls[names.BYTES_SENT], calls["time_ns"], app, slot[RESOURCE.name], came_with, calls["late"],
-            learn, tables["new_destination_app"], tables["new_destination_host"], (leaving, usual),
+            learn, tables["new_destination_app"], tables["new_destination_host"], (leaving, usual, new_host),
         )  # fmt: skip
         return {
             "backwatch.destination.new": new, "backwatch.destination.inside": inside,
             "backwatch.destination.sent": leaving, "backwatch.destination.sent.usual": usual,
+            "backwatch.destination.host.new": new_host,
         }  # fmt: skip

@@ -124,6 +124,8 @@ def _name_values(facts: Iterable[tuple[Fact, Any]]) -> dict[str, Any]:
     """Return the facts whose values have names as words; 0 is shown as it is."""
     named: dict[str, Any] = {}
     for fact, value in facts:
+        if _is_nan(value):
+            continue
         number = int(value)
         if fact.values and 1 <= number <= len(fact.values):
             named[fact.name] = fact.values[number - 1]

@@ -35,6 +35,7 @@ class Driver(ABC):
         ports: Default ports of schemes that have another one.
         aliases: Other names that may stand after ``+`` in a scheme, SQLAlchemy's for example.
         rank: Order among the libraries of a scheme; the lowest that is installed is taken.
+        variants: What may stand after ``+`` in the scheme instead of a library's name, ``srv``.
         cannot: Settings that this library cannot keep, with the reason; shown by the documentation.
     """
 
@@ -46,6 +47,7 @@ class Driver(ABC):
     ports: ClassVar[Mapping[str, int]] = {}
     aliases: ClassVar[Sequence[str]] = ()
     rank: ClassVar[int] = 50
+    variants: ClassVar[Sequence[str]] = ()
     cannot: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
@@ -119,7 +121,8 @@ def choose_driver(name: str, url: ServiceUrl, policy: Policy) -> Driver:
     if not candidates:
         known = sorted({scheme for driver in discover() for scheme in driver.schemes})
         raise ResourceMisconfigured(f"{name}: {shorten(url.scheme)}:// is not known; known are {', '.join(known)}")
-    if wanted := policy.text("driver") or url.driver:
+    variants = {variant for driver in candidates for variant in driver.variants}
+    if wanted := policy.text("driver") or ("" if url.driver in variants else url.driver):
         candidates = [driver for driver in candidates if wanted in (driver.module.lower(), *driver.aliases)]
         if not candidates:
             raise ResourceMisconfigured(f"{name}: driver = {shorten(wanted)!r} is no client library of {url.scheme}")

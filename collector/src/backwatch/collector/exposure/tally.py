@@ -1,0 +1,56 @@
+"""What was found so far in the names and values of one statement."""
+
+from typing import TYPE_CHECKING, Any, Final
+
+from backwatch.collector.exposure.columns import kinds_of_name
+
+if TYPE_CHECKING:
+    from backwatch.collector.exposure.column import Column
+
+MAX_COLUMNS: Final = 64
+"""Columns that are remembered of one statement."""
+_MIN_NUMBER: Final = 10**7
+_MAX_BITS: Final = 64
+_MAX_BYTES: Final = 4_096
+
+
+class Tally:
+    """Columns and kinds of one statement in one direction.
+
+    Attributes:
+        calls: Calls of the statement, by which the next ones to read are chosen.
+        kinds: Kinds that were found, as bits.
+        facts: The same as facts of a call.
+    """
+
+    __slots__ = ("calls", "columns", "facts", "kinds")
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.kinds = 0
+        self.facts: tuple[tuple[str, str], ...] = ()
+        self.columns: dict[str, Column] = {}
+
+    def add_name(self, name: str) -> None:
+        """Add what the name of a column or field shows."""
+        self.kinds |= kinds_of_name(name)
+
+    def add_value(self, name: str, value: Any) -> None:
+        """Add a value of a column, if it is exactly a text, bytes or a whole number."""
+        kind = value.__class__
+        if kind is bytes:
+            text = value[:_MAX_BYTES].decode("utf-8", "ignore")
+        elif kind is str:
+            text = value
+        elif kind is int and value >= _MIN_NUMBER and value.bit_length() <= _MAX_BITS:
+            text = str(value)
+        else:
+            return
+        column = self.columns.get(name)
+        if column is None:
+            if len(self.columns) >= MAX_COLUMNS:
+                return
+            from backwatch.collector.exposure.column import Column  # its patterns are needed by values alone
+
+            column = self.columns[name] = Column()
+        self.kinds |= column.add(text)

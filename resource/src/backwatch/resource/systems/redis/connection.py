@@ -1,0 +1,284 @@
+"""Connections of redis-py and valkey-py with the checks in them: before the login, and on each reply."""
+
+import socket
+import ssl
+from typing import Any, Final
+
+from backwatch.resource.errors import ResourceUnsafe
+from backwatch.resource.formats import check_value
+from backwatch.resource.opening import TLS_FIX, Attachment, Session, read_peer, read_tls
+from backwatch.resource.replies import MeteredSocket, MeteredTlsSocket, ReplyMeter, meter_reader, raise_refusal
+from backwatch.resource.tls import make_context
+
+LEADS: Final = "the service leads to"
+REDIRECTS: Final = ("MOVED", "ASK")
+SENTINEL_PORT: Final = 26_379
+HANDSHAKE_PART: Final = 0.8
+"""Of the time to connect: a handshake that takes longer is reported as such."""
+
+
+class _Checks:
+    """What both kinds of connection check, with the attachment and the library's errors."""
+
+    def __init__(self, attachment: Attachment, errors: Any) -> None:
+        self.attachment = attachment
+        self.errors = errors
+        self.context = make_context(attachment.policy) if attachment.policy.enforced else None
+        if self.context is not None:
+            self.context.sslsocket_class = MeteredTlsSocket
+
+    def load_client_certificate(self, connection: Any) -> None:
+        """Use the client's certificate of a connection's options."""
+        options = getattr(connection, "ssl_context", connection)
+        certificate: Any = getattr(options, "certfile", None) or getattr(options, "keyfile", None)
+        key: Any = getattr(options, "keyfile", None)
+        if self.context is not None and certificate:
+            password = getattr(connection, "certificate_password", None) or getattr(options, "password", None)
+            self.context.load_cert_chain(certificate, key, password)
+
+    def check_reply(self, reply: Any) -> None:
+        """Refuse a format that runs code: in a value, or in a list or a hash of values."""
+        if type(reply) is bytes:
+            check_value(self.attachment, reply)
+        elif type(reply) is list or type(reply) is dict:
+            values: Any = reply.values() if type(reply) is dict else reply
+            for value in values:
+                if type(value) is bytes:
+                    check_value(self.attachment, value)
+
+    def check_endpoint(self, host: str, port: int, what: str) -> None:
+        """Refuse a foreign host. Clusters' clients write loopback's name as its address."""
+        variant, url = self.attachment.url.driver, self.attachment.url
+        if variant == "sentinel" and (host, port) in url.endpoints(SENTINEL_PORT):
+            return
+        if variant == "cluster" and host == "127.0.0.1" and any(name == "localhost" for name, _ in url.hosts):
+            host = "localhost"
+        self.attachment.check_endpoint(host, port, what)
+
+    def raise_refusal(self, error: BaseException) -> None:
+        """Refuse a redirect to a foreign host, or raise what a check refused inside the library."""
+        if isinstance(error, self.errors.ResponseError):
+            if place := read_redirect(error):
+                self.check_endpoint(*place, "the server redirects to")
+        elif not self.is_timeout(error):
+            raise_refusal(self.attachment, error)
+
+    def is_timeout(self, error: BaseException) -> bool:
+        """Return whether it is the library's time-out, which stays what it is."""
+        return isinstance(error, self.errors.TimeoutError) and "handshake" not in str(error.__context__)
+
+    def refuse_handshake(self, error: OSError) -> None:
+        """Refuse a server that does not speak TLS. Those that speak it badly are described by the error itself."""
+        if isinstance(error, ssl.SSLError) or not self.attachment.policy.enforced:
+            raise_refusal(self.attachment, error)
+        self.attachment.refuse("tls", f"the server does not answer a TLS handshake ({type(error).__name__})", TLS_FIX)
+
+
+def read_redirect(error: Any) -> tuple[str, int] | None:
+    """Return where a reply redirects to, or ``None`` if it does not."""
+    if isinstance(host := getattr(error, "host", None), str) and host:
+        return host, int(error.port)
+    word, _, rest = str(error).partition(" ")
+    host, _, port = rest.rpartition(" ")[2].rpartition(":")
+    return (host, int(port)) if word in REDIRECTS and host and port.isdecimal() else None
+
+
+def guard(attachment: Attachment, base: Any, errors: Any) -> Any:
+    """Return a subclass of a library's connection class, ``connection_class`` of its pools.
+
+    Args:
+        attachment: URL and policy.
+        base: ``Connection``, ``SSLConnection`` or those of a Sentinel.
+        errors: Module of the library's errors.
+    """
+    checks = _Checks(attachment, errors)
+    secured = any(parent.__name__ == "SSLConnection" for parent in base.__mro__)
+    plain_connect = next(parent for parent in base.__mro__ if parent.__name__ == "Connection")._connect
+
+    class CheckedConnection(base):
+        """The library's own connection. Errors that a check caused are ``ResourceUnsafe``."""
+
+        _meter: ReplyMeter
+
+        def connect(self) -> None:
+            """Connect and log in."""
+            try:
+                super().connect()
+            except Exception as error:
+                checks.raise_refusal(error)
+                raise
+
+        def connect_check_health(self, *arguments: Any, **options: Any) -> None:
+            """Connect once. The library repeats that, but not what is refused here."""
+            try:
+                super().connect_check_health(*arguments, **options)
+            except Exception as error:
+                checks.raise_refusal(error)
+                raise
+
+        def _connect(self) -> Any:
+            self._meter = ReplyMeter(attachment)
+            checks.check_endpoint(self.host, self.port, LEADS)
+            if checks.context is None:
+                opened = super()._connect()
+            else:
+                opened = plain_connect(self)
+                opened = self._secure(opened, checks.context) if secured else MeteredSocket.take(opened)
+                opened.meter = self._meter
+            session = read_tls(opened) if isinstance(opened, ssl.SSLSocket) else Session(tls=False)
+            try:
+                attachment.check_session(session, address=read_peer(opened.fileno()))
+            except BaseException:
+                opened.close()
+                raise
+            return opened
+
+        def _secure(self, plain: socket.socket, context: ssl.SSLContext) -> Any:
+            checks.load_client_certificate(self)
+            plain.settimeout(attachment.policy.seconds("connect_timeout_s") * HANDSHAKE_PART)
+            try:
+                secured = context.wrap_socket(plain, server_hostname=self.host)
+            except OSError as error:
+                plain.close()
+                checks.refuse_handshake(error)
+                raise
+            secured.settimeout(self.socket_timeout)
+            return secured
+
+        def read_response(self, *arguments: Any, **options: Any) -> Any:
+            """Read a reply of allowed length and format."""
+            self._meter.start()
+            try:
+                reply = super().read_response(*arguments, **options)
+                checks.check_reply(reply)
+            except Exception as error:
+                try:
+                    checks.raise_refusal(error)
+                except ResourceUnsafe:
+                    self.disconnect()
+                    raise
+                raise
+            return reply
+
+    CheckedConnection.__name__ = CheckedConnection.__qualname__ = base.__name__
+    return CheckedConnection
+
+
+def guard_async(attachment: Attachment, base: Any, errors: Any) -> Any:
+    """Return a subclass of a library's asynchronous connection class. See :func:`guard`."""
+    checks = _Checks(attachment, errors)
+
+    class CheckedConnection(base):
+        """The library's own connection. Errors that a check caused are ``ResourceUnsafe``."""
+
+        _meter: ReplyMeter
+        _reader: Any
+        _writer: Any
+
+        async def connect(self) -> None:
+            """Connect and log in."""
+            try:
+                await super().connect()
+            except Exception as error:
+                checks.raise_refusal(error)
+                raise
+
+        async def connect_check_health(self, *arguments: Any, **options: Any) -> None:
+            """Connect once. The library repeats that, but not what is refused here."""
+            try:
+                await super().connect_check_health(*arguments, **options)
+            except Exception as error:
+                checks.raise_refusal(error)
+                raise
+
+        def _connection_arguments(self) -> Any:
+            given = super()._connection_arguments()
+            if checks.context is not None and "ssl" in given:
+                checks.load_client_certificate(self)
+                patience_s = attachment.policy.seconds("connect_timeout_s") * HANDSHAKE_PART
+                given = {**given, "ssl": checks.context, "ssl_handshake_timeout": patience_s}
+            return given
+
+        async def _connect(self) -> None:
+            self._meter = ReplyMeter(attachment)
+            checks.check_endpoint(self.host, self.port, LEADS)
+            try:
+                await super()._connect()
+            except OSError as error:
+                if isinstance(error, (ssl.SSLError, ConnectionResetError, ConnectionAbortedError)):
+                    checks.refuse_handshake(error)
+                raise
+            meter_reader(self._reader, self._meter)
+            opened = self._writer.get_extra_info("ssl_object")
+            peer = self._writer.get_extra_info("peername")
+            try:
+                attachment.check_session(
+                    read_tls(opened) if opened else Session(tls=False),
+                    address=str(peer[0]) if isinstance(peer, tuple) else "",
+                )
+            except BaseException:
+                self._writer.close()
+                self._reader = self._writer = None
+                raise
+
+        async def read_response(self, *arguments: Any, **options: Any) -> Any:
+            """Read a reply of allowed length and format."""
+            self._meter.start()
+            try:
+                reply = await super().read_response(*arguments, **options)
+                checks.check_reply(reply)
+            except Exception as error:
+                try:
+                    checks.raise_refusal(error)
+                except ResourceUnsafe:
+                    await self.disconnect(nowait=True)
+                    raise
+                raise
+            return reply
+
+    CheckedConnection.__name__ = CheckedConnection.__qualname__ = base.__name__
+    return CheckedConnection
+
+
+def check_cluster(attachment: Attachment, base: Any) -> Any:
+    """Return a subclass of a library's cluster client: it passes refusals of its nodes on as they are."""
+
+    class CheckedCluster(base):
+        """The library's own cluster client."""
+
+        def execute_command(self, *arguments: Any, **options: Any) -> Any:
+            """Execute a command on the node that has its keys."""
+            try:
+                return super().execute_command(*arguments, **options)
+            except Exception as error:
+                raise_refusal(attachment, error)
+                raise
+
+    CheckedCluster.__name__ = CheckedCluster.__qualname__ = base.__name__
+    return CheckedCluster
+
+
+def check_async_cluster(attachment: Attachment, base: Any) -> Any:
+    """Return a subclass of a library's asynchronous cluster client. See :func:`check_cluster`."""
+
+    class CheckedCluster(base):
+        """The library's own cluster client."""
+
+        async def initialize(self, *arguments: Any, **options: Any) -> Any:
+            """Learn the nodes."""
+            try:
+                return await super().initialize(*arguments, **options)
+            except Exception as error:
+                raise_refusal(attachment, error)
+                raise
+
+        async def execute_command(self, *arguments: Any, **options: Any) -> Any:
+            """Execute a command on the node that has its keys."""
+            try:
+                return await super().execute_command(*arguments, **options)
+            except Exception as error:
+                raise_refusal(attachment, error)
+                raise
+
+    CheckedCluster.__name__ = CheckedCluster.__qualname__ = base.__name__
+    return CheckedCluster
