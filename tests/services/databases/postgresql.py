@@ -11,7 +11,10 @@ from tests.services.server import HOST, Fixture, Server
 USER = "backwatch"
 CLEARTEXT_USER = "cleartext"
 """An account of the same secret whose password the server asks for in the clear, and which may do next to nothing."""
+STRICT_ROLE = "strict"
+"""Members of this role must use TLS."""
 ACCESS = f"""
+hostnossl all +{STRICT_ROLE} {HOST}/32 reject
 host  all {CLEARTEXT_USER} {HOST}/32 password
 local all all scram-sha-256
 host  all all {HOST}/32 scram-sha-256
@@ -51,7 +54,7 @@ def serve(ca: Authority) -> Generator[Server]:
         prepare([initdb, "-D", str(data), "-A", "scram-sha-256", "-U", USER, "--no-sync", "--locale=C.UTF-8",
                  "-E", "UTF8", "--pwfile", str(write(folder / "password", secret, user))], folder, user)  # fmt: skip
         _configure(folder, ca, user)
-        first_words = f"create role {CLEARTEXT_USER} login password '{secret}';\n"
+        first_words = f"create role {CLEARTEXT_USER} login password '{secret}';\ncreate role {STRICT_ROLE};\n"
         prepare([postgres, "--single", "-D", str(data), "postgres"], folder, user, say=first_words)
         with run_process(
             [postgres, "-D", str(data), "-p", str(port)], folder=folder, user=user, stop="QUIT",

@@ -17,12 +17,12 @@ class Attached:
 
     Attributes:
         name: Name given to ``attach``.
-        declared: Whether the policy's ``hosts`` list the host.
+        declared: Whether the policy's ``hosts`` list the host; ``None``: it lists none.
         mode: Of the policy.
     """
 
     name: str
-    declared: bool
+    declared: bool | None
     mode: str
 
 

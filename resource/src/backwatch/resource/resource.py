@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from backwatch.resource.addresses import is_allowed_host
 from backwatch.resource.announcement import Attached, announce
 from backwatch.resource.opening import Attachment, Finding
 from backwatch.resource.systems import Driver
@@ -20,8 +21,9 @@ class Resource:
     def __init__(self, attachment: Attachment, driver: Driver) -> None:
         self._attachment = attachment
         self._driver = driver
-        declared = bool(attachment.policy.texts("hosts"))
+        allowed = attachment.policy.texts("hosts")
         for host, port in attachment.url.endpoints(attachment.default_port):
+            declared = is_allowed_host(host, allowed) if allowed else None
             announce(host, port, Attached(attachment.name, declared, attachment.policy.text("mode")))
 
     def __repr__(self) -> str:
@@ -37,6 +39,11 @@ class Resource:
     def system(self) -> str:
         """The service's kind, as OpenTelemetry names it (``postgresql``)."""
         return self._driver.system
+
+    @property
+    def kinds(self) -> list[str]:
+        """Names of the methods that its client library has: ``connect``, ``pool`` and so on."""
+        return self._driver.kinds()
 
     @property
     def findings(self) -> list[Finding]:

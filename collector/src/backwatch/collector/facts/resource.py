@@ -27,8 +27,8 @@ FACTS: Final = (
     Fact(
         name=names.RESOURCE_NAME, type="text", scope="session", kind="address", domain="resource", order=350,
         label="Resource name",
-        meaning="A name for the resource that replaces system, endpoint and namespace; no probe reports it today.",
-        example="orders database",
+        meaning="Name of the config variable that was attached; replaces system, endpoint and namespace.",
+        example="DATABASE_URL",
     ),
     Fact(
         name=names.SERVER_ADDRESS, type="text", scope="session", kind="address", domain="resource", order=360,

@@ -93,6 +93,11 @@ FACTS: Final = (
         label="Server identity", meaning="Identity that the server announced.", example="7391846251",
     ),
     Fact(
+        name=names.RESOURCE_DECLARED, type="flag", scope="session", kind="address", domain="session", order=355,
+        label="Host declared", meaning="The policy of the attached resource lists the host; absent: it lists none.",
+        example=True,
+    ),
+    Fact(
         name=names.AUTH_METHOD, type="text", scope="session", kind="login", domain="session", order=250, identity=True,
         label="Login method", meaning="Login method: scram-sha-256, clear-password, none.", example="scram-sha-256",
     ),

@@ -14,6 +14,7 @@ from backwatch.collector.exposure import mode as exposure_mode
 from backwatch.collector.exposure.observation import merge
 from backwatch.collector.exposure.statements import NO_KINDS, Kinds, kinds_of_text
 from backwatch.collector.pipeline.app_identity import App
+from backwatch.collector.pipeline.attached import find_attached
 from backwatch.collector.pipeline.protobuf import field, int_value, key_value, varint
 from backwatch.collector.runtime.keyed_cache import remember
 from backwatch.collector.runtime.record import AttributeValue, Call, CallSite, Facts, Session
@@ -100,6 +101,7 @@ def session_attributes(session: Session) -> dict[str, AttributeValue]:
     }
     facts = {key: value for key, value in all_facts.items() if value is not None and value != ""}
     facts.update(session.extra)
+    facts.update(find_attached(session.address, session.port))
     return facts
 
 

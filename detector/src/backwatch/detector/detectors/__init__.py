@@ -15,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector.facts.fact import Fact
+from backwatch.detector.baselines.known_values import EXPECTED
 from backwatch.detector.state.tables import Rows, Table
 from backwatch.detector.statements.structure.batch import Tokens
 
 Array = NDArray[Any]
 EXPECTED_SUFFIX: Final = ".expected"
 """Suffix of a column that holds operators' expectations of another column's values."""
+MOVED_AS_DECLARED: Final = "backwatch.resource.moved.declared"
+"""Fact of ``resource-moved``: an attached resource moved to a declared host, and its server was verified in full."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,10 @@ class Calls:
         """Return operators' expectations of a column's value at the call's resource (``baselines/known_values.py``)."""
         expected = self.columns.get(name + EXPECTED_SUFFIX)
         return np.zeros(self.count, np.int8) if expected is None else expected
+
+    def get_expected_identity(self, name: str) -> NDArray[np.int8]:
+        """Return the same for a fact about the server's identity, which a declared move changes, too."""
+        return np.maximum(self.get_expected(name), self[MOVED_AS_DECLARED] * np.int8(EXPECTED))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

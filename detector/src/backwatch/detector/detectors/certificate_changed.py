@@ -25,7 +25,7 @@ from backwatch.detector.derived.text_columns import (
     SUBJECT_DOMAIN,
     SUBJECT_OF_CLOUD,
 )
-from backwatch.detector.detectors import Array, Calls, Detector
+from backwatch.detector.detectors import MOVED_AS_DECLARED, Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import RESOURCE
 from backwatch.detector.state.tables import Rows, Table
@@ -172,7 +172,7 @@ class CertificateChanged(Detector):
         ),
     )
     knows = ((names.CERT_SHA256, "certificate_changed"), (names.CERT_ISSUER, "certificate_changed"))
-    reads = ("backwatch.peer.known",)
+    reads = ("backwatch.peer.known", MOVED_AS_DECLARED)
     accepts = (names.CERT_SHA256,)
     identity_changes = ("backwatch.certificate.new",)
     tables = (
@@ -187,7 +187,7 @@ class CertificateChanged(Detector):
         new, renewal, replaced = (np.zeros(calls.count, np.int8) for _ in range(3))
         # Anyone can write an issuer's name into a certificate: it counts only where the chain was verified.
         issued = np.where(calls[PROVEN] == 1, calls.get_expected(names.CERT_ISSUER), np.int8(0))
-        expected = np.maximum(calls.get_expected(names.CERT_SHA256), issued)
+        expected = np.maximum(calls.get_expected_identity(names.CERT_SHA256), issued)
         closed = (calls[ISSUER_PUBLIC] == 0) | (calls[SUBJECT_OF_CLOUD] != 0)
         papers = _Papers(
             calls[names.CERT_SHA256], calls[ISSUED_BY], calls[NOT_BEFORE], calls[NOT_AFTER], calls[SUBJECT_DOMAIN],

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from backwatch.collector import names
 from backwatch.collector.facts.fact import derived_fact
 from backwatch.detector.baselines.known_values import KNOWN, KNOWN_VALUES, NEW, observe
-from backwatch.detector.detectors import Array, Calls, Detector
+from backwatch.detector.detectors import MOVED_AS_DECLARED, Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import RESOURCE
 from backwatch.detector.state.tables import Rows, Table
@@ -41,6 +41,7 @@ class PeerChanged(Detector):
         ),
         derived_fact("backwatch.peer.known", "1 where the resource is known to respond at the peer's address."),
     )
+    reads = (MOVED_AS_DECLARED,)
     knows = ((names.PEER_ADDRESS, "peer_changed"),)
     accepts = (names.PEER_ADDRESS,)
     identity_changes = ("backwatch.peer.new",)
@@ -53,6 +54,6 @@ class PeerChanged(Detector):
         new, known = np.zeros(calls.count, np.int8), np.zeros(calls.count, np.int8)
         _judge(
             calls[names.PEER_ADDRESS], calls["time_ns"], slot[RESOURCE.name], learn,
-            calls.get_expected(names.PEER_ADDRESS), tables["peer_changed"], new, known,
+            calls.get_expected_identity(names.PEER_ADDRESS), tables["peer_changed"], new, known,
         )  # fmt: skip
         return {"backwatch.peer.new": new, "backwatch.peer.known": known}

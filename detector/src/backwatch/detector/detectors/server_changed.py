@@ -10,7 +10,7 @@ from backwatch.collector import names
 from backwatch.collector.facts.fact import derived_fact
 from backwatch.detector.baselines.known_values import EXPECTED, KNOWN_VALUES, NEW, find_value, is_settled, observe
 from backwatch.detector.derived.numbers import PROVEN, VERSION_NUMBER
-from backwatch.detector.detectors import Array, Calls, Detector
+from backwatch.detector.detectors import MOVED_AS_DECLARED, Array, Calls, Detector
 from backwatch.detector.kernels.compiled import kernel
 from backwatch.detector.state.keys import RESOURCE
 from backwatch.detector.state.tables import Rows, Table
@@ -100,7 +100,7 @@ class ServerChanged(Detector):
         Table("server_changed_id", RESOURCE, 1, KNOWN_VALUES),
         Table("server_changed", RESOURCE, 1, WAS),
     )  # fmt: skip
-    reads = ("backwatch.peer.known",)
+    reads = ("backwatch.peer.known", MOVED_AS_DECLARED)
     knows = (
         (names.SERVER_VERSION, "server_changed_version"), (VERSION_NUMBER, "server_changed_version"),
         (names.SERVER_ID, "server_changed_id"),
@@ -115,10 +115,12 @@ class ServerChanged(Detector):
         version, identity, upgrade = (np.zeros(calls.count, np.int8) for _ in range(3))
         trusted = (calls[PROVEN] == 1) | (calls["backwatch.peer.known"] != 0)
         was = np.full(calls.count, np.nan)
-        expected_version = np.maximum(calls.get_expected(names.SERVER_VERSION), calls.get_expected(VERSION_NUMBER))
+        expected_version = np.maximum(
+            calls.get_expected_identity(names.SERVER_VERSION), calls.get_expected(VERSION_NUMBER)
+        )
         _judge(
             calls[names.SERVER_VERSION], calls[VERSION_NUMBER], calls[names.SERVER_ID], trusted, calls["time_ns"],
-            slot[RESOURCE.name], learn, (expected_version, calls.get_expected(names.SERVER_ID)),
+            slot[RESOURCE.name], learn, (expected_version, calls.get_expected_identity(names.SERVER_ID)),
             (tables["server_changed_version"], tables["server_changed_id"], tables["server_changed"]),
             (version, identity, was, upgrade),
         )  # fmt: skip

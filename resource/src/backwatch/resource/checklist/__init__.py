@@ -1,0 +1,1 @@
+"""``backwatch check``: the checklist of the fourth factor for each attached resource, by asking the real services."""
