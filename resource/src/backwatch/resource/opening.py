@@ -270,7 +270,7 @@ def read_tls(connection: Any, *, verified: str = "") -> Session:
         verified = "none" if context.verify_mode == ssl.CERT_NONE else "full" if context.check_hostname else "chain"
     return Session(
         tls=True, version=(connection.version() or "").removeprefix("TLSv"), verified=verified,
-        certificate=connection.getpeercert(binary_form=True),
+        certificate=connection.getpeercert(True),  # by place: an SSLSocket's own object takes no name
     )  # fmt: skip
 
 
