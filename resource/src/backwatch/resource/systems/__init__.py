@@ -58,6 +58,11 @@ class Driver(ABC):
         except (ImportError, ValueError):
             return False
 
+    def locate(self, name: str, url: ServiceUrl) -> ServiceUrl:
+        """Return a URL whose hosts are those of the service; by default, it has them already."""
+        del name
+        return url
+
     def kinds(self) -> list[str]:
         """Return the kinds of opening that it has."""
         return [kind for kind in KINDS if hasattr(self, kind)]
