@@ -40,12 +40,12 @@ class S3Driver(Driver):
         if endpoint := url.query.get("endpoint"):
             try:
                 parts = urlsplit(endpoint)
-                host, port = parts.hostname, parts.port
+                scheme, host, port = parts.scheme, parts.hostname, parts.port
             except ValueError:
-                host = port = None
-            if parts.scheme not in self.variants or not host:
+                scheme, host, port = "", None, None
+            if scheme not in self.variants or not host:
                 raise ResourceMisconfigured(f"{name}: endpoint = {shorten(endpoint)!r} is no URL of a store")
-            return replace(url, driver=parts.scheme, hosts=((host, port),))
+            return replace(url, driver=scheme, hosts=((host, port),))
         region = url.query.get("region", "")
         if not region.replace("-", "").isalnum():
             raise ResourceMisconfigured(f"{name}: the URL of a bucket needs ?region=… (or ?endpoint=https://…)")
