@@ -286,6 +286,38 @@ def test_observing_changes_nothing_and_finds_what_is_unsafe(driver: str, fetch: 
     assert {finding.check for finding in resource.findings} == {"tls"}
 
 
+class Breaking(Web):
+    """Breaks the handshake, or the session in the middle of a reply."""
+
+    at_handshake = True
+
+    def serve(self, session: ServerSession) -> None:
+        if self.at_handshake:
+            session.read(1)
+            return
+        super().serve(session)
+
+    def reply(self, session: ServerSession, request: Request) -> None:
+        session.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbroken")
+        session.drop()
+
+
+class BreakingLater(Breaking):
+    """Breaks the session."""
+
+    at_handshake = False
+
+
+@every_driver
+def test_broken_handshake_is_refused_and_a_lost_connection_is_not(driver: str, fetch: Fetch, tmp_path: Path) -> None:
+    with serve_hostile(Breaking, tmp_path / "now") as server, pytest.raises(ResourceUnsafe) as caught:
+        fetch(attach_hostile(server, URL, driver=driver))
+    assert caught.value.check == "tls"
+    with serve_hostile(BreakingLater, tmp_path / "later") as server, pytest.raises(Exception) as lost:
+        fetch(attach_hostile(server, URL, driver=driver))
+    assert type(lost.value).__module__.partition(".")[0] == driver
+
+
 def test_verification_cannot_be_turned_off(tmp_path: Path) -> None:
     with serve_hostile(Recording, tmp_path) as server:
         resource = attach_hostile(server, URL, driver="requests")

@@ -1,6 +1,7 @@
 """MySQL and MariaDB, attached through each client library: a real server, and the hostile ones of the attack pack."""
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from backwatch.attack.scenarios.mysql.old_hash import OldHashMySQL
 from backwatch.attack.techniques.local_infile import FileRequestingMySQL
 from backwatch.attack.techniques.mysql_tls import TlsStrippingMySQL, WantsPassword
 from backwatch.resource import Resource, ResourceMisconfigured, ResourceUnsafe
+from backwatch.resource.addresses import Place
 from tests.resource.attaching import attach_server, attach_url
 from tests.resource.hostile import attach_hostile, serve_hostile
 from tests.services.server import Server
@@ -112,6 +114,41 @@ def test_engine_opens_checked_connections(mariadb: Server, driver: str) -> None:
     engine.dispose()
     with pytest.raises(ResourceUnsafe):
         attach_server(mariadb, driver=driver, ca="system").engine().connect()
+
+
+@pytest.mark.services("mariadb")
+@in_python
+def test_another_certificate_than_the_pinned_one_is_refused(mariadb: Server, driver: str) -> None:
+    with pytest.raises(ResourceUnsafe, match="fingerprint") as caught:
+        ask(attach_server(mariadb, driver=driver, pin=["ab" * 32]))
+    assert caught.value.check == "pin"
+
+
+@pytest.mark.services("mariadb")
+@every_driver
+def test_public_name_that_leads_to_loopback_is_refused(
+    mariadb: Server, driver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "backwatch.resource.addresses.resolve", lambda host, port: [Place(host, ip_address("127.0.0.1"), port)]
+    )
+    url = mariadb.url.replace("127.0.0.1", "orders.example")
+    with pytest.raises(ResourceUnsafe, match="own machine") as caught:
+        ask(attach_url(url, driver=driver, ca=mariadb.ca_file))
+    assert caught.value.check == "addresses"
+
+
+@pytest.mark.services("mariadb")
+@in_python
+def test_certificate_for_another_name_is_refused(mariadb: Server, driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver connects to the judged address, and verifies the name of the URL."""
+    monkeypatch.setattr(
+        "backwatch.resource.addresses.resolve", lambda host, port: [Place(host, ip_address("127.0.0.1"), port)]
+    )
+    url = mariadb.url.replace("127.0.0.1", "orders.example")
+    with pytest.raises(ResourceUnsafe, match="Hostname mismatch") as caught:
+        ask(attach_url(url, driver=driver, ca=mariadb.ca_file, addresses="any"))
+    assert caught.value.check == "tls"
 
 
 @pytest.mark.parametrize("scheme", ["mysql+pymysql", "mariadb+pymysql"])

@@ -235,15 +235,22 @@ class Attachment:
                 "If the certificate was renewed, add its fingerprint to pin",
             )  # fmt: skip
 
+    def raise_refusal(self, error: BaseException) -> None:
+        """Raise the refusal that a driver wrapped in an error of its own; otherwise return.
+
+        For errors of open sessions: there, a broken TLS stream is a lost connection like any other.
+        """
+        for cause in walk_causes(error):
+            if isinstance(cause, ResourceUnsafe):
+                raise cause from None
+
     def refuse_error(self, error: BaseException) -> None:
         """Turn a driver's error into a violation if a check caused it; otherwise return.
 
         Raises:
             ResourceUnsafe: A check refused inside the driver, or TLS failed, and the mode is enforce.
         """
-        for cause in walk_causes(error):
-            if isinstance(cause, ResourceUnsafe):
-                raise cause from None
+        self.raise_refusal(error)
         seen = tls.describe_error(error)
         if seen and self.policy.enforced:
             raise ResourceUnsafe(self.name, "tls", seen, TLS_FIX) from error

@@ -75,7 +75,12 @@ def make_backend(attachment: Attachment) -> Any:
             self._inner.close()
 
         def start_tls(self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None) -> Any:
-            encrypted = JudgedStream(self._attachment, self._inner.start_tls(ssl_context, server_hostname, timeout))
+            try:
+                inner = self._inner.start_tls(ssl_context, server_hostname, timeout)
+            except httpcore.ConnectError as error:
+                self._attachment.refuse_error(error)
+                raise
+            encrypted = JudgedStream(self._attachment, inner)
             try:
                 encrypted.check()
             except BaseException:
@@ -143,7 +148,11 @@ def make_async_backend(attachment: Attachment) -> Any:
             server_hostname: str | None = None,
             timeout: float | None = None,  # noqa: ASYNC109
         ) -> Any:
-            inner = await self._inner.start_tls(ssl_context, server_hostname, timeout)
+            try:
+                inner = await self._inner.start_tls(ssl_context, server_hostname, timeout)
+            except httpcore.ConnectError as error:
+                self._attachment.refuse_error(error)
+                raise
             encrypted = JudgedAsyncStream(self._attachment, inner)
             try:
                 encrypted.check()

@@ -116,7 +116,7 @@ def _define_clients() -> tuple[Any, Any]:
             try:
                 return super().send(request, **options)
             except httpx.HTTPError as error:
-                self._attachment.refuse_error(error)
+                self._attachment.raise_refusal(error)
                 raise
 
     class JudgedAsyncClient(_Judged, async_base):
@@ -126,7 +126,7 @@ def _define_clients() -> tuple[Any, Any]:
             try:
                 return await super().send(request, **options)
             except httpx.HTTPError as error:
-                self._attachment.refuse_error(error)
+                self._attachment.raise_refusal(error)
                 raise
 
     return JudgedClient, JudgedAsyncClient
@@ -240,7 +240,7 @@ def _define_response() -> Any:
             try:
                 yield from super().iter_raw(chunk_size)
             except httpx.HTTPError as error:
-                self._attachment.refuse_error(error)
+                self._attachment.raise_refusal(error)
                 raise
 
         async def aiter_raw(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
@@ -248,7 +248,7 @@ def _define_response() -> Any:
                 async for piece in super().aiter_raw(chunk_size):
                     yield piece
             except httpx.HTTPError as error:
-                self._attachment.refuse_error(error)
+                self._attachment.raise_refusal(error)
                 raise
 
     return BoundedResponse

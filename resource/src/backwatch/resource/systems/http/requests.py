@@ -91,7 +91,7 @@ def _define_session() -> Any:
             try:
                 return super().send(request, **options)
             except requests.RequestException as error:
-                attachment.refuse_error(error)
+                attachment.raise_refusal(error)
                 raise
 
         def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
@@ -218,7 +218,7 @@ def _define_response() -> Any:
                         budget.refuse_size(f"a body unpacks to more than {budget.max_bytes} bytes")
                     yield piece
             except requests.RequestException as error:
-                self._attachment.refuse_error(error)
+                self._attachment.raise_refusal(error)
                 raise
 
     return BoundedResponse

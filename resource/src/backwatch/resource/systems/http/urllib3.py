@@ -48,7 +48,11 @@ def _make_connection_class(attachment: Attachment, base: Any) -> Any:
                 raise NewConnectionError(self, f"Failed to establish a new connection: {error}") from error
 
         def connect(self) -> None:
-            super().connect()
+            try:
+                super().connect()
+            except OSError as error:
+                attachment.refuse_error(error)
+                raise
             try:
                 self._check_connected()
             except BaseException:

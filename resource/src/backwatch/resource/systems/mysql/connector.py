@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 from backwatch.resource.bounded import ReplyBudget, make_bounded_context, open_socket, set_budget
-from backwatch.resource.errors import DriverMissing, ResourceUnsafe, walk_causes
+from backwatch.resource.errors import DriverMissing
 from backwatch.resource.opening import TLS_FIX, Attachment, Session, read_peer, read_tls
 from backwatch.resource.systems import mysql as family
 from backwatch.resource.systems.mysql import MySQL
@@ -87,12 +87,6 @@ def _check(attachment: Attachment, connection: Any) -> Any:
     return connection
 
 
-def _refuse_in_chain(error: BaseException) -> None:
-    for cause in walk_causes(error):
-        if isinstance(cause, ResourceUnsafe):
-            raise cause from None
-
-
 @cache
 def _define_socket() -> Any:
     from mysql.connector.errors import Error
@@ -133,7 +127,7 @@ def _define_socket() -> Any:
                 packet = super().recv(*arguments)
             except Error as error:
                 self.close_connection()
-                _refuse_in_chain(error)
+                self._attachment.raise_refusal(error)
                 raise
             if self.logging_in and packet[4:6] == family.FULL_LOGIN:
                 encrypted = hasattr(self.sock, "getpeercert")
@@ -190,7 +184,7 @@ def _define_connection() -> Any:
             try:
                 super()._open_connection()
             except Error as error:
-                _refuse_in_chain(error)
+                self._attachment.raise_refusal(error)
                 raise
             self._socket.logging_in = False
             _check(self._attachment, self)

@@ -118,7 +118,7 @@ def _register(attachment: Attachment, client: Any) -> None:
 
     def judge_failure(response: Any, caught_exception: Any, **_: Any) -> None:
         if caught_exception is not None:
-            attachment.refuse_error(caught_exception)
+            attachment.raise_refusal(caught_exception)
         if response is not None and response[0].status_code in REDIRECTS:
             _judge_redirect(attachment, response)
 
@@ -184,7 +184,7 @@ def _define_body(base: Any) -> Any:
             try:
                 return read()
             except BotoCoreError as error:
-                self._attachment.refuse_error(error)
+                self._attachment.raise_refusal(error)
                 raise
 
     return JudgedBody
