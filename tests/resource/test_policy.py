@@ -83,8 +83,8 @@ def test_no_representation_holds_the_password() -> None:
 
 
 def test_setting_that_a_driver_cannot_keep_is_an_error() -> None:
-    with pytest.raises(ResourceMisconfigured, match="pin cannot be kept by psycopg"):
-        attach("ORDERS_URL", environment={"ORDERS_URL": URL}, pin=["ab" * 32])
+    with pytest.raises(ResourceMisconfigured, match="max_reply_bytes cannot be kept by psycopg2"):
+        attach("ORDERS_URL", environment={"ORDERS_URL": URL}, driver="psycopg2", max_reply_bytes=1_000)
 
 
 def test_each_setting_says_what_it_stops() -> None:
