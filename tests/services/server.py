@@ -44,6 +44,7 @@ class Server:
         tls_url: The same over TLS; empty where there is none.
         socket: Path of the unix socket (PostgreSQL: its folder), empty where there is none.
         sasl_port: Kafka only: SASL (SCRAM-SHA-256, PLAIN) over TLS.
+        management_port: RabbitMQ only: its management API over HTTP.
 
     """
 
@@ -58,6 +59,7 @@ class Server:
     tls_url: str = field(default="", repr=False)
     socket: str = ""
     sasl_port: int = 0
+    management_port: int = 0
 
     @property
     def bootstrap(self) -> str:
@@ -81,6 +83,7 @@ def from_environment(kind: str, default_port: int) -> Server | None:
         port=int(facts.get("port", parts.port or default_port)),
         tls_port=int(facts.get("tls_port", 0)),
         sasl_port=int(facts.get("sasl_port", 0)),
+        management_port=int(facts.get("management_port", 0)),
         user=facts.get("user", unquote(parts.username or "")),
         password=facts.get("password", unquote(parts.password or "")),
         ca_file=facts.get("ca_file", ""),
@@ -92,7 +95,18 @@ def from_environment(kind: str, default_port: int) -> Server | None:
 
 def to_environment(server: Server) -> dict[str, str]:
     """Return the variable that makes another process of tests use this server; the query holds all facts."""
-    facts = ("port", "tls_port", "sasl_port", "user", "password", "ca_file", "url", "tls_url", "socket")
+    facts = (
+        "port",
+        "tls_port",
+        "sasl_port",
+        "management_port",
+        "user",
+        "password",
+        "ca_file",
+        "url",
+        "tls_url",
+        "socket",
+    )
     found = {name: getattr(server, name) for name in facts if getattr(server, name)}
     return {f"BACKWATCH_TEST_{server.kind.upper()}_URL": f"server://{server.host}?{urlencode(found)}"}
 

@@ -52,7 +52,7 @@ _ARGUMENTS = st.one_of(
 )
 
 
-@given(st.sampled_from(sorted(redis._KIND)), st.lists(_ARGUMENTS, max_size=13))
+@given(st.sampled_from(sorted(redis.KINDS)), st.lists(_ARGUMENTS, max_size=13))
 def test_fast_path_for_short_redis_commands_gives_the_same_result(name: str, arguments: list[object]) -> None:
     assert redis.to_statement([name, *arguments]) == redis._any([name, *arguments])
 

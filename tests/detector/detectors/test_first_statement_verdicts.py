@@ -139,7 +139,7 @@ def test_redis_commands_that_load_code_raise_alerts_from_the_first_call(operatio
         ("data-destroyed", "TRUNCATE orders"),
         ("data-destroyed", "DELETE FROM users"),
         ("data-destroyed", "UPDATE users SET email = ?"),
-        ("privilege-change", "GRANT ALL ON a TO b"),
+        ("privilege-escalation", "GRANT ALL ON a TO b"),
         ("account-locked-out", "REVOKE ALL ON a FROM b"),
     ],
 )

@@ -72,7 +72,7 @@ def after_flood(text: str, *signs: str) -> Call:
             after_flood("SELECT id FROM u UNION SELECT a FROM b", "union-appended", "tautology", "comment-tail"),
             "query-attack",
         ),
-        (after_flood("GRANT ALL ON loot TO mallory"), "privilege-change"),
+        (after_flood("GRANT ALL ON loot TO mallory"), "privilege-escalation"),
     ],
 )  # fmt: skip
 def test_strong_signs_raise_alerts_without_room_for_their_call_site(engine: Engine, call: Call, rule: str) -> None:

@@ -20,6 +20,8 @@ ssl_options.fail_if_no_peer_cert = false
 default_user = {user}
 default_pass = {secret}
 loopback_users = none
+management.tcp.ip = {host}
+management.tcp.port = {management_port}
 log.console = true
 log.console.level = warning
 log.file = false
@@ -32,19 +34,21 @@ FIXTURE = Fixture("rabbitmq", kind="rabbitmq", port=5672)
 def serve(ca: Authority) -> Generator[Server]:
     """Run a separate server; the fixture ``rabbitmq`` is shared by the whole run."""
     server, user = binary("rabbitmq", "rabbitmq-server", "/usr/lib/rabbitmq/bin"), account("rabbitmq")
-    port, tls_port, secret, certificate = free_port(), free_port(), password(), ca.issue()
+    port, tls_port, management_port = free_port(), free_port(), free_port()
+    secret, certificate = password(), ca.issue()
     with private_folder("rabbitmq", user) as folder:
         settings = SETTINGS.format(
-            host=HOST, port=port, tls_port=tls_port, user=USER, secret=secret,
+            host=HOST, port=port, tls_port=tls_port, management_port=management_port, user=USER, secret=secret,
             ca=write(folder / "ca.pem", ca.ca_file.read_text(), user),
             certificate=write(folder / "certificate.pem", certificate.certificate_file.read_text(), user),
             key=write(folder / "key.pem", certificate.key_file.read_text(), user),
         )  # fmt: skip
         write(folder / "rabbitmq.conf", settings, user)
+        write(folder / "plugins", "[rabbitmq_management].\n", user)
         with run_process([server], folder=folder, user=user, ready=accepts(tls_port), environment=_environment(folder)):
             yield Server(
                 kind="rabbitmq", port=port, tls_port=tls_port, user=USER, password=secret, ca_file=str(ca.ca_file),
-                url=f"amqp://{USER}:{secret}@{HOST}:{port}/", tls_url=f"amqps://{USER}:{secret}@{HOST}:{tls_port}/",
+                management_port=management_port, url=f"amqp://{USER}:{secret}@{HOST}:{port}/", tls_url=f"amqps://{USER}:{secret}@{HOST}:{tls_port}/",
             )  # fmt: skip
 
 

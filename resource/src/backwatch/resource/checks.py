@@ -174,6 +174,10 @@ CHECKS: Final[Mapping[str, Check]] = {
             stops="result floods and decompression bombs (E2, E3)",
         ),
         Check(
+            name="match_replies", default=True, read=read_flag,
+            stops="answers to another request, and so another user's data (D7)",
+        ),
+        Check(
             name="max_rows", default=100_000, read=read_count, unit="rows",
             stops="result floods (E3)",
         ),

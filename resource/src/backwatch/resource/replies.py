@@ -3,12 +3,14 @@
 import asyncio
 import socket
 import ssl
-from typing import Any, Self
+import time
+from typing import Any, Final, Self
 
 from backwatch.resource.errors import ResourceUnsafe
 from backwatch.resource.opening import Attachment
 
-SIZE_FIX = "If replies are meant to be that long, raise max_reply_bytes"
+PAUSE_S: Final = 1.0
+SIZE_FIX: Final = "If replies are meant to be that long, raise max_reply_bytes"
 
 
 class ReplyMeter:
@@ -17,24 +19,27 @@ class ReplyMeter:
     Outside of mode enforce it has no limit.
     """
 
-    __slots__ = ("_attachment", "_limit", "_received")
+    __slots__ = ("_attachment", "_limit", "_newest", "_received")
 
     def __init__(self, attachment: Attachment) -> None:
         self._attachment = attachment
         self._limit = attachment.policy.count("max_reply_bytes") if attachment.policy.enforced else 0
         self._received = 0
+        self._newest = 0.0
 
     def start(self) -> None:
         """Begin with the next reply."""
         self._received = 0
 
     def add(self, count: int) -> None:
-        """Count received or announced bytes.
+        """Count received or announced bytes. After a pause of a second, another reply begins.
 
         Raises:
             ResourceUnsafe: The reply is longer than allowed.
         """
-        self._received += count
+        now = time.monotonic()
+        self._received = count if now - self._newest > PAUSE_S else self._received + count
+        self._newest = now
         if self._limit and self._received > self._limit:
             self._attachment.refuse("max_reply_bytes", f"a reply has more than {self._limit} bytes", SIZE_FIX)
 

@@ -92,7 +92,7 @@ _VALUES_ONLY: Final = split_words(
     """
 )
 """Commands without options: the arguments after their keys are values, even if they read like options."""
-_KIND: Final = {
+KINDS: Final = {
     name: kind
     for kind, listed in {
         "first": _KEYS_FIRST,
@@ -104,10 +104,10 @@ _KIND: Final = {
     }.items()
     for name in listed.split()
 }
-_SUBCOMMANDS: Final = {name: frozenset(listed.split()) for name, listed in _CONTAINERS.items()}
+SUBCOMMANDS: Final = {name: frozenset(listed.split()) for name, listed in _CONTAINERS.items()}
 _MODULE: Final = re.compile(r"(?:JSON|FT|BF|CF|CMS|TOPK|TDIGEST|TS|GRAPH|AI|RG|TFUNCTION)\.[A-Z_.]{1,24}")
 _PREFIX: Final = re.compile(r"([A-Za-z][A-Za-z_.-]{0,23})[:/|]")
-_TWO_KEYS: Final = frozenset(
+TWO_KEYS: Final = frozenset(
     {
         "RENAME",
         "RENAMENX",
@@ -121,7 +121,7 @@ _TWO_KEYS: Final = frozenset(
         "GEOSEARCHSTORE",
     }
 )
-_BLOCKING: Final = frozenset({"BLPOP", "BRPOP", "BZPOPMAX", "BZPOPMIN"})
+BLOCKING: Final = frozenset({"BLPOP", "BRPOP", "BZPOPMAX", "BZPOPMIN"})
 _FEW: Final = 12
 _OF_NONE, _OF_ALL = 0, 1
 
@@ -135,8 +135,8 @@ def _from_argument(name: str, kind: str) -> int:
 
 _USUAL: Final = {
     name: _from_argument(name, kind)
-    for name, kind in _KIND.items()
-    if kind in ("first", "all", "") and name not in _TWO_KEYS and name not in _BLOCKING
+    for name, kind in KINDS.items()
+    if kind in ("first", "all", "") and name not in TWO_KEYS and name not in BLOCKING
 }
 """Commands whose short forms have a fast path."""
 
@@ -168,10 +168,10 @@ def is_command_name(text: str) -> bool:
     >>> [is_command_name(text) for text in ("GET", "CONFIG SET", "CONFIG HUNTER2", "HUNTER2")]
     [True, True, False, False]
     """
-    if text in _KIND:
+    if text in KINDS:
         return True
     name, _, sub = text.partition(" ")
-    listed = _SUBCOMMANDS.get(name)
+    listed = SUBCOMMANDS.get(name)
     if listed is not None:
         return not sub or sub in listed
     return _MODULE.fullmatch(text) is not None
@@ -209,18 +209,18 @@ def _any(command: Sequence[object]) -> str:
     if not named:
         return "?"
     name, rest = named[0], [*named[1:], *command[1 : MAX_ARGUMENTS + 1]]
-    if name in _SUBCOMMANDS:
+    if name in SUBCOMMANDS:
         shown = [name, *_container(name, rest)]
     elif _MODULE.fullmatch(name):
         shown = [name, classify_key(rest[0]) if rest else "", "?" if len(rest) > 1 else ""]
-    elif name not in _KIND:
+    elif name not in KINDS:
         shown = ["?"]
-    elif _KIND[name] == "server":
+    elif KINDS[name] == "server":
         shown = [name, *_server(name, rest)]
-    elif _KIND[name] == "hidden":
+    elif KINDS[name] == "hidden":
         shown = [name, "?" if rest else ""]
     else:
-        shown = [name, *_arguments(name, _KIND[name], rest)]
+        shown = [name, *_arguments(name, KINDS[name], rest)]
     more = ["…"] if len(command) > MAX_ARGUMENTS + 1 else []
     return " ".join([word for word in shown if word] + more)[:MAX_STATEMENT]
 
@@ -256,7 +256,7 @@ def _container(name: str, rest: Sequence[object]) -> list[str]:
     if not rest:
         return []
     sub = _text(rest[0]).upper()
-    if sub not in _SUBCOMMANDS[name]:
+    if sub not in SUBCOMMANDS[name]:
         return ["?"]
     shown = [sub]
     if name == "CONFIG" and sub in ("GET", "SET"):
@@ -284,8 +284,8 @@ def _server(name: str, rest: Sequence[object]) -> list[str]:
 
 
 def _arguments(name: str, kind: str, rest: Sequence[object]) -> list[str]:
-    keys = 0 if kind == "" else len(rest) if kind in ("all", "odd") else 2 if name in _TWO_KEYS else 1
-    if name in _BLOCKING:
+    keys = 0 if kind == "" else len(rest) if kind in ("all", "odd") else 2 if name in TWO_KEYS else 1
+    if name in BLOCKING:
         keys -= 1  # the last one is a time-out
     named = ["?" if kind == "odd" and at % 2 else classify_key(key) for at, key in enumerate(rest[:keys])]
     options = keys + 1 if name == "SET" else len(rest) if name in _VALUES_ONLY else keys

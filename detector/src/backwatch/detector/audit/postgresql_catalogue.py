@@ -156,6 +156,8 @@ def read_catalogue(target: Target) -> Catalogue:
     if unknown:
         raise WrongTarget(f"URL: the option {unknown[0][:40]!r} is not known; known: {', '.join(sorted(_SSL_OPTIONS))}")
     limit_ms = int(target.timeout_s * 1000)
+    verified = target.options.get("sslmode") in ("verify-ca", "verify-full")
+    login = {} if verified or psycopg.pq.version() < 160_000 else {"require_auth": "!password"}  # not in clear text
     options = (
         f"-c search_path=pg_catalog -c default_transaction_read_only=on -c statement_timeout={limit_ms} "
         f"-c lock_timeout={limit_ms}"
@@ -164,7 +166,7 @@ def read_catalogue(target: Target) -> Catalogue:
         with psycopg.connect(
             host=target.host, port=target.port, user=target.user, password=target.password or None,
             dbname=target.namespace or target.user, connect_timeout=max(2, int(target.timeout_s)), options=options,
-            tcp_user_timeout=limit_ms, **target.options,  # pyright: ignore[reportArgumentType]  libpq's own parameters
+            tcp_user_timeout=limit_ms, **login, **target.options,  # pyright: ignore[reportArgumentType]  libpq's own parameters
         ) as connection:  # fmt: skip
             return _read(connection, target.account)
     except psycopg.Error as error:
@@ -177,10 +179,13 @@ def _read(connection: Any, account: str) -> Catalogue:
     cursor = connection.cursor()
 
     def rows(query: str, *values: object) -> Sequence[tuple[Any, ...]]:
-        cursor.execute(query, values or None)
-        found: list[tuple[Any, ...]] = cursor.fetchmany(MAX_ROWS + 1)
-        if len(found) > MAX_ROWS:
-            raise AuditUnavailable(f"the catalogue has more than {MAX_ROWS} rows for one query; nothing was compared")
+        found: list[tuple[Any, ...]] = []
+        for row in cursor.stream(query, values or None):  # a hostile server may send rows for ever
+            found.append(row)
+            if len(found) > MAX_ROWS:
+                raise AuditUnavailable(
+                    f"more than {MAX_ROWS} rows of the catalogue for one query; nothing was compared"
+                )
         return found
 
     found = Catalogue()

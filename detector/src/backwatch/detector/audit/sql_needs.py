@@ -234,8 +234,8 @@ class _Walker(PartReader):
 
     def _conflict(self, action: Items, clause: Clause, temporary: frozenset[str]) -> None:
         update = self.find_word(action, {"UPDATE"})
-        if any(isinstance(item, Group) for item in action[:update]) and action[1].word == "CONFLICT":
-            self.add_tables(clause, temporary, "SELECT")  # of the columns that the conflict is about
+        if action[1].word == "DUPLICATE" or any(isinstance(item, Group) for item in action[:update]):
+            self.add_tables(clause, temporary, "SELECT")  # of the columns that the conflict is about; MariaDB: always
         if update < len(action):
             self.add_tables(clause, temporary, "UPDATE")
             self._assignments(action[update + 1 :], clause, temporary, skip_set=True)
@@ -276,7 +276,7 @@ class _Walker(PartReader):
         if further < len(items):
             clause, _ = self.read_tables(items, further + 1)
             self.add_tables(clause, temporary, "SELECT")
-        condition = self.find_word(items, {"WHERE"}, at)
+        condition = self.find_word(items, {"WHERE", "ORDER"}, at)
         returning = self.find_word(items, {"RETURNING"}, at)
         if condition < len(items):
             self.walk_reading(items[condition + 1 : returning], targets, temporary)

@@ -10,7 +10,7 @@ class MongodbAddsAccount(AbusedMongoDB):
     code = "G5"
     attack = "makes an account of the attacker's that may do everything"
     reference = "https://www.mongodb.com/docs/manual/reference/command/createUser/; ATT&CK T1136"
-    rule = "privilege-change"
+    rule = "privilege-escalation"
     captures = b"createUser backup2"
 
     def meet(self) -> None:

@@ -11,7 +11,7 @@ class GrantsAll(ReportPage):
     code = "F6"
     attack = "grants all rights to an account of the attacker's"
     reference = "https://attack.mitre.org/techniques/T1136/"
-    rule = "privilege-change"
+    rule = "privilege-escalation"
     captures = b"GRANT ALL"
     statement = "GRANT ALL PRIVILEGES ON *.* TO 'mallory'@'%'"
     runs = (Run(MySQLConnector),)

@@ -12,7 +12,7 @@ class BecomesSuperuser(ReportPage):
     code = "F6"
     attack = "makes the app's account a superuser"
     reference = "https://attack.mitre.org/techniques/T1098/"
-    rule = "privilege-change"
+    rule = "privilege-escalation"
     captures = b"SUPERUSER"
     statement = "ALTER ROLE shop SUPERUSER"
     runs = (

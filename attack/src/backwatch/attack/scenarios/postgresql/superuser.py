@@ -22,6 +22,6 @@ class Superuser(Lookup):
     code = "H7"
     attack = "lets the app in as a superuser, since its account was granted all rights"
     reference = "https://attack.mitre.org/techniques/T1098/"
-    rule = "superuser-account"
+    rule = "over-privileged-account"
     server = Generous
     runs = (Run(Psycopg), Run(Asyncpg, "asyncpg"), Run(Psycopg2, "psycopg2"))
