@@ -22,7 +22,7 @@ from tests.services.server import Server
 
 pytestmark = [pytest.mark.services("postgresql", "redis_server"), pytest.mark.heavy]
 NAMES = ("DATABASE_URL", "CACHE_URL", "MAIL_URL")
-APP = '''
+APP = """
 import sys
 from email.message import EmailMessage
 
@@ -54,7 +54,7 @@ for number in range(int(sys.argv[1])):
     for order, total in read_order(number % 3 + 1):
         keep(order, total)
         confirm(order)
-'''
+"""
 FILE = """
 [resources.all]
 ca = "{ca}"
@@ -157,7 +157,7 @@ def test_three_changed_variables_move_the_app_without_an_alert(places: Places) -
 def test_variable_changed_by_an_attacker_is_refused_or_reported(places: Places, name: str) -> None:
     undeclared = places.folder / "declared.toml"
     undeclared.write_text((places.folder / "backwatch.toml").read_text().replace('"127.0.0.1"', '"managed.example"'))
-    with pytest.raises(AssertionError, match="ResourceUnsafe: [A-Z_]*: hosts"):
+    with pytest.raises(AssertionError, match=r"ResourceUnsafe: [A-Z_]*: hosts"):
         record(places, places.managed, BACKWATCH_RESOURCES_FILE=str(undeclared))
     observed = record(
         places, places.local | {name: places.managed[name]}, BACKWATCH_RESOURCES_FILE=str(undeclared),

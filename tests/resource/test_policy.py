@@ -72,6 +72,11 @@ def test_wrong_url_is_refused_without_showing_it(text: str) -> None:
     assert "SECRET" not in str(caught.value)
 
 
+def test_misspelt_variable_is_an_error() -> None:
+    with pytest.raises(ResourceMisconfigured, match="BACKWATCH_RESOURCE_ORDERS_TSL"):
+        read_policy("ORDERS_URL", {}, {"BACKWATCH_RESOURCE_ORDERS_TSL": "off"})
+
+
 def test_missing_variable_is_named() -> None:
     with pytest.raises(ResourceMisconfigured, match="ORDERS_URL is not set"):
         attach("ORDERS_URL", environment={})

@@ -103,6 +103,12 @@ def _layers(
         resources = read_file(path)
         for section in (ALL, name):
             yield f"{path.name}: resources.{section}", resources.get(section, {})
+    for variable in variables:
+        rest = variable.removeprefix(ENV_PREFIX).lower()
+        if variable.startswith(ENV_PREFIX) and not any(rest == key or rest.endswith(f"_{key}") for key in CHECKS):
+            raise ResourceMisconfigured(
+                f"{shorten(variable)} is no setting of a resource; known are {', '.join(CHECKS)}"
+            )
     for prefix in (ENV_PREFIX, f"{ENV_PREFIX}{variable_part(name)}_"):
         for check in CHECKS:
             if (variable := prefix + check.upper()) in variables:

@@ -18,7 +18,7 @@ class AsyncPG(PostgreSQL):
     async_dialect: ClassVar = "postgresql+asyncpg"
     cannot: ClassVar = {
         "max_reply_bytes": "it reads a whole result before it returns",
-        "auth": "answers whatever the server asks for; over verified TLS only the service itself sees it"
+        "auth": "answers whatever the server asks for; over verified TLS only the service itself sees it",
     }
 
     async def aconnect(self, attachment: Attachment, options: dict[str, Any]) -> Any:
