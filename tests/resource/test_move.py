@@ -160,7 +160,7 @@ def test_variable_changed_by_an_attacker_is_refused_or_reported(places: Places, 
     with pytest.raises(AssertionError, match=r"ResourceUnsafe: [A-Z_]*: hosts"):
         record(places, places.managed, BACKWATCH_RESOURCES_FILE=str(undeclared))
     observed = record(
-        places, places.local | {name: places.managed[name]}, BACKWATCH_RESOURCES_FILE=str(undeclared),
+        places, {**places.local, name: places.managed[name]}, BACKWATCH_RESOURCES_FILE=str(undeclared),
         BACKWATCH_RESOURCE_MODE="observe",
     )  # fmt: skip
     found = judge_move(record(places, places.local), observed)
