@@ -36,7 +36,7 @@ def test_each_layer_goes_before_the_one_below(tmp_path: Path, monkeypatch: pytes
 
 
 def test_file_can_be_named_and_must_exist(tmp_path: Path) -> None:
-    path = tmp_path / "backwatch.toml"
+    path = tmp_path / "policies.toml"
     path.write_text("[resources.ORDERS_URL]\nmode = 'warn'\n")
     assert read_policy("ORDERS_URL", {}, {"BACKWATCH_RESOURCES_FILE": str(path)}).text("mode") == "warn"
     with pytest.raises(ResourceMisconfigured, match="BACKWATCH_RESOURCES_FILE"):

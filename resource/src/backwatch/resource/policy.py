@@ -1,7 +1,8 @@
 """The policy of one resource: the table's defaults, then the file, then the environment, then the URL.
 
 The file is ``pyproject.toml`` or ``backwatch.toml`` in the working directory or above it, or the one that
-``BACKWATCH_RESOURCES_FILE`` names: ``[tool.backwatch.resources.NAME]`` (in ``backwatch.toml``: ``[resources.NAME]``).
+``BACKWATCH_RESOURCES_FILE`` names: ``[tool.backwatch.resources.NAME]``, outside of ``pyproject.toml``
+``[resources.NAME]``.
 """
 
 import tomllib
@@ -165,7 +166,7 @@ def _read_file(path: Path, modified_ns: int, size: int) -> Mapping[str, Mapping[
         document: Any = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ResourceMisconfigured(f"{path.name}: {error}") from None
-    for key in ("resources",) if path.name == "backwatch.toml" else ("tool", "backwatch", "resources"):
+    for key in ("tool", "backwatch", "resources") if path.name == "pyproject.toml" else ("resources",):
         document = document.get(key, {})
         if not isinstance(document, dict):
             raise ResourceMisconfigured(f"{path.name}: {key} must be a table")
