@@ -165,6 +165,11 @@ def form_words() -> str:
     return _table(("word", "the message"), [*_words_of("FORM_VALUES"), *_words_of("FORM_PARTS")])
 
 
+def kind_words() -> str:
+    """Return the table of the kinds of sensitive data, with their comments."""
+    return _table(("kind", "the call carries"), _words_of("DATA_KINDS"))
+
+
 def _words_of(name: str) -> list[tuple[str, str]]:
     source = inspect.getsource(names)
     listed = source[source.index(f"\n{name}: Final") :].partition("\n)\n")[0]
@@ -267,6 +272,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "resource-checks": resource_checks, "resource-drivers": resource_drivers,
     "rules": rules, "blind-spots": blind_spots, "kinds": kinds, "drivers": drivers, "facts": facts,
     "settings": settings_table, "signs": signs, "answer-words": answer_words, "form-words": form_words,
+    "kind-words": kind_words,
     "rule-fields": rule_fields,
     "limits": limits, "commands": commands,
 }  # fmt: skip

@@ -1,5 +1,6 @@
 """One opening of a resource: the checks before it, the driver's part, and the checks on what was opened."""
 
+import contextlib
 import ipaddress
 import logging
 import os
@@ -14,7 +15,7 @@ from typing import Any, Final, cast
 from backwatch.resource import addresses, tls
 from backwatch.resource.addresses import Place
 from backwatch.resource.checks import WARN
-from backwatch.resource.errors import ResourceUnsafe
+from backwatch.resource.errors import ResourceUnsafe, walk_causes
 from backwatch.resource.plain_text import shorten
 from backwatch.resource.policy import Policy
 from backwatch.resource.url import ServiceUrl
@@ -169,15 +170,22 @@ class Attachment:
             if not host or host.startswith("/"):
                 continue
             self.check_host(host)
-            if host.lower().rstrip(".") in addresses.METADATA_NAMES:
-                self.refuse("addresses", f"{host} names a cloud's metadata service", "Name the service itself")
-            try:
-                found = addresses.resolve(host, port)
-            except OSError:
-                continue
-            self._judge(found)
-            places += found
+            with contextlib.suppress(socket.gaierror):
+                places += self.check_address(host, port)
         return places
+
+    def check_address(self, host: str, port: int) -> list[Place]:
+        """Judge a host's addresses, and return them.
+
+        Raises:
+            ResourceUnsafe: It leads where it must not.
+            OSError: It does not resolve.
+        """
+        if host.lower().rstrip(".") in addresses.METADATA_NAMES:
+            self.refuse("addresses", f"{host} names a cloud's metadata service", "Name the service itself")
+        found = addresses.resolve(host, port)
+        self._judge(found)
+        return found
 
     def _judge(self, places: Sequence[Place]) -> None:
         fault = addresses.find_fault(places, self.policy.text("addresses"), own_machine=self.own_machine)
@@ -239,12 +247,22 @@ class Attachment:
                 "Update the server, or find out who answers in its place",
             )  # fmt: skip
 
+    def raise_refusal(self, error: BaseException) -> None:
+        """Raise the refusal that a driver wrapped in an error of its own; otherwise return.
+
+        For errors of open sessions: there, a broken TLS stream is a lost connection like any other.
+        """
+        for cause in walk_causes(error):
+            if isinstance(cause, ResourceUnsafe):
+                raise cause from None
+
     def refuse_error(self, error: BaseException) -> None:
         """Turn a driver's error into a violation if a check caused it; otherwise return.
 
         Raises:
-            ResourceUnsafe: TLS failed, and the mode is enforce.
+            ResourceUnsafe: A check refused inside the driver, or TLS failed, and the mode is enforce.
         """
+        self.raise_refusal(error)
         seen = tls.describe_error(error)
         if seen and self.policy.enforced:
             raise ResourceUnsafe(self.name, "tls", seen, TLS_FIX) from error
@@ -281,7 +299,7 @@ def read_tls(connection: Any, *, verified: str = "") -> Session:
         verified = "none" if context.verify_mode == ssl.CERT_NONE else "full" if context.check_hostname else "chain"
     return Session(
         tls=True, version=(connection.version() or "").removeprefix("TLSv"), verified=verified,
-        certificate=connection.getpeercert(binary_form=True),
+        certificate=connection.getpeercert(True),  # by place: an SSLSocket's own object takes no name
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from backwatch.detector.derived.numbers import NOT_BEFORE, certificate_days
 from backwatch.detector.derived.text_columns import NOT_AFTER
 from backwatch.detector.detectors import Array, Calls, Detector
 from backwatch.detector.engine import lateness, windows
+from backwatch.detector.engine.approvals import Approvals
 from backwatch.detector.engine.call_verdicts import CallVerdicts
 from backwatch.detector.engine.clock import advance, runs
 from backwatch.detector.engine.findings import Findings, SeenResource, UnreadableRecord
@@ -104,6 +105,7 @@ class Engine:
         self.rules = rules
         self._columns = Columns(config.key, judge_loopback=config.judge_loopback)
         self._identities = Identities(self.detectors, self.rules, self._columns.hash)
+        self._approvals = Approvals(self._columns.hash)
         accepts = {detector.id: detector.accepts for detector in self.detectors if detector.accepts}
         named = {
             fact.name: fact for detector in self.detectors for fact in detector.derives if fact.values or fact.bits
@@ -126,6 +128,8 @@ class Engine:
         findings = Findings()
         if shard.expected.stale:
             self._identities.restore(shard)
+        if shard.approved.stale:
+            self._approvals.restore(shard)
         if isinstance(entry, StreamRecords):
             for part, decoded, prepared in read_records(entry, self._columns):
                 self._judge_records(shard, part, decoded, prepared, findings)
@@ -138,6 +142,7 @@ class Engine:
             self._decide(shard, entry, findings)
         elif isinstance(entry, ProfileVersion):
             self._identities.announce(shard, entry)
+            self._approvals.enforce(shard, entry)
         else:
             shard.take_model(entry.detector, entry.arrays)
         return findings
@@ -240,6 +245,7 @@ class Engine:
                 self._name_resources(shard, prepared, start, slot[name], sighting)
         columns[_SLOT][:] = slot["resource"]
         columns |= self._identities.columns(shard, prepared, columns, slot["resource"], start)
+        columns |= self._approvals.columns(shard, columns, slot["resource"])
         return _Run(prepared, start, end, columns, slot, touched)
 
     def _name_resources(
@@ -249,6 +255,7 @@ class Engine:
             parts = resource_parts(prepared, start + row)
             shard.name_resource(int(slot[row]), parts)
             self._identities.apply_to_new_resource(shard, int(slot[row]), parts)
+            self._approvals.apply_to_new_resource(shard, int(slot[row]), parts)
 
     def _derive_facts(
         self, shard: Shard, run: _Run, learn: NDArray[np.bool_], findings: Findings
