@@ -34,7 +34,7 @@ BROUGHT_BY_THE_CALLER = {
     "collector": DRIVERS | {"cramjam", "lz4"}, "store": {"numpy"}, "detector": {"pytest"},
     "resource": {
         *(driver.module.partition(".")[0] for driver in systems.discover()), "psycopg_pool", "sqlalchemy", "click",
-        "yaml", "urllib3", "httpcore", "anyio", "botocore",
+        "yaml", "urllib3", "httpcore", "amqp", "anyio", "botocore",
     },
     "attack": {"botocore", "bson", *(kind.driver.partition(".")[0] for kind in scenarios.discover())},
 }  # fmt: skip

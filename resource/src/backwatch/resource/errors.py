@@ -18,8 +18,10 @@ class DriverMissing(ResourceError, ImportError):
     """No client library of the service is installed. The message names those that would do."""
 
 
-class ResourceUnsafe(ResourceError, ConnectionError):
+class ResourceUnsafe(ResourceError):
     """A check refused the service.
+
+    No ``OSError``: client libraries try those again.
 
     Attributes:
         resource: Name given to :func:`attach`.

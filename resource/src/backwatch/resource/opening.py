@@ -4,6 +4,7 @@ import contextlib
 import ipaddress
 import logging
 import os
+import re
 import socket
 import ssl
 from collections import deque
@@ -20,6 +21,7 @@ from backwatch.resource.policy import Policy
 from backwatch.resource.url import ServiceUrl
 
 MAX_FINDINGS: Final = 100
+VERSION: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,5}", re.ASCII)
 TLS_FIX: Final = (
     "Give the service TLS with a certificate of a known authority for this host, or name its authority in ca"
 )
@@ -52,7 +54,7 @@ class Session:
         certificate: The server's certificate in DER; ``None`` if unknown.
         verified: ``full``, ``chain`` or ``none``; empty if unknown.
         address: The peer's numeric address; empty for a Unix socket or if unknown.
-        auth: How the account logged in, in the service's own word; empty if unknown.
+        server_version: As the server announces it; empty if unknown.
     """
 
     tls: bool | None = None
@@ -60,7 +62,7 @@ class Session:
     certificate: bytes | None = None
     verified: str = ""
     address: str = ""
-    auth: str = ""
+    server_version: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -216,6 +218,7 @@ class Attachment:
             address: The peer's, if the session does not hold it.
         """
         policy = self.policy
+        self._check_version(session.server_version)
         if address := address or session.address:
             self.check_peer(self.url.host, address, self.url.port(self.default_port))
         if not self.needs_tls:
@@ -229,10 +232,19 @@ class Attachment:
         ):
             self.refuse("tls", f"the certificate is not verified (verified: {session.verified})", TLS_FIX)
         pins = policy.texts("pin")
-        if pins and session.certificate is not None and tls.fingerprint(session.certificate) not in pins:
+        shown = "that cannot be read" if session.certificate is None else tls.fingerprint(session.certificate)
+        if pins and session.tls and shown not in pins:
             self.refuse(
-                "pin", f"the certificate has the fingerprint {tls.fingerprint(session.certificate)}",
+                "pin", f"the certificate has a fingerprint {shown}",
                 "If the certificate was renewed, add its fingerprint to pin",
+            )  # fmt: skip
+
+    def _check_version(self, announced: str) -> None:
+        least = self.policy.text("min_version")
+        if least and read_version(announced) < read_version(least):
+            self.refuse(
+                "min_version", f"the server announces version {shorten(announced, 60) or 'none'}, below {least}",
+                "Update the server, or find out who answers in its place",
             )  # fmt: skip
 
     def raise_refusal(self, error: BaseException) -> None:
@@ -263,6 +275,16 @@ class Attachment:
                     check, f"the option {option} was given to the driver",
                     f"Leave it out: {check} of this resource decides; change it there",
                 )  # fmt: skip
+
+
+def read_version(text: str) -> list[int]:
+    """Return the numbers at the begin of a version; none: it has no number.
+
+    >>> read_version("15.10 (Debian)") < read_version("16"), read_version("8.0.36-log")
+    (True, [8, 0, 36])
+    """
+    found = VERSION.match(text[:100])
+    return [int(part) for part in found[0].split(".")] if found else []
 
 
 def read_tls(connection: Any, *, verified: str = "") -> Session:

@@ -6,6 +6,7 @@ A file holds a subclass of :class:`Driver`; it is found by walking the folders.
 import importlib
 import importlib.util
 import pkgutil
+import sys
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -53,6 +54,8 @@ class Driver(ABC):
     @classmethod
     def is_installed(cls) -> bool:
         """Return whether the library can be imported."""
+        if cls.module in sys.modules:  # kombu, once imported, has no specification
+            return True
         try:
             return importlib.util.find_spec(cls.module) is not None
         except (ImportError, ValueError):
