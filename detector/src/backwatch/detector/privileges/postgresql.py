@@ -249,8 +249,8 @@ def _write_script(
                 proofs,
             )
         )
-    if needs.needs_search_path:
-        path = ", ".join(_quote_all([name for name in needs.search_path if name], notes))
+    path = ", ".join(_quote_all([name for name in needs.search_path if name], notes)) if needs.needs_search_path else ""
+    if path:
         lines.append(ScriptLine(f"ALTER ROLE {account} SET search_path = {path};"))
     by_schema: dict[str, set[SeenCall]] = {}
     for (_, kind, name), calls in needs.proofs.items():
