@@ -5,6 +5,7 @@ the last line of the run counts them; under ``CI=true`` they fail.
 """
 
 import contextlib
+import gc
 import importlib
 import logging
 import os
@@ -61,6 +62,10 @@ sys.modules.setdefault("eventlet", None)  # pyright: ignore[reportArgumentType] 
 # How long an example takes depends on the machine; hypothesis has no deadline under CI either.
 settings.register_profile("here", deadline=None)
 settings.load_profile("here")
+
+# Apps, inner runs and the rewritten tests are compiled once, and not by each process anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 if BUILT.is_dir():
     sys.path.append(str(BUILT))
@@ -130,7 +135,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Write the units of tests where the controlling process reads them."""
+    """Write the units of tests where the controlling process reads them; leave what was imported to no collection."""
+    gc.collect()
+    gc.freeze()  # a test that collects garbage would walk two million objects of ten thousand tests: two seconds
     address = _server_address(session.config)
     if address and os.environ.get("PYTEST_XDIST_WORKER") == "gw0":
         from tests.services.scheduling import write_units

@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from numba.core.caching import UserProvidedCacheLocator
+
 from tests.services.process import ROOT
 
 PLACE = ROOT / ".tools" / "grown"
 """Always the same, with the files' times kept: so the kernels that were compiled for the last copy serve the next."""
+KERNELS = ROOT / ".tools" / "state" / "backwatch" / "numba"
 MEMBERS = ("collector", "store", "detector", "notify", "dashboard", "attack", "resource")
 SITE_PACKAGES = "lib/site-packages"
 """Folder of the copy for client libraries that a test adds."""
@@ -34,6 +37,7 @@ class GrownCopy:
                 shutil.copy2(ROOT / name, PLACE / name)
         (PLACE / ".tools").mkdir()
         (PLACE / ".tools" / "state").symlink_to(ROOT / ".tools" / "state")
+        _link_kernels()
         _git(PLACE, "init", "--quiet")
         _git(PLACE, "add", "--all")
         author = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
@@ -58,7 +62,7 @@ class GrownCopy:
         paths = os.pathsep.join(str(self.path / place) for place in (*sources, SITE_PACKAGES, "."))
         return subprocess.run(
             [sys.executable, *arguments], cwd=self.path, capture_output=True, text=True, check=False, timeout=TIMEOUT_S,
-            env={**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", **environment},
+            env={**os.environ, "PYTHONPATH": paths, **environment},
         )  # fmt: skip
 
     def backwatch(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -83,6 +87,21 @@ class GrownCopy:
     def remove(self) -> None:
         """Delete the copy."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _link_kernels() -> None:
+    """Let the copy use the kernels of the project: to compile all of them takes a minute.
+
+    Numba names a kernel's cache after the folder of its source; a changed source has another stamp.
+    """
+    for folder in sorted({path.parent for path in (PLACE / "detector").rglob("*.py")}):
+        name = UserProvidedCacheLocator.get_suitable_cache_subpath(str(ROOT / folder.relative_to(PLACE) / "any.py"))
+        name_in_copy = UserProvidedCacheLocator.get_suitable_cache_subpath(str(folder / "any.py"))
+        for cached in KERNELS.glob(f"*/{name}/*"):
+            wanted = cached.parents[1] / name_in_copy / cached.name
+            wanted.parent.mkdir(exist_ok=True)
+            if not wanted.exists():
+                wanted.hardlink_to(cached)
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -17,7 +17,8 @@ from backwatch.collector.cli import main
 from backwatch.collector.settings import DetectorSettings
 from backwatch.collector.stream import Record
 from backwatch.detector.profile import document
-from backwatch.detector.profile.document import KINDS, NotAProfile, parse
+from backwatch.detector.profile.document import KINDS
+from backwatch.detector.profile.reading import MAX_FAULTS, NotAProfile, parse
 from backwatch.detector.runtime.service import engine_for
 from backwatch.detector.runtime.shard_worker import ShardWorker
 from backwatch.store import entries, profiles, queries
@@ -88,7 +89,7 @@ def test_version_is_read_as_text_and_not_as_a_number() -> None:
         ("profile: 1\napp: a\n---\nprofile: 1", "3: is no YAML"),
         ("profile: 1\napp: *a", "2: is no YAML"),
         ("[" * 5_000, "1: is nested too deeply"),
-        ("#" * 70_000, "1: the document is larger than 65536 bytes"),
+        ("#" * 1_100_000, "1: the document is larger than 1048576 bytes"),
     ],
 )
 def test_fault_is_reported_with_its_line(text: str, fault: str) -> None:
@@ -151,7 +152,7 @@ def test_any_text_is_a_profile_or_has_a_fault_with_a_line(text: str) -> None:
     except NotAProfile as error:
         reported = list(error.faults)
         assert reported
-    assert len(reported) <= document.FAULTS
+    assert len(reported) <= MAX_FAULTS
     assert all(1 <= line <= len(text.splitlines()) + 2 and reason for line, reason in reported)
 
 
@@ -178,7 +179,8 @@ def test_check_prints_the_announcements_or_one_line_per_fault(tmp_path: Path) ->
     result = run_profile("check", str(bad))
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.splitlines() == [
-        f"{bad}:1: app is missing", f"{bad}:3: 'x' is not known here; known are profile, app, announced"
+        f"{bad}:1: app is missing",
+        f"{bad}:3: 'x' is not known here; known are {', '.join(('profile', 'app', 'announced', *document.SECTIONS))}",
     ]  # fmt: skip
     assert run_profile("check", "-", given=GOOD).exit_code == 0
     assert run_profile("check", str(tmp_path / "none.yml")).exit_code == 74

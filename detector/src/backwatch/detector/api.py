@@ -17,12 +17,16 @@ from backwatch.collector.runtime.record import Call
 from backwatch.detector.engine.factory import make_engine
 from backwatch.detector.engine.findings import Finding as RaisedFinding
 from backwatch.detector.engine.step import Engine, EngineConfig
+from backwatch.detector.profile.document import Profile
+from backwatch.detector.profile.reading import NotAProfile
+from backwatch.detector.profile.reading import parse as parse_profile
+from backwatch.detector.runtime.entry_rows import to_entry
 from backwatch.detector.runtime.replay import Replay
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
-__all__ = ["Finding", "Judge", "Span", "Spans"]
+__all__ = ["Finding", "Judge", "NotAProfile", "Profile", "Span", "Spans", "parse_profile"]
 
 Span = Union[bytes, Call, "ReadableSpan"]
 """An ``ExportTraceServiceRequest`` as bytes, a call record of the collector, or a finished span of the SDK."""
@@ -75,15 +79,24 @@ class Judge:
     Args:
         app: Name of the app whose call records are judged. Bytes and spans of the SDK name their own.
         rules_directory: Folder of your Sigma rules beside the shipped ones; empty: none.
+        profile: An enforced profile: what it does not hold of its app raises.
         judge_loopback: Judge plaintext and unverified sessions to loopback addresses as any other.
 
     Raises:
         SettingError: A rule of the folder cannot be read.
     """
 
-    def __init__(self, *, app: str = "app", rules_directory: str = "", judge_loopback: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        app: str = "app",
+        rules_directory: str = "",
+        profile: Profile | None = None,
+        judge_loopback: bool = False,
+    ) -> None:
         self._app = App(app, "", "", ((names.SERVICE_NAME, app),))
-        self._replay = Replay(_get_engine(rules_directory, judge_loopback=judge_loopback))
+        first = (to_entry(profile),) if profile else ()
+        self._replay = Replay(_get_engine(rules_directory, judge_loopback=judge_loopback), first)
 
     def judge(self, spans: Spans) -> list[Finding]:
         """Return what the rules raise on these spans, by time.

@@ -13,9 +13,11 @@ from backwatch.detector.decoding import heartbeats, rows, schema
 from backwatch.detector.derived import cached_number, numbers, numeric_address, text_columns
 from backwatch.detector.detectors import unusual_payload
 from backwatch.detector.engine import findings, open_findings, rule_table, verdicts, windows
+from backwatch.detector.identity import approved
 from backwatch.detector.ingest import otlp_writer, routing
 from backwatch.detector.models import fitting
 from backwatch.detector.presence import processes
+from backwatch.detector.profile import document, learning
 from backwatch.detector.rules import compiled_rules, correlation_state, rule_index, rulebook
 from backwatch.detector.runtime import shard_worker
 from backwatch.detector.state import key_space, keys, snapshot
@@ -79,6 +81,17 @@ BOUNDS: Final = (
         f" within {correlation_state.BYTES >> 20} MiB", "groups", "the one seen least recently makes room",
         f"loss `{correlation_state.LOST}`; alert `telemetry-loss`",
     ),
+    Bound(
+        "keys of enforced profiles, per shard", approved.MAX_APPROVED_KEYS, "keys", "a further profile is not enforced",
+        "loss `profile`; alert `telemetry-loss`",
+    ),
+    Bound("bytes of a profile", document.LARGEST, "bytes", "it is refused with an error"),
+    Bound("statements of a profile", document.MAX_STATEMENTS, "statements", "it is refused; learning counts the rest"),
+    Bound(
+        "destinations of a profile", document.MAX_DESTINATIONS, "destinations",
+        "it is refused; learning counts the rest",
+    ),
+    Bound("hashes of calls that a profile was learnt from", learning.MAX_SEEN, "hashes", "the set is begun anew"),
     Bound("correlations", rulebook.MAX_CORRELATIONS, "rules", "a further one is refused with an error"),
     Bound(
         "open windows of a resource", windows.RING_WINDOWS, "minutes", "later calls are late",

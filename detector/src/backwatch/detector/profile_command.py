@@ -157,7 +157,8 @@ def _describe_counts(found: "Profile") -> str:
 
 
 def _read(file: str) -> "Profile":
-    from backwatch.detector.profile.document import LARGEST, NotAProfile, parse
+    from backwatch.detector.profile.document import LARGEST
+    from backwatch.detector.profile.reading import NotAProfile, parse
 
     if file == "-":
         content = sys.stdin.buffer.read(LARGEST + 1)

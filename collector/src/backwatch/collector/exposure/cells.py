@@ -4,9 +4,10 @@ Only exact built-in types are read, a few levels deep. Iterators and other objec
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
+from urllib.parse import unquote_plus
 
 MAX_CELLS: Final = 256
 """Values that are read in one call."""
@@ -17,6 +18,7 @@ OPENERS: Final = ("{", "[", b"{", b"[")
 """Beginnings of a JSON text."""
 MAX_JSON: Final = 8_192
 """Characters of a JSON text that are read."""
+_FIELD: Final = re.compile(r"(?:\A|(?<=&))([\w.\[\]-]{1,100})=([^&\s]{0,400})")
 _PAIR: Final = re.compile(
     r'"([^"\\]{1,100})"\s{0,4}:\s{0,4}(?:"((?:[^"\\]|\\.){0,400})"|(\d{1,20})(?=\s{0,4}[,}\]\n]))?'
 )
@@ -26,17 +28,13 @@ Cell = tuple[str, Any]
 """Name of a column or field, and value; ``None``: only the name counts."""
 
 
-def cells_of_rows(columns: Sequence[str], rows: Iterable[Any]) -> Iterator[Cell]:
-    """Yield the cells of the first rows, each exactly a tuple or list; of a dict by its keys."""
-    for name in columns[:MAX_CELLS]:
-        yield name, None
-    for row in islice(rows, MAX_ROWS):
-        if row.__class__ is tuple or row.__class__ is list:
-            for at, value in enumerate(row[: len(columns)] if columns else row[:MAX_CELLS]):
-                name = columns[at] if columns else str(at)
-                yield from (cells_of(value, name, 1) if value.__class__ not in _SCALARS else ((name, value),))
-        elif row.__class__ is dict:
-            yield from cells_of(row)
+def cells_of_row(columns: Sequence[str], row: Any) -> Iterator[Cell]:
+    """Yield the cells of a row that is exactly a tuple or list; of a dict by its keys."""
+    if row.__class__ is dict:
+        yield from cells_of(row)
+    elif row.__class__ is tuple or row.__class__ is list:
+        for at, value in enumerate(row[: len(columns) or MAX_CELLS]):
+            yield from cells_of(value, columns[at] if columns else str(at), 1)
 
 
 def cells_of(value: Any, name: str = "", depth: int = 0) -> Iterator[Cell]:
@@ -65,16 +63,29 @@ def cells_of(value: Any, name: str = "", depth: int = 0) -> Iterator[Cell]:
             yield from cells_of(member, name, depth + 1)
 
 
+def cells_of_body(body: Any) -> Iterator[Cell]:
+    """Yield the cells of a request's body: a JSON text or the fields of a form.
+
+    >>> list(cells_of_body(b"email=a%40b.org&page=2"))
+    [('email', None), ('email', 'a@b.org'), ('page', None), ('page', '2')]
+    """
+    fields = _FIELD.findall(body.decode("utf-8", "ignore") if body.__class__ is bytes else body)
+    if not fields or body[:1] in OPENERS:
+        yield from cells_of(body)
+    for name, value in fields[:MAX_CELLS] if body[:1] not in OPENERS else ():
+        yield name, None
+        yield name, unquote_plus(value)
+
+
 def cells_of_json(text: str) -> Iterator[Cell]:
     """Yield names and values of a JSON text, as far as it is there.
 
-    >>> list(cells_of_json('{"email": "a@b.org", "sizes": [1, 2], "n": 7, "cut": "abc'))
-    [('email', 'a@b.org'), ('sizes', None), ('n', '7'), ('cut', None)]
+    >>> list(cells_of_json('{"email": "a@b.org", "sizes": [1, 2], "cut": "abc'))
+    [('email', None), ('email', 'a@b.org'), ('sizes', None), ('cut', None)]
     """
     for pair in _PAIR.finditer(text):
-        yield pair[1], pair[2] if pair[2] is not None else pair[3]
+        yield pair[1], None
+        if pair[2] or pair[3]:
+            yield pair[1], pair[2] or pair[3]
     for member in _MEMBER.finditer(text):
         yield "", member[1]
-
-
-_SCALARS: Final = frozenset((str, bytes, int, float, bool, type(None)))

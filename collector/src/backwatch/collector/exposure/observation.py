@@ -4,7 +4,7 @@ A statement is known by a hash that is keyed by this process's secret, never by 
 """
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 from backwatch.collector import names
 from backwatch.collector.exposure import mode
@@ -56,9 +56,14 @@ def sent_value_facts(statement: str, value: object) -> Facts:
     return sent_facts(statement, lambda: cells_of(value)) if mode.reads_values or _has_names(value) else ()
 
 
-def _has_names(value: object) -> bool:
+def _has_names(value: Any) -> bool:
     kind = value.__class__
-    return kind is dict or ((kind is str or kind is bytes) and value[:1] in OPENERS)  # pyright: ignore[reportIndexIssue]
+    if kind is list and value:
+        kind = value[0].__class__
+        value = value[0]
+    if kind is str or kind is bytes:
+        return mode.reads_columns and value[:1] in OPENERS
+    return kind is dict
 
 
 def _observe(

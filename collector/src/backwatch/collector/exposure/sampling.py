@@ -12,9 +12,9 @@ FIRST_CALLS: Final = 8
 """Calls of a statement that are read one after the other."""
 MAX_INTERVAL: Final = 1_024
 """Of the later ones, those at powers of two, and then each of so many."""
-NS_PER_CALL: Final = 500
+NS_PER_CALL: Final = 200
 """Nanoseconds that reading may take on average, for each call of the process."""
-BURST_NS: Final = 20_000_000
+BURST_NS: Final = 10_000_000
 """Nanoseconds that it may take ahead of that average, at the start of a process say."""
 MAX_CALL_NS: Final = 500_000
 """Nanoseconds after which reading one call ends."""

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from backwatch.collector.exposure import cells, columns, observation
 from backwatch.collector.payload import budget, inspection, written
 from backwatch.collector.pipeline import call_site, encoder, pipeline, worker
 from backwatch.collector.runtime import guard
@@ -38,6 +39,12 @@ BOUNDS: Final = (
     Bound("opcodes of a pickle that are followed", budget.MAX_OPCODES, "opcodes", "the rest is searched"),
     Bound("containers inside each other that are opened", inspection.MAX_DEPTH, "containers", "the rest is not"),
     Bound("parts of one value that are inspected", inspection.MAX_PARTS, "parts", "further ones are not"),
+    Bound(
+        "statements whose kinds of data are remembered, per process and direction", observation.MAX_STATEMENTS,
+        "statements", "all are read anew",
+    ),
+    Bound("names of columns whose kinds are remembered, per process", columns.MAX_REMEMBERED, "names", "begun anew"),
+    Bound("values of one call that are read for kinds of data", cells.MAX_CELLS, "values", "further ones are not"),
     Bound("kinds of internal faults kept, per process", guard.MAX_SWALLOWED, "kinds", "counted, not kept"),
     Bound("one message to the stream", worker.MAX_VALUE_BYTES, "bytes", "calls go into several messages"),
     Bound("one record read from Kafka", kafka_records.MAX_RECORD_BYTES, "bytes", "it is refused by the client"),

@@ -34,6 +34,7 @@ class StatementCalls(NamedTuple):
     duration_ns: Array
     late: Array
     learn: Array
+    approved: Array
     tokens: Any
 
 

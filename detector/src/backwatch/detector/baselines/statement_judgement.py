@@ -1,9 +1,9 @@
 """Judges calls one by one: is the statement known at its call site, and if not, was it injected into?
 
 Known are the statements from before a call site settled, except those that would be suspect at a settled one; and those
-in quiet use there for a week, with gaps no longer than a weekend. What is suspicious never becomes known by repetition:
-only an operator can accept it. A release, a call site with many different statements, or another call site that knows
-the statement excuse the kinds of change that apps make, and no other.
+in quiet use there for a week, with gaps no longer than a weekend; and those that an enforced profile holds. What is
+suspicious never becomes known by repetition: only an operator can accept it. A release, a call site with many different
+statements, or another call site that knows the statement excuse the kinds of change that apps make, and no other.
 """
 
 from typing import Any, Final
@@ -290,7 +290,7 @@ def _without_site(calls: StatementCalls, state: StatementState, facts: Statement
     """Judge a call for whose call site there is no room: new, unless another one knows it."""
     statement = calls.statement[i]
     facts.elsewhere[i] = statement != 0 and state.asked[statement]["known"] & KNOWN_HERE != 0
-    facts.novel[i] = not facts.elsewhere[i] and not _is_plain(calls, i)
+    facts.novel[i] = not (facts.elsewhere[i] or calls.approved[i] or _is_plain(calls, i))
     if facts.novel[i]:
         _judge_new(calls, state, facts, work, i, False)
 
@@ -343,6 +343,7 @@ def judge_statements(calls: StatementCalls, state: StatementState, facts: Statem
         surely = has_surely_settled(place["once"], place["calls"])
         remembered = pairs[pair]["known"] if pair != 0 else np.uint8(0)
         known = remembered & KNOWN_HERE != 0 or (surely and is_remembered(place, calls.fingerprint[i]))
+        known = known or calls.approved[i]
         plain = not known and _is_plain(calls, i)
         known = known or plain
         facts.novel[i] = not known

@@ -15,6 +15,8 @@ MAX_LABEL_CHARACTERS = 300
 """Characters of a statement that a label shows."""
 MAX_PART_CHARACTERS: Final = 300
 """Characters of one part of a key: these texts stay in state, and in every alert."""
+ROUTE_PREFIX: Final = "route:"
+"""Begins a call site that is known by its route alone."""
 _SHORTENED: Final = re.compile(r".{300}…[0-9a-f]{32}(?:/|$)", re.DOTALL)
 _ESCAPED: Final = str.maketrans({"\x1b": "\x1b[", "\x1e": "\x1b^", "\x1f": "\x1b_"})
 
@@ -106,7 +108,7 @@ def place(prepared: Prepared, row: int) -> str:
         around = route or decoded.text(names.CALL_PATH, row)
         return f"{part(file)}:{part(function)}" + (f" ({part(around)})" if around else "")
     if route:
-        return f"route:{part(route)}"
+        return f"{ROUTE_PREFIX}{part(route)}"
     return "family:" + part(derive_family(prepared.canonical(row).decode("utf-8", "replace")))
 
 

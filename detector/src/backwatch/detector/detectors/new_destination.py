@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from backwatch.collector import names
 from backwatch.collector.destinations.host import CLUSTER_LOCAL, INTERNAL, LOOPBACK, METADATA, PUBLIC
 from backwatch.collector.facts.fact import derived_fact
+from backwatch.detector.baselines.approval import DESTINATION_APPROVAL, find_approved
 from backwatch.detector.baselines.known_values import (
     KNOWN_VALUES,
     NEW,
@@ -260,6 +261,8 @@ class NewDestination(Detector):
                 tables["new_destination_mail"],
             ):  # fmt: skip
                 new[i] = not excused[i]
+        approved = find_approved(calls, DESTINATION_APPROVAL)
+        new[approved] = inside[approved] = 0
         _sum_sent(
             public, calls[names.BYTES_SENT], calls["time_ns"], app, slot[RESOURCE.name], came_with, calls["late"],
             learn, tables["new_destination_app"], tables["new_destination_host"], (leaving, usual, new_host),

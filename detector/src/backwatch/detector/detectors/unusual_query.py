@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from backwatch.collector import names
 from backwatch.collector.facts.fact import derived_fact
+from backwatch.detector.baselines.approval import STATEMENT_APPROVAL, find_approved
 from backwatch.detector.baselines.call_site import (
     ALONE,
     CALL_SITE,
@@ -233,6 +234,7 @@ class UnusualQuery(Detector):
         part: slice,
     ) -> None:
         """Judge some of the calls."""
+        approved = find_approved(calls, STATEMENT_APPROVAL)
         fingerprint, pair = calls["fingerprint"][part], slot[SITE_STATEMENT.name][part]
         rows = np.empty(fingerprint.shape[0], np.int64)
         unknown = rows[: _find_unknown(fingerprint, pair, state.pairs, rows)]
@@ -243,7 +245,7 @@ class UnusualQuery(Detector):
             calls["signs"][part], slot[SITE.name][part], pair, slot[STATEMENT.name][part], slot[RESOURCE.name][part],
             calls[names.SERVICE_RELEASE][part], reported, _function_hashes(calls, part), calls["error"][part],
             calls[STATEMENT_REFUSED][part], calls[NAME_UNRESOLVED][part], calls[names.ROWS_RETURNED][part],
-            calls["duration_ns"][part], calls["late"][part], learn[part],
+            calls["duration_ns"][part], calls["late"][part], learn[part], approved[part],
             (found.of_call[part], found.codes, found.ids, found.roles, found.count),
         )  # fmt: skip
         judge_statements(judged, state, StatementFacts(*(fact[part] for fact in facts)), self._work)

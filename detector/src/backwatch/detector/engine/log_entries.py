@@ -73,6 +73,20 @@ class Decision:
     closes: bool = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approved:
+    """What an enforced profile holds.
+
+    Attributes:
+        statements: Call site, canonical text of a statement, and event time from which it is not approved; 0: never.
+            All are judged once one is approved for good.
+        destinations: Call site, ``host:port`` or a resource's own name, and the same time.
+    """
+
+    statements: Sequence[tuple[str, str, int]] = ()
+    destinations: Sequence[tuple[str, str, int]] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class ProfileVersion:
     """A profile was entered for an app; it takes the place of the one before.
@@ -81,11 +95,13 @@ class ProfileVersion:
         app: The app, as alerts show it.
         announced: What is announced: resource, as alerts show it, to contract name to values, as evidence shows them;
             a peer may also be a network, a version also a plain number.
+        approved: What is enforced for the app from now on; ``None``: as before.
     """
 
     app: str
     sha256: str
     announced: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict[str, Mapping[str, Sequence[str]]])
+    approved: Approved | None = None
 
 
 @dataclass(frozen=True, slots=True)

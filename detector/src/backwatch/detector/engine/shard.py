@@ -14,6 +14,7 @@ from backwatch.detector.engine.lateness import LATENESS
 from backwatch.detector.engine.open_findings import ROW as OPEN
 from backwatch.detector.engine.open_findings import OpenFindings
 from backwatch.detector.engine.windows import WINDOWS
+from backwatch.detector.identity.approved import APPROVED, ApprovedCalls
 from backwatch.detector.identity.expected import ExpectedIdentities
 from backwatch.detector.identity.identity_snapshot import ShownIdentities
 from backwatch.detector.presence.processes import Processes
@@ -81,6 +82,7 @@ class Shard:
         self.open = OpenFindings(of_one_statement, lambda: _note_uncleared(weak()))
         self.models: dict[str, Mapping[str, NDArray[Any]]] = {}
         self.expected = ExpectedIdentities()
+        self.approved = ApprovedCalls()
         self.shown = ShownIdentities()
         self.processes = Processes()
         self.resources: dict[int, tuple[str, str, str, str]] = {}
@@ -110,6 +112,7 @@ class Shard:
         blob = state_snapshot.pack(self._sections(everything=False), scalars)
         self._fresh_resources.clear()
         self.expected.mark_saved()
+        self.approved.mark_saved()
         self.shown.mark_saved()
         self.processes.mark_saved()
         self._fresh_models.clear()
@@ -194,7 +197,9 @@ class Shard:
         anew: set[str] = set()
         for section in sections:
             kind, _, name = section.name.partition("/")
-            if kind == "model":
+            if kind == "approved":
+                self.approved.take(name, state_snapshot.fit_rows(section.rows, APPROVED))
+            elif kind == "model":
                 detector, _, array = name.partition("/")
                 models.setdefault(detector, {})[array] = section.rows
             else:
@@ -229,6 +234,8 @@ class Shard:
                 yield _source(f"sketch/{name}", space.sketch, cells)
         at = self.open.find_open_rows() if everything else np.flatnonzero(self.open.dirty).astype(np.int32)
         yield state_snapshot.Source(name="open", dtype=OPEN, gather=self.open.rows, at=at)
+        for app, rows in self.approved.changes(everything=everything).items():
+            yield state_snapshot.Section(name=f"approved/{app}", rows=rows)
         for detector in self.models if everything else sorted(self._fresh_models):
             arrays = self.models[detector]
             for name, array in arrays.items():

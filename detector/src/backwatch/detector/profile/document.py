@@ -1,4 +1,4 @@
-"""The profile as a document: YAML, one per app. What is announced stands in it today; more sections may follow.
+"""The profile of an app: what it may do, in one reviewed document. What stands in YAML is read and written beside it.
 
 Every scalar is taken as the text that stands there: to YAML, version 16.10 would be the number 16.1.
 """
@@ -7,41 +7,33 @@ import hashlib
 import ipaddress
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from typing import Any, Final, cast
-
-import yaml
 
 from backwatch.collector import facts, names
 
 FORMAT: Final = "1"
-LARGEST: Final = 64 * 1024
+LARGEST: Final = 1 << 20
 """Bytes of a document."""
 MAX_ITEMS: Final = 100
-"""Resources of a document, and values of one list."""
+"""Resources of a document, exceptions of it, and values of one list."""
+MAX_STATEMENTS: Final = 4_096
+MAX_DESTINATIONS: Final = 1_024
+"""Entries of these sections of a document."""
 MAX_TEXT_CHARACTERS: Final = 500
 """Characters of a text: what evidence shows, and so what can be compared."""
-FAULTS: Final = 20
-"""Faults reported of one document."""
+MAX_STATEMENT_CHARACTERS: Final = 16_384
+"""Characters of a statement, which is compared whole: as many as a canonical text can have."""
 WIDEST: Final = {4: 16, 6: 32}
 """Shortest prefix of a network, by IP version."""
+TLS_LEVELS: Final = ("none", "encrypted", "chain", "full")
+"""What a session may be at least: plaintext, encrypted, verified against an authority, verified with its name."""
 
 _HEX: Final = re.compile(r"(?:sha256[:/ ])?([0-9a-f]{64})")
 _NODE: Final = re.compile(r"[^\s,]+:\d{1,5}")
 _HOST: Final = re.compile(r"[^\s/?#@:,\[\]]+|\[[0-9a-f:.]+\]")
-
-
-class NotAProfile(ValueError):
-    """A document that is no profile.
-
-    Attributes:
-        faults: (line from 1, what is wrong), in the order of the document.
-    """
-
-    def __init__(self, faults: Sequence[tuple[int, str]]) -> None:
-        super().__init__(f"line {faults[0][0]}: {faults[0][1]}")
-        self.faults = tuple(faults)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +55,86 @@ class Announced:
         return {"resource": self.resource, **reason, **{kind: list(some) for kind, some in self.values.items()}}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class ResourceEntry:
+    """The sessions of one resource.
+
+    Attributes:
+        resource: As alerts show it.
+        tls: The least of its sessions, one of ``TLS_LEVELS``; empty: not reported.
+        tls_versions, certificates, issuers, accounts: Values that its sessions showed, sorted.
+    """
+
+    resource: str
+    tls: str = ""
+    tls_versions: tuple[str, ...] = ()
+    certificates: tuple[str, ...] = ()
+    issuers: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class VolumeEntry:
+    """The most that a resource had within a minute; -1: not known."""
+
+    resource: str
+    calls: int = -1
+    rows_returned: int = -1
+    bytes_sent: int = -1
+    bytes_received: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class DestinationEntry:
+    """A host to which a place in the app's code talks.
+
+    Attributes:
+        site: File and function, ``shop/pay.py:charge``; else ``route:/pay``; empty: the app's calls without either.
+        destination: ``host:port`` as the app asks for it, or the resource's own name.
+        by, reason: Who approved it, and why; empty where it was learnt.
+    """
+
+    site: str = ""
+    destination: str
+    by: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class StatementEntry:
+    """A statement that a place in the app's code sends to databases.
+
+    Attributes:
+        statement: Its canonical text, whole: exactly this one is approved, with any values.
+        example: The statement as the app wrote it, redacted and shortened; empty where it is the same.
+        site, by, reason: As in :class:`DestinationEntry`.
+    """
+
+    site: str = ""
+    statement: str
+    example: str = ""
+    by: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class ExceptionEntry:
+    """A statement or a destination that is approved until a day ends (UTC). One of the two is empty."""
+
+    site: str = ""
+    statement: str = ""
+    destination: str = ""
+    until: str
+    reason: str
+    by: str = ""
+
+    @property
+    def until_ns(self) -> int:
+        """End of the day, in nanoseconds since 1970."""
+        day = date.fromisoformat(self.until)
+        return (int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) + 86_400) * 1_000_000_000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """A document.
@@ -73,15 +145,66 @@ class Profile:
 
     app: str
     announced: Sequence[Announced] = ()
+    resources: Sequence[ResourceEntry] = ()
+    volume: Sequence[VolumeEntry] = ()
+    destinations: Sequence[DestinationEntry] = ()
+    statements: Sequence[StatementEntry] = ()
+    exceptions: Sequence[ExceptionEntry] = ()
 
     def plain(self) -> dict[str, Any]:
-        """As JSON takes it."""
-        return {"app": self.app, "announced": [resource.plain() for resource in self.announced]}
+        """As JSON takes it: sections that hold nothing are left out."""
+        sections = {name: [plain_entry(entry) for entry in sorted(getattr(self, name))] for name in SECTIONS}
+        return {
+            "app": self.app, "announced": [resource.plain() for resource in self.announced],
+            **{name: entries for name, entries in sections.items() if entries},
+        }  # fmt: skip
 
     @property
     def sha256(self) -> str:
         """SHA-256 of the content, regardless of spacing and comments."""
         return hashlib.sha256(json.dumps(self.plain(), sort_keys=True).encode()).hexdigest()
+
+
+Entry = ResourceEntry | VolumeEntry | DestinationEntry | StatementEntry | ExceptionEntry
+SECTIONS: Final[Mapping[str, type[Entry]]] = {
+    "resources": ResourceEntry, "volume": VolumeEntry, "destinations": DestinationEntry,
+    "statements": StatementEntry, "exceptions": ExceptionEntry,
+}  # fmt: skip
+"""Learnt and approved sections, in the order of the document."""
+IDENTITY: Final[Mapping[str, tuple[str, ...]]] = {
+    "resources": ("resource",), "volume": ("resource",), "destinations": ("site", "destination"),
+    "statements": ("site", "statement"), "exceptions": ("site", "statement", "destination"),
+}  # fmt: skip
+"""Fields of which no two entries of a section may agree in all."""
+
+
+def identify(section: str, entry: Entry) -> tuple[str, ...]:
+    """Return what tells an entry from the others of its section."""
+    return tuple(getattr(entry, name) for name in IDENTITY[section])
+
+
+def plain_entry(entry: Entry) -> dict[str, Any]:
+    """Return an entry as JSON takes it, without fields that hold nothing."""
+    fields = ((name, getattr(entry, name)) for name in entry.__dataclass_fields__)
+    return {
+        name: list(value) if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownArgumentType]
+        for name, value in fields
+        if value not in ("", (), -1)
+    }
+
+
+def read_plain(plain: Mapping[str, Any]) -> Profile:
+    """Return the profile of what :meth:`Profile.plain` returned, without what it announces."""
+    sections: dict[str, Any] = {
+        section: tuple(
+            cast("Any", kind)(
+                **{name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
+            )
+            for entry in plain.get(section, ())
+        )
+        for section, kind in SECTIONS.items()
+    }
+    return Profile(app=str(plain.get("app", "")), **sections)
 
 
 def certificate(text: str) -> str:
@@ -136,30 +259,6 @@ KINDS: Final[Mapping[str, tuple[str, Callable[[str], str]]]] = {
 """The document's word for what can be announced: the fact that shows it, and the form in which it does."""
 
 
-def parse(text: str) -> Profile:
-    """The profile that stands in a YAML document.
-
-    Raises:
-        NotAProfile: With every fault, each with its line.
-    """
-    if len(text.encode("utf-8", "replace")) > LARGEST:
-        raise NotAProfile([(1, f"the document is larger than {LARGEST} bytes")])
-    try:
-        root: Any = yaml.compose(text, Loader=yaml.BaseLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise NotAProfile([(mark.line + 1 if mark else 1, f"is no YAML: {error.problem or error.context}")]) from None
-    except yaml.YAMLError as error:
-        raise NotAProfile([(1, f"is no YAML: {str(error).splitlines()[0]}")]) from None
-    except RecursionError:
-        raise NotAProfile([(1, "is nested too deeply")]) from None
-    reading = _Reading()
-    found = reading.profile(root)
-    if reading.faults or found is None:
-        raise NotAProfile(sorted(reading.faults)[:FAULTS])
-    return found
-
-
 def read_announced(plain: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, list[str]]]:
     """Return what a stored profile announces: resource to fact to values.
 
@@ -174,94 +273,3 @@ def read_announced(plain: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, li
         }
         for resource in plain
     }
-
-
-class _Reading:
-    """Reads nodes of YAML, and notes what is wrong with them."""
-
-    def __init__(self) -> None:
-        self.faults: list[tuple[int, str]] = []
-
-    def profile(self, root: Any) -> Profile | None:
-        if not isinstance(root, yaml.MappingNode):
-            self._fault(root, "must begin with profile: 1, and say app and announced")
-            return None
-        fields = dict(self._items(root, "", ("profile", "app", "announced")))
-        for name in ("profile", "app"):
-            if name not in fields:
-                self._fault(root, f"{name} is missing" + (": profile: 1 gives the format" if name == "profile" else ""))
-        if "profile" in fields and self._text(fields["profile"], "profile") not in ("", FORMAT):
-            self._fault(fields["profile"], f"profile must be {FORMAT}: this Backwatch reads no other form")
-        app = self._text(fields["app"], "app") if "app" in fields else ""
-        found: list[Announced] = []
-        for place, node in enumerate(self._list(fields["announced"], "announced") if "announced" in fields else ()):
-            resource = self._read_announced(node, f"announced[{place}]")
-            if resource is not None and resource.resource in {other.resource for other in found}:
-                self._fault(node, f"announced[{place}].resource: {resource.resource!r} stands here twice")
-            elif resource is not None:
-                found.append(resource)
-        return Profile(app=app, announced=tuple(found))
-
-    def _read_announced(self, node: Any, where: str) -> Announced | None:
-        if not isinstance(node, yaml.MappingNode):
-            self._fault(node, f"{where} must say resource, and what will come there")
-            return None
-        fields = dict(self._items(node, f"{where}.", ("resource", "reason", *KINDS)))
-        if "resource" not in fields:
-            self._fault(node, f"{where}.resource is missing")
-            return None
-        values: dict[str, list[str]] = {}
-        for kind in (name for name in KINDS if name in fields):
-            some = [self._value(kind, each, f"{where}.{kind}[{at}]") for at, each in self._each(fields, kind, where)]
-            values[kind] = sorted(set(some) - {""})
-        reason = self._text(fields["reason"], f"{where}.reason") if "reason" in fields else ""
-        resource = self._text(fields["resource"], f"{where}.resource")
-        return Announced(resource=resource, reason=reason, values={kind: some for kind, some in values.items() if some})
-
-    def _each(self, fields: Mapping[str, Any], kind: str, where: str) -> Iterator[tuple[int, Any]]:
-        return enumerate(self._list(fields[kind], f"{where}.{kind}"))
-
-    def _value(self, kind: str, node: Any, where: str) -> str:
-        text = self._text(node, where)
-        try:
-            return KINDS[kind][1](text) if text else ""
-        except ValueError as error:
-            self._fault(node, f"{where}: {text[:80]!r} {error}")
-            return ""
-
-    def _items(self, node: Any, where: str, known: Sequence[str]) -> Iterator[tuple[str, Any]]:
-        seen: set[str] = set()
-        for key, value in node.value:
-            name = key.value if isinstance(key, yaml.ScalarNode) else ""
-            if name not in known:
-                self._fault(key, f"{where}{name[:80]!r} is not known here; known are {', '.join(known)}")
-            elif name in seen:
-                self._fault(key, f"{where}{name} stands here twice")
-            else:
-                seen.add(name)
-                yield name, value
-
-    def _list(self, node: Any, where: str) -> Sequence[Any]:
-        if not isinstance(node, yaml.SequenceNode):
-            self._fault(node, f"{where} must be a list")
-            return ()
-        if len(node.value) > MAX_ITEMS:
-            self._fault(node, f"{where} has {len(node.value)} entries, at most {MAX_ITEMS} are taken")
-        return node.value[:MAX_ITEMS]
-
-    def _text(self, node: Any, where: str) -> str:
-        """The scalar's text; empty where there is a fault."""
-        text = node.value.strip() if isinstance(node, yaml.ScalarNode) else ""
-        if not text:
-            self._fault(node, f"{where} must be a text")
-        elif len(text) > MAX_TEXT_CHARACTERS:
-            self._fault(node, f"{where} has {len(text)} characters, at most {MAX_TEXT_CHARACTERS} are taken")
-        elif not text.isprintable():
-            self._fault(node, f"{where} must be one line of printable text")
-        else:
-            return text
-        return ""
-
-    def _fault(self, node: Any, what: str) -> None:
-        line = node.start_mark.line + 1 if isinstance(node, yaml.Node) else 1
-        self.faults.append((line, what))

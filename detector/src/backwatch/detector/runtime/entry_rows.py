@@ -2,9 +2,9 @@
 
 from sqlalchemy import Connection
 
-from backwatch.detector.engine.log_entries import Decision, LogEntry, Loss, ModelVersion, ProfileVersion
-from backwatch.detector.profile.document import read_announced
-from backwatch.store import entries, models
+from backwatch.detector.engine.log_entries import Approved, Decision, LogEntry, Loss, ModelVersion, ProfileVersion
+from backwatch.detector.profile.document import Profile, read_announced, read_plain
+from backwatch.store import entries, models, profiles
 
 
 def read_entry(row: entries.EntryRow, connection: Connection, partition: int) -> LogEntry | None:
@@ -20,5 +20,29 @@ def read_entry(row: entries.EntryRow, connection: Connection, partition: int) ->
     if row.kind == "model":
         return ModelVersion(body["detector"], body["sha256"], models.arrays(connection, body["sha256"]))
     if row.kind == "profile":
-        return ProfileVersion(body["app"], body["sha256"], read_announced(body.get("announced", ())))
+        approved = (
+            to_approved(read_plain(profiles.get_enforced(connection, body["enforced"]))) if "enforced" in body else None
+        )
+        return ProfileVersion(body["app"], body["sha256"], read_announced(body.get("announced", ())), approved)
     return None
+
+
+def to_entry(profile: Profile) -> ProfileVersion:
+    """Return the log entry that enforces a profile."""
+    announced = read_announced([resource.plain() for resource in profile.announced])
+    return ProfileVersion(profile.app, profile.sha256, announced, to_approved(profile))
+
+
+def to_approved(profile: Profile) -> Approved:
+    """Return what a profile approves, as the engine takes it."""
+    exceptions = profile.exceptions
+    return Approved(
+        statements=(
+            *((entry.site, entry.statement, 0) for entry in profile.statements),
+            *((entry.site, entry.statement, entry.until_ns) for entry in exceptions if entry.statement),
+        ),
+        destinations=(
+            *((entry.site, entry.destination, 0) for entry in profile.destinations),
+            *((entry.site, entry.destination, entry.until_ns) for entry in exceptions if entry.destination),
+        ),
+    )

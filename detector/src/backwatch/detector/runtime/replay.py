@@ -1,7 +1,7 @@
 """Judges a recorded history with the same engine, and yields every raised finding, unfolded."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from backwatch.detector.engine.clock import WINDOW_NS
 from backwatch.detector.engine.findings import Finding, Findings
-from backwatch.detector.engine.log_entries import StreamRecords, Tick
+from backwatch.detector.engine.log_entries import LogEntry, StreamRecords, Tick
 from backwatch.detector.engine.step import Engine
 from backwatch.detector.ingest.routing import route
 
@@ -38,8 +38,10 @@ class Counts:
 class Replay:
     """One replay: an engine, and one shard per app, which is the partition key as in the stream."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, first: Sequence[LogEntry] = ()) -> None:
         self._engine = engine
+        self._first = first
+        """Log entries that each shard begins with."""
         self._shards: dict[bytes, Shard] = {}
         self._waiting: dict[bytes, list[bytes]] = {}
         self._offset = 0
@@ -60,6 +62,8 @@ class Replay:
                 if key not in self._shards:
                     if len(self._shards) < MAX_SHARDS:
                         self._shards[key] = self._engine.new_shard()
+                        for entry in self._first:
+                            self._engine.step(self._shards[key], entry)
                     else:
                         key = sorted(self._shards)[sum(key) % MAX_SHARDS]
                 waiting = self._waiting.setdefault(key, [])

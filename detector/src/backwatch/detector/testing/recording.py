@@ -44,6 +44,11 @@ class Recording:
         if pipeline is not None:
             pipeline.flush(FLUSH_TIMEOUT_S)
 
+    def count_dropped(self) -> int:
+        """Return how many calls the collector's queue has dropped."""
+        pipeline = bootstrap.get_pipeline()
+        return 0 if pipeline is None else pipeline.count_dropped()
+
     def stop(self) -> None:
         """Stop the collector and unwrap the drivers."""
         bootstrap.stop()

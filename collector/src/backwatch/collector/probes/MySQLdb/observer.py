@@ -132,10 +132,10 @@ class MySQLdbCallObserver(MySQLCallObserver):
     # --- statements ---
 
     def _end_statement(
-        self, cursor: Any, state: Any, operation: str, start_ns: int, query: Any, error: Error
+        self, cursor: Any, state: Any, operation: str, start_ns: int, query: Any, error: Error, facts: Facts = ()
     ) -> None:  # fmt: skip
         cursor.__dict__[_STATEMENT] = query
-        super()._end_statement(cursor, state, operation, start_ns, query, error)
+        super()._end_statement(cursor, state, operation, start_ns, query, error, facts)
 
     @never_breaks_the_host
     def on_nextset_end(self, cursor: Any, call: Call, result: Any, error: Error) -> None:

@@ -10,6 +10,7 @@ from time import time_ns
 from typing import Any, Final
 from weakref import WeakKeyDictionary, ref
 
+from backwatch.collector.exposure.rows import parameter_facts, reads_rows, row_facts
 from backwatch.collector.payload.formats import detect_formats
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.asyncpg.session import (
@@ -32,7 +33,7 @@ from backwatch.collector.probes.toolkit.dbapi import (
 )
 from backwatch.collector.probes.toolkit.hooks import Args, CallToken, Error, Kwargs
 from backwatch.collector.runtime.guard import never_breaks_the_host
-from backwatch.collector.runtime.record import CONSUMER
+from backwatch.collector.runtime.record import CONSUMER, Facts
 
 _NUMBERED: Final = re.compile(r"(SAVEPOINT|RELEASE SAVEPOINT|ROLLBACK TO|MOVE FORWARD) (?:\d+ )?__asyncpg_")
 """Statements of the driver, with a name or a count in them that is never the same twice."""
@@ -53,6 +54,16 @@ def _count_rows(status: object, rows: object = None) -> RowCounts:
     if verb in CHANGES:
         return returned or UNKNOWN, count
     return (count if verb == "SELECT" else returned or UNKNOWN), UNKNOWN
+
+
+def _data_facts(sql: Any, parameters: Any, found: Any) -> Facts:
+    """Return the kinds of data in parameters, and in rows of the driver's own class."""
+    facts = parameter_facts(sql, parameters)
+    first = found[0] if found.__class__ is list and found else None
+    if first is None or not type(first).__module__.startswith("asyncpg."):
+        return facts
+    rows = (tuple(row) for row in found)
+    return facts + row_facts(sql, lambda: list(first.keys()), lambda: rows)
 
 
 def _normalize(sql: Any) -> tuple[str, Any]:
@@ -185,19 +196,27 @@ class AsyncpgCallObserver(CallObserver):
     # --- calls ---
 
     def _record(
-        self, protocol: Any, operation: str, start_ns: int, sql: Any, error: Error, rows: RowCounts = NO_ROWS
-    ) -> None:
+        self, protocol: Any, operation: str, start_ns: int, sql: Any, error: Error, rows: RowCounts = NO_ROWS,
+        data: Facts = (),
+    ) -> None:  # fmt: skip
         state = _state_of(protocol)
         if self.recorder is None or state is None or (state.inside and error is None):
             return
-        facts = state.take_notices() + sqlstate_facts(error)
+        facts = state.take_notices() + sqlstate_facts(error) + data
         lost = error is not None and not protocol.is_connected()
         self.record_call(state, operation, start_ns, sql=sql, rows=rows, error=error, facts=facts, lost=lost)
 
-    def _record_execution(self, protocol: Any, token: CallToken, error: Error, rows: RowCounts = NO_ROWS) -> None:
+    def _record_execution(
+        self, protocol: Any, token: CallToken, error: Error, rows: RowCounts = NO_ROWS, found: Any = None
+    ) -> None:
         start_ns, args, kwargs = token
         statement = argument(args, kwargs, 0, "state")
-        self._record(protocol, "", _start_of(protocol, statement, start_ns), statement.query, error, rows)
+        data = (
+            _data_facts(statement.query, argument(args, kwargs, 1, "args"), found)
+            if reads_rows(statement.query)
+            else ()
+        )
+        self._record(protocol, "", _start_of(protocol, statement, start_ns), statement.query, error, rows, data)
 
     @never_breaks_the_host
     def on_query_end(self, protocol: Any, token: CallToken, status: Any, error: Error) -> None:
@@ -227,7 +246,8 @@ class AsyncpgCallObserver(CallObserver):
     def on_execute_end(self, protocol: Any, token: CallToken, result: Any, error: Error) -> None:
         """Record the execution of a prepared statement; with a portal, the first page of a cursor."""
         rows = _count_rows(result[1], result[0]) if isinstance(result, tuple) else _count_rows(None, result)
-        self._record_execution(protocol, token, error, rows)
+        found = result[0] if result.__class__ is tuple else result
+        self._record_execution(protocol, token, error, rows, found)
 
     @never_breaks_the_host
     def on_execute_many_end(self, protocol: Any, token: CallToken, result: Any, error: Error) -> None:

@@ -1,10 +1,13 @@
 """Observation of psycopg's calls. Facts of a connection come from libpq itself, once per connection."""
 
+from collections.abc import Iterator
 from time import time_ns
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from backwatch.collector import names
+from backwatch.collector.exposure.cells import MAX_ROWS
+from backwatch.collector.exposure.rows import MAX_COLUMNS, parameter_facts, reads_rows, row_facts
 from backwatch.collector.payload import canaries
 from backwatch.collector.payload.response_indicators import add_indicators
 from backwatch.collector.probes import Recorder
@@ -62,6 +65,22 @@ def _find_canaries(results: Any) -> Facts:
         ):
             return add_indicators((), ["canary"])
     return ()
+
+
+def _data_facts(sql: Any, parameters: Args, kwargs: Kwargs, results: Any) -> Facts:
+    """Return the kinds of data in parameters and rows."""
+    facts = parameter_facts(sql, argument(parameters, kwargs, 0, "params"))
+    first = next((result for result in results or () if result.status == _TUPLES_OK), None)
+    if first is None:
+        return facts
+
+    def read_rows() -> Iterator[list[Any]]:
+        columns = range(min(first.nfields, MAX_COLUMNS))
+        return ([first.get_value(row, column) for column in columns] for row in range(min(first.ntuples, MAX_ROWS)))
+
+    return facts + row_facts(
+        sql, lambda: [first.fname(column) for column in range(min(first.nfields, MAX_COLUMNS))], read_rows
+    )
 
 
 def _compose(query: Any, cursor: Any) -> Any:
@@ -199,7 +218,8 @@ class PsycopgCallObserver(CallObserver):
                 recorder.record_call(
                     state.session, "", start_ns=start_ns, sql=args[0], wire=state.wire, rows_returned=only.ntuples,
                     rows_affected=UNKNOWN if changed is None else changed,
-                    facts=(_find_canaries(results) if canaries.has_canaries() else ()) + state.take_notices(),
+                    facts=(_find_canaries(results) if canaries.has_canaries() else ()) + state.take_notices()
+                    + (_data_facts(args[0], args[1:2], kwargs, results) if reads_rows(args[0]) else ()),
                 )  # fmt: skip
                 return
         text = self._text(cursor, argument(args, kwargs, 0, "query"))
@@ -212,6 +232,8 @@ class PsycopgCallObserver(CallObserver):
         if error is None:
             rows = _count_rows(cursor) if cursor._results else (UNKNOWN, cursor._rowcount)
             facts = _find_canaries(cursor._results) if canaries.has_canaries() else ()
+            if reads_rows(text):
+                facts += _data_facts(text, args[1:2], kwargs, cursor._results)
         self.record(cursor._conn, "", start_ns, error, text, rows, facts)
 
     @never_breaks_the_host

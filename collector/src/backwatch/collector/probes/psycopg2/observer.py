@@ -5,6 +5,8 @@ from time import time_ns
 from typing import Any, Final
 
 from backwatch.collector import names
+from backwatch.collector.exposure import mode
+from backwatch.collector.exposure.rows import parameter_facts, reads_rows, row_facts
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.postgresql.errors import refused_login_facts
 from backwatch.collector.probes.families.postgresql.libpq import load_libpq
@@ -97,15 +99,16 @@ class Psycopg2CallObserver(CallObserver):
     # --- calls ---
 
     def record(
-        self, connection: Any, operation: str, start_ns: int, error: Error, sql: object, rows: RowCounts = NO_ROWS
-    ) -> None:
+        self, connection: Any, operation: str, start_ns: int, error: Error, sql: object, rows: RowCounts = NO_ROWS,
+        facts: Facts = (),
+    ) -> None:  # fmt: skip
         """Record a call on a connection."""
         state = self._state_of(connection) if self.recorder is not None else None
         if state is None:
             return
-        facts, lost = (), False
+        lost = False
         if error is not None:
-            facts, lost = _code_facts(error), bool(connection.closed)
+            facts, lost = facts + _code_facts(error), bool(connection.closed)
         if connection.async_:
             facts, rows = facts + _ESTIMATED, NO_ROWS
         self.record_call(state, operation, start_ns, sql=sql, rows=rows, error=error, facts=facts, lost=lost)
@@ -126,7 +129,10 @@ class Psycopg2CallObserver(CallObserver):
             if sql is not None and self.recorder is not None:
                 text = template % (sql,) if template else _compose(sql, cursor)
                 rows = _count_rows(cursor, text) if error is None and not cursor.name else NO_ROWS
-                self.record(cursor.connection, "", start_ns, error, text, rows)
+                facts = parameter_facts(text, argument(args, kwargs, position + 1, "vars")) if mode.reads_values else ()
+                if error is None and not cursor.name and cursor.description and reads_rows(text):
+                    facts += row_facts(text, lambda: [column.name for column in cursor.description], tuple)
+                self.record(cursor.connection, "", start_ns, error, text, rows, facts)
 
         return call_hook(enter, on_statement_end)
 

@@ -12,8 +12,16 @@ from typing import Any, Final
 from backwatch.collector import names
 from backwatch.collector.documents.mongo_signs import signs_of_native
 from backwatch.collector.documents.shown import sign_facts, with_signs
+from backwatch.collector.exposure.observation import received_value_facts, sent_value_facts
 from backwatch.collector.probes import Recorder
-from backwatch.collector.probes.pymongo.responses import error_code, rows_affected, rows_returned, status_facts
+from backwatch.collector.probes.pymongo.responses import (
+    documents_in,
+    error_code,
+    rows_affected,
+    rows_returned,
+    status_facts,
+    written_documents,
+)
 from backwatch.collector.probes.pymongo.seeds import SeedObserver
 from backwatch.collector.probes.pymongo.session import (
     HELLO,
@@ -264,7 +272,12 @@ class MongoCallObserver(SwitchableObserver):
         signs = signs_of_native(document, statement)
         self._record(
             command, operation, statement=with_signs(statement, signs), rows_returned=returned, rows_affected=affected,
-            error=error, facts=(*status_facts(error), *_size_facts(command), *sign_facts(signs)),
+            error=error,
+            facts=(
+                *status_facts(error), *_size_facts(command), *sign_facts(signs),
+                *sent_value_facts(statement, written_documents(document)),
+                *received_value_facts(statement, documents_in(reply)),
+            ),
         )  # fmt: skip
         if operation in ("buildInfo", "buildinfo") and isinstance(reply, Mapping) and error is None:
             state = self._state(command.connection)

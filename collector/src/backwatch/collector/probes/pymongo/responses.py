@@ -24,6 +24,21 @@ def rows_returned(reply: Mapping[str, Any]) -> int:
     return len(values) if isinstance(values, list) else -1
 
 
+def documents_in(reply: object) -> object:
+    """Return the documents of a reply that is exactly a dict, as a list; ``None``: there are none."""
+    cursor = reply.get("cursor") if reply.__class__ is dict else None  # pyright: ignore[reportAttributeAccessIssue]
+    if cursor.__class__ is not dict:
+        return None
+    return cursor.get("firstBatch") or cursor.get("nextBatch")  # pyright: ignore[reportOptionalMemberAccess]
+
+
+def written_documents(command: object) -> object:
+    """Return the documents that a command stores, or its updates; ``None``: it stores none."""
+    if not isinstance(command, dict):
+        return None
+    return dict.get(command, "documents") or dict.get(command, "updates")  # past any method of a subclass
+
+
 def rows_affected(name: str, reply: Mapping[str, Any]) -> int:
     """Return the number of written documents; -1 if the command writes none."""
     if name == "update":

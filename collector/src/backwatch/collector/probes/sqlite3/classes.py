@@ -17,10 +17,12 @@ def _build_cursor_class(base: type, observer: SQLiteCallObserver) -> type:
     class SQLiteCursor(observed):
         """A cursor that counts its rows. Without hooks, since some of these methods are called for each row."""
 
-        def _backwatch_count(self, rows: int, *, ends: bool) -> None:
+        def _backwatch_count(self, rows: list[Any], *, ends: bool) -> None:
             result = self.__dict__.get(RESULT_ATTRIBUTE)
             if result is not None:
-                result.rows += rows
+                result.rows += len(rows)
+                if result.sample is not None:
+                    result.add_sample(rows)
                 if ends:
                     observer.record_fetch(self)
 
@@ -33,22 +35,22 @@ def _build_cursor_class(base: type, observer: SQLiteCallObserver) -> type:
             except BaseException as error:
                 observer.record_fetch(self, error)
                 raise
-            self._backwatch_count(1, ends=False)
+            self._backwatch_count([row], ends=False)
             return row
 
         def fetchone(self) -> Any:
             row = super().fetchone()
-            self._backwatch_count(row is not None, ends=row is None)
+            self._backwatch_count([] if row is None else [row], ends=row is None)
             return row
 
         def fetchmany(self, *args: Any, **kwargs: Any) -> Any:
             rows = super().fetchmany(*args, **kwargs)
-            self._backwatch_count(len(rows), ends=not rows)
+            self._backwatch_count(rows, ends=not rows)
             return rows
 
         def fetchall(self) -> Any:
             rows = super().fetchall()
-            self._backwatch_count(len(rows), ends=True)
+            self._backwatch_count(rows, ends=True)
             return rows
 
         def close(self) -> None:

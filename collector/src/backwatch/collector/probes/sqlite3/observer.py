@@ -5,6 +5,8 @@ import os
 from time import time_ns
 from typing import Any, Final
 
+from backwatch.collector.exposure import mode
+from backwatch.collector.exposure.rows import description_names, parameter_facts, row_facts
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.toolkit.dbapi import (
     MAX_TEXT_CHARACTERS,
@@ -100,9 +102,10 @@ class SQLiteCallObserver(CallObserver):
             affected = cursor.rowcount
             if cursor.description is not None:
                 cursor.__dict__[RESULT_ATTRIBUTE] = OpenResult(sql, time_ns())
-        self.record_call(
-            state, "", start_ns, sql=sql, rows=(UNKNOWN, affected), error=error, facts=_error_facts(error)
-        )  # fmt: skip
+        facts = _error_facts(error)
+        if mode.reads_values and len(args) > 1:
+            facts += parameter_facts(sql, args[1])
+        self.record_call(state, "", start_ns, sql=sql, rows=(UNKNOWN, affected), error=error, facts=facts)
 
     @never_breaks_the_host
     def record_fetch(self, cursor: Any, error: Error = None) -> None:
@@ -112,8 +115,17 @@ class SQLiteCallObserver(CallObserver):
             return
         state = cursor.connection.__dict__.get(STATE_ATTRIBUTE)
         if state is not None:
+            facts = () if result.sample is None else self._sample_facts(cursor, result)
             rows, since_ns = result.take_rows()
-            self.record_call(state, "FETCH", since_ns, sql=result.sql, rows=(rows, UNKNOWN), error=error)
+            self.record_call(state, "FETCH", since_ns, sql=result.sql, rows=(rows, UNKNOWN), error=error, facts=facts)
+
+    def _sample_facts(self, cursor: Any, result: OpenResult) -> Facts:
+        """Return the kinds of data in the rows that were read. ``sqlite3.Row`` is a tuple with names."""
+        named = self._module.Row
+        return row_facts(
+            result.sql, lambda: description_names(cursor.description),
+            lambda: (tuple(row) if row.__class__ is named else row for row in result.sample or ()),
+        )  # fmt: skip
 
     # --- transactions ---
 

@@ -10,6 +10,8 @@ from time import time_ns
 from typing import Any, Final
 
 from backwatch.collector import names
+from backwatch.collector.exposure.cells import MAX_ROWS as MAX_ROWS_SAMPLED
+from backwatch.collector.exposure.rows import reads_rows
 from backwatch.collector.probes.toolkit.hooks import Args, Decorator, Error, Function, Kwargs, call_hook
 from backwatch.collector.probes.toolkit.observers import RecordingObserver
 from backwatch.collector.probes.toolkit.sockets import words
@@ -71,14 +73,21 @@ class OpenResult:
         sql: The statement, as the app passed it.
         rows: Rows read since the last report.
         since_ns: Start of the first read since the last report; 0: none.
+        sample: The first rows, where their kinds of data are reported; ``None``: they are not.
     """
 
-    __slots__ = ("rows", "since_ns", "sql")
+    __slots__ = ("rows", "sample", "since_ns", "sql")
 
     def __init__(self, sql: object, since_ns: int = 0) -> None:
         self.sql = sql
         self.rows = 0
         self.since_ns = since_ns
+        self.sample: list[Any] | None = [] if reads_rows(sql) else None
+
+    def add_sample(self, rows: list[Any]) -> None:
+        """Keep the first rows until they are reported."""
+        if self.sample is not None and len(self.sample) < MAX_ROWS_SAMPLED:
+            self.sample += rows[:MAX_ROWS_SAMPLED]
 
     def take_rows(self) -> tuple[int, int]:
         """Return and reset the count of rows and the time since which they were read."""

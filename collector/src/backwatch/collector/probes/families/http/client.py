@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from backwatch.collector.probes.families.http.observer import HttpCallObserver
 from backwatch.collector.probes.families.http.session import session_of
 from backwatch.collector.probes.families.http.state import Exchange, HttpConnectionState
+from backwatch.collector.probes.toolkit.dbapi import argument
 from backwatch.collector.probes.toolkit.hooks import Args, Error, Kwargs
 from backwatch.collector.probes.toolkit.tls_contexts import VERIFICATIONS, requested_mode
 from backwatch.collector.runtime.guard import never_breaks_the_host
@@ -47,7 +48,7 @@ class HttpClientCallObserver(HttpCallObserver):
         return None if self._is_observed_elsewhere(connection) else super().on_connect(connection, args, kwargs)
 
     @never_breaks_the_host
-    def on_send(self, connection: Any, _args: Args, _kwargs: Kwargs) -> Exchange | None:
+    def on_send(self, connection: Any, args: Args, kwargs: Kwargs) -> Exchange | None:
         """Note a request whose head is complete, and about to be sent."""
         if not self.active or self._is_observed_elsewhere(connection):
             return None
@@ -57,7 +58,10 @@ class HttpClientCallObserver(HttpCallObserver):
         for line in lines[1:]:
             if line[:14].lower() == b"authorization:":
                 login["Authorization"] = line[14:].strip()
-        return self._begin(connection, connection, method, rest.rpartition(" ")[0], login)
+        exchange = self._begin(connection, connection, method, rest.rpartition(" ")[0], login)
+        if exchange is not None and exchange.claim is None:
+            exchange.keep_body(argument(args, kwargs, 0, "message_body"))
+        return exchange
 
     @never_breaks_the_host
     def on_send_end(self, connection: Any, exchange: Exchange, _result: Any, error: Error) -> None:

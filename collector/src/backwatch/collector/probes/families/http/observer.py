@@ -99,7 +99,10 @@ class HttpCallObserver(SwitchableObserver):
         """Note a request of urllib3's, which its pool is about to make."""
         given = dict(zip(("conn", "method", "url", "body", "headers"), args, strict=False)) | kwargs
         connection = given.get("conn")
-        return self._begin(pool, connection, given.get("method"), given.get("url"), given.get("headers"))
+        exchange = self._begin(pool, connection, given.get("method"), given.get("url"), given.get("headers"))
+        if exchange is not None and exchange.claim is None:
+            exchange.keep_body(given.get("body"))
+        return exchange
 
     def _begin(self, pool: Any, connection: Any, method: object, path: object, headers: object) -> Exchange | None:
         if not self.active or connection is None:

@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from backwatch.collector import names
+from backwatch.collector.exposure.cells import cells_of_body
+from backwatch.collector.exposure.observation import sent_facts
 from backwatch.collector.payload.response_indicators import add_indicators
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.http.claims import Claim, FinishedRequest, take_claim
@@ -85,6 +87,9 @@ class HttpCallRecorder:
             exchange.finish_inspection()
             if exchange.signs:
                 facts = add_indicators(facts, exchange.signs)
+            if exchange.body is not None:
+                facts += sent_facts(exchange.statement, lambda: cells_of_body(exchange.body))
+            facts += exchange.received
             self.recorder.record_call(
                 exchange.session, exchange.method, statement=exchange.statement, start_ns=exchange.start_ns,
                 error=exchange.error, facts=facts, caller=exchange.caller, **volume,

@@ -4,6 +4,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from backwatch.collector import names
+from backwatch.collector.exposure import mode
+from backwatch.collector.exposure.cells import MAX_JSON
+from backwatch.collector.exposure.observation import received_value_facts
 from backwatch.collector.payload.response_indicators import MAX_INSPECTED_BYTES, find_document_indicators
 from backwatch.collector.probes.families.http.claims import Claim
 from backwatch.collector.probes.toolkit.sockets import descriptor
@@ -65,9 +68,35 @@ class Exchange:
     """One request and its response."""
 
     __slots__ = (
-        "caller", "claim", "compressed", "connect_failed", "connection", "counted", "document", "ended", "error",
-        "estimate", "facts", "head", "login", "method", "path", "released", "reported", "response", "session", "signs",
-        "start_ns", "state", "statement", "status", "target", "unpacked", "url",
+        "body",
+        "caller",
+        "claim",
+        "compressed",
+        "connect_failed",
+        "connection",
+        "counted",
+        "document",
+        "ended",
+        "error",
+        "estimate",
+        "facts",
+        "head",
+        "login",
+        "method",
+        "path",
+        "received",
+        "released",
+        "reported",
+        "response",
+        "session",
+        "signs",
+        "start_ns",
+        "state",
+        "statement",
+        "status",
+        "target",
+        "unpacked",
+        "url",
     )  # fmt: skip
 
     def __init__(
@@ -96,12 +125,20 @@ class Exchange:
         """Bytes of a compressed body, and of what was unpacked."""
         self.document: str | None = None
         """The kind of document in its body, until its beginning has been inspected; ``None``: not known yet."""
+        self.body: object = None
+        """The beginning of a request's body, where its kinds of data are reported; ``None``: none, or not known."""
+        self.received: Facts = ()
         self.head = b""
         """That beginning, as far as it has come: its sender chooses in how many pieces it comes."""
         self.signs: list[str] = []
         """The indicators that the inspection found."""
         self.compressed = self.connect_failed = self.ended = self.released = self.reported = False
         """``ended``: its bytes are counted, the body is still being unpacked."""
+
+    def keep_body(self, body: object) -> None:
+        """Keep the beginning of a request's body, if it is exactly a text or bytes."""
+        if mode.reads_columns and (body.__class__ is bytes or body.__class__ is str):
+            self.body = body[:MAX_JSON]  # pyright: ignore[reportIndexIssue]
 
     def inspect(self, piece: object) -> None:
         """Keep the beginning of an unpacked document, until there is enough to inspect."""
@@ -114,4 +151,5 @@ class Exchange:
     def finish_inspection(self) -> None:
         """Inspect as much of the beginning as came."""
         if self.document and self.head:
+            self.received = received_value_facts(self.statement, self.head)
             self.signs, self.document, self.head = find_document_indicators(self.document, self.head), "", b""

@@ -1,9 +1,12 @@
 """Observation of MySQL drivers: connections, statements, commands, and rows that are read piece by piece."""
 
 import re
+from collections.abc import Iterable
 from time import time_ns
 from typing import Any, Final
 
+from backwatch.collector.exposure import mode
+from backwatch.collector.exposure.rows import description_names, parameter_facts, reads_rows, row_facts
 from backwatch.collector.probes.families.mysql.state import MySQLConnectionState
 from backwatch.collector.probes.toolkit.dbapi import (
     MAX_ROWS,
@@ -78,6 +81,11 @@ class MySQLCallObserver(CallObserver):
         del connection
         return NO_ROWS
 
+    def read_rows(self, cursor: Any) -> Iterable[Any]:
+        """Return rows of the last statement that the driver holds in memory."""
+        rows = cursor.__dict__.get("_rows")
+        return rows if rows.__class__ is tuple or rows.__class__ is list else ()
+
     def count_warnings(self, cursor: Any) -> object:
         """Return the number of warnings that came with the response, where the driver has it without a query."""
         del cursor
@@ -137,18 +145,22 @@ class MySQLCallObserver(CallObserver):
             query = argument(args, kwargs, 0, name)
             if template:
                 query = template % (query.decode("utf-8", "replace") if isinstance(query, bytes) else query,)
-            self._end_statement(cursor, state, "", start_ns, query, error)
+            data = parameter_facts(query, argument(args, kwargs, 1, "args")) if mode.reads_values else ()
+            self._end_statement(cursor, state, "", start_ns, query, error, data)
             self._follow_use(state, query, error)
 
         return call_hook(self.on_cursor_call, on_execute_end)
 
     def _end_statement(
-        self, cursor: Any, state: Any, operation: str, start_ns: int, query: Any, error: Error
+        self, cursor: Any, state: Any, operation: str, start_ns: int, query: Any, error: Error, facts: Facts = ()
     ) -> None:  # fmt: skip
         rows: RowCounts = NO_ROWS
-        facts: Facts = ()
         if error is None:
-            facts = notice_facts(self.count_warnings(cursor))
+            facts += notice_facts(self.count_warnings(cursor))
+            if cursor.description and reads_rows(query):
+                facts += row_facts(
+                    query, lambda: description_names(cursor.description), lambda: self.read_rows(cursor)
+                )  # fmt: skip
             count = cursor.rowcount if isinstance(cursor.rowcount, int) else UNKNOWN
             rows = (count, UNKNOWN) if cursor.description else (UNKNOWN, count)
             if cursor.description and self.has_unread_rows(cursor):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from backwatch.collector.exposure.observation import received_value_facts, sent_value_facts
 from backwatch.collector.payload.formats import detect_formats
 from backwatch.collector.payload.written import written_facts
 from backwatch.collector.probes import Recorder
@@ -229,7 +230,7 @@ class RedisCallObserver(SwitchableObserver):
         commands.missing_replies -= 1
         if commands.missing_replies <= 0:
             state.pending.popleft()
-            self._record(connection, state, commands)
+            self._record(connection, state, commands, reply)
             if commands.name in _SESSION_COMMANDS and commands.error is None:
                 self._update_session(state, commands.commands[0], reply)
 
@@ -248,7 +249,9 @@ class RedisCallObserver(SwitchableObserver):
             return not (state.pending and state.pending[0].name in SUBSCRIPTIONS)
         return not state.pending
 
-    def _record(self, connection: Any, state: RedisConnectionState, commands: InFlightCommands) -> None:
+    def _record(
+        self, connection: Any, state: RedisConnectionState, commands: InFlightCommands, reply: object = None
+    ) -> None:
         session = state.session or self._session(connection, state)
         if commands.name:
             operation, statement = describe_command(commands.name, commands.commands[0])
@@ -262,8 +265,12 @@ class RedisCallObserver(SwitchableObserver):
             )  # fmt: skip
             return
         if commands.error is None and (not commands.name or commands.name in WRITING_COMMANDS):
-            written = written_facts(statement, written_values(commands.commands))
+            values = written_values(commands.commands)
+            written = written_facts(statement, values) + sent_value_facts(statement, values)
             commands.facts = merge_facts(commands.facts, written)
+        if reply is not None:
+            received = received_value_facts(statement, reply)
+            commands.facts = merge_facts(commands.facts, received)
         self.recorder.record_call(
             session, operation, statement=statement, start_ns=commands.start_ns,
             wire=self._open_wire(connection, state), rows_returned=commands.rows, error=commands.error,
