@@ -59,5 +59,5 @@ def describe_error(error: BaseException) -> str:
         if isinstance(found, ssl.SSLError):
             return shorten(f"TLS failed: {found.reason or found}")
         if isinstance(found, TimeoutError) and "handshake" in str(found):
-            return "the TLS handshake timed out"
+            return "TLS failed: the server leaves the handshake unanswered"
     return ""

@@ -9,6 +9,7 @@ from typing import Final
 from backwatch.collector import names
 from backwatch.collector.exposure.format import count_needed
 from backwatch.collector.exposure.values import find_matches
+from backwatch.collector.runtime.keyed_cache import keyed_hash
 
 MAX_FORMATS: Final = 8
 """Formats of one column whose values are counted."""
@@ -28,7 +29,7 @@ class Column:
 
     def __init__(self) -> None:
         self.read = 0
-        self.formats: dict[str, tuple[set[int], int]] = {}
+        self.formats: dict[str, tuple[set[int | bytes], int]] = {}
         """By format, the different values and how many met it."""
         self.settled = 0
 
@@ -38,11 +39,11 @@ class Column:
         for kind, name, chance in find_matches(text):
             needed = 1 if chance == 0 else count_needed(chance)
             if needed > 1:
-                different, count = self.formats.get(name) or (set[int](), 0)
+                different, count = self.formats.get(name) or (set[int | bytes](), 0)
                 if name not in self.formats and len(self.formats) >= MAX_FORMATS:
                     continue
                 if len(different) < MAX_DIFFERENT:
-                    different.add(hash(text))
+                    different.add(keyed_hash(text))
                 self.formats[name] = (different, count + 1)
                 if len(different) < needed or count + 1 < MIN_SHARE * self.read:
                     continue

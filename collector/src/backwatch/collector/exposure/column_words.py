@@ -89,7 +89,7 @@ NAMES: Final = {
 
 WHOLE_NAMES: Final = {
     "email": "mail",
-    "phone": "tel mobile fax handy",
+    "phone": "tel mobile fax",
     "card": "pan",
     "national-id": "nie nif rut cpr passport",
     "person": "sex birth address adresse direccion indirizzo endereco nom nombre",
