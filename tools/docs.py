@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import click
 
@@ -23,6 +23,8 @@ from backwatch.detector import detectors
 from backwatch.detector.rules import rulebook
 from backwatch.detector.rules.field_meanings import list_fields
 from backwatch.notify import outputs
+from backwatch.resource.checks import CHECKS
+from backwatch.resource.systems import discover as list_drivers
 
 ROOT = Path(__file__).parents[1]
 MEMBERS = ("collector", "store", "detector", "notify", "dashboard")
@@ -237,7 +239,37 @@ def _help_pages(command: click.Command, path: str) -> Iterator[tuple[str, str]]:
             yield from _help_pages(below, f"{path} {name}")
 
 
+def resource_checks() -> str:
+    """Return the table of an attached resource's settings."""
+
+    def shown(value: object) -> str:
+        if isinstance(value, tuple):
+            return ", ".join(f"`{each}`" for each in cast("tuple[str, ...]", value)) or "none"
+        return f"`{str(value).lower() if isinstance(value, bool) else value}`" if value != "" else "none"
+
+    rows = [
+        (f"`{check.name}`", shown(check.default), ", ".join(f"`{choice}`" for choice in check.choices), check.stops)
+        for check in CHECKS.values()
+    ]
+    return _table(("setting", "default", "values", "what the default stops"), rows)
+
+
+def resource_drivers() -> str:
+    """Return the table of attachable services, their client libraries and what those cannot keep."""
+    found = sorted(list_drivers(), key=lambda driver: (driver.system, driver.rank))
+    rows = [
+        (
+            ", ".join(f"`{scheme}://`" for scheme in driver.schemes), driver.module,
+            ", ".join(f"`{kind}()`" for kind in driver().kinds()),
+            "; ".join(f"`{name}`: {reason}" for name, reason in driver.cannot.items()),
+        )
+        for driver in found
+    ]  # fmt: skip
+    return _table(("URL", "library", "opens", "cannot keep"), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "resource-checks": resource_checks, "resource-drivers": resource_drivers,
     "rules": rules, "blind-spots": blind_spots, "kinds": kinds, "drivers": drivers, "facts": facts,
     "settings": settings_table, "signs": signs, "answer-words": answer_words, "form-words": form_words,
     "kind-words": kind_words,

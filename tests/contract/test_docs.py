@@ -50,7 +50,7 @@ LISTED = subprocess.run(
 ).stdout
 DOCUMENTS = sorted(ROOT / name for name in LISTED.split("\0") if name)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
-ALLOWED_PREFIXES = ("BACKWATCH_TEST", "BACKWATCH_AUDIT", settings.OUTPUT_PREFIX)
+ALLOWED_PREFIXES = ("BACKWATCH_TEST", "BACKWATCH_AUDIT", settings.OUTPUT_PREFIX, settings.RESOURCE_PREFIX)
 every_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 tools: dict[str, Any] = runpy.run_path(str(ROOT / "tools" / "docs.py"))
 

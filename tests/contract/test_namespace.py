@@ -32,7 +32,10 @@ DRIVERS = {
 """What the collector wraps where the app has it, and must never bring along."""
 BROUGHT_BY_THE_CALLER = {
     "collector": DRIVERS | {"cramjam", "lz4"}, "store": {"numpy"}, "detector": {"pytest"},
-    "resource": {*(driver.module for driver in systems.discover()), "psycopg_pool", "sqlalchemy", "click", "yaml"},
+    "resource": {
+        *(driver.module.partition(".")[0] for driver in systems.discover()), "psycopg_pool", "sqlalchemy", "click",
+        "yaml", "urllib3", "httpcore", "amqp", "anyio", "botocore",
+    },
     "attack": {"botocore", "bson", *(kind.driver.partition(".")[0] for kind in scenarios.discover())},
 }  # fmt: skip
 """Imported inside functions that only those call who have it: the detector unpacks batches of the stream, the store

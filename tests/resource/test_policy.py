@@ -36,7 +36,7 @@ def test_each_layer_goes_before_the_one_below(tmp_path: Path, monkeypatch: pytes
 
 
 def test_file_can_be_named_and_must_exist(tmp_path: Path) -> None:
-    path = tmp_path / "backwatch.toml"
+    path = tmp_path / "policies.toml"
     path.write_text("[resources.ORDERS_URL]\nmode = 'warn'\n")
     assert read_policy("ORDERS_URL", {}, {"BACKWATCH_RESOURCES_FILE": str(path)}).text("mode") == "warn"
     with pytest.raises(ResourceMisconfigured, match="BACKWATCH_RESOURCES_FILE"):
@@ -72,6 +72,11 @@ def test_wrong_url_is_refused_without_showing_it(text: str) -> None:
     assert "SECRET" not in str(caught.value)
 
 
+def test_misspelt_variable_is_an_error() -> None:
+    with pytest.raises(ResourceMisconfigured, match="BACKWATCH_RESOURCE_ORDERS_TSL"):
+        read_policy("ORDERS_URL", {}, {"BACKWATCH_RESOURCE_ORDERS_TSL": "off"})
+
+
 def test_missing_variable_is_named() -> None:
     with pytest.raises(ResourceMisconfigured, match="ORDERS_URL is not set"):
         attach("ORDERS_URL", environment={})
@@ -83,8 +88,8 @@ def test_no_representation_holds_the_password() -> None:
 
 
 def test_setting_that_a_driver_cannot_keep_is_an_error() -> None:
-    with pytest.raises(ResourceMisconfigured, match="pin cannot be kept by psycopg"):
-        attach("ORDERS_URL", environment={"ORDERS_URL": URL}, pin=["ab" * 32])
+    with pytest.raises(ResourceMisconfigured, match="max_reply_bytes cannot be kept by psycopg2"):
+        attach("ORDERS_URL", environment={"ORDERS_URL": URL}, driver="psycopg2", max_reply_bytes=1_000)
 
 
 def test_each_setting_says_what_it_stops() -> None:

@@ -69,6 +69,23 @@ def test_foreign_authority_is_refused(postgresql: Server, driver: str, ask: Ask)
     assert caught.value.check == "tls"
 
 
+@every_driver
+def test_only_the_pinned_certificate_is_accepted(postgresql: Server, driver: str, ask: Ask) -> None:
+    with pytest.raises(ResourceUnsafe) as caught:
+        ask(attach_server(postgresql, driver=driver, pin=["ab" * 32]))
+    assert caught.value.check == "pin"
+    shown = caught.value.seen.rpartition(" ")[2]
+    assert ask(attach_server(postgresql, driver=driver, pin=[shown])) == (True, "TLSv1.3")
+
+
+@every_driver
+def test_older_server_than_declared_is_refused(postgresql: Server, driver: str, ask: Ask) -> None:
+    with pytest.raises(ResourceUnsafe, match="announces version") as caught:
+        ask(attach_server(postgresql, driver=driver, min_version="99"))
+    assert caught.value.check == "min_version"
+    assert ask(attach_server(postgresql, driver=driver, min_version="9.6"))
+
+
 def lead_to_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let any name resolve to loopback, as a hijacked DNS entry would."""
     monkeypatch.setattr(
@@ -110,11 +127,11 @@ def test_observing_changes_nothing_and_finds_plaintext(postgresql: Server, drive
     assert [finding.check for finding in resource.findings] == ["tls"]
 
 
-@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
-def test_password_in_clear_is_not_sent(postgresql: Server, driver: str) -> None:
+@every_driver
+def test_password_in_clear_is_not_sent(postgresql: Server, driver: str, ask: Ask) -> None:
     url = postgresql.url.replace(f"//{postgresql.user}:", f"//{CLEARTEXT_USER}:")
     with pytest.raises(ResourceUnsafe) as caught:
-        attach_url(url, driver=driver, ca=postgresql.ca_file).connect()
+        ask(attach_url(url, driver=driver, ca=postgresql.ca_file))
     assert caught.value.check == "auth"
 
 
@@ -167,3 +184,46 @@ def test_pool_checks_each_of_its_connections(postgresql: Server) -> None:
     pool.closeall()
     with pytest.raises(ResourceUnsafe):
         attach_server(postgresql, driver="psycopg2", ca="system").pool()
+
+
+@every_driver
+def test_result_with_too_many_rows_is_refused(postgresql: Server, driver: str, ask: Ask) -> None:
+    resource = attach_server(postgresql, driver=driver, max_rows=1_000)
+    statement = "select generate_series(1, 2000)"
+
+    async def ask_async() -> None:
+        connection = await resource.aconnect()
+        await (connection.fetch(statement) if driver == "asyncpg" else connection.execute(statement))
+
+    with pytest.raises(ResourceUnsafe) as caught:
+        resource.connect().cursor().execute(statement) if ask is ask_sync else asyncio.run(ask_async())
+    assert caught.value.check == "max_rows"
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_endless_reply_is_cut_before_it_fills_memory(postgresql: Server, is_async: bool) -> None:
+    resource = attach_server(postgresql, driver="psycopg", max_reply_bytes=4 << 20, max_rows=1 << 30)
+    statement = "select repeat('x', 1000) from generate_series(1, 100000)"
+
+    async def ask_async() -> None:
+        await (await resource.aconnect()).execute(statement)
+
+    with pytest.raises(ResourceUnsafe) as caught:
+        asyncio.run(ask_async()) if is_async else resource.connect().execute(statement)
+    assert caught.value.check == "max_reply_bytes"
+
+
+def test_server_that_never_answers_is_left(postgresql: Server) -> None:
+    resource = attach_server(postgresql, driver="psycopg", read_timeout_s=0.3)
+    connection = resource.connect()
+    with pytest.raises(ResourceUnsafe) as caught:
+        connection.execute("select pg_sleep(20)")
+    assert caught.value.check == "read_timeout_s"
+    assert connection.closed
+
+
+def test_idle_listener_may_wait_for_ever(postgresql: Server) -> None:
+    connection = attach_server(postgresql, driver="psycopg", read_timeout_s=0.1).connect(autocommit=True)
+    connection.execute("listen nothing")
+    assert list(connection.notifies(timeout=0.5)) == []
+    assert connection.execute("select 1").fetchone() == (1,)

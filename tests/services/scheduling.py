@@ -1,4 +1,4 @@
-"""Test scheduling on xdist's workers: each idle worker gets the next unit, the slowest units first.
+"""Test scheduling on xdist's workers: each idle worker gets the next unit, the longest units first.
 
 A unit is a file, because files share module-scoped fixtures and fixed names on servers. Two markers change that:
 
@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+LAST = 4
+
 
 def unit_of(item: pytest.Item) -> str:
     """Return the name of the unit that a test belongs to."""
@@ -24,13 +26,25 @@ def unit_of(item: pytest.Item) -> str:
 
 
 def sort_slowest_first(items: list[pytest.Item]) -> None:
-    """Sort tests by unit: units with slow tests first, then heavy ones, then the rest in the order of collection."""
+    """Sort tests by unit: slow files first, then heavy ones, whole systems, the rest, and short units last.
+
+    The last units decide how long one worker waits for the others, and a test of a file that is ``spread`` is short.
+    """
     ranks: dict[str, int] = {}
     for item in items:
-        rank = 0 if item.get_closest_marker("slow") else 1 if item.get_closest_marker("heavy") else 2
         unit = unit_of(item)
-        ranks[unit] = min(ranks.get(unit, rank), rank)
+        ranks[unit] = min(ranks.get(unit, LAST), _rank(item))
     items.sort(key=lambda item: ranks[unit_of(item)])
+
+
+def _rank(item: pytest.Item) -> int:
+    if item.get_closest_marker("slow"):
+        return 0
+    if item.get_closest_marker("spread"):
+        return LAST
+    if item.get_closest_marker("heavy"):
+        return 1
+    return 2 if item.nodeid.startswith("tests/system/") else 3
 
 
 def write_units(items: Sequence[pytest.Item], path: Path) -> None:

@@ -180,7 +180,7 @@ class Slow:
     def find_spec(self, name, path=None, target=None):
         if name == "sqlite3.dbapi2":
             cut.set()
-            time.sleep(8)
+            time.sleep(6)
 
 cut = threading.Event()
 sys.meta_path.insert(0, Slow())

@@ -35,7 +35,7 @@ from backwatch.collector.stream.kafka_codecs import (
 )
 from backwatch.collector.stream.kafka_records import SkippedRecords
 
-ZEROS = b"\x00" * (300 << 20)
+ZEROS = bytes(300 << 20)  # pages of zeros that nothing was written to take no memory
 HEADER_BYTES = 61
 
 

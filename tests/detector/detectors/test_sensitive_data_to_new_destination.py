@@ -53,14 +53,28 @@ def test_resource_collects_its_kinds() -> None:
     assert sorted(set(rows["kinds"].tolist())) == [0, 4]
 
 
+def step(*facts: dict[str, Any]) -> Any:
+    """Return the findings of calls on one plaintext session."""
+    session = {**streams.SAFE, names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none", names.TLS_REQUESTED: ""}
+    engine = make_engine(EngineConfig(key=b"a key of 16 byte"))
+    calls = [
+        streams.Call(1_790_000_000_000_000_000 + at, session, {**streams.statement("SELECT ?"), **more})
+        for at, more in enumerate(facts)
+    ]
+    return engine.step(engine.new_shard(), streams.entry(streams.records(calls, backfill=True), 0))
+
+
+def test_page_of_a_resource_shows_its_kinds() -> None:
+    seen = [resource.facts.get("backwatch.data.resource") for resource in step({}).seen]
+    assert seen == [None]
+    seen = [resource.facts["backwatch.data.resource"] for resource in step({names.DATA_SENT: "iban,email"}, {}).seen]
+    assert seen == ["email, iban"]
+
+
 def test_plaintext_session_with_cards_outranks_one_with_weather() -> None:
     levels: dict[str, set[str]] = {}
     for kinds in ("", "card"):
-        facts = {**streams.statement("SELECT ?"), **({names.DATA_RECEIVED: kinds} if kinds else {})}
-        session = {**streams.SAFE, names.TLS_ESTABLISHED: False, names.TLS_VERIFIED: "none", names.TLS_REQUESTED: ""}
-        engine = make_engine(EngineConfig(key=b"a key of 16 byte"))
-        calls = [streams.Call(1_790_000_000_000_000_000, session, facts)]
-        findings = engine.step(engine.new_shard(), streams.entry(streams.records(calls, backfill=True), 0))
+        findings = step({names.DATA_RECEIVED: kinds} if kinds else {})
         levels[kinds] = {
             finding.level
             for event in findings.events

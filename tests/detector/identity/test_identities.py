@@ -33,6 +33,8 @@ SWAP = {
     names.SERVER_ID: ["8422"], names.TOPOLOGY: ["c.internal:5432"], names.REDIRECT_TARGET: ["other.example"],
 }  # fmt: skip
 NOTHING = ProfileVersion("shop", "0")
+MAX_DELTAS = 16
+"""After a snapshot, until the next: a chain from the first call on costs the square of its length."""
 
 
 def announce(values: Mapping[str, Sequence[str]] = SWAP, resource: str = RESOURCE, app: str = "shop") -> ProfileVersion:
@@ -77,10 +79,14 @@ def find_raised(engine: Engine, entries: Sequence[LogEntry], *, restart: str = "
     return sorted(found)
 
 
-def again(engine: Engine, shard: Shard, deltas: list[bytes], how: str) -> Shard:
+def again(engine: Engine, shard: Shard, chain: list[bytes], how: str) -> Shard:
+    """Return a shard that is loaded from the chain, which a snapshot begins anew now and then, as in the store."""
+    if how == "snapshot" or len(chain) > MAX_DELTAS:
+        chain[:] = [shard.snapshot()]
+    else:
+        chain.append(shard.delta())
     fresh = engine.new_shard()
-    deltas.append(shard.delta())
-    fresh.apply([shard.snapshot()] if how == "snapshot" else deltas)
+    fresh.apply(chain)
     return fresh
 
 

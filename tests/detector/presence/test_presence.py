@@ -22,6 +22,8 @@ from tests.detector.streams import CONFIG, SECOND, START_NS
 
 INTERVAL_S = 15
 WEEK_S = 7 * 86_400
+MAX_DELTAS = 16
+"""After a snapshot, until the next, as in the store."""
 HOUR_NS = 3_600 * SECOND
 BEGIN_NS = START_NS // HOUR_NS * HOUR_NS
 RULES = ("watch-lost", "app-ended", "process-ended")
@@ -315,14 +317,17 @@ def eventful(seed: int) -> list[Beat]:
 
 
 def by_restart(engine: Engine, kind: str) -> Callable[[Shard], Shard]:
-    deltas: list[bytes] = []
+    chain: list[bytes] = []
 
     def again(shard: Shard) -> Shard:
         if kind == "none":
             return shard
-        deltas.append(shard.delta())
+        if kind == "deltas" and len(chain) <= MAX_DELTAS:
+            chain.append(shard.delta())
+        else:
+            chain[:] = [shard.snapshot()]
         fresh = engine.new_shard()
-        fresh.apply(deltas if kind == "deltas" else [shard.snapshot()])
+        fresh.apply(chain)
         return fresh
 
     return again

@@ -16,8 +16,10 @@ from backwatch.collector.configuration.values import parse_canaries, parse_insta
 
 PREFIX = "BACKWATCH_"
 HOUSEKEEPING = ("BACKWATCH_CONFIG",)
-FOREIGN_PREFIXES = ("BACKWATCH_TEST_",)
-"""Names under the prefix that are no settings: those of the tests."""
+RESOURCE_PREFIX = "BACKWATCH_RESOURCE"
+"""Prefix of what ``backwatch.resource`` reads and checks in the app."""
+FOREIGN_PREFIXES = ("BACKWATCH_TEST_", RESOURCE_PREFIX)
+"""Names under the prefix that are none of these settings: those of the tests and of attached resources."""
 OUTPUT_PREFIX = "BACKWATCH_OUTPUT_"
 """Prefix of settings that an output of notify declares in its own file; only notify knows and checks them."""
 

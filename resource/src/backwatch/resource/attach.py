@@ -34,4 +34,6 @@ def attach(name: str, *, environment: Mapping[str, str] | None = None, **setting
     url = read_url(name, variables[name])
     policy = read_policy(name, url.settings, variables, settings)
     driver = choose_driver(name, url, policy)
-    return Resource(Attachment(name=name, url=url, policy=policy, default_port=driver.default_port), driver)
+    url = driver.locate(name, url)
+    port = driver.ports.get(url.scheme, driver.default_port)
+    return Resource(Attachment(name=name, url=url, policy=policy, default_port=port), driver)

@@ -16,6 +16,8 @@ from backwatch.resource.tls import VERSIONS, describe_error, find_ca_file, make_
 LEADS: Final = "the service leads to"
 REMEMBERED_S: Final = 60.0
 """Seconds for which the last refusal is given as the reason of a driver's vague error."""
+UNANSWERED_PART: Final = 0.3
+"""Of the time to connect: a handshake that waits for longer explains why a driver gave up."""
 
 
 class CheckedContext(ssl.SSLContext):
@@ -34,7 +36,8 @@ class CheckedContext(ssl.SSLContext):
     metered: bool
     check_hosts: bool
     _refused: tuple[float, ResourceUnsafe] | None
-    _unanswered: bool
+    _unanswered_since: float
+    _never_answered: bool
     _driver_class: type[ssl.SSLObject]
     _lock: threading.Lock
 
@@ -55,7 +58,7 @@ class CheckedContext(ssl.SSLContext):
         context.attachment, context.metered, context.check_hosts = attachment, metered, check_hosts
         context.sslsocket_class = _CheckedSocket
         context._driver_class = ssl.SSLObject
-        context._refused, context._unanswered = None, False
+        context._refused, context._unanswered_since, context._never_answered = None, 0.0, True
         context._lock = threading.Lock()
         return context
 
@@ -74,18 +77,23 @@ class CheckedContext(ssl.SSLContext):
             self._refused = time.monotonic(), error
 
     def raise_refusal(self, cause: BaseException | None = None) -> None:
-        """Raise the last refusal, if it is recent, or a handshake that stays unanswered; otherwise return.
+        """Raise the last refusal, if it is recent; otherwise return.
+
+        Args:
+            cause: Error with which the driver gave up. Then also a handshake that the server does not answer counts.
 
         Raises:
-            ResourceUnsafe: A connection was refused within the last minute, or waits for the server's handshake.
+            ResourceUnsafe: A connection was refused within the last minute.
         """
         with self._lock:
             refused, self._refused = self._refused, None
-            unanswered, self._unanswered = self._unanswered, False
-        if refused and time.monotonic() - refused[0] < REMEMBERED_S:
+        now = time.monotonic()
+        if refused and now - refused[0] < REMEMBERED_S:
             found = refused[1]
             raise ResourceUnsafe(found.resource, found.check, found.seen, found.fix) from cause
-        if unanswered:
+        begun, patience_s = self._unanswered_since, self.attachment.policy.seconds("connect_timeout_s")
+        if cause is not None and begun and (self._never_answered or now - begun > patience_s * UNANSWERED_PART):
+            self._unanswered_since = 0.0
             self.attachment.refuse("tls", "the server does not answer a TLS handshake", TLS_FIX)
 
     def check_before(self, host: str | None, port: int | None) -> None:
@@ -106,23 +114,20 @@ class CheckedContext(ssl.SSLContext):
         """Run a handshake between the checks. One that must wait for the peer is run again by the driver."""
         try:
             self.check_before(host, peer[1] if peer else None)
+            self._unanswered_since = self._unanswered_since or time.monotonic()
             try:
                 handshake()
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-                self._unanswered = True
                 raise
-            except OSError as error:
-                self._refuse_handshake(error)
+            except ssl.SSLError as error:
+                if not isinstance(error, ssl.SSLEOFError):  # a server that restarts closes its connections
+                    self.attachment.refuse("tls", describe_error(error), TLS_FIX)
                 raise
-            self._unanswered = False
+            self._unanswered_since, self._never_answered = 0.0, False
             self.attachment.check_session(read_tls(connection), address=peer[0] if peer else "")
         except ResourceUnsafe as error:
             self.refused(error)
             raise
-
-    def _refuse_handshake(self, error: OSError) -> None:
-        seen = describe_error(error) or f"the server does not answer a TLS handshake ({type(error).__name__})"
-        self.attachment.refuse("tls", seen, TLS_FIX)
 
 
 def _context_of(connection: Any) -> CheckedContext:
@@ -136,7 +141,7 @@ class _CheckedSocket(MeteredTlsSocket):
         """Shake hands, and judge."""
         context = _context_of(self)
         if context.metered and self.meter is None:
-            self.meter, self.per_request = ReplyMeter(context.attachment), True
+            self.meter, self.per_request = ReplyMeter(context.attachment, context.refused), True
         address = read_peer(self.fileno())
         peer = (address, int(self.getpeername()[1])) if address else None
         context.shake(self, lambda: super(_CheckedSocket, self).do_handshake(block), self.server_hostname, peer)
@@ -151,18 +156,14 @@ class _CheckedObject(ssl.SSLObject):
         """Shake hands, and judge."""
         context = _context_of(self)
         if context.metered and self._meter is None:
-            self._meter = ReplyMeter(context.attachment)
+            self._meter = ReplyMeter(context.attachment, context.refused)
         context.shake(self, super().do_handshake, self.server_hostname, None)
 
     def read(self, *arguments: Any, **options: Any) -> Any:
         """Read, and count."""
         found: Any = super().read(*arguments, **options)
         if self._meter is not None:
-            try:
-                self._meter.add(found if isinstance(found, int) else len(found))
-            except ResourceUnsafe as error:
-                _context_of(self).refused(error)
-                raise
+            self._meter.add(found if isinstance(found, int) else len(found))
         return found
 
     def write(self, data: Any) -> int:

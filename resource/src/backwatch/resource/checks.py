@@ -142,6 +142,10 @@ CHECKS: Final[Mapping[str, Check]] = {
             stops="another valid certificate than these (A6, A13)",
         ),
         Check(
+            name="min_version", default="", read=str.strip,
+            stops="servers with known holes, and older ones in the right one's place (A10, A14)",
+        ),
+        Check(
             name="auth", default="no-clear-text", read=read_word, choices=("strong", "no-clear-text", "any"),
             stops="passwords in clear, weak hashes and skipped logins (B1 to B8)",
         ),

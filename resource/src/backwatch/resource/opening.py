@@ -1,8 +1,10 @@
 """One opening of a resource: the checks before it, the driver's part, and the checks on what was opened."""
 
+import contextlib
 import ipaddress
 import logging
 import os
+import re
 import socket
 import ssl
 from collections import deque
@@ -13,12 +15,13 @@ from typing import Any, Final, cast
 from backwatch.resource import addresses, tls
 from backwatch.resource.addresses import Place
 from backwatch.resource.checks import WARN
-from backwatch.resource.errors import ResourceUnsafe
+from backwatch.resource.errors import ResourceUnsafe, walk_causes
 from backwatch.resource.plain_text import shorten
 from backwatch.resource.policy import Policy
 from backwatch.resource.url import ServiceUrl
 
 MAX_FINDINGS: Final = 100
+VERSION: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,5}", re.ASCII)
 TLS_FIX: Final = (
     "Give the service TLS with a certificate of a known authority for this host, or name its authority in ca"
 )
@@ -51,7 +54,7 @@ class Session:
         certificate: The server's certificate in DER; ``None`` if unknown.
         verified: ``full``, ``chain`` or ``none``; empty if unknown.
         address: The peer's numeric address; empty for a Unix socket or if unknown.
-        auth: How the account logged in, in the service's own word; empty if unknown.
+        server_version: As the server announces it; empty if unknown.
     """
 
     tls: bool | None = None
@@ -59,7 +62,7 @@ class Session:
     certificate: bytes | None = None
     verified: str = ""
     address: str = ""
-    auth: str = ""
+    server_version: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -167,15 +170,22 @@ class Attachment:
             if not host or host.startswith("/"):
                 continue
             self.check_host(host)
-            if host.lower().rstrip(".") in addresses.METADATA_NAMES:
-                self.refuse("addresses", f"{host} names a cloud's metadata service", "Name the service itself")
-            try:
-                found = addresses.resolve(host, port)
-            except OSError:
-                continue
-            self._judge(found)
-            places += found
+            with contextlib.suppress(socket.gaierror):
+                places += self.check_address(host, port)
         return places
+
+    def check_address(self, host: str, port: int) -> list[Place]:
+        """Judge a host's addresses, and return them.
+
+        Raises:
+            ResourceUnsafe: It leads where it must not.
+            OSError: It does not resolve.
+        """
+        if host.lower().rstrip(".") in addresses.METADATA_NAMES:
+            self.refuse("addresses", f"{host} names a cloud's metadata service", "Name the service itself")
+        found = addresses.resolve(host, port)
+        self._judge(found)
+        return found
 
     def _judge(self, places: Sequence[Place]) -> None:
         fault = addresses.find_fault(places, self.policy.text("addresses"), own_machine=self.own_machine)
@@ -208,6 +218,7 @@ class Attachment:
             address: The peer's, if the session does not hold it.
         """
         policy = self.policy
+        self._check_version(session.server_version)
         if address := address or session.address:
             self.check_peer(self.url.host, address, self.url.port(self.default_port))
         if not self.needs_tls:
@@ -221,18 +232,37 @@ class Attachment:
         ):
             self.refuse("tls", f"the certificate is not verified (verified: {session.verified})", TLS_FIX)
         pins = policy.texts("pin")
-        if pins and session.certificate is not None and tls.fingerprint(session.certificate) not in pins:
+        shown = "that cannot be read" if session.certificate is None else tls.fingerprint(session.certificate)
+        if pins and session.tls and shown not in pins:
             self.refuse(
-                "pin", f"the certificate has the fingerprint {tls.fingerprint(session.certificate)}",
+                "pin", f"the certificate has a fingerprint {shown}",
                 "If the certificate was renewed, add its fingerprint to pin",
             )  # fmt: skip
+
+    def _check_version(self, announced: str) -> None:
+        least = self.policy.text("min_version")
+        if least and read_version(announced) < read_version(least):
+            self.refuse(
+                "min_version", f"the server announces version {shorten(announced, 60) or 'none'}, below {least}",
+                "Update the server, or find out who answers in its place",
+            )  # fmt: skip
+
+    def raise_refusal(self, error: BaseException) -> None:
+        """Raise the refusal that a driver wrapped in an error of its own; otherwise return.
+
+        For errors of open sessions: there, a broken TLS stream is a lost connection like any other.
+        """
+        for cause in walk_causes(error):
+            if isinstance(cause, ResourceUnsafe):
+                raise cause from None
 
     def refuse_error(self, error: BaseException) -> None:
         """Turn a driver's error into a violation if a check caused it; otherwise return.
 
         Raises:
-            ResourceUnsafe: TLS failed, and the mode is enforce.
+            ResourceUnsafe: A check refused inside the driver, or TLS failed, and the mode is enforce.
         """
+        self.raise_refusal(error)
         seen = tls.describe_error(error)
         if seen and self.policy.enforced:
             raise ResourceUnsafe(self.name, "tls", seen, TLS_FIX) from error
@@ -247,6 +277,16 @@ class Attachment:
                 )  # fmt: skip
 
 
+def read_version(text: str) -> list[int]:
+    """Return the numbers at the begin of a version; none: it has no number.
+
+    >>> read_version("15.10 (Debian)") < read_version("16"), read_version("8.0.36-log")
+    (True, [8, 0, 36])
+    """
+    found = VERSION.match(text[:100])
+    return [int(part) for part in found[0].split(".")] if found else []
+
+
 def read_tls(connection: Any, *, verified: str = "") -> Session:
     """Return what an ``ssl.SSLSocket`` or ``ssl.SSLObject`` shows.
 
@@ -259,7 +299,7 @@ def read_tls(connection: Any, *, verified: str = "") -> Session:
         verified = "none" if context.verify_mode == ssl.CERT_NONE else "full" if context.check_hostname else "chain"
     return Session(
         tls=True, version=(connection.version() or "").removeprefix("TLSv"), verified=verified,
-        certificate=connection.getpeercert(binary_form=True),
+        certificate=connection.getpeercert(True),  # by place: an SSLSocket's own object takes no name
     )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """The policy of one resource: the table's defaults, then the file, then the environment, then the URL.
 
 The file is ``pyproject.toml`` or ``backwatch.toml`` in the working directory or above it, or the one that
-``BACKWATCH_RESOURCES_FILE`` names: ``[tool.backwatch.resources.NAME]`` (in ``backwatch.toml``: ``[resources.NAME]``).
+``BACKWATCH_RESOURCES_FILE`` names: ``[tool.backwatch.resources.NAME]``, outside of ``pyproject.toml``
+``[resources.NAME]``.
 """
 
 import tomllib
@@ -103,6 +104,12 @@ def _layers(
         resources = read_file(path)
         for section in (ALL, name):
             yield f"{path.name}: resources.{section}", resources.get(section, {})
+    for variable in variables:
+        rest = variable.removeprefix(ENV_PREFIX).lower()
+        if variable.startswith(ENV_PREFIX) and not any(rest == key or rest.endswith(f"_{key}") for key in CHECKS):
+            raise ResourceMisconfigured(
+                f"{shorten(variable)} is no setting of a resource; known are {', '.join(CHECKS)}"
+            )
     for prefix in (ENV_PREFIX, f"{ENV_PREFIX}{variable_part(name)}_"):
         for check in CHECKS:
             if (variable := prefix + check.upper()) in variables:
@@ -159,7 +166,7 @@ def _read_file(path: Path, modified_ns: int, size: int) -> Mapping[str, Mapping[
         document: Any = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ResourceMisconfigured(f"{path.name}: {error}") from None
-    for key in ("resources",) if path.name == "backwatch.toml" else ("tool", "backwatch", "resources"):
+    for key in ("tool", "backwatch", "resources") if path.name == "pyproject.toml" else ("resources",):
         document = document.get(key, {})
         if not isinstance(document, dict):
             raise ResourceMisconfigured(f"{path.name}: {key} must be a table")

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from typing import Any, Final, Self
 
 from backwatch.resource.errors import ResourceUnsafe
@@ -17,11 +18,16 @@ class ReplyMeter:
     """Bytes of the reply that is being received; refuses the first one beyond ``max_reply_bytes``.
 
     Outside of mode enforce it has no limit.
+
+    Args:
+        attachment: URL and policy.
+        on_refusal: Gets a refusal before it is raised, where a driver would hide it.
     """
 
-    __slots__ = ("_attachment", "_limit", "_newest", "_received")
+    __slots__ = ("_attachment", "_limit", "_newest", "_on_refusal", "_received")
 
-    def __init__(self, attachment: Attachment) -> None:
+    def __init__(self, attachment: Attachment, on_refusal: Callable[[ResourceUnsafe], None] | None = None) -> None:
+        self._on_refusal = on_refusal
         self._attachment = attachment
         self._limit = attachment.policy.count("max_reply_bytes") if attachment.policy.enforced else 0
         self._received = 0
@@ -41,7 +47,12 @@ class ReplyMeter:
         self._received = count if now - self._newest > PAUSE_S else self._received + count
         self._newest = now
         if self._limit and self._received > self._limit:
-            self._attachment.refuse("max_reply_bytes", f"a reply has more than {self._limit} bytes", SIZE_FIX)
+            try:
+                self._attachment.refuse("max_reply_bytes", f"a reply has more than {self._limit} bytes", SIZE_FIX)
+            except ResourceUnsafe as error:
+                if self._on_refusal is not None:
+                    self._on_refusal(error)
+                raise
 
 
 class _Metered:
@@ -63,6 +74,12 @@ class _Metered:
         if self.meter is not None:
             self.meter.add(count)
         return count
+
+    def send(self, *arguments: Any, **options: Any) -> int:
+        """Send. See :meth:`sendall`."""
+        if self.meter is not None and self.per_request:
+            self.meter.start()
+        return super().send(*arguments, **options)  # type: ignore[misc]
 
     def sendall(self, *arguments: Any, **options: Any) -> None:
         """Send. With ``per_request``, whatever is received next is another reply."""

@@ -6,7 +6,7 @@ import ssl
 from pathlib import Path
 from typing import Final
 
-from backwatch.resource.errors import ResourceMisconfigured
+from backwatch.resource.errors import ResourceMisconfigured, walk_causes
 from backwatch.resource.plain_text import shorten
 from backwatch.resource.policy import Policy
 
@@ -53,20 +53,11 @@ def fingerprint(der: bytes) -> str:
 
 def describe_error(error: BaseException) -> str:
     """Return what TLS found wrong, from anywhere in a chain of exceptions; empty: TLS is not the cause."""
-    seen: set[int] = set()
-    pending: list[BaseException | None] = [error]
-    while pending and len(seen) < 50:
-        found = pending.pop()
-        if found is None or id(found) in seen:
-            continue
-        seen.add(id(found))
+    for found in walk_causes(error, contexts=True):
         if isinstance(found, ssl.SSLCertVerificationError):
             return shorten(f"the certificate was not verified: {found.verify_message}")
         if isinstance(found, ssl.SSLError):
             return shorten(f"TLS failed: {found.reason or found}")
-        pending += [found.__cause__, found.__context__]
-        pending += [argument for argument in found.args if isinstance(argument, BaseException)]
-        reason = getattr(found, "reason", None)
-        if isinstance(reason, BaseException):
-            pending.append(reason)
+        if isinstance(found, TimeoutError) and "handshake" in str(found):
+            return "TLS failed: the server leaves the handshake unanswered"
     return ""

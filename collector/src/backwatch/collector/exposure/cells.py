@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus
 
 MAX_CELLS: Final = 256
 """Values that are read in one call."""
-MAX_ROWS: Final = 16
+MAX_ROWS: Final = 8
 """Rows or members that are read of one list."""
 MAX_DEPTH: Final = 5
 OPENERS: Final = ("{", "[", b"{", b"[")
@@ -80,10 +80,12 @@ def cells_of_body(body: Any) -> Iterator[Cell]:
 def cells_of_json(text: str) -> Iterator[Cell]:
     """Yield names and values of a JSON text, as far as it is there.
 
-    >>> list(cells_of_json('{"email": "a@b.org", "sizes": [1, 2], "n": 7, "cut": "abc'))
-    [('email', 'a@b.org'), ('sizes', None), ('n', '7'), ('cut', None)]
+    >>> list(cells_of_json('{"email": "a@b.org", "sizes": [1, 2], "cut": "abc'))
+    [('email', None), ('email', 'a@b.org'), ('sizes', None), ('cut', None)]
     """
     for pair in _PAIR.finditer(text):
-        yield pair[1], pair[2] if pair[2] is not None else pair[3]
+        yield pair[1], None
+        if pair[2] or pair[3]:
+            yield pair[1], pair[2] or pair[3]
     for member in _MEMBER.finditer(text):
         yield "", member[1]

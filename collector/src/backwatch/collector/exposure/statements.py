@@ -61,7 +61,7 @@ def _of_sql(text: str) -> Kinds:
             in_list, inserts = False, upper == "INTO"
         elif upper in _COUNTING and follows == "(":
             counting = True
-        elif follows in "(.":
+        elif follows in ("(", "."):
             inserts = inserts or before == "INTO"
         elif before not in _TABLE_BEFORE and not counting:
             count += 1

@@ -101,6 +101,7 @@ class Detector(ABC):
             ``baselines/known_values.py``) in which they are then known.
         accepts: Text facts of the evidence whose values an acceptance of its alert records: it holds for these values
             and no others. Empty: it silences the rule for its key.
+        shows: Its facts that the page of a resource shows, of the resource's newest call.
         identity_changes: Its facts that are not 0 where a call shows a new identity of its resource. Such a call does
             not update the resource's previous values.
     """
@@ -113,6 +114,7 @@ class Detector(ABC):
     tables: ClassVar[tuple[Table, ...]] = ()
     knows: ClassVar[tuple[tuple[str, str], ...]] = ()
     accepts: ClassVar[tuple[str, ...]] = ()
+    shows: ClassVar[tuple[str, ...]] = ()
     identity_changes: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:

@@ -40,6 +40,7 @@ class SensitiveDataToNewDestination(Detector):
             bits=names.DATA_KINDS,
         ),
     )
+    shows = ("backwatch.data.resource",)
     tables = (Table("sensitive_data", RESOURCE, 1, _SEEN),)
 
     def facts(

@@ -101,7 +101,7 @@ class Firings:
                 evidence |= self.decoded.evidence(row)
                 trace_id, span_id = self.decoded.trace_id(row), self.decoded.span_id(row)
                 evidence |= previous_values(self.decoded, row, self.was, i)
-            evidence |= as_evidence((name, values[i]) for name, values in self.facts.items()) | _name_values(
+            evidence |= as_evidence((name, values[i]) for name, values in self.facts.items()) | name_values(
                 (self.words[name], values[i]) for name, values in self.facts.items() if name in self.words
             )
             if span := evidence.pop(DIFFERENCE, 0):
@@ -120,7 +120,7 @@ def as_evidence(facts: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return {name: _plain(value) for name, value in facts if not _is_nan(value)}
 
 
-def _name_values(facts: Iterable[tuple[Fact, Any]]) -> dict[str, Any]:
+def name_values(facts: Iterable[tuple[Fact, Any]]) -> dict[str, Any]:
     """Return the facts whose values have names as words; 0 is shown as it is."""
     named: dict[str, Any] = {}
     for fact, value in facts:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backwatch.collector import names
+from backwatch.collector.facts.fact import Fact
 from backwatch.detector.columns.key_texts import resource_parts
 from backwatch.detector.columns.prepared import Columns, Prepared
 from backwatch.detector.decoding.decoder import DecodedCalls
@@ -25,7 +26,7 @@ from backwatch.detector.engine import lateness, windows
 from backwatch.detector.engine.approvals import Approvals
 from backwatch.detector.engine.call_verdicts import CallVerdicts
 from backwatch.detector.engine.clock import advance, runs
-from backwatch.detector.engine.findings import Findings, SeenResource, UnreadableRecord
+from backwatch.detector.engine.findings import Findings, SeenResource, UnreadableRecord, name_values
 from backwatch.detector.engine.identities import Identities, close
 from backwatch.detector.engine.intake import read_records
 from backwatch.detector.engine.log_entries import Decision, LogEntry, Loss, ProfileVersion, StreamRecords, Tick
@@ -111,6 +112,7 @@ class Engine:
             fact.name: fact for detector in self.detectors for fact in detector.derives if fact.values or fact.bits
         }
         table = RuleTable(rules, accepts, named)
+        self._shown = [fact for detector in self.detectors for fact in detector.derives if fact.name in detector.shows]
         self._call_verdicts = CallVerdicts(table)
         self._verdicts = Verdicts(table, config.clear_after_ns)
         self._identity_changes = identity_changes_of(self.detectors)
@@ -178,12 +180,13 @@ class Engine:
             valid = prepared.columns[NOT_BEFORE], prepared.columns[NOT_AFTER]
             prepared.columns.update(certificate_days(time_ns, *valid))
             prepared.columns[_SLOT] = np.zeros(decoded.count, np.int32)
+            prepared.columns.update({fact.name: np.full(decoded.count, np.nan) for fact in self._shown})
             for start, end, boundary_ns in runs(mark_ns):
                 self._advance(shard, boundary_ns, findings)
                 shard.scalars.watermark_ns = int(mark_ns[end - 1])
                 for low in range(start, end, MAX_RUN_CALLS):
                     self._judge_run(shard, prepared, low, min(low + MAX_RUN_CALLS, end), findings)
-            _note_seen(prepared, findings)
+            _note_seen(prepared, findings, self._shown)
         self._advance(shard, high, findings)
         self._count_losses(shard, decoded, entry, findings)
         self._presence.records(shard, decoded.processes, entry.appended_ns, entry.backfill, findings)
@@ -211,6 +214,8 @@ class Engine:
         learn = ~(suspect | columns["error"] | columns["late"])
         windows.add_calls(run.resource, columns, suspect, shard.windows)
         facts = self._derive_facts(shard, run, learn, findings)
+        for fact in self._shown:
+            prepared.columns[fact.name][start:end] = facts[fact.name]
         # 3. Rules on derived facts give the remaining verdicts.
         unchanged = quiet(learn, run.resource, facts, self._identity_changes)
         snapshot = IdentitySnapshot(shard.shown, prepared, run.resource, unchanged, start)
@@ -289,16 +294,17 @@ class Engine:
         findings.cut += int((run.columns["signs"] & _CUT != 0).sum())
 
 
-def _note_seen(prepared: Prepared, findings: Findings) -> None:
+def _note_seen(prepared: Prepared, findings: Findings, shown: Sequence[Fact]) -> None:
     """Add each resource that had calls in this batch, with the facts of its newest call. Slot 0 is left out."""
     columns, address = prepared.columns, prepared.address["resource"]
     found = np.empty((4, address.shape[0]), np.int64)
     count = sum_seen(address, columns[_SLOT], columns["time_ns"], columns["error"], found)
     for at in np.argsort(address[found[0, :count]]).tolist():
         newest, first_ns, calls, errors = found[:, at].tolist()
+        derived = name_values((fact, columns[fact.name][newest]) for fact in shown)
         findings.seen.append(
             SeenResource(
                 parts=resource_parts(prepared, newest), first_ns=first_ns, last_ns=int(columns["time_ns"][newest]),
-                calls=calls, errors=errors, facts=prepared.decoded.session_facts(newest),
+                calls=calls, errors=errors, facts={**prepared.decoded.session_facts(newest), **derived},
             )
         )  # fmt: skip

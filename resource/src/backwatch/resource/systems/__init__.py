@@ -6,6 +6,7 @@ A file holds a subclass of :class:`Driver`; it is found by walking the folders.
 import importlib
 import importlib.util
 import pkgutil
+import sys
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -32,6 +33,8 @@ class Driver(ABC):
         system: The service's kind, as OpenTelemetry names it.
         schemes: Of URLs, with TLS in the name or not.
         default_port: Of the protocol.
+        ports: Default ports of schemes that have another one.
+        aliases: Other names that may stand after ``+`` in a scheme, SQLAlchemy's for example.
         rank: Order among the libraries of a scheme; the lowest that is installed is taken.
         variants: What may stand after ``+`` in the scheme instead of a library's name, ``srv``.
         cannot: Settings that this library cannot keep, with the reason; shown by the documentation.
@@ -42,6 +45,8 @@ class Driver(ABC):
     system: ClassVar[str]
     schemes: ClassVar[Sequence[str]]
     default_port: ClassVar[int]
+    ports: ClassVar[Mapping[str, int]] = {}
+    aliases: ClassVar[Sequence[str]] = ()
     rank: ClassVar[int] = 50
     variants: ClassVar[Sequence[str]] = ()
     cannot: ClassVar[Mapping[str, str]] = {}
@@ -49,10 +54,17 @@ class Driver(ABC):
     @classmethod
     def is_installed(cls) -> bool:
         """Return whether the library can be imported."""
+        if cls.module in sys.modules:  # kombu, once imported, has no specification
+            return True
         try:
             return importlib.util.find_spec(cls.module) is not None
         except (ImportError, ValueError):
             return False
+
+    def locate(self, name: str, url: ServiceUrl) -> ServiceUrl:
+        """Return a URL whose hosts are those of the service; by default, it has them already."""
+        del name
+        return url
 
     def kinds(self) -> list[str]:
         """Return the kinds of opening that it has."""
@@ -119,7 +131,7 @@ def choose_driver(name: str, url: ServiceUrl, policy: Policy) -> Driver:
         raise ResourceMisconfigured(f"{name}: {shorten(url.scheme)}:// is not known; known are {', '.join(known)}")
     variants = {variant for driver in candidates for variant in driver.variants}
     if wanted := policy.text("driver") or ("" if url.driver in variants else url.driver):
-        candidates = [driver for driver in candidates if driver.module == wanted]
+        candidates = [driver for driver in candidates if wanted in (driver.module.lower(), *driver.aliases)]
         if not candidates:
             raise ResourceMisconfigured(f"{name}: driver = {shorten(wanted)!r} is no client library of {url.scheme}")
     for driver in candidates:

@@ -1,10 +1,13 @@
 """asyncpg: connections and pools, asynchronous only."""
 
 import asyncio
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, cast
 
 from backwatch.resource.opening import TLS_FIX, Attachment, Session, read_tls
 from backwatch.resource.systems.postgresql import CONTROLLED, PostgreSQL, refuse_weak_query
+from backwatch.resource.systems.postgresql.asyncpg_login import judge_login
+from backwatch.resource.systems.postgresql.bounded_reply import refuse_rows
 from backwatch.resource.tls import make_context
 
 
@@ -14,16 +17,16 @@ class AsyncPG(PostgreSQL):
     module: ClassVar = "asyncpg"
     rank: ClassVar = 30
     async_dialect: ClassVar = "postgresql+asyncpg"
-    cannot: ClassVar = {
-        "auth": "answers whatever the server asks for; over verified TLS only the service itself sees it"
-    }
+    cannot: ClassVar = {"max_reply_bytes": "it reads a whole result before it returns"}
 
     async def aconnect(self, attachment: Attachment, options: dict[str, Any]) -> Any:
         """Return an ``asyncpg.Connection``."""
         import asyncpg
 
         parameters = await asyncio.to_thread(_parameters, attachment, options)
-        return await _check(attachment, await asyncpg.connect(**parameters))
+        with judge_login(attachment):
+            connection = await asyncpg.connect(**parameters)
+        return await _check(attachment, connection)
 
     async def apool(self, attachment: Attachment, options: dict[str, Any]) -> Any:
         """Return an open ``asyncpg.Pool``; each of its connections is checked when it is opened."""
@@ -32,7 +35,9 @@ class AsyncPG(PostgreSQL):
         parameters = await asyncio.to_thread(_parameters, attachment, options)
 
         async def connect(*arguments: Any, **given: Any) -> Any:
-            return await _check(attachment, await asyncpg.connect(*arguments, **given))
+            with judge_login(attachment):
+                connection = await asyncpg.connect(*arguments, **given)
+            return await _check(attachment, connection)
 
         return await asyncpg.create_pool(connect=connect, **parameters)
 
@@ -55,6 +60,7 @@ def _parameters(attachment: Attachment, options: dict[str, Any]) -> dict[str, An
         if policy.flag("read_only"):
             settings["default_transaction_read_only"] = "on"
         parameters |= {
+            "connection_class": _bound_connection(attachment),
             "ssl": make_context(policy) if attachment.needs_tls else False,
             "timeout": policy.seconds("connect_timeout_s"),
             "command_timeout": policy.seconds("read_timeout_s"),
@@ -63,11 +69,33 @@ def _parameters(attachment: Attachment, options: dict[str, Any]) -> dict[str, An
     return {**parameters, **options}
 
 
+def _bound_connection(attachment: Attachment) -> Any:
+    """Return a class of connections that refuses results with too many rows."""
+    import asyncpg
+
+    connection: Any = asyncpg.Connection
+
+    class BoundConnection(connection):
+        """Refuses results with too many rows."""
+
+        async def _execute(self, *arguments: Any, **options: Any) -> Any:
+            result = await super()._execute(*arguments, **options)
+            rows = result[0] if options.get("return_status") else result
+            if isinstance(rows, list):
+                refuse_rows(attachment, len(cast("list[Any]", rows)))
+            return result
+
+    return BoundConnection
+
+
 async def _check(attachment: Attachment, connection: Any) -> Any:
     transport = connection._transport
     context = transport.get_extra_info("ssl_object")
     peer = transport.get_extra_info("peername")
-    session = read_tls(context) if context else Session(tls=False)
+    session = replace(
+        read_tls(context) if context else Session(tls=False),
+        server_version=connection.get_settings().server_version,
+    )
     try:
         attachment.check_session(session, address=peer[0] if isinstance(peer, tuple) else "")
     except BaseException:

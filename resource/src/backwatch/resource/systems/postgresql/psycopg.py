@@ -1,11 +1,14 @@
 """psycopg 3: connections and pools, synchronous and asynchronous."""
 
 import asyncio
-from typing import Any, ClassVar
+import sys
+from typing import Any, ClassVar, NamedTuple
 
 from backwatch.resource.errors import DriverMissing
 from backwatch.resource.opening import Attachment, Session
 from backwatch.resource.systems.postgresql import PostgreSQL, libpq_parameters, refuse_message
+from backwatch.resource.systems.postgresql.bounded_reply import bound, refuse_rows
+from backwatch.resource.systems.postgresql.certificate import read_certificate
 
 
 class Psycopg(PostgreSQL):
@@ -16,13 +19,10 @@ class Psycopg(PostgreSQL):
     rank: ClassVar = 10
     dialect: ClassVar = "postgresql+psycopg"
     async_dialect: ClassVar = "postgresql+psycopg_async"
-    cannot: ClassVar = {"pin": "libpq shows no certificate"}
 
     def connect(self, attachment: Attachment, options: dict[str, Any]) -> Any:
         """Return a ``psycopg.Connection``."""
-        import psycopg
-
-        connection = psycopg.connect(**_parameters(attachment, options))
+        connection = _classes(attachment).connection.connect(**_parameters(attachment, options))
         try:
             attachment.check_session(_read_session(connection))
         except BaseException:
@@ -32,10 +32,8 @@ class Psycopg(PostgreSQL):
 
     async def aconnect(self, attachment: Attachment, options: dict[str, Any]) -> Any:
         """Return a ``psycopg.AsyncConnection``."""
-        import psycopg
-
         parameters = await asyncio.to_thread(_parameters, attachment, options)  # names are resolved
-        connection = await psycopg.AsyncConnection.connect(**parameters)
+        connection = await _classes(attachment).async_connection.connect(**parameters)
         try:
             attachment.check_session(_read_session(connection))
         except BaseException:
@@ -52,7 +50,11 @@ class Psycopg(PostgreSQL):
         parameters = _parameters(attachment, options.pop("kwargs", {}))
         self.connect(attachment, {}).close()
         return pool.ConnectionPool(
-            kwargs=parameters, open=True, configure=lambda one: attachment.check_session(_read_session(one)), **options
+            kwargs=parameters,
+            open=True,
+            connection_class=_classes(attachment).connection,
+            configure=lambda one: attachment.check_session(_read_session(one)),
+            **options,
         )
 
     async def apool(self, attachment: Attachment, options: dict[str, Any]) -> Any:
@@ -64,7 +66,10 @@ class Psycopg(PostgreSQL):
         async def check(connection: Any) -> None:
             attachment.check_session(_read_session(connection))
 
-        opened = pool.AsyncConnectionPool(kwargs=parameters, open=False, configure=check, **options)
+        opened = pool.AsyncConnectionPool(
+            kwargs=parameters, open=False, configure=check, connection_class=_classes(attachment).async_connection,
+            **options,
+        )  # fmt: skip
         await opened.open()
         return opened
 
@@ -72,6 +77,61 @@ class Psycopg(PostgreSQL):
         """Read libpq's message."""
         refuse_message(attachment, str(error))
         attachment.refuse_error(error)
+
+
+class _Classes(NamedTuple):
+    connection: Any
+    async_connection: Any
+
+
+def _classes(attachment: Attachment) -> _Classes:
+    """Return psycopg's classes of connections; in mode enforce, with bounds on replies."""
+    import psycopg
+
+    if not attachment.policy.enforced:
+        return _Classes(psycopg.Connection, psycopg.AsyncConnection)
+    connection: Any = psycopg.Connection
+    async_connection: Any = psycopg.AsyncConnection
+    cursor: Any = psycopg.Cursor
+    async_cursor: Any = psycopg.AsyncCursor
+
+    class BoundCursor(cursor):
+        """Refuses results with too many rows."""
+
+        def execute(self, *arguments: Any, **options: Any) -> Any:
+            found = super().execute(*arguments, **options)
+            refuse_rows(attachment, self.rowcount if self.description else 0)
+            return found
+
+    class BoundAsyncCursor(async_cursor):
+        """Its asynchronous twin."""
+
+        async def execute(self, *arguments: Any, **options: Any) -> Any:
+            found = await super().execute(*arguments, **options)
+            refuse_rows(attachment, self.rowcount if self.description else 0)
+            return found
+
+    class BoundConnection(connection):
+        """Refuses replies that are too long or too slow."""
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            self.cursor_factory = BoundCursor
+
+        def wait(self, generator: Any, *arguments: Any, **options: Any) -> Any:
+            return super().wait(bound(generator, self, attachment), *arguments, **options)
+
+    class BoundAsyncConnection(async_connection):
+        """Its asynchronous twin."""
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            self.cursor_factory = BoundAsyncCursor
+
+        async def wait(self, generator: Any, *arguments: Any, **options: Any) -> Any:
+            return await super().wait(bound(generator, self, attachment), *arguments, **options)
+
+    return _Classes(BoundConnection, BoundAsyncConnection)
 
 
 def _import_pool(attachment: Attachment) -> Any:
@@ -91,8 +151,13 @@ def _parameters(attachment: Attachment, options: dict[str, Any]) -> dict[str, An
 def _read_session(connection: Any) -> Session:
     info = connection.info
     mode = info.get_parameters().get("sslmode", "")
+    pgconn: Any = connection.pgconn
+    module: Any = sys.modules[type(pgconn).__module__]  # psycopg_binary's, psycopg_c's, or the one over ctypes
+    file = module.impl.pq._name if hasattr(module, "impl") else getattr(module, "__file__", None)
     return Session(
-        tls=bool(connection.pgconn.ssl_in_use),
+        tls=bool(pgconn.ssl_in_use),
+        certificate=read_certificate(file, pgconn.pgconn_ptr) if pgconn.ssl_in_use else None,
+        server_version=info.parameter_status("server_version") or "",
         verified={"verify-full": "full", "verify-ca": "chain"}.get(mode, "none"),
         address="" if info.host.startswith("/") else info.hostaddr,
     )

@@ -4,6 +4,8 @@ from typing import Any, ClassVar
 
 from backwatch.resource.opening import Attachment, Session, read_peer
 from backwatch.resource.systems.postgresql import PostgreSQL, libpq_parameters, refuse_message
+from backwatch.resource.systems.postgresql.bounded_reply import refuse_rows
+from backwatch.resource.systems.postgresql.certificate import read_certificate
 
 
 class Psycopg2(PostgreSQL):
@@ -13,13 +15,17 @@ class Psycopg2(PostgreSQL):
     package: ClassVar = "psycopg2-binary"
     rank: ClassVar = 20
     dialect: ClassVar = "postgresql+psycopg2"
-    cannot: ClassVar = {"pin": "libpq shows no certificate"}
+    cannot: ClassVar = {
+        "max_reply_bytes": "libpq reads a whole result before it returns",
+        "read_timeout_s": "libpq waits by itself; statement_timeout_s binds an honest server",
+    }
 
     def connect(self, attachment: Attachment, options: dict[str, Any]) -> Any:
         """Return a ``psycopg2.extensions.connection``."""
         import psycopg2
 
-        return self._check(attachment, psycopg2.connect(**self._parameters(attachment, options)))
+        parameters = {"cursor_factory": _bound_cursor(attachment)} | self._parameters(attachment, options)
+        return self._check(attachment, psycopg2.connect(**parameters))
 
     def pool(self, attachment: Attachment, options: dict[str, Any]) -> Any:
         """Return a ``psycopg2.pool.ThreadedConnectionPool``; options are its own and libpq's."""
@@ -35,7 +41,8 @@ class Psycopg2(PostgreSQL):
             def _connect(self, key: Any = None) -> Any:
                 return driver._check(attachment, super()._connect(key))
 
-        return Pool(minimum, maximum, **self._parameters(attachment, options))
+        parameters = {"cursor_factory": _bound_cursor(attachment)} | self._parameters(attachment, options)
+        return Pool(minimum, maximum, **parameters)
 
     def refuse_error(self, attachment: Attachment, error: Exception) -> None:
         """Read libpq's message."""
@@ -56,12 +63,35 @@ class Psycopg2(PostgreSQL):
         return connection
 
 
+def _bound_cursor(attachment: Attachment) -> Any:
+    """Return psycopg2's class of cursors; in mode enforce, one that refuses results with too many rows."""
+    import psycopg2.extensions
+
+    cursor: Any = psycopg2.extensions.cursor
+    if not attachment.policy.enforced:
+        return cursor
+
+    class BoundCursor(cursor):
+        """Refuses results with too many rows."""
+
+        def execute(self, *arguments: Any, **options: Any) -> None:
+            super().execute(*arguments, **options)
+            refuse_rows(attachment, self.rowcount if self.description else 0)
+
+    return BoundCursor
+
+
 def _read_session(connection: Any) -> Session:
+    import psycopg2
+
     info = connection.info
     mode = info.dsn_parameters.get("sslmode", "")
     version = info.ssl_attribute("protocol") if info.ssl_in_use else ""
+    file: Any = psycopg2._psycopg.__file__  # pyright: ignore[reportAttributeAccessIssue]
     return Session(
         tls=bool(info.ssl_in_use),
+        certificate=read_certificate(file, connection.pgconn_ptr) if info.ssl_in_use else None,
+        server_version=connection.get_parameter_status("server_version") or "",
         version=(version or "").removeprefix("TLSv"),
         verified={"verify-full": "full", "verify-ca": "chain"}.get(mode, "none"),
         address=read_peer(connection.fileno()),

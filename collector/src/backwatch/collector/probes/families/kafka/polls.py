@@ -6,6 +6,7 @@ from time import time_ns
 from typing import Any, Final
 
 from backwatch.collector import names
+from backwatch.collector.exposure.observation import received_value_facts
 from backwatch.collector.payload import message_forms
 from backwatch.collector.payload.formats import MAX_MEMBERS, detect_formats
 from backwatch.collector.probes import Recorder
@@ -73,7 +74,7 @@ def record_poll(
         size: Bytes of all of them.
     """
     statement, destination = operation_text("poll", topic)
-    facts = destination + detect_formats(values) + facts
+    facts = destination + detect_formats(values) + received_value_facts(statement, values) + facts
     recorder.record_call(
         session, "poll", statement=statement, start_ns=start_ns, estimated=(-1, size) if size >= 0 else UNKNOWN,
         rows_returned=rows, error=error, facts=facts, kind=CONSUMER, caller=caller,

@@ -1,0 +1,237 @@
+"""mysql-connector-python, in pure Python: its C extension answers whatever the server asks for."""
+
+import math
+from functools import cache
+from typing import Any, ClassVar
+
+from backwatch.resource.bounded import ReplyBudget, make_bounded_context, open_socket, set_budget
+from backwatch.resource.errors import DriverMissing
+from backwatch.resource.opening import TLS_FIX, Attachment, Session, read_peer, read_tls
+from backwatch.resource.systems import mysql as family
+from backwatch.resource.systems.mysql import MySQL
+
+
+class MySQLConnector(MySQL):
+    """A subclass of ``mysql.connector.connection.MySQLConnection``."""
+
+    module: ClassVar = "mysql.connector"
+    package: ClassVar = "mysql-connector-python"
+    aliases: ClassVar = ("mysqlconnector",)
+    rank: ClassVar = 20
+    dialect: ClassVar = "mysql+mysqlconnector"
+
+    def connect(self, attachment: Attachment, options: dict[str, Any]) -> Any:
+        """Return a ``mysql.connector.connection.MySQLConnection``."""
+        import mysql.connector
+
+        policy = attachment.policy
+        if not policy.enforced:
+            attachment.check_places()
+            parameters = {"use_pure": True, **family.common_parameters(attachment), **options}
+            return _check(attachment, mysql.connector.connect(**parameters))
+        family.refuse_options(attachment, options)
+        attachment.refuse_option(options, ("compress",), "max_reply_bytes")  # it unpacks without a bound
+        attachment.check_places()
+        parameters = {
+            **family.common_parameters(attachment),
+            "connection_timeout": _to_seconds(policy.seconds("connect_timeout_s")),
+            "read_timeout": _to_seconds(policy.seconds("read_timeout_s")),
+            "write_timeout": _to_seconds(policy.seconds("read_timeout_s")),
+            "allow_local_infile": policy.flag("local_infile"), **options,
+        }  # fmt: skip
+        if attachment.needs_tls:  # so that the library itself insists on TLS; the context is the socket's below
+            parameters |= {"ssl_verify_cert": attachment.verifies, "ssl_disabled": False}
+        return _define_connection()(attachment, **parameters)
+
+    def refuse_error(self, attachment: Attachment, error: Exception) -> None:
+        """Read what the library reports of a server without TLS."""
+        if attachment.policy.enforced and "SSL is required" in str(error):
+            attachment.refuse("tls", "the server offers no TLS", TLS_FIX)
+        attachment.refuse_error(error)
+
+    def pool(self, attachment: Attachment, options: dict[str, Any]) -> Any:
+        """Return a ``MySQLConnectionPool`` of checked connections; options are its own and the connections'."""
+        from mysql.connector.pooling import MySQLConnectionPool
+
+        base: Any = MySQLConnectionPool
+        driver = self
+        own = {name: options.pop(name) for name in POOL_OPTIONS if name in options}
+
+        class Pool(base):
+            """Its own connections, each opened by the resource."""
+
+            def add_connection(self, cnx: Any = None) -> None:
+                if cnx is None:
+                    cnx = driver.open(attachment, "connect", dict(options))
+                    cnx.pool_config_version = self._config_version
+                super().add_connection(cnx)
+
+        return Pool(**own, database=attachment.url.path)
+
+
+POOL_OPTIONS = ("pool_name", "pool_size", "pool_reset_session")
+
+
+def _to_seconds(seconds: float) -> int:
+    return max(1, math.ceil(seconds))
+
+
+def _check(attachment: Attachment, connection: Any) -> Any:
+    plain_or_tls = connection._socket.sock
+    session = read_tls(plain_or_tls) if hasattr(plain_or_tls, "getpeercert") else Session(tls=False)
+    try:
+        attachment.check_session(session, address=read_peer(plain_or_tls.fileno()))
+    except BaseException:
+        connection._socket.close_connection()
+        raise
+    return connection
+
+
+@cache
+def _define_socket() -> Any:
+    from mysql.connector.errors import Error
+    from mysql.connector.network import MySQLTCPSocket
+
+    base: Any = MySQLTCPSocket
+    if not hasattr(base, "build_ssl_context"):
+        raise DriverMissing("mysql-connector-python is too old: install 8.2 or newer")
+
+    class JudgedSocket(base):
+        """A connection to a judged address, with the policy's TLS and a bound on each reply."""
+
+        def __init__(self, attachment: Attachment, budget: ReplyBudget, host: str, port: int) -> None:
+            super().__init__(host=host, port=port)
+            self._attachment = attachment
+            self._budget = budget
+            self.logging_in = True
+
+        def open_connection(self) -> None:
+            self.sock = open_socket(self._attachment, self.server_host, self.server_port, self._connection_timeout)
+            set_budget(self.sock, self._budget)
+
+        def build_ssl_context(self, *arguments: Any, **options: Any) -> Any:
+            if not self._attachment.needs_tls:
+                return super().build_ssl_context(*arguments, **options)
+            return make_bounded_context(self._attachment)
+
+        def switch_to_ssl(self, *arguments: Any) -> None:
+            super().switch_to_ssl(*arguments)
+            set_budget(self.sock, self._budget)
+
+        def send(self, *arguments: Any, **options: Any) -> None:
+            self._budget.restart()
+            super().send(*arguments, **options)
+
+        def recv(self, *arguments: Any) -> Any:
+            try:
+                packet = super().recv(*arguments)
+            except Error as error:
+                self.close_connection()
+                self._attachment.raise_refusal(error)
+                raise
+            if self.logging_in and packet[4:6] == family.FULL_LOGIN:
+                encrypted = hasattr(self.sock, "getpeercert")
+                family.judge_full_login(self._attachment, encrypted=encrypted)
+            return packet
+
+    return JudgedSocket
+
+
+@cache
+def _define_connection() -> Any:
+    from mysql.connector.authentication import MySQLAuthenticator
+    from mysql.connector.connection import MySQLConnection
+    from mysql.connector.constants import ClientFlag
+    from mysql.connector.errors import DatabaseError, Error
+
+    base: Any = MySQLConnection
+    authenticator_base: Any = MySQLAuthenticator
+
+    class JudgedAuthenticator(authenticator_base):
+        """Refuses a switch to a login that the policy does not allow."""
+
+        def __init__(self, attachment: Attachment) -> None:
+            super().__init__()
+            self._attachment = attachment
+            self.announced = ""
+
+        def _switch_auth_strategy(self, new_strategy_name: str, *arguments: Any, **options: Any) -> None:
+            family.judge_plugin(self._attachment, new_strategy_name, self.announced)
+            super()._switch_auth_strategy(new_strategy_name, *arguments, **options)
+
+    class JudgedConnection(base):
+        """A connection that refuses an unsafe server before it sends a password."""
+
+        def __init__(self, attachment: Attachment, **parameters: Any) -> None:
+            policy = attachment.policy
+            self._attachment = attachment
+            self._max_rows = policy.count("max_rows")
+            self._rows_seen = 0
+            self._reply_budget = ReplyBudget(
+                attachment, policy.seconds("statement_timeout_s") + policy.seconds("read_timeout_s")
+            )
+            super().__init__(**parameters)
+
+        def _get_connection(self) -> Any:
+            if self._unix_socket:
+                return super()._get_connection()
+            opened = _define_socket()(self._attachment, self._reply_budget, self.server_host, self.server_port)
+            opened.set_connection_timeout(self._connection_timeout)
+            return opened
+
+        def _open_connection(self) -> None:
+            self._authenticator = JudgedAuthenticator(self._attachment)
+            try:
+                super()._open_connection()
+            except Error as error:
+                self._attachment.raise_refusal(error)
+                raise
+            self._socket.logging_in = False
+            _check(self._attachment, self)
+
+        def _do_handshake(self) -> None:
+            super()._do_handshake()
+            if not self._handshake["capabilities"] & ClientFlag.SSL:
+                family.refuse_plaintext(self._attachment)
+            announced = self._handshake["auth_plugin"]
+            if isinstance(announced, (bytes, bytearray)):
+                announced = announced.decode("ascii", "replace")
+            self._authenticator.announced = announced or ""
+            family.judge_plugin(self._attachment, announced or "mysql_native_password")
+
+        def _post_connection(self) -> None:
+            super()._post_connection()
+            mariadb = "mariadb" in str(self._handshake["server_version_original"]).lower()
+            try:
+                self._execute_query(family.time_limit_statement(self._attachment, mariadb=mariadb))
+            except DatabaseError as error:
+                if error.errno != family.UNKNOWN_VARIABLE:
+                    raise
+            if self._attachment.policy.flag("read_only"):
+                self._execute_query(family.READ_ONLY)
+            # Else the first cursor with parameters asks for it, and hides why it failed.
+            _ = self.sql_mode
+
+        def _handle_load_data_infile(self, *arguments: Any, **options: Any) -> Any:
+            try:
+                return super()._handle_load_data_infile(*arguments, **options)
+            except Error:
+                self._socket.close_connection()
+                family.refuse_file_request(self._attachment)
+                raise
+
+        def _send_cmd(self, *arguments: Any, **options: Any) -> Any:
+            self._rows_seen = 0
+            return super()._send_cmd(*arguments, **options)
+
+        def get_rows(self, count: int | None = None, *arguments: Any, **options: Any) -> Any:
+            wanted = self._max_rows - self._rows_seen + 1 if count is None else count
+            rows, end = super().get_rows(wanted, *arguments, **options)
+            self._rows_seen += len(rows)
+            if self._rows_seen > self._max_rows:
+                self.unread_result = False
+                self._socket.close_connection()
+                family.refuse_rows(self._attachment)
+            return rows, end
+
+    return JudgedConnection

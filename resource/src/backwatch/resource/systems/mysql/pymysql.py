@@ -1,0 +1,179 @@
+"""PyMySQL: connections that judge each step of the login before they answer it."""
+
+from functools import cache
+from typing import Any, ClassVar
+
+from backwatch.resource.bounded import ReplyBudget, make_bounded_context, open_socket, set_budget
+from backwatch.resource.errors import ResourceUnsafe
+from backwatch.resource.opening import Attachment, Session, read_peer, read_tls
+from backwatch.resource.systems import mysql
+from backwatch.resource.systems.mysql import MySQL
+
+
+class PyMySQL(MySQL):
+    """A subclass of ``pymysql.connections.Connection``: the library answers whatever the server asks for."""
+
+    module: ClassVar = "pymysql"
+    package: ClassVar = "PyMySQL"
+    rank: ClassVar = 10
+    dialect: ClassVar = "mysql+pymysql"
+
+    def connect(self, attachment: Attachment, options: dict[str, Any]) -> Any:
+        """Return a ``pymysql.connections.Connection``."""
+        import pymysql
+
+        policy = attachment.policy
+        if not policy.enforced:
+            attachment.check_places()
+            connection = pymysql.connect(**{**mysql.common_parameters(attachment), **options})
+            return _check(attachment, connection)
+        mysql.refuse_options(attachment, options)
+        attachment.check_places()
+        parameters: dict[str, Any] = {
+            **mysql.common_parameters(attachment),
+            "connect_timeout": policy.seconds("connect_timeout_s"), "read_timeout": policy.seconds("read_timeout_s"),
+            "write_timeout": policy.seconds("read_timeout_s"), "local_infile": policy.flag("local_infile"),
+        }  # fmt: skip
+        if attachment.needs_tls:
+            parameters["ssl"] = make_bounded_context(attachment)
+        return _define_connection()(attachment, **{**parameters, **options})
+
+
+def _check(attachment: Attachment, connection: Any) -> Any:
+    encrypted = hasattr(connection._sock, "getpeercert")
+    session = read_tls(connection._sock) if encrypted else Session(tls=False)
+    try:
+        attachment.check_session(session, address=read_peer(connection._sock.fileno()))
+    except BaseException:
+        connection._force_close()
+        raise
+    return connection
+
+
+@cache
+def _define_connection() -> Any:
+    from pymysql.connections import Connection, MySQLResult
+    from pymysql.constants import CLIENT, COMMAND
+    from pymysql.err import Error, OperationalError
+
+    base: Any = Connection
+    result_base: Any = MySQLResult
+
+    class BoundedResult(result_base):
+        """A result that is refused if it has too many rows or asks for a file."""
+
+        _rows_seen = 0
+
+        def _read_load_local_packet(self, first_packet: Any) -> None:
+            connection = self.connection
+            try:
+                super()._read_load_local_packet(first_packet)
+            except RuntimeError:  # the library's own refusal
+                connection._force_close()
+                mysql.refuse_file_request(connection._attachment)
+                raise
+
+        def _read_row_from_packet(self, packet: Any) -> Any:
+            self._rows_seen += 1
+            connection = self.connection
+            if self._rows_seen > connection._max_rows:
+                self.unbuffered_active = False
+                connection._force_close()
+                mysql.refuse_rows(connection._attachment)
+            return super()._read_row_from_packet(packet)
+
+    class JudgedConnection(base):
+        """A connection that refuses an unsafe server before it sends a password."""
+
+        def __init__(self, attachment: Attachment, **parameters: Any) -> None:
+            policy = attachment.policy
+            self._attachment = attachment
+            self._max_rows = policy.count("max_rows")
+            self._logging_in = False
+            self._reply_budget = ReplyBudget(
+                attachment, policy.seconds("statement_timeout_s") + policy.seconds("read_timeout_s")
+            )
+            super().__init__(**parameters)
+
+        def connect(self, sock: Any = None) -> None:
+            attachment = self._attachment
+            read_timeout, self._read_timeout = self._read_timeout, self.connect_timeout  # the login's
+            try:
+                if sock is None and not self.unix_socket:
+                    sock = open_socket(attachment, self.host, self.port, self.connect_timeout)
+                    self.host_info = f"socket {self.host}:{self.port}"
+                super().connect(sock)
+            except Error as error:
+                attachment.refuse_error(error)
+                raise
+            finally:
+                self._read_timeout = read_timeout
+            _check(attachment, self)
+
+        def _get_server_information(self) -> None:
+            set_budget(self._sock, self._reply_budget)
+            self._reply_budget.restart()
+            super()._get_server_information()
+            if not self.server_capabilities & CLIENT.SSL:
+                mysql.refuse_plaintext(self._attachment)
+            mysql.judge_plugin(self._attachment, self._auth_plugin_name or "mysql_native_password")
+
+        def _request_authentication(self) -> None:
+            self._logging_in = True
+            try:
+                super()._request_authentication()
+            finally:
+                self._logging_in = False
+            set_budget(self._sock, self._reply_budget)
+            self._bound_session()
+
+        def _bound_session(self) -> None:
+            attachment = self._attachment
+            mariadb = "mariadb" in self.server_version.lower()
+            try:
+                self._execute_command(COMMAND.COM_QUERY, mysql.time_limit_statement(attachment, mariadb=mariadb))
+                self._read_ok_packet()
+            except OperationalError as error:
+                if error.args[0] != mysql.UNKNOWN_VARIABLE:
+                    raise
+            if attachment.policy.flag("read_only"):
+                self._execute_command(COMMAND.COM_QUERY, mysql.READ_ONLY)
+                self._read_ok_packet()
+
+        def _process_auth(self, plugin_name: Any, *arguments: Any) -> Any:
+            mysql.judge_plugin(self._attachment, plugin_name.decode("ascii", "replace"), self._auth_plugin_name)
+            return super()._process_auth(plugin_name, *arguments)
+
+        def _read_packet(self, *arguments: Any) -> Any:
+            if self._logging_in:
+                set_budget(self._sock, self._reply_budget)
+            packet = super()._read_packet(*arguments)
+            if self._logging_in and packet.get_all_data()[:2] == mysql.FULL_LOGIN:
+                mysql.judge_full_login(self._attachment, encrypted=self._secure)
+            return packet
+
+        def _read_bytes(self, num_bytes: int) -> bytes:
+            try:
+                return super()._read_bytes(num_bytes)
+            except Error as error:  # which is what the library makes of any error of a socket
+                if isinstance(error.__context__, ResourceUnsafe):
+                    raise error.__context__ from None
+                raise
+
+        def _execute_command(self, command: Any, sql: Any) -> None:
+            self._reply_budget.restart()
+            super()._execute_command(command, sql)
+
+        def _read_query_result(self, unbuffered: bool = False) -> Any:
+            self._result = None
+            result = BoundedResult(self)
+            if unbuffered:
+                result.init_unbuffered_query()
+            else:
+                result.read()
+            self._result = result
+            if result.server_status is not None:
+                self.server_status = result.server_status
+            return result.affected_rows
+
+    return JudgedConnection
