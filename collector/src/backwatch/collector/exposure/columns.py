@@ -6,7 +6,7 @@ from typing import Final
 
 from backwatch.collector import names
 from backwatch.collector.exposure.column_words import ABOUT_FIRST, ABOUT_LAST, NAMES, WHOLE_NAMES
-from backwatch.collector.runtime.keyed_cache import remember
+from backwatch.collector.runtime.keyed_cache import keyed_hash, remember
 
 MAX_NAME: Final = 100
 """Characters of a name that are read."""
@@ -19,7 +19,8 @@ _PLAIN: Final = str.maketrans({"ß": "ss", "ø": "o", "Ø": "O", "ł": "l", "Ł"
 _BIT: Final = {kind: 1 << at for at, kind in enumerate(names.DATA_KINDS)}
 _AS_PART: Final = {word: _BIT[kind] for kind, words in NAMES.items() for word in words.split()}
 _AS_WHOLE: Final = {word: _BIT[kind] for kind, words in WHOLE_NAMES.items() for word in words.split()}
-_known: dict[str, int] = {}
+_known: dict[int | bytes, int] = {}
+"""By a hash keyed by the process's secret: a field of a document may have anything for its name."""
 
 
 def kinds_of_name(name: str) -> int:
@@ -28,8 +29,9 @@ def kinds_of_name(name: str) -> int:
     >>> [kinds_of_name(name) for name in ("email", "userEMail", "cc_number", "email_template_id", "price")]
     [1, 1, 4, 0, 0]
     """
-    known = _known.get(name)
-    return known if known is not None else remember(_known, name[:MAX_NAME], _read(name[:MAX_NAME]), MAX_REMEMBERED)
+    key = keyed_hash(name)
+    known = _known.get(key)
+    return known if known is not None else remember(_known, key, _read(name[:MAX_NAME]), MAX_REMEMBERED)
 
 
 def kind_words(bits: int) -> str:

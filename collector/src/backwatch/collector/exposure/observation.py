@@ -15,7 +15,7 @@ from backwatch.collector.exposure.tally import Tally
 from backwatch.collector.runtime.keyed_cache import keyed_hash, remember
 from backwatch.collector.runtime.record import Facts
 
-MAX_STATEMENTS: Final = 1_024
+MAX_STATEMENTS: Final = 512
 """Statements whose kinds are remembered in each direction."""
 
 _received: dict[int | bytes, Tally] = {}

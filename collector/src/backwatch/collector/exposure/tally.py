@@ -3,11 +3,12 @@
 from typing import TYPE_CHECKING, Any, Final
 
 from backwatch.collector.exposure.columns import kinds_of_name
+from backwatch.collector.runtime.keyed_cache import keyed_hash
 
 if TYPE_CHECKING:
     from backwatch.collector.exposure.column import Column
 
-MAX_COLUMNS: Final = 64
+MAX_COLUMNS: Final = 48
 """Columns that are remembered of one statement."""
 _MIN_NUMBER: Final = 10**7
 _MAX_BITS: Final = 64
@@ -29,7 +30,8 @@ class Tally:
         self.calls = 0
         self.kinds = 0
         self.facts: tuple[tuple[str, str], ...] = ()
-        self.columns: dict[str, Column] = {}
+        self.columns: dict[int | bytes, Column] = {}
+        """By a keyed hash of the name."""
 
     def add_name(self, name: str) -> None:
         """Add what the name of a column or field shows."""
@@ -46,11 +48,12 @@ class Tally:
             text = str(value)
         else:
             return
-        column = self.columns.get(name)
+        key = keyed_hash(name)
+        column = self.columns.get(key)
         if column is None:
             if len(self.columns) >= MAX_COLUMNS:
                 return
             from backwatch.collector.exposure.column import Column  # its patterns are needed by values alone
 
-            column = self.columns[name] = Column()
+            column = self.columns[key] = Column()
         self.kinds |= column.add(text)
