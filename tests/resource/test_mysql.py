@@ -117,6 +117,15 @@ def test_engine_opens_checked_connections(mariadb: Server, driver: str) -> None:
 
 
 @pytest.mark.services("mariadb")
+@every_driver
+def test_older_version_than_the_least_is_refused(mariadb: Server, driver: str) -> None:
+    with pytest.raises(ResourceUnsafe) as caught:
+        ask(attach_server(mariadb, driver=driver, min_version="99"))
+    assert caught.value.check == "min_version"
+    assert ask(attach_server(mariadb, driver=driver, min_version="10"))
+
+
+@pytest.mark.services("mariadb")
 @in_python
 def test_another_certificate_than_the_pinned_one_is_refused(mariadb: Server, driver: str) -> None:
     with pytest.raises(ResourceUnsafe, match="fingerprint") as caught:

@@ -28,7 +28,10 @@ class HttpDriver(Driver):
     schemes: ClassVar = ("https", "http")
     default_port: ClassVar = 443
     ports: ClassVar = PORTS
-    cannot: ClassVar = {"auth": "HTTP services take a password or a token as it is, inside TLS"}
+    cannot: ClassVar = {
+        "auth": "HTTP services take a password or a token as it is, inside TLS",
+        "min_version": "HTTP services announce no version",
+    }  # fmt: skip
 
 
 def base_url(attachment: Attachment) -> str:

@@ -2,6 +2,7 @@
 
 import math
 import time
+from dataclasses import replace
 from functools import cache
 from typing import Any, ClassVar
 
@@ -80,12 +81,17 @@ def _to_seconds(seconds: float) -> int:
 def _check(attachment: Attachment, connection: Any) -> Any:
     plain_or_tls = connection._socket.sock
     session = read_tls(plain_or_tls) if hasattr(plain_or_tls, "getpeercert") else Session(tls=False)
+    session = replace(session, server_version=_read_version(connection))
     try:
         attachment.check_session(session, address=read_peer(plain_or_tls.fileno()))
     except BaseException:
         connection._socket.close_connection()
         raise
     return connection
+
+
+def _read_version(connection: Any) -> str:
+    return family.read_version(str(connection._handshake["server_version_original"]))
 
 
 @cache
@@ -229,6 +235,7 @@ def _define_connection() -> Any:
 
         def _do_handshake(self) -> None:
             super()._do_handshake()
+            self._attachment.check_session(Session(server_version=_read_version(self)))
             if not self._handshake["capabilities"] & ClientFlag.SSL:
                 family.refuse_plaintext(self._attachment)
             announced = self._handshake["auth_plugin"]
@@ -239,7 +246,7 @@ def _define_connection() -> Any:
 
         def _post_connection(self) -> None:
             super()._post_connection()
-            mariadb = "mariadb" in str(self._handshake["server_version_original"]).lower()
+            mariadb = "mariadb" in _read_version(self).lower()
             try:
                 self._execute_query(family.time_limit_statement(self._attachment, mariadb=mariadb))
             except DatabaseError as error:

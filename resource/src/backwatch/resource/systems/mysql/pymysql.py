@@ -1,5 +1,6 @@
 """PyMySQL: connections that judge each step of the login before they answer it."""
 
+from dataclasses import replace
 from functools import cache
 from typing import Any, ClassVar
 
@@ -42,6 +43,7 @@ class PyMySQL(MySQL):
 def _check(attachment: Attachment, connection: Any) -> Any:
     encrypted = hasattr(connection._sock, "getpeercert")
     session = read_tls(connection._sock) if encrypted else Session(tls=False)
+    session = replace(session, server_version=mysql.read_version(connection.server_version))
     try:
         attachment.check_session(session, address=read_peer(connection._sock.fileno()))
     except BaseException:
@@ -137,6 +139,7 @@ def _define_connection() -> Any:
             set_budget(self._sock, self._reply_budget)
             self._reply_budget.restart()
             super()._get_server_information()
+            self._attachment.check_session(Session(server_version=mysql.read_version(self.server_version)))
             if not self.server_capabilities & CLIENT.SSL:
                 mysql.refuse_plaintext(self._attachment)
             mysql.judge_plugin(self._attachment, self._auth_plugin_name or "mysql_native_password")
