@@ -55,5 +55,5 @@ class Tally:
                 return
             from backwatch.collector.exposure.column import Column  # its patterns are needed by values alone
 
-            column = self.columns[key] = Column()
+            column = self.columns[key] = Column(name)
         self.kinds |= column.add(text)
