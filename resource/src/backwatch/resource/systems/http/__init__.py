@@ -31,6 +31,8 @@ class HttpDriver(Driver):
     cannot: ClassVar = {
         "auth": "HTTP services take a password or a token as it is, inside TLS",
         "min_version": "HTTP services announce no version",
+        "max_rows": "replies are no rows; max_reply_bytes limits them",
+        "formats": "hands out bodies as bytes; the app chooses how to read them",
     }  # fmt: skip
 
 

@@ -25,7 +25,10 @@ class SMTP(Driver):
     schemes: ClassVar = ("smtp", "smtps", "submission")
     default_port: ClassVar = 25
     ports: ClassVar = {"smtps": 465, "submission": 587}
-    cannot: ClassVar = {"read_only": "to send mail is to write", "min_version": "mail servers announce no version"}
+    cannot: ClassVar = {
+        "read_only": "to send mail is to write", "min_version": "mail servers announce no version",
+        "max_rows": "replies are no rows; a reply has at most a mebibyte",
+    }  # fmt: skip
 
     def connect(self, attachment: Attachment, options: dict[str, Any]) -> Any:
         """Return a ``smtplib.SMTP``, logged in if the URL has a user. Options are its own."""
