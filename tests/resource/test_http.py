@@ -287,13 +287,14 @@ def test_observing_changes_nothing_and_finds_what_is_unsafe(driver: str, fetch: 
 
 
 class Breaking(Web):
-    """Breaks the handshake, or the session in the middle of a reply."""
+    """Answers a handshake in plaintext, or breaks the session in the middle of a reply."""
 
     at_handshake = True
 
     def serve(self, session: ServerSession) -> None:
         if self.at_handshake:
             session.read(1)
+            session.send(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
             return
         super().serve(session)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 import redis
@@ -17,6 +18,7 @@ from backwatch.collector import names
 from backwatch.collector.exposure import observation
 from backwatch.collector.exposure.mode import set_mode
 from backwatch.collector.probes import Probe
+from backwatch.collector.probes.httpx import HttpxProbe
 from backwatch.collector.probes.psycopg import PsycopgProbe
 from backwatch.collector.probes.redis import RedisProbe
 from backwatch.collector.probes.sqlite3 import SQLiteProbe
@@ -138,22 +140,33 @@ class _Echo(BaseHTTPRequestHandler):
         pass
 
 
-def test_http_values_stay_in_the_process() -> None:
+@pytest.fixture
+def echo_url() -> Iterator[str]:
+    """The URL of a service that responds with the body of the request."""
     server = HTTPServer(("127.0.0.1", 0), _Echo)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/a"
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
+
+def test_http_values_stay_in_the_process(echo_url: str) -> None:
     def work() -> None:
         with requests.Session() as session:
             session.trust_env = False
             body = {f"f{at}": value for at, value in enumerate(ROWS[0])}
-            assert session.post(f"http://127.0.0.1:{server.server_port}/a", json=body).json() == body
+            assert session.post(echo_url, json=body).json() == body
 
-    try:
-        calls = check(work, Urllib3Probe)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    calls = check(work, Urllib3Probe)
     assert kinds_in(calls, names.DATA_RECEIVED) == {KINDS}
     assert kinds_in(calls, names.DATA_SENT) == {KINDS}
+
+
+def test_form_that_httpx_sends_stays_in_the_process(echo_url: str) -> None:
+    def work() -> None:
+        with httpx.Client(trust_env=False) as client:
+            client.post(echo_url, data={f"f{at}": value for at, value in enumerate(ROWS[0])})
+
+    assert kinds_in(check(work, HttpxProbe), names.DATA_SENT) == {KINDS}

@@ -32,7 +32,7 @@ def test_recorded_input_gives_the_recorded_findings(name: str) -> None:
 
 
 def test_every_recorded_attack_is_among_the_findings_on_its_input() -> None:
-    fired = {(alert["app"], alert["rule"]) for alert in findings.read(findings_file(PACK))}
+    fired = {(alert["app"], RENAMES.rule(alert["rule"])) for alert in findings.read(findings_file(PACK))}
     renamed = (live.rename(outcome, RENAMES) for outcome in live.read())
     expected = {(outcome["scenario"], outcome["expected"]) for outcome in renamed if "expected" in outcome}
     assert len(expected) >= 230

@@ -123,7 +123,7 @@ def _read_seen(
     from backwatch.detector.audit.seen import Filter, read_files, read_stream
 
     addresses = {(target.host.lower(), target.port)}
-    if endpoint == "any":
+    if endpoint == "any" or not target.port:
         addresses = set[tuple[str, int]]()
     elif endpoint:
         host, _, port = endpoint.rpartition(":")

@@ -58,4 +58,6 @@ def describe_error(error: BaseException) -> str:
             return shorten(f"the certificate was not verified: {found.verify_message}")
         if isinstance(found, ssl.SSLError):
             return shorten(f"TLS failed: {found.reason or found}")
+        if isinstance(found, TimeoutError) and "handshake" in str(found):
+            return "TLS failed: the server leaves the handshake unanswered"
     return ""

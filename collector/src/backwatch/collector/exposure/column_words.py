@@ -89,7 +89,7 @@ NAMES: Final = {
 
 WHOLE_NAMES: Final = {
     "email": "mail",
-    "phone": "tel mobile fax handy",
+    "phone": "tel mobile fax",
     "card": "pan",
     "national-id": "nie nif rut cpr passport",
     "person": "sex birth address adresse direccion indirizzo endereco nom nombre",
@@ -97,6 +97,18 @@ WHOLE_NAMES: Final = {
     "password": "clave",
 }
 """Names that mean something else as a part of others: ``tel``, but not ``tel_aviv``."""
+
+HINTS: Final = {
+    "card": """
+        card cards cc payment payments carte cartes karte karten kreditkarte tarjeta tarjetas carta carte cartao kaart
+        karta kort kortti kart карта 卡 カード""",
+    "national-id": """
+        tax taxpayer citizen national identity identification social resident personal passport fiscal document
+        insurance
+        documento ausweis kimlik cedula identificacion identite identita identidade identiteit tozsamosc persona person
+        personne cittadino ciudadano buerger burger obywatel""",
+}  # fmt: skip
+"""Words of names under which one number that meets a format is enough: not every ``card`` is one of payment."""
 
 ABOUT_FIRST: Final = split_words(
     """

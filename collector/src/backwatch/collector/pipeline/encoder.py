@@ -120,12 +120,14 @@ def _scope_bytes(name: str, attributes: Mapping[str, AttributeValue]) -> bytes:
     return field(b"\x0a", b"".join(parts))
 
 
+_DATA: Final = frozenset((names.DATA_RECEIVED, names.DATA_SENT))
 _VERSION: Final = RELEASE.encode()
 
 
 _Shared = tuple[str, str, bool, str, int, CallSite | None, str]
 """``operation`` to ``route`` of a call: the fields that the calls of one call site share."""
-_EncodedShared = tuple[bytes, bytes, Kinds]
+_EncodedShared = tuple[bytes, bytes, Kinds, bytes]
+"""Name and kind of the span, attributes, kinds of data by names, and those as attributes."""
 _encoded_shared: dict[_Shared, _EncodedShared] = {}
 
 
@@ -147,14 +149,16 @@ def _encode_shared(shared: _Shared) -> _EncodedShared:
     if route:
         parts.append(_text(names.HTTP_ROUTE, route))
     kinds = kinds_of_text(text, sql=sql) if text else NO_KINDS
-    made = field(b"\x2a", operation.encode("utf-8", "replace")) + b"\x30" + varint(kind), b"".join(parts), kinds
+    named = b"".join(_text(name, str(words)) for name, words in merge((), *kinds))
+    name = field(b"\x2a", operation.encode("utf-8", "replace")) + b"\x30" + varint(kind)
+    made = name, b"".join(parts), kinds, named
     return remember(_encoded_shared, shared, made, MAX_CALL_SITES) if len(text) <= MAX_CALL_SITE_TEXT else made
 
 
 def _span(call: Call) -> bytes:
     """Encode one call as one field of a ScopeSpans."""
     shared: Any = call[1:8]
-    name, attributes, kinds = _encoded_shared.get(shared) or _encode_shared(shared)
+    name, attributes, kinds, named = _encoded_shared.get(shared) or _encode_shared(shared)
     (start_ns, end_ns, trace_id, span_id, parent_id, sent, received, estimated, returned, affected, error, facts) = (
         call[8:]
     )
@@ -166,7 +170,10 @@ def _span(call: Call) -> bytes:
         _RETURNED[returned] if returned >= 0 else b"", _AFFECTED[affected] if affected >= 0 else b"",
     ))  # fmt: skip
     if kinds is not NO_KINDS and exposure_mode.reads_columns:
-        facts = merge(facts, *kinds)
+        if facts and not _DATA.isdisjoint(fact for fact, _ in facts):
+            facts = merge(facts, *kinds)
+        else:
+            body += named
     if estimated or facts or error:
         body += _rest(estimated, facts, error)
     return field(b"\x12", body)

@@ -48,21 +48,25 @@ class MySQL(Auditor):
 
     def audit(self, target: Target, seen: Calls, new_account: str) -> Audit:
         """Read the account's rights and compare them."""
-        catalogue = read_catalogue(import_driver("pymysql", "pymysql"), target)
-        system = "mariadb" if catalogue.is_mariadb else "mysql"
-        account = f"{catalogue.user}@{catalogue.host}"
-        found = Audit(system=system, account=account, server=catalogue.server, comment="--")
-        needs = _Needs(catalogue, target.namespace)
-        for call in seen:
-            needs.add(call)
-        found.powers = sorted(_list_powers(catalogue))
-        found.unused = sorted(
-            grant for grant in catalogue.grants if grant.kind != "server" and _is_unused(grant, needs.proofs, catalogue)
-        )
-        found.script = _write_script(needs, seen, quote_account(new_account, catalogue.host), found.notes)
-        found.notes += sorted(needs.notes)
-        found.notes += [f"the grants of {role} could not be read by this account" for role in catalogue.unread_roles]
-        return found
+        return compare(read_catalogue(import_driver("pymysql", "pymysql"), target), seen, new_account, target.namespace)
+
+
+def compare(catalogue: Catalogue, seen: Calls, new_account: str, database: str) -> Audit:
+    """Compare what the catalogue grants with what the calls needed, in ``database`` where they name none."""
+    system = "mariadb" if catalogue.is_mariadb else "mysql"
+    account = f"{catalogue.user}@{catalogue.host}"
+    found = Audit(system=system, account=account, server=catalogue.server, comment="--")
+    needs = _Needs(catalogue, database)
+    for call in seen:
+        needs.add(call)
+    found.powers = sorted(_list_powers(catalogue))
+    found.unused = sorted(
+        grant for grant in catalogue.grants if grant.kind != "server" and _is_unused(grant, needs.proofs, catalogue)
+    )
+    found.script = _write_script(needs, seen, quote_account(new_account, catalogue.host), found.notes)
+    found.notes += sorted(needs.notes)
+    found.notes += [f"the grants of {role} could not be read by this account" for role in catalogue.unread_roles]
+    return found
 
 
 def _is_unused(grant: Grant, needed: dict[Key, set[SeenCall]], catalogue: Catalogue) -> bool:

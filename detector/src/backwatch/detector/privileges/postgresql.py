@@ -52,17 +52,21 @@ class PostgreSQL(Auditor):
 
     def audit(self, target: Target, seen: Calls, new_account: str) -> Audit:
         """Read the role's rights in the URL's database and compare them."""
-        catalogue = read_catalogue(target)
-        found = Audit(system="postgresql", account=catalogue.account, server=catalogue.server, comment="--")
-        needs = _Needs(catalogue, found.account)
-        for call in seen:
-            needs.add(call)
-        found.powers = sorted(_list_powers(catalogue))
-        if "rolsuper" not in catalogue.flags[found.account]:
-            found.unused = sorted(grant for grant in catalogue.grants if _is_unused(grant, needs.proofs))
-        found.script = _write_script(needs, catalogue, seen, new_account, found.notes)
-        found.notes += sorted(needs.notes)
-        return found
+        return compare(read_catalogue(target), seen, new_account)
+
+
+def compare(catalogue: Catalogue, seen: Calls, new_account: str) -> Audit:
+    """Compare what the catalogue grants with what the calls needed."""
+    found = Audit(system="postgresql", account=catalogue.account, server=catalogue.server, comment="--")
+    needs = _Needs(catalogue, found.account)
+    for call in seen:
+        needs.add(call)
+    found.powers = sorted(_list_powers(catalogue))
+    if "rolsuper" not in catalogue.flags[found.account]:
+        found.unused = sorted(grant for grant in catalogue.grants if _is_unused(grant, needs.proofs))
+    found.script = _write_script(needs, catalogue, seen, new_account, found.notes)
+    found.notes += sorted(needs.notes)
+    return found
 
 
 def _is_unused(grant: Grant, needed: dict[Key, set[SeenCall]]) -> bool:
@@ -245,8 +249,8 @@ def _write_script(
                 proofs,
             )
         )
-    if needs.needs_search_path:
-        path = ", ".join(_quote_all([name for name in needs.search_path if name], notes))
+    path = ", ".join(_quote_all([name for name in needs.search_path if name], notes)) if needs.needs_search_path else ""
+    if path:
         lines.append(ScriptLine(f"ALTER ROLE {account} SET search_path = {path};"))
     by_schema: dict[str, set[SeenCall]] = {}
     for (_, kind, name), calls in needs.proofs.items():

@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -57,14 +57,22 @@ class RabbitMQ(Auditor):
             raise WrongTarget(f"URL: the option {unknown[0][:40]!r} is not known; known: {', '.join(sorted(_OPTIONS))}")
         account = target.account or "guest"
         version, tags, permissions = _read(target, account)
-        found = Audit(system="rabbitmq", account=account, server=version, comment="#")
-        needs: Needs = {}
-        for call in seen:
-            _add_needs(needs, call, target.namespace or "/")
-        found.powers = sorted(Power(*_TAGS[tag][:1], f"tag {tag}", _TAGS[tag][1]) for tag in tags if tag in _TAGS)
-        found.unused = sorted(_list_unused(permissions, needs))
-        found.script = _write_script(needs, seen, new_account, found.notes)
-        return found
+        return compare(version, account, tags, permissions, seen, new_account, target.namespace or "/")
+
+
+def compare(
+    version: str, account: str, tags: Sequence[str], permissions: Sequence[Mapping[str, Any]], seen: Calls,
+    new_account: str, host: str,
+) -> Audit:  # fmt: skip
+    """Compare what the permissions allow with what the calls needed; ``host`` where they name none."""
+    found = Audit(system="rabbitmq", account=account, server=version, comment="#")
+    needs: Needs = {}
+    for call in seen:
+        _add_needs(needs, call, host)
+    found.powers = sorted(Power(*_TAGS[tag][:1], f"tag {tag}", _TAGS[tag][1]) for tag in tags if tag in _TAGS)
+    found.unused = sorted(_list_unused(permissions, needs))
+    found.script = _write_script(needs, seen, new_account, found.notes)
+    return found
 
 
 def _read(target: Target, account: str) -> tuple[str, list[str], list[Mapping[str, Any]]]:

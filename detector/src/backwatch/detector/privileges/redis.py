@@ -49,7 +49,7 @@ _POWERS: Final[dict[str, tuple[PowerLevel, str]]] = {
 
 
 @dataclass(slots=True)
-class _Rights:
+class Rights:
     """What a user of the ACL may do.
 
     Attributes:
@@ -81,18 +81,23 @@ class Redis(Auditor):
         """Read the user's rules and compare them."""
         account = target.account or "default"
         rights = _read(import_driver("redis", "redis"), target, account)
-        found = Audit(system="redis", account=account, server=rights.server, comment="#")
-        needs = _Needs(rights)
-        for call in seen:
-            needs.add(call)
-        found.powers = sorted(_list_powers(rights))
-        found.unused = sorted(_list_unused(rights, needs))
-        found.script = _write_script(needs, rights, seen, new_account, found.notes)
-        found.notes += sorted(needs.notes)
-        return found
+        return compare(rights, account, seen, new_account)
 
 
-def _read(driver: Any, target: Target, account: str) -> _Rights:
+def compare(rights: Rights, account: str, seen: Calls, new_account: str) -> Audit:
+    """Compare what the rules of the ACL allow with what the calls needed."""
+    found = Audit(system="redis", account=account, server=rights.server, comment="#")
+    needs = _Needs(rights)
+    for call in seen:
+        needs.add(call)
+    found.powers = sorted(_list_powers(rights))
+    found.unused = sorted(_list_unused(rights, needs))
+    found.script = _write_script(needs, rights, seen, new_account, found.notes)
+    found.notes += sorted(needs.notes)
+    return found
+
+
+def _read(driver: Any, target: Target, account: str) -> Rights:
     unknown = sorted(set(target.options) - _OPTIONS)
     if unknown:
         raise WrongTarget(f"URL: the option {unknown[0][:40]!r} is not known; known: {', '.join(sorted(_OPTIONS))}")
@@ -104,7 +109,7 @@ def _read(driver: Any, target: Target, account: str) -> _Rights:
     )  # fmt: skip
     try:
         with client:
-            rights = _Rights(server=str(client.info("server").get("redis_version", ""))[:60])
+            rights = Rights(server=str(client.info("server").get("redis_version", ""))[:60])
             user = client.execute_command("ACL", "GETUSER", account)
             _read_commands(rights, client.execute_command("COMMAND"))
     except driver.ResponseError as error:
@@ -122,7 +127,7 @@ def _read(driver: Any, target: Target, account: str) -> _Rights:
     return rights
 
 
-def _read_commands(rights: _Rights, described: object) -> None:
+def _read_commands(rights: Rights, described: object) -> None:
     if not isinstance(described, Mapping):
         raise AuditUnavailable("URL: the server describes its commands in a form that is not known")
     waiting: list[Any] = list(described.values())[:MAX_COMMANDS]  # pyright: ignore[reportUnknownArgumentType]
@@ -159,7 +164,7 @@ def _to_access(specifications: Any) -> str:
     return "R" * reads + "W" * writes
 
 
-def _apply(rights: _Rights, user: Mapping[Any, Any]) -> None:
+def _apply(rights: Rights, user: Mapping[Any, Any]) -> None:
     rights.flags = frozenset(map(str, user.get("flags") or ()))
     selectors: list[Mapping[Any, Any]] = [
         user,
@@ -181,7 +186,7 @@ def _words(rules: object) -> list[str]:
     return []
 
 
-def _allow(rights: _Rights, rules: Iterable[str]) -> frozenset[str]:
+def _allow(rights: Rights, rules: Iterable[str]) -> frozenset[str]:
     allowed: set[str] = set()
     for rule in rules:
         sign, name = rule[:1], rule[1:].lower()
@@ -193,7 +198,7 @@ def _allow(rights: _Rights, rules: Iterable[str]) -> frozenset[str]:
     return frozenset(allowed)
 
 
-def _list_powers(rights: _Rights) -> Iterable[Power]:
+def _list_powers(rights: Rights) -> Iterable[Power]:
     if "nopass" in rights.flags:
         yield Power("critical", "nopass", "no password is needed: everybody who reaches the server is this account")
     for command, (level, why) in _POWERS.items():
@@ -204,7 +209,7 @@ def _list_powers(rights: _Rights) -> Iterable[Power]:
 class _Needs:
     """The commands, keys and channels that the calls need, with the calls that prove each."""
 
-    def __init__(self, rights: _Rights) -> None:
+    def __init__(self, rights: Rights) -> None:
         self._rights = rights
         self.commands: dict[str, set[SeenCall]] = {}
         self.keys: dict[tuple[str, str], set[SeenCall]] = {}
@@ -236,7 +241,7 @@ class _Needs:
                 self.notes.add(f"{need.command} runs a script: grant the commands that the script calls, too")
 
 
-def _list_unused(rights: _Rights, needs: _Needs) -> Iterable[Grant]:
+def _list_unused(rights: Rights, needs: _Needs) -> Iterable[Grant]:
     unused = sorted(
         command for command in rights.commands - needs.commands.keys()
         if not any(other.startswith(f"{command}|") for other in rights.known)
@@ -264,7 +269,7 @@ def _overlaps(granted: str, needed: str) -> bool:
     return first.startswith(second) or second.startswith(first)
 
 
-def _write_script(needs: _Needs, rights: _Rights, seen: Calls, new_account: str, notes: list[str]) -> list[ScriptLine]:
+def _write_script(needs: _Needs, rights: Rights, seen: Calls, new_account: str, notes: list[str]) -> list[ScriptLine]:
     if not seen:
         return []
     head = f"redis-cli ACL SETUSER {quote_shell(new_account)}"

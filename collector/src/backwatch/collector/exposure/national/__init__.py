@@ -1,18 +1,18 @@
-"""National identification numbers with check digits: one file per region, each with its ``FORMATS``."""
+"""National identification numbers with check digits: one file per region, each with its ``FORMATS``.
 
+This folder is walked, so no list names a new file.
+"""
+
+import importlib
+import pkgutil
 from typing import Final
 
 from backwatch.collector.exposure.format import Format
-from backwatch.collector.exposure.national import (
-    americas,
-    asia,
-    central_europe,
-    northern_europe,
-    southern_europe,
-    western_europe,
-)
 
-FORMATS: Final[tuple[Format, ...]] = (
-    *western_europe.FORMATS, *southern_europe.FORMATS, *central_europe.FORMATS, *northern_europe.FORMATS,
-    *americas.FORMATS, *asia.FORMATS,
-)  # fmt: skip
+
+def _discover() -> tuple[Format, ...]:
+    regions = (importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__))
+    return tuple(entry for region in regions for entry in region.FORMATS)
+
+
+FORMATS: Final = _discover()

@@ -209,6 +209,8 @@ def _define_connection() -> Any:
                     raise
             if self._attachment.policy.flag("read_only"):
                 self._execute_query(family.READ_ONLY)
+            # Else the first cursor with parameters asks for it, and hides why it failed.
+            _ = self.sql_mode
 
         def _handle_load_data_infile(self, *arguments: Any, **options: Any) -> Any:
             try:

@@ -97,6 +97,7 @@ def _define_connection() -> Any:
 
         def connect(self, sock: Any = None) -> None:
             attachment = self._attachment
+            read_timeout, self._read_timeout = self._read_timeout, self.connect_timeout  # the login's
             try:
                 if sock is None and not self.unix_socket:
                     sock = open_socket(attachment, self.host, self.port, self.connect_timeout)
@@ -105,6 +106,8 @@ def _define_connection() -> Any:
             except Error as error:
                 attachment.refuse_error(error)
                 raise
+            finally:
+                self._read_timeout = read_timeout
             _check(attachment, self)
 
         def _get_server_information(self) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 from weakref import WeakKeyDictionary, ref
 
+from backwatch.collector.exposure import mode
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.http.claims import pending_claim
 from backwatch.collector.probes.families.http.recorder import HttpCallRecorder
@@ -24,6 +25,7 @@ from backwatch.collector.probes.toolkit.sockets import descriptor, root_error, w
 from backwatch.collector.runtime.guard import never_breaks_the_host
 from backwatch.collector.session.socket_counters import SocketCounters
 
+_LIBRARIES: Final = frozenset(("httpx", "httpx2", "httpcore", "httpcore2"))
 _USED_HEADERS: Final = frozenset((b"location", b"server", b"content-type"))
 
 
@@ -116,6 +118,8 @@ class HttpcoreCallObserver(SwitchableObserver):
         login = login_of({name.decode(): headers[name] for name in LOGIN_HEADERS & headers.keys()})
         owner = None if sender is None else sender.client
         exchange = self.calls.begin_exchange(state, request.method, request.url.target, login, owner)
+        if mode.reads_columns and exchange.claim is None:
+            exchange.keep_body(_body_of(request.stream))
         if shared or state.session.transport == "unix":
             exchange.estimate = [_request_size(request, headers), -1]
         if sender is not None:
@@ -205,6 +209,13 @@ class HttpcoreCallObserver(SwitchableObserver):
     def _record_failed_connect(self, origin: Any, context: Any, start_ns: int, error: BaseException) -> None:
         session = replace(session_of(origin, None, context), encoded=[], encrypted=None)
         self.calls.record_connect(pending_claim(), session, start_ns, None, root_error(error))
+
+
+def _body_of(stream: Any) -> object:
+    """Return a body that httpx or httpcore holds in memory as one piece; ``None``: the app makes it piece by piece."""
+    if type(stream).__module__.partition(".")[0] not in _LIBRARIES:
+        return None
+    return stream.__dict__.get("_stream", stream.__dict__.get("_content"))
 
 
 def _request_size(request: Any, headers: dict[bytes, bytes]) -> int:
