@@ -243,12 +243,10 @@ def _write_script(
     logins = [call for call in seen if call.operation == "connect"] or list(seen)
     if "CONNECT" not in catalogue.public_database:
         proofs = sort_proofs(seen, logins)
-        lines.append(
-            ScriptLine(
-                f"GRANT CONNECT ON DATABASE {quote_postgresql(catalogue.database)} TO {account};",
-                proofs,
-            )
-        )
+        lines += [
+            ScriptLine(f"GRANT CONNECT ON DATABASE {name} TO {account};", proofs)
+            for name in _quote_all([catalogue.database], notes)
+        ]
     path = ", ".join(_quote_all([name for name in needs.search_path if name], notes)) if needs.needs_search_path else ""
     if path:
         lines.append(ScriptLine(f"ALTER ROLE {account} SET search_path = {path};"))
