@@ -8,7 +8,7 @@ from backwatch.detector.audit.postgresql_catalogue import Catalogue, Function, R
 from backwatch.detector.audit.quoting import UnsafeName, escape_line, quote_postgresql
 from backwatch.detector.audit.sql_needs import SqlNeed, derive_needs
 from backwatch.detector.audit.sql_tokens import tokenize
-from backwatch.detector.privileges import Auditor, sort_proofs
+from backwatch.detector.privileges import Auditor, sort_proofs, translate_malformed
 
 _FLAGS: Final = {
     "rolsuper": Power("critical", "SUPERUSER", "no right is checked: reads every database and runs programs there"),
@@ -52,7 +52,9 @@ class PostgreSQL(Auditor):
 
     def audit(self, target: Target, seen: Calls, new_account: str) -> Audit:
         """Read the role's rights in the URL's database and compare them."""
-        return compare(read_catalogue(target), seen, new_account)
+        with translate_malformed(target):
+            catalogue = read_catalogue(target)
+        return compare(catalogue, seen, new_account)
 
 
 def compare(catalogue: Catalogue, seen: Calls, new_account: str) -> Audit:
