@@ -1,118 +1,71 @@
-"""Each attack of the groups A to E on MySQL, HTTP, S3 and mail: bare drivers are harmed, attached ones refuse."""
-
-import contextlib
-import ssl
-from collections.abc import Generator, Mapping
-from pathlib import Path
-from typing import Any
+"""Attacks of groups A to E: they harm an app with the bare driver, and are refused where the same app attaches."""
 
 import pytest
 
-from backwatch.attack.authority import Authority
-from backwatch.attack.protocols.server import HostileServer
-from backwatch.attack.scenarios import AppConfig, Scenario, discover
-from backwatch.resource import ResourceUnsafe
-from backwatch.resource.tls import fingerprint
-from tests.resource.attached_apps import CLIENTS, attached_app
+from backwatch.attack import scenarios
+from backwatch.attack.scenarios import Scenario
+from tests.resource.attached_drivers import CONSTRUCTORS
+from tests.resource.attacks import run_scenario
 
-PIN: Mapping[str, Any] = {"pin": "of the honest certificate"}
-REFUSED: Mapping[str, tuple[Mapping[str, Any], str]] = {
-    "http-bomb-httpx": ({"max_reply_bytes": 1 << 20}, "max_reply_bytes"),
-    "http-bomb-requests": ({"max_reply_bytes": 1 << 20}, "max_reply_bytes"),
-    "http-certificate-swapped": (PIN, "pin"),
-    "http-drip-httpx": ({"statement_timeout_s": 2.0}, "statement_timeout_s"),
-    "http-drip-requests": ({"statement_timeout_s": 2.0}, "statement_timeout_s"),
-    "http-flood-httpx": ({"max_reply_bytes": 1 << 20}, "max_reply_bytes"),
-    "http-flood-requests": ({"max_reply_bytes": 1 << 20}, "max_reply_bytes"),
-    "http-key-follows-redirect": ({}, "hosts"), "http-next-page-elsewhere": ({}, "hosts"),
-    "http-redirect-httpx": ({}, "hosts"), "http-redirect-requests": ({}, "hosts"),
-    "http-retried-in-clear": ({}, "tls"), "http-second-in-clear": ({}, "tls"),
-    "http-tls-lowered": ({"tls_min": "1.3"}, "tls"), "http-unverified": ({}, "tls"),
-    "mysql-certificate-swapped": (PIN, "pin"), "mysql-certificate-swapped-connector": (PIN, "pin"),
-    "mysql-clear-password": ({}, "auth"), "mysql-clear-password-connector": ({}, "auth"),
-    "mysql-full-login-connector": ({}, "tls"), "mysql-key-from-server": ({}, "tls"),
-    "mysql-local-infile": ({}, "local_infile"), "mysql-local-infile-connector": ({}, "local_infile"),
-    "mysql-local-infile-refused": ({}, "local_infile"),
-    "mysql-old-hash": ({}, "auth"), "mysql-old-hash-connector": ({}, "auth"),
-    "mysql-result-flood": ({"max_rows": 1000}, "max_rows"),
-    "mysql-result-flood-connector": ({"max_rows": 1000}, "max_rows"),
-    "mysql-second-in-clear": ({"connect_timeout_s": 2.0}, "tls"),
-    "mysql-tls-refused": ({}, "tls"), "mysql-tls-refused-connector": ({}, "tls"),
-    "mysql-tls-stripped": ({}, "tls"), "mysql-tls-stripped-connector": ({}, "tls"),
-    "mysql-unverified": ({}, "tls"), "mysql-unverified-connector": ({}, "tls"),
-    "s3-pickle": ({}, "formats"), "s3-region-redirect": ({}, "hosts"),
-    "smtp-certificate-swapped": (PIN, "pin"), "smtp-expired": ({}, "tls"), "smtp-in-clear": ({}, "tls"),
-    "smtp-old-tls": ({}, "tls"), "smtp-plain-only": ({"auth": "strong"}, "auth"), "smtp-second-in-clear": ({}, "tls"),
-    "smtp-starttls-hidden": ({}, "tls"),
+pytestmark = [pytest.mark.heavy, pytest.mark.spread]
+KINDS = [kind for kind in scenarios.discover() if kind.code[0] in "ABCDE" and kind.driver in CONSTRUCTORS]
+CHECKS = {
+    "A": {"tls", "tls_min", "pin", "hosts", "addresses", "min_version"},
+    "B": {"auth", "tls", "hosts"},
+    "C": {"hosts", "addresses"},
+    "D": {"local_infile", "formats", "match_replies", "max_rows", "max_reply_bytes"},
+    "E": {"max_reply_bytes", "read_timeout_s", "statement_timeout_s", "connect_timeout_s"},
+}
+"""The right checks for each group."""
+NOTHING_TO_REFUSE = {
+    "A10": "the right key and a newer version: server-changed reports it",
+    "B10": "the service refuses logins itself: login-failures reports them",
+    "D5": "the app's own parser of XML or JSON decides",
+    "D8": "the driver hands notices to the app's callback: server-notice-flood reports them",
+    "D10": "an error's text is shown by the app's log: deceptive-error-text reports it",
+    "D11": "a canary row is data like any other: canary-returned reports it",
+    "D12": "a forged message is a message like any other: unusual-message reports it",
+    "D13": "a model's words are text like any other: prompt-injection-in-response reports them",
+    "E4": "an error is an answer: error-storm reports many",
+    "E5": "the app decides how often it gives a message back: redelivery-loop reports it",
+}
+"""By code of the catalogue."""
+CANNOT = {
+    "amqp-pickle-pika": "pika hands out bytes, and the app unpickles them itself",
+    "amqp-pickle-aio-pika": "aio-pika hands out bytes, and the app unpickles them itself",
+    "postgresql-scram-bomb": "libpq counts the rounds itself",
+    "postgresql-scram-bomb-psycopg2": "libpq counts the rounds itself",
+    "postgresql-slow-answer": "libpq waits by itself",
+}
+"""By name: the client library leaves no place for a check; the guide's table says so."""
+REFUSED_BY_THE_DRIVER_ITSELF = {
+    "memcached-other-key", "mysql-local-infile-connector", "mysql-local-infile-refused", "mysql-tls-refused",
+    "mysql-tls-refused-connector", "postgresql-tls-refused", "redis-moved", "s3-region-redirect",
+    "smtp-starttls-hidden",
 }  # fmt: skip
-"""Settings beside the defaults, and the check that refuses."""
-NOT_REFUSED: Mapping[str, str] = {
-    "http-deep-json": "the app's own parser reads it", "http-xml-entities": "the app's own parser reads it",
-    "http-xml-external": "the app's own parser reads it", "http-model-orders": "the text is for a model to read",
-    "mysql-canary": "each statement is an ordinary one", "mysql-end-of-life": "backwatch check reports versions",
-    "mysql-error-storm": "there is no session to refuse", "mysql-forged-log": "the driver's error is the app's to show",
-    "mysql-guessed": "the server is the one to refuse", "mysql-guessed-connector": "the server is the one to refuse",
-    "mysql-server-changed": "certificate and key are the service's own",
-    "mysql-server-changed-connector": "certificate and key are the service's own",
-    "mysql-slow-answer": "the driver's own time-out ends it",
-    "smtp-unverified": "the retry is verified, too",
-}  # fmt: skip
+"""The bare driver is not harmed by these."""
+WITHOUT_A_CHECKS_NAME = {"postgresql-scram-bomb-asyncpg"}
+"""The app catches the refusal itself."""
 
 
-def of_these_drivers(kind: type[Scenario]) -> bool:
-    return kind.code[0] in "ABCDE" and (kind.client_class in CLIENTS or kind.driver == "smtplib")
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name())
+def test_attack_that_harms_a_bare_app_is_refused_where_it_attaches(kind: type[Scenario]) -> None:
+    if kind.code in NOTHING_TO_REFUSE or kind.name() in CANNOT:
+        pytest.skip(NOTHING_TO_REFUSE.get(kind.code) or CANNOT[kind.name()])
+    outcome = run_scenario(kind, attached=True)
+    assert not outcome.harmed
+    if kind.name() not in WITHOUT_A_CHECKS_NAME:
+        assert outcome.check in CHECKS[kind.code[0]], outcome.error
+    if kind.name() not in REFUSED_BY_THE_DRIVER_ITSELF:
+        assert run_scenario(kind, attached=False).harmed
 
 
-SCENARIOS = {kind.name(): kind for kind in discover() if of_these_drivers(kind)}
+def test_exceptions_name_scenarios_that_exist() -> None:
+    names, codes = {kind.name() for kind in KINDS}, {kind.code for kind in scenarios.discover()}
+    assert {*CANNOT, *REFUSED_BY_THE_DRIVER_ITSELF, *WITHOUT_A_CHECKS_NAME} <= names
+    assert set(NOTHING_TO_REFUSE) <= codes
 
 
-@contextlib.contextmanager
-def serve_scenario(kind: type[Scenario], folder: Path) -> Generator[tuple[HostileServer, AppConfig]]:
-    authority = Authority(folder / "authority")
-    service = kind.service(authority)
-    service.start()
-    config = AppConfig(
-        port=service.port, ca_file=str(authority.ca_file), rounds=1, live=True, answers=folder / "answers"
-    )
-    try:
-        yield service, config
-    finally:
-        service.stop()
-
-
-def pinned(settings: Mapping[str, Any], service: HostileServer) -> Mapping[str, Any]:
-    der = ssl.PEM_cert_to_DER_cert(service.certificate.chain.read_text())
-    return {"pin": [fingerprint(der)]} if settings is PIN else settings
-
-
-def test_each_attack_on_these_drivers_is_listed() -> None:
-    assert sorted(SCENARIOS) == sorted({*REFUSED, *NOT_REFUSED})
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_attached_app_works_and_refuses_the_attack_before_harm(name: str, tmp_path: Path) -> None:
-    kind = SCENARIOS[name]
-    settings, check = REFUSED[name]
-    with serve_scenario(kind, tmp_path) as (service, config):
-        app = attached_app(kind, config, pinned(settings, service))
-        app.work()
-        kind.turn(service)
-        with pytest.raises(ResourceUnsafe) as caught:
-            app.meet()
-        assert caught.value.check == check
-        assert not kind.captures or not kind.has_succeeded(service, None)
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_bare_app_is_harmed_or_gets_an_error(name: str, tmp_path: Path) -> None:
-    kind = SCENARIOS[name]
-    with serve_scenario(kind, tmp_path) as (service, config):
-        app = kind(config)
-        app.work()
-        kind.turn(service)
-        try:
-            got = app.meet()
-        except Exception:  # noqa: BLE001  any error of a driver
-            got = None
-        refuses_too = got is None and kind.notices != "nothing"
-        assert kind.has_succeeded(service, got) or refuses_too
+def test_most_attacks_are_refused() -> None:
+    refused = [kind for kind in KINDS if kind.code not in NOTHING_TO_REFUSE and kind.name() not in CANNOT]
+    assert len(refused) >= 75

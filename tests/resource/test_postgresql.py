@@ -127,11 +127,11 @@ def test_observing_changes_nothing_and_finds_plaintext(postgresql: Server, drive
     assert [finding.check for finding in resource.findings] == ["tls"]
 
 
-@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
-def test_password_in_clear_is_not_sent(postgresql: Server, driver: str) -> None:
+@every_driver
+def test_password_in_clear_is_not_sent(postgresql: Server, driver: str, ask: Ask) -> None:
     url = postgresql.url.replace(f"//{postgresql.user}:", f"//{CLEARTEXT_USER}:")
     with pytest.raises(ResourceUnsafe) as caught:
-        attach_url(url, driver=driver, ca=postgresql.ca_file).connect()
+        ask(attach_url(url, driver=driver, ca=postgresql.ca_file))
     assert caught.value.check == "auth"
 
 

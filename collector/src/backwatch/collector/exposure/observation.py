@@ -15,7 +15,7 @@ from backwatch.collector.exposure.tally import Tally
 from backwatch.collector.runtime.keyed_cache import keyed_hash, remember
 from backwatch.collector.runtime.record import Facts
 
-MAX_STATEMENTS: Final = 1_024
+MAX_STATEMENTS: Final = 512
 """Statements whose kinds are remembered in each direction."""
 
 _received: dict[int | bytes, Tally] = {}
@@ -78,7 +78,8 @@ def _observe(
     tally = tallies.get(key)
     if tally is None:
         tally = remember(tallies, key, Tally(), MAX_STATEMENTS)
-    if _sampler.wants(tally):
+    count = tally.calls = tally.calls + 1
+    if count >= tally.next_at and _sampler.wants(tally):
         before = tally.kinds
         _sampler.read(tally, cells, values=mode.reads_values)
         if tally.kinds != before:

@@ -12,7 +12,7 @@ from backwatch.collector.exposure.cells import MAX_ROWS, Cell, cells_of_row
 from backwatch.collector.exposure.observation import received_facts, sent_facts
 from backwatch.collector.runtime.record import Facts
 
-MAX_COLUMNS: Final = 64
+MAX_COLUMNS: Final = 48
 """Columns of a row that are read."""
 _PLAIN: Final = frozenset((tuple, list, dict))
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, cast
 
 from backwatch.resource.opening import TLS_FIX, Attachment, Session, read_tls
 from backwatch.resource.systems.postgresql import CONTROLLED, PostgreSQL, refuse_weak_query
+from backwatch.resource.systems.postgresql.asyncpg_login import judge_login
 from backwatch.resource.systems.postgresql.bounded_reply import refuse_rows
 from backwatch.resource.tls import make_context
 
@@ -16,17 +17,16 @@ class AsyncPG(PostgreSQL):
     module: ClassVar = "asyncpg"
     rank: ClassVar = 30
     async_dialect: ClassVar = "postgresql+asyncpg"
-    cannot: ClassVar = {
-        "max_reply_bytes": "it reads a whole result before it returns",
-        "auth": "answers whatever the server asks for; over verified TLS only the service itself sees it",
-    }
+    cannot: ClassVar = {"max_reply_bytes": "it reads a whole result before it returns"}
 
     async def aconnect(self, attachment: Attachment, options: dict[str, Any]) -> Any:
         """Return an ``asyncpg.Connection``."""
         import asyncpg
 
         parameters = await asyncio.to_thread(_parameters, attachment, options)
-        return await _check(attachment, await asyncpg.connect(**parameters))
+        with judge_login(attachment):
+            connection = await asyncpg.connect(**parameters)
+        return await _check(attachment, connection)
 
     async def apool(self, attachment: Attachment, options: dict[str, Any]) -> Any:
         """Return an open ``asyncpg.Pool``; each of its connections is checked when it is opened."""
@@ -35,7 +35,9 @@ class AsyncPG(PostgreSQL):
         parameters = await asyncio.to_thread(_parameters, attachment, options)
 
         async def connect(*arguments: Any, **given: Any) -> Any:
-            return await _check(attachment, await asyncpg.connect(*arguments, **given))
+            with judge_login(attachment):
+                connection = await asyncpg.connect(*arguments, **given)
+            return await _check(attachment, connection)
 
         return await asyncpg.create_pool(connect=connect, **parameters)
 
