@@ -9,8 +9,8 @@ BIN := .venv/bin
 READY := .tools/environment.stamp
 WARM := .tools/warm.stamp
 ROUNDS ?= 20
-WORKERS ?= 2
-SEEDS ?= 200
+WORKERS ?= 3
+SEEDS ?= 60
 MUTATIONS ?= 10000
 
 help: ## this list

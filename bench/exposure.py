@@ -3,8 +3,9 @@
     make bench NAME=exposure                 ARGS="--columns 20"
 
 Values are made by a program of its own (``tests/collector/exposure/labelled_values.py``) and read in columns of twelve
-under a name that shows nothing. The cost is that of all calls of a statement, read or not, as a ratio to a yardstick of
-the same run: one query of sqlite3 in memory, with its rows. ``worst`` is the longest that one call took.
+under a name that shows nothing; ``of_single_values`` is for each by itself. The cost is that of all calls of a
+statement, read or not, as a ratio to a yardstick of the same run: one query of sqlite3 in memory, with its rows.
+``worst`` is the longest that one call took.
 """
 
 import argparse
@@ -37,7 +38,12 @@ def kinds_of(values: list[object]) -> set[str]:
 def measure_quality(columns: int, seed: int) -> dict[str, Any]:
     """Return precision and recall of each format and of all, and what was taken for what."""
     values, found, wrong = Counter[str](), Counter[str](), Counter[str]()
+    alone, wrong_alone = 0, 0
     for column in labelled_columns(seed, columns):
+        for value in column.values:
+            kinds = kinds_of([value])
+            alone += column.kind in kinds
+            wrong_alone += len(kinds - {column.kind})
         kinds, count = kinds_of(column.values), len(column.values)
         values[column.format] += count
         found[column.format] += count if column.kind in kinds else 0
@@ -48,6 +54,8 @@ def measure_quality(columns: int, seed: int) -> dict[str, Any]:
         "values": positive, "near_misses": values.total() - positive,
         "recall": round(found.total() / positive, 4),
         "precision": round(found.total() / max(found.total() + wrong.total(), 1), 4),
+        "recall_of_single_values": round(alone / positive, 4),
+        "precision_of_single_values": round(alone / max(alone + wrong_alone, 1), 4),
         "recall_by_format": {name: round(found[name] / values[name], 4) for name in KINDS},
         "taken_for": dict(wrong),
     }  # fmt: skip

@@ -43,6 +43,8 @@ BUILT = ROOT / ".tools" / "drivers"
 """Drivers without a wheel, built by ``tools/servers.sh``."""
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 DATA = "BACKWATCH_TEST_DATA"
+MEMORY = "/dev/shm"
+MIN_MEMORY_BYTES = 6 << 30
 IGNORED_SIGNALS = [
     int(number)
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
@@ -81,11 +83,28 @@ def pytest_configure(config: pytest.Config) -> None:
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.environ["XDG_STATE_HOME"] = str(state)
     worker = getattr(config, "workerinput", None)
+    if worker is None:
+        _use_memory_for_temporary_files()
     if worker is not None:
         use_ports(int(worker["workerid"].removeprefix("gw")) % worker["workercount"] + 1, worker["workercount"] + 1)
     elif "PYTEST_XDIST_WORKER" not in os.environ:  # nor a run within a run
         for leftover in state.glob("backwatch/*.db*"):
             leftover.unlink(missing_ok=True)
+
+
+def _use_memory_for_temporary_files() -> None:
+    """Keep temporary files in memory: servers and stores write each commit to the disk, milliseconds each time.
+
+    ``TMPDIR`` chooses another folder.
+    """
+    try:
+        memory = os.statvfs(MEMORY)
+    except OSError:
+        return
+    has_room = memory.f_bavail * memory.f_frsize >= MIN_MEMORY_BYTES
+    if has_room and not memory.f_flag & os.ST_NOEXEC and not os.environ.get("TMPDIR"):
+        os.environ["TMPDIR"] = MEMORY
+        tempfile.tempdir = None  # it is chosen once
 
 
 def _restore_signals(ignored: Iterable[int]) -> None:
@@ -157,6 +176,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         if PREFIX in reason:
             missing[reason.partition(PREFIX)[2]] += 1
     config.stash[SKIPPED] = missing
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Free the memory of temporary files after a run without failures."""
+    factory = getattr(session.config, "_tmp_path_factory", None)
+    if tempfile.gettempdir() == MEMORY and not exitstatus and not hasattr(session.config, "workerinput") and factory:
+        session.config.add_cleanup(lambda: shutil.rmtree(factory.getbasetemp(), ignore_errors=True))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

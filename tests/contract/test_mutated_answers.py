@@ -4,7 +4,7 @@ These tests run every hostile server of the attack pack, on every client library
 scenarios with the same class of service and the same driver, the first one. The server is honest at even seeds and
 hostile at odd ones. The seed mutates one thing that the server sends; after that reply the server half-closes.
 
-``BACKWATCH_TEST_MUTATIONS`` is the number of seeds (10; 200 in ``make test-all``), ``BACKWATCH_TEST_SEED`` a single
+``BACKWATCH_TEST_MUTATIONS`` is the number of seeds (10; 60 in ``make test-all``), ``BACKWATCH_TEST_SEED`` a single
 seed; ``BACKWATCH_TEST_DRIVERS=first`` keeps one driver for each class of service.
 """
 

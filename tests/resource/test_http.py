@@ -20,6 +20,7 @@ from backwatch.attack.scenarios.http.bomb import Bomber
 from backwatch.attack.scenarios.http.flood import Flooding
 from backwatch.resource import Resource, ResourceUnsafe
 from backwatch.resource.addresses import Place
+from backwatch.resource.systems.http import judge_target
 from tests.resource.attaching import attach_url
 from tests.resource.hostile import attach_hostile, serve_hostile
 
@@ -346,6 +347,32 @@ def test_bare_driver_is_harmed(kind: type[HostileServer], tmp_path: Path) -> Non
             f"https://localhost:{server.port}/v1/rates", verify=str(server.authority.ca_file), timeout=10
         )
     assert b"SecretAccessKey" in got.content or len(got.content) == 64 << 20
+
+
+@pytest.mark.parametrize("driver", ["requests", "httpx"])
+def test_read_only_resource_sends_no_change(driver: str, tmp_path: Path) -> None:
+    with serve_hostile(Recording, tmp_path) as server:
+        session = attach_hostile(server, URL, driver=driver, read_only=True).session()
+        with session:
+            assert session.get("rates").status_code == 200
+            with pytest.raises(ResourceUnsafe, match="POST") as caught:
+                session.post("rates", json={})
+    assert caught.value.check == "read_only"
+    assert len(server.kept) == 1
+
+
+@given(
+    st.sampled_from(["http", "https", "file", "ftp", ""]) | st.text(max_size=8),
+    st.text(max_size=30) | st.sampled_from(["localhost", "LOCALHOST.", "127.0.0.1", "localhost.evil"]),
+    st.none() | st.integers(0, 70_000),
+)
+def test_only_the_resources_own_place_is_allowed(scheme: str, host: str, port: int | None) -> None:
+    attachment = attach_url("https://localhost:8443/v1", driver="requests")._attachment
+    try:
+        judge_target(attachment, scheme, host, port)
+    except ResourceUnsafe:
+        return
+    assert (scheme.lower(), host.lower().rstrip(".").strip("[]"), port) == ("https", "localhost", 8443)
 
 
 @given(st.text(max_size=60))

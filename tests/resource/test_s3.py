@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from backwatch.attack.protocols.http import Request, Web, format_response
 from backwatch.attack.protocols.server import SECRET
@@ -134,6 +136,22 @@ def test_bare_driver_hands_out_the_object_that_runs_code(tmp_path: Path) -> None
 def test_url_without_bucket_or_place_is_an_error(url: str, named: str) -> None:
     with pytest.raises(ResourceMisconfigured, match=named):
         attach_url(url)
+
+
+@given(st.text(max_size=40), st.sampled_from(["s3", "s3+https", "s3+http"]))
+def test_any_url_names_a_bucket_or_is_an_error(rest: str, scheme: str) -> None:
+    try:
+        located = attach_url(f"{scheme}://{rest}")._attachment.url
+    except ResourceMisconfigured:
+        return
+    assert located.path
+    assert "/" not in located.path
+
+
+def test_read_only_resource_stores_nothing(tmp_path: Path) -> None:
+    with serve_hostile(ModelStore, tmp_path, hostile=False) as server, pytest.raises(ResourceUnsafe) as caught:
+        attach_hostile(server, URL, read_only=True).client().put_object(Bucket="shop", Key="basket", Body=b"apples")
+    assert caught.value.check == "read_only"
 
 
 @pytest.mark.parametrize(

@@ -12,5 +12,5 @@ def wait_until(condition: Callable[[], T], what: str = "", within_s: float = 120
     deadline = time.monotonic() + within_s
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not within {within_s:.0f} s: {what or 'a condition'}"
-        time.sleep(0.05)
+        time.sleep(0.02)
     return value

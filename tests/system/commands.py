@@ -66,7 +66,7 @@ class Running:
         while not (found := true()):
             assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.output()[-3_000:]}"
             assert time.monotonic() < deadline, f"{what} after {patience_s:.0f} s:\n{self.output()[-3_000:]}"
-            time.sleep(0.1)
+            time.sleep(0.03)
         return found
 
     def stop(self) -> int:

@@ -127,7 +127,7 @@ def test_dict_that_another_thread_changes_is_no_fault() -> None:
 
 
 def test_reading_keeps_to_its_share_of_time() -> None:
-    now, tally = [0], Tally()
+    now = [0]
     sampler = Sampler(lambda: now[0])
 
     def cells() -> Iterator[tuple[str, Any]]:
@@ -137,7 +137,8 @@ def test_reading_keeps_to_its_share_of_time() -> None:
     calls = 0
     for _ in range(50_000):
         calls += 1
-        tally.calls = 0  # every statement is new
+        tally = Tally()  # every statement is new
+        tally.calls = 1
         if sampler.wants(tally):
             sampler.read(tally, cells, values=True)
     assert sampler.spent_ns <= sampling.BURST_NS + sampling.NS_PER_CALL * calls + 100_000
@@ -145,10 +146,14 @@ def test_reading_keeps_to_its_share_of_time() -> None:
 
 
 def test_first_calls_of_a_statement_are_read_and_then_few() -> None:
-    sampler, tally = Sampler(lambda: 0), Tally()
-    read = [call for call in range(1, 10_001) if sampler.wants(tally)]
+    sampler, tally, read = Sampler(lambda: 0), Tally(), list[int]()
+    for call in range(1, 10_001):
+        tally.calls = call
+        if call >= tally.next_at and sampler.wants(tally):
+            read.append(call)
     assert read[:8] == list(range(1, 9))
     assert read[8:] == [16, 32, 64, 128, 256, 512, 1_024, *range(2_048, 10_001, 1_024)]
+    assert sampler.calls == read[-1]
 
 
 def test_one_call_reads_a_bounded_number_of_cells() -> None:

@@ -63,10 +63,10 @@ def test_batch_within_the_bound_is_unpacked_whole(name: str, data: bytes, times:
 def test_a_bomb_is_refused_within_a_second_and_little_memory(name: str) -> None:
     codec, encode = ENCODERS[name]
     bomb = encode(ZEROS)
-    begun = time.perf_counter()
+    begun = time.thread_time()
     with pytest.raises(UndecodableBatch, match=f"unpacks to more than {MAX_BATCH_BYTES} bytes"):
         decompress(codec, bomb)
-    assert time.perf_counter() - begun < 1
+    assert time.thread_time() - begun < 1
     tracemalloc.start()
     with pytest.raises(UndecodableBatch):
         decompress(codec, bomb)
@@ -170,9 +170,9 @@ def test_other_records_of_a_batch_with_one_corrupt_record_are_read() -> None:
 
 def test_a_bomb_batch_is_skipped_and_the_next_one_read() -> None:
     data = batch([ZEROS], codec=ZSTD) + batch([b"after"], base=1)
-    begun = time.perf_counter()
+    begun = time.thread_time()
     first, second = read(data)
-    assert time.perf_counter() - begun < 2  # with the checks of both batches
+    assert time.thread_time() - begun < 2  # with the checks of both batches
     assert (first.offset, first.next_offset, second.value) == (0, 1, b"after")
 
 

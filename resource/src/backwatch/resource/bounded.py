@@ -3,13 +3,18 @@
 import contextlib
 import socket
 import ssl
+import threading
 import time
+from pathlib import Path
 from typing import Any, Final
 
 from backwatch.resource.opening import Attachment
-from backwatch.resource.tls import make_context
+from backwatch.resource.tls import find_ca_file, make_context
 
+MAX_CONTEXTS: Final = 100
 _Socket: Any = object
+_contexts: dict[tuple[str, str, str, int, bool], ssl.SSLContext] = {}
+_lock = threading.Lock()
 FRAMING_BYTES: Final = 1 << 20
 """What a reply may have on the wire above its bound: headers, packets, TLS 1.3 tickets."""
 
@@ -66,23 +71,33 @@ class _Bounded(_Socket):
     budget: ReplyBudget | None = None
 
     def recv(self, *arguments: Any, **options: Any) -> Any:
-        read = super().recv
-        return self._read_bounded(lambda: read(*arguments, **options), len)
+        budget = self.budget
+        if budget is None:
+            return super().recv(*arguments, **options)
+        return self._read_bounded(budget, super().recv, len, arguments, options)
 
     def recv_into(self, *arguments: Any, **options: Any) -> Any:
-        read = super().recv_into
-        return self._read_bounded(lambda: read(*arguments, **options), int)
+        budget = self.budget
+        if budget is None:
+            return super().recv_into(*arguments, **options)
+        limit = self.gettimeout()
+        if limit is None or not 0 < limit <= budget.left_s:
+            return self._read_bounded(budget, super().recv_into, int, arguments, options)
+        started = time.monotonic()
+        count = super().recv_into(*arguments, **options)
+        budget.take(count, time.monotonic() - started)
+        return count
 
-    def _read_bounded(self, read: Any, measure: Any) -> Any:
-        budget, limit = self.budget, self.gettimeout()
-        if budget is None or limit == 0:
-            return read()
+    def _read_bounded(self, budget: ReplyBudget, read: Any, measure: Any, arguments: Any, options: Any) -> Any:
+        limit = self.gettimeout()
+        if limit == 0:
+            return read(*arguments, **options)
         shortened = limit is None or limit > budget.left_s
         started = time.monotonic()
         if shortened:
             self.settimeout(max(budget.left_s, 0.001))
         try:
-            found = read()
+            found = read(*arguments, **options)
         except TimeoutError:
             if shortened:
                 budget.refuse_time()
@@ -108,6 +123,25 @@ def make_bounded_context(attachment: Attachment) -> ssl.SSLContext:
     context = make_context(attachment.policy)
     context.sslsocket_class = BoundedSSLSocket
     return context
+
+
+def share_context(attachment: Attachment, *, bounded: bool = True) -> ssl.SSLContext:
+    """Return the policy's context for drivers that need one for each connection: loading authorities takes long.
+
+    Args:
+        attachment: Of the resource.
+        bounded: Whether its sockets take a budget.
+    """
+    policy = attachment.policy
+    named = policy.text("ca")
+    modified_ns = 0 if named == "system" else Path(find_ca_file(policy)).stat().st_mtime_ns
+    key = policy.text("tls"), policy.text("tls_min"), named, modified_ns, bounded
+    with _lock:
+        if key not in _contexts:
+            if len(_contexts) >= MAX_CONTEXTS:
+                _contexts.clear()
+            _contexts[key] = make_bounded_context(attachment) if bounded else make_context(policy)
+        return _contexts[key]
 
 
 def set_budget(connected: object, budget: ReplyBudget) -> None:

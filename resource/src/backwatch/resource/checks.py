@@ -167,7 +167,7 @@ CHECKS: Final[Mapping[str, Check]] = {
         ),
         Check(
             name="statement_timeout_s", default=30.0, read=read_seconds, unit="s",
-            stops="statements that never end (F10)",
+            stops="statements that never end, and replies in drips (F10, E1)",
         ),
         Check(
             name="max_reply_bytes", default=64 * MEBIBYTE, read=read_count, unit="bytes",

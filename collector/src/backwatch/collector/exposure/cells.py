@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus
 
 MAX_CELLS: Final = 256
 """Values that are read in one call."""
-MAX_ROWS: Final = 16
+MAX_ROWS: Final = 8
 """Rows or members that are read of one list."""
 MAX_DEPTH: Final = 5
 OPENERS: Final = ("{", "[", b"{", b"[")

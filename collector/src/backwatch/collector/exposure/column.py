@@ -7,6 +7,7 @@ several different values of the same column meet it, and nearly all of those tha
 from typing import Final
 
 from backwatch.collector import names
+from backwatch.collector.exposure.columns import hints_of_name, kinds_of_name
 from backwatch.collector.exposure.format import count_needed
 from backwatch.collector.exposure.values import find_matches
 from backwatch.collector.runtime.keyed_cache import keyed_hash
@@ -25,9 +26,10 @@ class Column:
     Of a value that met one, a hash keyed by this process's secret is kept, and no longer than the tally.
     """
 
-    __slots__ = ("formats", "read", "settled")
+    __slots__ = ("formats", "hints", "read", "settled")
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.hints = hints_of_name(name) | kinds_of_name(name)
         self.read = 0
         self.formats: dict[str, tuple[set[int | bytes], int]] = {}
         """By format, the different values and how many met it."""
@@ -37,7 +39,7 @@ class Column:
         """Add a value; return the kinds of the column, as bits."""
         self.read += 1
         for kind, name, chance in find_matches(text):
-            needed = 1 if chance == 0 else count_needed(chance)
+            needed = 1 if chance == 0 or self.hints & _BIT[kind] else count_needed(chance)
             if needed > 1:
                 different, count = self.formats.get(name) or (set[int | bytes](), 0)
                 if name not in self.formats and len(self.formats) >= MAX_FORMATS:

@@ -98,6 +98,18 @@ WHOLE_NAMES: Final = {
 }
 """Names that mean something else as a part of others: ``tel``, but not ``tel_aviv``."""
 
+HINTS: Final = {
+    "card": """
+        card cards cc payment payments carte cartes karte karten kreditkarte tarjeta tarjetas carta carte cartao kaart
+        karta kort kortti kart карта 卡 カード""",
+    "national-id": """
+        tax taxpayer citizen national identity identification social resident personal passport fiscal document
+        insurance
+        documento ausweis kimlik cedula identificacion identite identita identidade identiteit tozsamosc persona person
+        personne cittadino ciudadano buerger burger obywatel""",
+}  # fmt: skip
+"""Words of names under which one number that meets a format is enough: not every ``card`` is one of payment."""
+
 ABOUT_FIRST: Final = split_words(
     """
     is has can should allow allowed num number_of count total enable enabled show wants send sent use uses require

@@ -5,7 +5,7 @@ import unicodedata
 from typing import Final
 
 from backwatch.collector import names
-from backwatch.collector.exposure.column_words import ABOUT_FIRST, ABOUT_LAST, NAMES, WHOLE_NAMES
+from backwatch.collector.exposure.column_words import ABOUT_FIRST, ABOUT_LAST, HINTS, NAMES, WHOLE_NAMES
 from backwatch.collector.runtime.keyed_cache import keyed_hash, remember
 
 MAX_NAME: Final = 100
@@ -19,6 +19,7 @@ _PLAIN: Final = str.maketrans({"ß": "ss", "ø": "o", "Ø": "O", "ł": "l", "Ł"
 _BIT: Final = {kind: 1 << at for at, kind in enumerate(names.DATA_KINDS)}
 _AS_PART: Final = {word: _BIT[kind] for kind, words in NAMES.items() for word in words.split()}
 _AS_WHOLE: Final = {word: _BIT[kind] for kind, words in WHOLE_NAMES.items() for word in words.split()}
+_HINTS: Final = {word: _BIT[kind] for kind, words in HINTS.items() for word in words.split()}
 _known: dict[int | bytes, int] = {}
 """By a hash keyed by the process's secret: a field of a document may have anything for its name."""
 
@@ -34,6 +35,18 @@ def kinds_of_name(name: str) -> int:
     return known if known is not None else remember(_known, key, _read(name[:MAX_NAME]), MAX_REMEMBERED)
 
 
+def hints_of_name(name: str) -> int:
+    """Return the kinds of which a single value is evidence in a column of this name, as bits.
+
+    >>> hints_of_name("customer_card"), hints_of_name("TaxNo"), hints_of_name("c1")
+    (4, 64, 0)
+    """
+    found = 0
+    for word in _split(name[:MAX_NAME]):
+        found |= _HINTS.get(word, 0)
+    return found
+
+
 def kind_words(bits: int) -> str:
     """Return kinds as they are reported: words joined by commas.
 
@@ -43,12 +56,17 @@ def kind_words(bits: int) -> str:
     return ",".join(kind for at, kind in enumerate(names.DATA_KINDS) if bits >> at & 1)
 
 
-def _read(name: str) -> int:
+def _split(name: str) -> list[str]:
+    """Return the words of a name, without accents."""
     if not name.isascii():
         name = unicodedata.normalize("NFKD", name.translate(_PLAIN))
         name = "".join(letter for letter in name if not unicodedata.combining(letter))
         name = unicodedata.normalize("NFC", name)
-    words = [word.lower() for word in _WORDS.findall(name)]
+    return [word.lower() for word in _WORDS.findall(name)]
+
+
+def _read(name: str) -> int:
+    words = _split(name)
     if len(words) > 1 and words[-1].isdigit() and words[-1] not in _NUMBERED:  # phone2
         words.pop()
     whole = "".join(words)

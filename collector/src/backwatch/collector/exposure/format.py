@@ -7,7 +7,7 @@ from typing import Final
 
 MAX_CHANCE: Final = 1 / 400
 """A value that meets a format by chance less often is evidence by itself."""
-MAX_COLUMN_CHANCE: Final = 1.1e-5
+MAX_COLUMN_CHANCE: Final = 1.1e-4
 """Chance at which the values of a column together are evidence."""
 
 _DIGITS: Final = dict.fromkeys(map(ord, "0123456789"), "9")
@@ -52,6 +52,6 @@ def count_needed(chance: float) -> int:
     """Return how many different values of a column must meet a format to be evidence of it.
 
     >>> count_needed(1 / 1000), count_needed(1 / 10), count_needed(1 / 23)
-    (1, 5, 4)
+    (1, 4, 3)
     """
     return 1 if chance <= MAX_CHANCE else ceil(log(MAX_COLUMN_CHANCE) / log(chance))

@@ -78,7 +78,8 @@ def _observe(
     tally = tallies.get(key)
     if tally is None:
         tally = remember(tallies, key, Tally(), MAX_STATEMENTS)
-    if _sampler.wants(tally):
+    count = tally.calls = tally.calls + 1
+    if count >= tally.next_at and _sampler.wants(tally):
         before = tally.kinds
         _sampler.read(tally, cells, values=mode.reads_values)
         if tally.kinds != before:

@@ -10,11 +10,15 @@ from backwatch.collector.runtime.guard import never_breaks_the_host
 
 FIRST_CALLS: Final = 8
 """Calls of a statement that are read one after the other."""
+FIRST_CELLS: Final = 100
+"""Cells after which a statement's first calls have shown enough: of replies with many rows one is read, not eight."""
 MAX_INTERVAL: Final = 1_024
 """Of the later ones, those at powers of two, and then each of so many."""
+RETRY_CALLS: Final = 16
+"""Calls after which a statement is read that could not be, for the budget was spent."""
 NS_PER_CALL: Final = 200
 """Nanoseconds that reading may take on average, for each call of the process."""
-BURST_NS: Final = 10_000_000
+BURST_NS: Final = 20_000_000
 """Nanoseconds that it may take ahead of that average, at the start of a process say."""
 MAX_CALL_NS: Final = 500_000
 """Nanoseconds after which reading one call ends."""
@@ -34,12 +38,20 @@ class Sampler:
         self.clock = clock
 
     def wants(self, tally: Tally) -> bool:
-        """Count a call; return whether its values are read."""
-        self.calls += 1
-        count = tally.calls = tally.calls + 1
-        if count > FIRST_CALLS and (count & (count - 1) if count <= MAX_INTERVAL else count % MAX_INTERVAL):
+        """Return whether the values of a call are read, and set the call at which to ask again."""
+        count = tally.calls
+        self.calls += count - tally.counted
+        tally.counted = count
+        if self.spent_ns > BURST_NS + NS_PER_CALL * self.calls:
+            tally.next_at = count + RETRY_CALLS
             return False
-        return self.spent_ns <= BURST_NS + NS_PER_CALL * self.calls
+        if count < FIRST_CALLS and tally.cells < FIRST_CELLS:
+            tally.next_at = count + 1
+        elif count < MAX_INTERVAL:
+            tally.next_at = 1 << count.bit_length()
+        else:
+            tally.next_at = (count // MAX_INTERVAL + 1) * MAX_INTERVAL
+        return True
 
     @never_breaks_the_host
     def read(self, tally: Tally, cells: Callable[[], Iterable[Cell]], *, values: bool) -> None:
@@ -59,4 +71,5 @@ class Sampler:
         except RuntimeError:
             pass  # another thread of the app changes the dict that is read
         finally:
+            tally.cells += count
             self.spent_ns += clock() - start_ns

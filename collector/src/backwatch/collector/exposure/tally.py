@@ -19,15 +19,17 @@ class Tally:
     """Columns and kinds of one statement in one direction.
 
     Attributes:
-        calls: Calls of the statement, by which the next ones to read are chosen.
+        calls: Calls of the statement; ``counted`` of them are in the sampler's budget.
+        next_at: The call that may be read next.
+        cells: Names and values that were read.
         kinds: Kinds that were found, as bits.
         facts: The same as facts of a call.
     """
 
-    __slots__ = ("calls", "columns", "facts", "kinds")
+    __slots__ = ("calls", "cells", "columns", "counted", "facts", "kinds", "next_at")
 
     def __init__(self) -> None:
-        self.calls = 0
+        self.calls = self.cells = self.counted = self.next_at = 0
         self.kinds = 0
         self.facts: tuple[tuple[str, str], ...] = ()
         self.columns: dict[int | bytes, Column] = {}
@@ -55,5 +57,5 @@ class Tally:
                 return
             from backwatch.collector.exposure.column import Column  # its patterns are needed by values alone
 
-            column = self.columns[key] = Column()
+            column = self.columns[key] = Column(name)
         self.kinds |= column.add(text)

@@ -17,6 +17,7 @@ SAFE_HEADERS: Final = frozenset({
 """Headers that may follow a redirect to another origin. Any other one may be a key."""
 BOUNDED_ENCODINGS: Final = ("identity", "gzip", "x-gzip", "deflate")
 """Encodings of at most a thousandfold size, which any version of a library unpacks piece by piece."""
+READING_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 MAX_PIECE_BYTES: Final = 1 << 16
 
 
@@ -27,6 +28,12 @@ class HttpDriver(Driver):
     schemes: ClassVar = ("https", "http")
     default_port: ClassVar = 443
     ports: ClassVar = PORTS
+    cannot: ClassVar = {
+        "auth": "HTTP services take a password or a token as it is, inside TLS",
+        "min_version": "HTTP services announce no version",
+        "max_rows": "replies are no rows; max_reply_bytes limits them",
+        "formats": "hands out bodies as bytes; the app chooses how to read them",
+    }  # fmt: skip
 
 
 def base_url(attachment: Attachment) -> str:
@@ -57,6 +64,15 @@ def judge_target(attachment: Attachment, scheme: str, host: str, port: int | Non
     attachment.check_endpoint(host, port or PORTS[scheme], "a request or redirect goes to")
     if scheme == "http" and (attachment.url.scheme == "https" or attachment.needs_tls):
         attachment.refuse("tls", f"a request or redirect goes to http://{shorten(host, 80)}", TLS_FIX)
+
+
+def judge_method(attachment: Attachment, method: str | None) -> None:
+    """Refuse a request that may change something, if the resource is read-only."""
+    if attachment.policy.flag("read_only") and (method or "").upper() not in READING_METHODS:
+        attachment.refuse(
+            "read_only", f"a request by {shorten(method or 'no method', 20)}, and the resource is read-only",
+            "If the app is meant to write, set read_only = false",
+        )  # fmt: skip
 
 
 def judge_encodings(attachment: Attachment, values: Sequence[str], *, bounded: bool) -> None:

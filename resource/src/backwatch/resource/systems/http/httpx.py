@@ -164,6 +164,7 @@ def _define_transports() -> tuple[Any, Any]:
         def _judge(self: Any, request: Any) -> None:
             url = request.url
             http.judge_target(self._attachment, url.scheme, url.host, url.port)
+            http.judge_method(self._attachment, request.method)
 
         def _bound(self: Any, request: Any, response: Any) -> Any:
             if not self._attachment.policy.enforced:

@@ -88,6 +88,7 @@ def _define_session() -> Any:
             attachment = self._attachment
             parts = urlsplit(request.url)
             http.judge_target(attachment, parts.scheme, parts.hostname or "", parts.port)
+            http.judge_method(attachment, request.method)
             try:
                 return super().send(request, **options)
             except requests.RequestException as error:

@@ -55,6 +55,15 @@ def judge_plugin(attachment: Attachment, plugin: str, announced: str = "") -> No
         attachment.refuse("auth", f"the server asks for a login by {plugin or 'an old plugin'}", AUTH_FIX)
 
 
+def read_version(announced: str) -> str:
+    """Return a server's version. MariaDB puts 5.5.5- before its own one, for old clients.
+
+    >>> read_version("5.5.5-10.11.6-MariaDB"), read_version("8.4.3")
+    ('10.11.6-MariaDB', '8.4.3')
+    """
+    return announced.removeprefix("5.5.5-")
+
+
 def judge_full_login(attachment: Attachment, *, encrypted: bool) -> None:
     """Refuse to send the password itself, which caching_sha2_password wants after a restart of the server."""
     wanted = attachment.policy.text("auth")

@@ -1,11 +1,13 @@
 """mysql-connector-python, in pure Python: its C extension answers whatever the server asks for."""
 
 import math
+import time
+from dataclasses import replace
 from functools import cache
 from typing import Any, ClassVar
 
-from backwatch.resource.bounded import ReplyBudget, make_bounded_context, open_socket, set_budget
-from backwatch.resource.errors import DriverMissing
+from backwatch.resource.bounded import ReplyBudget, open_socket, share_context
+from backwatch.resource.errors import DriverMissing, ResourceUnsafe, walk_causes
 from backwatch.resource.opening import TLS_FIX, Attachment, Session, read_peer, read_tls
 from backwatch.resource.systems import mysql as family
 from backwatch.resource.systems.mysql import MySQL
@@ -79,6 +81,7 @@ def _to_seconds(seconds: float) -> int:
 def _check(attachment: Attachment, connection: Any) -> Any:
     plain_or_tls = connection._socket.sock
     session = read_tls(plain_or_tls) if hasattr(plain_or_tls, "getpeercert") else Session(tls=False)
+    session = replace(session, server_version=_read_version(connection))
     try:
         attachment.check_session(session, address=read_peer(plain_or_tls.fileno()))
     except BaseException:
@@ -87,9 +90,55 @@ def _check(attachment: Attachment, connection: Any) -> Any:
     return connection
 
 
+def _read_version(connection: Any) -> str:
+    return family.read_version(str(connection._handshake["server_version_original"]))
+
+
+@cache
+def _define_broker() -> Any:
+    from mysql.connector.errors import InterfaceError
+    from mysql.connector.network import PACKET_HEADER_LENGTH, NetworkBrokerPlain
+
+    base: Any = NetworkBrokerPlain
+
+    class BoundedBroker(base):
+        """Reads packets within a budget; counts a packet's announced size before it takes memory for it."""
+
+        def __init__(self, budget: ReplyBudget) -> None:
+            super().__init__()
+            self._budget = budget
+
+        def _recv_chunk(self, sock: Any, size: int = 0) -> bytearray:
+            """Read as the library does it; the wait for a packet is that for its header, or between drips."""
+            budget, deadline = self._budget, 0.0
+            budget.left_bytes -= size
+            if budget.left_bytes < 0:
+                budget.refuse_size()
+            packet = bytearray(size)
+            view = memoryview(packet)
+            started = time.monotonic() if size == PACKET_HEADER_LENGTH else 0.0
+            while size:
+                read = sock.recv_into(view, size)
+                if not read:
+                    raise InterfaceError(errno=2013)
+                size -= read
+                if size:
+                    view = view[read:]
+                    now = time.monotonic()
+                    deadline = deadline or now + budget.left_s
+                    if now >= deadline:
+                        budget.refuse_time()
+            if started:
+                budget.left_s -= time.monotonic() - started
+                if budget.left_s < 0:
+                    budget.refuse_time()
+            return packet
+
+    return BoundedBroker
+
+
 @cache
 def _define_socket() -> Any:
-    from mysql.connector.errors import Error
     from mysql.connector.network import MySQLTCPSocket
 
     base: Any = MySQLTCPSocket
@@ -103,36 +152,30 @@ def _define_socket() -> Any:
             super().__init__(host=host, port=port)
             self._attachment = attachment
             self._budget = budget
-            self.logging_in = True
+            self._netbroker = _define_broker()(budget)
+            self.recv = self._recv_login
 
         def open_connection(self) -> None:
             self.sock = open_socket(self._attachment, self.server_host, self.server_port, self._connection_timeout)
-            set_budget(self.sock, self._budget)
 
         def build_ssl_context(self, *arguments: Any, **options: Any) -> Any:
             if not self._attachment.needs_tls:
                 return super().build_ssl_context(*arguments, **options)
-            return make_bounded_context(self._attachment)
-
-        def switch_to_ssl(self, *arguments: Any) -> None:
-            super().switch_to_ssl(*arguments)
-            set_budget(self.sock, self._budget)
+            return share_context(self._attachment, bounded=False)
 
         def send(self, *arguments: Any, **options: Any) -> None:
             self._budget.restart()
             super().send(*arguments, **options)
 
-        def recv(self, *arguments: Any) -> Any:
-            try:
-                packet = super().recv(*arguments)
-            except Error as error:
-                self.close_connection()
-                self._attachment.raise_refusal(error)
-                raise
-            if self.logging_in and packet[4:6] == family.FULL_LOGIN:
-                encrypted = hasattr(self.sock, "getpeercert")
-                family.judge_full_login(self._attachment, encrypted=encrypted)
+        def _recv_login(self, *arguments: Any) -> Any:
+            packet = super().recv(*arguments)
+            if packet[4:6] == family.FULL_LOGIN:
+                family.judge_full_login(self._attachment, encrypted=hasattr(self.sock, "getpeercert"))
             return packet
+
+        def end_login(self) -> None:
+            """Judge no further packet one by one."""
+            del self.recv
 
     return JudgedSocket
 
@@ -186,11 +229,13 @@ def _define_connection() -> Any:
             except Error as error:
                 self._attachment.raise_refusal(error)
                 raise
-            self._socket.logging_in = False
+            if not self._unix_socket:
+                self._socket.end_login()
             _check(self._attachment, self)
 
         def _do_handshake(self) -> None:
             super()._do_handshake()
+            self._attachment.check_session(Session(server_version=_read_version(self)))
             if not self._handshake["capabilities"] & ClientFlag.SSL:
                 family.refuse_plaintext(self._attachment)
             announced = self._handshake["auth_plugin"]
@@ -201,7 +246,7 @@ def _define_connection() -> Any:
 
         def _post_connection(self) -> None:
             super()._post_connection()
-            mariadb = "mariadb" in str(self._handshake["server_version_original"]).lower()
+            mariadb = "mariadb" in _read_version(self).lower()
             try:
                 self._execute_query(family.time_limit_statement(self._attachment, mariadb=mariadb))
             except DatabaseError as error:
@@ -222,11 +267,30 @@ def _define_connection() -> Any:
 
         def _send_cmd(self, *arguments: Any, **options: Any) -> Any:
             self._rows_seen = 0
-            return super()._send_cmd(*arguments, **options)
+            return self._translate(super()._send_cmd, arguments, options)
+
+        def _handle_result(self, *arguments: Any, **options: Any) -> Any:
+            return self._translate(super()._handle_result, arguments, options)
+
+        def _translate(self, call: Any, arguments: Any, options: Any) -> Any:
+            try:
+                return call(*arguments, **options)
+            except Error as error:  # which is what the library makes of any error of a socket
+                self._raise_refusal(error)
+                raise
+            except ResourceUnsafe:
+                self._socket.close_connection()
+                raise
+
+        def _raise_refusal(self, error: Exception) -> None:
+            for cause in walk_causes(error):
+                if isinstance(cause, ResourceUnsafe):
+                    self._socket.close_connection()
+                    raise cause from None
 
         def get_rows(self, count: int | None = None, *arguments: Any, **options: Any) -> Any:
             wanted = self._max_rows - self._rows_seen + 1 if count is None else count
-            rows, end = super().get_rows(wanted, *arguments, **options)
+            rows, end = self._translate(super().get_rows, (wanted, *arguments), options)
             self._rows_seen += len(rows)
             if self._rows_seen > self._max_rows:
                 self.unread_result = False

@@ -144,7 +144,10 @@ def _check(attachment: Attachment, connection: Any) -> None:
         cursor.execute("SHOW STATUS LIKE 'Ssl_version'")
         row = cursor.fetchone()
         version = str(row[1]) if row else ""
-        session = Session(tls=bool(version) if row else None, version=version.removeprefix("TLSv"))
+        session = Session(
+            tls=bool(version) if row else None, version=version.removeprefix("TLSv"),
+            server_version=family.read_version(connection.get_server_info()),
+        )  # fmt: skip
         attachment.check_session(session, address=read_peer(connection.fileno()))
         if attachment.policy.enforced:
             _bound_session(attachment, connection, cursor)

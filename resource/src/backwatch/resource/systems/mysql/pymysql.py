@@ -1,9 +1,10 @@
 """PyMySQL: connections that judge each step of the login before they answer it."""
 
+from dataclasses import replace
 from functools import cache
 from typing import Any, ClassVar
 
-from backwatch.resource.bounded import ReplyBudget, make_bounded_context, open_socket, set_budget
+from backwatch.resource.bounded import ReplyBudget, open_socket, set_budget, share_context
 from backwatch.resource.errors import ResourceUnsafe
 from backwatch.resource.opening import Attachment, Session, read_peer, read_tls
 from backwatch.resource.systems import mysql
@@ -35,19 +36,27 @@ class PyMySQL(MySQL):
             "write_timeout": policy.seconds("read_timeout_s"), "local_infile": policy.flag("local_infile"),
         }  # fmt: skip
         if attachment.needs_tls:
-            parameters["ssl"] = make_bounded_context(attachment)
+            parameters["ssl"] = share_context(attachment)
         return _define_connection()(attachment, **{**parameters, **options})
 
 
 def _check(attachment: Attachment, connection: Any) -> Any:
     encrypted = hasattr(connection._sock, "getpeercert")
     session = read_tls(connection._sock) if encrypted else Session(tls=False)
+    session = replace(session, server_version=mysql.read_version(connection.server_version))
     try:
         attachment.check_session(session, address=read_peer(connection._sock.fileno()))
     except BaseException:
         connection._force_close()
         raise
     return connection
+
+
+def _raise_hidden(error: BaseException) -> None:
+    """Raise the refusal of which the library has made an error of its own, as of any error of a socket."""
+    for hidden in (error.__context__, error.__context__ and error.__context__.__context__):
+        if isinstance(hidden, ResourceUnsafe):
+            raise hidden from None
 
 
 @cache
@@ -62,6 +71,7 @@ def _define_connection() -> Any:
     class BoundedResult(result_base):
         """A result that is refused if it has too many rows or asks for a file."""
 
+        connection: Any
         _rows_seen = 0
 
         def _read_load_local_packet(self, first_packet: Any) -> None:
@@ -73,14 +83,29 @@ def _define_connection() -> Any:
                 mysql.refuse_file_request(connection._attachment)
                 raise
 
-        def _read_row_from_packet(self, packet: Any) -> Any:
-            self._rows_seen += 1
+        def _read_rowdata_packet(self) -> None:
+            """Read all rows, as the library does it, and count them."""
+            connection, rows = self.connection, []
+            limit = connection._max_rows
+            while not self._check_packet_is_eof(packet := connection._read_packet()):
+                rows.append(self._read_row_from_packet(packet))
+                if len(rows) > limit:
+                    connection._refuse_rows()
+            self.connection = None  # it holds this result
+            self.affected_rows, self.rows = len(rows), tuple(rows)
+
+        def _read_rowdata_packet_unbuffered(self) -> Any:
             connection = self.connection
-            if self._rows_seen > connection._max_rows:
+            try:
+                row = super()._read_rowdata_packet_unbuffered()
+            except Error as error:
+                _raise_hidden(error)
+                raise
+            self._rows_seen += 1
+            if row is not None and self._rows_seen > connection._max_rows:
                 self.unbuffered_active = False
-                connection._force_close()
-                mysql.refuse_rows(connection._attachment)
-            return super()._read_row_from_packet(packet)
+                connection._refuse_rows()
+            return row
 
     class JudgedConnection(base):
         """A connection that refuses an unsafe server before it sends a password."""
@@ -89,7 +114,6 @@ def _define_connection() -> Any:
             policy = attachment.policy
             self._attachment = attachment
             self._max_rows = policy.count("max_rows")
-            self._logging_in = False
             self._reply_budget = ReplyBudget(
                 attachment, policy.seconds("statement_timeout_s") + policy.seconds("read_timeout_s")
             )
@@ -104,6 +128,7 @@ def _define_connection() -> Any:
                     self.host_info = f"socket {self.host}:{self.port}"
                 super().connect(sock)
             except Error as error:
+                _raise_hidden(error)
                 attachment.refuse_error(error)
                 raise
             finally:
@@ -114,16 +139,17 @@ def _define_connection() -> Any:
             set_budget(self._sock, self._reply_budget)
             self._reply_budget.restart()
             super()._get_server_information()
+            self._attachment.check_session(Session(server_version=mysql.read_version(self.server_version)))
             if not self.server_capabilities & CLIENT.SSL:
                 mysql.refuse_plaintext(self._attachment)
             mysql.judge_plugin(self._attachment, self._auth_plugin_name or "mysql_native_password")
 
         def _request_authentication(self) -> None:
-            self._logging_in = True
+            self._read_packet = self._read_login_packet  # afterwards, a packet costs nothing more
             try:
                 super()._request_authentication()
             finally:
-                self._logging_in = False
+                del self._read_packet
             set_budget(self._sock, self._reply_budget)
             self._bound_session()
 
@@ -144,21 +170,16 @@ def _define_connection() -> Any:
             mysql.judge_plugin(self._attachment, plugin_name.decode("ascii", "replace"), self._auth_plugin_name)
             return super()._process_auth(plugin_name, *arguments)
 
-        def _read_packet(self, *arguments: Any) -> Any:
-            if self._logging_in:
-                set_budget(self._sock, self._reply_budget)
+        def _read_login_packet(self, *arguments: Any) -> Any:
+            set_budget(self._sock, self._reply_budget)  # the socket is another one after the handshake
             packet = super()._read_packet(*arguments)
-            if self._logging_in and packet.get_all_data()[:2] == mysql.FULL_LOGIN:
+            if packet.get_all_data()[:2] == mysql.FULL_LOGIN:
                 mysql.judge_full_login(self._attachment, encrypted=self._secure)
             return packet
 
-        def _read_bytes(self, num_bytes: int) -> bytes:
-            try:
-                return super()._read_bytes(num_bytes)
-            except Error as error:  # which is what the library makes of any error of a socket
-                if isinstance(error.__context__, ResourceUnsafe):
-                    raise error.__context__ from None
-                raise
+        def _refuse_rows(self) -> None:
+            self._force_close()
+            mysql.refuse_rows(self._attachment)
 
         def _execute_command(self, command: Any, sql: Any) -> None:
             self._reply_budget.restart()
@@ -167,10 +188,14 @@ def _define_connection() -> Any:
         def _read_query_result(self, unbuffered: bool = False) -> Any:
             self._result = None
             result = BoundedResult(self)
-            if unbuffered:
-                result.init_unbuffered_query()
-            else:
-                result.read()
+            try:
+                if unbuffered:
+                    result.init_unbuffered_query()
+                else:
+                    result.read()
+            except Error as error:
+                _raise_hidden(error)
+                raise
             self._result = result
             if result.server_status is not None:
                 self.server_status = result.server_status

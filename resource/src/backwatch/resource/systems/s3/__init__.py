@@ -21,6 +21,9 @@ class S3Driver(Driver):
     schemes: ClassVar = ("s3",)
     variants: ClassVar = ("https", "http")
     default_port: ClassVar = 443
+    cannot: ClassVar = {
+        "min_version": "stores announce no version", "max_rows": "objects are no rows; max_reply_bytes limits them",
+    }  # fmt: skip
 
     def locate(self, name: str, url: ServiceUrl) -> ServiceUrl:
         """Return the URL with the store's host in the place of the bucket, and the bucket as path.

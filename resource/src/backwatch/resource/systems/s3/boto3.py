@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from backwatch.resource.bounded import make_bounded_context
 from backwatch.resource.formats import check_value
 from backwatch.resource.opening import TLS_FIX, Attachment
-from backwatch.resource.systems.http import judge_length, judge_target
+from backwatch.resource.systems.http import judge_length, judge_method, judge_target
 from backwatch.resource.systems.http.urllib3 import make_pool_classes
 from backwatch.resource.systems.s3 import S3Driver
 
@@ -115,6 +115,7 @@ def _register(attachment: Attachment, client: Any) -> None:
     def judge_request(request: Any, **_: Any) -> None:
         parts = urlsplit(request.url)
         judge_target(attachment, parts.scheme, parts.hostname or "", parts.port)
+        judge_method(attachment, request.method)
 
     def judge_failure(response: Any, caught_exception: Any, **_: Any) -> None:
         if caught_exception is not None:

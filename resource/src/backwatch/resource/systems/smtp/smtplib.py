@@ -4,7 +4,7 @@ import smtplib
 import socket
 from typing import Any, ClassVar, Final
 
-from backwatch.resource.bounded import ReplyBudget, make_bounded_context, open_socket, set_budget
+from backwatch.resource.bounded import ReplyBudget, open_socket, set_budget, share_context
 from backwatch.resource.errors import ResourceUnsafe
 from backwatch.resource.opening import TLS_FIX, Attachment, Session, read_peer, read_tls
 from backwatch.resource.systems import Driver
@@ -25,6 +25,10 @@ class SMTP(Driver):
     schemes: ClassVar = ("smtp", "smtps", "submission")
     default_port: ClassVar = 25
     ports: ClassVar = {"smtps": 465, "submission": 587}
+    cannot: ClassVar = {
+        "read_only": "to send mail is to write", "min_version": "mail servers announce no version",
+        "max_rows": "replies are no rows; a reply has at most a mebibyte",
+    }  # fmt: skip
 
     def connect(self, attachment: Attachment, options: dict[str, Any]) -> Any:
         """Return a ``smtplib.SMTP``, logged in if the URL has a user. Options are its own."""
@@ -108,7 +112,7 @@ class _JudgedSMTP(smtplib.SMTP):
         named = dict(zip(("keyfile", "certfile", "context"), arguments, strict=False)) | options
         attachment.refuse_option(named, tuple(named), "tls")
         try:
-            code, reply = super().starttls(context=make_bounded_context(attachment))
+            code, reply = super().starttls(context=share_context(attachment))
         except OSError as error:  # smtplib's own exceptions among them
             attachment.refuse_error(error)
             if isinstance(error, smtplib.SMTPResponseException):
@@ -168,7 +172,7 @@ class _JudgedSMTPS(_JudgedSMTP, smtplib.SMTP_SSL):
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         connected = super()._get_socket(host, port, timeout)
-        context = make_bounded_context(self._attachment)
+        context = share_context(self._attachment)
         encrypted = context.wrap_socket(connected, server_hostname=host)
         set_budget(encrypted, self._reply_budget)
         return encrypted
