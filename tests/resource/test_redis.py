@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from backwatch.attack.protocols.redis import RedisServer, Talk, bulk
 from backwatch.attack.protocols.server import HostileServer
@@ -16,6 +18,7 @@ from backwatch.attack.scenarios.redis.tarpit import Tarpit
 from backwatch.attack.scenarios.redis.value_flood import LongValues
 from backwatch.attack.techniques.redis_moved import MovingRedis
 from backwatch.resource import Resource, ResourceUnsafe
+from backwatch.resource.systems.redis.connection import read_redirect
 from tests.resource.attaching import Serve, attach_server, attach_url
 from tests.services.server import Server
 
@@ -75,7 +78,7 @@ def test_foreign_authority_is_refused(redis_server: Server, driver: str, ask: As
 def test_server_in_plaintext_is_refused_before_the_login(redis_server: Server, driver: str, ask: Ask) -> None:
     url = scheme_url(redis_server.url, driver)
     with pytest.raises(ResourceUnsafe) as caught:
-        ask(attach_url(url, driver=driver, connect_timeout_s=0.5), "PING")
+        ask(attach_url(url, driver=driver, connect_timeout_s=1), "PING")
     assert caught.value.check == "tls"
 
 
@@ -264,3 +267,26 @@ def test_pool_opens_checked_connections(redis_server: Server) -> None:
         redis.Redis(connection_pool=attach_server(redis_server, ca="system").pool()) as client,
     ):
         client.ping()
+
+
+@every_driver
+@pytest.mark.services("redis_server")
+def test_server_below_the_lowest_version_is_refused(redis_server: Server, driver: str, ask: Ask) -> None:
+    url, settings = scheme_url(redis_server.url, driver), {"driver": driver, "tls_on_loopback": "optional"}
+    assert ask(attach_url(url, **settings, min_version="5"), "PING") in (b"PONG", True)
+    with pytest.raises(ResourceUnsafe) as caught:
+        ask(attach_url(url, **settings, min_version="99"), "PING")
+    assert caught.value.check == "min_version"
+
+
+@given(st.text(max_size=60))
+def test_only_redirects_are_read_as_redirects(text: str) -> None:
+    assert read_redirect(Exception(text)) is None or text.split(" ", maxsplit=1)[0] in ("MOVED", "ASK")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [("MOVED 7 10.0.0.9:6379", ("10.0.0.9", 6379)), ("ASK 7 [::1]:1", ("[::1]", 1)), ("MOVED 7 :6379", None)],
+)
+def test_redirect_leads_to_host_and_port(text: str, place: tuple[str, int] | None) -> None:
+    assert read_redirect(Exception(text)) == place

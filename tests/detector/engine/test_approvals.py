@@ -213,3 +213,14 @@ def test_profile_beyond_the_room_of_a_shard_is_not_enforced_and_a_loss(
     fired(engine, shard, enforce(learnt(PAST), app="other"))
     assert list(shard.approved.by_app) == ["shop"]
     assert shard.scalars.unreported == {"other": {UNENFORCED: 1}}
+
+
+def test_entry_without_a_call_site_holds_at_any(engine: Engine) -> None:
+    shard = engine.new_shard()
+    (statement_held,) = learnt([call("SELECT oid FROM pg_type WHERE oid = to_regtype(?)")]).statements
+    assert statement_held[0] == ""
+    (site, host, until) = ("", "api.pay.example:443", 0)
+    held = Approved(statements=(statement_held,), destinations=((site, host, until),))
+    asked = call("SELECT oid FROM pg_type WHERE oid = to_regtype(?)", "other.py:place")
+    found = fired(engine, shard, enforce(held), records([asked, destination("api.pay.example", "pay.py:charge", 1)]))
+    assert found == []

@@ -10,11 +10,14 @@ from pathlib import Path
 PLUGIN = "backwatch.detector.testing.plugin"
 
 
-def run_pytest(folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> tuple[int, str]:
-    """Run pytest in a folder; return its exit code and its output."""
+def run_pytest(
+    folder: Path, *arguments: str, environment: Mapping[str, str] | None = None, strict: bool = True
+) -> tuple[int, str]:
+    """Run pytest in a folder, where it fails on warnings if it is ``strict``; return its exit code and its output."""
     loads = [] if list(entry_points(group="pytest11", name="backwatch")) else ["-p", PLUGIN]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *loads, "-p", "no:cacheprovider", "-W", "error", *arguments],
+        [sys.executable, "-m", "pytest", *loads, "-p", "no:cacheprovider", "-W", "error" if strict else "ignore",
+         *arguments],
         cwd=folder, capture_output=True, text=True, timeout=280, check=False,
         env={**os.environ, "COLUMNS": "200", **(environment or {})},
     )  # fmt: skip

@@ -1,18 +1,24 @@
-"""The command group ``backwatch profile``: documents that declare the expected identities of an app."""
+"""The command group ``backwatch profile``: documents of what an app may do, and of expected identities."""
 
-import getpass
 import json
-import sys
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from backwatch.collector.cli import EXIT_FAILED, Unavailable
-from backwatch.collector.settings import StoreSettings, load
+from backwatch.collector.cli import Unavailable
+from backwatch.detector.profile_changes import approve, diff, enforce, export, learn
+from backwatch.detector.profile_files import (
+    by_option,
+    file_argument,
+    one_line,
+    open_existing_store,
+    read_author,
+    read_document,
+    url_option,
+)
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -20,27 +26,28 @@ if TYPE_CHECKING:
     from backwatch.detector.profile.document import Profile
     from backwatch.store.profiles import ProfileRow
 
-_URL_OPTION = click.option("--store-url", help="The store. [BACKWATCH_STORE_URL]")
-_FILE_ARGUMENT = click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 
-
-@click.group(short_help="Announce planned changes of servers, so that they raise no alert.")
+@click.group(short_help="Write down what an app may do, and announce planned changes of servers.")
 def profile() -> None:
-    """Announce the expected identities of an app's servers, in a document that you write and review.
+    """Write down what an app may do, in a document that you review: learn it, compare it, approve it, enforce it.
 
-    A profile announces certificates, issuers, addresses, versions, server ids, nodes and redirect hosts of a resource.
-    Announced values raise no alert when they appear; everything else is judged as before.
+    A profile also announces certificates, issuers, addresses, versions, server ids, nodes and redirect hosts of a
+    resource. Announced values raise no alert when they appear.
 
     \b
     Examples:
-      backwatch profile check shop.yml
+      backwatch profile learn --from spans.jsonl.gz -o backwatch.yml
+      backwatch profile enforce backwatch.yml --by release-42
       backwatch profile announce shop.yml --by release-42
-      backwatch profile show --app shop
     """
 
 
+for command in (learn, export, diff, approve, enforce):
+    profile.add_command(command)
+
+
 @profile.command(short_help="Check a profile.")
-@_FILE_ARGUMENT
+@file_argument
 def check(file: str) -> None:
     """Check the profile in FILE (- for standard input), and show what it announces.
 
@@ -51,15 +58,20 @@ def check(file: str) -> None:
       backwatch profile check shop.yml
       cat shop.yml | backwatch profile check -
     """
-    found = _read(file)
+    from backwatch.detector.profile.document import SECTIONS
+
+    found = read_document(file)
     click.echo(f"app {found.app}: {_describe_counts(found)}")
+    for section in SECTIONS:
+        if entries := getattr(found, section):
+            click.echo(f"  {section}: {len(entries)}")
     _print([resource.plain() for resource in found.announced])
 
 
 @profile.command(short_help="Put a profile into effect.")
-@_FILE_ARGUMENT
-@click.option("--by", default="", help="Author of the entry; default: this user.")
-@_URL_OPTION
+@file_argument
+@by_option
+@url_option
 def announce(file: str, by: str, store_url: str | None) -> None:
     """Put the profile in FILE (- for standard input) into effect, in place of the app's previous one.
 
@@ -75,13 +87,11 @@ def announce(file: str, by: str, store_url: str | None) -> None:
     from backwatch.store.connect import StoreUnavailable
     from backwatch.store.profiles import enter
 
-    found = _read(file)
-    by = by.strip() or getpass.getuser()
-    if len(by) > 200 or not by.isprintable():
-        raise click.UsageError("--by must have 1 to 200 printable characters")
+    found = read_document(file)
+    by = read_author(by)
     plain = found.plain()
     try:
-        engine = _store(store_url)
+        engine = open_existing_store(store_url)
         number, new = enter(
             engine, found.app, plain["announced"], sha256=found.sha256, by=by, now_ns=time.time_ns()
         )  # fmt: skip
@@ -95,13 +105,13 @@ def announce(file: str, by: str, store_url: str | None) -> None:
         f"{'entered as' if new else 'unchanged since'} number {number}: app {found.app}, {_describe_counts(found)}"
     )
     for line in unseen:
-        click.echo(f"backwatch: {_line(line)}", err=True)
+        click.echo(f"backwatch: {one_line(line)}", err=True)
 
 
 @profile.command(short_help="Show the announced values.")
 @click.option("--app", default="", help="Only this app's, named as alerts show it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per app.")
-@_URL_OPTION
+@url_option
 def show(app: str, store_url: str | None, *, as_json: bool) -> None:
     """Show the announced values per app and resource, with author, time and number of the entry.
 
@@ -115,7 +125,7 @@ def show(app: str, store_url: str | None, *, as_json: bool) -> None:
     from backwatch.store.transactions import reading
 
     try:
-        engine = _store(store_url)
+        engine = open_existing_store(store_url)
         with reading(engine) as connection:
             rows = read_current(connection, app)
         engine.dispose()
@@ -132,55 +142,23 @@ def show(app: str, store_url: str | None, *, as_json: bool) -> None:
 
 def _show(row: "ProfileRow") -> None:
     at = datetime.fromtimestamp(row.at_ns // 1_000_000_000, UTC).isoformat()
-    click.echo(f"app {row.app}: number {row.entry_id}, by {_line(row.by)}, {at}")
+    click.echo(f"app {row.app}: number {row.entry_id}, by {one_line(row.by)}, {at}")
     _print([dict(resource) for resource in row.announced])
 
 
 def _print(announced: list[dict[str, Any]]) -> None:
     for resource in announced:
-        reason = f" ({_line(str(resource['reason']))})" if resource.get("reason") else ""
-        click.echo(f"  {_line(str(resource['resource']))}{reason}")
+        reason = f" ({one_line(str(resource['reason']))})" if resource.get("reason") else ""
+        click.echo(f"  {one_line(str(resource['resource']))}{reason}")
         for kind, values in resource.items():
             if isinstance(values, list):
-                click.echo(f"    {kind}: {', '.join(_line(str(value)) for value in values)}")  # pyright: ignore[reportUnknownVariableType]
-
-
-def _line(text: str) -> str:
-    """Return text for a terminal, with control characters escaped."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+                click.echo(f"    {kind}: {', '.join(one_line(str(value)) for value in values)}")  # pyright: ignore[reportUnknownVariableType]
 
 
 def _describe_counts(found: "Profile") -> str:
     resources = len(found.announced)
     values = sum(len(texts) for resource in found.announced for texts in resource.values.values())
     return f"{values} value{'s' * (values != 1)} at {resources} resource{'s' * (resources != 1)} announced"
-
-
-def _read(file: str) -> "Profile":
-    from backwatch.detector.profile.document import LARGEST
-    from backwatch.detector.profile.reading import NotAProfile, parse
-
-    if file == "-":
-        content = sys.stdin.buffer.read(LARGEST + 1)
-    else:
-        with Path(file).open("rb") as opened:
-            content = opened.read(LARGEST + 1)
-    name = "standard input" if file == "-" else file
-    try:
-        return parse(content.decode("utf-8"))
-    except UnicodeDecodeError:
-        faults: tuple[tuple[int, str], ...] = ((1, "is not UTF-8 text"),)
-    except NotAProfile as error:
-        faults = error.faults
-    for line, what in faults:
-        click.echo(f"{name}:{line}: {_line(what)}", err=True)
-    sys.exit(EXIT_FAILED)
-
-
-def _store(store_url: str | None) -> "sa.Engine":
-    from backwatch.store.connect import open_store
-
-    return open_store(load(StoreSettings, flags={"url": store_url}).url, must_exist=True)
 
 
 def _find_unseen(engine: "sa.Engine", found: "Profile") -> list[str]:

@@ -72,13 +72,15 @@ def _judge(
         if app == 0:
             continue
         found = True
-        place = _place(app, function[i], file[i], route[i])
+        place, anywhere = _place(app, function[i], file[i], route[i]), _place(app, nothing, nothing, nothing)
         if fingerprint[i] != 0 and system[i] != 0 and _holds(table, _key(app, _STATEMENTS, nothing), time_ns[i]):
             held = _holds(table, _key(place, _STATEMENT, fingerprint[i]), time_ns[i])
+            held = held or _holds(table, _key(anywhere, _STATEMENT, fingerprint[i]), time_ns[i])
             statements[i] = HELD if held else NOT_HELD
         value = _destination(name[i], address[i], port[i])
         if value != 0 and _holds(table, _key(app, _DESTINATIONS, nothing), time_ns[i]):
-            if _holds(table, _key(place, _DESTINATION, value), time_ns[i]):
+            held = _holds(table, _key(place, _DESTINATION, value), time_ns[i])
+            if held or _holds(table, _key(anywhere, _DESTINATION, value), time_ns[i]):
                 destinations[i] = HELD
             elif _holds(table, _key(place, _PLACE, nothing), time_ns[i]):
                 destinations[i] = NOT_HELD

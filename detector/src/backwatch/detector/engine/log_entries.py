@@ -78,9 +78,9 @@ class Approved:
     """What an enforced profile holds.
 
     Attributes:
-        statements: Call site, canonical text of a statement, and event time from which it is not approved; 0: never.
-            All are judged once one is approved for good.
-        destinations: Call site, ``host:port`` or a resource's own name, and the same time.
+        statements: Call site (empty: any), canonical text of a statement, and event time from which it is not approved;
+            0: never. All are judged once one is approved for good.
+        destinations: Call site (empty: any), ``host:port`` or a resource's own name, and the same time.
     """
 
     statements: Sequence[tuple[str, str, int]] = ()

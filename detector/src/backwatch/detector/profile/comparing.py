@@ -44,6 +44,20 @@ def find_differences(before: Profile, after: Profile) -> Iterator[Difference]:
                 yield Difference(section, old, new)
 
 
+def find_excess(held: Profile, seen: Profile, today: str) -> Iterator[Difference]:
+    """Yield what was seen beyond a profile: statements, destinations, and new or weaker values of other sections."""
+    missing = find_not_held(seen, held, today)
+    for section in ("destinations", "statements"):
+        for entry in getattr(missing, section):
+            yield Difference(section, None, entry)
+    for section in ("resources", "volume"):
+        known = _by_identity(held, section)
+        for key, entry in _by_identity(seen, section).items():
+            before = known.get(key)
+            if known and (before is None or _MERGES[section](before, entry) != before):
+                yield Difference(section, before, entry)
+
+
 def find_not_held(seen: Profile, held: Profile, today: str) -> Profile:
     """Return the statements and destinations of ``seen`` that ``held`` does not hold on this day.
 
@@ -58,14 +72,15 @@ def find_not_held(seen: Profile, held: Profile, today: str) -> Profile:
         statements=tuple(
             entry
             for entry in seen.statements
-            if (entry.site, entry.statement) not in statements and (entry.site, entry.statement, "") not in excused
+            if not statements & {(entry.site, entry.statement), ("", entry.statement)}
+            and not excused & {(entry.site, entry.statement, ""), ("", entry.statement, "")}
         ),
         destinations=tuple(
             entry
             for entry in seen.destinations
             if entry.site in places
-            and (entry.site, entry.destination) not in destinations
-            and (entry.site, "", entry.destination) not in excused
+            and not destinations & {(entry.site, entry.destination), ("", entry.destination)}
+            and not excused & {(entry.site, "", entry.destination), ("", "", entry.destination)}
         ),
     )
 

@@ -89,7 +89,7 @@ class DestinationEntry:
     """A host to which a place in the app's code talks.
 
     Attributes:
-        site: File and function, ``shop/pay.py:charge``; else ``route:/pay``; empty: the app's calls without either.
+        site: File and function, ``shop/pay.py:charge``; else ``route:/pay``; empty: any place.
         destination: ``host:port`` as the app asks for it, or the resource's own name.
         by, reason: Who approved it, and why; empty where it was learnt.
     """

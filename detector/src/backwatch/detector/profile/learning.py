@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from backwatch.collector import names
 from backwatch.collector.destinations.host import LOOPBACK
+from backwatch.collector.statements.families import derive_family
 from backwatch.detector.baselines.approval import find_housekeeping
 from backwatch.detector.baselines.suspicion import SIGN_WEIGHTS
 from backwatch.detector.columns.key_texts import ROUTE_PREFIX, caller, resource_key, resource_parts
@@ -36,6 +37,7 @@ SUMMED_MINUTES: Final = 16
 """Minutes of a resource that are summed at once, because spans do not come in order."""
 MAX_SEEN: Final = 1 << 17
 """Hashes of calls that were learnt from. A full set is cleared: learning again changes nothing."""
+CATALOGUES: Final = ("pg_", "sqlite_", "information_schema.", "mysql.", "sys.")
 MINUTE_NS: Final = 60_000_000_000
 _LEFT_OUT_SIGNS: Final = sum(1 << at for at, weight in enumerate(SIGN_WEIGHTS.tolist()) if weight > MAX_SIGN_WEIGHT)
 _SUMS: Final = (names.ROWS_RETURNED, names.BYTES_SENT, names.BYTES_RECEIVED)
@@ -45,6 +47,7 @@ class Learner:
     """Collects what calls show, in bounded memory. The result depends on the calls alone, not on their pieces.
 
     Args:
+        app: The app to learn of, as alerts show it; empty: all calls are taken for one app's.
         skips: Returns whether a call site is no part of the app, such as a test's own.
         loopback: Whether to learn destinations on this machine.
 
@@ -52,10 +55,12 @@ class Learner:
         looked_injected: Call site and statement of each that was not learnt because it looks injected.
         left_out: Statements and destinations for which there was no room.
         unreadable: Values that are no spans.
+        apps: Names of the apps whose calls were read.
     """
 
-    def __init__(self, *, skips: Callable[[str], bool] = lambda _: False, loopback: bool = True) -> None:
+    def __init__(self, *, app: str = "", skips: Callable[[str], bool] = lambda _: False, loopback: bool = True) -> None:
         self._columns = Columns(bytes(16))
+        self._app = app
         self._skips, self._loopback = skips, loopback
         self._seen: set[int] = set()
         self._statements: dict[tuple[str, str], str] = {}
@@ -97,16 +102,23 @@ class Learner:
 
     def _learn(self, prepared: Prepared) -> None:
         columns, address = prepared.columns, prepared.address
-        port = columns[names.SERVER_PORT]
-        is_statement = (columns["fingerprint"] != 0) & (columns[names.DB_SYSTEM] != 0)
+        port, mine = columns[names.SERVER_PORT], self._find_mine(prepared)
+        is_statement = mine & (columns["fingerprint"] != 0) & (columns[names.DB_SYSTEM] != 0)
         for row in self._find_new(address["caller"] ^ columns["fingerprint"] * np.uint64(3), is_statement, 1):
             self._learn_statement(prepared, row)
         place = columns[names.SERVER_ADDRESS] * np.uint64(5) ^ columns[names.RESOURCE_NAME] ^ port.astype(np.uint64)
-        for row in self._find_new(address["caller"] ^ place * np.uint64(7), port > 0, 2):
+        for row in self._find_new(address["caller"] ^ place * np.uint64(7), mine & (port > 0), 2):
             self._learn_destination(prepared, row)
-        for row in self._find_new(address["session"], np.ones(port.shape[0], np.bool_), 3):
+        for row in self._find_new(address["session"], mine, 3):
             self._learn_session(prepared, row)
-        self._sum_minutes(prepared)
+        self._sum_minutes(prepared, mine)
+
+    def _find_mine(self, prepared: Prepared) -> NDArray[np.bool_]:
+        """Return which calls are of the app, and note the names of all apps."""
+        _, first, of = np.unique(prepared.address["app"], return_index=True, return_inverse=True)
+        apps = [resource_parts(prepared, row)[0] for row in first.tolist()]
+        self.apps.update(app for app in apps if app)
+        return np.array([not self._app or app == self._app for app in apps])[of]
 
     def _find_new(self, keys: NDArray[np.uint64], wanted: NDArray[np.bool_], kind: int) -> list[int]:
         """Return the first row of each key that was not seen before."""
@@ -123,15 +135,16 @@ class Learner:
         return fresh
 
     def _learn_statement(self, prepared: Prepared, row: int) -> None:
-        site = self._site(prepared, row)
-        canonical = prepared.canonical(row)
         rows = np.array([row])
-        if site is None or find_housekeeping(prepared.tokens(rows), rows)[0]:
+        if find_housekeeping(prepared.tokens(rows), rows)[0]:
             return
         try:
-            statement = canonical.decode()
+            statement = prepared.canonical(row).decode()
         except UnicodeDecodeError:
             self.left_out += 1
+            return
+        site = "" if is_of_connection(statement) else self._site(prepared, row)
+        if site is None:
             return
         if int(prepared.columns["signs"][row]) & _LEFT_OUT_SIGNS:
             self.looked_injected.add((site, statement))
@@ -163,16 +176,13 @@ class Learner:
         return None if self._skips(site) else site
 
     def _learn_session(self, prepared: Prepared, row: int) -> None:
-        parts = resource_parts(prepared, row)
-        if parts[0]:
-            self.apps.add(parts[0])
-        name = resource_key(parts).resource
+        name = resource_key(resource_parts(prepared, row)).resource
         if len(self._resources) < MAX_ITEMS or name in self._resources:
             fresh = describe_session(name, prepared.decoded.session_facts(row))
             known = self._resources.get(name)
             self._resources[name] = merge_resources(known, fresh) if known else fresh
 
-    def _sum_minutes(self, prepared: Prepared) -> None:
+    def _sum_minutes(self, prepared: Prepared, mine: NDArray[np.bool_]) -> None:
         columns = prepared.columns
         minute = prepared.decoded.end_ns // MINUTE_NS
         both = prepared.address["resource"] * np.uint64(31) ^ minute.astype(np.uint64)
@@ -182,6 +192,8 @@ class Learner:
         for at, name in enumerate(_SUMS, 1):
             np.add.at(sums[at], of, np.maximum(columns[name], 0))
         for at, row in enumerate(first.tolist()):
+            if not mine[row]:
+                continue
             resource = resource_key(resource_parts(prepared, row)).resource
             if resource not in self._minutes and len(self._minutes) >= MAX_ITEMS:
                 continue
@@ -202,6 +214,20 @@ class Learner:
                 bytes_sent=max(known.bytes_sent, round_up(sent)),
                 bytes_received=max(known.bytes_received, round_up(received)),
             )  # fmt: skip
+
+
+def is_of_connection(statement: str) -> bool:
+    """Return whether a statement asks about the connection or a catalogue, and touches no table of the app.
+
+    A driver, a pool or an object-relational mapper sends it when it connects, from the call site that comes first.
+
+    >>> [is_of_connection(text) for text in ("PRAGMA ENCODING", "SELECT OID FROM PG_TYPE", "SELECT A FROM B")]
+    [True, True, False]
+    """
+    verb, _, tables = derive_family(statement).partition(" ")
+    if verb in ("PRAGMA", "SHOW", "SET"):
+        return True
+    return verb == "SELECT" and all(table.startswith(CATALOGUES) for table in tables.split(",") if table)
 
 
 def describe_site(prepared: Prepared, row: int) -> str:

@@ -121,7 +121,7 @@ class SuiteReporter:
         self._lines += describe(new, escape)
         for site, statement in sorted(self._suite.injected):
             self._lines += [
-                f"{escape(site) or 'without a call site'}",
+                f"{escape(site) or 'at any call site'}",
                 f"    not recorded, it looks injected: {escape(statement)}",
             ]
 

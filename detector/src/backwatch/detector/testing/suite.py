@@ -168,10 +168,10 @@ def describe(entries: Profile, escape: Callable[[str], str]) -> list[str]:
     lines: list[str] = []
     for statement in entries.statements:
         shown = statement.example or statement.statement
-        lines += [f"{escape(statement.site) or 'without a call site'}", f"    {escape(shown)}"]
+        lines += [f"{escape(statement.site) or 'at any call site'}", f"    {escape(shown)}"]
     for destination in entries.destinations:
         lines += [
-            f"{escape(destination.site) or 'without a call site'}",
+            f"{escape(destination.site) or 'at any call site'}",
             f"    calls {escape(destination.destination)}",
         ]
     if len(lines) > 2 * MAX_SHOWN:

@@ -13,7 +13,8 @@ from backwatch.resource.tls import make_context
 LEADS: Final = "the service leads to"
 REDIRECTS: Final = ("MOVED", "ASK")
 SENTINEL_PORT: Final = 26_379
-HANDSHAKE_PART: Final = 0.8
+MAX_INFO_CHARACTERS: Final = 10_000
+HANDSHAKE_PART: Final = 0.6
 """Of the time to connect: a handshake that takes longer is reported as such."""
 
 
@@ -83,6 +84,14 @@ def read_redirect(error: Any) -> tuple[str, int] | None:
     return (host, int(port)) if word in REDIRECTS and host and port.isdecimal() else None
 
 
+def read_server_version(reply: Any) -> str:
+    """Return the version in a reply to ``INFO server``; Valkey's own, if it is one."""
+    text: str = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else str(reply)
+    parts = (line.partition(":") for line in text[:MAX_INFO_CHARACTERS].splitlines())
+    found = {name: value for name, _, value in parts}
+    return found.get("valkey_version") or found.get("redis_version", "")
+
+
 def guard(attachment: Attachment, base: Any, errors: Any) -> Any:
     """Return a subclass of a library's connection class, ``connection_class`` of its pools.
 
@@ -99,11 +108,13 @@ def guard(attachment: Attachment, base: Any, errors: Any) -> Any:
         """The library's own connection. Errors that a check caused are ``ResourceUnsafe``."""
 
         _meter: ReplyMeter
+        _version_is_open: bool = False
 
         def connect(self) -> None:
             """Connect and log in."""
             try:
                 super().connect()
+                self._check_version()
             except Exception as error:
                 checks.raise_refusal(error)
                 raise
@@ -112,12 +123,19 @@ def guard(attachment: Attachment, base: Any, errors: Any) -> Any:
             """Connect once. The library repeats that, but not what is refused here."""
             try:
                 super().connect_check_health(*arguments, **options)
+                self._check_version()
             except Exception as error:
                 checks.raise_refusal(error)
                 raise
 
+        def _check_version(self) -> None:
+            if self._version_is_open:
+                self._version_is_open = False
+                self.send_command("INFO", "server", check_health=False)
+                attachment.check_version(read_server_version(self.read_response()))
+
         def _connect(self) -> Any:
-            self._meter = ReplyMeter(attachment)
+            self._meter, self._version_is_open = ReplyMeter(attachment), bool(attachment.policy.text("min_version"))
             checks.check_endpoint(self.host, self.port, LEADS)
             if checks.context is None:
                 opened = super()._connect()
@@ -172,6 +190,7 @@ def guard_async(attachment: Attachment, base: Any, errors: Any) -> Any:
         """The library's own connection. Errors that a check caused are ``ResourceUnsafe``."""
 
         _meter: ReplyMeter
+        _version_is_open: bool = False
         _reader: Any
         _writer: Any
 
@@ -179,6 +198,7 @@ def guard_async(attachment: Attachment, base: Any, errors: Any) -> Any:
             """Connect and log in."""
             try:
                 await super().connect()
+                await self._check_version()
             except Exception as error:
                 checks.raise_refusal(error)
                 raise
@@ -187,6 +207,7 @@ def guard_async(attachment: Attachment, base: Any, errors: Any) -> Any:
             """Connect once. The library repeats that, but not what is refused here."""
             try:
                 await super().connect_check_health(*arguments, **options)
+                await self._check_version()
             except Exception as error:
                 checks.raise_refusal(error)
                 raise
@@ -199,8 +220,14 @@ def guard_async(attachment: Attachment, base: Any, errors: Any) -> Any:
                 given = {**given, "ssl": checks.context, "ssl_handshake_timeout": patience_s}
             return given
 
+        async def _check_version(self) -> None:
+            if self._version_is_open:
+                self._version_is_open = False
+                await self.send_command("INFO", "server", check_health=False)
+                attachment.check_version(read_server_version(await self.read_response()))
+
         async def _connect(self) -> None:
-            self._meter = ReplyMeter(attachment)
+            self._meter, self._version_is_open = ReplyMeter(attachment), bool(attachment.policy.text("min_version"))
             checks.check_endpoint(self.host, self.port, LEADS)
             try:
                 await super()._connect()
