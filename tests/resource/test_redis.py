@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backwatch.attack.protocols.redis import RedisServer, Talk, bulk
-from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.protocols.server import HostileServer, ServerSession
 from backwatch.attack.scenarios.redis.java_object import SwappedBasket
 from backwatch.attack.scenarios.redis.pickle import PickleCache
 from backwatch.attack.scenarios.redis.sentinel_rogue import RogueSentinel
@@ -290,3 +290,27 @@ def test_only_redirects_are_read_as_redirects(text: str) -> None:
 )
 def test_redirect_leads_to_host_and_port(text: str, place: tuple[str, int] | None) -> None:
     assert read_redirect(Exception(text)) == place
+
+
+class _Guarded(RedisServer):
+    """Wants a login before anything else, unless it is hostile."""
+
+    def obey(self, session: ServerSession) -> None:
+        if not self.hostile:
+            while self.read_command(session)[0].upper() not in (b"AUTH", b"HELLO"):
+                session.send(b"-NOAUTH Authentication required.\r\n")
+            session.send(self.hello(resp3=True))
+        super().obey(session)
+
+
+@every_driver
+def test_server_that_wants_no_login_is_refused_if_logins_must_be_strong(serve: Serve, driver: str, ask: Ask) -> None:
+    served = serve(_Guarded)
+    resource = attach_hostile(served, driver, "?protocol=3", auth="strong")
+    assert ask(resource, "SET", "basket", "apples") in (b"OK", True)
+    served[0].turn()
+    served[0].record()
+    with pytest.raises(ResourceUnsafe, match="without a login") as caught:
+        ask(resource, "GET", "basket")
+    assert caught.value.check == "auth"
+    assert b"only-on-loopback" not in b"".join(served[0].kept)

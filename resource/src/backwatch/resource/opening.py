@@ -267,7 +267,7 @@ class Attachment:
         self.raise_refusal(error)
         seen = tls.describe_error(error)
         if seen and self.policy.enforced:
-            raise ResourceUnsafe(self.name, "tls", seen, TLS_FIX) from error
+            raise ResourceUnsafe(self.name, tls.name_check(error), seen, TLS_FIX) from error
 
     def refuse_option(self, options: dict[str, Any], controlled: Sequence[str], check: str) -> None:
         """Refuse options of the caller that the policy decides on."""

@@ -76,8 +76,8 @@ async def _check_opened(attachment: Attachment, connection: Any, *, checked: boo
     """Judge version and, without a checked context, encryption. The library does not show its socket."""
     opened = getattr(connection.transport, "connection", None)
     try:
-        if not checked:
-            attachment.check_session(Session(tls=attachment.url.scheme == SECURE_SCHEME))
+        if not checked and attachment.url.scheme != SECURE_SCHEME:
+            attachment.check_session(Session(tls=False))
         attachment.check_version(read_version(getattr(opened, "server_properties", {})))
     except BaseException:
         await connection.close()

@@ -64,7 +64,8 @@ def choose_security(attachment: Attachment) -> tuple[str, str]:
     attachment.check_places()
     policy, url = attachment.policy, attachment.url
     secure = url.scheme == SECURE_SCHEME or (policy.enforced and attachment.needs_tls)
-    attachment.check_session(Session(tls=secure))
+    if not secure:
+        attachment.check_session(Session(tls=False))
     if url.user is None:
         return ("SSL" if secure else "PLAINTEXT"), ""
     mechanism = url.query.get("sasl_mechanism", MECHANISM).upper()

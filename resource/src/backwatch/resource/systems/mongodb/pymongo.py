@@ -67,7 +67,8 @@ class PyMongo(Driver):
         scheme = f"mongodb+{SRV}" if url.driver == SRV else "mongodb"
         if not policy.enforced:
             client = check(attachment, base, None)(url.rebuild(scheme=scheme), **options)
-            attachment.check_session(Session(tls=client.options.pool_options._ssl_context is not None))
+            if client.options.pool_options._ssl_context is None:
+                attachment.check_session(Session(tls=False))
             return client
         _refuse_options(attachment, options)
         query = {name: value for name, value in url.query.items() if name.lower() not in CONTROLLED}

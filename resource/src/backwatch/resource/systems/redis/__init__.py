@@ -7,13 +7,8 @@ from typing import Any, ClassVar, Final
 from backwatch.resource.opening import Attachment
 from backwatch.resource.replies import raise_refusal
 from backwatch.resource.systems import Driver
-from backwatch.resource.systems.redis.connection import (
-    SENTINEL_PORT,
-    check_async_cluster,
-    check_cluster,
-    guard,
-    guard_async,
-)  # fmt: skip
+from backwatch.resource.systems.redis.cluster import check_async_cluster, check_cluster
+from backwatch.resource.systems.redis.connection import SENTINEL_PORT, guard, guard_async
 
 CLUSTER: Final = "cluster"
 SENTINEL: Final = "sentinel"
