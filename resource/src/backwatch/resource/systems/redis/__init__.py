@@ -32,7 +32,7 @@ class RedisDriver(Driver):
     of the data nodes must be among ``hosts`` if the URL does not name them. Names and passwords are those of the data
     nodes; Sentinels with passwords of their own take them from ``sentinel_kwargs``.
 
-    Time-outs stay the library's own errors, which apps handle. They are bounded.
+    A reply that does not come in time raises an error that is ``ResourceUnsafe`` and the library's ``TimeoutError``.
 
     Attributes:
         plain_scheme: Scheme that the library's own parser of URLs reads.

@@ -14,10 +14,19 @@ LEADS: Final = "the service leads to"
 REDIRECTS: Final = ("MOVED", "ASK")
 SENTINEL_PORT: Final = 26_379
 MAX_INFO_CHARACTERS: Final = 10_000
+TIMEOUT_FIX: Final = "If the service may take that long, raise read_timeout_s"
 PROBE: Final = b"PING\r\n"
 MAX_PROOF_BYTES: Final = 200
 HANDSHAKE_PART: Final = 0.6
 """Of the time to connect: a handshake that takes longer is reported as such."""
+
+
+class _LateReply(ResourceUnsafe):
+    """A reply that did not come in time; with the library's own class beside it."""
+
+    def __reduce__(self) -> Any:
+        """Become a plain refusal in another process."""
+        return ResourceUnsafe, (self.resource, self.check, self.seen, self.fix)
 
 
 class _Checks:
@@ -26,6 +35,7 @@ class _Checks:
     def __init__(self, attachment: Attachment, errors: Any) -> None:
         self.attachment = attachment
         self.errors = errors
+        self.late_reply = type("LateReplyError", (_LateReply, errors.TimeoutError), {})
         self.context = make_context(attachment.policy) if attachment.policy.enforced else None
         if self.context is not None:
             self.context.sslsocket_class = MeteredTlsSocket
@@ -65,6 +75,13 @@ class _Checks:
                 self.check_endpoint(*place, "the server redirects to")
         elif not self.is_timeout(error):
             raise_refusal(self.attachment, error)
+
+    def raise_timeout(self, error: BaseException) -> None:
+        """Raise a reply that does not come as a refusal that is the library's time-out too: apps handle both."""
+        if self.attachment.policy.enforced and self.is_timeout(error) and not isinstance(error, ResourceUnsafe):
+            seconds = self.attachment.policy.seconds("read_timeout_s")
+            seen = f"no reply within {seconds:g} s"
+            raise self.late_reply(self.attachment.name, "read_timeout_s", seen, TIMEOUT_FIX) from error
 
     def is_timeout(self, error: BaseException) -> bool:
         """Return whether it is the library's time-out, which stays what it is."""
@@ -193,6 +210,8 @@ def guard(attachment: Attachment, base: Any, errors: Any) -> Any:
                 except ResourceUnsafe:
                     self.disconnect()
                     raise
+                if "timeout" not in options:
+                    checks.raise_timeout(error)
                 raise
             return reply
 
@@ -281,6 +300,8 @@ def guard_async(attachment: Attachment, base: Any, errors: Any) -> Any:
                 except ResourceUnsafe:
                     await self.disconnect(nowait=True)
                     raise
+                if "timeout" not in options:
+                    checks.raise_timeout(error)
                 raise
             return reply
 
