@@ -155,3 +155,12 @@ def test_robust_connection_is_checked(rabbitmq: Server) -> None:
     assert asyncio.run(run()) is False
     with pytest.raises(ResourceUnsafe):
         asyncio.run(run(ca="system"))
+
+
+@every_driver
+@pytest.mark.services("rabbitmq")
+def test_broker_below_the_lowest_version_is_refused(rabbitmq: Server, driver: str, exchange: Exchange) -> None:
+    assert exchange(attach_server(rabbitmq, driver=driver, min_version="3")) == BODY
+    with pytest.raises(ResourceUnsafe) as caught:
+        exchange(attach_server(rabbitmq, driver=driver, min_version="99"))
+    assert caught.value.check == "min_version"

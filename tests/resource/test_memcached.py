@@ -151,3 +151,12 @@ def test_no_flags_make_a_checked_serde_run_code(flags: int, value: bytes) -> Non
         except (ResourceUnsafe, ValueError, zlib.error):
             continue
         assert found is not print
+
+
+@pytest.mark.parametrize("kind", ["client", "pool"])
+@pytest.mark.services("memcached")
+def test_server_below_the_lowest_version_is_refused(memcached: Server, kind: str) -> None:
+    assert getattr(attach_server(memcached, min_version="1.4"), kind)().get("attached:none") is None
+    with pytest.raises(ResourceUnsafe) as caught:
+        getattr(attach_server(memcached, min_version="99"), kind)().get("attached:none")
+    assert caught.value.check == "min_version"

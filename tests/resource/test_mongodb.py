@@ -61,7 +61,9 @@ def test_server_in_plaintext_is_refused(mongodb: Server, ask: Ask) -> None:
 @both
 @pytest.mark.services("mongodb")
 def test_observing_changes_nothing_on_plaintext(mongodb: Server, ask: Ask) -> None:
-    assert ask(attach_url(mongodb.url, mode="observe")) == "two apples"
+    resource = attach_url(mongodb.url, mode="observe")
+    assert ask(resource) == "two apples"
+    assert {finding.check for finding in resource.findings} == {"tls"}
 
 
 @pytest.mark.parametrize("query", ["tls=false", "tlsInsecure=true", "tlsAllowInvalidHostnames=true"])
@@ -138,3 +140,21 @@ def test_flood_is_refused(serve: Serve, read: Ask) -> None:
     with pytest.raises(ResourceUnsafe) as caught:
         read(resource)
     assert caught.value.check == "max_reply_bytes"
+
+
+@both
+@pytest.mark.services("mongodb")
+def test_server_below_the_lowest_version_is_refused(mongodb: Server, ask: Ask) -> None:
+    assert ask(attach_server(mongodb, min_version="4.2")) == "two apples"
+    with pytest.raises(ResourceUnsafe) as caught:
+        ask(attach_server(mongodb, min_version="99"))
+    assert caught.value.check == "min_version"
+
+
+def test_hosts_of_a_srv_name_lie_in_its_domain() -> None:
+    from backwatch.resource.systems.mongodb.pymongo import _allow_domain
+
+    attachment = _allow_domain(attach_url("mongodb+srv://shop.abc.example/")._attachment)
+    attachment.check_endpoint("node1.abc.example", 27017, "it names")
+    with pytest.raises(ResourceUnsafe):
+        attachment.check_endpoint("node1.abd.example", 27017, "it names")

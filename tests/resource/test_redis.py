@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from backwatch.attack.protocols.redis import RedisServer, Talk, bulk
-from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.protocols.server import HostileServer, ServerSession
 from backwatch.attack.scenarios.redis.java_object import SwappedBasket
 from backwatch.attack.scenarios.redis.pickle import PickleCache
 from backwatch.attack.scenarios.redis.sentinel_rogue import RogueSentinel
@@ -16,6 +18,7 @@ from backwatch.attack.scenarios.redis.tarpit import Tarpit
 from backwatch.attack.scenarios.redis.value_flood import LongValues
 from backwatch.attack.techniques.redis_moved import MovingRedis
 from backwatch.resource import Resource, ResourceUnsafe
+from backwatch.resource.systems.redis.connection import read_redirect
 from tests.resource.attaching import Serve, attach_server, attach_url
 from tests.services.server import Server
 
@@ -75,7 +78,7 @@ def test_foreign_authority_is_refused(redis_server: Server, driver: str, ask: As
 def test_server_in_plaintext_is_refused_before_the_login(redis_server: Server, driver: str, ask: Ask) -> None:
     url = scheme_url(redis_server.url, driver)
     with pytest.raises(ResourceUnsafe) as caught:
-        ask(attach_url(url, driver=driver, connect_timeout_s=0.5), "PING")
+        ask(attach_url(url, driver=driver, connect_timeout_s=1), "PING")
     assert caught.value.check == "tls"
 
 
@@ -208,15 +211,12 @@ def test_pickle_that_the_policy_lists_is_returned(serve: Serve) -> None:
 def test_wait_for_a_tarpit_is_bounded(serve: Serve, driver: str, ask: Ask) -> None:
     served = serve(Tarpit)
     served[0].turn()
-    module = pytest.importorskip(driver)
-
-    def wait() -> None:
-        resource = attach_hostile(served, driver, read_timeout_s=0.05)
-        no_retry = module.retry.Retry(module.backoff.NoBackoff(), 0)
-        resource.client(retry=no_retry).get("basket")
-
-    with pytest.raises(module.TimeoutError):
-        wait()
+    resource = attach_hostile(served, driver, read_timeout_s=0.2)
+    with pytest.raises(ResourceUnsafe, match=r"no reply within 0\.2 s") as caught:
+        ask(resource, "GET", "basket")
+    assert caught.value.check == "read_timeout_s"
+    assert isinstance(caught.value, pytest.importorskip(driver).TimeoutError)
+    assert type(pickle.loads(pickle.dumps(caught.value))) is ResourceUnsafe
 
 
 class _Open(RedisServer):
@@ -264,3 +264,50 @@ def test_pool_opens_checked_connections(redis_server: Server) -> None:
         redis.Redis(connection_pool=attach_server(redis_server, ca="system").pool()) as client,
     ):
         client.ping()
+
+
+@every_driver
+@pytest.mark.services("redis_server")
+def test_server_below_the_lowest_version_is_refused(redis_server: Server, driver: str, ask: Ask) -> None:
+    url, settings = scheme_url(redis_server.url, driver), {"driver": driver, "tls_on_loopback": "optional"}
+    assert ask(attach_url(url, **settings, min_version="5"), "PING") in (b"PONG", True)
+    with pytest.raises(ResourceUnsafe) as caught:
+        ask(attach_url(url, **settings, min_version="99"), "PING")
+    assert caught.value.check == "min_version"
+
+
+@given(st.text(max_size=60))
+def test_only_redirects_are_read_as_redirects(text: str) -> None:
+    assert read_redirect(Exception(text)) is None or text.split(" ", maxsplit=1)[0] in ("MOVED", "ASK")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [("MOVED 7 10.0.0.9:6379", ("10.0.0.9", 6379)), ("ASK 7 [::1]:1", ("[::1]", 1)), ("MOVED 7 :6379", None)],
+)
+def test_redirect_leads_to_host_and_port(text: str, place: tuple[str, int] | None) -> None:
+    assert read_redirect(Exception(text)) == place
+
+
+class _Guarded(RedisServer):
+    """Wants a login before anything else, unless it is hostile."""
+
+    def obey(self, session: ServerSession) -> None:
+        if not self.hostile:
+            while self.read_command(session)[0].upper() not in (b"AUTH", b"HELLO"):
+                session.send(b"-NOAUTH Authentication required.\r\n")
+            session.send(self.hello(resp3=True))
+        super().obey(session)
+
+
+@every_driver
+def test_server_that_wants_no_login_is_refused_if_logins_must_be_strong(serve: Serve, driver: str, ask: Ask) -> None:
+    served = serve(_Guarded)
+    resource = attach_hostile(served, driver, "?protocol=3", auth="strong")
+    assert ask(resource, "SET", "basket", "apples") in (b"OK", True)
+    served[0].turn()
+    served[0].record()
+    with pytest.raises(ResourceUnsafe, match="without a login") as caught:
+        ask(resource, "GET", "basket")
+    assert caught.value.check == "auth"
+    assert b"only-on-loopback" not in b"".join(served[0].kept)

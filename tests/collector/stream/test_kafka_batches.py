@@ -170,9 +170,9 @@ def test_other_records_of_a_batch_with_one_corrupt_record_are_read() -> None:
 
 def test_a_bomb_batch_is_skipped_and_the_next_one_read() -> None:
     data = batch([ZEROS], codec=ZSTD) + batch([b"after"], base=1)
-    begun = time.perf_counter()
+    begun = time.thread_time()
     first, second = read(data)
-    assert time.perf_counter() - begun < 2  # with the checks of both batches
+    assert time.thread_time() - begun < 2  # with the checks of both batches
     assert (first.offset, first.next_offset, second.value) == (0, 1, b"after")
 
 

@@ -46,6 +46,11 @@ def needs(text: str, *, mysql: bool = False, kinds: tuple[str, ...] = ("table",)
      "DELETE a, SELECT a, INSERT b"),
     ("MERGE INTO t USING s ON t.a = s.a WHEN MATCHED THEN UPDATE SET b = ? WHEN NOT MATCHED THEN INSERT VALUES(?)",
      "SELECT t, SELECT s, UPDATE t, INSERT t"),
+    ("UPDATE t SET a = y.b FROM(SELECT b, id FROM u) AS y WHERE t.id = y.id", "SELECT t, SELECT u, UPDATE t"),
+    ("DELETE FROM t USING(SELECT id FROM u) AS y WHERE t.id = y.id", "DELETE t, SELECT t, SELECT u"),
+    ("INSERT INTO t(a)(SELECT a FROM u) UNION(SELECT a FROM v)", "INSERT t, SELECT u, SELECT v"),
+    ('INSERT INTO "auth_user"("name") VALUES(?) RETURNING "auth_user"."id"', "INSERT auth_user, SELECT auth_user"),
+    ('SELECT(?) AS "a" FROM "shop_order" WHERE "shop_order"."id" = ? LIMIT ?', "SELECT shop_order"),
     ("COPY t(a) FROM STDIN", "INSERT t"),
     ("COPY(SELECT a FROM t) TO STDOUT", "SELECT t"),
     ("TRUNCATE TABLE a, b", "TRUNCATE a, TRUNCATE b"),
@@ -63,6 +68,7 @@ def test_a_statement_needs_exactly_these_rights(text: str, expected: str) -> Non
     ("REPLACE INTO t VALUES(?)", "INSERT t, DELETE t"),
     ("DELETE a FROM a JOIN b ON a.id = b.id", "DELETE a, SELECT a, SELECT b"),
     ("UPDATE a JOIN b ON a.id = b.id SET a.x = b.y", "UPDATE a, SELECT a, SELECT b"),
+    ("UPDATE a JOIN(SELECT id, y FROM b) c ON a.id = c.id SET a.x = c.y", "UPDATE a, SELECT a, SELECT b"),
     ('SELECT a FROM t WHERE b = "x"', "SELECT t"),
     ("INSERT IGNORE INTO t SET a = ?", "INSERT t"),
 ])  # fmt: skip
@@ -94,7 +100,8 @@ def test_no_text_makes_it_fail(text: str) -> None:
 
 @pytest.mark.parametrize("text", [
     "(" * 16_000, "SELECT a FROM t " + "FOR UPDATE " * 1_500, "WITH a AS(" * 1_600, "SELECT a FROM " + "t," * 8_000,
-    "a." * 8_000 + "(", "UPDATE t SET " + "a=b," * 4_000, "SELECT " + "f(" * 8_000,
+    "DELETE FROM t WHERE(" * 400, "UPDATE t SET a = (" * 400, "WITH a AS(DELETE FROM t USING(" * 400,
+    "INSERT INTO t(a)(SELECT(" * 400, "a." * 8_000 + "(", "UPDATE t SET " + "a=b," * 4_000, "SELECT " + "f(" * 8_000,
     '"' * 16_384, "'" * 16_383, "/*" * 8_000,
 ])  # fmt: skip
 def test_a_hostile_text_takes_no_second(text: str) -> None:

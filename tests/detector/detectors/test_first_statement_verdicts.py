@@ -148,6 +148,32 @@ def test_unusual_destructive_and_privilege_statements_raise_alerts(rule: str, st
     assert first([on(TLS, 0, statement)])[0] == set()  # a migration, or a test's first run
 
 
+@pytest.mark.parametrize("statement", [
+    "ALTER ROLE shop SUPERUSER",
+    "CREATE ROLE mallory WITH LOGIN CREATEROLE PASSWORD ?",
+    "GRANT pg_monitor, pg_execute_server_program TO shop",
+    "GRANT ALL PRIVILEGES ON * .* TO ? @ ?",
+    "GRANT SUPER, FILE ON * .* TO shop",
+    "ALTER SERVER ROLE sysadmin ADD MEMBER shop",
+])  # fmt: skip
+def test_administrative_power_raises_an_alert_from_the_first_call(statement: str) -> None:
+    assert first([on(TLS, 0, statement)])[0] == {"privilege-escalation"}
+
+
+@pytest.mark.parametrize("statement", [
+    "CREATE ROLE shop_read NOLOGIN NOSUPERUSER NOCREATEROLE NOBYPASSRLS",
+    "CREATE USER shop WITH PASSWORD ?",
+    "GRANT SELECT, INSERT ON orders TO shop_read WITH GRANT OPTION",
+    "GRANT ALL PRIVILEGES ON shop .* TO ? @ ?",
+    "GRANT shop_read TO shop",
+    "ALTER ROLE shop SET search_path = ?",
+    "ALTER TABLE superuser ADD COLUMN replication INT",
+    "SELECT superuser FROM roles",
+])  # fmt: skip
+def test_rights_that_a_first_migration_gives_raise_nothing(statement: str) -> None:
+    assert first([on(TLS, 0, statement)])[0] == set()
+
+
 @pytest.mark.parametrize(
     "statement",
     [

@@ -11,7 +11,7 @@ from typing import Any, Final
 from backwatch.resource.errors import ResourceUnsafe
 from backwatch.resource.opening import TLS_FIX, Attachment, read_peer, read_tls
 from backwatch.resource.replies import MeteredTlsSocket, ReplyMeter
-from backwatch.resource.tls import VERSIONS, describe_error, find_ca_file, make_context
+from backwatch.resource.tls import VERSIONS, describe_error, find_ca_file, make_context, name_check
 
 LEADS: Final = "the service leads to"
 REMEMBERED_S: Final = 60.0
@@ -121,7 +121,7 @@ class CheckedContext(ssl.SSLContext):
                 raise
             except ssl.SSLError as error:
                 if not isinstance(error, ssl.SSLEOFError):  # a server that restarts closes its connections
-                    self.attachment.refuse("tls", describe_error(error), TLS_FIX)
+                    self.attachment.refuse(name_check(error), describe_error(error), TLS_FIX)
                 raise
             self._unanswered_since, self._never_answered = 0.0, False
             self.attachment.check_session(read_tls(connection), address=peer[0] if peer else "")

@@ -54,7 +54,7 @@ class Session:
         certificate: The server's certificate in DER; ``None`` if unknown.
         verified: ``full``, ``chain`` or ``none``; empty if unknown.
         address: The peer's numeric address; empty for a Unix socket or if unknown.
-        server_version: As the server announces it; empty if unknown.
+        server_version: As the server announces it; empty if it hides it, ``None`` if it is judged elsewhere.
     """
 
     tls: bool | None = None
@@ -62,7 +62,7 @@ class Session:
     certificate: bytes | None = None
     verified: str = ""
     address: str = ""
-    server_version: str = ""
+    server_version: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -218,7 +218,8 @@ class Attachment:
             address: The peer's, if the session does not hold it.
         """
         policy = self.policy
-        self._check_version(session.server_version)
+        if session.server_version is not None:
+            self.check_version(session.server_version)
         if address := address or session.address:
             self.check_peer(self.url.host, address, self.url.port(self.default_port))
         if not self.needs_tls:
@@ -239,7 +240,8 @@ class Attachment:
                 "If the certificate was renewed, add its fingerprint to pin",
             )  # fmt: skip
 
-    def _check_version(self, announced: str) -> None:
+    def check_version(self, announced: str) -> None:
+        """Refuse a server that is older than ``min_version``."""
         least = self.policy.text("min_version")
         if least and read_version(announced) < read_version(least):
             self.refuse(
@@ -265,7 +267,7 @@ class Attachment:
         self.raise_refusal(error)
         seen = tls.describe_error(error)
         if seen and self.policy.enforced:
-            raise ResourceUnsafe(self.name, "tls", seen, TLS_FIX) from error
+            raise ResourceUnsafe(self.name, tls.name_check(error), seen, TLS_FIX) from error
 
     def refuse_option(self, options: dict[str, Any], controlled: Sequence[str], check: str) -> None:
         """Refuse options of the caller that the policy decides on."""

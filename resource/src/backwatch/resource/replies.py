@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Self
 
-from backwatch.resource.errors import ResourceUnsafe
+from backwatch.resource.errors import ResourceUnsafe, walk_causes
 from backwatch.resource.opening import Attachment
 
 PAUSE_S: Final = 1.0
@@ -122,22 +122,14 @@ def meter_reader(reader: asyncio.StreamReader, meter: ReplyMeter) -> None:
 def raise_refusal(attachment: Attachment, error: BaseException) -> None:
     """Raise the refusal behind a driver's error, wherever it stands in the chain; otherwise return.
 
-    Drivers turn an ``OSError`` out of their sockets into errors of their own. ``ResourceUnsafe`` is one.
+    Drivers turn errors out of their sockets and threads into errors of their own.
 
     Raises:
         ResourceUnsafe: A check caused the error.
     """
-    seen: set[int] = set()
-    pending: list[Any] = [error]
-    while pending and len(seen) < 50:
-        found = pending.pop()
-        if found is None or id(found) in seen:
-            continue
-        seen.add(id(found))
-        if isinstance(found, ResourceUnsafe):
+    for found in walk_causes(error, contexts=True):
+        if isinstance(found, ResourceUnsafe) and found.resource == attachment.name:
             if found is error:
                 raise found
             raise ResourceUnsafe(found.resource, found.check, found.seen, found.fix) from error
-        pending += [found.__cause__, found.__context__]
-        pending += [argument for argument in found.args if isinstance(argument, BaseException)]
     attachment.refuse_error(error)

@@ -18,6 +18,10 @@ SYSTEM_FILES: Final = (
 """Debian and Alpine, Red Hat, macOS and BSD, SUSE."""
 
 
+VERSION_REASONS: Final = ("PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "WRONG_SSL_VERSION", "VERSION_TOO_LOW")
+"""Ends of OpenSSL's reasons for peers without a version in common."""
+
+
 def find_ca_file(policy: Policy) -> str:
     """Return the file of authorities for a driver that needs one.
 
@@ -49,6 +53,14 @@ def make_context(policy: Policy) -> ssl.SSLContext:
 def fingerprint(der: bytes) -> str:
     """Return a certificate's SHA-256 in hexadecimal digits."""
     return hashlib.sha256(der).hexdigest()
+
+
+def name_check(error: BaseException) -> str:
+    """Return the setting that an error of TLS violates: ``tls_min`` if no version is left, else ``tls``."""
+    for found in walk_causes(error, contexts=True):
+        if isinstance(found, ssl.SSLError) and str(found.reason).endswith(VERSION_REASONS):
+            return "tls_min"
+    return "tls"
 
 
 def describe_error(error: BaseException) -> str:

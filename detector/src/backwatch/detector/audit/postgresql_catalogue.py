@@ -171,7 +171,7 @@ def read_catalogue(target: Target) -> Catalogue:
             return _read(connection, target.account)
     except psycopg.Error as error:
         text = str(error).replace(target.password, "***") if target.password else str(error)
-        reason = text.strip().splitlines()[-1] if text.strip() else type(error).__name__
+        reason = text.strip().splitlines()[0] if text.strip() else type(error).__name__
         raise AuditUnavailable(f"URL {target.shown}: {reason}") from None
 
 

@@ -201,8 +201,7 @@ class _Walker(PartReader):
             self.add("DELETE", "table", target)
         start = next((i for i, item in enumerate(body) if item.word in ("SELECT", "WITH", "TABLE")), len(body))
         if start < len(body):
-            item = body[start]
-            self.statement(item.items if isinstance(item, Group) else body[start:], temporary)
+            self.statement(body[start:], temporary)
         else:
             self.walk_expression(body, temporary)
         action = items[conflict:returning]
@@ -244,10 +243,12 @@ class _Walker(PartReader):
         at = 1
         while at < len(items) and items[at].word in ("ONLY", "LOW_PRIORITY", "IGNORE"):
             at += 1
-        clause, at = self.read_tables(items, at)
+        begin = at
+        clause, at = self.read_tables(items, begin)
         targets = clause
+        self.walk_expression(items[begin:at], temporary)
         assignments_end = self.find_word(items, {"FROM", "WHERE", "RETURNING", "ORDER", "LIMIT"}, at)
-        if len(clause.tables) > 1:
+        if any(isinstance(item, Group) or item.word == "JOIN" or is_mark(item, ",") for item in items[begin:at]):
             changed = {
                 self.fold(value[0]) for value in split_commas(items[at + 1 : assignments_end])
                 if len(value) > 1 and isinstance(value[0], Token) and is_mark(value[1], ".")
@@ -260,8 +261,10 @@ class _Walker(PartReader):
 
     def _delete(self, items: Items, temporary: frozenset[str]) -> None:
         start = self.find_word(items, {"FROM"})
-        clause, at = self.read_tables(items, start + 1 if start < len(items) else 1)
+        begin = start + 1 if start < len(items) else 1
+        clause, at = self.read_tables(items, begin)
         targets = clause
+        self.walk_expression(items[begin:at], temporary)
         named = {self.fold(item) for item in items[1:start] if isinstance(item, Token) and item.is_name}
         listed = Clause([table for table in clause.tables if table.alias in named])
         if listed.tables:  # MySQL: DELETE a FROM a JOIN b
@@ -274,8 +277,9 @@ class _Walker(PartReader):
         """Walk over what follows the changed tables: further tables, the condition, what is returned."""
         further = self.find_word(items, {source}, at)
         if further < len(items):
-            clause, _ = self.read_tables(items, further + 1)
+            clause, end = self.read_tables(items, further + 1)
             self.add_tables(clause, temporary, "SELECT")
+            self.walk_expression(items[further + 1 : end], temporary)
         condition = self.find_word(items, {"WHERE", "ORDER"}, at)
         returning = self.find_word(items, {"RETURNING"}, at)
         if condition < len(items):

@@ -7,13 +7,15 @@ service returns may be an attacker's, so it is bounded, compared as text, and qu
 
 import importlib
 import pkgutil
+import struct
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from backwatch.detector.audit.model import Audit, AuditUnavailable, Calls, SeenCall, Target, WrongTarget
 
-__all__ = ["Auditor", "discover", "find", "import_driver", "sort_proofs"]
+__all__ = ["Auditor", "discover", "find", "import_driver", "sort_proofs", "translate_malformed"]
 
 
 class Auditor(ABC):
@@ -69,6 +71,21 @@ def find(scheme: str) -> Auditor:
             return auditor()
         known += auditor.schemes
     raise WrongTarget(f"URL: the scheme is none of {', '.join(known)}")
+
+
+@contextmanager
+def translate_malformed(target: Target) -> Generator[None]:
+    """Turn what a reply of an unknown form causes into one line.
+
+    Raises:
+        AuditUnavailable: A reply has another form than this system's.
+    """
+    try:
+        yield
+    except WrongTarget:
+        raise
+    except (TypeError, ValueError, LookupError, AttributeError, RecursionError, struct.error) as error:
+        raise AuditUnavailable(f"URL {target.shown}: a reply is none of this system ({type(error).__name__})") from None
 
 
 def import_driver(name: str, package: str) -> Any:

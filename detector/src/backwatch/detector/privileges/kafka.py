@@ -17,7 +17,7 @@ from backwatch.detector.audit.model import (
     WrongTarget,
 )
 from backwatch.detector.audit.quoting import UnsafeName, escape_line, quote_shell
-from backwatch.detector.privileges import Auditor, import_driver, sort_proofs
+from backwatch.detector.privileges import Auditor, import_driver, sort_proofs, translate_malformed
 
 MAX_ACLS: Final = 20_000
 _OPTIONS: Final = frozenset({"security_protocol", "sasl_mechanism", "ca_file"})
@@ -60,7 +60,9 @@ class Kafka(Auditor):
     def audit(self, target: Target, seen: Calls, new_account: str) -> Audit:
         """Read the principal's ACLs and compare them."""
         account = target.account or "ANONYMOUS"
-        held, powers, groups = _read(import_driver("kafka.admin", "kafka-python"), target, account)
+        driver = import_driver("kafka.admin", "kafka-python")
+        with translate_malformed(target):
+            held, powers, groups = _read(driver, target, account)
         found = Audit(system="kafka", account=f"User:{account}", server=target.shown, comment="#")
         needs: dict[Key, set[SeenCall]] = {}
         for call in seen:

@@ -17,7 +17,7 @@ from backwatch.detector.audit.model import (
     WrongTarget,
 )
 from backwatch.detector.audit.quoting import escape_line, quote_json
-from backwatch.detector.privileges import Auditor, import_driver, sort_proofs
+from backwatch.detector.privileges import Auditor, import_driver, sort_proofs, translate_malformed
 
 MAX_PRIVILEGES: Final = 10_000
 MAX_LISTED: Final = 40
@@ -75,7 +75,9 @@ class MongoDB(Auditor):
     def audit(self, target: Target, seen: Calls, new_account: str) -> Audit:
         """Read the account's privileges and compare them; the URL's path is the database of the account."""
         database = target.namespace or "admin"
-        version, account, roles, privileges = _read(import_driver("pymongo", "pymongo"), target, database)
+        driver = import_driver("pymongo", "pymongo")
+        with translate_malformed(target):
+            version, account, roles, privileges = _read(driver, target, database)
         return compare(version, account, roles, privileges, seen, new_account, database)
 
 

@@ -7,7 +7,7 @@ from backwatch.detector.audit.model import Audit, Calls, Grant, Power, PowerLeve
 from backwatch.detector.audit.mysql_catalogue import Catalogue, quote_account, read_catalogue
 from backwatch.detector.audit.quoting import UnsafeName, escape_line, quote_mysql, quote_mysql_pattern
 from backwatch.detector.audit.sql_needs import SqlNeed, derive_needs
-from backwatch.detector.privileges import Auditor, import_driver, sort_proofs
+from backwatch.detector.privileges import Auditor, import_driver, sort_proofs, translate_malformed
 
 _POWERS: Final[dict[str, tuple[PowerLevel, str]]] = {
     "ALL PRIVILEGES": ("critical", "no right is checked: reads every database and writes files"),
@@ -48,7 +48,10 @@ class MySQL(Auditor):
 
     def audit(self, target: Target, seen: Calls, new_account: str) -> Audit:
         """Read the account's rights and compare them."""
-        return compare(read_catalogue(import_driver("pymysql", "pymysql"), target), seen, new_account, target.namespace)
+        driver = import_driver("pymysql", "pymysql")
+        with translate_malformed(target):
+            catalogue = read_catalogue(driver, target)
+        return compare(catalogue, seen, new_account, target.namespace)
 
 
 def compare(catalogue: Catalogue, seen: Calls, new_account: str, database: str) -> Audit:

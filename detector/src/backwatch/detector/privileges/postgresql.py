@@ -8,7 +8,7 @@ from backwatch.detector.audit.postgresql_catalogue import Catalogue, Function, R
 from backwatch.detector.audit.quoting import UnsafeName, escape_line, quote_postgresql
 from backwatch.detector.audit.sql_needs import SqlNeed, derive_needs
 from backwatch.detector.audit.sql_tokens import tokenize
-from backwatch.detector.privileges import Auditor, sort_proofs
+from backwatch.detector.privileges import Auditor, sort_proofs, translate_malformed
 
 _FLAGS: Final = {
     "rolsuper": Power("critical", "SUPERUSER", "no right is checked: reads every database and runs programs there"),
@@ -52,7 +52,9 @@ class PostgreSQL(Auditor):
 
     def audit(self, target: Target, seen: Calls, new_account: str) -> Audit:
         """Read the role's rights in the URL's database and compare them."""
-        return compare(read_catalogue(target), seen, new_account)
+        with translate_malformed(target):
+            catalogue = read_catalogue(target)
+        return compare(catalogue, seen, new_account)
 
 
 def compare(catalogue: Catalogue, seen: Calls, new_account: str) -> Audit:
@@ -243,12 +245,10 @@ def _write_script(
     logins = [call for call in seen if call.operation == "connect"] or list(seen)
     if "CONNECT" not in catalogue.public_database:
         proofs = sort_proofs(seen, logins)
-        lines.append(
-            ScriptLine(
-                f"GRANT CONNECT ON DATABASE {quote_postgresql(catalogue.database)} TO {account};",
-                proofs,
-            )
-        )
+        lines += [
+            ScriptLine(f"GRANT CONNECT ON DATABASE {name} TO {account};", proofs)
+            for name in _quote_all([catalogue.database], notes)
+        ]
     path = ", ".join(_quote_all([name for name in needs.search_path if name], notes)) if needs.needs_search_path else ""
     if path:
         lines.append(ScriptLine(f"ALTER ROLE {account} SET search_path = {path};"))

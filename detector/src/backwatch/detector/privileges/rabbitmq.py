@@ -19,7 +19,7 @@ from backwatch.detector.audit.model import (
     WrongTarget,
 )
 from backwatch.detector.audit.quoting import UnsafeName, escape_line, quote_shell
-from backwatch.detector.privileges import Auditor, sort_proofs
+from backwatch.detector.privileges import Auditor, sort_proofs, translate_malformed
 
 MAX_HOSTS: Final = 1_000
 KINDS: Final = ("configure", "write", "read")
@@ -56,7 +56,8 @@ class RabbitMQ(Auditor):
         if unknown:
             raise WrongTarget(f"URL: the option {unknown[0][:40]!r} is not known; known: {', '.join(sorted(_OPTIONS))}")
         account = target.account or "guest"
-        version, tags, permissions = _read(target, account)
+        with translate_malformed(target):
+            version, tags, permissions = _read(target, account)
         return compare(version, account, tags, permissions, seen, new_account, target.namespace or "/")
 
 

@@ -19,7 +19,7 @@ from backwatch.detector.audit.model import (
 )
 from backwatch.detector.audit.quoting import escape_line, is_plain, quote_shell
 from backwatch.detector.audit.redis_needs import ANY, derive_needs
-from backwatch.detector.privileges import Auditor, import_driver, sort_proofs
+from backwatch.detector.privileges import Auditor, import_driver, sort_proofs, translate_malformed
 
 MAX_COMMANDS: Final = 5_000
 MAX_RULES: Final = 5_000
@@ -80,7 +80,9 @@ class Redis(Auditor):
     def audit(self, target: Target, seen: Calls, new_account: str) -> Audit:
         """Read the user's rules and compare them."""
         account = target.account or "default"
-        rights = _read(import_driver("redis", "redis"), target, account)
+        driver = import_driver("redis", "redis")
+        with translate_malformed(target):
+            rights = _read(driver, target, account)
         return compare(rights, account, seen, new_account)
 
 
@@ -102,9 +104,10 @@ def _read(driver: Any, target: Target, account: str) -> Rights:
     if unknown:
         raise WrongTarget(f"URL: the option {unknown[0][:40]!r} is not known; known: {', '.join(sorted(_OPTIONS))}")
     uses_tls = target.scheme in ("rediss", "valkeys")
+    once = driver.retry.Retry(driver.backoff.NoBackoff(), 0)
     client = driver.Redis(
         host=target.host, port=target.port, username=target.user or None, password=target.password or None,
-        socket_timeout=target.timeout_s, socket_connect_timeout=target.timeout_s, decode_responses=True,
+        socket_timeout=target.timeout_s, socket_connect_timeout=target.timeout_s, decode_responses=True, retry=once,
         encoding_errors="replace", ssl=uses_tls, **(target.options if uses_tls else {}),
     )  # fmt: skip
     try:
@@ -123,7 +126,7 @@ def _read(driver: Any, target: Target, account: str) -> Rights:
         raise AuditUnavailable(f"URL {target.shown}: {reason}") from None
     if not isinstance(user, Mapping):
         raise WrongTarget(f"--account: the server knows no user {account[:63]!r}")
-    _apply(rights, user)
+    apply_user(rights, user)
     return rights
 
 
@@ -164,7 +167,8 @@ def _to_access(specifications: Any) -> str:
     return "R" * reads + "W" * writes
 
 
-def _apply(rights: Rights, user: Mapping[Any, Any]) -> None:
+def apply_user(rights: Rights, user: Mapping[Any, Any]) -> None:
+    """Read what a user of the ACL may do, by the reply of ``ACL GETUSER``."""
     rights.flags = frozenset(map(str, user.get("flags") or ()))
     selectors: list[Mapping[Any, Any]] = [
         user,

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from time import time_ns
 from typing import Any, NamedTuple
 
+from backwatch.collector.exposure import mode
+from backwatch.collector.exposure.rows import parameter_facts
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.mysql.observer import Call, MySQLCallObserver
 from backwatch.collector.probes.mysql.login import LoginObserver, open_state
@@ -125,14 +127,17 @@ class ConnectorCallObserver(MySQLCallObserver):
             if not state.has_sent and error is None:
                 return  # an empty statement, or one of several that are sent as their results are requested
             query = argument(args, kwargs, 0, name)
-            self._end_cursor_call(state, cursor, "", start_ns, template % (query,) if template else query, error)
+            text = template % (query,) if template else query
+            data = parameter_facts(text, argument(args, kwargs, 1, "params")) if mode.reads_values else ()
+            self._end_cursor_call(state, cursor, "", start_ns, text, error, data)
             self._follow_use(state, query, error)
 
         return hook(self.on_cursor_call, on_execute_end)
 
     def _end_cursor_call(
-        self, state: ConnectorConnectionState, cursor: Any, operation: str, start_ns: int, query: Any, error: Error
-    ) -> None:
+        self, state: ConnectorConnectionState, cursor: Any, operation: str, start_ns: int, query: Any, error: Error,
+        data: Facts = (),
+    ) -> None:  # fmt: skip
         """Record a cursor's call with the rows that it read; others are recorded as the app reads them."""
         connection = _connection_of(cursor)
         read, notices, rows = state.result.rows, state.notices, NO_ROWS
@@ -144,7 +149,7 @@ class ConnectorCallObserver(MySQLCallObserver):
             elif not _is_unread(connection):
                 rows = (read, UNKNOWN)
             notices = notices or getattr(cursor, "_warning_count", 0)
-        self.end_call(state, connection, operation, start_ns, query, error, rows, notice_facts(notices))
+        self.end_call(state, connection, operation, start_ns, query, error, rows, notice_facts(notices) + data)
 
     @never_breaks_the_host
     def on_nextset_end(self, cursor: Any, call: Call, result: Any, error: Error) -> None:

@@ -17,12 +17,12 @@ def _build_cursor_class(base: type, observer: SQLiteCallObserver) -> type:
     class SQLiteCursor(observed):
         """A cursor that counts its rows. Without hooks, since some of these methods are called for each row."""
 
-        def _backwatch_count(self, rows: list[Any], *, ends: bool) -> None:
+        def _backwatch_count(self, count: int, row: Any, rows: list[Any] | None = None, *, ends: bool) -> None:
             result = self.__dict__.get(RESULT_ATTRIBUTE)
             if result is not None:
-                result.rows += len(rows)
-                if result.sample is not None:
-                    result.add_sample(rows)
+                result.rows += count
+                if result.sample is not None and count:
+                    result.add_sample([row] if rows is None else rows)
                 if ends:
                     observer.record_fetch(self)
 
@@ -35,22 +35,22 @@ def _build_cursor_class(base: type, observer: SQLiteCallObserver) -> type:
             except BaseException as error:
                 observer.record_fetch(self, error)
                 raise
-            self._backwatch_count([row], ends=False)
+            self._backwatch_count(1, row, ends=False)
             return row
 
         def fetchone(self) -> Any:
             row = super().fetchone()
-            self._backwatch_count([] if row is None else [row], ends=row is None)
+            self._backwatch_count(row is not None, row, ends=row is None)
             return row
 
         def fetchmany(self, *args: Any, **kwargs: Any) -> Any:
             rows = super().fetchmany(*args, **kwargs)
-            self._backwatch_count(rows, ends=not rows)
+            self._backwatch_count(len(rows), None, rows, ends=not rows)
             return rows
 
         def fetchall(self) -> Any:
             rows = super().fetchall()
-            self._backwatch_count(rows, ends=True)
+            self._backwatch_count(len(rows), None, rows, ends=True)
             return rows
 
         def close(self) -> None:

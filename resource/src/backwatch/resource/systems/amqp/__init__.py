@@ -55,6 +55,12 @@ def endpoints(attachment: Attachment) -> list[tuple[str, int]]:
     return attachment.url.endpoints(SECURE_PORT if secure else attachment.default_port)
 
 
+def read_version(properties: Any) -> str:
+    """Return the version in what a broker announces of itself."""
+    version: Any = (properties or {}).get("version", "") if hasattr(properties, "get") else ""
+    return version.decode("ascii", "replace") if isinstance(version, bytes) else str(version)
+
+
 def virtual_host(attachment: Attachment) -> str:
     """Return the virtual host of the URL."""
     return attachment.url.path or "/"

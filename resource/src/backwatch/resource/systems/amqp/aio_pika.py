@@ -4,7 +4,15 @@ import asyncio
 from typing import Any, ClassVar, Final
 
 from backwatch.resource.opening import Attachment, Session
-from backwatch.resource.systems.amqp import HEARTBEAT_S, SECURE_SCHEME, Amqp, endpoints, make_context, virtual_host
+from backwatch.resource.systems.amqp import (
+    HEARTBEAT_S,
+    SECURE_SCHEME,
+    Amqp,
+    endpoints,
+    make_context,
+    read_version,
+    virtual_host,
+)
 
 CONTROLLED: Final = ("ssl", "ssl_context", "ssl_options", "url", "host", "port")
 
@@ -28,9 +36,13 @@ class AioPika(Amqp):
         return await _open(attachment, aio_pika.connect, options)
 
     async def aclient(self, attachment: Attachment, options: dict[str, Any]) -> Any:
-        """Return an ``aio_pika.RobustConnection``, which opens itself again; each time it is checked."""
+        """Return an ``aio_pika.RobustConnection``, which opens itself again; each time it is checked.
+
+        One connection is opened first: a robust one tries without end, and hides why it cannot connect.
+        """
         import aio_pika
 
+        await (await _open(attachment, aio_pika.connect, dict(options))).close()
         return await _open(attachment, aio_pika.connect_robust, options)
 
 
@@ -56,15 +68,17 @@ async def _open(attachment: Attachment, connect: Any, options: dict[str, Any]) -
         if context is not None:
             context.raise_refusal(error)
         raise
-    if context is None:
-        await _check_opened(attachment, connection)
+    await _check_opened(attachment, connection, checked=context is not None)
     return connection
 
 
-async def _check_opened(attachment: Attachment, connection: Any) -> None:
-    """Judge a connection without a checked context. The library does not show its socket."""
+async def _check_opened(attachment: Attachment, connection: Any, *, checked: bool) -> None:
+    """Judge version and, without a checked context, encryption. The library does not show its socket."""
+    opened = getattr(connection.transport, "connection", None)
     try:
-        attachment.check_session(Session(tls=attachment.url.scheme == SECURE_SCHEME))
+        if not checked and attachment.url.scheme != SECURE_SCHEME:
+            attachment.check_session(Session(tls=False))
+        attachment.check_version(read_version(getattr(opened, "server_properties", {})))
     except BaseException:
         await connection.close()
         raise

@@ -1,8 +1,6 @@
 """kombu, the messaging library below Celery, on py-amqp."""
 
 import socket
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar, Final
 
@@ -19,6 +17,7 @@ from backwatch.resource.systems.amqp import (
     check_frame_size,
     endpoints,
     make_context,
+    read_version,
     virtual_host,
 )  # fmt: skip
 
@@ -39,6 +38,8 @@ class Kombu(Amqp):
 
     def client(self, attachment: Attachment, options: dict[str, Any]) -> Any:
         """Return a ``kombu.Connection``. It connects with its first use, and again when a broker is lost."""
+        from kombu.connection import Connection
+
         context = make_context(attachment)
         policy, url = attachment.policy, attachment.url
         hosts = endpoints(attachment)
@@ -59,49 +60,7 @@ class Kombu(Amqp):
                     "write_timeout": policy.seconds("read_timeout_s"), **options.pop("transport_options", {}),
                 },
             }  # fmt: skip
-        return check_connection(attachment)(**{**given, **options})
-
-
-class _RefusalError(Exception):
-    """A refusal on its way out: kombu repeats whatever is an ``OSError``, without end."""
-
-    def __init__(self, refusal: ResourceUnsafe) -> None:
-        super().__init__(str(refusal))
-        self.refusal = refusal
-
-
-def check_connection(attachment: Attachment) -> Any:
-    """Return a subclass of kombu's connection, which passes refusals on as they are."""
-    from kombu.connection import Connection
-
-    base: Any = Connection
-
-    class CheckedConnection(base):
-        """The library's own connection."""
-
-        def _establish_connection(self) -> Any:
-            try:
-                return super()._establish_connection()
-            except ResourceUnsafe as error:
-                raise _RefusalError(error) from error
-
-        def _ensure_connection(self, *arguments: Any, **options: Any) -> Any:
-            try:
-                return super()._ensure_connection(*arguments, **options)
-            except _RefusalError as error:
-                raise error.refusal from None
-
-        @contextmanager
-        def _reraise_as_library_errors(self, *arguments: Any, **options: Any) -> Generator[None]:
-            try:
-                with super()._reraise_as_library_errors(*arguments, **options):
-                    yield
-            except Exception as error:
-                raise_refusal(attachment, error)
-                raise
-
-    CheckedConnection.__name__ = CheckedConnection.__qualname__ = base.__name__
-    return CheckedConnection
+        return Connection(**{**given, **options})
 
 
 def _alternate(attachment: Attachment, host: str, port: int) -> str:
@@ -168,6 +127,7 @@ def check_transport(attachment: Attachment, context: CheckedContext | None) -> A
             try:
                 connected = super().connect(callback)
             except Exception as error:
+                self.collect()
                 raise_refusal(attachment, error)
                 if context is not None:
                     context.raise_refusal(error)
@@ -176,6 +136,7 @@ def check_transport(attachment: Attachment, context: CheckedContext | None) -> A
             if context is None and isinstance(opened, socket.socket):
                 session = read_tls(opened) if hasattr(opened, "getpeercert") else Session(tls=False)
                 attachment.check_session(session, address=read_peer(opened.fileno()))
+            attachment.check_version(read_version(self.server_properties))
             return connected
 
     class CheckedTransport(base_transport):

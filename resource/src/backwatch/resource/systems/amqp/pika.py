@@ -15,6 +15,7 @@ from backwatch.resource.systems.amqp import (
     check_frame_size,
     endpoints,
     make_context,
+    read_version,
     virtual_host,
 )  # fmt: skip
 
@@ -45,8 +46,7 @@ class Pika(Amqp):
             if context is not None:
                 context.raise_refusal(error)
             raise
-        if context is None:
-            _check_opened(attachment, connection)
+        _check_opened(attachment, connection, checked=context is not None)
         return connection
 
 
@@ -71,13 +71,14 @@ def _parameters(
     return parameters
 
 
-def _check_opened(attachment: Attachment, connection: Any) -> None:
+def _check_opened(attachment: Attachment, connection: Any, *, checked: bool) -> None:
+    """Judge version and, without a checked context, encryption."""
     opened = getattr(connection._impl._transport, "_sock", None)
-    if not isinstance(opened, socket.socket):
-        return
-    session = read_tls(opened) if hasattr(opened, "getpeercert") else Session(tls=False)
     try:
-        attachment.check_session(session, address=read_peer(opened.fileno()))
+        if isinstance(opened, socket.socket) and not checked:
+            session = read_tls(opened) if hasattr(opened, "getpeercert") else Session(tls=False)
+            attachment.check_session(session, address=read_peer(opened.fileno()))
+        attachment.check_version(read_version(connection._impl.server_properties))
     except BaseException:
         connection.close()
         raise

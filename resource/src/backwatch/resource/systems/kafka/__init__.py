@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 
 from backwatch.resource.checked_tls import CheckedContext
 from backwatch.resource.errors import ResourceMisconfigured, ResourceUnsafe
-from backwatch.resource.opening import Attachment
+from backwatch.resource.opening import Attachment, Session
 from backwatch.resource.replies import raise_refusal
 from backwatch.resource.systems import Driver
 
@@ -37,6 +37,7 @@ class Kafka(Driver):
     cannot: ClassVar[Mapping[str, str]] = {
         "statement_timeout_s": "the protocol has none; read_timeout_s ends the wait",
         "read_only": "the protocol has no such session; give the account the right to read only",
+        "min_version": "brokers announce the versions of requests, not their own",
         "max_rows": "consumers poll at most as many records as the app asks for",
         "formats": "hands out values as bytes; the app chooses how to read them",
     }
@@ -63,6 +64,8 @@ def choose_security(attachment: Attachment) -> tuple[str, str]:
     attachment.check_places()
     policy, url = attachment.policy, attachment.url
     secure = url.scheme == SECURE_SCHEME or (policy.enforced and attachment.needs_tls)
+    if not secure:
+        attachment.check_session(Session(tls=False))
     if url.user is None:
         return ("SSL" if secure else "PLAINTEXT"), ""
     mechanism = url.query.get("sasl_mechanism", MECHANISM).upper()

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar, Final
 
 from backwatch.resource.checked_tls import CheckedContext
+from backwatch.resource.errors import ResourceUnsafe
 from backwatch.resource.opening import Attachment, Session, read_peer
 from backwatch.resource.replies import MeteredSocket, ReplyMeter, raise_refusal
 from backwatch.resource.systems import Driver
@@ -115,10 +116,17 @@ def check_client(attachment: Attachment, base: Any, *, ignores: bool = False) ->
             except Exception as error:
                 raise_refusal(attachment, error)
                 raise
-            if self.tls_context is None:
-                attachment.check_session(Session(tls=False), address=read_peer(self.sock.fileno()))
-                self.sock = MeteredSocket.take(self.sock)
-                self.sock.meter, self.sock.per_request = ReplyMeter(attachment), True
+            try:
+                if self.tls_context is None:
+                    attachment.check_session(Session(tls=False), address=read_peer(self.sock.fileno()))
+                if self.tls_context is None and attachment.policy.enforced:
+                    self.sock = MeteredSocket.take(self.sock)
+                    self.sock.meter, self.sock.per_request = ReplyMeter(attachment), True
+                if attachment.policy.text("min_version"):
+                    attachment.check_version(bytes(self.version()).decode("ascii", "replace"))
+            except ResourceUnsafe:
+                self.close()
+                raise
 
         def _extract_value(self, expect_cas: bool, line: bytes, buffer: bytes, asked: Any, keys: Any) -> Any:
             fields = line.split(None, MAX_LINE_FIELDS)

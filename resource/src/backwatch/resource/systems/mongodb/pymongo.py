@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 from backwatch.resource.checked_tls import CheckedContext
-from backwatch.resource.opening import Attachment
+from backwatch.resource.errors import ResourceUnsafe
+from backwatch.resource.opening import Attachment, Session
 from backwatch.resource.replies import raise_refusal
 from backwatch.resource.systems import Driver
 
@@ -65,7 +66,10 @@ class PyMongo(Driver):
         policy, url = attachment.policy, attachment.url
         scheme = f"mongodb+{SRV}" if url.driver == SRV else "mongodb"
         if not policy.enforced:
-            return check(attachment, base, None)(url.rebuild(scheme=scheme), **options)
+            client = check(attachment, base, None)(url.rebuild(scheme=scheme), **options)
+            if client.options.pool_options._ssl_context is None:
+                attachment.check_session(Session(tls=False))
+            return client
         _refuse_options(attachment, options)
         query = {name: value for name, value in url.query.items() if name.lower() not in CONTROLLED}
         parameters: dict[str, Any] = {
@@ -149,6 +153,8 @@ def check_client(attachment: Attachment, base: Any, context: CheckedContext | No
             try:
                 server = super()._select_server(*arguments, **options)
                 judge.check_topology(self.topology_description)
+                if judge.take_version_check():
+                    attachment.check_version(str(self.server_info().get("version", "")))
             except Exception as error:
                 judge.raise_refusal(error)
                 raise
@@ -179,6 +185,8 @@ def check_async_client(attachment: Attachment, base: Any, context: CheckedContex
             try:
                 server = await super()._select_server(*arguments, **options)
                 judge.check_topology(self.topology_description)
+                if judge.take_version_check():
+                    attachment.check_version(str((await self.server_info()).get("version", "")))
             except Exception as error:
                 judge.raise_refusal(error)
                 raise
@@ -202,6 +210,12 @@ class _Judge:
         self._attachment = attachment
         self._context = context
         self._judged: Any = None
+        self._version_is_open = bool(attachment.policy.text("min_version"))
+
+    def take_version_check(self) -> bool:
+        """Return whether the server's version is to be judged now: once, and again after a refusal."""
+        open_now, self._version_is_open = self._version_is_open, False
+        return open_now
 
     def with_selector(self, options: dict[str, Any]) -> dict[str, Any]:
         """Return options with a selector of servers that refuses foreign ones, after the caller's own."""
@@ -229,6 +243,8 @@ class _Judge:
 
     def raise_refusal(self, error: BaseException) -> None:
         """Raise the refusal that an error hides: the library reports most as a time-out."""
+        if isinstance(error, ResourceUnsafe) and error.check == "min_version":
+            self._version_is_open = True
         raise_refusal(self._attachment, error)
         if self._context is not None:
             self._context.raise_refusal(error)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+from backwatch.collector.exposure.observation import received_value_facts
 from backwatch.collector.payload.formats import detect_formats
 from backwatch.collector.probes import Recorder
 from backwatch.collector.probes.families.amqp.requests import (
@@ -224,10 +225,11 @@ class AmqpObserver:
 
     def message_facts(self, fields: Any, queue: str, body: object, properties: Any) -> Facts:
         """Return the format of a message, and how often it was delivered before."""
+        facts = detect_formats(body) + received_value_facts(queue, body)
         if getattr(fields, "redelivered", False):
             headers = getattr(properties, "headers", None)
-            return (*detect_formats(body), *self.redeliveries.facts(queue, body, headers))
-        return detect_formats(body)
+            return (*facts, *self.redeliveries.facts(queue, body, headers))
+        return facts
 
     def _record_get(self, connection: AmqpConnectionState, channel: int, rows: int, facts: Facts) -> None:
         state = connection.channel(channel)
