@@ -165,6 +165,20 @@ def test_enforced_profile_raises_in_the_detector_until_the_alert_is_approved(
         assert sum(row.count for row in queries.list_alerts(connection).rows) == sum(row.count for row in rows)
 
 
+def test_statement_that_looks_injected_is_not_approved_from_its_alert(
+    document: Path, store: sa.Engine, store_url: str
+) -> None:
+    run("enforce", str(document), "--store-url", store_url)
+    owner = new_worker(store)
+    owner.take_entries()
+    owner.take(make_records([*PAST, INJECTED]), 0)
+    assert owner.commit(1)
+    before = document.read_bytes()
+    result = run("approve", str(document), "--reason", "meant", "--store-url", store_url)
+    assert "not approved, it looks injected: SELECT A FROM B WHERE C = ? OR ? = ? @ b.py:f" in result.stderr
+    assert document.read_bytes() == before
+
+
 def test_announcing_keeps_what_is_enforced_and_off_ends_it(document: Path, store: sa.Engine, store_url: str) -> None:
     run("enforce", str(document), "--store-url", store_url)
     announcing = document.with_name("announcing.yml")

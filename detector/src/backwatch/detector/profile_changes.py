@@ -290,5 +290,5 @@ def _read_alerts(app: str, store_url: str | None) -> "Profile":
     except StoreUnavailable as error:
         raise Unavailable(str(error)) from None
     for line in left_out:
-        click.echo(f"backwatch: not approved, its alert shows only a part of it: {one_line(line)}", err=True)
+        click.echo(f"backwatch: not approved, {one_line(line)}", err=True)
     return found

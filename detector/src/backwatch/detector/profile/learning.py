@@ -13,7 +13,7 @@ from backwatch.collector.statements.families import derive_family
 from backwatch.detector.baselines.approval import find_housekeeping
 from backwatch.detector.baselines.suspicion import SIGN_WEIGHTS
 from backwatch.detector.columns.key_texts import ROUTE_PREFIX, caller, resource_key, resource_parts
-from backwatch.detector.columns.prepared import Columns, Prepared
+from backwatch.detector.columns.prepared import Columns, Prepared, sign_mask
 from backwatch.detector.decoding.decoder import decode
 from backwatch.detector.derived.text_columns import DESTINATION_CLASS, NAMED_CLASS
 from backwatch.detector.profile.comparing import merge_resources
@@ -214,6 +214,15 @@ class Learner:
                 bytes_sent=max(known.bytes_sent, round_up(sent)),
                 bytes_received=max(known.bytes_received, round_up(received)),
             )  # fmt: skip
+
+
+def looks_injected(signs: str) -> bool:
+    """Return whether one of these signs is of a statement that is broken or an attack; they are separated by commas.
+
+    >>> looks_injected("tautology,odd-spacing"), looks_injected("stacked"), looks_injected("")
+    (True, False, False)
+    """
+    return bool(sign_mask(signs) & _LEFT_OUT_SIGNS)
 
 
 def is_of_connection(statement: str) -> bool:

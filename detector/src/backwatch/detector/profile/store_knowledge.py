@@ -20,7 +20,7 @@ from backwatch.detector.profile.document import (
     VolumeEntry,
     read_plain,
 )
-from backwatch.detector.profile.learning import describe_session, round_up
+from backwatch.detector.profile.learning import describe_session, looks_injected, round_up
 from backwatch.detector.statements.fingerprint import canonical_bytes
 from backwatch.store import inventory, queries
 from backwatch.store.profiles import get_enforced, read_current
@@ -60,7 +60,7 @@ def read_known(connection: sa.Connection, app: str, now_ns: int) -> Profile:
 
 
 def read_unapproved(connection: sa.Connection, app: str) -> tuple[Profile, list[str]]:
-    """Return what open alerts show that was not approved, and the labels of those whose statement was cut."""
+    """Return what open alerts show that was not approved, and a line for each that no profile should hold."""
     statements: dict[tuple[str, str], StatementEntry] = {}
     destinations: set[DestinationEntry] = set()
     left_out: list[str] = []
@@ -72,8 +72,11 @@ def read_unapproved(connection: sa.Connection, app: str) -> tuple[Profile, list[
             destinations.add(DestinationEntry(site=_read_site(evidence), destination=given or host))
             continue
         text = str(evidence.get(names.STATEMENT) or evidence.get(names.QUERY_TEXT, ""))
+        if looks_injected(str(evidence.get(names.QUERY_SIGNS, ""))):
+            left_out.append(f"it looks injected: {alert.key[:200]}")
+            continue
         if not text or len(text) >= EVIDENCE_CHARACTERS:
-            left_out.append(alert.key[:200])
+            left_out.append(f"its alert shows only a part of it: {alert.key[:200]}")
             continue
         system, is_sql = str(evidence.get(names.DB_SYSTEM, "")), names.STATEMENT not in evidence
         is_sql = is_sql and dialect_of(system) >= 0
