@@ -1,4 +1,4 @@
-"""One run of a third-party test suite: bare, under ``backwatch run``, or under plain OpenTelemetry contrib.
+"""One run of a third-party test suite: bare, under ``backwatch run``, under OpenTelemetry contrib, or attached.
 
 Each run has its own server. Afterwards the result of each test is known, and the number of calls in the stream or of
 spans at the receiver. Without any, the column would prove nothing.
@@ -26,7 +26,7 @@ from tests.services.authority import Authority
 from tests.services.databases import fresh_database
 from tests.services.server import Server
 
-BARE, BACKWATCH, CONTRIB = "bare", "backwatch", "contrib"
+BARE, BACKWATCH, CONTRIB, ATTACHED = "bare", "backwatch", "contrib", "attached"
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 WORST_LAST = (PASSED, SKIPPED, FAILED)
 
@@ -77,6 +77,11 @@ def run(suite: Suite, column: str, log: Path, *, short: bool = False) -> SuiteRu
             environment |= _contrib_environment(otlp)
             command = [str(suite.python.with_name("opentelemetry-instrument")), *command]
             count = lambda: int(urllib.request.urlopen(f"{otlp}/suite", timeout=10).read())  # noqa: E731, S310  the bench's own
+        elif column == ATTACHED:
+            attached = folder / "attached"
+            attached.touch()
+            environment |= _attached_environment(suite, words, environment) | {"SUITE_ATTACHED": str(attached)}
+            count = lambda: attached.stat().st_size  # noqa: E731
         ended = _process(command, suite, environment, log)
         result = _read(outcomes_file)
         result.ended = ended
@@ -96,6 +101,15 @@ def _environment(suite: Suite, words: Mapping[str, str]) -> dict[str, str]:
         "PYTHONHASHSEED": "0",
         **{key: value.format_map(words) for key, value in suite.environment.items()},
     }
+
+
+def _attached_environment(suite: Suite, words: Mapping[str, str], base: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables with which the suite's connections are opened through ``attach``."""
+    return {
+        "SUITE_DRIVER": suite.name, "SUITE_HOST": words["host"], "SUITE_PORT": words["tls_port"],
+        "SUITE_CA_FILE": words["ca_file"], "PYTEST_PLUGINS": f"{base['PYTEST_PLUGINS']},suite_attach",
+        "PYTHONPATH": os.pathsep.join([base["PYTHONPATH"], str(ROOT / "resource" / "src")]),
+    }  # fmt: skip
 
 
 def _contrib_environment(otlp: str) -> dict[str, str]:

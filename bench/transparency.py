@@ -1,9 +1,11 @@
 """Do third-party test suites notice that Backwatch observes them?
 
     make bench NAME=transparency             ARGS="redis requests", "--short"
+    make bench NAME=transparency             ARGS="--columns attached psycopg2 asyncpg"
 
 A suite is one file in ``bench/transparency``. Each runs bare, under ``backwatch run``, and under OpenTelemetry's
-contrib instrumentation of the same driver if there is one, every time against its own server. An instrumented column
+contrib instrumentation of the same driver if there is one, every time against its own server. In the column attached,
+connections are opened by ``backwatch.resource`` in mode enforce (psycopg2, asyncpg). An instrumented column
 first proves that calls were recorded. Newly failed tests passed bare and did not pass in the column, less the tests
 that assert that nothing is wrapped, which the suite's file lists by name with the reason. If a test would be newly
 failed, the suite runs bare once more, and tests that then fail are set aside by name as unstable. Logs:
@@ -19,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bench import suite_run, suite_setup
-from bench.suite_run import BACKWATCH, BARE, CONTRIB, FAILED, PASSED, SuiteRun
+from bench.suite_run import ATTACHED, BACKWATCH, BARE, CONTRIB, FAILED, PASSED, SuiteRun
 from bench.suite_setup import Suite
 
 SHORT = ("pymemcache", "redis")
@@ -132,8 +134,9 @@ def main() -> None:
             missing.append(name)
             print(error, flush=True)
             continue
-        if BACKWATCH in found:
-            result[name] = found[BACKWATCH].figures
+        for column in (BACKWATCH, ATTACHED):
+            if column in found:
+                result[name if column == BACKWATCH else f"{name} {column}"] = found[column].figures
     if missing:
         print(f"not measured: {', '.join(missing)}")
     print(json.dumps(result))

@@ -169,6 +169,18 @@ def _kombu(attacher: Attacher) -> Opener:
     return connect
 
 
+def _kafka(kind: str) -> Callable[[Attacher], Opener]:
+    def make(attacher: Attacher) -> Opener:
+        def open_client(**options: Any) -> Any:
+            names = ("auto_offset_reset", "group_id", "enable_idempotence", "retries", "max_block_ms")
+            kept = {name: options[name] for name in names if name in options}
+            return attacher.attach("kafkas", query={"sasl_mechanism": "PLAIN"}).client(kind=kind, **kept)
+
+        return open_client
+
+    return make
+
+
 def _boto3(attacher: Attacher) -> Opener:
     def open_client(*_: Any, **__: Any) -> Any:
         query = {"region": "eu-central-1"}
@@ -199,6 +211,7 @@ CONSTRUCTORS: dict[str, dict[str, Callable[[Attacher], Opener]]] = {
     "aio_pika": {"aio_pika.connect": _aio_pika},
     "kombu": {"kombu.connection.Connection": _kombu},
     "boto3": {"boto3.client": _boto3},
+    "kafka": {"kafka.KafkaProducer": _kafka("producer"), "kafka.KafkaConsumer": _kafka("consumer")},
 }  # fmt: skip
 """By driver: dotted names of constructors that the pack's apps call, and what opens in their place."""
 

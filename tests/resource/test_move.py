@@ -116,6 +116,12 @@ def places(
         yield Places(local, managed, folder)
 
 
+@pytest.fixture(scope="module")
+def before(places: Places) -> list[Any]:
+    """The app's calls to the local services."""
+    return record(places, places.local)
+
+
 def record(places: Places, variables: Mapping[str, str], rounds: int = 12, **settings: str) -> list[Any]:
     """Run the app under watch and return its calls."""
     stream = f"sqlite:///{places.folder / f'stream-{time.monotonic_ns()}.db'}"
@@ -135,7 +141,7 @@ def judge_move(before: list[Any], after: list[Any]) -> list[Finding]:
     """Repeat the calls before over eight days, then let the calls after follow; return what those raise."""
     day_ns, now_ns = 86_400 * 10**9, time.time_ns()
     judge = Judge(app="shop")
-    for hour in range(0, 8 * 24, 2):
+    for hour in range(0, 8 * 24, 3):
         past = history.repeat_calls_once(before, now_ns - 9 * day_ns + hour * 3_600 * 10**9, 600 * 10**9)
         judge.judge([message.value for message in history.to_messages(past)])
     judge.flush()
@@ -146,15 +152,17 @@ def judge_move(before: list[Any], after: list[Any]) -> list[Finding]:
     return found + judge.close()
 
 
-def test_three_changed_variables_move_the_app_without_an_alert(places: Places) -> None:
-    found = judge_move(record(places, places.local), record(places, places.managed))
+def test_three_changed_variables_move_the_app_without_an_alert(places: Places, before: list[Any]) -> None:
+    found = judge_move(before, record(places, places.managed))
     assert [str(finding) for finding in found if finding.level != "informational"] == []
     moved = {finding.resource for finding in found if finding.rule == "resource-moved-as-declared"}
     assert moved == set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_variable_changed_by_an_attacker_is_refused_or_reported(places: Places, ca: Authority, name: str) -> None:
+def test_variable_changed_by_an_attacker_is_refused_or_reported(
+    places: Places, before: list[Any], ca: Authority, name: str
+) -> None:
     undeclared = places.folder / "declared.toml"
     undeclared.write_text((places.folder / "backwatch.toml").read_text().replace('"127.0.0.1"', '"managed.example"'))
     with pytest.raises(AssertionError, match=r"ResourceUnsafe: [A-Z_]*: hosts"):
@@ -164,7 +172,7 @@ def test_variable_changed_by_an_attacker_is_refused_or_reported(places: Places, 
         places, {**places.local, name: places.managed[name] + own}, BACKWATCH_RESOURCES_FILE=str(undeclared),
         BACKWATCH_RESOURCE_MODE="observe",
     )  # fmt: skip
-    found = judge_move(record(places, places.local), observed)
+    found = judge_move(before, observed)
     assert {(finding.rule, finding.level) for finding in found if finding.resource == name} & {
         ("resource-moved", "high")
     }

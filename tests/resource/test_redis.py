@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backwatch.attack.protocols.redis import RedisServer, Talk, bulk
-from backwatch.attack.protocols.server import HostileServer
+from backwatch.attack.protocols.server import HostileServer, ServerSession
 from backwatch.attack.scenarios.redis.java_object import SwappedBasket
 from backwatch.attack.scenarios.redis.pickle import PickleCache
 from backwatch.attack.scenarios.redis.sentinel_rogue import RogueSentinel
@@ -211,15 +211,12 @@ def test_pickle_that_the_policy_lists_is_returned(serve: Serve) -> None:
 def test_wait_for_a_tarpit_is_bounded(serve: Serve, driver: str, ask: Ask) -> None:
     served = serve(Tarpit)
     served[0].turn()
-    module = pytest.importorskip(driver)
-
-    def wait() -> None:
-        resource = attach_hostile(served, driver, read_timeout_s=0.05)
-        no_retry = module.retry.Retry(module.backoff.NoBackoff(), 0)
-        resource.client(retry=no_retry).get("basket")
-
-    with pytest.raises(module.TimeoutError):
-        wait()
+    resource = attach_hostile(served, driver, read_timeout_s=0.2)
+    with pytest.raises(ResourceUnsafe, match=r"no reply within 0\.2 s") as caught:
+        ask(resource, "GET", "basket")
+    assert caught.value.check == "read_timeout_s"
+    assert isinstance(caught.value, pytest.importorskip(driver).TimeoutError)
+    assert type(pickle.loads(pickle.dumps(caught.value))) is ResourceUnsafe
 
 
 class _Open(RedisServer):
@@ -290,3 +287,27 @@ def test_only_redirects_are_read_as_redirects(text: str) -> None:
 )
 def test_redirect_leads_to_host_and_port(text: str, place: tuple[str, int] | None) -> None:
     assert read_redirect(Exception(text)) == place
+
+
+class _Guarded(RedisServer):
+    """Wants a login before anything else, unless it is hostile."""
+
+    def obey(self, session: ServerSession) -> None:
+        if not self.hostile:
+            while self.read_command(session)[0].upper() not in (b"AUTH", b"HELLO"):
+                session.send(b"-NOAUTH Authentication required.\r\n")
+            session.send(self.hello(resp3=True))
+        super().obey(session)
+
+
+@every_driver
+def test_server_that_wants_no_login_is_refused_if_logins_must_be_strong(serve: Serve, driver: str, ask: Ask) -> None:
+    served = serve(_Guarded)
+    resource = attach_hostile(served, driver, "?protocol=3", auth="strong")
+    assert ask(resource, "SET", "basket", "apples") in (b"OK", True)
+    served[0].turn()
+    served[0].record()
+    with pytest.raises(ResourceUnsafe, match="without a login") as caught:
+        ask(resource, "GET", "basket")
+    assert caught.value.check == "auth"
+    assert b"only-on-loopback" not in b"".join(served[0].kept)

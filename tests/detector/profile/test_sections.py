@@ -131,6 +131,23 @@ def test_adding_an_entry_changes_only_its_own_lines() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("site", "host", "missing"),
+    [
+        ("pay.py:f", "api.pay.example.com:443", False), ("pay.py:f", "evil.example.com:443", True),
+        ("new.py:f", "evil.example.com:443", True), ("new.py:f", "api.pay.example.com:443", False),
+        ("new.py:f", "10.0.0.9:5432", False), ("pay.py:f", "10.0.0.9:5432", True),
+    ],
+)  # fmt: skip
+def test_destination_counts_at_its_places_and_elsewhere_if_public(site: str, host: str, missing: bool) -> None:
+    held = Profile(
+        app="a", destinations=(DestinationEntry(site="pay.py:f", destination="api.pay.example.com:443"),)
+    )  # fmt: skip
+    seen = Profile(app="a", destinations=(DestinationEntry(site=site, destination=host),))
+    assert bool(find_not_held(seen, held, "2027-01-01").destinations) == missing
+    assert find_not_held(seen, Profile(app="a"), "2027-01-01").destinations == ()
+
+
 def test_documented_profiles_are_valid() -> None:
     text = (ROOT / "docs" / "guides" / "profile.md").read_text()
     blocks = [block.partition("```")[0] for block in text.split("```yaml\n")[1:]]

@@ -26,7 +26,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from backwatch.collector import names
 from backwatch.detector.engine.clock import WINDOW_NS
 from backwatch.detector.engine.factory import make_engine
-from backwatch.detector.engine.log_entries import ModelVersion, ProfileVersion, StreamRecords, Tick
+from backwatch.detector.engine.log_entries import Approved, ModelVersion, ProfileVersion, StreamRecords, Tick
 from backwatch.detector.engine.step import Engine, EngineConfig
 from backwatch.detector.kernels.compiled import CACHE_FOLDER, CACHED
 from backwatch.detector.rules.correlation import Correlation, Kind
@@ -77,7 +77,9 @@ def step_through(engine: Engine) -> None:
         offsets=np.zeros(1, np.int64),
     )
     swap = {names.CERT_SHA256: ["1"], names.TOPOLOGY: ["b:5432"]}
-    engine.step(shard, ProfileVersion("warm", "", {"postgresql db": swap}))
+    place = "shop.py:f"
+    approved = Approved(statements=((place, "SELECT A FROM B", 0),), destinations=((place, "other:5432", 0),))
+    engine.step(shard, ProfileVersion("warm", "", {"postgresql db": swap}, approved))
     engine.step(shard, _model())
     engine.step(shard, entry)
     engine.step(shard, Tick(START_NS + CALLS * 3 * 10**9 + 3 * WINDOW_NS))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
+from backwatch.collector.destinations.host import PUBLIC, classify_host
 from backwatch.detector.profile.document import (
     SECTIONS,
     TLS_LEVELS,
@@ -61,12 +62,13 @@ def find_excess(held: Profile, seen: Profile, today: str) -> Iterator[Difference
 def find_not_held(seen: Profile, held: Profile, today: str) -> Profile:
     """Return the statements and destinations of ``seen`` that ``held`` does not hold on this day.
 
-    Destinations count at the places for which ``held`` has some.
+    Destinations count if ``held`` has some: at its places, and elsewhere those on public hosts that it holds nowhere.
     """
     excused = {(entry.site, entry.statement, entry.destination) for entry in held.exceptions if entry.until >= today}
     statements = {identify("statements", entry) for entry in held.statements}
     destinations = {identify("destinations", entry) for entry in held.destinations}
     places = {entry.site for entry in held.destinations}
+    anywhere = {entry.destination for entry in held.destinations}
     return Profile(
         app=seen.app,
         statements=tuple(
@@ -77,12 +79,16 @@ def find_not_held(seen: Profile, held: Profile, today: str) -> Profile:
         ),
         destinations=tuple(
             entry
-            for entry in seen.destinations
-            if entry.site in places
+            for entry in (seen.destinations if places else ())
+            if (entry.site in places or (entry.destination not in anywhere and _is_public(entry.destination)))
             and not destinations & {(entry.site, entry.destination), ("", entry.destination)}
             and not excused & {(entry.site, "", entry.destination), ("", "", entry.destination)}
         ),
     )
+
+
+def _is_public(destination: str) -> bool:
+    return classify_host(destination.rpartition(":")[0] or destination) == PUBLIC
 
 
 def merge(known: Profile, seen: Profile) -> Profile:

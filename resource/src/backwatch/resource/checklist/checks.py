@@ -68,6 +68,7 @@ class _Checklist:
         self._url = attachment.url
         self._port = attachment.url.port(attachment.default_port)
         self._tls: TlsFacts | None = None
+        self._is_open = False
 
     def run(self) -> Iterator[Item]:
         yield from self._check_password()
@@ -204,6 +205,7 @@ class _Checklist:
 
     def _check_open(self) -> Iterator[Item]:
         answered = self._ask(self._inspection.needs_no_login, self._port, tls=self._tls is not None)
+        self._is_open = bool(answered)
         if answered:
             level = "high" if self._url.scheme.startswith("memcached") else "critical"
             yield self._fault("login", self._on_network(level), answered, "Let the service ask for a login")
@@ -265,7 +267,8 @@ class _Checklist:
 
     def _check_default_logins(self, driver: Driver) -> Iterator[Item]:
         """Try well-known passwords, each once."""
-        logins = [pair for pair in self._inspection.default_logins if pair != (self._url.user, self._url.password)]
+        known = self._inspection.default_logins if not self._is_open else ()  # an open one lets any password in
+        logins = [(user, password) for user, password in known if password != self._url.password]
         opened: list[str] = []
         for user, password in logins:
             url = replace(self._url, user=user, password=password)

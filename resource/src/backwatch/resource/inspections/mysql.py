@@ -39,12 +39,6 @@ class MySQLInspection(Inspection):
             return ""
         return "the server takes logins without TLS"
 
-    def needs_no_login(self, link: Link, url: ServiceUrl) -> str:
-        """Return whether the account has an empty password, or anybody is let in."""
-        if not url.user or not _read_capabilities(link):
-            return ""
-        return "the server lets this account in with an empty password" if _log_in(link, url.user)[0] == 0 else ""
-
     def read_account(self, resource: Resource) -> Account:
         """Ask for the grants of the account."""
         versions, names, grants = query(resource, "select version()", "select current_user()", "show grants")

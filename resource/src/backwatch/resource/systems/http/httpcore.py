@@ -2,6 +2,7 @@
 
 import socket
 import time
+from functools import cache
 from typing import Any
 
 from backwatch.resource.addresses import Place
@@ -11,6 +12,8 @@ from backwatch.resource.opening import Attachment, Session, read_tls
 
 class _Network:
     """What the synchronous and the asynchronous network do."""
+
+    stream_class: Any
 
     def __init__(self, attachment: Attachment, inner: Any) -> None:
         self._attachment = attachment
@@ -45,146 +48,163 @@ class _Stream:
         return self._inner.get_extra_info(info)
 
 
+class _JudgedStream(_Stream):
+    """A stream that is bounded in each reply."""
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        limit, shortened = self.limit(timeout)
+        started = time.monotonic()
+        try:
+            data = self._inner.read(max_bytes, limit)
+        except _httpcore().ReadTimeout:
+            if shortened:
+                self._budget.refuse_time()
+            raise
+        self._budget.take(len(data), time.monotonic() - started)
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._budget.restart()
+        self._inner.write(buffer, timeout)
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None) -> Any:
+        try:
+            inner = self._inner.start_tls(ssl_context, server_hostname, timeout)
+        except _httpcore().ConnectError as error:
+            self._attachment.refuse_error(error)
+            raise
+        encrypted = type(self)(self._attachment, inner)
+        try:
+            encrypted.check()
+        except BaseException:
+            encrypted.close()
+            raise
+        return encrypted
+
+
+class _JudgedNetwork(_Network):
+    """A network that goes to judged addresses alone."""
+
+    def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:
+        error: Exception = _httpcore().ConnectError(f"{host} has no address")
+        try:
+            places = self.judge(host, port)
+        except socket.gaierror as found:
+            raise _httpcore().ConnectError(str(found)) from found
+        for place in places:
+            try:
+                return self.stream_class(
+                    self._attachment, self._inner.connect_tcp(str(place.address), port, timeout, **options)
+                )
+            except _httpcore().ConnectError as found:
+                error = found
+        raise error
+
+    def sleep(self, seconds: float) -> None:
+        self._inner.sleep(seconds)
+
+
+class _JudgedAsyncStream(_Stream):
+    """A stream that is bounded in each reply."""
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109  httpcore's signature
+        limit, shortened = self.limit(timeout)
+        started = time.monotonic()
+        try:
+            data = await self._inner.read(max_bytes, limit)
+        except _httpcore().ReadTimeout:
+            if shortened:
+                self._budget.refuse_time()
+            raise
+        self._budget.take(len(data), time.monotonic() - started)
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        self._budget.restart()
+        await self._inner.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: Any,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> Any:
+        try:
+            inner = await self._inner.start_tls(ssl_context, server_hostname, timeout)
+        except _httpcore().ConnectError as error:
+            self._attachment.refuse_error(error)
+            raise
+        encrypted = type(self)(self._attachment, inner)
+        try:
+            encrypted.check()
+        except BaseException:
+            await encrypted.aclose()
+            raise
+        return encrypted
+
+
+class _JudgedAsyncNetwork(_Network):
+    """A network that goes to judged addresses alone."""
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109
+        **options: Any,
+    ) -> Any:
+        error: Exception = _httpcore().ConnectError(f"{host} has no address")
+        try:
+            places = await _run_in_thread(self.judge, host, port)
+        except socket.gaierror as found:
+            raise _httpcore().ConnectError(str(found)) from found
+        for place in places:
+            try:
+                inner = await self._inner.connect_tcp(str(place.address), port, timeout, **options)
+                return self.stream_class(self._attachment, inner)
+            except _httpcore().ConnectError as found:
+                error = found
+        raise error
+
+    async def sleep(self, seconds: float) -> None:
+        await self._inner.sleep(seconds)
+
+
 def make_backend(attachment: Attachment) -> Any:
     """Return a network for ``httpcore.ConnectionPool``."""
-    import httpcore
-
-    network_base: Any = httpcore.NetworkBackend
-    stream_base: Any = httpcore.NetworkStream
-
-    class JudgedStream(_Stream, stream_base):
-        """A stream that is bounded in each reply."""
-
-        def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-            limit, shortened = self.limit(timeout)
-            started = time.monotonic()
-            try:
-                data = self._inner.read(max_bytes, limit)
-            except httpcore.ReadTimeout:
-                if shortened:
-                    self._budget.refuse_time()
-                raise
-            self._budget.take(len(data), time.monotonic() - started)
-            return data
-
-        def write(self, buffer: bytes, timeout: float | None = None) -> None:
-            self._budget.restart()
-            self._inner.write(buffer, timeout)
-
-        def close(self) -> None:
-            self._inner.close()
-
-        def start_tls(self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None) -> Any:
-            try:
-                inner = self._inner.start_tls(ssl_context, server_hostname, timeout)
-            except httpcore.ConnectError as error:
-                self._attachment.refuse_error(error)
-                raise
-            encrypted = JudgedStream(self._attachment, inner)
-            try:
-                encrypted.check()
-            except BaseException:
-                encrypted.close()
-                raise
-            return encrypted
-
-    class JudgedNetwork(_Network, network_base):
-        """A network that goes to judged addresses alone."""
-
-        def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:
-            error: Exception = httpcore.ConnectError(f"{host} has no address")
-            try:
-                places = self.judge(host, port)
-            except socket.gaierror as found:
-                raise httpcore.ConnectError(str(found)) from found
-            for place in places:
-                try:
-                    return JudgedStream(
-                        self._attachment, self._inner.connect_tcp(str(place.address), port, timeout, **options)
-                    )
-                except httpcore.ConnectError as found:
-                    error = found
-            raise error
-
-        def sleep(self, seconds: float) -> None:
-            self._inner.sleep(seconds)
-
-    return JudgedNetwork(attachment, httpcore.SyncBackend())
+    return _define_networks()[0](attachment, _httpcore().SyncBackend())
 
 
 def make_async_backend(attachment: Attachment) -> Any:
     """Return a network for ``httpcore.AsyncConnectionPool``."""
+    return _define_networks()[1](attachment, _httpcore().AnyIOBackend())
+
+
+async def _run_in_thread(function: Any, *arguments: Any) -> Any:
     import anyio.to_thread
+
+    return await anyio.to_thread.run_sync(function, *arguments)
+
+
+@cache
+def _httpcore() -> Any:
     import httpcore
 
-    network_base: Any = httpcore.AsyncNetworkBackend
-    stream_base: Any = httpcore.AsyncNetworkStream
+    return httpcore
 
-    class JudgedAsyncStream(_Stream, stream_base):
-        """A stream that is bounded in each reply."""
 
-        async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109  httpcore's signature
-            limit, shortened = self.limit(timeout)
-            started = time.monotonic()
-            try:
-                data = await self._inner.read(max_bytes, limit)
-            except httpcore.ReadTimeout:
-                if shortened:
-                    self._budget.refuse_time()
-                raise
-            self._budget.take(len(data), time.monotonic() - started)
-            return data
-
-        async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
-            self._budget.restart()
-            await self._inner.write(buffer, timeout)
-
-        async def aclose(self) -> None:
-            await self._inner.aclose()
-
-        async def start_tls(
-            self,
-            ssl_context: Any,
-            server_hostname: str | None = None,
-            timeout: float | None = None,  # noqa: ASYNC109
-        ) -> Any:
-            try:
-                inner = await self._inner.start_tls(ssl_context, server_hostname, timeout)
-            except httpcore.ConnectError as error:
-                self._attachment.refuse_error(error)
-                raise
-            encrypted = JudgedAsyncStream(self._attachment, inner)
-            try:
-                encrypted.check()
-            except BaseException:
-                await encrypted.aclose()
-                raise
-            return encrypted
-
-    class JudgedAsyncNetwork(_Network, network_base):
-        """A network that goes to judged addresses alone."""
-
-        async def connect_tcp(
-            self,
-            host: str,
-            port: int,
-            timeout: float | None = None,  # noqa: ASYNC109
-            **options: Any,
-        ) -> Any:
-            error: Exception = httpcore.ConnectError(f"{host} has no address")
-            try:
-                places = await anyio.to_thread.run_sync(self.judge, host, port)
-            except socket.gaierror as found:
-                raise httpcore.ConnectError(str(found)) from found
-            for place in places:
-                try:
-                    inner = await self._inner.connect_tcp(str(place.address), port, timeout, **options)
-                    return JudgedAsyncStream(self._attachment, inner)
-                except httpcore.ConnectError as found:
-                    error = found
-            raise error
-
-        async def sleep(self, seconds: float) -> None:
-            await self._inner.sleep(seconds)
-
-    return JudgedAsyncNetwork(attachment, httpcore.AnyIOBackend())
+@cache
+def _define_networks() -> tuple[Any, Any]:
+    library = _httpcore()
+    stream = type("JudgedStream", (_JudgedStream, library.NetworkStream), {})
+    async_stream = type("JudgedAsyncStream", (_JudgedAsyncStream, library.AsyncNetworkStream), {})
+    return (
+        type("JudgedNetwork", (_JudgedNetwork, library.NetworkBackend), {"stream_class": stream}),
+        type("JudgedAsyncNetwork", (_JudgedAsyncNetwork, library.AsyncNetworkBackend), {"stream_class": async_stream}),
+    )

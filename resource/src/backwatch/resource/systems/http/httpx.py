@@ -16,6 +16,8 @@ CONTROLLED: Final = ("verify", "trust_env", "transport", "mounts", "proxy", "pro
 UNPACKED_AT_ONCE_BYTES: Final = 1024
 """zlib makes at most a thousand times as much of it."""
 
+_Base: Any = object
+
 
 class Httpx(HttpDriver):
     """Subclasses of ``httpx.Client`` and ``httpx.AsyncClient`` with transports of their own."""
@@ -132,82 +134,91 @@ def _define_clients() -> tuple[Any, Any]:
     return JudgedClient, JudgedAsyncClient
 
 
+class _Transport(_Base):
+    """What both transports do."""
+
+    def _open(self: Any, attachment: Attachment, options: dict[str, Any], pool: Any, backend: Any) -> None:
+        self._attachment = attachment
+        if not attachment.policy.enforced:
+            super().__init__(**options)
+            return
+        import httpx
+
+        context = make_context(attachment.policy)
+        if cert := options.pop("cert", None):
+            context.load_cert_chain(*((cert,) if isinstance(cert, str) else cert))
+        super().__init__(verify=context, trust_env=False, **options)
+        limits = options.get("limits") or httpx.Limits(max_connections=100, max_keepalive_connections=20)
+        self._pool = pool(
+            ssl_context=context, network_backend=backend(attachment), max_connections=limits.max_connections,
+            max_keepalive_connections=limits.max_keepalive_connections, keepalive_expiry=limits.keepalive_expiry,
+            retries=options.get("retries", 0),
+        )  # fmt: skip
+
+    def _judge(self: Any, request: Any) -> None:
+        url = request.url
+        http.judge_target(self._attachment, url.scheme, url.host, url.port)
+        http.judge_method(self._attachment, request.method)
+
+    def _bound(self: Any, request: Any, response: Any) -> Any:
+        if not self._attachment.policy.enforced:
+            _look_at(self._attachment, response)
+            return response
+        headers = response.headers
+        encodings = headers.get_list("content-encoding", split_commas=True)
+        http.judge_encodings(self._attachment, encodings, bounded=False)
+        if request.method != "HEAD":
+            http.judge_length(self._attachment, headers.get("content-length"))
+        return _define_response()(self._attachment, response)
+
+
+class _JudgedTransport(_Transport):
+    """A transport over a judged network."""
+
+    def __init__(self, attachment: Attachment, options: dict[str, Any]) -> None:
+        self._open(attachment, options, _pools()[0], make_backend)
+
+    def handle_request(self, request: Any) -> Any:
+        self._judge(request)
+        response = super().handle_request(request)
+        try:
+            return self._bound(request, response)
+        except BaseException:
+            response.close()
+            raise
+
+
+class _JudgedAsyncTransport(_Transport):
+    """Its asynchronous twin."""
+
+    def __init__(self, attachment: Attachment, options: dict[str, Any]) -> None:
+        self._open(attachment, options, _pools()[1], make_async_backend)
+
+    async def handle_async_request(self, request: Any) -> Any:
+        self._judge(request)
+        response = await super().handle_async_request(request)
+        try:
+            return self._bound(request, response)
+        except BaseException:
+            await response.aclose()
+            raise
+
+
+@cache
+def _pools() -> tuple[Any, Any]:
+    import httpcore
+
+    return httpcore.ConnectionPool, httpcore.AsyncConnectionPool
+
+
 @cache
 def _define_transports() -> tuple[Any, Any]:
-    import httpcore
     import httpx
 
-    sync_base: Any = httpx.HTTPTransport
-    async_base: Any = httpx.AsyncHTTPTransport
-    mixin_base: Any = object
-    response_class = _define_response()
-
-    class _Judged(mixin_base):
-        """What both transports do."""
-
-        def _open(self: Any, attachment: Attachment, options: dict[str, Any], pool: Any, backend: Any) -> None:
-            self._attachment = attachment
-            if not attachment.policy.enforced:
-                super().__init__(**options)
-                return
-            context = make_context(attachment.policy)
-            if cert := options.pop("cert", None):
-                context.load_cert_chain(*((cert,) if isinstance(cert, str) else cert))
-            super().__init__(verify=context, trust_env=False, **options)
-            limits = options.get("limits") or httpx.Limits(max_connections=100, max_keepalive_connections=20)
-            self._pool = pool(
-                ssl_context=context, network_backend=backend(attachment), max_connections=limits.max_connections,
-                max_keepalive_connections=limits.max_keepalive_connections, keepalive_expiry=limits.keepalive_expiry,
-                retries=options.get("retries", 0),
-            )  # fmt: skip
-
-        def _judge(self: Any, request: Any) -> None:
-            url = request.url
-            http.judge_target(self._attachment, url.scheme, url.host, url.port)
-            http.judge_method(self._attachment, request.method)
-
-        def _bound(self: Any, request: Any, response: Any) -> Any:
-            if not self._attachment.policy.enforced:
-                _look_at(self._attachment, response)
-                return response
-            headers = response.headers
-            encodings = headers.get_list("content-encoding", split_commas=True)
-            http.judge_encodings(self._attachment, encodings, bounded=False)
-            if request.method != "HEAD":
-                http.judge_length(self._attachment, headers.get("content-length"))
-            return response_class(self._attachment, response)
-
-    class JudgedTransport(_Judged, sync_base):
-        """A transport over a judged network."""
-
-        def __init__(self, attachment: Attachment, options: dict[str, Any]) -> None:
-            self._open(attachment, options, httpcore.ConnectionPool, make_backend)
-
-        def handle_request(self, request: Any) -> Any:
-            self._judge(request)
-            response = super().handle_request(request)
-            try:
-                return self._bound(request, response)
-            except BaseException:
-                response.close()
-                raise
-
-    class JudgedAsyncTransport(_Judged, async_base):
-        """Its asynchronous twin."""
-
-        def __init__(self, attachment: Attachment, options: dict[str, Any]) -> None:
-            self._open(attachment, options, httpcore.AsyncConnectionPool, make_async_backend)
-
-        async def handle_async_request(self, request: Any) -> Any:
-            self._judge(request)
-            response = await super().handle_async_request(request)
-            try:
-                return self._bound(request, response)
-            except BaseException:
-                await response.aclose()
-                raise
-
-    return JudgedTransport, JudgedAsyncTransport
+    return (
+        type("JudgedTransport", (_JudgedTransport, httpx.HTTPTransport), {}),
+        type("JudgedAsyncTransport", (_JudgedAsyncTransport, httpx.AsyncHTTPTransport), {}),
+    )
 
 
 def _look_at(attachment: Attachment, response: Any) -> None:

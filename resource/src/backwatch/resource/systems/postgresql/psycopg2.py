@@ -24,7 +24,7 @@ class Psycopg2(PostgreSQL):
         """Return a ``psycopg2.extensions.connection``."""
         import psycopg2
 
-        parameters = {"cursor_factory": _bound_cursor(attachment)} | self._parameters(attachment, options)
+        parameters = self._parameters(attachment, options)
         return self._check(attachment, psycopg2.connect(**parameters))
 
     def pool(self, attachment: Attachment, options: dict[str, Any]) -> Any:
@@ -41,8 +41,7 @@ class Psycopg2(PostgreSQL):
             def _connect(self, key: Any = None) -> Any:
                 return driver._check(attachment, super()._connect(key))
 
-        parameters = {"cursor_factory": _bound_cursor(attachment)} | self._parameters(attachment, options)
-        return Pool(minimum, maximum, **parameters)
+        return Pool(minimum, maximum, **self._parameters(attachment, options))
 
     def refuse_error(self, attachment: Attachment, error: Exception) -> None:
         """Read libpq's message."""
@@ -52,9 +51,15 @@ class Psycopg2(PostgreSQL):
     def _parameters(self, attachment: Attachment, options: dict[str, Any]) -> dict[str, Any]:
         import psycopg2.extensions
 
-        return libpq_parameters(attachment, options, psycopg2.extensions.libpq_version())
+        parameters = libpq_parameters(attachment, options, psycopg2.extensions.libpq_version())
+        if not parameters.keys() & {"cursor_factory", "connection_factory"}:  # the app's own classes stay as they are
+            parameters["cursor_factory"] = _bound_cursor(attachment)
+        return parameters
 
     def _check(self, attachment: Attachment, connection: Any) -> Any:
+        """Judge the session. One that the app itself still has to open by polling shows nothing yet."""
+        if connection.pgconn_ptr is None or connection.async_:
+            return connection
         try:
             attachment.check_session(_read_session(connection))
         except BaseException:

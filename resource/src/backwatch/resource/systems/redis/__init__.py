@@ -7,13 +7,8 @@ from typing import Any, ClassVar, Final
 from backwatch.resource.opening import Attachment
 from backwatch.resource.replies import raise_refusal
 from backwatch.resource.systems import Driver
-from backwatch.resource.systems.redis.connection import (
-    SENTINEL_PORT,
-    check_async_cluster,
-    check_cluster,
-    guard,
-    guard_async,
-)  # fmt: skip
+from backwatch.resource.systems.redis.cluster import check_async_cluster, check_cluster
+from backwatch.resource.systems.redis.connection import SENTINEL_PORT, guard, guard_async
 
 CLUSTER: Final = "cluster"
 SENTINEL: Final = "sentinel"
@@ -37,7 +32,7 @@ class RedisDriver(Driver):
     of the data nodes must be among ``hosts`` if the URL does not name them. Names and passwords are those of the data
     nodes; Sentinels with passwords of their own take them from ``sentinel_kwargs``.
 
-    Time-outs stay the library's own errors, which apps handle. They are bounded.
+    A reply that does not come in time raises an error that is ``ResourceUnsafe`` and the library's ``TimeoutError``.
 
     Attributes:
         plain_scheme: Scheme that the library's own parser of URLs reads.

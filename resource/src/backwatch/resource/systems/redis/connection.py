@@ -14,8 +14,19 @@ LEADS: Final = "the service leads to"
 REDIRECTS: Final = ("MOVED", "ASK")
 SENTINEL_PORT: Final = 26_379
 MAX_INFO_CHARACTERS: Final = 10_000
+TIMEOUT_FIX: Final = "If the service may take that long, raise read_timeout_s"
+PROBE: Final = b"PING\r\n"
+MAX_PROOF_BYTES: Final = 200
 HANDSHAKE_PART: Final = 0.6
 """Of the time to connect: a handshake that takes longer is reported as such."""
+
+
+class _LateReply(ResourceUnsafe):
+    """A reply that did not come in time; with the library's own class beside it."""
+
+    def __reduce__(self) -> Any:
+        """Become a plain refusal in another process."""
+        return ResourceUnsafe, (self.resource, self.check, self.seen, self.fix)
 
 
 class _Checks:
@@ -24,6 +35,7 @@ class _Checks:
     def __init__(self, attachment: Attachment, errors: Any) -> None:
         self.attachment = attachment
         self.errors = errors
+        self.late_reply = type("LateReplyError", (_LateReply, errors.TimeoutError), {})
         self.context = make_context(attachment.policy) if attachment.policy.enforced else None
         if self.context is not None:
             self.context.sslsocket_class = MeteredTlsSocket
@@ -64,9 +76,29 @@ class _Checks:
         elif not self.is_timeout(error):
             raise_refusal(self.attachment, error)
 
+    def raise_timeout(self, error: BaseException) -> None:
+        """Raise a reply that does not come as a refusal that is the library's time-out too: apps handle both."""
+        if self.attachment.policy.enforced and self.is_timeout(error) and not isinstance(error, ResourceUnsafe):
+            seconds = self.attachment.policy.seconds("read_timeout_s")
+            seen = f"no reply within {seconds:g} s"
+            raise self.late_reply(self.attachment.name, "read_timeout_s", seen, TIMEOUT_FIX) from error
+
     def is_timeout(self, error: BaseException) -> bool:
         """Return whether it is the library's time-out, which stays what it is."""
         return isinstance(error, self.errors.TimeoutError) and "handshake" not in str(error.__context__)
+
+    def wants_login_proof(self, connection: Any) -> bool:
+        """Return whether a server must refuse a command before the login: ``auth`` is strong."""
+        policy = self.attachment.policy
+        return policy.enforced and policy.text("auth") == "strong" and bool(connection.password)
+
+    def check_login_proof(self, reply: bytes) -> None:
+        """Refuse a server that answers without a login: it would let anybody in, with any password."""
+        if not reply.startswith(b"-NOAUTH"):
+            self.attachment.refuse(
+                "auth", "the server answers commands without a login",
+                "Give its default user a password (requirepass), or switch it off",
+            )  # fmt: skip
 
     def refuse_handshake(self, error: OSError) -> None:
         """Refuse a server that does not speak TLS. Those that speak it badly are described by the error itself."""
@@ -146,6 +178,9 @@ def guard(attachment: Attachment, base: Any, errors: Any) -> Any:
             session = read_tls(opened) if isinstance(opened, ssl.SSLSocket) else Session(tls=False)
             try:
                 attachment.check_session(session, address=read_peer(opened.fileno()))
+                if checks.wants_login_proof(self):
+                    opened.sendall(PROBE)
+                    checks.check_login_proof(opened.recv(MAX_PROOF_BYTES))
             except BaseException:
                 opened.close()
                 raise
@@ -175,6 +210,8 @@ def guard(attachment: Attachment, base: Any, errors: Any) -> Any:
                 except ResourceUnsafe:
                     self.disconnect()
                     raise
+                if "timeout" not in options:
+                    checks.raise_timeout(error)
                 raise
             return reply
 
@@ -243,6 +280,9 @@ def guard_async(attachment: Attachment, base: Any, errors: Any) -> Any:
                     read_tls(opened) if opened else Session(tls=False),
                     address=str(peer[0]) if isinstance(peer, tuple) else "",
                 )
+                if checks.wants_login_proof(self):
+                    self._writer.write(PROBE)
+                    checks.check_login_proof(await self._reader.readline())
             except BaseException:
                 self._writer.close()
                 self._reader = self._writer = None
@@ -260,52 +300,10 @@ def guard_async(attachment: Attachment, base: Any, errors: Any) -> Any:
                 except ResourceUnsafe:
                     await self.disconnect(nowait=True)
                     raise
+                if "timeout" not in options:
+                    checks.raise_timeout(error)
                 raise
             return reply
 
     CheckedConnection.__name__ = CheckedConnection.__qualname__ = base.__name__
     return CheckedConnection
-
-
-def check_cluster(attachment: Attachment, base: Any) -> Any:
-    """Return a subclass of a library's cluster client: it passes refusals of its nodes on as they are."""
-
-    class CheckedCluster(base):
-        """The library's own cluster client."""
-
-        def execute_command(self, *arguments: Any, **options: Any) -> Any:
-            """Execute a command on the node that has its keys."""
-            try:
-                return super().execute_command(*arguments, **options)
-            except Exception as error:
-                raise_refusal(attachment, error)
-                raise
-
-    CheckedCluster.__name__ = CheckedCluster.__qualname__ = base.__name__
-    return CheckedCluster
-
-
-def check_async_cluster(attachment: Attachment, base: Any) -> Any:
-    """Return a subclass of a library's asynchronous cluster client. See :func:`check_cluster`."""
-
-    class CheckedCluster(base):
-        """The library's own cluster client."""
-
-        async def initialize(self, *arguments: Any, **options: Any) -> Any:
-            """Learn the nodes."""
-            try:
-                return await super().initialize(*arguments, **options)
-            except Exception as error:
-                raise_refusal(attachment, error)
-                raise
-
-        async def execute_command(self, *arguments: Any, **options: Any) -> Any:
-            """Execute a command on the node that has its keys."""
-            try:
-                return await super().execute_command(*arguments, **options)
-            except Exception as error:
-                raise_refusal(attachment, error)
-                raise
-
-    CheckedCluster.__name__ = CheckedCluster.__qualname__ = base.__name__
-    return CheckedCluster
