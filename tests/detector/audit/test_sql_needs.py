@@ -54,6 +54,8 @@ def needs(text: str, *, mysql: bool = False, kinds: tuple[str, ...] = ("table",)
     ("COPY t(a) FROM STDIN", "INSERT t"),
     ("COPY(SELECT a FROM t) TO STDOUT", "SELECT t"),
     ("TRUNCATE TABLE a, b", "TRUNCATE a, TRUNCATE b"),
+    ("LOCK TABLE a IN ACCESS SHARE MODE", "SELECT a"),
+    ("LOCK TABLE a IN SHARE MODE", "LOCK a"),
     ("EXPLAIN ANALYZE SELECT a FROM t", "SELECT t"),
     ("DECLARE c CURSOR FOR SELECT a FROM t", "SELECT t"),
     ("SELECT ?; DELETE FROM t", "DELETE t"),

@@ -24,21 +24,21 @@ ANYTHING = st.recursive(
 
 @contextmanager
 def serve_bytes(reply: bytes) -> Generator[int]:
-    """Serve the same bytes to whatever is sent."""
+    """Send the same bytes three times to each client, and close."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             self.request.settimeout(2)
             try:
-                self.request.sendall(reply)
-                while self.request.recv(65_536):
+                for _ in range(3):
                     self.request.sendall(reply)
+                    self.request.recv(65_536)
             except OSError:
                 pass
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield server.server_address[1]
         server.shutdown()
 
@@ -76,7 +76,7 @@ def test_a_management_api_that_sends_any_json_is_one_line(tmp_path: Path) -> Non
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         while bodies:
             url = f"amqp://shop:s3cret@127.0.0.1:5672/shop?management_port={server.server_address[1]}"
             code, output = audit({"BACKWATCH_STREAM_URL": f"sqlite:///{tmp_path / 's.db'}"}, url)

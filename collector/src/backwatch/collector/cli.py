@@ -149,3 +149,29 @@ def probes(name: str | None, *, as_json: bool) -> None:
         click.echo(probe_list.format_facts(found, name))
     else:
         click.echo(probe_list.format_overview(found))
+
+
+@main.command(short_help="Shows what of an app is watched, what is not, and why.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array of all.")
+@click.pass_context
+def doctor(context: click.Context, *, as_json: bool) -> None:
+    """Show what of the apps of this environment is watched, what is not, and why.
+
+    Looks at the settings, the installed client libraries (without a probe, outside of the range, without facts about
+    TLS), whether the stream responds, and, where the store is installed, at processes that are silent or deliver
+    nothing.
+
+    \b
+    Examples:
+      backwatch doctor
+      backwatch doctor --json
+
+    \b
+    Exit codes: 0 no fault, 3 faults, 78 wrong setting.
+    """
+    from backwatch.collector.console import doctor as diagnosing
+
+    found = diagnosing.diagnose()
+    click.echo(diagnosing.format_json(found) if as_json else diagnosing.format_text(found))
+    if any(one.status == diagnosing.FAULT for one in found):
+        context.exit(EXIT_UNHEALTHY)

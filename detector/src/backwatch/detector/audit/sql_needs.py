@@ -4,6 +4,7 @@ This reads what honest drivers and object mappers send; it is no full grammar. W
 need of kind ``unknown``, which the report shows, and never a grant.
 """
 
+from itertools import pairwise
 from typing import Final
 
 from backwatch.collector.statements.spec import split_words
@@ -126,7 +127,8 @@ class _Walker(PartReader):
         elif verb in ("TRUNCATE", "LOCK"):
             rest = items[1 + (len(items) > 1 and items[1].word in ("TABLE", "TABLES")) :]
             clause, _ = self.read_tables(rest)
-            self.add_tables(clause, temporary, verb)
+            is_reading = ("ACCESS", "SHARE") in pairwise(item.word for item in rest)  # LOCK … IN ACCESS SHARE MODE
+            self.add_tables(clause, temporary, "SELECT" if is_reading else verb)
         elif verb == "CALL":
             name, at = self.read_name(items, 1)
             self.add("EXECUTE", "function", name)
