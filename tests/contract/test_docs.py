@@ -132,7 +132,7 @@ def test_every_setting_in_a_document_exists(path: Path) -> None:
     assert {
         one
         for one in found - known
-        if not one.startswith(("BACKWATCH_TEST", "BACKWATCH_AUDIT", settings.OUTPUT_PREFIX))
+        if not one.startswith(ALLOWED_PREFIXES)
     } == set()
 
 
