@@ -9,7 +9,7 @@ from backwatch.resource.attach import attach
 
 
 class EmailBackend(smtp.EmailBackend):
-    """Attaches the variable that ``BACKWATCH_MAIL`` of Django's settings names, by default ``MAIL_URL``."""
+    """Attaches the variable that ``MAIL_RESOURCE`` of Django's settings names, by default ``MAIL_URL``."""
 
     def open(self) -> bool | None:
         """Open a session; return whether a new one was needed.
@@ -20,7 +20,7 @@ class EmailBackend(smtp.EmailBackend):
         if self.connection:
             return False
         try:
-            session: Any = attach(getattr(settings, "BACKWATCH_MAIL", "MAIL_URL")).session()
+            session: Any = attach(getattr(settings, "MAIL_RESOURCE", "MAIL_URL")).session()
         except OSError:
             if not self.fail_silently:
                 raise
