@@ -1,5 +1,7 @@
 """The policy of one resource: the table's defaults, then the file, then the environment, then the URL.
 
+A URL cannot loosen what the file sets: the file is reviewed, and an attacker may have changed a config variable.
+
 The file is ``pyproject.toml`` or ``backwatch.toml`` in the working directory or above it, or the one that
 ``BACKWATCH_RESOURCES_FILE`` names: ``[tool.backwatch.resources.NAME]``, outside of ``pyproject.toml``
 ``[resources.NAME]``.
@@ -21,6 +23,7 @@ ENV_FILE: Final = "BACKWATCH_RESOURCES_FILE"
 ENV_PREFIX: Final = "BACKWATCH_RESOURCE_"
 ALL: Final = "all"
 """Name under which a file holds the settings of every resource."""
+FILE, VARIABLE, URL, CODE = "file", "variable", "url", "code"
 URL_PREFIX: Final = "backwatch."
 MAX_FILE_BYTES: Final = 1 << 20
 
@@ -32,10 +35,12 @@ class Policy:
     Attributes:
         values: By name of the check; complete.
         sources: Where a value that is not the default stands.
+        reviewed: Settings whose value stands in the file or in the app's code.
     """
 
     values: Mapping[str, Value]
     sources: Mapping[str, str] = field(default_factory=dict[str, str])
+    reviewed: frozenset[str] = frozenset()
 
     @property
     def enforced(self) -> bool:
@@ -82,7 +87,9 @@ def read_policy(
     """
     values: dict[str, Value] = {check.name: check.default for check in CHECKS.values()}
     sources: dict[str, str] = {}
-    for source, settings in (*_layers(name, from_url, variables), (f"attach({name!r})", from_call)):
+    in_file: dict[str, tuple[Value, str]] = {}
+    reviewed: set[str] = set()
+    for layer, source, settings in (*_layers(name, from_url, variables), (CODE, f"attach({name!r})", from_call)):
         for key, value in settings.items():
             if key not in CHECKS:
                 raise ResourceMisconfigured(
@@ -92,18 +99,25 @@ def read_policy(
                 values[key] = CHECKS[key].take(value)
             except (ValueError, OverflowError) as error:
                 raise ResourceMisconfigured(f"{source}: {key} = {shorten(str(value))!r}: {error}") from None
+            if layer == FILE:
+                in_file[key] = values[key], source
+            elif layer == URL and key in in_file and CHECKS[key].is_laxer(values[key], in_file[key][0]):
+                raise ResourceMisconfigured(
+                    f"{source}: {key} = {shorten(str(value))!r} loosens what {in_file[key][1]} sets: change it there"
+                )
+            (reviewed.add if layer in (FILE, CODE) else reviewed.discard)(key)
             sources[key] = source
-    return Policy(values=values, sources=sources)
+    return Policy(values=values, sources=sources, reviewed=frozenset(reviewed))
 
 
 def _layers(
     name: str, from_url: Mapping[str, str], variables: Mapping[str, str]
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
+) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     path = find_file(variables)
     if path is not None:
         resources = read_file(path)
         for section in (ALL, name):
-            yield f"{path.name}: resources.{section}", resources.get(section, {})
+            yield FILE, f"{path.name}: resources.{section}", resources.get(section, {})
     for variable in variables:
         rest = variable.removeprefix(ENV_PREFIX).lower()
         if variable.startswith(ENV_PREFIX) and not any(rest == key or rest.endswith(f"_{key}") for key in CHECKS):
@@ -113,8 +127,8 @@ def _layers(
     for prefix in (ENV_PREFIX, f"{ENV_PREFIX}{variable_part(name)}_"):
         for check in CHECKS:
             if (variable := prefix + check.upper()) in variables:
-                yield variable, {check: variables[variable]}
-    yield f"the URL in {name}", from_url
+                yield VARIABLE, variable, {check: variables[variable]}
+    yield URL, f"the URL in {name}", from_url
 
 
 def variable_part(name: str) -> str:
