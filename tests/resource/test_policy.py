@@ -7,6 +7,7 @@ import pytest
 from backwatch.resource import ResourceMisconfigured, attach
 from backwatch.resource.checks import CHECKS
 from backwatch.resource.policy import read_policy
+from backwatch.resource.tls import find_ca_file
 
 URL = "postgresql://shop:SECRET@localhost/shop"
 FILE = """
@@ -31,8 +32,41 @@ def test_each_layer_goes_before_the_one_below(tmp_path: Path, monkeypatch: pytes
     variables = {"BACKWATCH_RESOURCE_TLS": "require", "BACKWATCH_RESOURCE_ORDERS_URL_TLS": "off"}
     assert read_policy("OTHER_URL", {}, variables).text("tls") == "require"
     assert read_policy("ORDERS_URL", {}, variables).text("tls") == "off"
+    assert read_policy("ORDERS_URL", {}, variables, {"tls": "verify-full"}).text("tls") == "verify-full"
+    monkeypatch.chdir("/")
     assert read_policy("ORDERS_URL", {"tls": "verify-full"}, variables).text("tls") == "verify-full"
-    assert read_policy("ORDERS_URL", {"tls": "verify-full"}, variables, {"tls": "off"}).text("tls") == "off"
+
+
+@pytest.mark.parametrize("setting", [{"mode": "observe"}, {"hosts": "evil.example"}, {"tls": "off"}])
+def test_url_cannot_relax_what_was_reviewed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: dict[str, str]
+) -> None:
+    with pytest.raises(ResourceMisconfigured, match=r"attach\('ORDERS_URL'\) holds this resource's settings"):
+        read_policy("ORDERS_URL", setting, {}, {"hosts": ["*.db.example"]})
+    (tmp_path / "pyproject.toml").write_text(FILE.partition("tls_min")[2].partition("\n")[2])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ResourceMisconfigured, match=r"pyproject\.toml: resources\.ORDERS_URL holds"):
+        read_policy("ORDERS_URL", setting, {})
+    assert read_policy("ORDERS_URL", {"driver": "psycopg"}, {}).text("driver") == "psycopg"
+    assert list(setting) == list(read_policy("OTHER_URL", setting, {}).sources)
+
+
+def test_relative_authority_lies_beside_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "backwatch.toml").write_text("[resources.all]\nca = 'ca.pem'\n")
+    (tmp_path / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "deep")
+    policy = read_policy("ORDERS_URL", {}, {})
+    assert policy.text("ca") == str(tmp_path / "ca.pem")
+    with pytest.raises(ResourceMisconfigured, match=r"backwatch\.toml: resources\.all: ca = .*no such file"):
+        find_ca_file(policy)
+
+
+@pytest.mark.parametrize("text", ["", "[tool.backwatch.resources.all]\ntls = 'off'\n", "[resource.all]\ntls = 'off'\n"])
+def test_named_file_without_settings_is_an_error(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "policies.toml"
+    path.write_text(text)
+    with pytest.raises(ResourceMisconfigured, match=r"holds no table \[resources\.NAME\]"):
+        read_policy("ORDERS_URL", {}, {"BACKWATCH_RESOURCES_FILE": str(path)})
 
 
 def test_file_can_be_named_and_must_exist(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 The file is ``pyproject.toml`` or ``backwatch.toml`` in the working directory or above it, or the one that
 ``BACKWATCH_RESOURCES_FILE`` names: ``[tool.backwatch.resources.NAME]``, outside of ``pyproject.toml``
-``[resources.NAME]``.
+``[resources.NAME]``. Where the file or the call of ``attach`` holds settings of a resource, its URL may hold none:
+whoever can change a variable must not be able to relax what was reviewed.
 """
 
 import tomllib
@@ -18,11 +19,16 @@ from backwatch.resource.errors import ResourceMisconfigured
 from backwatch.resource.plain_text import shorten
 
 ENV_FILE: Final = "BACKWATCH_RESOURCES_FILE"
+PROJECT_FILE: Final = "pyproject.toml"
 ENV_PREFIX: Final = "BACKWATCH_RESOURCE_"
+SYSTEM: Final = "system"
+"""Value of ``ca``: the authorities that the machine trusts."""
 ALL: Final = "all"
 """Name under which a file holds the settings of every resource."""
 URL_PREFIX: Final = "backwatch."
 MAX_FILE_BYTES: Final = 1 << 20
+_DRIVER: Final = {"driver"}
+"""The setting that a URL may always hold: its scheme names the library as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +84,22 @@ def read_policy(
         from_call: Settings given to ``attach`` itself.
 
     Raises:
-        ResourceMisconfigured: A setting is unknown or its value is wrong; the message names both.
+        ResourceMisconfigured: A setting is unknown, its value is wrong, or it may not stand in the URL; the message
+            names both.
     """
+    path = find_file(variables)
+    in_file = [] if path is None else list(_file_layers(name, path))
+    reviewed = [*in_file, (f"attach({name!r})", from_call)]
+    for place, settings in reviewed:
+        if settings.keys() - _DRIVER and (relaxing := from_url.keys() - _DRIVER):
+            raise ResourceMisconfigured(
+                f"the URL in {name} sets {shorten(', '.join(sorted(relaxing)))}, but {place} holds this resource's"
+                " settings: write it there, or in a variable"
+            )
     values: dict[str, Value] = {check.name: check.default for check in CHECKS.values()}
     sources: dict[str, str] = {}
-    for source, settings in (*_layers(name, from_url, variables), (f"attach({name!r})", from_call)):
+    in_url = (f"the URL in {name}", from_url)
+    for source, settings in (*in_file, *_variable_layers(name, variables), in_url, reviewed[-1]):
         for key, value in settings.items():
             if key not in CHECKS:
                 raise ResourceMisconfigured(
@@ -96,14 +113,19 @@ def read_policy(
     return Policy(values=values, sources=sources)
 
 
-def _layers(
-    name: str, from_url: Mapping[str, str], variables: Mapping[str, str]
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    path = find_file(variables)
-    if path is not None:
-        resources = read_file(path)
-        for section in (ALL, name):
-            yield f"{path.name}: resources.{section}", resources.get(section, {})
+def _file_layers(name: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    resources = read_file(path)
+    for section in (ALL, name):
+        settings = dict(resources.get(section, {}))
+        authorities = settings.get("ca", SYSTEM)
+        if isinstance(authorities, str) and authorities.strip() != SYSTEM:
+            settings["ca"] = str(
+                path.absolute().parent / authorities.strip()
+            )  # a file's own folder, wherever the app starts
+        yield f"{path.name}: resources.{section}", settings
+
+
+def _variable_layers(name: str, variables: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for variable in variables:
         rest = variable.removeprefix(ENV_PREFIX).lower()
         if variable.startswith(ENV_PREFIX) and not any(rest == key or rest.endswith(f"_{key}") for key in CHECKS):
@@ -114,7 +136,6 @@ def _layers(
         for check in CHECKS:
             if (variable := prefix + check.upper()) in variables:
                 yield variable, {check: variables[variable]}
-    yield f"the URL in {name}", from_url
 
 
 def variable_part(name: str) -> str:
@@ -132,13 +153,16 @@ def find_file(variables: Mapping[str, str]) -> Path | None:
         path = Path(named)
         if not path.is_file():
             raise ResourceMisconfigured(f"{ENV_FILE}={shorten(named)!r}: no such file")
+        if not read_file(path):
+            table = "tool.backwatch.resources" if path.name == PROJECT_FILE else "resources"
+            raise ResourceMisconfigured(f"{ENV_FILE}={shorten(named)!r}: it holds no table [{table}.NAME]")
         return path
     try:
         here = Path.cwd()
     except OSError:
         return None
     for folder in (here, *here.parents):
-        for candidate in (folder / "backwatch.toml", folder / "pyproject.toml"):
+        for candidate in (folder / "backwatch.toml", folder / PROJECT_FILE):
             if candidate.is_file() and read_file(candidate):
                 return candidate
     return None
@@ -166,7 +190,7 @@ def _read_file(path: Path, modified_ns: int, size: int) -> Mapping[str, Mapping[
         document: Any = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ResourceMisconfigured(f"{path.name}: {error}") from None
-    for key in ("tool", "backwatch", "resources") if path.name == "pyproject.toml" else ("resources",):
+    for key in ("tool", "backwatch", "resources") if path.name == PROJECT_FILE else ("resources",):
         document = document.get(key, {})
         if not isinstance(document, dict):
             raise ResourceMisconfigured(f"{path.name}: {key} must be a table")
