@@ -129,11 +129,7 @@ def _is_command(words: list[str], flags: list[str]) -> bool:
 def test_every_setting_in_a_document_exists(path: Path) -> None:
     known = settings.names_of(*tools["setting_kinds"]()) | {*settings.HOUSEKEEPING}
     found = set(re.findall(r"\bBACKWATCH_[A-Z_]*[A-Z]\b", path.read_text()))
-    assert {
-        one
-        for one in found - known
-        if not one.startswith(("BACKWATCH_TEST", "BACKWATCH_AUDIT", settings.OUTPUT_PREFIX))
-    } == set()
+    assert {one for one in found - known if not one.startswith(ALLOWED_PREFIXES)} == set()
 
 
 @every_document

@@ -34,7 +34,7 @@ BROUGHT_BY_THE_CALLER = {
     "collector": DRIVERS | {"cramjam", "lz4"}, "store": {"numpy"}, "detector": {"pytest"},
     "resource": {
         *(driver.module.partition(".")[0] for driver in systems.discover()), "psycopg_pool", "sqlalchemy", "click",
-        "yaml", "urllib3", "httpcore", "amqp", "anyio", "botocore",
+        "yaml", "django", "urllib3", "httpcore", "amqp", "anyio", "botocore",
     },
     "attack": {"botocore", "bson", *(kind.driver.partition(".")[0] for kind in scenarios.discover())},
 }  # fmt: skip
@@ -142,7 +142,7 @@ def test_names_and_statements_need_the_standard_library_only() -> None:
 
 def test_the_resource_needs_the_standard_library_only() -> None:
     assert dependencies("resource") == set()
-    loaded = list_loaded(modules("resource", but=("command",)))
+    loaded = list_loaded(modules("resource", but=("command", "django")))
     assert not loaded - set(sys.stdlib_module_names) - {"backwatch", "_virtualenv"} - list_loaded(["ssl"])
 
 

@@ -52,3 +52,8 @@ def test_similar_host_is_not_allowed(host: str) -> None:
 def test_private_names() -> None:
     assert all(is_private_name(name) for name in ("redis", "a.svc.cluster.local", "10.0.0.1"))
     assert not any(is_private_name(name) for name in ("8.8.8.8", "example.com"))
+
+
+def test_name_of_the_own_machine_leads_nowhere_else() -> None:
+    place = Place("db.localhost", ipaddress.ip_address("192.0.2.1"), 5432)
+    assert "off the app's own machine" in find_fault([place], "auto", own_machine=True)

@@ -214,6 +214,17 @@ def test_strong_login_never_sends_the_password(driver: str, tmp_path: Path) -> N
     assert server.kept == []
 
 
+@in_python
+def test_client_certificate_does_not_switch_verification_off(driver: str, tmp_path: Path) -> None:
+    with serve_hostile(WantsPassword, tmp_path) as server:
+        own = server.authority.issue("client")
+        url = f"{URL}?ssl_cert={own.chain}&ssl_key={own.key}"
+        with pytest.raises(ResourceUnsafe, match="certificate") as caught:
+            ask(attach_hostile(server, url, driver=driver, ca="system"), "SELECT 1")
+    assert caught.value.check == "tls"
+    assert server.kept == []
+
+
 @every_driver
 def test_request_for_a_local_file_is_refused(driver: str, tmp_path: Path) -> None:
     with serve_hostile(FileRequestingMySQL, tmp_path) as server, pytest.raises(ResourceUnsafe) as caught:

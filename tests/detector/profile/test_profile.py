@@ -27,6 +27,10 @@ from backwatch.store.transactions import reading
 from tests.detector import streams
 from tests.detector.identity.test_identities import ORIGINAL_SESSION, RESOURCE, calls, past, swap
 
+WORDS = (
+    "profile", "app", "announced", "resource", *document.SECTIONS, "site", "statement", "destination", "until", "tls",
+    "calls", "certificates",
+)  # fmt: skip
 GOOD = f"""
 profile: 1
 app: shop
@@ -136,8 +140,7 @@ def test_written_profile_reads_back_equal(app: str, resources: list[tuple[str, d
     | st.recursive(
         st.none() | st.text(max_size=20) | st.integers(),
         lambda inner: (
-            st.lists(inner, max_size=4)
-            | st.dictionaries(st.sampled_from(["profile", "app", "announced", "resource", *KINDS]) | st.text(), inner)
+            st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from([*WORDS, *KINDS]) | st.text(), inner)
         ),
         max_leaves=20,
     ).map(yaml.safe_dump)

@@ -121,6 +121,8 @@ def find_fault(places: Iterable[Place], allowed: str, *, own_machine: bool) -> s
         kind = classify(place.address)
         if kind in ("metadata", "link-local", "unspecified", "multicast"):
             return f"{place.host} leads to the {kind} address {place.address}"
+        if own_machine and kind != "loopback":
+            return f"{place.host or 'the default host'} leads off the app's own machine, to {place.address}"
         if kind == "loopback" and allowed == "auto" and not own_machine and not is_private_name(place.host):
             return f"{place.host} leads to the app's own machine, {place.address}"
         if allowed == "public" and kind != "public" and not (kind == "loopback" and own_machine):

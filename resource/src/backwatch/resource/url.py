@@ -78,7 +78,7 @@ class ServiceUrl:
 
 
 def _join(host: str, port: int | None) -> str:
-    name = f"[{host}]" if ":" in host else host
+    name = f"[{host}]" if ":" in host else host.replace("/", "%2F")
     return name if port is None else f"{name}:{port}"
 
 

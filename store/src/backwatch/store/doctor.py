@@ -11,7 +11,7 @@ from backwatch.store.processes import list_processes
 from backwatch.store.transactions import reading
 from backwatch.store.views import ProcessRow
 
-MAX_PROCESSES = 100
+MAX_SHOWN = 100
 RECENT_NS = 86_400 * 10**9
 RUNNING = ("running", "unfollowed", "silent", "undelivered")
 
@@ -24,7 +24,7 @@ def diagnose() -> list[Diagnosis]:
         return [Diagnosis(subject="processes", status=UNKNOWN, seen=f"no store that can be read: {error}")]
     try:
         with reading(engine) as connection:
-            rows = list_processes(connection, limit=MAX_PROCESSES)
+            rows = list_processes(connection, limit=MAX_SHOWN)
     finally:
         engine.dispose()
     since_ns = time.time_ns() - RECENT_NS

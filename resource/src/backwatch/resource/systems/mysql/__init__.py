@@ -21,6 +21,7 @@ TLS_OPTIONS: Final = (
     "ssl", "ssl_ca", "ssl_verify_cert", "ssl_verify_identity", "ssl_disabled", "ssl_mode", "tls_versions",
 )  # fmt: skip
 CONTROLLED: Final = (*TLS_OPTIONS, "host", "port")
+CERTIFICATE_OPTIONS: Final = ("ssl_cert", "ssl_key", "ssl_key_password")
 LOGIN_OPTIONS: Final = ("auth_plugin", "auth_plugin_map", "auth_plugin_class")
 FILE_OPTIONS: Final = ("local_infile", "allow_local_infile", "allow_local_infile_in_path", "local_infile_dir")
 AUTH_FIX: Final = (

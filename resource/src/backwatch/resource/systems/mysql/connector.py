@@ -11,6 +11,7 @@ from backwatch.resource.errors import DriverMissing, ResourceUnsafe, walk_causes
 from backwatch.resource.opening import TLS_FIX, Attachment, Session, read_peer, read_tls
 from backwatch.resource.systems import mysql as family
 from backwatch.resource.systems.mysql import MySQL
+from backwatch.resource.tls import make_context
 
 PACKET_HEADER_BYTES: Final = 4
 _Base: Any = object
@@ -150,10 +151,14 @@ class _JudgedSocket(_Base):
 
             raise InterfaceError(errno=family.NO_CONNECTION, values=(host, port, str(error))) from error
 
-    def build_ssl_context(self, *arguments: Any, **options: Any) -> Any:
+    def build_ssl_context(self, ssl_ca: Any = None, ssl_cert: Any = None, ssl_key: Any = None, **options: Any) -> Any:
         if not self._attachment.needs_tls:
-            return super().build_ssl_context(*arguments, **options)
-        return share_context(self._attachment, bounded=False)
+            return super().build_ssl_context(ssl_ca, ssl_cert, ssl_key, **options)
+        if not ssl_cert:
+            return share_context(self._attachment, bounded=False)
+        context = make_context(self._attachment.policy)
+        context.load_cert_chain(ssl_cert, ssl_key)
+        return context
 
     def send(self, *arguments: Any, **options: Any) -> None:
         self._budget.restart()

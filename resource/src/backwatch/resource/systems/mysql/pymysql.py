@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, ClassVar
 
-from backwatch.resource.bounded import ReplyBudget, open_socket, set_budget, share_context
+from backwatch.resource.bounded import ReplyBudget, make_bounded_context, open_socket, set_budget, share_context
 from backwatch.resource.errors import ResourceUnsafe
 from backwatch.resource.opening import Attachment, Session, read_peer, read_tls
 from backwatch.resource.systems import mysql
@@ -37,9 +37,13 @@ class PyMySQL(MySQL):
             "connect_timeout": policy.seconds("connect_timeout_s"), "read_timeout": policy.seconds("read_timeout_s"),
             "write_timeout": policy.seconds("read_timeout_s"), "local_infile": policy.flag("local_infile"),
         }  # fmt: skip
+        parameters |= options
+        own = [parameters.pop(name, None) for name in mysql.CERTIFICATE_OPTIONS]  # the library would make its own TLS
         if attachment.needs_tls:
-            parameters["ssl"] = share_context(attachment)
-        return _define_connection()(attachment, **{**parameters, **options})
+            parameters["ssl"] = share_context(attachment) if own[0] is None else make_bounded_context(attachment)
+            if own[0] is not None:
+                parameters["ssl"].load_cert_chain(*own)
+        return _define_connection()(attachment, **parameters)
 
 
 def _check(attachment: Attachment, connection: Any) -> Any:

@@ -1,17 +1,20 @@
 """PostgreSQL. What its client libraries have in common: the parameters of libpq, and how they follow from a policy."""
 
+import os
+from dataclasses import replace
 from typing import Any, ClassVar, Final
 
+from backwatch.resource.errors import ResourceMisconfigured
 from backwatch.resource.opening import TLS_FIX, Attachment
 from backwatch.resource.systems.sql import SqlDriver
 from backwatch.resource.tls import find_ca_file
+from backwatch.resource.url import ServiceUrl
 
 CONTROLLED: Final = (
     "sslmode", "sslrootcert", "ssl_min_protocol_version", "require_auth", "gssencmode", "hostaddr", "host", "port",
 )  # fmt: skip
 """Parameters on which the policy decides."""
 WEAK_MODES: Final = ("disable", "allow", "prefer")
-REQUIRED_AUTH: Final = {"strong": "scram-sha-256", "no-clear-text": "!password"}
 
 
 class PostgreSQL(SqlDriver):
@@ -20,6 +23,31 @@ class PostgreSQL(SqlDriver):
     system: ClassVar = "postgresql"
     schemes: ClassVar = ("postgresql", "postgres")
     default_port: ClassVar = 5432
+
+    def locate(self, name: str, url: ServiceUrl) -> ServiceUrl:
+        """Return the URL with the hosts that libpq would take from parameters and variables.
+
+        Raises:
+            ResourceMisconfigured: They stand in a service file, or the parameters do not fit together.
+        """
+        query, variables = url.query, os.environ
+        if not url.hosts:
+            if query.get("service") or variables.get("PGSERVICE"):
+                raise ResourceMisconfigured(f"{name}: a service file names the host: write the host into the URL")
+            given = [query.get("host"), query.get("hostaddr"), variables.get("PGHOST"), variables.get("PGHOSTADDR")]
+            ports = query.get("port") or variables.get("PGPORT") or ""
+            url = replace(url, hosts=_join_hosts(name, next((each for each in given if each), ""), ports))
+        if variables.get("PGHOSTADDR") and any(host.startswith("/") for host, _ in url.hosts):
+            raise ResourceMisconfigured(f"{name}: PGHOSTADDR leads away from the URL's Unix socket: remove it")
+        return url
+
+
+def _join_hosts(name: str, hosts: str, ports: str) -> tuple[tuple[str, int | None], ...]:
+    names = hosts.split(",") if hosts else []
+    numbers = ports.split(",") * (len(names) if "," not in ports else 1)
+    if len(numbers) != len(names) or not all(number.isdecimal() or not number for number in numbers):
+        raise ResourceMisconfigured(f"{name}: the URL's host and port do not fit together")
+    return tuple((host, int(number) if number else None) for host, number in zip(names, numbers, strict=True))
 
 
 def libpq_parameters(attachment: Attachment, options: dict[str, Any], libpq_version: int) -> dict[str, Any]:
@@ -30,16 +58,18 @@ def libpq_parameters(attachment: Attachment, options: dict[str, Any], libpq_vers
         options: The caller's parameters.
         libpq_version: As ``PQlibVersion`` gives it, 160004. Parameters that an older one does not know are left out.
     """
-    policy, url = attachment.policy, attachment.url
+    policy, url, options = attachment.policy, attachment.url, dict(options)
     places = attachment.check_places()
+    own = {"user": url.user, "password": url.password, "dbname": url.path}
     parameters: dict[str, Any] = {
-        **url.query, "user": url.user, "password": url.password, "dbname": url.path or None,
-        "host": ",".join(host for host, _ in url.hosts) or url.query.get("host"),
+        **url.query, **{name: value for name, value in own.items() if value},
+        "host": ",".join(host for host, _ in url.hosts) or None,
         "port": ",".join(str(port) for _, port in url.endpoints(attachment.default_port)) or url.query.get("port"),
     }  # fmt: skip
     if policy.enforced:
         attachment.refuse_option(options, CONTROLLED, "tls")
         refuse_weak_query(attachment)
+        parameters.pop("hostaddr", None)
         if places:
             parameters |= {
                 "host": ",".join(place.host for place in places),
@@ -50,12 +80,15 @@ def libpq_parameters(attachment: Attachment, options: dict[str, Any], libpq_vers
             "gssencmode": "disable",
             "connect_timeout": max(2, round(policy.seconds("connect_timeout_s"))),
             "tcp_user_timeout": round(policy.seconds("read_timeout_s") * 1000),
-            "options": " ".join(filter(None, (url.query.get("options"), *_session_settings(attachment)))),
+            "options": " ".join(
+                filter(None, (url.query.get("options"), *_session_settings(attachment), options.pop("options", None)))
+            ),
         }
-        if libpq_version >= 160_000 and url.password is not None and policy.text("auth") in REQUIRED_AUTH:
-            parameters["require_auth"] = REQUIRED_AUTH[policy.text("auth")]
-            if attachment.policy.text("auth") == "no-clear-text":
-                parameters["require_auth"] += ",!none"
+        parameters.pop("require_auth", None)
+        if libpq_version >= 160_000:
+            parameters |= _auth_parameters(policy.text("auth"), has_password=bool(
+                options.get("password") or parameters.get("password") or os.environ.get("PGPASSWORD")
+            ))  # fmt: skip
     return {name: value for name, value in {**parameters, **options}.items() if value is not None}
 
 
@@ -64,6 +97,13 @@ def refuse_weak_query(attachment: Attachment) -> None:
     mode = attachment.url.query.get("sslmode", "")
     if mode in WEAK_MODES and attachment.needs_tls:
         attachment.refuse("tls", f"the URL asks for sslmode={mode}", "Leave it out: tls of this resource decides")
+
+
+def _auth_parameters(wanted: str, *, has_password: bool) -> dict[str, str]:
+    """Return what a login must be. A password may also stand in a file of libpq's own."""
+    if wanted == "no-clear-text":
+        return {"require_auth": "!password,!none" if has_password else "!password"}
+    return {"require_auth": "scram-sha-256"} if wanted == "strong" and has_password else {}
 
 
 def _tls_parameters(attachment: Attachment) -> dict[str, Any]:

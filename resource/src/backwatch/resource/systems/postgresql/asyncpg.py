@@ -4,11 +4,11 @@ import asyncio
 from dataclasses import replace
 from typing import Any, ClassVar, cast
 
+from backwatch.resource.bounded import share_context
 from backwatch.resource.opening import TLS_FIX, Attachment, Session, read_tls
 from backwatch.resource.systems.postgresql import CONTROLLED, PostgreSQL, refuse_weak_query
 from backwatch.resource.systems.postgresql.asyncpg_login import judge_login
 from backwatch.resource.systems.postgresql.bounded_reply import refuse_rows
-from backwatch.resource.tls import make_context
 
 
 class AsyncPG(PostgreSQL):
@@ -61,7 +61,7 @@ def _parameters(attachment: Attachment, options: dict[str, Any]) -> dict[str, An
             settings["default_transaction_read_only"] = "on"
         parameters |= {
             "connection_class": _bound_connection(attachment),
-            "ssl": make_context(policy) if attachment.needs_tls else False,
+            "ssl": share_context(attachment, bounded=False) if attachment.needs_tls else False,
             "timeout": policy.seconds("connect_timeout_s"),
             "command_timeout": policy.seconds("read_timeout_s"),
             "server_settings": settings | options.pop("server_settings", {}),

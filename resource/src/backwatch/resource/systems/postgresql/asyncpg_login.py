@@ -37,6 +37,11 @@ class _Login:
         self._was_asked = False
         self.refusal: ResourceUnsafe | None = None
 
+    def restart(self) -> None:
+        """Begin with another server: the first of several may have hung up in the middle of a message."""
+        self._buffer.clear()
+        self._was_asked = False
+
     def judge(self, data: bytes) -> bool:
         """Read what arrived; return whether the login is over."""
         self._buffer += data
@@ -121,6 +126,7 @@ def _judge_protocol(protocol: Any, login: _Login) -> None:
     received: Callable[[bytes], None] = protocol.data_received
     made: Callable[[Any], None] = protocol.connection_made
     transports: list[Any] = []
+    login.restart()
 
     def connect(transport: Any) -> None:
         transports.append(transport)
