@@ -57,7 +57,7 @@ def test_session_is_encrypted_and_verified(mariadb: Server, driver: str) -> None
 @pytest.mark.parametrize("place", ["127.0.0.1:1", "nowhere.invalid"])
 def test_absent_server_raises_the_librarys_own_error(driver: str, place: str) -> None:
     resource = attach("SHOP_URL", environment={"SHOP_URL": f"mysql://shop:SECRET@{place}/shop"}, driver=driver)
-    with pytest.raises(importlib.import_module(driver).Error, match="2003.*(refused|not known|resolution)"):
+    with pytest.raises(importlib.import_module(driver).Error, match=r"2003.*(refused|not known|resolution)"):
         resource.connect()
     with pytest.raises(sqlalchemy.exc.DBAPIError):
         resource.engine().connect()

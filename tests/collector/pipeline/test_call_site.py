@@ -146,7 +146,8 @@ def test_attached_client_is_no_call_site(tmp_path: Path) -> None:
     exec(compile("def read_reply(send, statement):\n    sent = send(statement)\n    return sent", file, "exec"), names)  # noqa: S102
     site = names["read_reply"](send, SQL)
     assert site.path.endswith(f"{HERE}:send")
-    assert "resource" not in site.path and site.function == "test_attached_client_is_no_call_site"
+    assert "resource" not in site.path
+    assert site.function == "test_attached_client_is_no_call_site"
 
 
 def test_start_script_of_an_entry_point_is_no_call_site(tmp_path: Path) -> None:
