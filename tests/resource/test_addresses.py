@@ -57,3 +57,16 @@ def test_private_names() -> None:
 def test_name_of_the_own_machine_leads_nowhere_else() -> None:
     place = Place("db.localhost", ipaddress.ip_address("192.0.2.1"), 5432)
     assert "off the app's own machine" in find_fault([place], "auto", own_machine=True)
+
+
+@pytest.mark.parametrize(
+    ("host", "pattern", "port", "is_allowed"),
+    [
+        ("db.example", "db.example:5432", 5432, True), ("db.example", "db.example:5432", 5433, False),
+        ("db.example", "db.example", 5433, True), ("DB.example.", "*.example.:5432", 5432, True),
+        ("2001:db8::1", "[2001:db8::1]:5432", 5432, True), ("2001:db8::1", "[2001:db8::1]:5432", 80, False),
+        ("2001:db8::1", "2001:db8::1", 80, True), ("db.example", "db.example:*", 80, True),
+    ],
+)  # fmt: skip
+def test_pattern_with_port_allows_that_port(host: str, pattern: str, port: int, is_allowed: bool) -> None:
+    assert is_allowed_host(host, [pattern], port) is is_allowed

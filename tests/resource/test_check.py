@@ -250,6 +250,10 @@ def test_mail_server_that_takes_logins_in_plaintext_is_found(smtp_server: MailSe
     assert set(unsafe) == {"encrypted", "plaintext"}
 
 
+def test_service_that_cannot_be_reached_is_a_fault(ca: Authority) -> None:
+    assert set(list_faults(f"redis://:{SECRET}@localhost:{free_port()}/0", ca.ca_file)) == {"reachable"}
+
+
 def test_report_for_code_hosts_and_build_servers_holds_each_fault(smtp_server: MailServer, tmp_path: Path) -> None:
     sarif, junit = tmp_path / "check.sarif", tmp_path / "check.xml"
     run_check(

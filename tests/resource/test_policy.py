@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from backwatch.resource import ResourceMisconfigured, attach
+from backwatch.resource import ResourceMisconfigured, ResourceUnsafe, attach
+from backwatch.resource.announcement import find_attached
 from backwatch.resource.checks import CHECKS
 from backwatch.resource.policy import read_policy
 from backwatch.resource.tls import find_ca_file
@@ -32,23 +33,20 @@ def test_each_layer_goes_before_the_one_below(tmp_path: Path, monkeypatch: pytes
     variables = {"BACKWATCH_RESOURCE_TLS": "require", "BACKWATCH_RESOURCE_ORDERS_URL_TLS": "off"}
     assert read_policy("OTHER_URL", {}, variables).text("tls") == "require"
     assert read_policy("ORDERS_URL", {}, variables).text("tls") == "off"
-    assert read_policy("ORDERS_URL", {}, variables, {"tls": "verify-full"}).text("tls") == "verify-full"
-    monkeypatch.chdir("/")
     assert read_policy("ORDERS_URL", {"tls": "verify-full"}, variables).text("tls") == "verify-full"
+    assert read_policy("ORDERS_URL", {"tls": "verify-full"}, variables, {"tls": "off"}).text("tls") == "off"
 
 
-@pytest.mark.parametrize("setting", [{"mode": "observe"}, {"hosts": "evil.example"}, {"tls": "off"}])
-def test_url_cannot_relax_what_was_reviewed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: dict[str, str]
-) -> None:
-    with pytest.raises(ResourceMisconfigured, match=r"attach\('ORDERS_URL'\) holds this resource's settings"):
-        read_policy("ORDERS_URL", setting, {}, {"hosts": ["*.db.example"]})
-    (tmp_path / "pyproject.toml").write_text(FILE.partition("tls_min")[2].partition("\n")[2])
+def test_url_cannot_switch_a_reviewed_policy_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    observe = {"mode": "observe"}
+    with pytest.raises(ResourceMisconfigured, match=r"loosens what attach\('ORDERS_URL'\) sets"):
+        read_policy("ORDERS_URL", observe, {}, {"hosts": ["*.db.example"]})
+    assert read_policy("ORDERS_URL", observe, {}, {"driver": "psycopg"}).text("mode") == "observe"
+    (tmp_path / "pyproject.toml").write_text("[tool.backwatch.resources.ORDERS_URL]\nhosts = ['*.db.example']\n")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ResourceMisconfigured, match=r"pyproject\.toml: resources\.ORDERS_URL holds"):
-        read_policy("ORDERS_URL", setting, {})
-    assert read_policy("ORDERS_URL", {"driver": "psycopg"}, {}).text("driver") == "psycopg"
-    assert list(setting) == list(read_policy("OTHER_URL", setting, {}).sources)
+    with pytest.raises(ResourceMisconfigured, match=r"loosens what pyproject\.toml: resources\.ORDERS_URL sets"):
+        read_policy("ORDERS_URL", observe, {})
+    assert read_policy("OTHER_URL", observe, {}).text("mode") == "observe"
 
 
 def test_relative_authority_lies_beside_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,6 +65,52 @@ def test_named_file_without_settings_is_an_error(tmp_path: Path, text: str) -> N
     path.write_text(text)
     with pytest.raises(ResourceMisconfigured, match=r"holds no table \[resources\.NAME\]"):
         read_policy("ORDERS_URL", {}, {"BACKWATCH_RESOURCES_FILE": str(path)})
+
+
+@pytest.mark.parametrize(
+    "settings", [{"tls": "off"}, {"mode": "observe"}, {"hosts": "evil.example"}, {"max_rows": "20"}, {"tls_min": "1.2"}]
+)
+def test_url_cannot_loosen_what_the_file_sets(settings: dict[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "policies.toml"
+    path.write_text("""
+[resources.all]
+tls_min = "1.3"
+[resources.ORDERS_URL]
+tls = "verify-ca"
+mode = "warn"
+hosts = ["db.example"]
+max_rows = 10
+""")
+    variables = {"BACKWATCH_RESOURCES_FILE": str(path)}
+    with pytest.raises(ResourceMisconfigured, match=r"loosens what policies\.toml"):
+        read_policy("ORDERS_URL", settings, variables)
+    stricter = {"tls": "verify-full", "mode": "enforce", "max_rows": "5", "hosts": "db.example", "auth": "strong"}
+    assert read_policy("ORDERS_URL", stricter, variables).enforced
+
+
+def is_declared(host: str) -> bool | None:
+    found = find_attached(host, 5432)
+    assert found is not None
+    return found.declared
+
+
+def test_variable_cannot_declare_where_it_leads(tmp_path: Path) -> None:
+    path = tmp_path / "policies.toml"
+    path.write_text("[resources.ORDERS_URL]\nhosts = ['db.example:5432']\n")
+    variables = {"BACKWATCH_RESOURCES_FILE": str(path), "ORDERS_URL": "postgresql://db.example/shop"}
+    attach("ORDERS_URL", environment=variables)
+    assert is_declared("db.example")
+    attach("ORDERS_URL", environment={"ORDERS_URL": "postgresql://evil.example/?backwatch.hosts=evil.example"})
+    assert is_declared("evil.example") is None
+
+
+@pytest.mark.parametrize("host", ["db.example.", "DB.Example", "db.example"])
+def test_final_dot_and_case_name_the_same_host(host: str) -> None:
+    resource = attach("ORDERS_URL", environment={"ORDERS_URL": f"redis://{host}:6380/0"})
+    for same in ("db.example", "db.example.", "DB.EXAMPLE"):
+        resource._attachment.check_endpoint(same, 6380, "the service leads to")
+    with pytest.raises(ResourceUnsafe, match="port 6379"):
+        resource._attachment.check_endpoint("db.example", 6379, "the service leads to")
 
 
 def test_file_can_be_named_and_must_exist(tmp_path: Path) -> None:

@@ -132,11 +132,30 @@ def find_fault(places: Iterable[Place], allowed: str, *, own_machine: bool) -> s
     return ""
 
 
-def is_allowed_host(host: str, patterns: Sequence[str]) -> bool:
+def normalize(host: str) -> str:
+    """Return a name or address as it is compared: in small letters, without final dot and brackets."""
+    return host.lower().rstrip(".").strip("[]")
+
+
+def is_allowed_host(host: str, patterns: Sequence[str], port: int | None = None) -> bool:
     """Return whether a host matches one of the patterns (``*.db.example``), regardless of case and a final dot.
+
+    Args:
+        host: Name or address.
+        patterns: Names, with port or without; one without allows every port.
+        port: TCP port; ``None``: any that a pattern names.
 
     >>> is_allowed_host("B.db.example.", ["*.db.example"]), is_allowed_host("db.example.evil", ["db.example"])
     (True, False)
+    >>> is_allowed_host("db.example", ["db.example:5432"], 5432), is_allowed_host("db.example", ["db.example:5432"], 80)
+    (True, False)
     """
-    name = host.lower().rstrip(".").strip("[]")
-    return any(fnmatchcase(name, pattern.lower().rstrip(".").strip("[]")) for pattern in patterns)
+    return any(_matches(normalize(host), pattern.strip(), port) for pattern in patterns)
+
+
+def _matches(name: str, pattern: str, port: int | None) -> bool:
+    host, colon, number = pattern.rpartition(":")
+    has_port = bool(colon) and (number.isdecimal() or number == "*") and (":" not in host or host.endswith("]"))
+    if has_port and port is not None and number not in ("*", str(port)):
+        return False
+    return fnmatchcase(name, normalize(host if has_port else pattern))

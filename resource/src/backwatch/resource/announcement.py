@@ -17,7 +17,7 @@ class Attached:
 
     Attributes:
         name: Name given to ``attach``.
-        declared: Whether the policy's ``hosts`` list the host; ``None``: it lists none.
+        declared: Whether ``hosts`` of the file or of the app's code list the host; ``None``: they list none.
         mode: Of the policy.
     """
 

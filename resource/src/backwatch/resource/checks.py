@@ -22,6 +22,7 @@ class Check:
         read: Converts the text of a variable or of a URL.
         stops: What the default protects from; codes of the attack catalogue in brackets.
         choices: Allowed values; empty: any.
+        is_ordered: Whether the choices stand from the strictest to the laxest.
         unit: ``s``, ``bytes``, ``rows`` or empty.
     """
 
@@ -30,6 +31,7 @@ class Check:
     read: Callable[[str], Value]
     stops: str
     choices: tuple[str, ...] = ()
+    is_ordered: bool = False
     unit: str = ""
 
     def take(self, value: object) -> Value:
@@ -49,6 +51,14 @@ class Check:
         if self.choices and taken not in self.choices:
             raise ValueError(f"must be one of {', '.join(self.choices)}")
         return taken
+
+    def is_laxer(self, value: Value, reviewed: Value) -> bool:
+        """Return whether a value is, or may be, laxer than another one."""
+        if self.is_ordered:
+            return self.choices.index(str(value)) > self.choices.index(str(reviewed))
+        if isinstance(value, (int, float)) and isinstance(reviewed, (int, float)) and not isinstance(value, bool):
+            return value > reviewed
+        return value != reviewed
 
 
 def _describe(value: Value) -> str:
@@ -114,7 +124,8 @@ CHECKS: Final[Mapping[str, Check]] = {
     check.name: check
     for check in (
         Check(
-            name="mode", default=ENFORCE, read=read_word, choices=(ENFORCE, WARN, OBSERVE),
+            name="mode", default=ENFORCE, read=read_word,
+            choices=(ENFORCE, WARN, OBSERVE), is_ordered=True,
             stops="enforce refuses, warn logs, observe only collects findings",
         ),
         Check(
@@ -122,15 +133,18 @@ CHECKS: Final[Mapping[str, Check]] = {
             stops="nothing; names the client library where several are installed",
         ),
         Check(
-            name="tls", default="verify-full", read=read_word, choices=("verify-full", "verify-ca", "require", "off"),
+            name="tls", default="verify-full", read=read_word,
+            choices=("verify-full", "verify-ca", "require", "off"), is_ordered=True,
             stops="plaintext, stripped TLS, unverified and swapped certificates (A1 to A8, A11 to A13)",
         ),
         Check(
-            name="tls_on_loopback", default="optional", read=read_word, choices=("optional", "required"),
+            name="tls_on_loopback", default="optional", read=read_word,
+            choices=("required", "optional"), is_ordered=True,
             stops="nothing on one's own machine; required treats loopback and Unix sockets like any network",
         ),
         Check(
-            name="tls_min", default="1.2", read=read_word, choices=("1.2", "1.3"),
+            name="tls_min", default="1.2", read=read_word,
+            choices=("1.3", "1.2"), is_ordered=True,
             stops="old protocol versions and downgrades (A8)",
         ),
         Check(
@@ -146,7 +160,8 @@ CHECKS: Final[Mapping[str, Check]] = {
             stops="servers with known holes, and older ones in the right one's place (A10, A14)",
         ),
         Check(
-            name="auth", default="no-clear-text", read=read_word, choices=("strong", "no-clear-text", "any"),
+            name="auth", default="no-clear-text", read=read_word,
+            choices=("strong", "no-clear-text", "any"), is_ordered=True,
             stops="passwords in clear, weak hashes and skipped logins (B1 to B8)",
         ),
         Check(

@@ -123,16 +123,17 @@ class Attachment:
         """Hosts to which this resource may lead: those of the policy, else those of the URL."""
         return self.policy.texts("hosts") or [host for host, _ in self.url.hosts]
 
-    def check_host(self, host: str, what: str = "the config variable names the host") -> None:
+    def check_host(self, host: str, what: str = "the config variable names the host", port: int | None = None) -> None:
         """Refuse a host that is none of this resource's.
 
         Args:
             host: Name or address.
             what: Who leads there: begins the message.
+            port: TCP port; ``None``: unknown.
         """
-        if not addresses.is_allowed_host(host, self.allowed_hosts):
+        if not addresses.is_allowed_host(host, self.allowed_hosts, port):
             self.refuse(
-                "hosts", f"{what} {shorten(host, 80)}",
+                "hosts", f"{what} {shorten(host, 80)}" + (f", port {port}" if port else ""),
                 f"If it is meant, add it to hosts (now {', '.join(self.allowed_hosts) or 'none'})",
             )  # fmt: skip
 
@@ -147,16 +148,15 @@ class Attachment:
             port: TCP port.
             what: Who leads there: begins the message.
         """
-        patterns = self.policy.texts("hosts")
-        name = host.lower().rstrip(".").strip("[]")
-        if not patterns:
-            if (name, port) not in [(each.lower(), at) for each, at in self.url.endpoints(self.default_port)]:
-                self.refuse(
-                    "hosts", f"{what} {shorten(host, 80)}, port {port}",
-                    "If it is meant, name all hosts of the service in hosts, or in the URL",
-                )  # fmt: skip
-        elif not addresses.is_allowed_host(f"{name}:{port}", patterns):
-            self.check_host(host, what)
+        if self.policy.texts("hosts"):
+            self.check_host(host, what, port)
+            return
+        named = [(addresses.normalize(each), at) for each, at in self.url.endpoints(self.default_port)]
+        if (addresses.normalize(host), port) not in named:
+            self.refuse(
+                "hosts", f"{what} {shorten(host, 80)}, port {port}",
+                "If it is meant, name all hosts of the service in hosts, or in the URL",
+            )  # fmt: skip
 
     def check_places(self) -> list[Place]:
         """Judge each host of the URL and its addresses.
@@ -169,7 +169,7 @@ class Attachment:
         for host, port in self.url.endpoints(self.default_port):
             if not host or host.startswith("/"):
                 continue
-            self.check_host(host)
+            self.check_host(host, port=port)
             with contextlib.suppress(socket.gaierror):
                 places += self.check_address(host, port)
         return places

@@ -1,9 +1,10 @@
 """The policy of one resource: the table's defaults, then the file, then the environment, then the URL.
 
+A URL cannot loosen what the file sets: the file is reviewed, and an attacker may have changed a config variable.
+
 The file is ``pyproject.toml`` or ``backwatch.toml`` in the working directory or above it, or the one that
 ``BACKWATCH_RESOURCES_FILE`` names: ``[tool.backwatch.resources.NAME]``, outside of ``pyproject.toml``
-``[resources.NAME]``. Where the file or the call of ``attach`` holds settings of a resource, its URL may hold none:
-whoever can change a variable must not be able to relax what was reviewed.
+``[resources.NAME]``.
 """
 
 import tomllib
@@ -25,10 +26,9 @@ SYSTEM: Final = "system"
 """Value of ``ca``: the authorities that the machine trusts."""
 ALL: Final = "all"
 """Name under which a file holds the settings of every resource."""
+FILE, VARIABLE, URL, CODE = "file", "variable", "url", "code"
 URL_PREFIX: Final = "backwatch."
 MAX_FILE_BYTES: Final = 1 << 20
-_DRIVER: Final = {"driver"}
-"""The setting that a URL may always hold: its scheme names the library as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +38,12 @@ class Policy:
     Attributes:
         values: By name of the check; complete.
         sources: Where a value that is not the default stands.
+        reviewed: Settings whose value stands in the file or in the app's code.
     """
 
     values: Mapping[str, Value]
     sources: Mapping[str, str] = field(default_factory=dict[str, str])
+    reviewed: frozenset[str] = frozenset()
 
     @property
     def enforced(self) -> bool:
@@ -84,22 +86,14 @@ def read_policy(
         from_call: Settings given to ``attach`` itself.
 
     Raises:
-        ResourceMisconfigured: A setting is unknown, its value is wrong, or it may not stand in the URL; the message
-            names both.
+        ResourceMisconfigured: A setting is unknown or its value is wrong; the message names both.
     """
-    path = find_file(variables)
-    in_file = [] if path is None else list(_file_layers(name, path))
-    reviewed = [*in_file, (f"attach({name!r})", from_call)]
-    for place, settings in reviewed:
-        if settings.keys() - _DRIVER and (relaxing := from_url.keys() - _DRIVER):
-            raise ResourceMisconfigured(
-                f"the URL in {name} sets {shorten(', '.join(sorted(relaxing)))}, but {place} holds this resource's"
-                " settings: write it there, or in a variable"
-            )
     values: dict[str, Value] = {check.name: check.default for check in CHECKS.values()}
     sources: dict[str, str] = {}
-    in_url = (f"the URL in {name}", from_url)
-    for source, settings in (*in_file, *_variable_layers(name, variables), in_url, reviewed[-1]):
+    in_file: dict[str, tuple[Value, str]] = {}
+    unset = {"mode": (ENFORCE, f"attach({name!r})")} if from_call.keys() - {"driver"} else {}
+    reviewed: set[str] = set()
+    for layer, source, settings in (*_layers(name, from_url, variables), (CODE, f"attach({name!r})", from_call)):
         for key, value in settings.items():
             if key not in CHECKS:
                 raise ResourceMisconfigured(
@@ -109,23 +103,27 @@ def read_policy(
                 values[key] = CHECKS[key].take(value)
             except (ValueError, OverflowError) as error:
                 raise ResourceMisconfigured(f"{source}: {key} = {shorten(str(value))!r}: {error}") from None
+            if layer == FILE:
+                in_file[key] = values[key], source
+                unset["mode"] = ENFORCE, source  # else a URL switches off all that the file sets
+            elif layer == URL and (fixed := in_file.get(key) or unset.get(key)):
+                if CHECKS[key].is_laxer(values[key], fixed[0]):
+                    raise ResourceMisconfigured(
+                        f"{source}: {key} = {shorten(str(value))!r} loosens what {fixed[1]} sets: change it there"
+                    )
+            (reviewed.add if layer in (FILE, CODE) else reviewed.discard)(key)
             sources[key] = source
-    return Policy(values=values, sources=sources)
+    return Policy(values=values, sources=sources, reviewed=frozenset(reviewed))
 
 
-def _file_layers(name: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    resources = read_file(path)
-    for section in (ALL, name):
-        settings = dict(resources.get(section, {}))
-        authorities = settings.get("ca", SYSTEM)
-        if isinstance(authorities, str) and authorities.strip() != SYSTEM:
-            settings["ca"] = str(
-                path.absolute().parent / authorities.strip()
-            )  # a file's own folder, wherever the app starts
-        yield f"{path.name}: resources.{section}", settings
-
-
-def _variable_layers(name: str, variables: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _layers(
+    name: str, from_url: Mapping[str, str], variables: Mapping[str, str]
+) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    path = find_file(variables)
+    if path is not None:
+        resources = read_file(path)
+        for section in (ALL, name):
+            yield FILE, f"{path.name}: resources.{section}", _place_ca(path, resources.get(section, {}))
     for variable in variables:
         rest = variable.removeprefix(ENV_PREFIX).lower()
         if variable.startswith(ENV_PREFIX) and not any(rest == key or rest.endswith(f"_{key}") for key in CHECKS):
@@ -135,7 +133,16 @@ def _variable_layers(name: str, variables: Mapping[str, str]) -> Iterator[tuple[
     for prefix in (ENV_PREFIX, f"{ENV_PREFIX}{variable_part(name)}_"):
         for check in CHECKS:
             if (variable := prefix + check.upper()) in variables:
-                yield variable, {check: variables[variable]}
+                yield VARIABLE, variable, {check: variables[variable]}
+    yield URL, f"the URL in {name}", from_url
+
+
+def _place_ca(path: Path, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return settings whose relative ``ca`` lies beside its file, wherever the app starts."""
+    authorities = settings.get("ca", SYSTEM)
+    if not isinstance(authorities, str) or authorities.strip() in ("", SYSTEM):
+        return settings
+    return {**settings, "ca": str(path.absolute().parent / authorities.strip())}
 
 
 def variable_part(name: str) -> str:

@@ -21,10 +21,11 @@ class Resource:
     def __init__(self, attachment: Attachment, driver: Driver) -> None:
         self._attachment = attachment
         self._driver = driver
-        allowed = attachment.policy.texts("hosts")
+        policy = attachment.policy
+        allowed = policy.texts("hosts") if "hosts" in policy.reviewed else ()
         for host, port in attachment.url.endpoints(attachment.default_port):
-            declared = is_allowed_host(host, allowed) if allowed else None
-            announce(host, port, Attached(attachment.name, declared, attachment.policy.text("mode")))
+            declared = is_allowed_host(host, allowed, port) if allowed else None
+            announce(host, port, Attached(attachment.name, declared, policy.text("mode")))
 
     def __repr__(self) -> str:
         """Show name, service and client library, and no secret."""

@@ -16,6 +16,7 @@ from backwatch.resource.opening import TLS_FIX, Attachment
 from backwatch.resource.plain_text import shorten
 from backwatch.resource.resource import Resource
 from backwatch.resource.systems import Driver
+from backwatch.resource.tls import describe_error
 
 OK: Final = "ok"
 FAULT: Final = "fault"
@@ -81,7 +82,10 @@ class _Checklist:
             with Link(self._url.host, self._port):
                 pass
         except OSError as error:
-            yield self._unknown("reachable", f"{self._url.host}:{self._port}: {shorten(str(error.strerror or error))}")
+            seen = shorten(str(error.strerror or error))
+            yield self._fault(
+                "reachable", "high", f"{self._url.host}:{self._port}: {seen}", "Start the service, or correct the URL"
+            )
             return
         yield self._ok("reachable", f"{self._url.host}:{self._port} accepts connections")
         yield from self._check_tls()
@@ -157,7 +161,7 @@ class _Checklist:
             facts = self._tls = read_tls_facts(self._connect, self._attachment)
         except (OSError, ResourceError, ValueError) as error:
             yield self._fault(
-                "encrypted", self._on_network("high"), f"no TLS: {shorten(str(error))}",
+                "encrypted", self._on_network("high"), f"no TLS: {describe_error(error) or shorten(str(error))}",
                 "Switch TLS on at the service, and use its TLS port in the URL",
             )  # fmt: skip
             return

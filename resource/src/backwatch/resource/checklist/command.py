@@ -137,4 +137,4 @@ def _show(items: Sequence[Item], urls: Mapping[str, str]) -> None:
     faults = [item for item in items if item.status == FAULT]
     counts = ", ".join(f"{sum(item.level == level for item in faults)} {level}" for level in reversed(LEVELS))
     unknown = sum(item.status == "unknown" for item in items)
-    click.echo(f"{len(urls)} resources, {len(faults)} faults ({counts}), {unknown} not seen")
+    click.echo(f"resources: {len(urls)}; faults: {len(faults)} ({counts}); not seen: {unknown}")

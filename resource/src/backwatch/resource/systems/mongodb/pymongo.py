@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Final
 
+from backwatch.resource.addresses import normalize
 from backwatch.resource.checked_tls import CheckedContext
 from backwatch.resource.errors import ResourceUnsafe
 from backwatch.resource.opening import Attachment, Session
@@ -100,7 +101,8 @@ def _allow_domain(attachment: Attachment) -> Attachment:
     policy = attachment.policy
     if policy.texts("hosts"):
         return attachment
-    domain = attachment.url.host.partition(".")[2]
+    host = normalize(attachment.url.host)
+    domain = host.partition(".")[2] if host.count(".") > 1 else host
     return replace(attachment, policy=replace(policy, values={**policy.values, "hosts": (f"*.{domain}",)}))
 
 
