@@ -106,11 +106,11 @@ def read_policy(
             if layer == FILE:
                 in_file[key] = values[key], source
                 unset["mode"] = ENFORCE, source  # else a URL switches off all that the file sets
-            elif layer == URL and (fixed := in_file.get(key) or unset.get(key)):
-                if CHECKS[key].is_laxer(values[key], fixed[0]):
-                    raise ResourceMisconfigured(
-                        f"{source}: {key} = {shorten(str(value))!r} loosens what {fixed[1]} sets: change it there"
-                    )
+            fixed = (in_file.get(key) or unset.get(key)) if layer == URL else None
+            if fixed and CHECKS[key].is_laxer(values[key], fixed[0]):
+                raise ResourceMisconfigured(
+                    f"{source}: {key} = {shorten(str(value))!r} loosens what {fixed[1]} sets: change it there"
+                )
             (reviewed.add if layer in (FILE, CODE) else reviewed.discard)(key)
             sources[key] = source
     return Policy(values=values, sources=sources, reviewed=frozenset(reviewed))
