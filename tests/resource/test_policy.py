@@ -150,6 +150,19 @@ def test_wrong_url_is_refused_without_showing_it(text: str) -> None:
     assert "SECRET" not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["12#SECRET", "12/SECRET", "12?SECRET", "p@SE#SECRET", "p@SE/SECRET", "p@SE?SECRET"])
+def test_part_of_a_password_is_never_taken_for_a_host(text: str) -> None:
+    with pytest.raises(ResourceMisconfigured, match="%23") as caught:
+        attach("ORDERS_URL", environment={"ORDERS_URL": f"postgresql://shop:{text}@db.example/shop"})
+    assert "SE" not in str(caught.value).removeprefix("ORDERS_URL")
+
+
+def test_signs_of_a_password_are_written_encoded() -> None:
+    url = "postgresql://shop:a%40%3A%2F%3F%23%25b@db.example/shop?user=me@tenant"
+    assert attach("ORDERS_URL", environment={"ORDERS_URL": url})._attachment.url.password == "a@:/?#%b"
+    attach("ORDERS_URL", environment={"ORDERS_URL": "https://api.example/@shop/orders"})
+
+
 def test_misspelt_variable_is_an_error() -> None:
     with pytest.raises(ResourceMisconfigured, match="BACKWATCH_RESOURCE_ORDERS_TSL"):
         read_policy("ORDERS_URL", {}, {"BACKWATCH_RESOURCE_ORDERS_TSL": "off"})

@@ -9,6 +9,7 @@ import pytest
 
 from backwatch.resource import Resource, ResourceUnsafe
 from backwatch.resource.addresses import Place
+from backwatch.resource.systems.postgresql.psycopg import _parameters, _pool_classes
 from tests.resource.attaching import attach_server, attach_url
 from tests.services.databases.postgresql import CLEARTEXT_USER
 from tests.services.server import Server
@@ -184,6 +185,40 @@ def test_pool_checks_each_of_its_connections(postgresql: Server) -> None:
     pool.closeall()
     with pytest.raises(ResourceUnsafe):
         attach_server(postgresql, driver="psycopg2", ca="system").pool()
+
+
+def lead_to_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "backwatch.resource.addresses.resolve", lambda host, port: [Place(host, ip_address("169.254.169.254"), port)]
+    )
+
+
+def test_pool_resolves_the_host_for_each_connection(postgresql: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = attach_server(postgresql, driver="psycopg2").pool(minconn=1, maxconn=2)
+    pool.getconn()
+    lead_to_metadata(monkeypatch)
+    with pytest.raises(ResourceUnsafe, match="metadata"):
+        pool.getconn()
+    pool.closeall()
+
+
+def test_pooled_classes_resolve_the_host_for_each_connection(
+    postgresql: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attachment = attach_server(postgresql, driver="psycopg")._attachment
+    parameters = _parameters(attachment, {})
+    connection, async_connection = _pool_classes(attachment, {})
+    connection.connect("", **parameters).close()
+
+    async def open_async() -> None:
+        await (await async_connection.connect("", **parameters)).close()
+
+    asyncio.run(open_async())
+    lead_to_metadata(monkeypatch)
+    with pytest.raises(ResourceUnsafe, match="metadata"):
+        connection.connect("", **parameters)
+    with pytest.raises(ResourceUnsafe, match="metadata"):
+        asyncio.run(open_async())
 
 
 @every_driver

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from backwatch.resource.errors import ResourceMisconfigured
 from backwatch.resource.plain_text import shorten
@@ -11,6 +11,8 @@ from backwatch.resource.policy import URL_PREFIX
 
 MAX_URL_CHARACTERS: Final = 8192
 MAX_HOSTS: Final = 50
+WEB_SCHEMES: Final = ("http", "https")
+"""Where an @ is usual in paths."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,7 @@ def read_url(name: str, text: str) -> ServiceUrl:
         scheme, _, driver = parts.scheme.lower().partition("+")
         if not scheme or "://" not in text:
             raise ResourceMisconfigured(f"{name} is no URL: it must begin with a scheme such as postgresql://")
+        _refuse_split_password(name, scheme, parts)
         login, at, servers = parts.netloc.rpartition("@")
         user, colon, password = login.partition(":")
         parameters = parse_qsl(parts.query, keep_blank_values=True, max_num_fields=200)
@@ -119,6 +122,16 @@ def read_url(name: str, text: str) -> ServiceUrl:
         if isinstance(error, ResourceMisconfigured):
             raise
         raise ResourceMisconfigured(f"{name} is no URL: host, port or parameters are malformed") from None
+
+
+def _refuse_split_password(name: str, scheme: str, parts: SplitResult) -> None:
+    """Refuse a URL whose password seems to end too early: its rest would be taken for a host, a path or a parameter."""
+    names = (pair.partition("=")[0] for pair in parts.query.split("&"))
+    has_login_behind = ("@" in parts.path and scheme not in WEB_SCHEMES) or any("@" in each for each in names)
+    if parts.fragment or has_login_behind:
+        raise ResourceMisconfigured(
+            f"{name} is no URL: a #, / or ? in a password must be written %23, %2F or %3F, and an @ in a path %40"
+        )
 
 
 def _read_hosts(servers: str) -> list[tuple[str, int | None]]:

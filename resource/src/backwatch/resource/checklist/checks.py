@@ -77,12 +77,15 @@ class _Checklist:
             yield self._unknown("reachable", "a Unix socket: nothing to see on the network")
             yield from self._check_login()
             return
+        if self._url.driver == "srv":
+            yield self._unknown("reachable", "the hosts stand in DNS, not in the URL: look at one of them")
+            return
         yield from self._check_addresses()
         try:
             with Link(self._url.host, self._port):
                 pass
-        except OSError as error:
-            seen = shorten(str(error.strerror or error))
+        except (OSError, UnicodeError) as error:
+            seen = error.strerror if isinstance(error, OSError) and error.strerror else error
             yield self._fault(
                 "reachable", "high", f"{self._url.host}:{self._port}: {seen}", "Start the service, or correct the URL"
             )
@@ -94,10 +97,10 @@ class _Checklist:
         yield from self._check_login()
 
     def _ok(self, check: str, seen: str) -> Item:
-        return Item(resource=self._attachment.name, check=check, status=OK, seen=seen)
+        return Item(resource=self._attachment.name, check=check, status=OK, seen=shorten(seen))
 
     def _unknown(self, check: str, seen: str) -> Item:
-        return Item(resource=self._attachment.name, check=check, status=UNKNOWN, seen=seen)
+        return Item(resource=self._attachment.name, check=check, status=UNKNOWN, seen=shorten(seen))
 
     def _fault(self, check: str, level: str, seen: str, fix: str) -> Item:
         """Return a fault; one's own machine is no network, so what only a network makes dangerous is low there."""
@@ -159,7 +162,7 @@ class _Checklist:
     def _check_tls(self) -> Iterator[Item]:
         try:
             facts = self._tls = read_tls_facts(self._connect, self._attachment)
-        except (OSError, ResourceError, ValueError) as error:
+        except (OSError, ResourceError, ValueError, IndexError) as error:
             yield self._fault(
                 "encrypted", self._on_network("high"), f"no TLS: {describe_error(error) or shorten(str(error))}",
                 "Switch TLS on at the service, and use its TLS port in the URL",

@@ -16,7 +16,8 @@ from backwatch.resource.inspections import discover
 from backwatch.resource.opening import Attachment
 from backwatch.resource.policy import read_policy
 from backwatch.resource.systems import choose_driver
-from backwatch.resource.url import read_url
+from backwatch.resource.systems import discover as list_drivers
+from backwatch.resource.url import ServiceUrl, read_url
 
 EXIT_FAULTS: Final = 3
 EXIT_SETTING: Final = 78
@@ -63,12 +64,12 @@ def check(
     Exit codes: 0 no fault of the level, 3 faults, 2 wrong usage, 78 wrong setting.
     """
     try:
-        attached = _attach(_read_sources(env_file, compose, manifest, django), names)
+        attached, items = _attach(_read_sources(env_file, compose, manifest, django), names)
     except ResourceMisconfigured as error:
         raise _Misconfigured(str(error)) from None
     with ThreadPoolExecutor(AT_ONCE) as pool:
         pending = [pool.submit(inspect, attachment, driver, kind) for attachment, driver, kind in attached]
-        items = [item for found in pending for item in found.result()]
+        items += [item for found in pending for item in found.result()]
     if sarif is not None:
         sarif.write_text(reports.to_sarif(items, version("backwatch-resource")))
     if junit is not None:
@@ -76,7 +77,8 @@ def check(
     if as_json:
         click.echo(reports.to_json(items))
     else:
-        _show(items, {attachment.name: attachment.url.without_secret() for attachment, _, _ in attached})
+        shown = {attachment.name: attachment.url.without_secret() for attachment, _, _ in attached}
+        _show(items, {item.resource: "" for item in items} | shown)
     if count_faults(items, fail_on):
         click.get_current_context().exit(EXIT_FAULTS)
 
@@ -91,15 +93,17 @@ def _read_sources(
     found: dict[str, str] = {}
     if env_file is not None:
         found |= sources.read_env_file(env_file)
-    for path in (compose, manifest):
-        if path is not None:
-            found |= sources.read_yaml_file(path)
+    if compose is not None:
+        found |= sources.read_compose_file(compose)
+    if manifest is not None:
+        found |= sources.read_manifests(manifest)
     if django is not None:
         found |= sources.read_django_settings(django)
     return found
 
 
-def _attach(variables: Mapping[str, str], names: Sequence[str]) -> list[tuple[Attachment, Any, Any]]:
+def _attach(variables: Mapping[str, str], names: Sequence[str]) -> tuple[list[tuple[Attachment, Any, Any]], list[Item]]:
+    """Return what to inspect, and a line for each URL that cannot be read: one of many does not end the check."""
     urls = sources.find_urls(variables)
     for name in names:
         if name not in variables:
@@ -109,18 +113,31 @@ def _attach(variables: Mapping[str, str], names: Sequence[str]) -> list[tuple[At
     if not urls:
         raise ResourceMisconfigured("no variable holds the URL of a service; name a file, or set one (DATABASE_URL)")
     attached: list[tuple[Attachment, Any, Any]] = []
+    unread: list[Item] = []
     for name, text in urls.items():
         if names and name not in names:
             continue
-        url = read_url(name, text)
-        policy = read_policy(name, url.settings, variables)
-        inspection = discover()[url.scheme]
-        driver = None
-        with contextlib.suppress(DriverMissing, ResourceMisconfigured):  # then nobody logs in
-            driver = choose_driver(name, url, policy)
-        port = driver.default_port if driver else inspection.plaintext_port
-        attached.append((Attachment(name=name, url=url, policy=policy, default_port=port), driver, inspection))
-    return attached
+        try:
+            sources.refuse_placeholders(name, text)
+            url = read_url(name, text)
+        except ResourceMisconfigured as error:
+            if names or len(urls) == 1:
+                raise
+            unread.append(Item(resource=name, check="url", status="unknown", seen=str(error)))
+            continue
+        attached.append(_attach_url(name, url, variables))
+    return attached, unread
+
+
+def _attach_url(name: str, url: ServiceUrl, variables: Mapping[str, str]) -> tuple[Attachment, Any, Any]:
+    policy = read_policy(name, url.settings, variables)
+    driver = None
+    with contextlib.suppress(DriverMissing, ResourceMisconfigured):  # then nobody logs in
+        driver = choose_driver(name, url, policy)
+    described = driver or next(each for each in list_drivers() if url.scheme in each.schemes)()
+    url = described.locate(name, url)
+    port = described.ports.get(url.scheme, described.default_port)
+    return Attachment(name=name, url=url, policy=policy, default_port=port), driver, discover()[url.scheme]
 
 
 def _show(items: Sequence[Item], urls: Mapping[str, str]) -> None:

@@ -18,6 +18,7 @@ from backwatch.resource.plain_text import shorten
 
 MAX_FILE_BYTES: Final = 1 << 20
 _LINE: Final = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
+_PLACEHOLDER: Final = re.compile(r"\$\{(\w+)(?::?-([^}]*))?[^}]*\}|\$\((\w+)\)")
 _DJANGO_SCHEMES: Final = {"postgresql": "postgresql", "postgis": "postgresql", "mysql": "mysql"}
 
 
@@ -51,7 +52,43 @@ def read_env_file(path: Path) -> dict[str, str]:
     return found
 
 
-def read_yaml_file(path: Path) -> dict[str, str]:
+def read_compose_file(path: Path) -> dict[str, str]:
+    """Return the variables of a compose file's services, filled in from the environment and the ``.env`` beside it."""
+    beside = path.parent / ".env"
+    known = {**(read_env_file(beside) if beside.is_file() else {}), **os.environ}
+    return {name: _fill_in(value, known) for name, value in _read_yaml_file(path).items()}
+
+
+def read_manifests(path: Path) -> dict[str, str]:
+    """Return the variables of Kubernetes manifests; those that refer to others are filled in."""
+    found = _read_yaml_file(path)
+    return {name: _fill_in(value, found) for name, value in found.items()}
+
+
+def _fill_in(text: str, known: Mapping[str, str]) -> str:
+    """Replace ``${NAME}``, ``${NAME:-default}`` and ``$(NAME)``; leave those that are not known."""
+
+    def replace(found: re.Match[str]) -> str:
+        name, default, other = found.groups()
+        value = known.get(name or other)
+        if value or (value is not None and default is None):
+            return value
+        return found[0] if default is None else default
+
+    return _PLACEHOLDER.sub(replace, text)
+
+
+def refuse_placeholders(name: str, text: str) -> None:
+    """Refuse a URL with a placeholder that nothing fills in: what it holds is not the service's.
+
+    Raises:
+        ResourceMisconfigured: It has one.
+    """
+    if found := _PLACEHOLDER.search(text):
+        raise ResourceMisconfigured(f"{name} holds the placeholder {shorten(found[0], 60)}, which is not set here")
+
+
+def _read_yaml_file(path: Path) -> dict[str, str]:
     """Return the variables of a compose file's services or of Kubernetes manifests; names that differ get their owner.
 
     Raises:

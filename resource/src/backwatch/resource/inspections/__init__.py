@@ -7,6 +7,7 @@ sent; a login is a matter of the client library, over verified TLS.
 import importlib
 import pkgutil
 import socket
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from backwatch.resource.resource import Resource
 from backwatch.resource.url import ServiceUrl
 
 TIMEOUT_S: Final = 5.0
+EXCHANGE_S: Final = 15.0
+"""For all reads of one connection: a hostile service may send a byte at a time."""
 MAX_READ_BYTES: Final = 64 * 1024
 PROBE_NAME: Final = "backwatch-check"
 """How an inspection names itself where a protocol wants a name."""
@@ -33,6 +36,7 @@ class Link:
     def __init__(self, host: str, port: int, timeout_s: float = TIMEOUT_S) -> None:
         self.socket = socket.create_connection((host, port), timeout_s)
         self._left = MAX_READ_BYTES
+        self._deadline = time.monotonic() + EXCHANGE_S
 
     def __enter__(self) -> Self:
         """Use it in a ``with`` statement, which closes it."""
@@ -49,13 +53,15 @@ class Link:
         """Read exactly this many bytes.
 
         Raises:
-            ConnectionError: The service closed, or sent too much.
+            OSError: The service closed, sent too much, or takes too long.
         """
         if count > self._left:
             raise ConnectionError("the service sent too much")
         self._left -= count
         data = bytearray()
         while len(data) < count:
+            if time.monotonic() > self._deadline:
+                raise TimeoutError("the service takes too long")
             part = self.socket.recv(count - len(data))
             if not part:
                 raise ConnectionError("the service closed the connection")

@@ -26,6 +26,7 @@ class Amqp(Driver):
     system: ClassVar = "rabbitmq"
     schemes: ClassVar = ("amqp", SECURE_SCHEME)
     default_port: ClassVar = 5672
+    ports: ClassVar = {SECURE_SCHEME: SECURE_PORT}
     cannot: ClassVar[Mapping[str, str]] = {
         "statement_timeout_s": "the protocol has none; read_timeout_s and heartbeats end the wait",
         "read_only": "the protocol has no such session; give the account read permission only",
@@ -51,8 +52,7 @@ def make_context(attachment: Attachment) -> CheckedContext | None:
 
 def endpoints(attachment: Attachment) -> list[tuple[str, int]]:
     """Return hosts with ports, which the scheme chooses."""
-    secure = attachment.url.scheme == SECURE_SCHEME
-    return attachment.url.endpoints(SECURE_PORT if secure else attachment.default_port)
+    return attachment.url.endpoints(attachment.default_port)
 
 
 def read_version(properties: Any) -> str:

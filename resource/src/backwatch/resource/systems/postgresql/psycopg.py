@@ -2,13 +2,15 @@
 
 import asyncio
 import sys
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from backwatch.resource.errors import DriverMissing
 from backwatch.resource.opening import Attachment, Session
 from backwatch.resource.systems.postgresql import PostgreSQL, libpq_parameters, refuse_message
 from backwatch.resource.systems.postgresql.bounded_reply import bound, refuse_rows
 from backwatch.resource.systems.postgresql.certificate import read_certificate
+
+PLACE: Final = ("host", "hostaddr", "port")
 
 
 class Psycopg(PostgreSQL):
@@ -47,12 +49,13 @@ class Psycopg(PostgreSQL):
         One connection is opened first: a pool itself hides why it cannot connect.
         """
         pool = _import_pool(attachment)
-        parameters = _parameters(attachment, options.pop("kwargs", {}))
+        given = options.pop("kwargs", {})
+        parameters = _parameters(attachment, given)
         self.connect(attachment, {}).close()
         return pool.ConnectionPool(
             kwargs=parameters,
             open=True,
-            connection_class=_classes(attachment).connection,
+            connection_class=_pool_classes(attachment, given).connection,
             configure=lambda one: attachment.check_session(_read_session(one)),
             **options,
         )
@@ -60,15 +63,16 @@ class Psycopg(PostgreSQL):
     async def apool(self, attachment: Attachment, options: dict[str, Any]) -> Any:
         """Return an open ``psycopg_pool.AsyncConnectionPool``. See :meth:`pool`."""
         pool = _import_pool(attachment)
-        parameters = await asyncio.to_thread(_parameters, attachment, options.pop("kwargs", {}))
+        given = options.pop("kwargs", {})
+        parameters = await asyncio.to_thread(_parameters, attachment, given)
         await (await self.aconnect(attachment, {})).close()
 
         async def check(connection: Any) -> None:
             attachment.check_session(_read_session(connection))
 
         opened = pool.AsyncConnectionPool(
-            kwargs=parameters, open=False, configure=check, connection_class=_classes(attachment).async_connection,
-            **options,
+            kwargs=parameters, open=False, configure=check,
+            connection_class=_pool_classes(attachment, given).async_connection, **options,
         )  # fmt: skip
         await opened.open()
         return opened
@@ -132,6 +136,36 @@ def _classes(attachment: Attachment) -> _Classes:
             return await super().wait(bound(generator, self, attachment), *arguments, **options)
 
     return _Classes(BoundConnection, BoundAsyncConnection)
+
+
+def _pool_classes(attachment: Attachment, given: dict[str, Any]) -> _Classes:
+    """Return classes that resolve the host again for each connection: after a fail-over, its name leads elsewhere."""
+    classes = _classes(attachment)
+    if not attachment.policy.enforced:
+        return classes
+    connection, async_connection = classes
+
+    class PooledConnection(connection):
+        """A connection of a pool."""
+
+        @classmethod
+        def connect(cls, conninfo: str = "", **parameters: Any) -> Any:
+            return super().connect(conninfo, **_move(parameters, _parameters(attachment, given)))
+
+    class PooledAsyncConnection(async_connection):
+        """Its asynchronous twin."""
+
+        @classmethod
+        async def connect(cls, conninfo: str = "", **parameters: Any) -> Any:
+            fresh = await asyncio.to_thread(_parameters, attachment, given)
+            return await super().connect(conninfo, **_move(parameters, fresh))
+
+    return _Classes(PooledConnection, PooledAsyncConnection)
+
+
+def _move(parameters: dict[str, Any], fresh: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in parameters.items() if name not in PLACE}
+    return {**kept, **{name: fresh[name] for name in PLACE if name in fresh}}
 
 
 def _import_pool(attachment: Attachment) -> Any:

@@ -38,7 +38,10 @@ class Psycopg2(PostgreSQL):
         class Pool(base):
             """Its own connections, each checked when it is opened."""
 
+            _kwargs: dict[str, Any]
+
             def _connect(self, key: Any = None) -> Any:
+                self._kwargs = driver._parameters(attachment, options)  # by now, the name may lead elsewhere
                 return driver._check(attachment, super()._connect(key))
 
         return Pool(minimum, maximum, **self._parameters(attachment, options))
