@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from backwatch.resource import ResourceMisconfigured
-from backwatch.resource.checklist.sources import find_urls, read_yaml_file
+from backwatch.resource.checklist.sources import find_urls, read_compose_file
 
 SERVICES = """
 services:
@@ -27,7 +27,7 @@ def test_references_and_env_files_are_filled_in(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "common.env").write_text("CATALOG_URL=mysql://shop:secret@db/shop\nMAIL_URL=smtp://wrong\n")
     monkeypatch.setenv("MAIL_URL", "smtps://mail")
     monkeypatch.setenv("QUEUE_URL", "amqps://queue")
-    assert find_urls(read_yaml_file(tmp_path / "compose.yml")) == {
+    assert find_urls(read_compose_file(tmp_path / "compose.yml")) == {
         "CATALOG_URL": "mysql://shop:secret@db/shop",
         "DATABASE_URL": "postgresql://shop:from-default@db/shop",
         "MAIL_URL": "smtps://mail",
@@ -35,16 +35,16 @@ def test_references_and_env_files_are_filled_in(tmp_path: Path, monkeypatch: pyt
         "REDIS_URL": "redis://:pa$word@cache/${NOWHERE}",
     }
     monkeypatch.setenv("DB_PASSWORD", "from-shell")
-    assert "from-shell" in read_yaml_file(tmp_path / "compose.yml")["DATABASE_URL"]
+    assert "from-shell" in read_compose_file(tmp_path / "compose.yml")["DATABASE_URL"]
 
 
 def test_missing_env_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "compose.yml").write_text("services: {web: {env_file: common.env}}")
     with pytest.raises(ResourceMisconfigured, match=r"common\.env: No such file"):
-        read_yaml_file(tmp_path / "compose.yml")
+        read_compose_file(tmp_path / "compose.yml")
 
 
 def test_references_that_hold_each_other_end(tmp_path: Path) -> None:
     nested = "${A:-" * 40 + "x" + "}" * 40
     (tmp_path / "compose.yml").write_text(f"services: {{web: {{environment: {{URL: '{nested}'}}}}}}")
-    assert "URL" in read_yaml_file(tmp_path / "compose.yml")
+    assert "URL" in read_compose_file(tmp_path / "compose.yml")

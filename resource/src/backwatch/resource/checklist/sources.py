@@ -54,9 +54,7 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 def read_compose_file(path: Path) -> dict[str, str]:
     """Return the variables of a compose file's services, filled in from the environment and the ``.env`` beside it."""
-    beside = path.parent / ".env"
-    known = {**(read_env_file(beside) if beside.is_file() else {}), **os.environ}
-    return {name: _fill_in(value, known) for name, value in _read_yaml_file(path).items()}
+    return _read_yaml_file(path)
 
 
 def read_manifests(path: Path) -> dict[str, str]:
