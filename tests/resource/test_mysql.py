@@ -1,11 +1,13 @@
 """MySQL and MariaDB, attached through each client library: a real server, and the hostile ones of the attack pack."""
 
+import importlib
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy.exc
 
 from backwatch.attack.demo.services.mysql import Packets
 from backwatch.attack.protocols.mysql import HonestMySQL
@@ -16,7 +18,7 @@ from backwatch.attack.scenarios.mysql.key_from_server import OwnKey
 from backwatch.attack.scenarios.mysql.old_hash import OldHashMySQL
 from backwatch.attack.techniques.local_infile import FileRequestingMySQL
 from backwatch.attack.techniques.mysql_tls import TlsStrippingMySQL, WantsPassword
-from backwatch.resource import Resource, ResourceMisconfigured, ResourceUnsafe
+from backwatch.resource import Resource, ResourceMisconfigured, ResourceUnsafe, attach
 from backwatch.resource.addresses import Place
 from tests.resource.attaching import attach_server, attach_url
 from tests.resource.hostile import attach_hostile, serve_hostile
@@ -49,6 +51,16 @@ def ask(resource: Resource, statement: str = "SHOW STATUS LIKE 'Ssl_version'") -
 @every_driver
 def test_session_is_encrypted_and_verified(mariadb: Server, driver: str) -> None:
     assert ask(attach_server(mariadb, driver=driver))[0][1] == "TLSv1.3"
+
+
+@in_python
+@pytest.mark.parametrize("place", ["127.0.0.1:1", "nowhere.invalid"])
+def test_absent_server_raises_the_librarys_own_error(driver: str, place: str) -> None:
+    resource = attach("SHOP_URL", environment={"SHOP_URL": f"mysql://shop:SECRET@{place}/shop"}, driver=driver)
+    with pytest.raises(importlib.import_module(driver).Error, match=r"2003.*(refused|not known|resolution)"):
+        resource.connect()
+    with pytest.raises(sqlalchemy.exc.DBAPIError):
+        resource.engine().connect()
 
 
 @pytest.mark.services("mariadb")

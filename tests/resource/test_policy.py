@@ -8,6 +8,7 @@ from backwatch.resource import ResourceMisconfigured, ResourceUnsafe, attach
 from backwatch.resource.announcement import find_attached
 from backwatch.resource.checks import CHECKS
 from backwatch.resource.policy import read_policy
+from backwatch.resource.tls import find_ca_file
 from backwatch.resource.url import read_url
 
 URL = "postgresql://shop:SECRET@localhost/shop"
@@ -35,6 +36,36 @@ def test_each_layer_goes_before_the_one_below(tmp_path: Path, monkeypatch: pytes
     assert read_policy("ORDERS_URL", {}, variables).text("tls") == "off"
     assert read_policy("ORDERS_URL", {"tls": "verify-full"}, variables).text("tls") == "verify-full"
     assert read_policy("ORDERS_URL", {"tls": "verify-full"}, variables, {"tls": "off"}).text("tls") == "off"
+
+
+def test_url_cannot_switch_a_reviewed_policy_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    observe = {"mode": "observe"}
+    with pytest.raises(ResourceMisconfigured, match=r"loosens what attach\('ORDERS_URL'\) sets"):
+        read_policy("ORDERS_URL", observe, {}, {"hosts": ["*.db.example"]})
+    assert read_policy("ORDERS_URL", observe, {}, {"driver": "psycopg"}).text("mode") == "observe"
+    (tmp_path / "pyproject.toml").write_text("[tool.backwatch.resources.ORDERS_URL]\nhosts = ['*.db.example']\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ResourceMisconfigured, match=r"loosens what pyproject\.toml: resources\.ORDERS_URL sets"):
+        read_policy("ORDERS_URL", observe, {})
+    assert read_policy("OTHER_URL", observe, {}).text("mode") == "observe"
+
+
+def test_relative_authority_lies_beside_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "backwatch.toml").write_text("[resources.all]\nca = 'ca.pem'\n")
+    (tmp_path / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "deep")
+    policy = read_policy("ORDERS_URL", {}, {})
+    assert policy.text("ca") == str(tmp_path / "ca.pem")
+    with pytest.raises(ResourceMisconfigured, match=r"backwatch\.toml: resources\.all: ca = .*no such file"):
+        find_ca_file(policy)
+
+
+@pytest.mark.parametrize("text", ["", "[tool.backwatch.resources.all]\ntls = 'off'\n", "[resource.all]\ntls = 'off'\n"])
+def test_named_file_without_settings_is_an_error(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "policies.toml"
+    path.write_text(text)
+    with pytest.raises(ResourceMisconfigured, match=r"holds no table \[resources\.NAME\]"):
+        read_policy("ORDERS_URL", {}, {"BACKWATCH_RESOURCES_FILE": str(path)})
 
 
 @pytest.mark.parametrize(

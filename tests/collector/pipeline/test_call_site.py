@@ -140,6 +140,16 @@ def test_framework_page_under_a_server_has_no_call_site(server: str, tmp_path: P
         assert show() is not None
 
 
+def test_attached_client_is_no_call_site(tmp_path: Path) -> None:
+    file = str(tmp_path / "src/backwatch/resource/systems/redis/connection.py")  # of a development install
+    names: dict[str, Any] = {}
+    exec(compile("def read_reply(send, statement):\n    sent = send(statement)\n    return sent", file, "exec"), names)  # noqa: S102
+    site = names["read_reply"](send, SQL)
+    assert site.path.endswith(f"{HERE}:send")
+    assert "resource" not in site.path
+    assert site.function == "test_attached_client_is_no_call_site"
+
+
 def test_start_script_of_an_entry_point_is_no_call_site(tmp_path: Path) -> None:
     found: dict[str, Any] = {"__name__": "__main__", "find": find_call_site}
     for name, function in (("gunicorn", "run"), ("job.py", "<module>")):

@@ -20,7 +20,10 @@ from backwatch.resource.errors import ResourceMisconfigured
 from backwatch.resource.plain_text import shorten
 
 ENV_FILE: Final = "BACKWATCH_RESOURCES_FILE"
+PROJECT_FILE: Final = "pyproject.toml"
 ENV_PREFIX: Final = "BACKWATCH_RESOURCE_"
+SYSTEM: Final = "system"
+"""Value of ``ca``: the authorities that the machine trusts."""
 ALL: Final = "all"
 """Name under which a file holds the settings of every resource."""
 FILE, VARIABLE, URL, CODE = "file", "variable", "url", "code"
@@ -88,6 +91,7 @@ def read_policy(
     values: dict[str, Value] = {check.name: check.default for check in CHECKS.values()}
     sources: dict[str, str] = {}
     in_file: dict[str, tuple[Value, str]] = {}
+    unset = {"mode": (ENFORCE, f"attach({name!r})")} if from_call.keys() - {"driver"} else {}
     reviewed: set[str] = set()
     for layer, source, settings in (*_layers(name, from_url, variables), (CODE, f"attach({name!r})", from_call)):
         for key, value in settings.items():
@@ -101,9 +105,11 @@ def read_policy(
                 raise ResourceMisconfigured(f"{source}: {key} = {shorten(str(value))!r}: {error}") from None
             if layer == FILE:
                 in_file[key] = values[key], source
-            elif layer == URL and key in in_file and CHECKS[key].is_laxer(values[key], in_file[key][0]):
+                unset["mode"] = ENFORCE, source  # else a URL switches off all that the file sets
+            fixed = (in_file.get(key) or unset.get(key)) if layer == URL else None
+            if fixed and CHECKS[key].is_laxer(values[key], fixed[0]):
                 raise ResourceMisconfigured(
-                    f"{source}: {key} = {shorten(str(value))!r} loosens what {in_file[key][1]} sets: change it there"
+                    f"{source}: {key} = {shorten(str(value))!r} loosens what {fixed[1]} sets: change it there"
                 )
             (reviewed.add if layer in (FILE, CODE) else reviewed.discard)(key)
             sources[key] = source
@@ -117,7 +123,7 @@ def _layers(
     if path is not None:
         resources = read_file(path)
         for section in (ALL, name):
-            yield FILE, f"{path.name}: resources.{section}", resources.get(section, {})
+            yield FILE, f"{path.name}: resources.{section}", _place_ca(path, resources.get(section, {}))
     for variable in variables:
         rest = variable.removeprefix(ENV_PREFIX).lower()
         if variable.startswith(ENV_PREFIX) and not any(rest == key or rest.endswith(f"_{key}") for key in CHECKS):
@@ -129,6 +135,14 @@ def _layers(
             if (variable := prefix + check.upper()) in variables:
                 yield VARIABLE, variable, {check: variables[variable]}
     yield URL, f"the URL in {name}", from_url
+
+
+def _place_ca(path: Path, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return settings whose relative ``ca`` lies beside its file, wherever the app starts."""
+    authorities = settings.get("ca", SYSTEM)
+    if not isinstance(authorities, str) or authorities.strip() in ("", SYSTEM):
+        return settings
+    return {**settings, "ca": str(path.absolute().parent / authorities.strip())}
 
 
 def variable_part(name: str) -> str:
@@ -146,13 +160,16 @@ def find_file(variables: Mapping[str, str]) -> Path | None:
         path = Path(named)
         if not path.is_file():
             raise ResourceMisconfigured(f"{ENV_FILE}={shorten(named)!r}: no such file")
+        if not read_file(path):
+            table = "tool.backwatch.resources" if path.name == PROJECT_FILE else "resources"
+            raise ResourceMisconfigured(f"{ENV_FILE}={shorten(named)!r}: it holds no table [{table}.NAME]")
         return path
     try:
         here = Path.cwd()
     except OSError:
         return None
     for folder in (here, *here.parents):
-        for candidate in (folder / "backwatch.toml", folder / "pyproject.toml"):
+        for candidate in (folder / "backwatch.toml", folder / PROJECT_FILE):
             if candidate.is_file() and read_file(candidate):
                 return candidate
     return None
@@ -180,7 +197,7 @@ def _read_file(path: Path, modified_ns: int, size: int) -> Mapping[str, Mapping[
         document: Any = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ResourceMisconfigured(f"{path.name}: {error}") from None
-    for key in ("tool", "backwatch", "resources") if path.name == "pyproject.toml" else ("resources",):
+    for key in ("tool", "backwatch", "resources") if path.name == PROJECT_FILE else ("resources",):
         document = document.get(key, {})
         if not isinstance(document, dict):
             raise ResourceMisconfigured(f"{path.name}: {key} must be a table")

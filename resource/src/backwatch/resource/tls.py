@@ -8,7 +8,7 @@ from typing import Final
 
 from backwatch.resource.errors import ResourceMisconfigured, walk_causes
 from backwatch.resource.plain_text import shorten
-from backwatch.resource.policy import Policy
+from backwatch.resource.policy import SYSTEM, Policy
 
 VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 SYSTEM_FILES: Final = (
@@ -29,9 +29,9 @@ def find_ca_file(policy: Policy) -> str:
         ResourceMisconfigured: It does not exist.
     """
     named = policy.text("ca")
-    if named != "system":
+    if named != SYSTEM:
         if not Path(named).is_file():
-            raise ResourceMisconfigured(f"ca = {shorten(named)!r}: no such file")
+            raise ResourceMisconfigured(f"{policy.sources.get('ca', 'ca')}: ca = {shorten(named)!r}: no such file")
         return named
     default = ssl.get_default_verify_paths()
     for candidate in (os.environ.get("SSL_CERT_FILE"), default.cafile, *SYSTEM_FILES):
@@ -43,7 +43,7 @@ def find_ca_file(policy: Policy) -> str:
 def make_context(policy: Policy) -> ssl.SSLContext:
     """Return a client's context: authorities, name check and lowest version of the policy."""
     wanted = policy.text("tls")
-    context = ssl.create_default_context(cafile=None if policy.text("ca") == "system" else find_ca_file(policy))
+    context = ssl.create_default_context(cafile=None if policy.text("ca") == SYSTEM else find_ca_file(policy))
     context.minimum_version = VERSIONS[policy.text("tls_min")]
     context.check_hostname = wanted == "verify-full"
     context.verify_mode = ssl.CERT_NONE if wanted in ("require", "off") else ssl.CERT_REQUIRED

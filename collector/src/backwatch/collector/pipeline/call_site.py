@@ -26,6 +26,8 @@ MAX_REMEMBERED: Final = 8192
 app's memory."""
 _COMPREHENSIONS: Final = (".<locals>.<listcomp>", ".<locals>.<setcomp>", ".<locals>.<dictcomp>", ".<locals>.<genexpr>")
 """Frames of their own before Python 3.12: their function is the call site."""
+_ATTACHING: Final = "/backwatch/resource/"
+"""Opens services for apps; its subclasses of drivers lie outside of ``site-packages`` in a development install."""
 _LIBRARY, _RUNNER, _APP = range(3)
 """Kinds of code. That of a library is false."""
 
@@ -79,7 +81,7 @@ def _kind_of(file: str, frame: FrameType) -> int:
         # Code from a string is the app's own only if it is the program itself (python -c, the prompt).
         is_program = frame.f_globals.get("__name__") == "__main__" and not file.startswith("<frozen")
         return _APP if is_program else _LIBRARY
-    if "site-packages/" in file or "dist-packages/" in file or file.startswith(_EXCLUDED):
+    if "site-packages/" in file or "dist-packages/" in file or _ATTACHING in file or file.startswith(_EXCLUDED):
         return _RUNNER if is_runner(file) else _LIBRARY
     # The start script that an installer has made of an entry point; functions of the app's own scripts remain.
     path = Path(file)

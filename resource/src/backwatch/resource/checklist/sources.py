@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import quote
 
+from backwatch.resource.checklist.compose import list_compose_variables
 from backwatch.resource.django import ATTACHED
 from backwatch.resource.errors import ResourceMisconfigured
 from backwatch.resource.inspections import discover
@@ -55,9 +56,7 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 def read_compose_file(path: Path) -> dict[str, str]:
     """Return the variables of a compose file's services, filled in from the environment and the ``.env`` beside it."""
-    beside = path.parent / ".env"
-    known = {**(read_env_file(beside) if beside.is_file() else {}), **os.environ}
-    return {name: _fill_in(value, known) for name, value in _read_yaml_file(path).items()}
+    return _read_yaml_file(path)
 
 
 def read_manifests(path: Path) -> dict[str, str]:
@@ -104,13 +103,13 @@ def _read_yaml_file(path: Path) -> dict[str, str]:
     except (yaml.YAMLError, RecursionError):
         raise ResourceMisconfigured(f"{path.name}: no YAML") from None
     found: dict[str, str] = {}
-    for owner, name, value in (each for document in documents for each in _list_variables(document)):
+    for owner, name, value in (each for document in documents for each in _list_variables(document, path.parent)):
         key = name if found.get(name, value) == value else f"{owner}.{name}"
         found[key] = value
     return found
 
 
-def _list_variables(document: Any) -> Iterator[tuple[str, str, str]]:
+def _list_variables(document: Any, folder: Path) -> Iterator[tuple[str, str, str]]:
     if not isinstance(document, dict):
         return
     kind = document.get("kind")
@@ -125,13 +124,7 @@ def _list_variables(document: Any) -> Iterator[tuple[str, str, str]]:
                 continue
     elif kind:
         yield from _list_container_variables(document, 0)
-    for owner, service in _get(document, "services").items():
-        environment: Any = service.get("environment") if isinstance(service, dict) else None
-        pairs: Any = environment.items() if isinstance(environment, dict) else ()
-        if isinstance(environment, list):
-            pairs = [str(each).partition("=")[::2] for each in cast("list[Any]", environment)]
-        for name, value in pairs:
-            yield str(owner), str(name), str(value)
+    yield from list_compose_variables(_get(document, "services"), folder, read_env_file)
 
 
 def _list_container_variables(node: Any, depth: int) -> Iterator[tuple[str, str, str]]:

@@ -15,6 +15,7 @@ REVEALING: Final = ("mysql_clear_password", "dialog", "sha256_password", "mysql_
 """Plugins that send the password itself, or a proof that is as good as it."""
 FULL_LOGIN: Final = b"\x01\x04"
 """Message of caching_sha2_password: the server wants the password itself."""
+NO_CONNECTION: Final = 2003
 UNKNOWN_VARIABLE: Final = 1193
 TLS_OPTIONS: Final = (
     "ssl", "ssl_ca", "ssl_verify_cert", "ssl_verify_identity", "ssl_disabled", "ssl_mode", "tls_versions",

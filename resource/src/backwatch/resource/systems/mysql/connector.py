@@ -143,7 +143,13 @@ class _JudgedSocket(_Base):
         self.recv = self._recv_login
 
     def open_connection(self) -> None:
-        self.sock = open_socket(self._attachment, self.server_host, self.server_port, self._connection_timeout)
+        host, port = self.server_host, self.server_port
+        try:
+            self.sock = open_socket(self._attachment, host, port, self._connection_timeout)
+        except OSError as error:  # as the library reports it: engines and apps wait for its class
+            from mysql.connector.errors import InterfaceError
+
+            raise InterfaceError(errno=family.NO_CONNECTION, values=(host, port, str(error))) from error
 
     def build_ssl_context(self, ssl_ca: Any = None, ssl_cert: Any = None, ssl_key: Any = None, **options: Any) -> Any:
         if not self._attachment.needs_tls:

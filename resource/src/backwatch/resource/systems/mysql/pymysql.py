@@ -124,7 +124,7 @@ class _JudgedConnection(_Base):
         read_timeout, self._read_timeout = self._read_timeout, self.connect_timeout  # the login's
         try:
             if sock is None and not self.unix_socket:
-                sock = open_socket(attachment, self.host, self.port, self.connect_timeout)
+                sock = self._open_socket()
                 self.host_info = f"socket {self.host}:{self.port}"
             super().connect(sock)
         except _errors().Error as error:
@@ -134,6 +134,13 @@ class _JudgedConnection(_Base):
         finally:
             self._read_timeout = read_timeout
         _check(attachment, self)
+
+    def _open_socket(self) -> Any:
+        try:
+            return open_socket(self._attachment, self.host, self.port, self.connect_timeout)
+        except OSError as error:  # as the library reports it: engines and apps wait for its class
+            message = f"Can't connect to MySQL server on {self.host!r} ({error})"
+            raise _errors().OperationalError(mysql.NO_CONNECTION, message) from error
 
     def _get_server_information(self) -> None:
         from pymysql.constants import CLIENT
