@@ -10,6 +10,7 @@ from backwatch.attack.protocols.mongodb import SET, MongoDB
 from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.techniques.mongodb import ExtendedSet
 from backwatch.resource import Resource, ResourceUnsafe
+from backwatch.resource.systems.mongodb.pymongo import _allow_domain
 from tests.resource.attaching import Serve, attach_server, attach_url
 from tests.services.server import Server
 
@@ -158,3 +159,14 @@ def test_hosts_of_a_srv_name_lie_in_its_domain() -> None:
     attachment.check_endpoint("node1.abc.example", 27017, "it names")
     with pytest.raises(ResourceUnsafe):
         attachment.check_endpoint("node1.abd.example", 27017, "it names")
+
+
+@pytest.mark.parametrize(
+    ("host", "domain"),
+    [("cluster.db.example", "db.example"), ("db.example.", "db.example"), ("localhost", "localhost")],
+)
+def test_name_in_dns_allows_its_own_domain_alone(host: str, domain: str) -> None:
+    allowed = _allow_domain(attach_url(f"mongodb+srv://{host}/shop")._attachment)
+    assert list(allowed.allowed_hosts) == [f"*.{domain}"]
+    with pytest.raises(ResourceUnsafe):
+        allowed.check_host("evil.example")

@@ -83,6 +83,17 @@ def test_options_of_the_caller_join_those_of_the_policy() -> None:
     assert given == {"options": "-c search_path=orders"}
 
 
+def test_options_of_the_environment_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGOPTIONS", "-c search_path=orders")
+    assert read("postgresql://localhost/shop")["options"].startswith("-c search_path=orders -c statement_timeout=")
+
+
+@pytest.mark.parametrize("option", ["conninfo", "dsn", "service"])
+def test_caller_cannot_name_another_server(option: str) -> None:
+    with pytest.raises(ResourceUnsafe, match=f"the option {option}"):
+        read("postgresql://localhost/shop", {option: "host=192.0.2.1"})
+
+
 def test_next_host_is_judged_from_its_first_byte() -> None:
     resource = attach(NAME, environment={NAME: "postgresql://shop:SECRET@localhost/shop"}, driver="asyncpg")
     login = _Login(resource._attachment)

@@ -136,12 +136,13 @@ def share_context(attachment: Attachment, *, bounded: bool = True) -> ssl.SSLCon
     named = policy.text("ca")
     modified_ns = 0 if named == "system" else Path(find_ca_file(policy)).stat().st_mtime_ns
     key = policy.text("tls"), policy.text("tls_min"), named, modified_ns, bounded
+    if (found := _contexts.get(key)) is not None:
+        return found
+    made = make_bounded_context(attachment) if bounded else make_context(policy)  # without a lock: a fork may come
     with _lock:
-        if key not in _contexts:
-            if len(_contexts) >= MAX_CONTEXTS:
-                _contexts.clear()
-            _contexts[key] = make_bounded_context(attachment) if bounded else make_context(policy)
-        return _contexts[key]
+        if len(_contexts) >= MAX_CONTEXTS:
+            _contexts.clear()
+        return _contexts.setdefault(key, made)
 
 
 def set_budget(connected: object, budget: ReplyBudget) -> None:

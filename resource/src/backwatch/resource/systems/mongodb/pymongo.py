@@ -1,5 +1,6 @@
 """PyMongo: clients, synchronous and asynchronous."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Final
@@ -48,12 +49,16 @@ class PyMongo(Driver):
         """Return a ``pymongo.MongoClient``. It connects with the first operation."""
         import pymongo
 
+        attachment = _allow_domain(attachment)
+        attachment.check_places()
         return self._client(attachment, options, check_client, pymongo.MongoClient)
 
     async def aclient(self, attachment: Attachment, options: dict[str, Any]) -> Any:
         """Return a ``pymongo.AsyncMongoClient``. It connects with the first operation."""
         import pymongo
 
+        attachment = _allow_domain(attachment)
+        await asyncio.to_thread(attachment.check_places)
         return self._client(attachment, options, check_async_client, pymongo.AsyncMongoClient)
 
     def refuse_error(self, attachment: Attachment, error: Exception) -> None:
@@ -61,9 +66,6 @@ class PyMongo(Driver):
         raise_refusal(attachment, error)
 
     def _client(self, attachment: Attachment, options: dict[str, Any], check: Any, base: Any) -> Any:
-        if attachment.url.driver == SRV:
-            attachment = _allow_domain(attachment)
-        attachment.check_places()
         policy, url = attachment.policy, attachment.url
         scheme = f"mongodb+{SRV}" if url.driver == SRV else "mongodb"
         if not policy.enforced:
@@ -99,7 +101,7 @@ def _ms(attachment: Attachment, setting: str) -> int:
 
 def _allow_domain(attachment: Attachment) -> Attachment:
     policy = attachment.policy
-    if policy.texts("hosts"):
+    if attachment.url.driver != SRV or policy.texts("hosts"):
         return attachment
     host = normalize(attachment.url.host)
     domain = host.partition(".")[2] if host.count(".") > 1 else host

@@ -12,6 +12,7 @@ from backwatch.resource.url import ServiceUrl
 
 CONTROLLED: Final = (
     "sslmode", "sslrootcert", "ssl_min_protocol_version", "require_auth", "gssencmode", "hostaddr", "host", "port",
+    "service", "conninfo", "dsn",
 )  # fmt: skip
 """Parameters on which the policy decides."""
 WEAK_MODES: Final = ("disable", "allow", "prefer")
@@ -81,7 +82,14 @@ def libpq_parameters(attachment: Attachment, options: dict[str, Any], libpq_vers
             "connect_timeout": max(2, round(policy.seconds("connect_timeout_s"))),
             "tcp_user_timeout": round(policy.seconds("read_timeout_s") * 1000),
             "options": " ".join(
-                filter(None, (url.query.get("options"), *_session_settings(attachment), options.pop("options", None)))
+                filter(
+                    None,
+                    (
+                        url.query.get("options") or os.environ.get("PGOPTIONS"),
+                        *_session_settings(attachment),
+                        options.pop("options", None),
+                    ),
+                )
             ),
         }
         parameters.pop("require_auth", None)

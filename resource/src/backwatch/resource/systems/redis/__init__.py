@@ -1,5 +1,6 @@
 """Redis and Valkey: clients, pools, clusters and Sentinels. Their two client libraries have the same interface."""
 
+import asyncio
 import importlib
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
@@ -70,7 +71,7 @@ class RedisDriver(Driver):
 
     async def aclient(self, attachment: Attachment, options: dict[str, Any]) -> Any:
         """Return the asynchronous client. See :meth:`client`."""
-        parameters = self._parameters(attachment, options)
+        parameters = await asyncio.to_thread(self._parameters, attachment, options)  # names are resolved
         if attachment.url.driver == CLUSTER:
             return self._async_cluster(attachment, parameters)
         if attachment.url.driver == SENTINEL:
@@ -81,7 +82,8 @@ class RedisDriver(Driver):
     async def apool(self, attachment: Attachment, options: dict[str, Any]) -> Any:
         """Return an asynchronous connection pool. See :meth:`pool`."""
         _refuse_variant(attachment, "apool")
-        return self._pool(attachment, self._parameters(attachment, options), asynchronous=True)
+        parameters = await asyncio.to_thread(self._parameters, attachment, options)
+        return self._pool(attachment, parameters, asynchronous=True)
 
     def refuse_error(self, attachment: Attachment, error: Exception) -> None:
         """Find the refusal in the library's error."""
