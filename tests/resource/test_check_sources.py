@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from backwatch.resource import inspections
 from backwatch.resource.checklist.command import _attach, check
-from backwatch.resource.checklist.sources import read_compose_file, read_manifests
+from backwatch.resource.checklist.sources import read_compose_file, read_django_settings, read_manifests
 from backwatch.resource.inspections import Link
 
 COMPOSE = """
@@ -118,3 +118,28 @@ def test_drips_do_not_hold_an_inspection_up(dripping_port: int, monkeypatch: pyt
     monkeypatch.setattr(inspections, "EXCHANGE_S", 0.3)
     with Link("127.0.0.1", dripping_port) as link, pytest.raises(TimeoutError, match="too long"):
         link.read_line()
+
+
+SETTINGS = """
+DATABASES = {"default": {"ENGINE": "backwatch.resource.django.postgresql", "RESOURCE": "DATABASE_URL",
+                         "NAME": "shop", "USER": "shop", "HOST": "db", "PORT": ""}}
+CACHES = {"default": {"BACKEND": "backwatch.resource.django.cache.AttachedCache", "LOCATION": "CACHE_URL"}}
+EMAIL_BACKEND = "backwatch.resource.django.mail.EmailBackend"
+EMAIL_HOST = "localhost"
+"""
+
+
+def test_attached_services_of_django_are_checked_by_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "attached_shop_settings.py").write_text(SETTINGS)
+    monkeypatch.chdir(tmp_path)
+    urls = {"DATABASE_URL": "postgresql://db/shop", "CACHE_URL": "redis://cache/0", "MAIL_URL": "smtp://mail"}
+    for name, url in urls.items():
+        monkeypatch.setenv(name, url)
+    assert read_django_settings("attached_shop_settings") == urls
+
+
+def test_policy_of_the_environment_holds_for_the_urls_of_a_file(tmp_path: Path) -> None:
+    (path := tmp_path / "shop.env").write_text("A_URL=redis://127.0.0.1:1/")
+    assert run("--env-file", str(path), BACKWATCH_RESOURCE_TLS="maybe").exit_code == 78

@@ -9,6 +9,7 @@ from backwatch.resource.announcement import find_attached
 from backwatch.resource.checks import CHECKS
 from backwatch.resource.policy import read_policy
 from backwatch.resource.tls import find_ca_file
+from backwatch.resource.url import read_url
 
 URL = "postgresql://shop:SECRET@localhost/shop"
 FILE = """
@@ -185,3 +186,9 @@ def test_setting_that_a_driver_cannot_keep_is_an_error() -> None:
 
 def test_each_setting_says_what_it_stops() -> None:
     assert [check.name for check in CHECKS.values() if not check.stops] == []
+
+
+def test_address_of_ipv6_keeps_its_brackets() -> None:
+    url = read_url("BROKERS", "kafka://[2001:db8::1]:9093,broker.example")
+    assert url.addresses(9092) == ["[2001:db8::1]:9093", "broker.example:9092"]
+    assert "[2001:db8::1]:9093" in url.rebuild()

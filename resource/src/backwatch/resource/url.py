@@ -52,6 +52,10 @@ class ServiceUrl:
         """Return all hosts with their ports."""
         return [(host, port or default_port) for host, port in self.hosts]
 
+    def addresses(self, default_port: int) -> list[str]:
+        """Return all hosts with their ports as ``host:port``, addresses of IPv6 in brackets."""
+        return [_join(host, port) for host, port in self.endpoints(default_port)]
+
     def without_secret(self) -> str:
         """Return the URL as messages show it: no password and no parameters."""
         hosts = ",".join(_join(host, port) for host, port in self.hosts)

@@ -1,6 +1,7 @@
 """``backwatch check``."""
 
 import contextlib
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
@@ -14,13 +15,14 @@ from backwatch.resource.checklist.checks import FAULT, LEVELS, OK, Item, count_f
 from backwatch.resource.errors import DriverMissing, ResourceMisconfigured
 from backwatch.resource.inspections import discover
 from backwatch.resource.opening import Attachment
-from backwatch.resource.policy import read_policy
+from backwatch.resource.policy import ENV_FILE, ENV_PREFIX, read_policy
 from backwatch.resource.systems import choose_driver
 from backwatch.resource.systems import discover as list_drivers
 from backwatch.resource.url import ServiceUrl, read_url
 
 EXIT_FAULTS: Final = 3
 EXIT_SETTING: Final = 78
+SETTINGS: Final = (ENV_PREFIX, ENV_FILE)
 AT_ONCE: Final = 8
 MARKS: Final = {OK: "✓", FAULT: "✗", "unknown": "?"}
 
@@ -87,10 +89,8 @@ def _read_sources(
     env_file: Path | None, compose: Path | None, manifest: Path | None, django: str | None
 ) -> dict[str, str]:
     if not any((env_file, compose, manifest, django)):
-        import os
-
         return dict(os.environ)
-    found: dict[str, str] = {}
+    found = {name: value for name, value in os.environ.items() if name.startswith(SETTINGS)}
     if env_file is not None:
         found |= sources.read_env_file(env_file)
     if compose is not None:

@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 from urllib.parse import quote
 
 from backwatch.resource.checklist.compose import list_compose_variables
+from backwatch.resource.django import ATTACHED
 from backwatch.resource.errors import ResourceMisconfigured
 from backwatch.resource.inspections import discover
 from backwatch.resource.plain_text import shorten
@@ -19,6 +20,7 @@ from backwatch.resource.plain_text import shorten
 MAX_FILE_BYTES: Final = 1 << 20
 _LINE: Final = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
 _PLACEHOLDER: Final = re.compile(r"\$\{(\w+)(?::?-([^}]*))?[^}]*\}|\$\((\w+)\)")
+DJANGO_PREFIX: Final = "backwatch.resource.django."
 _DJANGO_SCHEMES: Final = {"postgresql": "postgresql", "postgis": "postgresql", "mysql": "mysql"}
 
 
@@ -146,7 +148,7 @@ def _get(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def read_django_settings(module: str) -> dict[str, str]:
-    """Return the databases, caches and mail server of a settings module as URLs.
+    """Return the databases, caches and mail server of a settings module as URLs, attached ones by their names.
 
     Raises:
         ResourceMisconfigured: The module cannot be imported.
@@ -158,10 +160,10 @@ def read_django_settings(module: str) -> dict[str, str]:
         raise ResourceMisconfigured(f"{shorten(module)}: {type(error).__name__} while it was imported") from None
     finally:
         sys.path.pop(0)
-    found: dict[str, str] = {}
+    found = {name: os.environ[name] for name in _list_attached(settings) if name in os.environ}
     for alias, database in getattr(settings, "DATABASES", {}).items():
         scheme = _DJANGO_SCHEMES.get(str(database.get("ENGINE", "")).rpartition(".")[2])
-        if scheme:
+        if scheme and ATTACHED not in database:
             login = _join_login(database.get("USER"), database.get("PASSWORD"))
             host, port = database.get("HOST") or "localhost", database.get("PORT")
             place = f"{host}:{port}" if port else host
@@ -174,11 +176,22 @@ def read_django_settings(module: str) -> dict[str, str]:
                 text = f"memcached://{text}"
             if "://" in text:
                 found[f"CACHES.{alias}"] = text
-    if host := getattr(settings, "EMAIL_HOST", ""):
+    attached_mail = str(getattr(settings, "EMAIL_BACKEND", "")).startswith(DJANGO_PREFIX)
+    if (host := getattr(settings, "EMAIL_HOST", "")) and not attached_mail:
         scheme = "smtps" if getattr(settings, "EMAIL_USE_SSL", False) else "smtp"
         login = _join_login(getattr(settings, "EMAIL_HOST_USER", ""), getattr(settings, "EMAIL_HOST_PASSWORD", ""))
         found["EMAIL_HOST"] = f"{scheme}://{login}{host}:{getattr(settings, 'EMAIL_PORT', 25)}/"
     return found
+
+
+def _list_attached(settings: Any) -> Iterator[str]:
+    """Yield the variables that databases, caches and mail are attached by."""
+    yield from (str(each[ATTACHED]) for each in getattr(settings, "DATABASES", {}).values() if ATTACHED in each)
+    for cache in getattr(settings, "CACHES", {}).values():
+        if str(cache.get("BACKEND", "")).startswith(DJANGO_PREFIX):
+            yield str(cache.get("LOCATION", ""))
+    if str(getattr(settings, "EMAIL_BACKEND", "")).startswith(DJANGO_PREFIX):
+        yield str(getattr(settings, "MAIL_RESOURCE", "MAIL_URL"))
 
 
 def _join_login(user: Any, password: Any) -> str:

@@ -27,7 +27,4 @@ class AttachedDriver:
     def connect(self, **parameters: Any) -> Any:
         """Return the library's own connection, opened safely."""
         options = {name: value for name, value in parameters.items() if name not in ENDPOINT}
-        return attach(self._name, driver=self._driver.__name__.lower() if self._is_psycopg() else "").connect(**options)
-
-    def _is_psycopg(self) -> bool:
-        return self._driver.__name__ in ("psycopg", "psycopg2")
+        return attach(self._name, driver=self._driver.__name__.lower()).connect(**options)

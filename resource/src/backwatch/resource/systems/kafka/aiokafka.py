@@ -56,7 +56,7 @@ class AioKafka(Kafka):
 def _parameters(attachment: Attachment, kind: str, security: str, mechanism: str) -> dict[str, Any]:
     policy, url = attachment.policy, attachment.url
     given: dict[str, Any] = {
-        "bootstrap_servers": [f"{host}:{port}" for host, port in url.endpoints(attachment.default_port)],
+        "bootstrap_servers": url.addresses(attachment.default_port),
         "security_protocol": security,
     }
     if mechanism:

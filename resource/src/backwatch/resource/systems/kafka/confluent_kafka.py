@@ -59,7 +59,7 @@ def _properties(attachment: Attachment) -> dict[str, Any]:
     policy, url = attachment.policy, attachment.url
     security, mechanism = choose_security(attachment)
     given: dict[str, Any] = {
-        "bootstrap.servers": ",".join(f"{host}:{port}" for host, port in url.endpoints(attachment.default_port)),
+        "bootstrap.servers": ",".join(url.addresses(attachment.default_port)),
         "security.protocol": security,
     }
     if mechanism:
