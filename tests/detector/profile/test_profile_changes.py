@@ -1,6 +1,7 @@
 """``backwatch profile learn``, ``export``, ``diff``, ``approve`` and ``enforce``."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +209,13 @@ def test_commands_refuse_wrong_options(document: Path, store: sa.Engine, store_u
     assert run("diff", str(document), str(document), "--from", "x").exit_code == 2
     assert run("export", "--store-url", store_url).exit_code == 2
     assert run("approve", str(document), "--reason", "\x1b", "--store-url", store_url).exit_code == 2
+
+
+def test_profile_of_an_app_that_was_never_seen_is_named(document: Path, store: sa.Engine, store_url: str) -> None:
+    assert run("enforce", str(document), "--store-url", store_url).stderr == ""  # a first release: nothing was seen
+    owner = new_worker(store)
+    owner.take(make_records([replace(call, app="shop/production") for call in PAST]), 0)
+    assert owner.commit(1)
+    for arguments in (["enforce", str(document)], ["diff", str(document)]):
+        seen = run(*arguments, "--store-url", store_url).stderr
+        assert seen == "backwatch: no process of the app shop was seen, but of shop/production: name it as alerts do\n"

@@ -180,6 +180,7 @@ def enforce(file: str, off: str, by: str, store_url: str | None) -> None:
       backwatch profile enforce backwatch.yml --by release-42
       backwatch profile enforce --off shop
     """
+    from backwatch.detector.profile.store_knowledge import warn_of_unknown_app
     from backwatch.store.connect import StoreUnavailable
     from backwatch.store.profiles import enter, read_current
     from backwatch.store.transactions import reading
@@ -202,6 +203,8 @@ def enforce(file: str, off: str, by: str, store_url: str | None) -> None:
             number, new = enter(
                 engine, found.app, announced, sha256=found.sha256, by=by, now_ns=time.time_ns(), enforced=plain
             )  # fmt: skip
+            with reading(engine) as connection:
+                _show_warning(warn_of_unknown_app(connection, found.app))
         engine.dispose()
     except StoreUnavailable as error:
         raise Unavailable(str(error)) from None
@@ -261,7 +264,7 @@ def _read_seen(files: tuple[str, ...], app: str, store_url: str | None) -> "Prof
 
 
 def _read_store(app: str, store_url: str | None) -> "Profile":
-    from backwatch.detector.profile.store_knowledge import read_known
+    from backwatch.detector.profile.store_knowledge import read_known, warn_of_unknown_app
     from backwatch.store.connect import StoreUnavailable
     from backwatch.store.transactions import reading
 
@@ -269,12 +272,19 @@ def _read_store(app: str, store_url: str | None) -> "Profile":
         engine = open_existing_store(store_url)
         with reading(engine) as connection:
             found = read_known(connection, app, time.time_ns())
+            warning = warn_of_unknown_app(connection, found.app)
         engine.dispose()
     except StoreUnavailable as error:
         raise Unavailable(str(error)) from None
     except LookupError as error:
         raise click.UsageError(one_line(str(error.args[0]))) from None
+    _show_warning(warning)
     return found
+
+
+def _show_warning(warning: str) -> None:
+    if warning:
+        click.echo(f"backwatch: {one_line(warning)}", err=True)
 
 
 def _read_alerts(app: str, store_url: str | None) -> "Profile":

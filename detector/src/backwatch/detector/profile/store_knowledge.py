@@ -59,6 +59,15 @@ def read_known(connection: sa.Connection, app: str, now_ns: int) -> Profile:
     return merge(profile, seen)
 
 
+def warn_of_unknown_app(connection: sa.Connection, app: str) -> str:
+    """Return a line where the store knows apps, and not this one; those of its name with an environment come first."""
+    known = queries.apps(connection)
+    if not known or app in known:
+        return ""
+    alike = [name for name in known if app in name.split("/")]
+    return f"no process of the app {app} was seen, but of {', '.join((alike or known)[:5])}: name it as alerts do"
+
+
 def read_unapproved(connection: sa.Connection, app: str) -> tuple[Profile, list[str]]:
     """Return what open alerts show that was not approved, and a line for each that no profile should hold."""
     statements: dict[tuple[str, str], StatementEntry] = {}
