@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from backwatch.resource import inspections
+from backwatch.resource.checklist.checks import secure_login
 from backwatch.resource.checklist.command import _attach, check
 from backwatch.resource.checklist.sources import read_compose_file, read_django_settings, read_manifests
 from backwatch.resource.inspections import Link
@@ -91,6 +92,14 @@ def test_impossible_host_is_reported() -> None:
     host = "a" * 70
     done = run("A_URL", "--json", A_URL=f"redis://{host}.example:1/")
     assert {item["check"]: item["status"] for item in json.loads(done.stdout)}["reachable"] == "fault"
+
+
+@pytest.mark.parametrize("settings", ["backwatch.mode=observe", "backwatch.tls=off", "backwatch.tls=require"])
+def test_lax_policy_does_not_loosen_the_login_of_a_check(settings: str) -> None:
+    ((attachment, _, _),), _ = _attach({"A_URL": f"mysql://shop:SECRET@192.0.2.1/shop?{settings}"}, [])
+    secured = secure_login(attachment)
+    assert secured.policy.enforced
+    assert secured.verifies_name
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Final
 from backwatch.resource import addresses
 from backwatch.resource.checklist.certificates import TlsFacts, read_tls_facts
 from backwatch.resource.checklist.support import find_end
+from backwatch.resource.checks import ENFORCE
 from backwatch.resource.errors import DriverMissing, ResourceError, ResourceUnsafe
 from backwatch.resource.inspections import Account, Inspection, Link
 from backwatch.resource.opening import TLS_FIX, Attachment
@@ -241,7 +242,7 @@ class _Checklist:
             yield self._unknown("account", "nobody logged in: the password would go over an unverified session")
             return
         try:
-            account = self._inspection.read_account(Resource(self._attachment, self._driver))
+            account = self._inspection.read_account(Resource(secure_login(self._attachment), self._driver))
         except (ResourceUnsafe, DriverMissing) as error:
             yield self._unknown("account", f"nobody logged in: {shorten(str(error))}")
         except Exception as error:  # noqa: BLE001  whatever a client library raises
@@ -279,7 +280,7 @@ class _Checklist:
         opened: list[str] = []
         for user, password in logins:
             url = replace(self._url, user=user, password=password)
-            attachment = replace(self._attachment, url=url)
+            attachment = replace(secure_login(self._attachment), url=url)
             with contextlib.suppress(Exception):
                 if self._inspection.read_account(Resource(attachment, driver)):
                     opened.append(user)
@@ -291,6 +292,12 @@ class _Checklist:
             )  # fmt: skip
         elif logins:
             yield self._ok("default-password", f"{len(logins)} well-known ones were refused")
+
+
+def secure_login(attachment: Attachment) -> Attachment:
+    """Return an attachment that sends a password over verified TLS alone, whatever the app's own policy allows."""
+    strict = {"mode": ENFORCE, "tls": "verify-full"}
+    return replace(attachment, policy=replace(attachment.policy, values={**attachment.policy.values, **strict}))
 
 
 def count_faults(items: Sequence[Item], from_level: str) -> int:
