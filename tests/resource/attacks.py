@@ -10,6 +10,7 @@ from typing import Any
 from backwatch.attack.authority import Authority
 from backwatch.attack.protocols.server import HostileServer
 from backwatch.attack.scenarios import AppConfig, Scenario
+from backwatch.attack.scenarios.mongodb.second_exploited import MENDED
 from backwatch.attack.techniques.unverified import TriesUnverified
 from backwatch.resource import ResourceUnsafe
 from backwatch.resource.tls import fingerprint
@@ -80,7 +81,7 @@ def choose_policy(kind: type[Scenario], service: HostileServer) -> dict[str, Any
         chain = service.certificate.chain.read_text()
         policy["pin"] = [fingerprint(ssl.PEM_cert_to_DER_cert(chain[: chain.index("-----END") + 26]))]
     if kind.code == "A14":
-        policy["min_version"] = {"psycopg": "14", "pymysql": "8.0", "pymongo": "6.0"}[kind.driver]
+        policy["min_version"] = {"psycopg": "14", "pymysql": "8.0", "pymongo": MENDED}[kind.driver]
     if kind.code == "A8":
         policy["tls_min"] = "1.3"
     if kind.code in ("B4", "B7"):
