@@ -91,7 +91,7 @@ def test_no_password_goes_over_an_unverified_session(postgresql: Server) -> None
         items = run_check(url, "system")
     assert {item["check"] for item in items if item["status"] == "fault"} == {"verified"}
     assert [item["seen"] for item in items if item["check"] == "account"] == [
-        "nobody logged in: the password would go over an unverified session"
+        "no login was tried: the password would go over an unverified session"
     ]
 
 

@@ -167,6 +167,8 @@ def test_signs_of_a_password_are_written_encoded() -> None:
 def test_misspelt_variable_is_an_error() -> None:
     with pytest.raises(ResourceMisconfigured, match="BACKWATCH_RESOURCE_ORDERS_TSL"):
         read_policy("ORDERS_URL", {}, {"BACKWATCH_RESOURCE_ORDERS_TSL": "off"})
+    with pytest.raises(ResourceMisconfigured, match="BACKWATCH_RESOURCES_FLE"):
+        read_policy("ORDERS_URL", {}, {"BACKWATCH_RESOURCES_FLE": "policies.toml"})
 
 
 def test_missing_variable_is_named() -> None:

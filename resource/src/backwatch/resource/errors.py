@@ -31,7 +31,7 @@ class ResourceUnsafe(ResourceError):
     """
 
     def __init__(self, resource: str, check: str, seen: str, fix: str) -> None:
-        super().__init__(f"{resource}: {check}: {seen}. {fix}")
+        super().__init__(f"{resource}: {check}: {seen.rstrip('.')}. {fix}")
         self.resource = resource
         self.check = check
         self.seen = seen

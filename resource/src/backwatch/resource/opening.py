@@ -90,6 +90,7 @@ class Attachment:
             ResourceUnsafe: The mode is enforce.
         """
         seen = shorten(seen)
+        fix = choose_fix(seen) if fix == TLS_FIX else fix
         if self.policy.enforced:
             raise ResourceUnsafe(self.name, check, seen, fix)
         self.findings.append(Finding(check, seen, fix))
@@ -267,7 +268,7 @@ class Attachment:
         self.raise_refusal(error)
         seen = tls.describe_error(error)
         if seen and self.policy.enforced:
-            raise ResourceUnsafe(self.name, tls.name_check(error), seen, TLS_FIX) from error
+            raise ResourceUnsafe(self.name, tls.name_check(error), seen, choose_fix(seen)) from error
 
     def refuse_option(self, options: dict[str, Any], controlled: Sequence[str], check: str) -> None:
         """Refuse options of the caller that the policy decides on."""
@@ -277,6 +278,20 @@ class Attachment:
                     check, f"the option {option} was given to the driver",
                     f"Leave it out: {check} of this resource decides; change it there",
                 )  # fmt: skip
+
+
+def choose_fix(seen: str) -> str:
+    """Return what to do about a certificate, by what was seen of it."""
+    lowered = seen.lower()
+    if "expired" in lowered:
+        return "Renew the service's certificate"
+    if "not yet valid" in lowered:
+        return "Compare the clocks, or wait until the service's certificate begins"
+    if "mismatch" in lowered or "does not match" in lowered or "not valid for" in lowered:
+        return "Use a name in the URL that the service's certificate holds, or give it one for this host"
+    if lowered.endswith("certificate verify failed"):  # libpq and some others give no reason
+        return f"Run backwatch check, which names the reason. {TLS_FIX}"
+    return TLS_FIX
 
 
 def read_version(text: str) -> list[int]:

@@ -126,10 +126,10 @@ def _layers(
             yield FILE, f"{path.name}: resources.{section}", _place_ca(path, resources.get(section, {}))
     for variable in variables:
         rest = variable.removeprefix(ENV_PREFIX).lower()
-        if variable.startswith(ENV_PREFIX) and not any(rest == key or rest.endswith(f"_{key}") for key in CHECKS):
-            raise ResourceMisconfigured(
-                f"{shorten(variable)} is no setting of a resource; known are {', '.join(CHECKS)}"
-            )
+        known = variable == ENV_FILE or any(rest == key or rest.endswith(f"_{key}") for key in CHECKS)
+        if variable.startswith(ENV_PREFIX.rstrip("_")) and not known:
+            listed = ", ".join((ENV_FILE, *CHECKS))
+            raise ResourceMisconfigured(f"{shorten(variable)} is no setting of a resource; known are {listed}")
     for prefix in (ENV_PREFIX, f"{ENV_PREFIX}{variable_part(name)}_"):
         for check in CHECKS:
             if (variable := prefix + check.upper()) in variables:

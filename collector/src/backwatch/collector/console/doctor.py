@@ -19,6 +19,7 @@ from backwatch.collector.stream.factory import open_publisher
 OK: Final = "ok"
 FAULT: Final = "fault"
 UNKNOWN: Final = "unknown"
+DRIVER: Final = "driver "
 GROUP: Final = "backwatch.doctor"
 """Entry points of members that diagnose more where they are installed: functions without arguments."""
 UNWATCHED: Final = {
@@ -32,6 +33,8 @@ UNWATCHED: Final = {
     "minio": "boto3", "etcd3": "", "kazoo": "",
 }  # fmt: skip
 """Well-known client libraries without a probe, and a watched one for the same services; empty: none."""
+LAYERS: Final = ("django", "sqlalchemy")
+"""Libraries that use a watched driver."""
 SAMPLERS: Final = ("OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG")
 
 
@@ -92,7 +95,7 @@ def _diagnose_drivers() -> Iterator[Diagnosis]:
         installed = _find_version(probe)
         if not installed:
             continue
-        subject = f"driver {probe.name}"
+        subject = f"{DRIVER}{probe.name}"
         if probe.name in disabled:
             yield Diagnosis(
                 subject=subject, status=FAULT, seen=f"{installed}: BACKWATCH_DISABLED_PROBES leaves it unwatched",
@@ -105,14 +108,16 @@ def _diagnose_drivers() -> Iterator[Diagnosis]:
                 fix="Install a version in that range",
             )  # fmt: skip
         elif names.TLS_ESTABLISHED not in probe.facts:
-            yield Diagnosis(subject=subject, status=UNKNOWN, seen=f"{installed}: watched, but it cannot show TLS")
+            below = probe.name in LAYERS
+            seen = "the driver below it shows TLS" if below else "but it cannot show TLS"
+            yield Diagnosis(subject=subject, status=OK if below else UNKNOWN, seen=f"{installed}: watched, {seen}")
         else:
             yield Diagnosis(subject=subject, status=OK, seen=f"{installed}: watched")
     present = {str(canonicalize_name(found.name)): found.version for found in distributions() if found.name}
     for name, instead in UNWATCHED.items():
         if name in present:
             yield Diagnosis(
-                subject=f"driver {name}", status=FAULT, seen=f"{present[name]}: there is no probe for it",
+                subject=f"{DRIVER}{name}", status=FAULT, seen=f"{present[name]}: there is no probe for it",
                 fix=f"Its calls are not seen; {instead} is watched" if instead else "Its calls are not seen",
             )  # fmt: skip
 
@@ -145,14 +150,19 @@ def _diagnose_stream() -> Iterator[Diagnosis]:
 def format_text(found: Sequence[Diagnosis]) -> str:
     """Return a line for each diagnosis, its remedy below it."""
     marks = {OK: "✓", FAULT: "✗", UNKNOWN: "?"}
-    width = max((len(one.subject) for one in found), default=0)
+    watched = [one for one in found if one.status == OK and one.subject.startswith(DRIVER)]
+    shown = [one for one in found if one not in watched]
+    width = max((len(one.subject) for one in shown), default=0)
     lines: list[str] = []
-    for one in found:
+    for one in shown:
         lines.append(f"{marks[one.status]} {one.subject:<{width}}  {one.seen}")
         if one.fix:
             lines.append(f"  {'→':<{width}}  {one.fix}")
+    if watched:
+        listed = ", ".join(one.subject.removeprefix(DRIVER) for one in watched)
+        lines.insert(0, f"{marks[OK]} {'drivers':<{width}}  {len(watched)} watched: {listed}")
     faults = sum(one.status == FAULT for one in found)
-    lines.append(f"{len(found)} looked at, {faults} faults, {sum(one.status == UNKNOWN for one in found)} unknown")
+    lines.append(f"faults: {faults}; unknown: {sum(one.status == UNKNOWN for one in found)}; looked at: {len(found)}")
     return "\n".join(lines)
 
 

@@ -13,7 +13,7 @@ from backwatch.resource.checklist.support import find_end
 from backwatch.resource.checks import ENFORCE
 from backwatch.resource.errors import DriverMissing, ResourceError, ResourceUnsafe
 from backwatch.resource.inspections import Account, Inspection, Link
-from backwatch.resource.opening import TLS_FIX, Attachment
+from backwatch.resource.opening import Attachment, choose_fix
 from backwatch.resource.plain_text import shorten
 from backwatch.resource.resource import Resource
 from backwatch.resource.systems import Driver
@@ -171,7 +171,7 @@ class _Checklist:
             return
         yield self._ok("encrypted", f"TLS {facts.version}")
         if facts.fault:
-            yield self._fault("verified", self._on_network("high"), facts.fault, TLS_FIX)
+            yield self._fault("verified", self._on_network("high"), facts.fault, choose_fix(facts.fault))
         else:
             yield self._ok("verified", "chain and name")
         yield from self._check_days(facts.days_left)
@@ -236,15 +236,15 @@ class _Checklist:
         near = self._attachment.own_machine and self._attachment.policy.text("tls_on_loopback") != "required"
         safe = near or (self._tls is not None and not self._tls.fault)
         if self._driver is None:
-            yield self._unknown("account", "no client library is installed, so nobody logged in")
+            yield self._unknown("account", "no client library is installed, so no login was tried")
             return
         if not safe:
-            yield self._unknown("account", "nobody logged in: the password would go over an unverified session")
+            yield self._unknown("account", "no login was tried: the password would go over an unverified session")
             return
         try:
             account = self._inspection.read_account(Resource(secure_login(self._attachment), self._driver))
         except (ResourceUnsafe, DriverMissing) as error:
-            yield self._unknown("account", f"nobody logged in: {shorten(str(error))}")
+            yield self._unknown("account", f"no login was tried: {shorten(str(error))}")
         except Exception as error:  # noqa: BLE001  whatever a client library raises
             yield self._unknown("account", f"the login failed: {type(error).__name__}")
         else:
