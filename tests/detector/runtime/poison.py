@@ -149,8 +149,8 @@ class Broken:
         """Break nothing. Add a fact that marks every effect of the record."""
         original_note = step._note_seen  # pyright: ignore[reportPrivateUsage]
 
-        def note(prepared: Any, findings: Any) -> None:
-            original_note(prepared, findings)
+        def note(prepared: Any, findings: Any, *more: Any) -> None:
+            original_note(prepared, findings, *more)
             if BAD in prepared.decoded.buffer.tobytes():
                 findings.seen[-1].facts["poisonous"] = True
 
