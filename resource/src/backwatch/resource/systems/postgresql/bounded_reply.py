@@ -23,8 +23,7 @@ def bound(generator: Generator[Any, Any, Any], connection: Any, attachment: Atta
     Raises:
         ResourceUnsafe: The mode is enforce; the connection is closed then.
     """
-    policy, wakes, first = attachment.policy, 0, -1
-    ends = time.monotonic() + policy.seconds("read_timeout_s")
+    policy, wakes, first, ends = attachment.policy, 0, -1, 0.0
     try:
         wanted = next(generator)
         while True:
@@ -36,6 +35,8 @@ def bound(generator: Generator[Any, Any, Any], connection: Any, attachment: Atta
                     first = received if first < 0 else first
                     if received - first > policy.count("max_reply_bytes"):
                         _refuse(connection, attachment, "max_reply_bytes", f"a reply of over {received - first} bytes")
+            elif not ends:  # the clock starts at the first time without data, a tenth of a second after the statement
+                ends = time.monotonic() + policy.seconds("read_timeout_s")
             elif time.monotonic() > ends and connection.pgconn.transaction_status == ACTIVE:
                 seconds = policy.seconds("read_timeout_s")
                 _refuse(connection, attachment, "read_timeout_s", f"no answer within {seconds:g} s")

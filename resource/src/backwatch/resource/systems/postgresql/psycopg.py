@@ -97,6 +97,7 @@ def _classes(attachment: Attachment) -> _Classes:
     connection: Any = psycopg.Connection
     async_connection: Any = psycopg.AsyncConnection
     cursor: Any = psycopg.Cursor
+    most = attachment.policy.count("max_rows")
     async_cursor: Any = psycopg.AsyncCursor
 
     class BoundCursor(cursor):
@@ -104,7 +105,8 @@ def _classes(attachment: Attachment) -> _Classes:
 
         def execute(self, *arguments: Any, **options: Any) -> Any:
             found = super().execute(*arguments, **options)
-            refuse_rows(attachment, self.rowcount if self.description else 0)
+            if self.rowcount > most and self.description:  # made anew each time: not on each call
+                refuse_rows(attachment, self.rowcount)
             return found
 
     class BoundAsyncCursor(async_cursor):
@@ -112,7 +114,8 @@ def _classes(attachment: Attachment) -> _Classes:
 
         async def execute(self, *arguments: Any, **options: Any) -> Any:
             found = await super().execute(*arguments, **options)
-            refuse_rows(attachment, self.rowcount if self.description else 0)
+            if self.rowcount > most and self.description:  # made anew each time: not on each call
+                refuse_rows(attachment, self.rowcount)
             return found
 
     class BoundConnection(connection):

@@ -79,12 +79,15 @@ def _bound_cursor(attachment: Attachment) -> Any:
     if not attachment.policy.enforced:
         return cursor
 
+    most = attachment.policy.count("max_rows")
+
     class BoundCursor(cursor):
         """Refuses results with too many rows."""
 
         def execute(self, *arguments: Any, **options: Any) -> None:
             super().execute(*arguments, **options)
-            refuse_rows(attachment, self.rowcount if self.description else 0)
+            if self.rowcount > most and self.description:  # made anew each time: not on each call
+                refuse_rows(attachment, self.rowcount)
 
     return BoundCursor
 
