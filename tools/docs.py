@@ -231,6 +231,7 @@ def commands() -> str:
 def _help_pages(command: click.Command, path: str) -> Iterator[tuple[str, str]]:
     options: dict[str, Any] = {"terminal_width": 100, "max_content_width": 100, **cli.main.context_settings}
     context = click.Context(command, info_name=path, **options)
+    vars(command)["_help_option"] = None  # click keeps that of the first context: without -h, if a test ran it alone
     yield path, "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
     if isinstance(command, click.Group):
         for name in command.list_commands(context):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import pytest
 import requests
+from click.testing import CliRunner
 
 from backwatch.attack.authority import Authority
 from backwatch.collector import cli, names, settings
@@ -123,6 +124,15 @@ def _is_command(words: list[str], flags: list[str]) -> bool:
         command = found
     known = {option for one in command.params for option in one.opts}
     return set(flags) - {"--"} <= known
+
+
+def test_help_pages_do_not_depend_on_earlier_use_of_a_command() -> None:
+    before = tools["commands"]()
+    command = cli.main.get_command(click.Context(cli.main), "doctor")
+    assert command is not None
+    vars(command)["_help_option"] = None
+    CliRunner().invoke(command, ["--help"])  # by itself, as tests run it: without the names of the whole
+    assert tools["commands"]() == before
 
 
 @every_document
