@@ -37,7 +37,7 @@ CANNOT = {
     "postgresql-scram-bomb-psycopg2": "libpq counts the rounds itself",
     "postgresql-slow-answer": "libpq waits by itself",
 }
-"""By name: the client library leaves no place for a check; the guide's table says so."""
+"""By name: the client library leaves no place for a check; the guide's table lists it."""
 REFUSED_BY_THE_DRIVER_ITSELF = {
     "memcached-other-key", "mysql-local-infile-connector", "mysql-local-infile-refused", "mysql-tls-refused",
     "mysql-tls-refused-connector", "postgresql-tls-refused", "redis-moved", "s3-region-redirect",

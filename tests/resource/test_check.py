@@ -159,7 +159,7 @@ def test_faults_of_a_services_tls_are_found(
     assert found == planted.expected | (own if logs_in else own - {"account", "version"})
 
 
-# --- plaintext, and services that ask nobody ---
+# --- plaintext, and services without a login ---
 
 
 def redis_settings(folder: Path, *lines: str) -> str:

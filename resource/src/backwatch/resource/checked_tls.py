@@ -100,7 +100,7 @@ class CheckedContext(ssl.SSLContext):
         """Refuse a foreign host.
 
         Args:
-            host: Name that the driver asked for; ``None``: it did not tell TLS.
+            host: Name that the driver asked for; ``None``: it gave TLS none.
             port: TCP port; ``None``: unknown.
         """
         if not self.check_hosts or host is None:

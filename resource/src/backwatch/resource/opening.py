@@ -84,7 +84,7 @@ class Attachment:
     findings: deque[Finding] = field(default_factory=lambda: deque[Finding](maxlen=MAX_FINDINGS))
 
     def refuse(self, check: str, seen: str, fix: str) -> None:
-        """Report a violation: raise it, log it or keep it, as the mode says.
+        """Report a violation: raise it, log it or keep it, by the mode.
 
         Raises:
             ResourceUnsafe: The mode is enforce.

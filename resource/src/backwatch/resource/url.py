@@ -74,10 +74,6 @@ class ServiceUrl:
         hosts = ",".join(_join(host, port) for host, port in (self.hosts[:1] if first_host else self.hosts))
         return f"{scheme or self.scheme}://{login}{hosts}/{quote(self.path)}{end}"
 
-    def with_scheme(self, scheme: str) -> "ServiceUrl":
-        """Return the same URL under another scheme."""
-        return replace(self, scheme=scheme)
-
     def with_path(self, path: str) -> "ServiceUrl":
         """Return the same URL with another path."""
         return replace(self, path=path)

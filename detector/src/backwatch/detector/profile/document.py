@@ -179,7 +179,7 @@ IDENTITY: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def identify(section: str, entry: Entry) -> tuple[str, ...]:
-    """Return what tells an entry from the others of its section."""
+    """Return what distinguishes an entry from the others of its section."""
     return tuple(getattr(entry, name) for name in IDENTITY[section])
 
 

@@ -56,7 +56,7 @@ def inspect(attachment: Attachment, driver: Driver | None, inspection: Inspectio
 
     Args:
         attachment: URL and policy.
-        driver: Client library; ``None``: none is installed, so nobody logs in.
+        driver: Client library; ``None``: none is installed, so there is no login.
         inspection: How to ask before a login.
     """
     return list(_Checklist(attachment, driver, inspection).run())

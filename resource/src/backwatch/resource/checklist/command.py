@@ -132,7 +132,7 @@ def _attach(variables: Mapping[str, str], names: Sequence[str]) -> tuple[list[tu
 def _attach_url(name: str, url: ServiceUrl, variables: Mapping[str, str]) -> tuple[Attachment, Any, Any]:
     policy = read_policy(name, url.settings, variables)
     driver = None
-    with contextlib.suppress(DriverMissing, ResourceMisconfigured):  # then nobody logs in
+    with contextlib.suppress(DriverMissing, ResourceMisconfigured):  # then there is no login
         driver = choose_driver(name, url, policy)
     described = driver or next(each for each in list_drivers() if url.scheme in each.schemes)()
     url = described.locate(name, url)

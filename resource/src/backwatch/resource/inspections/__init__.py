@@ -1,4 +1,4 @@
-"""What each protocol shows before anybody logs in: one file per protocol. A new one is one new file.
+"""What each protocol shows before a login: one file per protocol. A new one is one new file.
 
 Each exchange is a few bytes on a connection of its own, with a time limit and a bound on what is read. No password is
 sent; a login is a matter of the client library, over verified TLS.
@@ -120,7 +120,7 @@ class Inspection(ABC):
         """Return what the service answers without TLS; empty: it insists on TLS."""
 
     def needs_no_login(self, link: Link, url: ServiceUrl) -> str:
-        """Return what the service does for somebody who never logged in; empty: nothing, or unknown."""
+        """Return what the service does for a client that never logged in; empty: nothing, or unknown."""
         del link, url
         return ""
 

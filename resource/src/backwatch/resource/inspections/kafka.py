@@ -8,7 +8,7 @@ from backwatch.resource.url import ServiceUrl
 
 
 class KafkaInspection(Inspection):
-    """A listener speaks TLS or does not; the scheme says which is meant."""
+    """A listener speaks TLS or does not; the scheme selects."""
 
     schemes: ClassVar = ("kafka", "kafkas")
     tls_schemes: ClassVar = ("kafkas",)
@@ -20,9 +20,9 @@ class KafkaInspection(Inspection):
         return "the broker takes requests without TLS" if _request(link, 18, b"") else ""
 
     def needs_no_login(self, link: Link, url: ServiceUrl) -> str:
-        """Return whether a broker lists its topics for anybody."""
+        """Return whether a broker lists its topics without a login."""
         del url
-        return "the broker lists its topics for anybody" if _request(link, 3, struct.pack(">i", 0)) else ""
+        return "the broker lists its topics without a login" if _request(link, 3, struct.pack(">i", 0)) else ""
 
 
 def _request(link: Link, key: int, body: bytes) -> bytes:

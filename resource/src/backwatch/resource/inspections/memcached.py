@@ -1,4 +1,4 @@
-"""memcached: the version, which every server gives to anybody."""
+"""memcached: the version, which every server gives without a login."""
 
 from typing import ClassVar
 
@@ -22,7 +22,7 @@ class MemcachedInspection(Inspection):
     def needs_no_login(self, link: Link, url: ServiceUrl) -> str:
         """Return whether the server answers without a login: usual, so only its place in the network protects it."""
         del url
-        return "the server serves anybody who reaches it" if _version(link) else ""
+        return "the server serves every client that reaches it" if _version(link) else ""
 
     def read_account(self, resource: Resource) -> Account:
         """Ask for the version."""

@@ -25,11 +25,11 @@ class MongoDBInspection(Inspection):
         return "the server takes commands and logins without TLS" if _command(link, "hello") else ""
 
     def needs_no_login(self, link: Link, url: ServiceUrl) -> str:
-        """Return whether the server lists its databases for anybody."""
+        """Return whether the server lists its databases without a login."""
         del url
         answer = _command(link, "listDatabases")
         listed = b"\x04databases\0" in answer and b"\x10code\0" not in answer
-        return "the server lists its databases for anybody" if listed else ""
+        return "the server lists its databases without a login" if listed else ""
 
     def read_account(self, resource: Resource) -> Account:
         """Ask who is logged in, and with which roles."""

@@ -1,4 +1,4 @@
-"""MySQL and MariaDB: the greeting, SSLRequest, and a login without a password under a name that nobody has."""
+"""MySQL and MariaDB: the greeting, SSLRequest, and a login without a password under a name that no account has."""
 
 import struct
 from typing import ClassVar, Final

@@ -40,7 +40,7 @@ class PostgreSQLInspection(Inspection):
         return f"the server {AUTHENTICATION.get(code, 'offers a login')} without TLS"
 
     def needs_no_login(self, link: Link, url: ServiceUrl) -> str:
-        """Return whether the server trusts whoever names the account."""
+        """Return whether the server trusts a client that names the account."""
         return "the server lets this account in without a password" if _ask_login(link, url) == 0 else ""
 
     def read_account(self, resource: Resource) -> Account:

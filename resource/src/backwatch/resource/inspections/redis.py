@@ -23,7 +23,7 @@ class RedisInspection(Inspection):
     def needs_no_login(self, link: Link, url: ServiceUrl) -> str:
         """Return whether the server answers PING without a login."""
         del url
-        return "the server serves anybody without a password" if _ping(link).startswith(b"+PONG") else ""
+        return "the server serves every client without a password" if _ping(link).startswith(b"+PONG") else ""
 
     def read_account(self, resource: Resource) -> Account:
         """Ask who one is, and what that account may do."""

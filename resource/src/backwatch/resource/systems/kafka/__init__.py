@@ -78,6 +78,20 @@ def choose_security(attachment: Attachment) -> tuple[str, str]:
     return ("SASL_SSL" if secure else "SASL_PLAINTEXT"), mechanism
 
 
+def list_login_parameters(attachment: Attachment, security: str, mechanism: str) -> dict[str, Any]:
+    """Return brokers and login as the libraries in Python name them."""
+    url = attachment.url
+    given: dict[str, Any] = {
+        "bootstrap_servers": url.addresses(attachment.default_port),
+        "security_protocol": security,
+    }
+    if mechanism:
+        given |= {
+            "sasl_mechanism": mechanism, "sasl_plain_username": url.user, "sasl_plain_password": url.password or "",
+        }  # fmt: skip
+    return given
+
+
 def refuse_options(attachment: Attachment, options: dict[str, Any], controlled: tuple[str, ...]) -> None:
     """Refuse options of security, in a library's own spelling."""
     if attachment.policy.enforced:

@@ -11,6 +11,7 @@ from backwatch.resource.systems.kafka import (
     Kafka,
     choose_security,
     extend,
+    list_login_parameters,
     make_context,
     refuse_options,
     take_kind,
@@ -54,15 +55,7 @@ class AioKafka(Kafka):
 
 
 def _parameters(attachment: Attachment, kind: str, security: str, mechanism: str) -> dict[str, Any]:
-    policy, url = attachment.policy, attachment.url
-    given: dict[str, Any] = {
-        "bootstrap_servers": url.addresses(attachment.default_port),
-        "security_protocol": security,
-    }
-    if mechanism:
-        given |= {
-            "sasl_mechanism": mechanism, "sasl_plain_username": url.user, "sasl_plain_password": url.password or "",
-        }  # fmt: skip
+    policy, given = attachment.policy, list_login_parameters(attachment, security, mechanism)
     if policy.enforced:
         given["request_timeout_ms"] = round(policy.seconds("read_timeout_s") * 1000)
         if kind == "consumer":

@@ -11,7 +11,6 @@ CONTROLLED: Final = (
     "security.protocol", "ssl.", "enable.ssl", "sasl.", "bootstrap.servers", "metadata.broker.list", "plugin.library",
 )  # fmt: skip
 TLS_ERRORS: Final = ("_SSL",)
-LOGIN_ERRORS: Final = ("_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED")
 MIN_RECEIVE_BYTES: Final = 1_000_000
 
 

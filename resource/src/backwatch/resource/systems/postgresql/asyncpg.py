@@ -42,7 +42,7 @@ class AsyncPG(PostgreSQL):
         return await asyncpg.create_pool(connect=connect, **parameters)
 
     def refuse_error(self, attachment: Attachment, error: Exception) -> None:
-        """Read what asyncpg says of a server without TLS."""
+        """Recognize asyncpg's error about a server without TLS."""
         if attachment.policy.enforced and "rejected SSL upgrade" in str(error):
             attachment.refuse("tls", "the server refuses TLS", TLS_FIX)
         attachment.refuse_error(error)

@@ -53,7 +53,7 @@ class RedisDriver(Driver):
     }
 
     def client(self, attachment: Attachment, options: dict[str, Any]) -> Any:
-        """Return a client, of a cluster or of a Sentinel's master where the scheme says so.
+        """Return a client, of a cluster or of a Sentinel's master where the scheme names them.
 
         It connects with the first command, as the library's own does; a cluster's connects at once.
         """

@@ -93,7 +93,7 @@ class _Checks:
         return policy.enforced and policy.text("auth") == "strong" and bool(connection.password)
 
     def check_login_proof(self, reply: bytes) -> None:
-        """Refuse a server that answers without a login: it would let anybody in, with any password."""
+        """Refuse a server that answers without a login: it would let every client in, with any password."""
         if not reply.startswith(b"-NOAUTH"):
             self.attachment.refuse(
                 "auth", "the server answers commands without a login",
