@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backwatch.resource.addresses import Place, classify, find_fault, is_allowed_host, is_private_name
+from backwatch.collector.destinations import metadata
+from backwatch.resource.addresses import METADATA_NAMES, Place, classify, find_fault, is_allowed_host, is_private_name
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,11 @@ def test_address_is_held_against_what_is_allowed(host: str, address: str, allowe
 @pytest.mark.parametrize("host", ["db.example.evil.com", "evil-db.example", "db.example@evil", "dbxexample"])
 def test_similar_host_is_not_allowed(host: str) -> None:
     assert not is_allowed_host(host, ["db.example", "*.db.example"])
+
+
+def test_each_metadata_service_that_the_collector_knows_is_refused() -> None:
+    assert {classify(ipaddress.ip_address(text)) for text in metadata.METADATA_ADDRESSES} == {"metadata"}
+    assert metadata.METADATA_NAMES <= METADATA_NAMES
 
 
 def test_private_names() -> None:

@@ -13,13 +13,17 @@ METADATA: Final = frozenset(
     ipaddress.ip_address(text)
     for text in (
         "169.254.169.254", "169.254.170.2", "169.254.170.23", "169.254.169.253", "169.254.0.23", "169.254.10.10",
-        "100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254",
+        "169.254.42.42", "169.254.169.250", "100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254",
+        "fd00:ec2::253", "fd00:ec2::23", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "fd00:42::42", "fd00:a9fe:a9fe::1",
+        "fe80::a9fe:a9fe",
     )
 )  # fmt: skip
-"""Addresses at which clouds hand out credentials."""
+"""Addresses at which clouds hand out credentials; a test holds them to the collector's, which cannot be imported here."""
 METADATA_NAMES: Final = frozenset({
     "metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal",
-    "metadata.azure.internal", "metadata.azure.com", "metadata.tencentyun.com", "metadata.packet.net",
+    "metadata.azure.internal", "metadata.azure.com", "metadata.ec2.internal", "metadata.tencentyun.com",
+    "rancher-metadata", "rancher-metadata.rancher.internal", "metadata.packet.net", "metadata.platformequinix.com",
+    "api.metadata.cloud.ibm.com",
 })  # fmt: skip
 PRIVATE_NAMES: Final = (".internal", ".local", ".lan", ".svc", ".cluster.local", ".home.arpa", ".intranet", ".corp")
 NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
