@@ -18,7 +18,7 @@ METADATA: Final = frozenset(
         "fe80::a9fe:a9fe",
     )
 )  # fmt: skip
-"""Addresses at which clouds hand out credentials; a test holds them to the collector's, which cannot be imported here."""
+"""Addresses at which clouds hand out credentials; a test holds them to the collector's."""
 METADATA_NAMES: Final = frozenset({
     "metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal",
     "metadata.azure.internal", "metadata.azure.com", "metadata.ec2.internal", "metadata.tencentyun.com",
